@@ -1,0 +1,45 @@
+"""Prompt tables become videos in Dagster: each paid for once, kept, and booked to the cent.
+
+What needs Dagster is imported when it is first asked for, so that `plan`, `ledger` and `simulator` start without it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wan_assets.version import __version__
+
+if TYPE_CHECKING:
+    from wan_assets.assets import build_video_assets
+    from wan_assets.component import WanVideosComponent
+    from wan_assets.prompts import PromptTable
+    from wan_assets.request import VideoRequest
+    from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
+
+__all__ = [
+    "LedgerResource",
+    "PromptTable",
+    "RunwareResource",
+    "VideoRequest",
+    "VideoStoreResource",
+    "WanVideosComponent",
+    "__version__",
+    "build_video_assets",
+]
+
+_HOMES = {
+    "LedgerResource": "resources",
+    "PromptTable": "prompts",
+    "RunwareResource": "resources",
+    "VideoRequest": "request",
+    "VideoStoreResource": "resources",
+    "WanVideosComponent": "component",
+    "build_video_assets": "assets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"wan_assets.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,122 @@
+"""What a broken rule tells a person: the parameter, its value, the rule and the fix."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_snake
+from pydantic_core import ErrorDetails
+
+from wan_assets.request import VideoRequest
+from wan_assets.rules import nearest
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of the API: its `column` in a table, its `path` on the wire, and the values allowed if few."""
+
+    column: str
+    path: str
+    allowed_values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One broken rule. `column` and `path` name the parameter in snake case and in the API's spelling."""
+
+    column: str
+    path: str
+    value: Any
+    rule: str
+    fix: str
+    allowed_values: tuple[Any, ...] = ()
+
+
+def _parameters_of(model: type[BaseModel], column: str = "", path: str = "") -> Iterator[Parameter]:
+    for name, field in model.model_fields.items():
+        here = (f"{column}{name}", f"{path}{field.alias or name}")
+        yield Parameter(*here, allowed_values=tuple(_literals_in(field.annotation)))
+        for part in _models_in(field.annotation):
+            yield from _parameters_of(part, f"{here[0]}.", f"{here[1]}.")
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _literals_in(annotation: Any) -> Iterator[Any]:
+    if typing.get_origin(annotation) is typing.Literal:
+        yield from typing.get_args(annotation)
+    elif typing.get_origin(annotation) is not tuple:
+        for argument in typing.get_args(annotation):
+            yield from _literals_in(argument)
+
+
+PARAMETERS: Mapping[str, Parameter] = {found.column: found for found in _parameters_of(VideoRequest)}
+"""Every parameter of the model by its column, nested ones with dots: `provider_settings.alibaba.audio`."""
+
+_FIXES = {
+    "missing": "fill it in",
+    "literal_error": "use {expected}",
+    "int_type": "write a whole number",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "string_type": "write text",
+    "string_too_short": "write at least {min_length} character",
+    "string_too_long": "shorten it to {max_length} characters",
+    "greater_than_equal": "use {ge} or more",
+    "less_than_equal": "use {le} or less",
+    "too_long": "give {max_length}",
+    "too_short": "give {min_length}",
+    "model_type": "write an object with its named parts",
+    "tuple_type": "write a list of one picture",
+}
+
+
+def breaches_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Breach, ...]:
+    """Every broken rule of one request; `given` is what was validated, for the values."""
+    return tuple(_breach_of(details, given) for details in error.errors(include_url=False))
+
+
+def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Breach:
+    context = details.get("ctx", {})
+    column = ".".join(to_snake(part) for part in details["loc"] if isinstance(part, str) and part not in _TAGS)
+    known = PARAMETERS.get(column)
+    rule, fix = str(context.get("rule", details["msg"])), context.get("fix")
+    if details["type"] == "extra_forbidden":
+        rule, fix = "is no parameter of this model", _suggestion(column)
+    elif details["type"] == "string_too_long":
+        fix = f"{_FIXES['string_too_long'].format(**context)}; it has {len(str(_value_at(given, column)))}"
+    return Breach(
+        column=column,
+        path=known.path if known else ".".join(str(part) for part in details["loc"]),
+        value=_value_at(given, column),
+        rule=rule[:1].lower() + rule[1:],
+        fix=fix or _FIXES.get(details["type"], "correct it").format(**context),
+        allowed_values=known.allowed_values if known else (),
+    )
+
+
+_TAGS = ("text", "object")
+
+
+def _suggestion(column: str) -> str:
+    found = nearest(column, PARAMETERS)
+    return f"did you mean {found}?" if found else "remove it"
+
+
+def _value_at(given: Any, column: str) -> Any:
+    for name in column.split("."):
+        if isinstance(given, (list, tuple)) and len(given) == 1:
+            given = given[0]
+        if not isinstance(given, Mapping):
+            return None
+        given = next((value for key, value in given.items() if to_snake(str(key)) == name), None)
+    return given

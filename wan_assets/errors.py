@@ -1,0 +1,224 @@
+"""The error tree, and the table that sorts the API's codes into it.
+
+Each class is named for what the reader should do next::
+
+    WanAssetsError
+    ├── PromptTableError            fix the table
+    ├── BudgetExceededError         raise the budget or send less
+    ├── LedgerError                 make the ledger readable and writable
+    ├── StoreError                  make the store writable, or free some space
+    ├── InvalidVideoError           the file is not the video that was asked for
+    └── RunwareError                the API said no
+        ├── RequestRejectedError    fix the request
+        ├── AccessDeniedError       fix the key or top up the account
+        ├── ContentBlockedError     change the prompt
+        ├── TaskFailedError         send it again as a new task
+        ├── TaskUnknownError        the API does not know the task: look before buying again
+        ├── TaskTimeoutError        wait again: the task may still finish
+        ├── OutputUnavailableError  the result's file cannot be had any more
+        ├── RunwareBusyError        try again later
+        └── TaskConflictError       the API has this task already: poll it
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+class WanAssetsError(Exception):
+    """Something went wrong that a person can mend; `advice` says how."""
+
+    advice: ClassVar[str] = ""
+    is_transient: ClassVar[bool] = False
+
+
+class PromptTableError(WanAssetsError):
+    """The table cannot be read, or has rows that break a rule."""
+
+    advice = "Fix the table; `wan-assets plan FILE` lists every problem and sends nothing."
+
+
+class BudgetExceededError(WanAssetsError):
+    """A reservation would not fit under a cap; nothing was sent for it."""
+
+    advice = "Raise the budget, or send fewer or cheaper rows."
+
+    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int):
+        self.scope = scope
+        self.cap_microusd = cap_microusd
+        self.committed_microusd = committed_microusd
+        self.asked_microusd = asked_microusd
+        super().__init__(
+            f"${asked_microusd / 1e6:.4f} do not fit under the cap {scope} of ${cap_microusd / 1e6:.2f}: "
+            f"${committed_microusd / 1e6:.4f} are spent or reserved"
+        )
+
+
+class LedgerError(WanAssetsError):
+    """The ledger cannot be opened, read or written."""
+
+    advice = "Check the ledger's URL, its file's permissions and free space. No task is sent without it."
+
+
+class StoreError(WanAssetsError):
+    """The store cannot be read or written."""
+
+    advice = "Make the store's folder writable or free some space, then run again: paid videos are fetched, not bought."
+
+
+class InvalidVideoError(WanAssetsError):
+    """A file is not a whole video, or not the video that was asked for."""
+
+    advice = "Run again to fetch the file anew; `regenerate` buys another."
+
+
+@dataclass(frozen=True)
+class ApiFault:
+    """What the API said, word for word."""
+
+    code: str
+    message: str
+    parameter: str | tuple[str, ...] | None = None
+    task_uuid: str | None = None
+    http_status: int | None = None
+    allowed_values: tuple[Any, ...] = ()
+    retry_after_s: float | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RunwareError(WanAssetsError):
+    """The API refused or failed; `fault` keeps its own words."""
+
+    def __init__(self, fault: ApiFault):
+        self.fault = fault
+        super().__init__(_sentence(fault))
+
+    @property
+    def code(self) -> str:
+        """The API's own code, or `http_<status>`, or a name for trouble on the way."""
+        return self.fault.code
+
+
+class RequestRejectedError(RunwareError):
+    """The API does not accept the request as it stands."""
+
+    advice = "Fix the named parameter in the table; the same request would be refused again."
+
+
+class AccessDeniedError(RunwareError):
+    """The key is not accepted, or the account has no credit or permission."""
+
+    advice = "Check RUNWARE_API_KEY and the account's balance, then run again; nothing more was sent."
+
+
+class ContentBlockedError(RunwareError):
+    """Moderation refused the prompt, the input or the result."""
+
+    advice = "Change the prompt or the input image; the same request would be refused again."
+
+
+class TaskFailedError(RunwareError):
+    """The provider failed or timed out; a new task may succeed."""
+
+    advice = "Run again: a new attempt is sent for this row alone."
+
+
+class TaskUnknownError(RunwareError):
+    """The API does not know the task, or forgot it."""
+
+    advice = "It may have been paid for. Compare with the account's usage; `on_lost='rebuy'` buys it again."
+
+
+class TaskTimeoutError(RunwareError):
+    """The task had not finished when its time was up."""
+
+    advice = "Run again later: the same task is asked for, and nothing is paid twice."
+
+
+class OutputUnavailableError(RunwareError):
+    """The task succeeded, but its file cannot be downloaded."""
+
+    advice = "Run again: the file is asked for again. `regenerate` buys a new one if it has expired."
+
+
+class RunwareBusyError(RunwareError):
+    """The API, or the way to it, is in trouble; the same request may pass later."""
+
+    advice = "Run again later; tasks already accepted are found again, not paid again."
+    is_transient = True
+
+
+class TaskConflictError(RunwareError):
+    """The API has a task of this UUID already, so it was accepted before."""
+
+    advice = "Poll the task; do not send it again."
+
+
+_KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
+    (r"conflicttaskuuid", TaskConflictError),
+    (r".*ratelimitrequesttoolarge", RequestRejectedError),
+    (r".*ratelimit.*", RunwareBusyError),
+    (r"invalidprovidercontent|.*contentpolicy.*|moderation.*|.*blocked", ContentBlockedError),
+    (r"(nsfw|sensitive|unsafe)content.*", ContentBlockedError),
+    (r".*(credits|quota|balance).*|paymentrequired", AccessDeniedError),
+    (r"(invalid|missing|expired)?apikey|unauthorized|forbidden|insufficientpermissions", AccessDeniedError),
+    (r"(account|organization|workspace)(suspended|disabled)|token.*", AccessDeniedError),
+    (r".*timeout.*", TaskFailedError),
+    (r"task(notfound|expired|cancelled|failedornotfound)", TaskUnknownError),
+    (r"(internalserver|standard|unknown|undefined|default)error|.*serviceunavailable", RunwareBusyError),
+    (r"serverunavailable|unrecognizedresponse|errorretrieving.*", RunwareBusyError),
+    (r"(model|media)(notfound|expired|disabled)|unknownmodel", RequestRejectedError),
+    (r"provider.*|inferenceerror|processingfailed|taskfailed", TaskFailedError),
+    (r"(download|upload)failed|noavailableserver|model(unavailable|notready)|mediastorage.*", TaskFailedError),
+    (r"failedprovider.*", TaskFailedError),
+    (r"(invalid|missing|unsupported|value|array|max|min|incompatible|mismatch|unknown).*", RequestRejectedError),
+)
+"""First match wins; matched against the whole code in lower case, since the API's spelling varies."""
+
+_BY_STATUS: dict[int, type[RunwareError]] = {
+    400: RequestRejectedError,
+    401: AccessDeniedError,
+    402: AccessDeniedError,
+    403: AccessDeniedError,
+    404: RequestRejectedError,
+    405: RequestRejectedError,
+    408: RunwareBusyError,
+    409: RequestRejectedError,
+    413: RequestRejectedError,
+    422: RequestRejectedError,
+    425: RunwareBusyError,
+    429: RunwareBusyError,
+}
+
+
+def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
+    """Sorts a code, or failing that a status, into the tree; what is unknown is busy, never final."""
+    for pattern, kind in _KINDS:
+        if re.fullmatch(pattern, code.lower()):
+            return kind
+    return _BY_STATUS.get(http_status or 0, RunwareBusyError)
+
+
+def refusal_of(fault: ApiFault) -> RunwareError:
+    """The error of an answer to a submission, poll or other call."""
+    return class_of(fault.code, fault.http_status)(fault)
+
+
+def verdict_of(fault: ApiFault) -> RunwareError:
+    """The error of a task that the API accepted and then gave up: what would be busy has failed."""
+    kind = class_of(fault.code)
+    return (TaskFailedError if kind in (RunwareBusyError, TaskConflictError) else kind)(fault)
+
+
+def _sentence(fault: ApiFault) -> str:
+    where = f" (parameter {_names(fault.parameter)})" if fault.parameter else ""
+    allowed = f"; allowed: {', '.join(map(str, fault.allowed_values))}" if fault.allowed_values else ""
+    task = f" [task {fault.task_uuid}]" if fault.task_uuid else ""
+    return f"{fault.code}: {fault.message}{where}{allowed}{task}"
+
+
+def _names(parameter: str | tuple[str, ...]) -> str:
+    return parameter if isinstance(parameter, str) else ", ".join(parameter)

@@ -1,0 +1,54 @@
+"""What a request costs: the published prices, and the most that it may plausibly cost.
+
+Prices are whole micro-dollars (µ$, one millionth of a dollar) per second of video. Source: the model's
+documentation page. 480p is allowed but has no published price; it is taken at the 720p rate. The page's own
+image-to-video example at 1280x720 was charged 1.5 times the 720p rate, so what starts from a picture is
+reserved at the 1080p rate.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+
+from wan_assets.request import Tier, VideoRequest
+
+MICROUSD_PER_S: dict[Tier, int] = {"480p": 94_600, "720p": 94_600, "1080p": 147_600}
+
+
+def list_price_microusd(request: VideoRequest) -> int:
+    """The published price of all results of a request, in µ$; without a size, the 1080p rate."""
+    return MICROUSD_PER_S[request.tier or "1080p"] * request.duration * request.number_results
+
+
+def reservation_microusd(request: VideoRequest) -> int:
+    """The worst plausible price of all results of a request, in µ$: what must fit the budget before it is sent."""
+    tier: Tier = "1080p" if request.image else request.tier or "1080p"
+    return MICROUSD_PER_S[tier] * request.duration * request.number_results
+
+
+def microusd_of(cost: Any) -> int | None:
+    """A cost as the API states it, in µ$; None where it is no price: absent, text, NaN, zero or less."""
+    if isinstance(cost, bool) or not isinstance(cost, (int, float, Decimal)):
+        return None
+    try:
+        amount = (Decimal(str(cost)) * 1_000_000).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    except InvalidOperation:
+        return None
+    return int(amount) if amount.is_finite() and amount > 0 else None
+
+
+def usd(microusd: int) -> Decimal:
+    """Micro-dollars as dollars, exact to the last digit."""
+    return Decimal(microusd) / 1_000_000
+
+
+def microusd(amount_usd: Decimal | float | str) -> int:
+    """Dollars as whole micro-dollars; raises `ValueError` for what is no amount of money."""
+    try:
+        amount = Decimal(str(amount_usd)) * 1_000_000
+        if amount.is_finite() and amount >= 0:
+            return int(amount)
+    except InvalidOperation:
+        pass
+    raise ValueError(f"{amount_usd!r} is no amount of dollars")

@@ -1,0 +1,245 @@
+"""One request for videos: the parameters of Wan2.5-Preview (`runware:201@1`), checked, and their wire form.
+
+Source of all limits, defaults and compatibility rules: the model's documentation page,
+https://runware.ai/docs/models/alibaba-wan2-5-preview
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from wan_assets import rules
+
+MODEL = "runware:201@1"
+
+Tier = Literal["480p", "720p", "1080p"]
+
+SIZES: dict[tuple[int, int], Tier] = {
+    (854, 480): "480p",
+    (480, 854): "480p",
+    (640, 640): "480p",
+    (1280, 720): "720p",
+    (720, 1280): "720p",
+    (960, 960): "720p",
+    (1088, 832): "720p",
+    (832, 1088): "720p",
+    (1920, 1080): "1080p",
+    (1080, 1920): "1080p",
+    (1440, 1440): "1080p",
+    (1632, 1248): "1080p",
+    (1248, 1632): "1080p",
+}
+"""The 13 supported sizes in pixels, (width, height), and the resolution each belongs to."""
+
+Text = Annotated[str, AfterValidator(rules.text)]
+Whole = Annotated[int, BeforeValidator(rules.number)]
+Image = Annotated[str, AfterValidator(rules.image)]
+Url = Annotated[str, AfterValidator(rules.http_url)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
+    )
+
+
+class FrameImage(_Part):
+    """A picture and the frame it stands for; this model knows the first frame only."""
+
+    image: Image
+    frame: Annotated[Literal["first", 0] | None, BeforeValidator(rules.frame)] = None
+
+
+def _form_of(image: Any) -> str:
+    return "text" if isinstance(image, str) else "object"
+
+
+class Inputs(_Part):
+    """The picture and the sound that a video starts from."""
+
+    frame_images: (
+        tuple[Annotated[Annotated[Image, Tag("text")] | Annotated[FrameImage, Tag("object")], Discriminator(_form_of)]]
+        | None
+    ) = None
+    audio: Annotated[str, AfterValidator(rules.audio)] | None = None
+
+
+class AlibabaSettings(_Part):
+    """Settings of the provider; both are on by default at the API."""
+
+    audio: bool | None = None
+    prompt_extend: bool | None = None
+
+
+class ProviderSettings(_Part):
+    """Settings by provider."""
+
+    alibaba: AlibabaSettings | None = None
+
+
+class Safety(_Part):
+    """Content checks; `mode` wins over `check_content`."""
+
+    check_content: bool | None = None
+    mode: Literal["none", "fast", "full"] | None = None
+
+
+class VideoRequest(_Part):
+    """Takes snake case and the API's camel case, and gives the wire object with `to_task`.
+
+    >>> request = VideoRequest.model_validate({"positivePrompt": "A red kite", "resolution": "720p"})
+    >>> request.to_task("5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10")["positivePrompt"]
+    'A red kite'
+
+    Raises pydantic's `ValidationError` that holds every broken rule; `breaches_of` reads it.
+    """
+
+    task_type: Literal["videoInference"] = "videoInference"
+    task_uuid: Annotated[str, AfterValidator(rules.uuid4)] | None = Field(default=None, alias="taskUUID")
+    model: Literal["runware:201@1"] = MODEL
+    positive_prompt: Text = Field(min_length=1, max_length=2000)
+    negative_prompt: Text | None = Field(default=None, min_length=1, max_length=500)
+    width: Whole | None = None
+    height: Whole | None = None
+    resolution: Tier | None = None
+    duration: Annotated[Literal[5, 10], BeforeValidator(rules.number)] = 5
+    seed: Whole | None = Field(default=None, ge=0, le=2147483647)
+    number_results: Whole = Field(default=1, ge=1, le=4)
+    output_type: Literal["URL"] = "URL"
+    output_format: Annotated[Literal["MP4", "WEBM", "MOV"], BeforeValidator(rules.upper)] = "MP4"
+    output_quality: Whole = Field(default=95, ge=20, le=99)
+    delivery_method: Literal["async"] = "async"
+    include_cost: bool = False
+    ttl: Whole | None = Field(default=None, ge=60)
+    webhook_url: Url | None = Field(default=None, alias="webhookURL")
+    upload_endpoint: Url | None = None
+    safety: Safety | None = None
+    inputs: Inputs | None = None
+    provider_settings: ProviderSettings | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_every_breach(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, Mapping):
+            return validate(data)
+        given = {name: value for name, value in data.items() if value is not None}
+        breaches = [
+            InitErrorDetails(type=error, loc=tuple(parameter.split(".")), input=None)
+            for parameter, error in rules.breaches_between_parameters(given, SIZES)
+        ]
+        try:
+            request = validate(given)
+        except ValidationError as error:
+            breaches = [*map(_restated, error.errors(include_url=False)), *breaches]
+        if breaches:
+            raise ValidationError.from_exception_data(cls.__name__, breaches)
+        return request
+
+    @property
+    def image(self) -> str | None:
+        """The picture of the first frame, if the video starts from one."""
+        if self.inputs is None or self.inputs.frame_images is None:
+            return None
+        first = self.inputs.frame_images[0]
+        return first if isinstance(first, str) else first.image
+
+    @property
+    def sound(self) -> str | None:
+        """The sound that the video is to go with, if one was given."""
+        return self.inputs.audio if self.inputs else None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the video has a sound track: a given sound, or one made for it unless that is off."""
+        alibaba = self.provider_settings.alibaba if self.provider_settings else None
+        return self.sound is not None or alibaba is None or alibaba.audio is not False
+
+    @property
+    def tier(self) -> Tier | None:
+        """The resolution asked for; None where the picture of the first frame decides."""
+        if self.resolution:
+            return self.resolution
+        return SIZES[self.width, self.height] if self.width and self.height else None
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """References `sha256:…` to local files that must be uploaded before the request can be sent."""
+        return tuple(media for media in (self.image, self.sound) if media and media.startswith("sha256:"))
+
+    def to_task(self, task_uuid: str, media: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The wire object: what was given, under the API's names, with `task_uuid`.
+
+        `media` gives the API's UUID for each reference in `uploads`; a missing one is a `KeyError`.
+        """
+        task = {"taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
+        task |= self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json") | task
+        uploaded = {reference: (media or {})[reference] for reference in self.uploads}
+        return _replaced(task, uploaded) if uploaded else task
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the parameters that decide the picture; defaults count as if they were written."""
+        alibaba = (self.provider_settings.alibaba if self.provider_settings else None) or AlibabaSettings()
+        decisive = {
+            **self.model_dump(include=_DECISIVE, mode="json"),
+            "image": self.image,
+            "sound": self.sound,
+            "has_audio": self.has_audio,
+            "prompt_extend": alibaba.prompt_extend is not False,
+        }
+        text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_DECISIVE = {
+    "model",
+    "positive_prompt",
+    "negative_prompt",
+    "width",
+    "height",
+    "resolution",
+    "duration",
+    "seed",
+    "number_results",
+    "output_format",
+    "output_quality",
+}
+"""With `inputs` and `provider_settings`, which `fingerprint` adds, all that decides the picture; the rest is delivery."""
+
+
+def task_uuid_of(fingerprint: str, attempt: int, namespace: str) -> str:
+    """The UUID of a request's `attempt`-th task, shaped as version 4, the same on every machine."""
+    digest = hashlib.sha256(f"{namespace}\n{fingerprint}\n{attempt}".encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, names) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _restated(error: ErrorDetails) -> InitErrorDetails:
+    context = {**error.get("ctx", {}), "rule": error.get("ctx", {}).get("rule", error["msg"])}
+    custom = PydanticCustomError(error["type"], "{rule}", context)
+    return InitErrorDetails(type=custom, loc=error["loc"], input=error["input"])

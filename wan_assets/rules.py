@@ -1,0 +1,152 @@
+"""The rules that a type cannot say: what a single value must be, and which values go together."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic_core import PydanticCustomError
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_UUID4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
+_UPLOAD = re.compile(r"sha256:[0-9a-f]{64}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def number(value: Any) -> Any:
+    """Takes 5, 5.0, "5" and "5.0" for 5; refuses booleans, fractions and NaN."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}(\.0*)?\s*", value):
+        return int(value.strip().partition(".")[0])
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        _refuse("whole_number", "must be a whole number", "write it in digits, such as 5")
+    return value
+
+
+def upper(value: Any) -> Any:
+    """Takes `mp4` for `MP4`."""
+    return value.upper() if isinstance(value, str) else value
+
+
+def text(value: str) -> str:
+    """Refuses what no text holds: control characters and halves of surrogate pairs."""
+    if found := _CONTROL.search(value):
+        _refuse("text", f"holds the character U+{ord(found[0]):04X}, which is not text", "remove it")
+    return value
+
+
+def frame(value: Any) -> Any:
+    """Takes the text "0" for the number 0."""
+    if value == "0" or (value == 0 and not isinstance(value, bool)):
+        return 0
+    return value
+
+
+def uuid4(value: str) -> str:
+    """Wants a UUID of version 4."""
+    if not _UUID4.fullmatch(value):
+        _refuse("uuid4", "must be a UUID of version 4", f"write one such as {uuid.UUID(int=1 << 127, version=4)}")
+    return value
+
+
+def http_url(value: str) -> str:
+    """Wants an absolute http or https URL with a host."""
+    if not _is_url(value):
+        _refuse("url", "must be an http or https URL", "write it in full, such as https://example.com/path")
+    return value
+
+
+def image(value: str) -> str:
+    """Wants a UUID, URL, data URI or base64; `sha256:…` stands for a local file that is uploaded first."""
+    is_inline = value.startswith("data:image/") and ";base64," in value[:64]
+    if not (is_inline or _is_reference(value) or _BASE64.fullmatch(value)):
+        _refuse("image", "is neither a UUID, a URL, a data URI nor base64", "name a picture that exists")
+    return value
+
+
+def audio(value: str) -> str:
+    """Wants a UUID or a URL; `sha256:…` stands for a local file that is uploaded first."""
+    if not _is_reference(value):
+        _refuse("audio", "is neither a UUID nor a URL", "name a sound that exists")
+    return value
+
+
+def breaches_between_parameters(
+    given: Mapping[str, Any], sizes: Iterable[tuple[int, int]]
+) -> Iterator[tuple[str, PydanticCustomError]]:
+    """Yields (parameter, error) for each broken compatibility rule among the given parameters.
+
+    Works on what was given and not on what was understood, so that a wrong number elsewhere hides nothing.
+    """
+    inputs = _part(given, "inputs")
+    width, height, resolution = (_given(given, name) for name in ("width", "height", "resolution"))
+    has_size = width is not None or height is not None
+    if not has_size and resolution is None and not _given(inputs, "frameImages", "frame_images"):
+        fix = "give resolution, or width and height, or inputs.frameImages"
+        yield "resolution", _error("size_missing", "no size: it is decided by nothing in the request", fix)
+    if resolution is not None and has_size:
+        fix = "remove resolution, or width and height"
+        yield "resolution", _error("size_twice", "cannot be used with width/height", fix)
+    if has_size and (width is None or height is None):
+        lone, other = ("width", "height") if height is None else ("height", "width")
+        yield other, _error("size_half", f"must be given together with {lone}", f"add {other}, or use resolution")
+    elif has_size:
+        yield from _size_breaches(width, height, list(sizes))
+    alibaba = _part(_part(given, "providerSettings", "provider_settings"), "alibaba")
+    if _given(inputs, "audio") is not None and _given(alibaba, "audio") is not None:
+        fix = "remove one of them: inputs.audio is a sound to use, the other asks for a new one"
+        yield "inputs.audio", _error("audio_twice", "cannot be used with providerSettings.alibaba.audio", fix)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like a mistyped one."""
+    matches = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _size_breaches(width: Any, height: Any, sizes: list[tuple[int, int]]) -> Iterator[tuple[str, PydanticCustomError]]:
+    try:
+        asked = (number(width), number(height))
+    except PydanticCustomError:
+        return
+    if asked not in sizes:
+        w, h = min(sizes, key=lambda size: abs(size[0] - asked[0]) + abs(size[1] - asked[1]))
+        allowed = ", ".join(f"{w}x{h}" for w, h in sizes)
+        yield "width", _error("size", f"{asked[0]}x{asked[1]} is not supported; allowed: {allowed}", f"try {w}x{h}")
+
+
+def _part(given: Any, *names: str) -> Mapping[str, Any]:
+    found = _given(given, *names)
+    if hasattr(found, "model_dump"):
+        found = found.model_dump(by_alias=True, exclude_none=True)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _given(given: Mapping[str, Any], *names: str) -> Any:
+    return next((given[name] for name in names if given.get(name) is not None), None)
+
+
+def _is_reference(value: str) -> bool:
+    return bool(_UUID.fullmatch(value) or _UPLOAD.fullmatch(value)) or _is_url(value)
+
+
+def _is_url(value: str) -> bool:
+    try:
+        url = urlsplit(value)
+        return url.scheme in ("http", "https") and bool(url.hostname) and not re.search(r"\s", value)
+    except ValueError:
+        return False
+
+
+def _error(kind: str, rule: str, fix: str) -> PydanticCustomError:
+    return PydanticCustomError(kind, "{rule}", {"rule": rule, "fix": fix})
+
+
+def _refuse(kind: str, rule: str, fix: str) -> NoReturn:
+    raise _error(kind, rule, fix)
