@@ -17,6 +17,7 @@ Each class is named for what the reader should do next::
         ├── TaskTimeoutError        wait again: the task may still finish
         ├── OutputUnavailableError  the result's file cannot be had any more
         ├── RunwareBusyError        try again later
+        ├── SubmissionUnconfirmedError  poll the task: it may have been accepted
         └── TaskConflictError       the API has this task already: poll it
 """
 
@@ -46,7 +47,7 @@ class BudgetExceededError(WanAssetsError):
 
     advice = "Raise the budget, or send fewer or cheaper rows."
 
-    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int):
+    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int) -> None:
         self.scope = scope
         self.cap_microusd = cap_microusd
         self.committed_microusd = committed_microusd
@@ -92,7 +93,7 @@ class ApiFault:
 class RunwareError(WanAssetsError):
     """The API refused or failed; `fault` keeps its own words."""
 
-    def __init__(self, fault: ApiFault):
+    def __init__(self, fault: ApiFault) -> None:
         self.fault = fault
         super().__init__(_sentence(fault))
 
@@ -149,6 +150,12 @@ class RunwareBusyError(RunwareError):
 
     advice = "Run again later; tasks already accepted are found again, not paid again."
     is_transient = True
+
+
+class SubmissionUnconfirmedError(RunwareError):
+    """A submission was refused after an earlier copy of it was lost on the way and may have been accepted."""
+
+    advice = "Run again: the task is asked for first, and sent only if the API does not know it."
 
 
 class TaskConflictError(RunwareError):

@@ -1,0 +1,8 @@
+"""The Runware API over HTTP: submit, poll, download, upload, balance and usage. The only place that imports httpx."""
+
+from wan_assets.client.account import DayOfUsage
+from wan_assets.client.api import RunwareClient
+from wan_assets.client.transport import Pace
+from wan_assets.client.wire import Result, TaskReport
+
+__all__ = ["DayOfUsage", "Pace", "Result", "RunwareClient", "TaskReport"]

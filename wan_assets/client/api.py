@@ -1,0 +1,225 @@
+"""The client: one method for each thing the API does for us."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import mimetypes
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import stamina
+
+from wan_assets.client import account
+from wan_assets.client.download import Downloads
+from wan_assets.client.transport import Pace, Transport
+from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
+from wan_assets.errors import (
+    AccessDeniedError,
+    ApiFault,
+    RunwareBusyError,
+    RunwareError,
+    SubmissionUnconfirmedError,
+    TaskConflictError,
+    refusal_of,
+)
+
+PUBLIC_URL = "https://api.runware.ai/v1"
+_POLLS_PER_POST = 100
+
+
+class RunwareClient:
+    """Speaks to one account. Use it as `async with`; safe for any number of concurrent callers.
+
+    Every method raises a `RunwareError` that keeps the API's code, message, parameter and task. `download_hosts` are
+    hosts that results may come from, besides the API's own and `*.runware.ai`.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str = PUBLIC_URL,
+        *,
+        pace: Pace | None = None,
+        download_hosts: Sequence[str] = (),
+    ) -> None:
+        self.pace = pace or Pace()
+        self._transport = Transport(api_key, base_url, self.pace)
+        self._downloads = Downloads(self._transport, self.pace, download_hosts)
+        self._polls_per_post = _POLLS_PER_POST
+        self._doubts = 0
+        self._simulated: bool | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return self._transport.base_url
+
+    async def is_simulated(self) -> bool:
+        """Whether a simulator answers, which says so itself; the public API is not asked."""
+        if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
+            self._simulated = False
+        async for attempt in self._retries():
+            with attempt:
+                if self._simulated is None:
+                    self._simulated = await self._transport.server_header("X-Simulated-By") is not None
+        return bool(self._simulated)
+
+    async def submit(self, task: Mapping[str, Any]) -> None:
+        """Sends one task until the API has it; returns once it was accepted, now or before.
+
+        After trouble on the way it polls first and sends again only what the API does not know, under the same UUID.
+        Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
+        `SubmissionUnconfirmedError` when it was refused after an earlier try that may have been accepted.
+        """
+        task = {**task, "deliveryMethod": "async", "includeCost": True}
+        may_be_there = False
+        async for attempt in self._retries():
+            with attempt:
+                if may_be_there and await self._knows(task["taskUUID"]):
+                    return
+                try:
+                    await self._submit_once(task)
+                except RunwareError as error:
+                    if may_be_there and not error.is_transient:
+                        raise SubmissionUnconfirmedError(error.fault) from None
+                    may_be_there = may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
+                    raise
+
+    async def _submit_once(self, task: Mapping[str, Any]) -> None:
+        answer = await self._transport.post([task])
+        fault = refusal_in(answer, task["taskUUID"])
+        if fault is None:
+            return
+        refusal = refusal_of(fault)
+        if not isinstance(refusal, TaskConflictError):
+            raise refusal
+
+    async def _knows(self, task_uuid: str) -> bool:
+        return task_uuid in await self._poll_once((task_uuid,))
+
+    async def poll(self, task_uuids: Iterable[str]) -> dict[str, TaskReport]:
+        """Asks for many tasks at once; a task that the API does not know is left out of the answer.
+
+        Many tasks share a POST. When a shared answer leaves some out, one of them is asked for alone: if the API knows
+        it after all, sharing does not work there, and from then on each task has its own POST. Raises at once on trouble with the poll itself, which says nothing about the tasks.
+        """
+        asked = tuple(task_uuids)
+        found: dict[str, TaskReport] = {}
+        while rest := asked[: self._polls_per_post]:
+            asked = asked[len(rest) :]
+            found |= await self._poll_shared(rest)
+        return found
+
+    async def _poll_shared(self, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
+        if len(task_uuids) == 1:
+            return await self._poll_once(task_uuids)
+        try:
+            found = await self._poll_once(task_uuids)
+        except RunwareError as error:
+            if isinstance(error, (RunwareBusyError, AccessDeniedError)):
+                raise
+            found = {}
+        if missing := [task_uuid for task_uuid in task_uuids if task_uuid not in found]:
+            self._doubts += 1
+            if alone := await self._poll_once((missing[self._doubts % len(missing)],)):
+                self._polls_per_post = 1
+                return found | alone | await self.poll(missing)
+        return found
+
+    async def _poll_once(self, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
+        asked = [{"taskType": "getResponse", "taskUUID": task_uuid} for task_uuid in task_uuids]
+        answer = await self._transport.post(asked)
+        found = reports_in(answer, task_uuids)
+        if not found and (fault := _trouble_in(answer, task_uuids)):
+            raise refusal_of(fault)
+        return found
+
+    async def download(self, url: str, path: Path) -> None:
+        """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet."""
+        await self._downloads.fetch(url, path)
+
+    async def upload(self, path: Path) -> str:
+        """Stores a local picture or sound with the API and returns its UUID there."""
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        media = f"data:{kind};base64,{base64.b64encode(await asyncio.to_thread(path.read_bytes)).decode()}"
+        item = await self._ask("mediaStorage", operation="upload", media=media)
+        task_uuid = str(item.get("taskUUID"))
+        async for attempt in self._retries():
+            with attempt:
+                if str(item.get("mediaUUID", "1")) == "1":
+                    item = await self._upload_report(task_uuid)
+        return str(item["mediaUUID"])
+
+    async def _upload_report(self, task_uuid: str) -> Mapping[str, Any]:
+        answer = await self._transport.post([{"taskType": "getResponse", "taskUUID": task_uuid}])
+        for item in answer.data:
+            if str(item.get("mediaUUID", "1")) != "1":
+                return item
+        raise RunwareBusyError(ApiFault("mediaNotReady", "the upload is still being processed", task_uuid=task_uuid))
+
+    async def delete_upload(self, media_uuid: str) -> None:
+        """Removes an upload from the API's storage."""
+        await self._ask("mediaStorage", operation="delete", media=media_uuid)
+
+    async def balance(self) -> Decimal | None:
+        """The account's balance in dollars; None where the API does not state it."""
+        return account.balance_in(await self._ask("accountManagement", operation="getDetails"))
+
+    async def usage(self, first: date, last: date, model: str) -> tuple[account.DayOfUsage, ...]:
+        """What the account says was spent on one model by day, both days included, in UTC; 30 days at most."""
+        if last - first > timedelta(days=29):
+            raise ValueError("the API tells at most 30 days of usage at once")
+        asked = {"startDate": first.isoformat(), "endDate": last.isoformat(), "groupBy": ["date"], "models": [model]}
+        return account.usage_in(
+            await self._ask("accountManagement", operation="getUsageActivity", timezone="UTC", **asked)
+        )
+
+    async def _ask(self, task_type: str, **parameters: Any) -> Mapping[str, Any]:
+        task_uuid = str(uuid.uuid4())
+        item: Mapping[str, Any] = {}
+        async for attempt in self._retries():
+            with attempt:
+                answer = await self._transport.post([{"taskType": task_type, "taskUUID": task_uuid, **parameters}])
+                fault = refusal_in(answer, task_uuid)
+                if fault or not answer.data:
+                    raise refusal_of(
+                        fault or ApiFault("unrecognizedResponse", f"{task_type} was answered with nothing")
+                    )
+                item = answer.data[0]
+        return item
+
+    def _retries(self) -> Any:
+        pace = self.pace
+        return stamina.retry_context(
+            on=lambda error: _wait_s(error, pace),
+            attempts=pace.retry_tries,
+            timeout=None,
+            wait_initial=pace.retry_first_s,
+            wait_max=pace.retry_most_s,
+            wait_jitter=pace.retry_jitter_s,
+        )
+
+
+def _wait_s(error: Exception, pace: Pace) -> bool | float:
+    if not isinstance(error, RunwareBusyError):
+        return False
+    asked_s = error.fault.retry_after_s
+    return True if asked_s is None else max(asked_s, pace.retry_first_s)
+
+
+def _trouble_in(answer: Answer, task_uuids: tuple[str, ...]) -> ApiFault | None:
+    ours = (fault for fault in answer.faults if fault.task_uuid is None or fault.task_uuid in task_uuids)
+    return next(ours, None) or refusal_in(answer, None)

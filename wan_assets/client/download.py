@@ -1,0 +1,86 @@
+"""Fetching results: in pieces, from expected hosts only, again when a result is cut off or not ready yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import stamina
+
+from wan_assets.client.transport import Pace, Transport, is_loopback
+from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
+
+_NOT_READY = {408, 409, 422, 425, 429}
+_PIECE_BYTES = 1 << 18
+_MOST_BYTES = 2 << 30
+_MOST_REDIRECTS = 3
+
+
+class Downloads:
+    """Streams results to files with bounded memory."""
+
+    def __init__(self, transport: Transport, pace: Pace, hosts: Sequence[str]) -> None:
+        self._transport = transport
+        self._pace = pace
+        self._hosts = {httpx.URL(transport.base_url).host, *hosts}
+        self._is_local = is_loopback(httpx.URL(transport.base_url).host)
+
+    async def fetch(self, url: str, path: Path) -> None:
+        """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
+        retries = stamina.retry_context(
+            on=RunwareBusyError,
+            attempts=self._pace.download_tries,
+            timeout=None,
+            wait_initial=self._pace.retry_first_s,
+            wait_max=self._pace.retry_most_s,
+            wait_jitter=self._pace.retry_jitter_s,
+        )
+        try:
+            async for attempt in retries:
+                with attempt:
+                    await self._fetch_once(url, path)
+        except RunwareBusyError as error:
+            raise OutputUnavailableError(error.fault) from None
+
+    async def _fetch_once(self, url: str, path: Path) -> None:
+        for _ in range(_MOST_REDIRECTS + 1):
+            self._refuse_stranger(url)
+            async with self._transport.stream(url, {"Accept": "video/*, */*"}) as response:
+                if not response.has_redirect_location:
+                    await _written(response, path)
+                    return
+                url = str(response.next_request.url) if response.next_request else url
+        raise _unavailable("redirects", f"more than {_MOST_REDIRECTS} redirects")
+
+    def _refuse_stranger(self, url: str) -> None:
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise _unavailable("url", str(error)) from None
+        is_known = parsed.host in self._hosts or parsed.host.endswith(".runware.ai")
+        if not is_known or parsed.scheme not in (("http", "https") if self._is_local else ("https",)):
+            hint = f"name {parsed.host} in allowed_download_hosts if you trust it"
+            raise _unavailable("host", f"{parsed.scheme}://{parsed.host} is not an expected host; {hint}")
+
+
+async def _written(response: httpx.Response, path: Path) -> None:
+    status = response.status_code
+    if status in _NOT_READY or status >= 500:
+        raise RunwareBusyError(ApiFault(f"http_{status}", "the result is not ready yet", http_status=status))
+    if status not in (200, 203):
+        raise _unavailable(f"http_{status}", "the result's file is not there (it may have expired)", status)
+    size = 0
+    with path.open("wb") as file:
+        async for piece in response.aiter_bytes(_PIECE_BYTES):
+            size += len(piece)
+            if size > _MOST_BYTES:
+                raise _unavailable("too_large", f"the result is larger than {_MOST_BYTES} bytes")
+            file.write(piece)
+    stated = response.headers.get("Content-Length", "")
+    if size == 0 or ("Content-Encoding" not in response.headers and stated.isdigit() and int(stated) != size):
+        raise RunwareBusyError(ApiFault("cut", f"{size} of {stated or 'unknown'} bytes came"))
+
+
+def _unavailable(code: str, message: str, status: int | None = None) -> OutputUnavailableError:
+    return OutputUnavailableError(ApiFault(code, message, http_status=status))

@@ -1,0 +1,117 @@
+"""One HTTP exchange with the API, and how long anything may take."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from wan_assets.client.wire import Answer, answer_of
+from wan_assets.errors import ApiFault, RequestRejectedError, RunwareBusyError
+from wan_assets.version import __version__
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to wait, in seconds, and how often to try; tests give small numbers.
+
+    `retry_first_s` is never to be under 1 s against the real API: it has accepted two copies of one task that came
+    faster (wire notes, "Same taskUUID submitted twice").
+    """
+
+    connect_s: float = 10.0
+    answer_s: float = 60.0
+    retry_first_s: float = 1.0
+    retry_most_s: float = 30.0
+    retry_jitter_s: float = 1.0
+    retry_tries: int = 6
+    download_stall_s: float = 60.0
+    download_tries: int = 8
+
+
+class Transport:
+    """Posts arrays of task objects. The key goes with each post and nowhere else."""
+
+    def __init__(self, api_key: str, base_url: str, pace: Pace, *, connections: int = 32) -> None:
+        self._api_key = api_key
+        self.base_url = base_url
+        self._pace = pace
+        # httpx spends most of its time on its own pool when many callers wait in it, so they wait here.
+        self._gate = asyncio.Semaphore(connections)
+        limits = httpx.Limits(max_connections=2 * connections, max_keepalive_connections=connections)
+        self._http = httpx.AsyncClient(
+            limits=limits,
+            timeout=httpx.Timeout(pace.answer_s, connect=pace.connect_s),
+            headers={"User-Agent": f"wan-assets/{__version__}"},
+            trust_env=not is_loopback(httpx.URL(base_url).host),
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def post(self, tasks: Sequence[Mapping[str, Any]]) -> Answer:
+        """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read."""
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        async with self._gate:
+            response = await self._answered("POST", headers=headers, json=list(tasks))
+        if response.is_redirect:
+            raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
+        return answer_of(response.status_code, self._redacted(response.text), _retry_after_s(response))
+
+    async def server_header(self, name: str) -> str | None:
+        """One header of the API's answer to a GET, which carries no key and costs nothing."""
+        response = await self._answered("GET")
+        return str(response.headers[name]) if name in response.headers else None
+
+    @asynccontextmanager
+    async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        """Opens a download, without the key."""
+        timeout = httpx.Timeout(self._pace.download_stall_s, connect=self._pace.connect_s)
+        try:
+            async with self._http.stream("GET", url, headers=dict(headers), timeout=timeout) as response:
+                yield response
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from None
+
+    async def _answered(self, method: str, **content: Any) -> httpx.Response:
+        try:
+            async with asyncio.timeout(self._pace.answer_s):
+                return await self._http.request(method, self.base_url, **content)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise _misdirected(self.base_url, str(error)) from None
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _unreachable(error) from None
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self._api_key, "[key]") if self._api_key else text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine, which no proxy of the environment can reach."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _misdirected(base_url: str, why: str) -> RequestRejectedError:
+    return RequestRejectedError(ApiFault("base_url", f"{base_url} is not the API's address: {why}"))
+
+
+def _unreachable(error: Exception) -> RunwareBusyError:
+    kind = "timeout" if isinstance(error, (TimeoutError, httpx.TimeoutException)) else "connection"
+    return RunwareBusyError(ApiFault(kind, str(error) or type(error).__name__))
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """Reads the header in both its forms, seconds and HTTP date."""
+    said = response.headers.get("Retry-After", "").strip()
+    if said.isdigit():
+        return float(said)
+    try:
+        return max(0.0, (email.utils.parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
