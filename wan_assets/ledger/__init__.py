@@ -1,0 +1,8 @@
+"""The ledger: every task and every dollar, written before it is spent. The only place that imports SQLAlchemy."""
+
+from wan_assets.ledger.book import Ledger
+from wan_assets.ledger.budget import Budget
+from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
+from wan_assets.ledger.report import SpendLine, Totals
+
+__all__ = ["Budget", "Claim", "Ledger", "Origin", "SpendLine", "Task", "TaskState", "Totals"]

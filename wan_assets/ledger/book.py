@@ -1,0 +1,262 @@
+"""The book of tasks: each method is one transaction, and one step of a task's life."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from wan_assets.errors import ApiFault, LedgerError
+from wan_assets.ledger import report
+from wan_assets.ledger.budget import Budget, commit, correct
+from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, task_of
+from wan_assets.ledger.owner import is_surely_dead
+from wan_assets.ledger.schema import media, opened, tasks, told_as_ledger_error
+from wan_assets.pricing import reservation_microusd
+from wan_assets.request import VideoRequest, task_uuid_of
+
+_UNSETTLED = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.LOST)
+
+_MEDIA_KEPT_S = 25 * 24 * 3600
+"""The API deletes an upload 30 days after its last use."""
+
+
+class Ledger:
+    """All tasks and all money of one database. Blocking; safe for threads and processes.
+
+    `namespace` separates ledgers that share an account and shall not share videos. `clock` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        budget: Budget | None = None,
+        *,
+        namespace: str = "wan-assets",
+        lease_s: float = 60.0,
+        busy_s: float = 30.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.url = url
+        self.budget = budget or Budget()
+        self.lease_s = lease_s
+        self._namespace = namespace
+        self._clock = clock
+        self._engine = opened(url, busy_s)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        self._engine.dispose()
+
+    def claim(
+        self, request: VideoRequest, origin: Origin, owner: str, *, simulated: bool, buy_again: bool = False
+    ) -> Claim:
+        """Gives `owner` the task to work on for a request, reserving money if it is a new one.
+
+        A request whose last task failed or was rejected, or any with `buy_again`, gets a new task. Raises
+        `BudgetExceededError` when the reservation does not fit; then nothing is written.
+        """
+        fingerprint = request.fingerprint()
+        with self._transaction() as connection:
+            latest = self._latest(connection, fingerprint, simulated=simulated)
+            if latest is None or buy_again or TaskState(latest["state"]) in (TaskState.FAILED, TaskState.REJECTED):
+                attempt = latest["attempt"] + 1 if latest else 1
+                task = self._insert(connection, request, origin, attempt=attempt, owner=owner, simulated=simulated)
+                return Claim(task, "new")
+            if latest["state"] == TaskState.STORED:
+                return Claim(task_of(latest), "stored")
+            is_mine = self._take(connection, latest, owner)
+            return Claim(task_of(latest), "resumed" if is_mine else "foreign")
+
+    def mark_submitted(self, task_uuid: str) -> None:
+        """Books that the API has the task."""
+        self._advance(task_uuid, TaskState.SUBMITTED, (TaskState.RESERVED, TaskState.LOST), submitted_at=self._now())
+
+    def settle(self, task_uuid: str, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
+        """Books the results and what they cost in µ$; None keeps that result's share reserved.
+
+        `costs` has one entry for each result that was asked for, failed ones included.
+        """
+        with self._transaction() as connection:
+            row = self._row(connection, task_uuid)
+            if TaskState(row["state"]) in _UNSETTLED:
+                share = row["reserved_microusd"] // max(1, row["number_results"])
+                cost = sum(cost for cost in costs if cost is not None)
+                held = share * sum(cost is None for cost in costs)
+                self._correct(connection, row, cost + held - row["reserved_microusd"])
+                money = {"cost_microusd": cost, "reserved_microusd": held}
+                self._update(connection, task_uuid, state=TaskState.DELIVERED, results=_json(results), **money)
+            return task_of(self._row(connection, task_uuid))
+
+    def mark_stored(self, task_uuid: str, results: Sequence[Mapping[str, Any]]) -> None:
+        """Books that the videos lie in the store, and what they are."""
+        facts = {"results": _json(results), "finished_at": self._now(), "owner": None}
+        self._advance(task_uuid, TaskState.STORED, (TaskState.DELIVERED, TaskState.STORED), **facts)
+
+    def mark_failed(self, task_uuid: str, fault: ApiFault) -> None:
+        """Books that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
+        self._end(task_uuid, TaskState.FAILED, fault)
+
+    def mark_lost(self, task_uuid: str, fault: ApiFault) -> None:
+        """Books that the API did not know the task by its deadline: it stays reserved and can be resumed."""
+        self._end(task_uuid, TaskState.LOST, fault)
+
+    def release(self, task_uuid: str, fault: ApiFault) -> None:
+        """Books that the API never accepted the task: its reservation is free again."""
+        self._end(task_uuid, TaskState.REJECTED, fault)
+
+    def note_trouble(self, task_uuid: str, fault: ApiFault) -> None:
+        """Keeps the last trouble of a task that stays as it is."""
+        with self._transaction() as connection:
+            self._update(connection, task_uuid, error_code=fault.code, error_message=fault.message)
+
+    def renew(self, owner: str) -> None:
+        """Extends the leases of all tasks that an owner works on."""
+        with self._transaction() as connection:
+            lease = {"lease_until": self._clock() + self.lease_s}
+            connection.execute(tasks.update().where(tasks.c.owner == owner).values(**lease))
+
+    def let_go(self, owner: str, task_uuid: str | None = None) -> None:
+        """Gives up one or all of an owner's tasks, so that others may take them over at once."""
+        with self._transaction() as connection:
+            change = tasks.update().where(tasks.c.owner == owner).values(owner=None, lease_until=None)
+            connection.execute(change.where(tasks.c.task_uuid == task_uuid) if task_uuid else change)
+
+    def task(self, task_uuid: str) -> Task | None:
+        """One task, or None."""
+        return next(iter(self.tasks_where(tasks.c.task_uuid == task_uuid)), None)
+
+    def latest(self, fingerprints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
+        """The newest task of each of many requests, by fingerprint; a few hundred at a time."""
+        found = self.tasks_where(tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
+        return {task.fingerprint: task for task in sorted(found, key=lambda task: task.attempt)}
+
+    def open_tasks(self) -> list[Task]:
+        """Every task that may still bring a video, oldest first."""
+        return self.tasks_where(tasks.c.state.in_(OPEN_STATES))
+
+    def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
+        """Tasks by any condition on the table, oldest first."""
+        with self._transaction() as connection:
+            found = connection.execute(tasks.select().where(*conditions).order_by(tasks.c.created_at))
+            return [task_of(row) for row in found.mappings()]
+
+    def totals(self) -> report.Totals:
+        """Sums over all tasks, real and simulated apart."""
+        with self._transaction() as connection:
+            return report.totals(connection)
+
+    def spending(self, by: report.Grouping) -> list[report.SpendLine]:
+        """Tasks, costs and reservations by state, day, asset, partition or run."""
+        with self._transaction() as connection:
+            return report.spending(connection, by)
+
+    def uploaded(self, reference: str, base_url: str) -> str | None:
+        """The API's UUID of a local file that was uploaded before and is still kept there."""
+        with self._transaction() as connection:
+            here = (media.c.reference == reference) & (media.c.base_url == base_url)
+            fresh = media.c.used_at > self._clock() - _MEDIA_KEPT_S
+            return connection.execute(sa.select(media.c.media_uuid).where(here, fresh)).scalar()
+
+    def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
+        """Keeps the API's UUID of a local file."""
+        with self._transaction() as connection:
+            key = {"reference": reference, "base_url": base_url}
+            connection.execute(media.delete().filter_by(**key))
+            connection.execute(media.insert().values(**key, media_uuid=media_uuid, used_at=self._clock()))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with told_as_ledger_error(self.url), self._engine.begin() as connection:
+            yield connection
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+
+    def _latest(self, connection: sa.Connection, fingerprint: str, *, simulated: bool) -> sa.RowMapping | None:
+        same = (tasks.c.fingerprint == fingerprint) & (tasks.c.is_simulated == simulated)
+        newest_first = tasks.select().where(same).order_by(tasks.c.attempt.desc()).limit(1)
+        return connection.execute(newest_first).mappings().first()
+
+    def _row(self, connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
+        row = connection.execute(tasks.select().where(tasks.c.task_uuid == task_uuid)).mappings().first()
+        if row is None:
+            raise LedgerError(f"task {task_uuid} is not in the ledger: was its file replaced while it was in use?")
+        return row
+
+    def _insert(
+        self,
+        connection: sa.Connection,
+        request: VideoRequest,
+        origin: Origin,
+        *,
+        attempt: int,
+        owner: str,
+        simulated: bool,
+    ) -> Task:
+        now, reserved, fingerprint = self._now(), reservation_microusd(request), request.fingerprint()
+        kind = _kind(simulated)
+        commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=now[:10], microusd=reserved)
+        row = {
+            "task_uuid": task_uuid_of(fingerprint, attempt, f"{self._namespace} {kind}"),
+            "fingerprint": fingerprint,
+            "attempt": attempt,
+            "is_simulated": simulated,
+            "state": TaskState.RESERVED,
+            "number_results": request.number_results,
+            "reserved_microusd": reserved,
+            "request": request.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
+            "run_id": origin.run_id,
+            "asset": origin.asset,
+            "partition": origin.partition,
+            "created_at": now,
+            "owner": owner,
+            "lease_until": self._clock() + self.lease_s,
+        }
+        connection.execute(tasks.insert().values(**row))
+        return task_of(self._row(connection, str(row["task_uuid"])))
+
+    def _take(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> bool:
+        holder, now = row["owner"], self._clock()
+        is_free = holder in (None, owner) or (row["lease_until"] or 0) < now or is_surely_dead(holder)
+        if not is_free:
+            return False
+        unchanged = tasks.c.owner.is_(None) if holder is None else tasks.c.owner == holder
+        change = tasks.update().where(tasks.c.task_uuid == row["task_uuid"], unchanged)
+        return connection.execute(change.values(owner=owner, lease_until=now + self.lease_s)).rowcount == 1
+
+    def _advance(self, task_uuid: str, state: TaskState, from_states: Sequence[TaskState], **changes: Any) -> None:
+        with self._transaction() as connection:
+            here = (tasks.c.task_uuid == task_uuid) & tasks.c.state.in_(from_states)
+            connection.execute(tasks.update().where(here).values(state=state, **changes))
+
+    def _end(self, task_uuid: str, state: TaskState, fault: ApiFault) -> None:
+        with self._transaction() as connection:
+            row = self._row(connection, task_uuid)
+            if TaskState(row["state"]) not in _UNSETTLED:
+                return
+            changes: dict[str, Any] = {"error_code": fault.code, "error_message": fault.message[:2000], "owner": None}
+            if state == TaskState.REJECTED:
+                self._correct(connection, row, -row["reserved_microusd"])
+                changes["reserved_microusd"] = 0
+            self._update(connection, task_uuid, state=state, finished_at=self._now(), **changes)
+
+    def _update(self, connection: sa.Connection, task_uuid: str, **changes: Any) -> None:
+        connection.execute(tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes))
+
+    def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
+        kind, day = _kind(row["is_simulated"]), row["created_at"][:10]
+        correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
+
+
+def _kind(simulated: bool) -> str:
+    return "simulated" if simulated else "real"
+
+
+def _json(results: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps([dict(result) for result in results], ensure_ascii=False)

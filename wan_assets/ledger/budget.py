@@ -1,0 +1,58 @@
+"""Caps on spending, checked in the same transaction that reserves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wan_assets.errors import BudgetExceededError
+from wan_assets.ledger.schema import spend
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Caps in µ$ on what is spent and reserved together; None is no cap. A day is a UTC day."""
+
+    per_run_microusd: int | None = None
+    per_day_microusd: int | None = None
+    total_microusd: int | None = None
+
+    def caps(self, run_id: str, day: str) -> Iterator[tuple[str, int | None]]:
+        """Yields each scope that a task of a run and day counts in, with its cap."""
+        yield "total", self.total_microusd
+        yield f"day {day}", self.per_day_microusd
+        yield f"run {run_id}", self.per_run_microusd
+
+
+def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, microusd: int) -> None:
+    """Adds to every scope of a task, or raises `BudgetExceededError`; the caller's transaction undoes all of it."""
+    for name, cap in budget.caps(run_id, day):
+        scope = f"{kind} {name}"
+        if not _added(connection, scope, microusd, cap):
+            committed = committed_in(connection, scope)
+            raise BudgetExceededError(name, cap or 0, committed, microusd)
+
+
+def correct(connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int) -> None:
+    """Adds a difference to every scope of a task, without asking: the money is spent, or was never needed."""
+    for name, _ in Budget().caps(run_id, day):
+        _added(connection, f"{kind} {name}", microusd, None)
+
+
+def committed_in(connection: sa.Connection, scope: str) -> int:
+    """What is spent and reserved in a scope, in µ$."""
+    found = connection.execute(sa.select(spend.c.committed_microusd).where(spend.c.scope == scope)).scalar()
+    return int(found or 0)
+
+
+def _added(connection: sa.Connection, scope: str, microusd: int, cap: int | None) -> bool:
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(spend)
+    connection.execute(insert.values(scope=scope, committed_microusd=0).on_conflict_do_nothing())
+    column = spend.c.committed_microusd
+    change = spend.update().where(spend.c.scope == scope).values(committed_microusd=column + microusd)
+    if cap is not None:
+        change = change.where(column + microusd <= cap)
+    return connection.execute(change).rowcount == 1

@@ -1,0 +1,105 @@
+"""The values of the ledger: a task, the states it goes through, and a claim on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from sqlalchemy import RowMapping
+
+
+class TaskState(StrEnum):
+    """Where a task stands.
+
+    ::
+
+    RESERVED ──► SUBMITTED ──► DELIVERED ──► STORED
+       │             ├──► FAILED      the API gave it up; its cost is unknown and stays reserved
+       │             └──► LOST        the API does not know it by its deadline; stays reserved, can be resumed
+       └──► REJECTED                  never accepted; its reservation is released
+    """
+
+    RESERVED = "reserved"
+    SUBMITTED = "submitted"
+    DELIVERED = "delivered"
+    STORED = "stored"
+    FAILED = "failed"
+    LOST = "lost"
+    REJECTED = "rejected"
+
+
+OPEN_STATES = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.DELIVERED, TaskState.LOST)
+"""States in which a task may still bring a video that is paid for."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who asks: the run, asset and partition that a task is booked under."""
+
+    run_id: str = "-"
+    asset: str = "-"
+    partition: str = "-"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the ledger. Money in µ$; times are ISO 8601 in UTC."""
+
+    task_uuid: str
+    fingerprint: str
+    attempt: int
+    is_simulated: bool
+    state: TaskState
+    number_results: int
+    reserved_microusd: int
+    cost_microusd: int
+    request: Mapping[str, Any]
+    results: tuple[Mapping[str, Any], ...]
+    origin: Origin
+    created_at: str
+    submitted_at: str | None
+    finished_at: str | None
+    error_code: str | None
+    error_message: str | None
+
+    @property
+    def is_cost_unknown(self) -> bool:
+        """Whether the task has ended and part of its cost was never told."""
+        return self.state not in OPEN_STATES and self.reserved_microusd > 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the ledger answers to somebody who wants a request's video.
+
+    `new` and `resumed` tasks are the asker's to work on; a `foreign` one is being worked on by another process; a
+    `stored` one is done.
+    """
+
+    task: Task
+    standing: Literal["new", "resumed", "foreign", "stored"]
+
+
+def task_of(row: RowMapping) -> Task:
+    """Reads a database row."""
+    return Task(
+        task_uuid=row["task_uuid"],
+        fingerprint=row["fingerprint"],
+        attempt=row["attempt"],
+        is_simulated=bool(row["is_simulated"]),
+        state=TaskState(row["state"]),
+        number_results=row["number_results"],
+        reserved_microusd=row["reserved_microusd"],
+        cost_microusd=row["cost_microusd"],
+        request=json.loads(row["request"]),
+        results=tuple(json.loads(row["results"])),
+        origin=Origin(row["run_id"], row["asset"], row["partition"]),
+        created_at=row["created_at"],
+        submitted_at=row["submitted_at"],
+        finished_at=row["finished_at"],
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+    )

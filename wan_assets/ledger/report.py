@@ -1,0 +1,65 @@
+"""Questions to the ledger: what was spent, reserved and left open, by what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.entries import OPEN_STATES
+from wan_assets.ledger.schema import tasks
+
+Grouping = Literal["state", "day", "asset", "partition", "run_id"]
+
+
+@dataclass(frozen=True)
+class SpendLine:
+    """One group of tasks; money in µ$. `unknown` counts ended tasks whose cost was not told."""
+
+    key: str
+    is_simulated: bool
+    tasks: int
+    cost_microusd: int
+    reserved_microusd: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """All tasks, without and with the simulator."""
+
+    real: SpendLine
+    simulated: SpendLine
+
+
+def totals(connection: sa.Connection) -> Totals:
+    """Sums over all tasks."""
+    lines = {line.is_simulated: line for line in _lines(connection, sa.literal("total"))}
+    return Totals(*(lines.get(kind, SpendLine("total", kind, 0, 0, 0, 0)) for kind in (False, True)))
+
+
+def spending(connection: sa.Connection, by: Grouping) -> list[SpendLine]:
+    """Sums by one column, groups in order of their key."""
+    column = sa.func.substr(tasks.c.created_at, 1, 10) if by == "day" else tasks.c[by]
+    return _lines(connection, column)
+
+
+def _lines(connection: sa.Connection, column: sa.ColumnElement[str]) -> list[SpendLine]:
+    is_unknown = tasks.c.state.not_in(OPEN_STATES) & (tasks.c.reserved_microusd > 0)
+    query = (
+        sa.select(
+            column.label("key"),
+            tasks.c.is_simulated,
+            sa.func.count().label("tasks"),
+            sa.func.coalesce(sa.func.sum(tasks.c.cost_microusd), 0).label("cost"),
+            sa.func.coalesce(sa.func.sum(tasks.c.reserved_microusd), 0).label("reserved"),
+            sa.func.coalesce(sa.func.sum(sa.case((is_unknown, 1), else_=0)), 0).label("unknown"),
+        )
+        .group_by("key", tasks.c.is_simulated)
+        .order_by("key")
+    )
+    return [
+        SpendLine(str(row.key), bool(row.is_simulated), row.tasks, int(row.cost), int(row.reserved), int(row.unknown))
+        for row in connection.execute(query)
+    ]

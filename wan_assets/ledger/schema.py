@@ -1,0 +1,131 @@
+"""The ledger's tables, and how its database is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from wan_assets.errors import LedgerError
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+tasks = sa.Table(
+    "wan_tasks",
+    metadata,
+    sa.Column("task_uuid", sa.String(36), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("is_simulated", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("number_results", sa.Integer, nullable=False),
+    sa.Column("reserved_microusd", sa.BigInteger, nullable=False),
+    sa.Column("cost_microusd", sa.BigInteger, nullable=False, default=0),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("results", sa.Text, nullable=False, default="[]"),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sa.Column("submitted_at", sa.String(32)),
+    sa.Column("finished_at", sa.String(32)),
+    sa.Column("error_code", sa.Text),
+    sa.Column("error_message", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", sa.Float),
+    sa.Index("wan_tasks_fingerprint", "fingerprint", "is_simulated", "attempt"),
+    sa.Index("wan_tasks_state", "state"),
+    sa.Index("wan_tasks_owner", "owner"),
+)
+
+spend = sa.Table(
+    "wan_spend",
+    metadata,
+    sa.Column("scope", sa.String(128), primary_key=True),
+    sa.Column("committed_microusd", sa.BigInteger, nullable=False),
+)
+
+media = sa.Table(
+    "wan_media",
+    metadata,
+    sa.Column("reference", sa.String(80), primary_key=True),
+    sa.Column("base_url", sa.String(200), primary_key=True),
+    sa.Column("media_uuid", sa.String(64), nullable=False),
+    sa.Column("used_at", sa.Float, nullable=False),
+)
+
+about = sa.Table(
+    "wan_ledger",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+
+def opened(url: str, busy_s: float) -> sa.Engine:
+    """Opens the database and creates the tables where there are none; raises `LedgerError`."""
+    with told_as_ledger_error(url):
+        engine = _engine(sa.make_url(url), busy_s)
+        with engine.begin() as connection:
+            metadata.create_all(connection)
+            _check_version(connection, url)
+        return engine
+
+
+@contextmanager
+def told_as_ledger_error(url: str) -> Iterator[None]:
+    """Turns what the database says into one sentence, without the password and the statement."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise LedgerError(f"ledger {shown(url)}: {said}") from None
+    except (OSError, ImportError) as error:
+        raise LedgerError(f"ledger {shown(url)}: {error}") from None
+
+
+def shown(url: str) -> str:
+    """A URL fit for eyes: no password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "(no valid SQLAlchemy URL)"
+
+
+def _engine(url: sa.URL, busy_s: float) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": busy_s})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_immediately)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_immediately(connection: sa.Connection) -> None:
+    """Takes the write lock first: a transaction that reads before it writes could not be granted it later."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _check_version(connection: sa.Connection, url: str) -> None:
+    found = connection.execute(sa.select(about.c.value).where(about.c.name == "schema_version")).scalar()
+    if found is None:
+        connection.execute(about.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
+    elif int(found) != SCHEMA_VERSION:
+        raise LedgerError(
+            f"ledger {shown(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
+            "use the package version that wrote it"
+        )
