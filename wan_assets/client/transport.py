@@ -31,6 +31,8 @@ class Pace:
     retry_most_s: float = 30.0
     retry_jitter_s: float = 1.0
     retry_tries: int = 6
+    poll_first_s: float = 2.0
+    poll_most_s: float = 10.0
     download_stall_s: float = 60.0
     download_tries: int = 8
 

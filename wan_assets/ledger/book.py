@@ -58,13 +58,14 @@ class Ledger:
     ) -> Claim:
         """Gives `owner` the task to work on for a request, reserving money if it is a new one.
 
-        A request whose last task failed or was rejected, or any with `buy_again`, gets a new task. Raises
-        `BudgetExceededError` when the reservation does not fit; then nothing is written.
+        A request gets a new task if its last one failed or was rejected, or was not bought under the purchase that is
+        asked for, or with `buy_again`. Raises `BudgetExceededError` when the reservation does not fit; then nothing is
+        written.
         """
         fingerprint = request.fingerprint()
         with self._transaction() as connection:
             latest = self._latest(connection, fingerprint, simulated=simulated)
-            if latest is None or buy_again or TaskState(latest["state"]) in (TaskState.FAILED, TaskState.REJECTED):
+            if latest is None or buy_again or _is_over(latest, origin):
                 attempt = latest["attempt"] + 1 if latest else 1
                 task = self._insert(connection, request, origin, attempt=attempt, owner=owner, simulated=simulated)
                 return Claim(task, "new")
@@ -214,6 +215,7 @@ class Ledger:
             "run_id": origin.run_id,
             "asset": origin.asset,
             "partition": origin.partition,
+            "purchase": origin.purchase,
             "created_at": now,
             "owner": owner,
             "lease_until": self._clock() + self.lease_s,
@@ -256,6 +258,11 @@ class Ledger:
 
 def _kind(simulated: bool) -> str:
     return "simulated" if simulated else "real"
+
+
+def _is_over(row: sa.RowMapping, origin: Origin) -> bool:
+    is_other_purchase = origin.purchase not in ("", row["purchase"])
+    return is_other_purchase or row["state"] in (TaskState.FAILED, TaskState.REJECTED)
 
 
 def _json(results: Sequence[Mapping[str, Any]]) -> str:

@@ -37,11 +37,15 @@ OPEN_STATES = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.DELIVERED, Tas
 
 @dataclass(frozen=True)
 class Origin:
-    """Who asks: the run, asset and partition that a task is booked under."""
+    """Who asks: the run, asset and partition that a task is booked under.
+
+    A `purchase` is the name of a regeneration: under it every request is bought anew, once.
+    """
 
     run_id: str = "-"
     asset: str = "-"
     partition: str = "-"
+    purchase: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def task_of(row: RowMapping) -> Task:
         cost_microusd=row["cost_microusd"],
         request=json.loads(row["request"]),
         results=tuple(json.loads(row["results"])),
-        origin=Origin(row["run_id"], row["asset"], row["partition"]),
+        origin=Origin(row["run_id"], row["asset"], row["partition"], row["purchase"]),
         created_at=row["created_at"],
         submitted_at=row["submitted_at"],
         finished_at=row["finished_at"],

@@ -32,6 +32,7 @@ tasks = sa.Table(
     sa.Column("run_id", sa.String(64), nullable=False),
     sa.Column("asset", sa.Text, nullable=False),
     sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("purchase", sa.Text, nullable=False, default=""),
     sa.Column("created_at", sa.String(32), nullable=False),
     sa.Column("submitted_at", sa.String(32)),
     sa.Column("finished_at", sa.String(32)),

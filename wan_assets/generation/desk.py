@@ -1,0 +1,87 @@
+"""The engine's way to ledger and store: both block, so they work in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import ParamSpec, Self, TypeVar
+
+from wan_assets.errors import LedgerError
+from wan_assets.generation.values import Order
+from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
+from wan_assets.ledger.owner import new_owner
+from wan_assets.store import StoredTask, VideoStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Desk:
+    """One run's hold on the ledger: what it claims is its own until it ends, and free for others afterwards."""
+
+    def __init__(self, ledger: Ledger, store: VideoStore, origin: Origin, *, simulated: bool) -> None:
+        self.ledger = ledger
+        self.store = store
+        self.simulated = simulated
+        self._origin = origin
+        self._owner = new_owner()
+        # One thread, so that what is booked is booked in order, also when its caller was cancelled.
+        self._thread = ThreadPoolExecutor(1, "ledger")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(LedgerError):
+            self._thread.submit(self.ledger.let_go, self._owner).result()
+        self._thread.shutdown()
+
+    async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls a method of the ledger in the ledger's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(entry, *args, **kwargs))
+
+    async def claim(self, order: Order, *, buy_again: bool = False) -> Claim:
+        """Claims an order's task for this run."""
+        origin = replace(self._origin, partition=order.partition)
+        return await self.book(
+            self.ledger.claim, order.request, origin, self._owner, simulated=self.simulated, buy_again=buy_again
+        )
+
+    async def latest(self, fingerprints: Sequence[str]) -> dict[str, Task]:
+        """The newest task of each request."""
+        return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated)
+
+    async def stored(self, task: Task) -> StoredTask | None:
+        """A task's files, if they are all there."""
+        return await asyncio.to_thread(self.store.task, task.fingerprint, task.task_uuid, simulated=self.simulated)
+
+    async def all_stored(self, fingerprints: Sequence[str], latest: dict[str, Task]) -> dict[str, StoredTask]:
+        """What the store has of many requests; it is searched where the ledger knows no task.
+
+        A purchase reuses only what was bought under its name.
+        """
+        return await asyncio.to_thread(self._all_stored, fingerprints, latest)
+
+    def _all_stored(self, fingerprints: Sequence[str], latest: dict[str, Task]) -> dict[str, StoredTask]:
+        found = {fingerprint: self._stored(fingerprint, latest.get(fingerprint)) for fingerprint in fingerprints}
+        return {fingerprint: stored for fingerprint, stored in found.items() if stored}
+
+    def _stored(self, fingerprint: str, task: Task | None) -> StoredTask | None:
+        if self._origin.purchase not in ("", task.origin.purchase if task else None):
+            return None
+        if task is None:
+            return self.store.find(fingerprint, simulated=self.simulated)
+        if task.state is not TaskState.STORED:
+            return None
+        return self.store.task(fingerprint, task.task_uuid, simulated=self.simulated)
+
+    async def keep_leases(self) -> None:
+        """Renews this run's claims until cancelled."""
+        while True:
+            await asyncio.sleep(self.ledger.lease_s / 4)
+            with suppress(LedgerError):
+                await self.book(self.ledger.renew, self._owner)

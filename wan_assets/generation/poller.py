@@ -1,0 +1,123 @@
+"""Waiting for many tasks with few polls: those that are due at the same time share one."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+
+from wan_assets.client import Pace, RunwareClient, TaskReport
+from wan_assets.errors import AccessDeniedError, RunwareBusyError, RunwareError
+
+_POLLS_WITHOUT_URL = 4
+"""A result that has finished may get its address a little later."""
+
+
+@dataclass(eq=False)
+class _Waiter:
+    task_uuid: str
+    due: float
+    interval_s: float
+    number_results: int = 1
+    is_look: bool = False
+    polls_without_url: int = 0
+    answer: asyncio.Future[TaskReport] = field(default_factory=asyncio.Future)
+    last: TaskReport = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last = TaskReport(self.task_uuid)
+
+
+class Poller:
+    """Asks for every task that somebody waits for, in shared polls on a common beat."""
+
+    def __init__(self, client: RunwareClient) -> None:
+        self._client = client
+        self._pace: Pace = client.pace
+        self._waiters: set[_Waiter] = set()
+        self._changed = asyncio.Event()
+        self._trouble_s = 0.0
+
+    async def look(self, task_uuid: str) -> TaskReport:
+        """What the API says of a task now, finished or not."""
+        return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_look=True))
+
+    async def finished(self, task_uuid: str, number_results: int, wait_s: float) -> TaskReport:
+        """The report of a finished task, or the last one there was when the time is up.
+
+        Raises `AccessDeniedError` when polling itself is refused.
+        """
+        first_s = self._pace.poll_first_s
+        waiter = _Waiter(task_uuid, asyncio.get_running_loop().time() + first_s, first_s, number_results=number_results)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._answer(waiter)
+        except TimeoutError:
+            return waiter.last
+
+    async def _answer(self, waiter: _Waiter) -> TaskReport:
+        self._waiters.add(waiter)
+        self._changed.set()
+        try:
+            return await waiter.answer
+        finally:
+            self._waiters.discard(waiter)
+
+    async def run(self) -> None:
+        """Polls until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            beat = self._pace.poll_first_s / 2
+            due = [waiter for waiter in self._waiters if waiter.due <= loop.time() + beat / 2]
+            if due:
+                await self._poll(due)
+            await self._sleep_until_due(beat)
+
+    async def _sleep_until_due(self, beat: float) -> None:
+        loop = asyncio.get_running_loop()
+        soonest = min((waiter.due for waiter in self._waiters), default=math.inf)
+        self._changed.clear()
+        if soonest == math.inf:
+            await self._changed.wait()
+        else:
+            await asyncio.sleep(max(beat / 2, soonest - loop.time()) + self._trouble_s)
+
+    async def _poll(self, due: list[_Waiter]) -> None:
+        try:
+            reports = await self._client.poll({waiter.task_uuid for waiter in due})
+        except AccessDeniedError as error:
+            for waiter in self._waiters:
+                _give(waiter, error)
+            return
+        except RunwareError as error:
+            self._back_off(error)
+            return
+        self._trouble_s = 0.0
+        for waiter in due:
+            self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
+
+    def _back_off(self, error: RunwareError) -> None:
+        asked_s = error.fault.retry_after_s if isinstance(error, RunwareBusyError) else None
+        doubled_s = min(self._pace.retry_most_s, max(self._pace.retry_first_s, 2 * self._trouble_s))
+        self._trouble_s = doubled_s if asked_s is None else asked_s
+
+    def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
+        waiter.last = report
+        waiter.interval_s = min(self._pace.poll_most_s, waiter.interval_s * 1.25)
+        waiter.due = asyncio.get_running_loop().time() + waiter.interval_s
+        if waiter.is_look:
+            _give(waiter, report)
+        if not report.is_complete(waiter.number_results):
+            return
+        waiter.polls_without_url += any(result.url is None for result in report.results)
+        if waiter.polls_without_url in (0, _POLLS_WITHOUT_URL):
+            _give(waiter, report)
+
+
+def _give(waiter: _Waiter, answer: TaskReport | RunwareError) -> None:
+    if waiter.answer.done():
+        return
+    if isinstance(answer, RunwareError):
+        waiter.answer.set_exception(answer)
+    else:
+        waiter.answer.set_result(answer)

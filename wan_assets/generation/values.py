@@ -1,0 +1,60 @@
+"""What goes into the engine and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wan_assets.errors import WanAssetsError
+from wan_assets.request import VideoRequest
+from wan_assets.store import StoredTask
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much at once, how often and how long.
+
+    `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="rebuy"` buys a task again that the API
+    no longer knows; the default keeps it booked as lost and asks again in the next run.
+    """
+
+    max_in_flight: int = 50
+    max_attempts: int = 3
+    max_wait_s: float = 1200.0
+    max_downloads: int = 8
+    on_lost: Literal["keep", "rebuy"] = "keep"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One row's wish: a request, and the partition that it is booked under."""
+
+    request: VideoRequest
+    partition: str = "-"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one order: either `stored` or `error` is set.
+
+    `has_landed` tells that this run brought the video to the store; what was there before is reused. `submitted` counts
+    the tasks that this run sent for it.
+    """
+
+    order: Order
+    stored: StoredTask | None = None
+    error: WanAssetsError | None = None
+    has_landed: bool = False
+    submitted: int = 0
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether the video was there before this run."""
+        return self.stored is not None and not self.has_landed
+
+    @property
+    def cost_microusd(self) -> int | None:
+        """What the video cost if it landed in this run, else 0, so that sums over runs count it once; None: unknown."""
+        if self.stored is None or not self.has_landed:
+            return 0
+        return self.stored.cost_microusd

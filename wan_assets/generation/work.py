@@ -1,0 +1,193 @@
+"""The work on one task: sent, waited for, booked, fetched, checked and stored."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wan_assets.client import Result, RunwareClient, TaskReport
+from wan_assets.errors import (
+    ApiFault,
+    InvalidVideoError,
+    OutputUnavailableError,
+    RunwareBusyError,
+    RunwareError,
+    SubmissionUnconfirmedError,
+    TaskTimeoutError,
+    TaskUnknownError,
+    verdict_of,
+)
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.expected import expected_of
+from wan_assets.generation.poller import Poller
+from wan_assets.generation.values import Limits, Order
+from wan_assets.ledger import Task
+from wan_assets.pricing import microusd_of
+from wan_assets.store import StoredTask, StoredVideo
+from wan_assets.version import __version__
+from wan_assets.video import Verifier, VideoFacts, mismatches
+
+_FETCHES_OF_BROKEN_FILES = 3
+
+
+class Work:
+    """Brings tasks from the API to the store. Every step is booked, so that any of them can be the last."""
+
+    def __init__(
+        self, client: RunwareClient, desk: Desk, verifier: Verifier, limits: Limits, media: Mapping[str, Path]
+    ) -> None:
+        self.poller = Poller(client)
+        self._client = client
+        self._desk = desk
+        self._ledger = desk.ledger
+        self._verifier = verifier
+        self._limits = limits
+        self._media = media
+        self._uploads: dict[str, asyncio.Lock] = {reference: asyncio.Lock() for reference in media}
+
+    async def send(self, order: Order, task: Task) -> None:
+        """Submits a task; what the API refuses is released, what may have got through stays reserved."""
+        try:
+            uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
+            await self._client.submit(order.request.to_task(task.task_uuid, uploaded))
+        except (RunwareBusyError, SubmissionUnconfirmedError) as error:
+            await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
+            raise
+        except RunwareError as error:
+            await self._desk.book(self._ledger.release, task.task_uuid, error.fault)
+            raise
+        await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
+
+    async def is_known(self, task: Task) -> bool:
+        """Whether the API knows a task that an earlier run may have sent."""
+        return (await self.poller.look(task.task_uuid)).is_known
+
+    async def finish(self, task: Task) -> TaskReport:
+        """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
+        report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
+        if not report.is_complete(task.number_results):
+            await self._give_up(task, report)
+        if not report.results:
+            verdict = verdict_of(report.faults[0])
+            lost = isinstance(verdict, TaskUnknownError)
+            end = self._ledger.mark_lost if lost else self._ledger.mark_failed
+            await self._desk.book(end, task.task_uuid, verdict.fault)
+            raise verdict
+        return await self._settled(task, report)
+
+    async def look_again(self, task: Task) -> TaskReport:
+        """What the API still has of a finished task whose files are not in the store."""
+        report = await self.poller.look(task.task_uuid)
+        if not report.results:
+            message = "its file is not in the store, and the API does not have it any more"
+            raise OutputUnavailableError(ApiFault("gone", message, task_uuid=task.task_uuid))
+        return await self._settled(task, report)
+
+    async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
+        """Fetches, checks and stores all results of a task."""
+        generation_s = _seconds_since(task.submitted_at or task.created_at)
+        videos = [await self._kept(order, task, number, result) for number, result in enumerate(report.results, 1)]
+        stored = StoredTask(
+            task_uuid=task.task_uuid,
+            fingerprint=task.fingerprint,
+            is_simulated=task.is_simulated,
+            prompt=order.request.positive_prompt,
+            videos=tuple(videos),
+            missing=tuple(f"{fault.code}: {fault.message}" for fault in report.faults),
+            reserved_microusd=task.reserved_microusd,
+            generation_s=round(generation_s, 3),
+            stored_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            request=task.request,
+            package_version=__version__,
+        )
+        await asyncio.to_thread(self._desk.store.commit, stored)
+        await self._desk.book(self._ledger.mark_stored, task.task_uuid, [_booked(video) for video in videos])
+        return stored
+
+    async def _give_up(self, task: Task, report: TaskReport) -> None:
+        waited = f"after {self._limits.max_wait_s:g} s"
+        if report.is_known:
+            fault = ApiFault("stillRunning", f"the task had not finished {waited}", task_uuid=task.task_uuid)
+            await self._desk.book(self._ledger.note_trouble, task.task_uuid, fault)
+            raise TaskTimeoutError(fault)
+        fault = ApiFault("taskLost", f"the API does not know the task {waited}", task_uuid=task.task_uuid)
+        await self._desk.book(self._ledger.mark_lost, task.task_uuid, fault)
+        raise TaskUnknownError(fault)
+
+    def _wait_s(self, task: Task) -> float:
+        """A task that is looked for again gets what is left of its time, but at least two polls."""
+        since_s = _seconds_since(task.submitted_at) if task.submitted_at else 0.0
+        return max(self._limits.max_wait_s - since_s, 3 * self._client.pace.poll_first_s)
+
+    async def _settled(self, task: Task, report: TaskReport) -> TaskReport:
+        results = [
+            {"video_uuid": result.video_uuid, "url": result.url, "seed": result.seed, "cost": result.cost}
+            for result in report.results
+        ]
+        costs = [microusd_of(result.cost) for result in report.results] + [None] * len(report.faults)
+        await self._desk.book(self._ledger.settle, task.task_uuid, _finite(results), costs)
+        if any(result.url is None for result in report.results):
+            message = "the task succeeded but names no file"
+            raise OutputUnavailableError(ApiFault("noOutput", message, task_uuid=task.task_uuid))
+        return report
+
+    async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
+        store, suffix = self._desk.store, f".{order.request.output_format.lower()}"
+        name = f"{task.task_uuid}-{number}{suffix}"
+        with store.incoming(suffix) as path:
+            facts = await self._fetched(result, path)
+            if wrong := mismatches(facts, expected_of(order.request)):
+                aside = await asyncio.to_thread(store.set_aside, path, name)
+                raise InvalidVideoError(f"task {task.task_uuid}: {'; '.join(wrong)}. The file is kept as {aside}")
+            poster = base64.b64encode(await self._verifier.poster_of(path)).decode()
+            place = (path, name, task.fingerprint)
+            uri, size, sha256 = await asyncio.to_thread(store.put, *place, simulated=task.is_simulated)
+        return StoredVideo(
+            uri=uri,
+            bytes=size,
+            sha256=sha256,
+            video_uuid=result.video_uuid,
+            seed=result.seed,
+            cost_microusd=microusd_of(result.cost),
+            is_nsfw=result.is_nsfw,
+            facts=facts.to_json(),
+            poster=poster,
+        )
+
+    async def _fetched(self, result: Result, path: Path) -> VideoFacts:
+        for fetch in range(1, _FETCHES_OF_BROKEN_FILES + 1):
+            await self._client.download(result.url or "", path)
+            try:
+                return await self._verifier.facts_of(path)
+            except InvalidVideoError as error:
+                if fetch == _FETCHES_OF_BROKEN_FILES:
+                    raise InvalidVideoError(f"video {result.video_uuid}, fetched {fetch} times: {error}") from None
+        raise AssertionError("the loop above returns or raises")
+
+    async def _uploaded(self, reference: str) -> str:
+        async with self._uploads[reference]:
+            base_url = self._client.base_url
+            known = await self._desk.book(self._ledger.uploaded, reference, base_url)
+            if known is None:
+                known = await self._client.upload(self._media[reference])
+                await self._desk.book(self._ledger.remember_upload, reference, base_url, known)
+            return known
+
+
+def _booked(video: StoredVideo) -> dict[str, Any]:
+    return {"video_uuid": video.video_uuid, "seed": video.seed, "uri": video.uri, "sha256": video.sha256}
+
+
+def _finite(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Writes a cost that is no JSON number, such as NaN, as text."""
+    finite: list[dict[str, Any]] = json.loads(json.dumps(results), parse_constant=str)
+    return finite
+
+
+def _seconds_since(moment: str) -> float:
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())

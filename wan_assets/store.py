@@ -1,0 +1,196 @@
+"""The store: where videos lie, addressed by fingerprint, each task's beside one JSON sidecar.
+
+::
+
+    <root>/videos/ab/abcdef…/<task_uuid>-1.mp4     one file a result
+    <root>/videos/ab/abcdef…/<task_uuid>.json      the sidecar, written last: what it names is whole
+    <root>/simulated/…                             the same, for what a simulator made
+    <root>/set_aside/<task_uuid>-1.mp4             paid for, but not the video that was asked for
+    <root>/.incoming/…                             downloads under way
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from wan_assets.errors import StoreError
+
+_INCOMING_KEPT_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """One file in the store. `cost_microusd` is None where the API did not tell; `facts` are those of its decoding."""
+
+    uri: str
+    bytes: int
+    sha256: str
+    video_uuid: str
+    seed: int | None
+    cost_microusd: int | None
+    is_nsfw: bool | None
+    facts: Mapping[str, Any]
+    poster: str
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """All files of one task, as its sidecar tells; `missing` are results that were asked for and failed."""
+
+    task_uuid: str
+    fingerprint: str
+    is_simulated: bool
+    prompt: str
+    videos: tuple[StoredVideo, ...]
+    missing: tuple[str, ...]
+    reserved_microusd: int
+    generation_s: float
+    stored_at: str
+    request: Mapping[str, Any]
+    package_version: str
+
+    @property
+    def cost_microusd(self) -> int | None:
+        """What all results cost, or None where that of any is unknown."""
+        costs = [video.cost_microusd for video in self.videos]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) and not self.missing else None
+
+
+class VideoStore:
+    """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = UPath(root)
+        self._is_local = self.root.protocol in ("", "file")
+        if self._is_local:
+            self.root = UPath(Path(self.root.path).absolute())
+
+    def make_ready(self) -> None:
+        """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
+        with self._told("write to"):
+            trial = self.root / ".incoming" / f"{uuid.uuid4().hex}.trial"
+            trial.parent.mkdir(parents=True, exist_ok=True)
+            trial.write_bytes(b"wan-assets" * 1000)
+            trial.unlink()
+            self._sweep()
+
+    def find(self, fingerprint: str, *, simulated: bool) -> StoredTask | None:
+        """The newest whole task of a request, or None."""
+        with self._told("read"):
+            folder = self._folder(fingerprint, simulated=simulated)
+            sidecars = folder.glob("*.json") if folder.is_dir() else []
+            found = [task for sidecar in sidecars if (task := self._read(sidecar))]
+        return max(found, key=lambda task: task.stored_at, default=None)
+
+    def task(self, fingerprint: str, task_uuid: str, *, simulated: bool) -> StoredTask | None:
+        """One task's files if all are there at their recorded size, or None."""
+        with self._told("read"):
+            return self._read(self._folder(fingerprint, simulated=simulated) / f"{task_uuid}.json")
+
+    @contextmanager
+    def incoming(self, suffix: str) -> Iterator[Path]:
+        """A local path to download to, on the store's own disk where it has one; removed afterwards."""
+        with self._told("write to"):
+            folder = Path(self.root.path) / ".incoming" if self._is_local else Path(tempfile.gettempdir())
+            folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"wan-{uuid.uuid4().hex}.part{suffix}"
+        try:
+            yield path
+        except OSError as error:
+            raise self._error("write to", error) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def put(self, incoming: Path, name: str, fingerprint: str, *, simulated: bool) -> tuple[str, int, str]:
+        """Moves a checked file to its place, visible only when whole; gives its URI, bytes and SHA-256."""
+        with self._told("write to"):
+            target = self._folder(fingerprint, simulated=simulated) / name
+            return self._moved(incoming, target)
+
+    def set_aside(self, incoming: Path, name: str) -> str:
+        """Keeps a file that was paid for and is not the video that was asked for; gives its URI."""
+        with self._told("write to"):
+            return self._moved(incoming, self.root / "set_aside" / name)[0]
+
+    def commit(self, task: StoredTask) -> None:
+        """Writes the sidecar, which makes the task's files count."""
+        with self._told("write to"):
+            sidecar = self._folder(task.fingerprint, simulated=task.is_simulated) / f"{task.task_uuid}.json"
+            self._write(sidecar, json.dumps(_as_json(task), ensure_ascii=False, indent=1).encode())
+
+    def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
+        return self.root / ("simulated" if simulated else "videos") / fingerprint[:2] / fingerprint
+
+    def _read(self, sidecar: UPath) -> StoredTask | None:
+        try:
+            task = _from_json(json.loads(sidecar.read_text(encoding="utf-8")))
+            whole = all(UPath(video.uri).stat().st_size == video.bytes for video in task.videos)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return task if whole and task.videos else None
+
+    def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with incoming.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = os.fstat(file.fileno()).st_size
+            if self._is_local:
+                os.fsync(file.fileno())
+                incoming.replace(target.path)
+                return str(target), size, sha256
+            with target.open("wb") as remote:
+                shutil.copyfileobj(file, remote, 1 << 20)
+        return str(target), size, sha256
+
+    def _write(self, target: UPath, content: bytes) -> None:
+        if not self._is_local:
+            target.write_bytes(content)
+            return
+        with self.incoming(".json") as path:
+            with path.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            path.replace(target.path)
+
+    def _sweep(self) -> None:
+        if self._is_local:
+            for left in Path(self.root.path, ".incoming").iterdir():
+                if left.stat().st_mtime < time.time() - _INCOMING_KEPT_S:
+                    left.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ImportError, ValueError) as error:
+            raise self._error(what, error) from error
+
+    def _error(self, what: str, error: Exception) -> StoreError:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
+        return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
+
+
+def _as_json(task: StoredTask) -> dict[str, Any]:
+    return {**vars(task), "videos": [vars(video) for video in task.videos]}
+
+
+def _from_json(said: dict[str, Any]) -> StoredTask:
+    videos = tuple(StoredVideo(**video) for video in said["videos"])
+    return StoredTask(**{**said, "videos": videos, "missing": tuple(said["missing"])})
