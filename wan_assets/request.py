@@ -29,7 +29,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets import rules
 
-MODEL = "runware:201@1"
+MODEL: Literal["runware:201@1"] = "runware:201@1"
 
 Tier = Literal["480p", "720p", "1080p"]
 
@@ -222,7 +222,7 @@ _DECISIVE = {
     "output_format",
     "output_quality",
 }
-"""With `inputs` and `provider_settings`, which `fingerprint` adds, all that decides the picture; the rest is delivery."""
+"""With the inputs and the provider's settings, all that decides the picture; the rest is delivery."""
 
 
 def task_uuid_of(fingerprint: str, attempt: int, namespace: str) -> str:

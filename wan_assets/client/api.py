@@ -114,7 +114,8 @@ class RunwareClient:
         """Asks for many tasks at once; a task that the API does not know is left out of the answer.
 
         Many tasks share a POST. When a shared answer leaves some out, one of them is asked for alone: if the API knows
-        it after all, sharing does not work there, and from then on each task has its own POST. Raises at once on trouble with the poll itself, which says nothing about the tasks.
+        it after all, sharing does not work there, and from then on each task has its own POST. Raises at once on
+        trouble with the poll itself, which says nothing about the tasks.
         """
         asked = tuple(task_uuids)
         found: dict[str, TaskReport] = {}

@@ -18,6 +18,9 @@ from wan_assets.errors import (
     refusal_of,
 )
 
+_SECRET_LENGTH = 8
+"""Anything shorter is no key of the API, and would be found in innocent words."""
+
 _FINISHED = ("success", "completed")
 
 
@@ -70,21 +73,25 @@ class _Gathered:
     progress: int | None = None
 
 
-def answer_of(status: int, text: str, retry_after_s: float | None = None) -> Answer:
-    """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object."""
+def answer_of(status: int, text: str, retry_after_s: float | None = None, *, secret: str = "") -> Answer:
+    """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object.
+
+    An API may repeat a wrong key in its complaint: faults are kept without `secret`.
+    """
     try:
         body = json.loads(text)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        said = " ".join(text[:120].split()) or "nothing"
+        said = _without(secret, " ".join(text[:120].split())) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
         raise refusal_of(ApiFault(fault.code, fault.message, http_status=status, retry_after_s=retry_after_s))
     data = body.get("data")
     items = data if isinstance(data, list) else [data]
-    faults = tuple(_faults_in(body, status, retry_after_s))
+    complaints = {key: _without(secret, body[key]) for key in ("errors", "error") if key in body}
+    faults = tuple(_faults_in(complaints, status, retry_after_s))
     return Answer(status, tuple(item for item in items if isinstance(item, dict)), faults, retry_after_s)
 
 
@@ -150,6 +157,14 @@ def _is_verdict(fault: ApiFault, answer: Answer) -> bool:
         return True
     final = (TaskFailedError, ContentBlockedError, RequestRejectedError, TaskUnknownError)
     return answer.is_success and class_of(fault.code) in final
+
+
+def _without(secret: str, said: Any) -> Any:
+    if isinstance(said, str):
+        return said.replace(secret, "[key]") if len(secret) >= _SECRET_LENGTH else said
+    if isinstance(said, dict):
+        return {key: _without(secret, part) for key, part in said.items()}
+    return [_without(secret, part) for part in said] if isinstance(said, list) else said
 
 
 def _faults_in(body: Mapping[str, Any], status: int, retry_after_s: float | None) -> Iterator[ApiFault]:

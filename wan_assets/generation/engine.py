@@ -46,7 +46,8 @@ async def generate(
     """Yields an outcome for each order as it finishes, in any order; no failure of one order touches another.
 
     What is stored is reused; what was sent before is waited for; the rest is reserved, sent, fetched, checked and
-    stored. `origin` is what it is booked under. `media` holds the local files that requests refer to. When the iterator is closed nothing more is sent, and what is in flight is left to the next run.
+    stored. `origin` is what it is booked under; `media` holds the local files that requests refer to. When the
+    iterator is closed nothing more is sent, and what is in flight is left to the next run.
 
     Raises `StoreError`, `LedgerError` or a `RunwareError` before anything is sent where the means are not usable.
     """

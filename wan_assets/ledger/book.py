@@ -40,6 +40,7 @@ class Ledger:
         namespace: str = "wan-assets",
         lease_s: float = 60.0,
         busy_s: float = 30.0,
+        must_exist: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.url = url
@@ -47,7 +48,7 @@ class Ledger:
         self.lease_s = lease_s
         self._namespace = namespace
         self._clock = clock
-        self._engine = opened(url, busy_s)
+        self._engine = opened(url, busy_s, must_exist=must_exist)
 
     def close(self) -> None:
         """Ends all connections."""
@@ -140,6 +141,10 @@ class Ledger:
     def open_tasks(self) -> list[Task]:
         """Every task that may still bring a video, oldest first."""
         return self.tasks_where(tasks.c.state.in_(OPEN_STATES))
+
+    def unknown_costs(self) -> list[Task]:
+        """Every task that has ended without telling all it cost, oldest first."""
+        return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)
 
     def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
         """Tasks by any condition on the table, oldest first."""

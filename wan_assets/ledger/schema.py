@@ -69,9 +69,14 @@ about = sa.Table(
 )
 
 
-def opened(url: str, busy_s: float) -> sa.Engine:
-    """Opens the database and creates the tables where there are none; raises `LedgerError`."""
+def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
+    """Opens the database and creates the tables where there are none; raises `LedgerError`.
+
+    With `must_exist` a SQLite file that is not there is an error instead of a new, empty ledger.
+    """
     with told_as_ledger_error(url):
+        if must_exist and _is_missing(sa.make_url(url)):
+            raise LedgerError(f"there is no ledger at {shown(url)}")
         engine = _engine(sa.make_url(url), busy_s)
         with engine.begin() as connection:
             metadata.create_all(connection)
@@ -108,6 +113,10 @@ def _engine(url: sa.URL, busy_s: float) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_immediately)
     return engine
+
+
+def _is_missing(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

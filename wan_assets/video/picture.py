@@ -43,8 +43,8 @@ def image_of(seed: int, size: tuple[int, int] = (1280, 720)) -> bytes:
 
 def strip_of(width: int, height: int, frame: int, frames: int) -> Luma:
     """The brightness of the strip at a frame: a bar that grows, and a clock in whole seconds."""
-    clock = _clock(height, frame // 24)
     strip = np.full((height, width), 28, np.uint8)
+    clock = _clock(height, frame // 24)[:, : width // 2]
     end = width - clock.shape[1]
     strip[:, end:] = clock
     head = max(height // 4, 1)
@@ -56,7 +56,7 @@ def strip_of(width: int, height: int, frame: int, frames: int) -> Luma:
 
 def texture_of(width: int, height: int) -> Luma:
     """Noise of which no part looks like another, so that an encoder never mistakes one place for another."""
-    return np.random.default_rng(0).integers(40, 200, (height, width), np.uint8)
+    return np.random.default_rng(0).integers(96, 160, (height, width), np.uint8)
 
 
 @lru_cache(maxsize=64)

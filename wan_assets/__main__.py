@@ -1,0 +1,5 @@
+"""`python -m wan_assets`."""
+
+from wan_assets.cli import main
+
+main()

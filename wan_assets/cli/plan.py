@@ -1,0 +1,92 @@
+"""`wan-assets plan`: a table checked and priced; nothing is sent."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.pricing import list_price_microusd, reservation_microusd, usd
+from wan_assets.prompts import Chunk, Problem, scan
+from wan_assets.request import VideoRequest
+
+_PROBLEMS_KEPT = 10_000
+
+
+@dataclass
+class _Plan:
+    rows: int = 0
+    valid: int = 0
+    problem_count: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    prints: set[bytes] = field(default_factory=set)
+    kinds: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    price_microusd: int = 0
+    reserved_microusd: int = 0
+
+    def add(self, chunk: Chunk) -> None:
+        self.rows += chunk.row_count
+        self.valid += len(chunk.rows)
+        self.problem_count += len(chunk.problems)
+        self.problems += chunk.problems[: _PROBLEMS_KEPT - len(self.problems)]
+        for row in chunk.rows:
+            self._add_request(row.request)
+
+    def _add_request(self, request: VideoRequest) -> None:
+        fingerprint = bytes.fromhex(request.fingerprint())[:16]
+        if fingerprint not in self.prints:
+            self.prints.add(fingerprint)
+            kind = "image-to-video" if request.image else "text-to-video"
+            self.kinds[kind, request.tier or "as the image", request.duration] += request.number_results
+            self.price_microusd += list_price_microusd(request)
+            self.reserved_microusd += reservation_microusd(request)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plan(file: Path, as_json: bool) -> None:
+    """Check and price the table FILE; nothing is sent.
+
+    Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
+    """
+    found = _Plan()
+    for chunk in scan(file):
+        found.add(chunk)
+    if as_json:
+        show_json(_as_json(found))
+    else:
+        _show(file, found)
+    sys.exit(1 if found.problem_count else 0)
+
+
+def _show(file: Path, found: _Plan) -> None:
+    if found.problems:
+        rows = [(str(p.row), p.prompt_id or "", p.column, p.value, p.rule, p.fix) for p in found.problems]
+        columns = ("row", "prompt_id", "column", "value", "rule", "fix")
+        show_table(f"{found.problem_count:,} problems", columns, rows, right=("row",))
+    kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
+    show_table("Videos to make", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
+    click.echo(f"{file}: {found.rows:,} rows, {found.valid:,} valid, {len(found.prints):,} different requests")
+    click.echo(f"list price {dollars(found.price_microusd)}; set aside at most {dollars(found.reserved_microusd)}")
+    click.echo("nothing was sent" + ("; nothing can be sent before the problems are fixed" if found.problems else ""))
+
+
+def _as_json(found: _Plan) -> dict[str, Any]:
+    return {
+        "rows": found.rows,
+        "valid": found.valid,
+        "requests": len(found.prints),
+        "price_usd": float(usd(found.price_microusd)),
+        "reserved_usd": float(usd(found.reserved_microusd)),
+        "problem_count": found.problem_count,
+        "problems": [
+            {"row": p.row, "prompt_id": p.prompt_id, "column": p.column, "value": p.value, "rule": p.rule, "fix": p.fix}
+            for p in found.problems
+        ],
+    }

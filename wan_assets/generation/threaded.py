@@ -1,0 +1,72 @@
+"""An asynchronous iterator that runs in a thread of its own and is read from a thread that has no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@contextmanager
+def threaded(source: Callable[[], AsyncIterator[T]]) -> Iterator[Iterator[T]]:
+    """Gives an iterator over what `source` yields; leaving the block stops the source and waits for its clean-up.
+
+    What the source raises is raised from the iterator. What it still yields while it stops can be read afterwards.
+    """
+    reading = _Reading(source)
+    reading.thread.start()
+    try:
+        yield reading.items()
+    finally:
+        reading.stop()
+
+
+class _Reading(Generic[T]):
+    def __init__(self, source: Callable[[], AsyncIterator[T]]) -> None:
+        self._source = source
+        self._items: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self.thread = threading.Thread(target=self._run, name="generation", daemon=True)
+
+    def items(self) -> Iterator[T]:
+        while not isinstance(item := self._items.get(), _End):
+            yield item
+        if item.error:
+            raise item.error
+
+    def stop(self) -> None:
+        with suppress(RuntimeError):  # the loop has closed by itself
+            self._loop.call_soon_threadsafe(self._cancel)
+        self.thread.join()
+
+    def _cancel(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    def _run(self) -> None:
+        end = _End(None)
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._read())
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:  # noqa: BLE001
+            end = _End(error)
+        self._items.put(end)
+
+    async def _read(self) -> None:
+        self._task = asyncio.current_task()
+        async with aclosing(self._source()) as items:
+            async for item in items:
+                self._items.put(item)
+
+
+class _End:
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error

@@ -1,0 +1,84 @@
+"""Problems of a prompt table: where each is, what was found there, the rule it breaks and the fix."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Self
+
+_SHOWN_CHARACTERS = 80
+_DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule that something breaks, and the fix, before it is known where."""
+
+    rule: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One broken rule of one cell, row or column.
+
+    `row` counts data rows from 1; 0 is the header. `line` is the physical line where the row begins, in
+    formats that have lines. `value` is short and printable; it is empty where nothing was given.
+    """
+
+    row: int
+    line: int | None
+    prompt_id: str | None
+    column: str
+    value: str
+    rule: str
+    fix: str
+
+    def __str__(self) -> str:
+        found = f"{self.value or 'nothing'} {_DASH} " if self.row else ""
+        return f"{self.place}: {found}{self.fix} ({self.rule})"
+
+    @classmethod
+    def of(
+        cls, refusal: Refusal, *, row: int, line: int | None, prompt_id: str | None, column: str, value: Any
+    ) -> Self:
+        """A refusal with its place; whatever the table wrote is made short and printable."""
+        rule, fix = printable(refusal.rule), printable(refusal.fix)
+        return cls(row, line, prompt_id, shortened(printable(column)), shown(value), rule, fix)
+
+    @property
+    def place(self) -> str:
+        """Row, line and column in words."""
+        row = f"row {self.row}" if self.row else "header"
+        line = f" (line {self.line})" if self.line and self.row else ""
+        return f"{row}{line}" + (f", column {self.column}" if self.column else "")
+
+
+def shown(value: Any) -> str:
+    """A value in at most 80 printable characters; empty for None, plain for words and numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]{1,79}", value):
+        return value
+    limit = _SHOWN_CHARACTERS + 1
+    text = _repr_of(value[:limit] if isinstance(value, (str, bytes)) else value)[:limit]
+    return shortened(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text with escapes for all that a terminal would obey or not show."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def shortened(text: str) -> str:
+    """The text, or its first 79 characters and an ellipsis."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def _repr_of(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"<{type(value).__name__}>"

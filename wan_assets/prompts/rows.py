@@ -1,0 +1,170 @@
+"""Rows of a prompt table: each record checked against every rule, with an id, or with all its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from wan_assets.breaches import breaches_of
+from wan_assets.errors import PromptTableError
+from wan_assets.prompts.cells import Cells, cells_of, resolve_media
+from wan_assets.prompts.columns import (
+    MADE_SOUND,
+    PICTURE,
+    PROMPT,
+    SOUND,
+    Layout,
+    column_of,
+    layout_of,
+    missing_prompt,
+)
+from wan_assets.prompts.formats import Flaw, Record
+from wan_assets.prompts.identity import PromptIds, breaches_of_id, text_of_id
+from wan_assets.prompts.local_media import LocalMedia
+from wan_assets.prompts.problem import Problem, Refusal
+from wan_assets.request import VideoRequest
+
+_SIZE = frozenset({"width", "height", "resolution", PICTURE, f"{PICTURE}.image", "inputs"})
+_RIVALS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(_SIZE, _SIZE),
+    SOUND: frozenset({MADE_SOUND}),
+    MADE_SOUND: frozenset({SOUND}),
+}
+"""A default gives way where a row gives one of these."""
+
+_LAYOUTS_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """One valid row: its number, counted from 1, its id, its request, and the text it carries along."""
+
+    number: int
+    prompt_id: str
+    request: VideoRequest
+    extra: Mapping[str, str]
+
+
+def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for what rows leave open, by column; the format's size gives way to any size that is given."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        column = column_of(name)
+        if isinstance(column, Refusal) or column.kind not in ("text", "word", "media", "url"):
+            fix = column.fix if isinstance(column, Refusal) else "name single parameters"
+            raise PromptTableError(f"defaults: {name} has no default; {fix}")
+        found[column.name] = value
+    return {**{name: value for name, value in of_format.items() if not _SIZE & found.keys()}, **found}
+
+
+class RowReader:
+    """Reads the records of one table in order; remembers which ids and files were seen."""
+
+    def __init__(self, *, has_header: bool, defaults: Mapping[str, Any], media: LocalMedia) -> None:
+        self._has_header = has_header
+        rivals = {name: _RIVALS.get(name, frozenset()) for name in defaults}
+        self._defaults = tuple((name, value, rivals[name]) for name, value in defaults.items())
+        self._media = media
+        self._ids = PromptIds()
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+
+    def problems_of_header(self, names: tuple[str, ...]) -> Iterator[Problem]:
+        """Yields what is wrong with the header itself, once for all rows."""
+        layout = self._layout(names)
+        for index, name, refusal in layout.refused:
+            column = name or f"number {index + 1}"
+            yield Problem.of(refusal, row=0, line=None, prompt_id=None, column=column, value=None)
+        if not self._gives_prompts(layout):
+            refusal = missing_prompt(names)
+            yield Problem.of(refusal, row=0, line=None, prompt_id=None, column=PROMPT, value=None)
+
+    def read(self, number: int, record: Record | Flaw) -> PromptRow | list[Problem]:
+        """The row of a record, or everything that is wrong with it."""
+        if isinstance(record, Flaw):
+            return [_problem_of_flaw(number, record)]
+        layout = self._layout(record.names)
+        cells = cells_of(layout, record.values)
+        if not self._has_header:
+            for index, name, refusal in layout.refused:
+                cells.refuse(name, record.values[index], refusal)
+        request = self._request(layout, cells)
+        prompt_id = self._id(number, cells, request)
+        if request is None or prompt_id is None or cells.findings:
+            return [
+                Problem.of(refusal, row=number, line=record.line, prompt_id=prompt_id, column=column, value=value)
+                for column, value, refusal in cells.findings
+            ]
+        return PromptRow(number, prompt_id, request, cells.carried)
+
+    def _layout(self, names: tuple[str, ...]) -> Layout:
+        layout = self._layouts.get(names)
+        if layout is None:
+            if len(self._layouts) >= _LAYOUTS_KEPT:
+                self._layouts.clear()
+            layout = self._layouts[names] = layout_of(names)
+        return layout
+
+    def _gives_prompts(self, layout: Layout) -> bool:
+        return layout.has(PROMPT) or any(name == PROMPT for name, _, _ in self._defaults)
+
+    def _request(self, layout: Layout, cells: Cells) -> VideoRequest | None:
+        if self._defaults:
+            columns = cells.values.keys()
+            wanting = [(name, value) for name, value, rivals in self._defaults if not rivals & columns]
+            cells.values = {**dict(wanting), **cells.values}
+        resolve_media(cells, self._media)
+        given = _nested(cells.values)
+        try:
+            return VideoRequest.model_validate(given)
+        except ValidationError as error:
+            is_reported = self._has_header and not self._gives_prompts(layout)
+            for breach in breaches_of(error, given):
+                if not (is_reported and breach.column == PROMPT):
+                    cells.refuse(breach.column, breach.value, Refusal(breach.rule, breach.fix))
+            return None
+
+    def _id(self, number: int, cells: Cells, request: VideoRequest | None) -> str | None:
+        if cells.prompt_id is None:
+            return self._derived_id(number, cells, request) if request and not cells.findings else None
+        prompt_id = text_of_id(cells.prompt_id)
+        if prompt_id is None:
+            refusal = Refusal("must be text or a whole number", "write it as text")
+            cells.refuse("prompt_id", cells.prompt_id, refusal)
+            return None
+        if broken := list(breaches_of_id(prompt_id)):
+            for refusal in broken:
+                cells.refuse("prompt_id", prompt_id, refusal)
+            return None
+        if holder := self._ids.claim(prompt_id, number):
+            refusal = Refusal(f"is the id of row {holder} already", "give each row its own")
+            cells.refuse("prompt_id", prompt_id, refusal)
+        return prompt_id
+
+    def _derived_id(self, number: int, cells: Cells, request: VideoRequest) -> str:
+        prompt_id, holder = self._ids.derive(request.fingerprint(), number)
+        if holder:
+            rule = f"is derived from the row's content, but row {holder} was given it"
+            cells.refuse("prompt_id", prompt_id, Refusal(rule, f"give row {holder} another id"))
+        return prompt_id
+
+
+def _problem_of_flaw(row: int, flaw: Flaw) -> Problem:
+    refusal = Refusal(flaw.rule, flaw.fix)
+    return Problem.of(refusal, row=row, line=flaw.line, prompt_id=None, column="", value=flaw.value)
+
+
+def _nested(values: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for column, value in values.items():
+        if "." not in column:
+            given[column] = value
+            continue
+        *groups, name = column.split(".")
+        part = given
+        for group in groups:
+            part = part.setdefault(group, {})
+        part[name] = value
+    return given

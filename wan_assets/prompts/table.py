@@ -1,0 +1,139 @@
+"""The prompt table: all valid rows and all problems; in chunks for tables that do not fit in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from wan_assets.errors import PromptTableError
+from wan_assets.prompts.formats import Flaw, Record, sheet_of
+from wan_assets.prompts.local_media import LocalMedia
+from wan_assets.prompts.problem import Problem
+from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
+from wan_assets.request import VideoRequest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The next rows of a table: those that are valid, the problems of the others, and how many both are.
+
+    `media` holds the local files that the valid rows name.
+    """
+
+    rows: tuple[PromptRow, ...]
+    problems: tuple[Problem, ...]
+    row_count: int
+    media: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTable:
+    """A checked table; its rows may be sent if `problems` is empty.
+
+    `row_count` counts the rows that have problems too. `media` gives the local file for each reference
+    `sha256:…` in a request.
+    """
+
+    rows: tuple[PromptRow, ...]
+    problems: tuple[Problem, ...]
+    row_count: int
+    media: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike[str] | pd.DataFrame | PromptTable,
+        *,
+        base_dir: str | os.PathLike[str] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> PromptTable:
+        """Reads and checks a whole table.
+
+        `base_dir` is the folder of its local files, by default the table's own. `defaults` are values for
+        columns that a row leaves open, such as `{"resolution": "480p"}`. Raises `PromptTableError` if it
+        cannot be read.
+        """
+        if isinstance(source, PromptTable):
+            return source
+        return cls._joined(scan(source, base_dir=base_dir, defaults=defaults))
+
+    @classmethod
+    def _joined(cls, chunks: Iterator[Chunk]) -> Self:
+        rows: list[PromptRow] = []
+        problems: list[Problem] = []
+        media: dict[str, Path] = {}
+        row_count = 0
+        for chunk in chunks:
+            rows += chunk.rows
+            problems += chunk.problems
+            row_count += chunk.row_count
+            media |= chunk.media
+        return cls(tuple(rows), tuple(problems), row_count, media)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def requests(self) -> tuple[VideoRequest, ...]:
+        """The requests of the valid rows, in the table's order."""
+        return tuple(row.request for row in self.rows)
+
+    @cached_property
+    def by_id(self) -> Mapping[str, PromptRow]:
+        """The valid rows by `prompt_id`."""
+        return {row.prompt_id: row for row in self.rows}
+
+
+def scan(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    chunk_rows: int = 10_000,
+    *,
+    base_dir: str | os.PathLike[str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Iterator[Chunk]:
+    """Yields a table in chunks, in bounded memory; the problems of the header come with the first.
+
+    Takes what `PromptTable.load` takes, and raises `PromptTableError` as it does, once chunks are asked for.
+    """
+    sheet = sheet_of(source)
+    media = LocalMedia(Path(base_dir) if base_dir is not None else sheet.folder)
+    known = merged_defaults(sheet.defaults, defaults or {})
+    reader = RowReader(has_header=sheet.has_header, defaults=known, media=media)
+    row_count = 0
+    with closing(sheet.records):
+        while records := list(islice(sheet.records, chunk_rows)):
+            is_first = sheet.has_header and not row_count
+            header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
+            yield _chunk_of(reader, records, row_count, header, media.files)
+            row_count += len(records)
+    if not row_count:
+        raise PromptTableError(f"{sheet.label} has no rows; add at least one prompt")
+
+
+def _chunk_of(
+    reader: RowReader,
+    records: list[Record | Flaw],
+    before: int,
+    header: tuple[Problem, ...],
+    files: Mapping[str, Path],
+) -> Chunk:
+    rows: list[PromptRow] = []
+    problems = [*header]
+    for number, record in enumerate(records, before + 1):
+        found = reader.read(number, record)
+        if isinstance(found, PromptRow):
+            rows.append(found)
+        else:
+            problems += found
+    named = (reference for row in rows for reference in row.request.uploads) if files else ()
+    media = {reference: files[reference] for reference in named}
+    return Chunk(tuple(rows), tuple(problems), len(records), media)

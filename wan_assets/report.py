@@ -1,0 +1,128 @@
+"""What Dagster shows: metadata of videos and tables, and the words of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from wan_assets.errors import RunwareError, WanAssetsError
+from wan_assets.generation import Outcome
+from wan_assets.pricing import list_price_microusd, reservation_microusd, usd
+from wan_assets.prompts import Problem, PromptTable
+from wan_assets.store import StoredTask, StoredVideo
+
+_ROWS_SHOWN = 100
+
+
+def video_metadata(outcome: Outcome, stored: StoredTask) -> dict[str, Any]:
+    """Metadata of one row's materialization; sizes and lengths are those of its first video."""
+    first = stored.videos[0]
+    cost = outcome.cost_microusd
+    metadata = {
+        "dagster/uri": first.uri,
+        "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),
+        "wan_assets/task_uuid": stored.task_uuid,
+        "wan_assets/video_uuid": first.video_uuid,
+        "wan_assets/seed": str(first.seed) if first.seed is not None else None,
+        "wan_assets/fingerprint": stored.fingerprint,
+        "wan_assets/reused": outcome.is_reused,
+        "wan_assets/simulated": stored.is_simulated,
+        "wan_assets/width": first.facts["width"],
+        "wan_assets/height": first.facts["height"],
+        "wan_assets/duration_s": float(first.facts["duration_s"]),
+        "wan_assets/has_audio": first.facts["audio_codec"] is not None,
+        "wan_assets/sha256": first.sha256,
+        "wan_assets/bytes": first.bytes,
+        "wan_assets/generation_s": stored.generation_s,
+        "wan_assets/prompt": stored.prompt,
+        "wan_assets/preview": dg.MetadataValue.md(_preview(stored, first)),
+    }
+    metadata["wan_assets/cost_usd"] = "unknown" if cost is None else float(usd(cost))
+    if len(stored.videos) > 1 or stored.missing:
+        metadata["wan_assets/results"] = dg.MetadataValue.json([video.uri for video in stored.videos])
+        metadata["wan_assets/results_missing"] = len(stored.missing)
+    if any(video.is_nsfw is not None for video in stored.videos):
+        metadata["wan_assets/nsfw"] = any(video.is_nsfw for video in stored.videos)
+    return {key: value for key, value in metadata.items() if value is not None}
+
+
+def table_metadata(table: PromptTable) -> dict[str, Any]:
+    """Metadata of a prompt table: rows, problems and what its rows would cost if none were there yet."""
+    distinct = {row.request.fingerprint(): row.request for row in table.rows}.values()
+    metadata: dict[str, Any] = {
+        "dagster/row_count": table.row_count,
+        "wan_assets/problems": len(table.problems),
+        "wan_assets/distinct_requests": len(distinct),
+        "wan_assets/estimated_usd": float(usd(sum(map(list_price_microusd, distinct)))),
+        "wan_assets/reserved_usd": float(usd(sum(map(reservation_microusd, distinct)))),
+    }
+    if table.problems:
+        metadata["wan_assets/problem_table"] = problem_table(table.problems)
+    return metadata
+
+
+def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
+    """The first problems of a prompt table as a table."""
+    return _table(
+        [
+            {
+                "row": problem.row,
+                "prompt_id": problem.prompt_id or "",
+                "column": problem.column,
+                "value": problem.value,
+                "rule": problem.rule,
+                "fix": problem.fix,
+            }
+            for problem in problems[:_ROWS_SHOWN]
+        ]
+    )
+
+
+def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
+    """The run's failure: names each row that failed with class, code and advice."""
+    rows = [failure_row(key, error) for key, error in failed]
+    lines = [f"{row['partition']}: {row['class']} [{row['code']}] {row['message']} – {row['advice']}" for row in rows]
+    more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
+    return dg.Failure(
+        description="\n".join([f"{len(rows)} of {asked} rows have no video:", *lines[:_ROWS_SHOWN], *more]),
+        metadata={
+            "wan_assets/failed": len(rows),
+            "wan_assets/asked": asked,
+            "wan_assets/failures": _table(rows[:_ROWS_SHOWN]),
+        },
+    )
+
+
+def refusal_of(table: PromptTable) -> dg.Failure:
+    """The failure of a run whose table has problems: nothing is sent."""
+    return dg.Failure(
+        f"Nothing was sent: the prompt table has {len(table.problems)} problems. The first is {table.problems[0]}.",
+        metadata={"wan_assets/problem_table": problem_table(table.problems)},
+        allow_retries=False,
+    )
+
+
+def failure_row(key: str, error: WanAssetsError) -> dict[str, Any]:
+    """One failed row: its partition, the class and code of the error, what was said and what to do."""
+    return {
+        "partition": key,
+        "class": type(error).__name__,
+        "code": error.code if isinstance(error, RunwareError) else "",
+        "message": str(error),
+        "advice": error.advice,
+    }
+
+
+def _preview(stored: StoredTask, video: StoredVideo) -> str:
+    """A picture, short enough (under 1,000 characters) that Dagster shows it without a click."""
+    simulated = " SIMULATED" if stored.is_simulated else ""
+    return f"![poster](data:image/webp;base64,{video.poster}){simulated}"
+
+
+def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    names = list(rows[0]) if rows else ["row"]
+    columns = [dg.TableColumn(name, "int" if name == "row" else "string") for name in names]
+    records = [dg.TableRecord(row) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))

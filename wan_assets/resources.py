@@ -1,0 +1,97 @@
+"""Dagster resources: configuration that opens plain objects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from wan_assets.client import Pace, RunwareClient
+from wan_assets.client.api import PUBLIC_URL
+from wan_assets.generation import Limits
+from wan_assets.ledger import Budget, Ledger
+from wan_assets.pricing import microusd
+from wan_assets.simulator import Behaviour, LocalSimulator
+from wan_assets.store import VideoStore
+
+
+class RunwareResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """A Runware account, and how hard it may be used."""
+
+    api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
+    base_url: str = Field(default=PUBLIC_URL, description="The API's address; a simulator's for tests.")
+    max_in_flight: int = Field(default=50, ge=1, description="Tasks that the API may work on at once, in one run.")
+    max_attempts: int = Field(default=3, ge=1, description="Tasks to buy for one row when the provider fails.")
+    max_wait_s: float = Field(default=1200.0, gt=0, description="Seconds a task may take.")
+    on_lost: Literal["keep", "rebuy"] = Field(
+        default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
+    )
+    allowed_download_hosts: list[str] = Field(
+        default_factory=list, description="Hosts of result files besides the API's own and *.runware.ai."
+    )
+    poll_first_s: float = Field(default=2.0, gt=0, description="Seconds from submission to the first poll.")
+    poll_most_s: float = Field(default=10.0, gt=0, description="Longest time in seconds between two polls of a task.")
+
+    def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
+        """Opens a client, to be used as `async with`."""
+        return self._client(self.base_url)
+
+    def limits(self) -> Limits:
+        """The engine's limits."""
+        return Limits(
+            max_in_flight=self.max_in_flight,
+            max_attempts=self.max_attempts,
+            max_wait_s=self.max_wait_s,
+            on_lost=self.on_lost,
+        )
+
+    def _client(self, base_url: str) -> RunwareClient:
+        pace = Pace(poll_first_s=self.poll_first_s, poll_most_s=self.poll_most_s)
+        return RunwareClient(self.api_key, base_url, pace=pace, download_hosts=self.allowed_download_hosts)
+
+
+class SimulatedRunwareResource(RunwareResource):
+    """The simulator in this process, in the place of an account: renders placeholders, charges nothing."""
+
+    api_key: str = Field(default="simulated", description="Any text; the simulator takes all.")
+    state: str = Field(description="The folder that the simulator keeps its books in.")
+    latency_s: float = Field(default=1.0, ge=0, description="Seconds that a simulated generation takes.")
+    poll_first_s: float = Field(default=0.5, gt=0, description="Seconds from submission to the first poll.")
+
+    def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
+        """Serves the simulator on a free loopback port while the client is open."""
+        return self._connected()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[RunwareClient]:
+        simulator = LocalSimulator(self.state, Behaviour(latency_s=self.latency_s))
+        with simulator:
+            async with self._client(simulator.base_url) as client:
+                yield client
+
+
+class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where videos are kept."""
+
+    root: str = Field(description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder.")
+
+    def open(self) -> VideoStore:
+        """Opens the store; nothing is read or written yet."""
+        return VideoStore(self.root)
+
+
+class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where tasks and money are booked, and the caps on the money."""
+
+    url: str = Field(description="SQLAlchemy URL, such as sqlite:///ledger.db.")
+    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
+    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
+    budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars on all that is booked.")
+
+    def open(self) -> Ledger:
+        """Opens the ledger, making its tables where there are none."""
+        caps = (self.budget_usd_per_run, self.budget_usd_per_day, self.budget_usd_total)
+        return Ledger(self.url, Budget(*(None if cap is None else microusd(cap) for cap in caps)))

@@ -1,0 +1,84 @@
+"""One run over many partitions by prompt: orders go to the engine, and its outcomes become Dagster's events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+
+import dagster as dg
+
+from wan_assets import report
+from wan_assets.errors import PromptTableError, WanAssetsError
+from wan_assets.generation import Order, Outcome, generate
+from wan_assets.generation.threaded import threaded
+from wan_assets.ledger import Ledger, Origin
+from wan_assets.prompts import PromptTable
+from wan_assets.resources import RunwareResource
+from wan_assets.store import StoredTask, VideoStore
+
+
+@dataclass(frozen=True)
+class RowRun:
+    """The partitions `keys` of one run, and what it takes to report on them."""
+
+    table: PromptTable
+    keys: tuple[str, ...]
+    asset_key: dg.AssetKey
+    origin: Origin
+    log: logging.Logger
+    on_outcome: Callable[[Outcome], None]
+
+    @contextmanager
+    def outcomes(self, runware: RunwareResource, store: VideoStore, ledger: Ledger) -> Iterator[Iterator[Outcome]]:
+        """The engine's outcomes, from a loop in its own thread; leaving the block stops sending at once."""
+        orders = [Order(row.request, row.prompt_id) for key in self.keys if (row := self.table.by_id.get(key))]
+
+        async def generated() -> AsyncIterator[Outcome]:
+            async with runware.connect() as client:
+                source = generate(
+                    orders,
+                    client=client,
+                    store=store,
+                    ledger=ledger,
+                    limits=runware.limits(),
+                    origin=self.origin,
+                    media=self.table.media,
+                )
+                async with aclosing(source) as found:
+                    async for outcome in found:
+                        yield outcome
+
+        with threaded(generated) as outcomes:
+            yield outcomes
+
+    def events(self, outcomes: Iterator[Outcome]) -> Iterator[dg.AssetMaterialization]:
+        """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
+        failed = [(key, _no_row(key)) for key in self.keys if key not in self.table.by_id]
+        try:
+            for outcome in outcomes:
+                self.on_outcome(outcome)
+                if outcome.stored:
+                    yield self._materialization(outcome, outcome.stored)
+                elif outcome.error:
+                    failed.append((outcome.order.partition, outcome.error))
+                    self.log.warning("%s has no video: %s", outcome.order.partition, outcome.error)
+        except WanAssetsError as error:
+            raise dg.Failure(f"{type(error).__name__}: {error}. {error.advice}") from None
+        if failed:
+            raise report.failure_of(failed, len(self.keys))
+
+    def _materialization(self, outcome: Outcome, stored: StoredTask) -> dg.AssetMaterialization:
+        if stored.missing:
+            self.log.warning("%s lacks %d results: %s", outcome.order.partition, len(stored.missing), stored.missing)
+        return dg.AssetMaterialization(
+            asset_key=self.asset_key,
+            partition=outcome.order.partition,
+            metadata=report.video_metadata(outcome, stored),
+            tags={"dagster/data_version": stored.videos[0].sha256},
+        )
+
+
+def _no_row(key: str) -> WanAssetsError:
+    return PromptTableError(f"the table has no row with the prompt_id {key}")

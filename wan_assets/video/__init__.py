@@ -1,0 +1,38 @@
+"""Videos as files: rendering simulated ones, finding out what a file is, posters.
+
+What draws is imported when it is first asked for: the processes that only decode start faster without it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wan_assets.video.facts import Expected, VideoFacts, facts_of, mismatches
+from wan_assets.video.poster import poster_of
+from wan_assets.video.verifier import Verifier
+
+if TYPE_CHECKING:
+    from wan_assets.video.picture import image_of
+    from wan_assets.video.clips import MARK, Clip, render
+
+__all__ = [
+    "MARK",
+    "Clip",
+    "Expected",
+    "Verifier",
+    "VideoFacts",
+    "facts_of",
+    "image_of",
+    "mismatches",
+    "poster_of",
+    "render",
+]
+
+_HOMES = {"MARK": "clips", "Clip": "clips", "image_of": "picture", "render": "clips"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

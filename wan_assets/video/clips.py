@@ -1,0 +1,70 @@
+"""Real, small, playable videos that say that they are simulated: in the picture and in the file's tags."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+
+from wan_assets.video.picture import picture_of
+from wan_assets.video.template import FPS, Form, Templates, put_strip, streams_of
+
+MARK = "SIMULATED by wan-assets"
+_TAG_CHARACTERS = 16_000  # a QuickTime string holds 65,535 bytes
+_TEMPLATES = Templates()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video to render; `container` is MP4, MOV or WEBM, width and height are even."""
+
+    container: str
+    width: int
+    height: int
+    duration_s: float
+    has_audio: bool
+    seed: int
+    prompt: str
+
+
+def render(clip: Clip, path: str | os.PathLike[str]) -> None:
+    """Writes the clip to `path`, which then holds either the whole video or what it held before."""
+    target = Path(path)
+    unfinished = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        _write(clip, unfinished)
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write(clip: Clip, path: Path) -> None:
+    form = Form(clip.container == "WEBM", clip.width, clip.height, round(clip.duration_s * FPS), clip.has_audio)
+    template = _TEMPLATES.template_of(form)
+    options = {"fflags": "+bitexact"} | ({} if form.is_vp9 else {"movflags": "+faststart"})
+    url = f"file:{path.absolute()}"
+    with av.open(url, "w", format=clip.container.lower(), container_options=options) as out:
+        out.metadata.update(_tags_of(clip))
+        streams = streams_of(out, form)
+        out.mux(streams["video"].encode(_first_frame(clip, form)))
+        for chunk in template:
+            out.mux(chunk.packet_for(streams[chunk.kind]))
+
+
+def _first_frame(clip: Clip, form: Form) -> VideoFrame:
+    note = f"{clip.width} x {clip.height}, {clip.duration_s:g} s, {clip.container}, made by wan-assets"
+    image = picture_of(clip.seed, clip.prompt, size=(clip.width, clip.height), note=note)
+    frame = VideoFrame.from_image(image).reformat(format="yuv420p")
+    put_strip(frame, form, 0)
+    frame.pts = 0
+    return frame
+
+
+def _tags_of(clip: Clip) -> dict[str, str]:
+    """Tags that each of the containers keeps; a tag is UTF-8 and ends at NUL."""
+    prompt = clip.prompt.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return {"title": MARK, "comment": f"{MARK}, seed {clip.seed}: {prompt}"[:_TAG_CHARACTERS]}

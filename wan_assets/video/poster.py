@@ -1,0 +1,70 @@
+"""A poster: one frame of a video as a WebP picture small enough for a line of metadata."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import av
+from av.video.frame import VideoFrame
+from PIL import Image, WebPImagePlugin
+
+from wan_assets.errors import InvalidVideoError
+from wan_assets.video.facts import BROKEN, open_video, reason_of, video_stream_of
+
+_QUALITIES = (80, 60, 40, 25, 10, 0)
+_LEAST_SIDE = 8
+
+
+def poster_of(
+    path: str | os.PathLike[str], size: tuple[int, int] = (96, 54), max_bytes: int = 700, position: float = 0.5
+) -> bytes:
+    """The frame at `position` (0 to 1) of the length as WebP, inside `size`, as good as `max_bytes` allows.
+
+    Raises InvalidVideoError if the file cannot be decoded up to there.
+    """
+    try:
+        frame = _frame_at(path, position)
+        image = frame.to_image(width=(box := _fitting(frame, size))[0], height=box[1])
+    except BROKEN as error:
+        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
+    return _small_webp(image, max_bytes)
+
+
+def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
+    """Decodes from the start, since a short video often has one keyframe only."""
+    _, file = open_video(path)
+    with file:
+        found: VideoFrame | None = None
+        target_s = ((file.start_time or 0) + (file.duration or 0) * position) / av.time_base
+        for frame in file.decode(video_stream_of(file)):
+            if found and frame.time is not None and frame.time > target_s:
+                break
+            found = frame
+    if found is None:
+        raise InvalidVideoError("the file has no frames")
+    return found
+
+
+def _fitting(frame: VideoFrame, size: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of the frame's shape inside the box."""
+    scale = min(size[0] / frame.width, size[1] / frame.height)
+    return max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+
+
+def _small_webp(image: Image.Image, max_bytes: int) -> bytes:
+    """Lowers the quality first and then the size."""
+    while True:
+        for quality in _QUALITIES:
+            data = _webp(image, quality)
+            if len(data) <= max_bytes:
+                return data
+        if max(image.size) <= _LEAST_SIDE:
+            return data
+        image = image.resize((max(image.width * 3 // 4, 1), max(image.height * 3 // 4, 1)))
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    image.save(out, WebPImagePlugin.WebPImageFile.format, quality=quality, method=4)
+    return out.getvalue()

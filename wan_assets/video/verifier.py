@@ -1,0 +1,144 @@
+"""Checking of video files in child processes, so that a file that crashes or hangs a decoder costs one row only."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from types import TracebackType
+from typing import Any, Self
+
+from wan_assets.errors import InvalidVideoError
+from wan_assets.video.facts import VideoFacts
+
+_LONGEST_ANSWER = 16 * 2**20
+_START_LIMIT_S = 60.0
+
+
+class Verifier:
+    """Up to `processes` children, each started when needed and kept; a file may take `limit_s`."""
+
+    def __init__(self, processes: int = 2, limit_s: float = 60.0) -> None:
+        self._limit_s = limit_s
+        self._places = asyncio.Semaphore(processes)
+        self._idle: list[Process] = []
+        self._alive: set[Process] = set()
+        self._killed: set[Process] = set()
+        self._is_open = False
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The children alive now."""
+        return tuple(child.pid for child in self._alive if child.returncode is None)
+
+    async def __aenter__(self) -> Self:
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        self._idle.clear()
+        for child in tuple(self._alive):
+            self._kill(child)
+        for child in tuple(self._killed):
+            await child.wait()
+
+    async def facts_of(self, path: str | os.PathLike[str]) -> VideoFacts:
+        """`facts_of` in a child; a crash and a decoder that hangs are InvalidVideoError too."""
+        answer = await self._ask({"do": "facts", "path": os.fspath(path)})
+        return VideoFacts.from_json(answer["facts"])
+
+    async def poster_of(
+        self,
+        path: str | os.PathLike[str],
+        size: tuple[int, int] = (96, 54),
+        max_bytes: int = 700,
+        position: float = 0.5,
+    ) -> bytes:
+        """`poster_of` in a child."""
+        call = {"do": "poster", "path": os.fspath(path), "size": size, "max_bytes": max_bytes, "position": position}
+        return base64.b64decode((await self._ask(call))["poster"])
+
+    async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
+        async with self._places:
+            child = self._waiting() or await self._started()
+            try:
+                answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
+            except TimeoutError:
+                self._kill(child)
+                raise InvalidVideoError(f"decoding took longer than {self._limit_s:g} s") from None
+            except BaseException:
+                self._kill(child)
+                raise
+            self._idle.append(child)
+        if "refused" in answer:
+            raise InvalidVideoError(answer["refused"])
+        return answer
+
+    def _waiting(self) -> Process | None:
+        """A child that waits for work, if there is one; those that died meanwhile are left out."""
+        while self._idle:
+            child = self._idle.pop()
+            if child.returncode is None:
+                return child
+            self._kill(child)
+        return None
+
+    async def _started(self) -> Process:
+        """A new child that has said that it is ready: one that cannot start says nothing about a file."""
+        if not self._is_open:
+            raise RuntimeError("the Verifier is not open: use it as `async with Verifier() as verifier`")
+        command = (sys.executable, "-P", "-m", "wan_assets.video.child")
+        child = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=_LONGEST_ANSWER, env=_environment()
+        )
+        self._alive.add(child)
+        try:
+            await asyncio.wait_for(_line_of(child), _START_LIMIT_S)
+        except (InvalidVideoError, TimeoutError):
+            self._kill(child)
+            raise RuntimeError(f"the decoding process does not start: {' '.join(command)}") from None
+        except BaseException:
+            self._kill(child)
+            raise
+        return child
+
+    def _kill(self, child: Process) -> None:
+        """Ends the child now; the end is waited for on leaving, at the latest."""
+        self._alive.discard(child)
+        self._killed = {dying for dying in self._killed if dying.returncode is None}
+        if child.returncode is None:
+            child.kill()
+            self._killed.add(child)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with the places where it looks for modules."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path)}
+
+
+async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
+    assert child.stdin
+    try:
+        child.stdin.write(json.dumps(call).encode() + b"\n")
+        await child.stdin.drain()
+    except ConnectionError:
+        raise InvalidVideoError("decoding crashed") from None
+    answer: dict[str, Any] = json.loads(await _line_of(child))
+    return answer
+
+
+async def _line_of(child: Process) -> bytes:
+    assert child.stdout
+    try:
+        line = await child.stdout.readline()
+    except (ConnectionError, ValueError):
+        line = b""
+    if not line.endswith(b"\n"):
+        raise InvalidVideoError("decoding crashed")
+    return line
