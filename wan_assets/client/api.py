@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-import stamina
+from tenacity import AsyncRetrying
 
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
+from wan_assets.client.retrying import retries
 from wan_assets.client.transport import Pace, Transport
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.errors import (
@@ -202,23 +203,8 @@ class RunwareClient:
                 item = answer.data[0]
         return item
 
-    def _retries(self) -> Any:
-        pace = self.pace
-        return stamina.retry_context(
-            on=lambda error: _wait_s(error, pace),
-            attempts=pace.retry_tries,
-            timeout=None,
-            wait_initial=pace.retry_first_s,
-            wait_max=pace.retry_most_s,
-            wait_jitter=pace.retry_jitter_s,
-        )
-
-
-def _wait_s(error: Exception, pace: Pace) -> bool | float:
-    if not isinstance(error, RunwareBusyError):
-        return False
-    asked_s = error.fault.retry_after_s
-    return True if asked_s is None else max(asked_s, pace.retry_first_s)
+    def _retries(self) -> AsyncRetrying:
+        return retries(self.pace, self.pace.retry_tries)
 
 
 def _trouble_in(answer: Answer, task_uuids: tuple[str, ...]) -> ApiFault | None:

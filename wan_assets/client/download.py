@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import stamina
 
+from wan_assets.client.retrying import retries
 from wan_assets.client.transport import Pace, Transport, is_loopback
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
 
@@ -28,16 +28,8 @@ class Downloads:
 
     async def fetch(self, url: str, path: Path) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
-        retries = stamina.retry_context(
-            on=RunwareBusyError,
-            attempts=self._pace.download_tries,
-            timeout=None,
-            wait_initial=self._pace.retry_first_s,
-            wait_max=self._pace.retry_most_s,
-            wait_jitter=self._pace.retry_jitter_s,
-        )
         try:
-            async for attempt in retries:
+            async for attempt in retries(self._pace, self._pace.download_tries):
                 with attempt:
                     await self._fetch_once(url, path)
         except RunwareBusyError as error:

@@ -68,7 +68,13 @@ def _server(state: str | Path, behaviour: Behaviour) -> uvicorn.Server:
     except OSError as error:
         raise SimulatorError(f"cannot keep state in {state}: {error.strerror}") from None
     config = uvicorn.Config(
-        _abortable(app), log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False, ws="none"
+        _abortable(app),
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        server_header=False,
+        ws="none",
     )
     return uvicorn.Server(config)
 

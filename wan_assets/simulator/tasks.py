@@ -39,7 +39,7 @@ def price_microusd(request: VideoRequest, behaviour: Behaviour) -> int:
 def _planned(task_uuid: str, number: int, request: VideoRequest, behaviour: Behaviour, now: float) -> dict[str, Any]:
     given = request.seed is not None and number == 0
     return {
-        "video_uuid": str(uuid.uuid5(uuid.UUID(task_uuid), str(number))),
+        "video_uuid": str(uuid.UUID(bytes=uuid.uuid5(uuid.UUID(task_uuid), str(number)).bytes, version=4)),
         "seed": request.seed if given else int(behaviour.chance("seed", task_uuid, number) * _SEEDS),
         "finishes_at": now + behaviour.latency_s * (1 + 0.1 * number),
         "fault": _fault_of(task_uuid, number, request, behaviour),
