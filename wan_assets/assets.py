@@ -1,7 +1,5 @@
 """Asset factories: the prompt table, and its videos, one partition per prompt."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -77,7 +75,7 @@ def _table_asset(name: str, load: Callable[[], PromptTable], group_name: str) ->
         description="The prompt table: one row per video that is asked for.",
         check_specs=[dg.AssetCheckSpec("rows_are_valid", asset=key, blocking=True)],
     )
-    def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         table = _loaded(load)
         if not table.problems:
             changes = sync_partitions(context.instance, name, [row.prompt_id for row in table.rows])

@@ -82,8 +82,8 @@ def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
 
 def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
     """The run's failure: names each row that failed with class, code and advice."""
-    rows = [failure_row(key, error) for key, error in failed]
-    lines = [f"{row['partition']}: {row['class']} [{row['code']}] {row['message']} – {row['advice']}" for row in rows]
+    rows = [{"partition": key, **failure_row(error)} for key, error in failed]
+    lines = [f"{row['partition']}: {row['class']} [{row['code']}] {row['message']}: {row['advice']}" for row in rows]
     more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
     return dg.Failure(
         description="\n".join([f"{len(rows)} of {asked} rows have no video:", *lines[:_ROWS_SHOWN], *more]),
@@ -104,10 +104,9 @@ def refusal_of(table: PromptTable) -> dg.Failure:
     )
 
 
-def failure_row(key: str, error: WanAssetsError) -> dict[str, Any]:
-    """One failed row: its partition, the class and code of the error, what was said and what to do."""
+def failure_row(error: WanAssetsError) -> dict[str, str]:
+    """Why a row failed: the error's class and code, what was said and what to do."""
     return {
-        "partition": key,
         "class": type(error).__name__,
         "code": error.code if isinstance(error, RunwareError) else "",
         "message": str(error),

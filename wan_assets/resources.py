@@ -10,15 +10,15 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.client.api import PUBLIC_URL
 from wan_assets.generation import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.pricing import microusd
+from wan_assets.settings import PUBLIC_URL, Settings
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 
 
-class RunwareResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class RunwareResource(dg.ConfigurableResource):
     """A Runware account, and how hard it may be used."""
 
     api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
@@ -73,7 +73,7 @@ class SimulatedRunwareResource(RunwareResource):
                 yield client
 
 
-class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class VideoStoreResource(dg.ConfigurableResource):
     """Where videos are kept."""
 
     root: str = Field(description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder.")
@@ -83,7 +83,7 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return VideoStore(self.root)
 
 
-class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class LedgerResource(dg.ConfigurableResource):
     """Where tasks and money are booked, and the caps on the money."""
 
     url: str = Field(description="SQLAlchemy URL, such as sqlite:///ledger.db.")
@@ -95,3 +95,14 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Opens the ledger, making its tables where there are none."""
         caps = (self.budget_usd_per_run, self.budget_usd_per_day, self.budget_usd_total)
         return Ledger(self.url, Budget(*(None if cap is None else microusd(cap) for cap in caps)))
+
+
+def resources_of(settings: Settings) -> dict[str, object]:
+    """The resources `runware`, `store` and `ledger` of a configuration; without a key, the simulator's."""
+    simulated = SimulatedRunwareResource(state=str(settings.folder / "simulator"))
+    real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url)
+    return {
+        "runware": simulated if settings.is_simulated else real,
+        "store": VideoStoreResource(root=settings.store),
+        "ledger": LedgerResource(url=settings.ledger, budget_usd_total=settings.budget_usd),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class RowRun:
         """The engine's outcomes, from a loop in its own thread; leaving the block stops sending at once."""
         orders = [Order(row.request, row.prompt_id) for key in self.keys if (row := self.table.by_id.get(key))]
 
-        async def generated() -> AsyncIterator[Outcome]:
+        async def generated() -> AsyncGenerator[Outcome, None]:
             async with runware.connect() as client:
                 source = generate(
                     orders,

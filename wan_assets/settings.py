@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wan_assets.errors import WanAssetsError
+
+PUBLIC_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
 DEMO_PROMPTS = Path(__file__).parent / "demo" / "prompts.csv"
+
+
+class SettingsError(WanAssetsError):
+    """A variable of the environment does not say what it should."""
+
+    advice = "Correct the variable, or unset it."
 
 
 @dataclass(frozen=True)
@@ -21,9 +30,10 @@ class Settings:
     prompts: Path
     store: str
     ledger: str
+    dagster_home: Path
     budget_usd: float | None
     api_key: str
-    base_url: str | None
+    base_url: str
 
     @property
     def is_simulated(self) -> bool:
@@ -32,21 +42,31 @@ class Settings:
 
 
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
-    """Reads RUNWARE_API_KEY, RUNWARE_BASE_URL and WAN_ASSETS_PROMPTS, _STORE, _LEDGER and _BUDGET_USD.
+    """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, and WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD.
 
-    An explicit `folder` wins over WAN_ASSETS_STORE and WAN_ASSETS_LEDGER. Raises `ValueError` for a budget that is no
-    number.
+    An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. Raises `SettingsError` for a budget
+    that is no amount.
     """
     given = environment.get
     home = (folder or Path(DATA_FOLDER)).absolute()
     places = {} if folder else environment
-    budget = given("WAN_ASSETS_BUDGET_USD", "").strip()
     return Settings(
         folder=home,
         prompts=Path(given("WAN_ASSETS_PROMPTS") or DEMO_PROMPTS),
         store=places.get("WAN_ASSETS_STORE") or str(home / "videos"),
         ledger=places.get("WAN_ASSETS_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
-        budget_usd=float(budget) if budget else None,
+        dagster_home=Path(places.get("DAGSTER_HOME") or home / "dagster"),
+        budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
         api_key=given("RUNWARE_API_KEY", "").strip(),
-        base_url=given("RUNWARE_BASE_URL") or None,
+        base_url=given("RUNWARE_BASE_URL") or PUBLIC_URL,
     )
+
+
+def _budget(said: str) -> float | None:
+    try:
+        budget = float(said or "0")
+    except ValueError:
+        budget = -1.0
+    if not 0 <= budget < float("inf"):
+        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {said!r}, which is no amount of dollars")
+    return budget if said else None

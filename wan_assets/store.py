@@ -102,6 +102,17 @@ class VideoStore:
         with self._told("read"):
             return self._read(self._folder(fingerprint, simulated=simulated) / f"{task_uuid}.json")
 
+    def verifies(self, video: StoredVideo) -> bool:
+        """Whether a file is there and holds what was stored, byte for byte."""
+        try:
+            digest = hashlib.sha256()
+            with UPath(video.uri).open("rb") as file:
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+            return digest.hexdigest() == video.sha256
+        except OSError:
+            return False
+
     @contextmanager
     def incoming(self, suffix: str) -> Iterator[Path]:
         """A local path to download to, on the store's own disk where it has one; removed afterwards."""

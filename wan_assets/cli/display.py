@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,8 @@ from rich.text import Text
 from wan_assets.pricing import usd
 
 ROWS_SHOWN = 50
+_MOST_WIDTH = 40
+_LEAST_WIDTH = 10
 
 
 def dollars(microusd: int | None) -> str:
@@ -27,15 +30,30 @@ def show_json(content: Mapping[str, Any]) -> None:
     click.echo(json.dumps(content, ensure_ascii=False, indent=2, default=str))
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Prints a table; foreign text is text, and what is too long for the line is cut."""
+def show_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    flexible: Sequence[str] = (),
+) -> None:
+    """Prints a table; foreign text is text, and where the line is too short the `flexible` columns are cut."""
+    console = Console()
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        align = "right" if column in right else "left"
-        table.add_column(column, justify=align, overflow="ellipsis", no_wrap=True)
-    for row in rows[:ROWS_SHOWN]:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
-    console = Console(soft_wrap=False)
+    shown = [[_printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
+    widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
+    rigid = sum(
+        min(width, _MOST_WIDTH) + 2 for width, name in zip(widths, columns, strict=True) if name not in flexible
+    )
+    room = max(_LEAST_WIDTH, (console.width - rigid) // max(1, len(flexible)) - 2)
+    for name in columns:
+        most = room if name in flexible else _MOST_WIDTH
+        table.add_column(
+            name, justify="right" if name in right else "left", overflow="ellipsis", no_wrap=True, max_width=most
+        )
+    for row in shown:
+        table.add_row(*map(Text, row))
     console.print(table)
     if len(rows) > ROWS_SHOWN:
         console.print(f"… and {len(rows) - ROWS_SHOWN:,} more rows; --json has them all", highlight=False)

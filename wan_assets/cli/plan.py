@@ -69,7 +69,9 @@ def _show(file: Path, found: _Plan) -> None:
     if found.problems:
         rows = [(str(p.row), p.prompt_id or "", p.column, p.value, p.rule, p.fix) for p in found.problems]
         columns = ("row", "prompt_id", "column", "value", "rule", "fix")
-        show_table(f"{found.problem_count:,} problems", columns, rows, right=("row",))
+        show_table(
+            f"{found.problem_count:,} problems", columns, rows, right=("row",), flexible=("value", "rule", "fix")
+        )
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
     show_table("Videos to make", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
     click.echo(f"{file}: {found.rows:,} rows, {found.valid:,} valid, {len(found.prints):,} different requests")

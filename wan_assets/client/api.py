@@ -30,8 +30,8 @@ from wan_assets.errors import (
     TaskConflictError,
     refusal_of,
 )
+from wan_assets.settings import PUBLIC_URL
 
-PUBLIC_URL = "https://api.runware.ai/v1"
 _POLLS_PER_POST = 100
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,7 +42,7 @@ async def generate(
     limits: Limits | None = None,
     origin: Origin | None = None,
     media: Mapping[str, Path] | None = None,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """Yields an outcome for each order as it finishes, in any order; no failure of one order touches another.
 
     What is stored is reused; what was sent before is waited for; the rest is reserved, sent, fetched, checked and

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def threaded(source: Callable[[], AsyncIterator[T]]) -> Iterator[Iterator[T]]:
+def threaded(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
     """Gives an iterator over what `source` yields; leaving the block stops the source and waits for its clean-up.
 
     What the source raises is raised from the iterator. What it still yields while it stops can be read afterwards.
@@ -27,7 +27,7 @@ def threaded(source: Callable[[], AsyncIterator[T]]) -> Iterator[Iterator[T]]:
 
 
 class _Reading(Generic[T]):
-    def __init__(self, source: Callable[[], AsyncIterator[T]]) -> None:
+    def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
         self._source = source
         self._items: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()

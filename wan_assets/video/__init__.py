@@ -13,8 +13,8 @@ from wan_assets.video.poster import poster_of
 from wan_assets.video.verifier import Verifier
 
 if TYPE_CHECKING:
-    from wan_assets.video.picture import image_of
     from wan_assets.video.clips import MARK, Clip, render
+    from wan_assets.video.picture import image_of
 
 __all__ = [
     "MARK",

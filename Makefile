@@ -1,0 +1,47 @@
+# Each target sets up what it needs in .venv, from Python 3.11+ and make alone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format dev lock clean
+
+demo: $(READY)
+	$(BIN)/wan-assets demo
+
+test: $(READY)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+dev: $(READY)
+	mkdir -p wan_assets_data/dagster
+	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/wan_assets_data/dagster}" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
+
+lock:
+	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
+	    --group dev --all-extras pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@if command -v uv >/dev/null 2>&1; then \
+	    uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
+	    uv pip sync --quiet --python $(BIN)/python requirements.lock && \
+	    uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	else \
+	    $(PYTHON) -m venv --clear $(VENV) && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	fi
+	@touch $(READY)

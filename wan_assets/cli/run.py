@@ -1,0 +1,124 @@
+"""A table's videos made in one Dagster run in this process, watched as they land."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import dagster as dg
+
+from wan_assets import report
+from wan_assets.assets import build_video_assets
+from wan_assets.automation import sync_partitions
+from wan_assets.cli.progress import watched
+from wan_assets.errors import PromptTableError
+from wan_assets.generation import Outcome
+from wan_assets.home import instance_in
+from wan_assets.ledger import Ledger
+from wan_assets.prompts import PromptTable
+from wan_assets.resources import resources_of
+from wan_assets.settings import Settings
+from wan_assets.store import VideoStore
+
+_NAME = "videos"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+_PROBLEMS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class TableRun:
+    """What became of a table: `green` are the partitions that Dagster recorded, `outcomes` what the engine said."""
+
+    table: PromptTable
+    run_id: str
+    green: frozenset[str]
+    outcomes: dict[str, Outcome]
+    store: VideoStore
+
+    @property
+    def is_green(self) -> bool:
+        """Whether every row's partition is green."""
+        return len(self.green) == len(self.table.rows)
+
+    @property
+    def submitted(self) -> int:
+        """How many tasks this run sent."""
+        return sum(outcome.submitted for outcome in self.outcomes.values())
+
+    @property
+    def reused(self) -> int:
+        """How many rows had their video before this run."""
+        return sum(outcome.is_reused for outcome in self.outcomes.values())
+
+    @property
+    def cost_microusd(self) -> int:
+        """What the videos that landed in this run cost, as far as it is known."""
+        return sum(outcome.cost_microusd or 0 for outcome in self.outcomes.values())
+
+    @property
+    def unknown_cost(self) -> int:
+        """How many videos landed whose cost the API did not tell."""
+        return sum(outcome.cost_microusd is None for outcome in self.outcomes.values())
+
+    def failures(self) -> list[dict[str, str]]:
+        """Every row without a green partition: what went wrong and what to do."""
+        return [self._failure(row.prompt_id) for row in self.table.rows if row.prompt_id not in self.green]
+
+    def broken(self) -> list[str]:
+        """Files of this table that are not there or are not what was stored."""
+        return [
+            video.uri
+            for outcome in self.outcomes.values()
+            for video in (outcome.stored.videos if outcome.stored else ())
+            if not self.store.verifies(video)
+        ]
+
+    def _failure(self, prompt_id: str) -> dict[str, str]:
+        outcome = self.outcomes.get(prompt_id)
+        if outcome and outcome.error:
+            return {"prompt_id": prompt_id, **report.failure_row(outcome.error)}
+        advice = f"See run {self.run_id} in the Dagster UI, then run again."
+        return {"prompt_id": prompt_id, "class": "NotReached", "code": "", "message": "not reached", "advice": advice}
+
+
+def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
+    """Makes the videos of a table; raises a `WanAssetsError` before anything is sent where it cannot start."""
+    table = PromptTable.load(settings.prompts)
+    if table.problems:
+        shown = "".join(f"\n  {problem}" for problem in table.problems[:_PROBLEMS_SHOWN])
+        raise PromptTableError(f"{settings.prompts} has {len(table.problems)} problems:{shown}")
+    store = VideoStore(settings.store)
+    store.make_ready()
+    with closing(Ledger(settings.ledger)), instance_in(settings.dagster_home) as instance:
+        sync_partitions(instance, _NAME, [row.prompt_id for row in table.rows])
+        outcomes: dict[str, Outcome] = {}
+        with watched(len(table.rows), outcomes, is_quiet=is_quiet) as see:
+            result = _run(settings, table, instance, see)
+    return TableRun(table, result.run_id, frozenset(_green(result)), outcomes, store)
+
+
+def _run(
+    settings: Settings, table: PromptTable, instance: dg.DagsterInstance, see: Callable[[Outcome], None]
+) -> dg.ExecuteInProcessResult:
+    """One run over all partitions: they are those of the table alone, so the range from first to last is exact."""
+    keys = instance.get_dynamic_partitions(_NAME)
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    definitions = build_video_assets(name=_NAME, prompts=table, on_outcome=see)
+    return dg.materialize(
+        [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)],
+        instance=instance,
+        resources=resources_of(settings),
+        run_config=_QUIET,
+        raise_on_error=False,
+        tags={_RANGE_START: keys[0], _RANGE_END: keys[-1]},
+    )
+
+
+def _green(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.get_asset_materialization_events():
+        if event.partition is not None:
+            yield event.partition

@@ -1,0 +1,47 @@
+"""`wan-assets simulator`: the API, served locally."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wan_assets.simulator import FAULTS, Behaviour, SimulatorError, serve
+
+_EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in FAULTS.items())
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--port", type=click.IntRange(1, 65535), required=True, help="The port to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="The folder that the books are kept in.")
+@click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds a video takes.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="A fault and its rate; may be repeated.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides which tasks faults strike.")
+@click.option("--api-key", help="The only key to accept; any by default.")
+@click.option("--balance", type=float, default=1_000_000.0, show_default=True, help="The account's dollars.")
+def simulator(
+    *,
+    port: int,
+    host: str,
+    state: Path,
+    latency: float,
+    faults: tuple[str, ...],
+    seed: int,
+    api_key: str | None,
+    balance: float,
+) -> None:
+    """Serve the Runware API locally: real small videos, no charges. Stop it with Ctrl-C."""
+    behaviour = Behaviour(
+        latency_s=latency, faults=dict(map(_fault, faults)), seed=seed, api_key=api_key, balance_usd=balance
+    )
+    click.echo(f"simulating the Runware API at http://{host}:{port}/v1 (RUNWARE_BASE_URL), books in {state}")
+    serve(state, behaviour, host=host, port=port)
+
+
+def _fault(text: str) -> tuple[str, float]:
+    name, _, rate = text.partition("=")
+    try:
+        return name, float(rate or "1")
+    except ValueError:
+        raise SimulatorError(f"--fault {text}: write NAME=RATE, such as rate_limit=0.05") from None

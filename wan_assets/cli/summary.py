@@ -1,0 +1,86 @@
+"""What a run over a table came to, for people and for programs."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from wan_assets.cli.display import dollars, show_table
+from wan_assets.cli.run import TableRun
+from wan_assets.pricing import usd
+from wan_assets.prompts import PromptRow
+from wan_assets.settings import Settings
+from wan_assets.store import StoredTask
+
+_PROMPT_SHOWN = 60
+
+
+def summary_json(run: TableRun) -> dict[str, Any]:
+    """The object that `--json` prints."""
+    failures = run.failures()
+    return {
+        "rows": len(run.table.rows),
+        "green": len(run.green),
+        "failed": len(failures),
+        "reused": run.reused,
+        "submitted": run.submitted,
+        "cost_usd": float(usd(run.cost_microusd)),
+        "unknown_cost": run.unknown_cost,
+        "failures": failures,
+        "run_id": run.run_id,
+    }
+
+
+def show_summary(run: TableRun, settings: Settings, broken: list[str]) -> None:
+    """Prints each row with its cost, the sums, what failed, and where to look."""
+    columns = ("prompt_id", "video", "state", "cost", "prompt")
+    rows = [_row(run, row) for row in run.table.rows]
+    show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",))
+    if failures := run.failures():
+        rows = [(f["prompt_id"], f["class"], f["code"], f["message"], f["advice"]) for f in failures]
+        flexible = ("message", "advice")
+        show_table("Failed", ("prompt_id", "class", "code", "message", "advice"), rows, flexible=flexible)
+    for uri in broken:
+        click.echo(f"not as it was stored: {uri}")
+    _show_sums(run, settings)
+    _show_places(settings)
+
+
+def _show_sums(run: TableRun, settings: Settings) -> None:
+    rows, money = len(run.table.rows), dollars(run.cost_microusd)
+    click.echo(f"{len(run.green):,} of {rows:,} rows have their video, {run.reused:,} of them reused.")
+    sent = f"{run.submitted:,} submissions were sent" if run.submitted else "No submission was sent"
+    unknown = f"; the cost of {run.unknown_cost:,} is unknown" if run.unknown_cost else ""
+    paid = "simulated dollars: nothing was charged" if settings.is_simulated else "spent"
+    click.echo(f"{sent}; this run cost {money} ({paid}){unknown}.")
+
+
+def _show_places(settings: Settings) -> None:
+    click.echo(f"\nvideos   {settings.store}\nledger   {settings.ledger}")
+    click.echo(f"account  wan-assets ledger --url {shlex.quote(settings.ledger)}")
+    places = {
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
+        "WAN_ASSETS_STORE": settings.store,
+        "WAN_ASSETS_LEDGER": settings.ledger,
+    }
+    assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in places.items())
+    click.echo(f"UI       {assigned} dagster dev -m wan_assets.definitions")
+
+
+def _row(run: TableRun, row: PromptRow) -> tuple[str, ...]:
+    outcome, prompt = run.outcomes.get(row.prompt_id), row.request.positive_prompt[:_PROMPT_SHOWN]
+    if outcome is None or outcome.stored is None:
+        return (row.prompt_id, "", "failed", "", prompt)
+    state = "reused" if outcome.is_reused else "new"
+    return (row.prompt_id, _described(row, outcome.stored), state, dollars(outcome.cost_microusd), prompt)
+
+
+def _described(row: PromptRow, stored: StoredTask) -> str:
+    facts = stored.videos[0].facts
+    count = f"{len(stored.videos)} x " if len(stored.videos) > 1 else ""
+    size = f"{facts['container']} {facts['width']}x{facts['height']} {facts['duration_s']:.0f} s"
+    sound = "" if facts["audio_codec"] else ", silent"
+    return f"{count}{size}{sound}{', from image' if row.request.image else ''}"
