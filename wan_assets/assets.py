@@ -127,7 +127,7 @@ def _videos_asset(
             table=table,
             keys=tuple(context.partition_keys),
             asset_key=context.asset_key,
-            origin=Origin(context.run_id, context.asset_key.to_user_string(), purchase=config.regenerate),
+            origin=Origin(context.run.run_id, context.asset_key.to_user_string(), purchase=config.regenerate),
             log=context.log,
             on_outcome=on_outcome,
         )

@@ -44,8 +44,8 @@ class Settings:
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
     """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, and WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD.
 
-    An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. Raises `SettingsError` for a budget
-    that is no amount.
+    An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. Raises `SettingsError` for a
+    budget that is no amount.
     """
     given = environment.get
     home = (folder or Path(DATA_FOLDER)).absolute()

@@ -29,7 +29,7 @@ from upath import UPath
 
 from wan_assets.errors import StoreError
 
-_INCOMING_KEPT_S = 24 * 3600
+_INCOMING_KEPT_S = 3600
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class VideoStore:
         with self._told("write to"):
             folder = Path(self.root.path) / ".incoming" if self._is_local else Path(tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"wan-{uuid.uuid4().hex}.part{suffix}"
+        path = folder / f"wan-{uuid.uuid4().hex}{suffix}.part"
         try:
             yield path
         except OSError as error:

@@ -41,7 +41,7 @@ def show_table(
     """Prints a table; foreign text is text, and where the line is too short the `flexible` columns are cut."""
     console = Console()
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    shown = [[_printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
+    shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
     rigid = sum(
         min(width, _MOST_WIDTH) + 2 for width, name in zip(widths, columns, strict=True) if name not in flexible
@@ -59,5 +59,6 @@ def show_table(
         console.print(f"… and {len(rows) - ROWS_SHOWN:,} more rows; --json has them all", highlight=False)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Foreign text without what would move the cursor or change colours."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wan_assets.cli.display import dollars, show_table
+from wan_assets.cli.display import dollars, printable, show_table
 from wan_assets.cli.run import TableRun
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptRow
@@ -15,6 +15,7 @@ from wan_assets.settings import Settings
 from wan_assets.store import StoredTask
 
 _PROMPT_SHOWN = 60
+_FAILED_SHOWN = 10
 
 
 def summary_json(run: TableRun) -> dict[str, Any]:
@@ -38,14 +39,25 @@ def show_summary(run: TableRun, settings: Settings, broken: list[str]) -> None:
     columns = ("prompt_id", "video", "state", "cost", "prompt")
     rows = [_row(run, row) for row in run.table.rows]
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",))
-    if failures := run.failures():
-        rows = [(f["prompt_id"], f["class"], f["code"], f["message"], f["advice"]) for f in failures]
-        flexible = ("message", "advice")
-        show_table("Failed", ("prompt_id", "class", "code", "message", "advice"), rows, flexible=flexible)
+    _show_failures(run.failures())
     for uri in broken:
         click.echo(f"not as it was stored: {uri}")
     _show_sums(run, settings)
     _show_places(settings)
+
+
+def _show_failures(failures: list[dict[str, str]]) -> None:
+    """Prints each kind of failure once, with what to do and the rows that it met."""
+    kinds: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for failure in failures:
+        kinds.setdefault((failure["class"], failure["code"]), []).append(failure)
+    for (kind, code), rows in kinds.items():
+        named = ", ".join(row["prompt_id"] for row in rows[:_FAILED_SHOWN])
+        more = f" and {len(rows) - _FAILED_SHOWN:,} more" if len(rows) > _FAILED_SHOWN else ""
+        click.echo(f"{len(rows):,} failed: {kind}{f' [{code}]' if code else ''}")
+        click.echo(f"  rows        {printable(named)}{more}")
+        click.echo(f"  said        {printable(rows[0]['message'])}")
+        click.echo(f"  what to do  {rows[0]['advice']}\n")
 
 
 def _show_sums(run: TableRun, settings: Settings) -> None:

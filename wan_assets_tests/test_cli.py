@@ -1,0 +1,249 @@
+"""The command, run as people run it: in a process of its own."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wan_assets.ledger import Ledger
+from wan_assets.simulator import Behaviour, Books, LocalSimulator
+from wan_assets.video import facts_of
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
+
+
+def wan_assets(*arguments, cwd=None, **environment):
+    """Runs the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "wan_assets", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+        env=clean(**environment),
+        check=False,
+    )
+
+
+def clean(**environment):
+    """This process's environment without what would configure the command."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("WAN_ASSETS_", "RUNWARE_"))}
+    mine.pop("DAGSTER_HOME", None)
+    return {**mine, **environment}
+
+
+def lines(folder, *prompts):
+    """A plain text table."""
+    path = folder / "prompts.txt"
+    path.write_text("\n".join(prompts), encoding="utf-8")
+    return path
+
+
+def assert_told(result, *words):
+    """What a person can mend is told in words, with status 2 and without a traceback."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+    assert "what to do" in result.stderr
+
+
+def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_second_time(tmp_path):
+    first = wan_assets("demo", "--out", tmp_path / "out")
+    second = wan_assets("demo", "--out", tmp_path / "out")
+
+    assert first.returncode == 0, first.stderr
+    assert "10 of 10 rows have their video" in first.stdout
+    assert "dagster dev" in first.stdout
+    videos = [path for path in (tmp_path / "out" / "videos").rglob("*") if path.suffix in (".mp4", ".mov", ".webm")]
+    facts = [facts_of(path) for path in videos]
+    assert len(facts) == 11
+    assert {fact.container for fact in facts} == {"MP4", "MOV", "WEBM"}
+    assert {round(fact.duration_s) for fact in facts} == {5, 10}
+    assert {fact.has_audio for fact in facts} == {True, False}
+    assert len({(fact.width, fact.height) for fact in facts}) >= 5
+    assert second.returncode == 0
+    assert "No submission was sent; this run cost $0.0000" in second.stdout
+    assert Books(tmp_path / "out" / "simulator").submissions() == 10
+
+
+def test_materialize_speaks_to_the_api_of_the_environment_and_tells_programs_all(tmp_path):
+    table = lines(tmp_path, "A kite", "A boat", "A kite")
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, api_key="right-key-1")) as simulator:
+        environment = {"RUNWARE_API_KEY": "right-key-1", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
+
+        assert len(simulator.books.charges()) == 2
+    told = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert (told["rows"], told["green"], told["failed"], told["submitted"]) == (3, 3, 0, 2)
+    assert (told["reused"], told["cost_usd"], told["unknown_cost"], told["failures"]) == (1, 0.946, 0, [])
+
+
+def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path):
+    table = lines(tmp_path, *(f"Clip {number}" for number in range(8)))
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, faults={"verdict_safety": 0.3})) as simulator:
+        environment = {"RUNWARE_API_KEY": "some-key-1", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
+
+    told = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert told["failed"] == len(told["failures"]) == 8 - told["green"] > 0
+    assert {failure["class"] for failure in told["failures"]} == {"ContentBlockedError"}
+    assert {failure["code"] for failure in told["failures"]} == {"invalidProviderContent"}
+    assert all(failure["prompt_id"] and failure["advice"] for failure in told["failures"])
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [({"api_key": "another-key"}, "invalidApiKey"), ({"balance_usd": 0.1}, "insufficientCredits")],
+)
+def test_a_wrong_key_and_an_empty_account_are_told_without_a_traceback(tmp_path, behaviour, code):
+    table = lines(tmp_path, "A kite", "A boat")
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, **behaviour)) as simulator:
+        environment = {"RUNWARE_API_KEY": "secret-key-42", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+
+        assert simulator.books.charges() == []
+    assert result.returncode == 1
+    assert code in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    held = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and b"secret-key-42" in path.read_bytes()]
+    assert held == []
+    assert "secret-key-42" not in result.stdout + result.stderr
+    assert Ledger(f"sqlite:///{tmp_path / 'out' / 'ledger.db'}").totals().simulated.reserved_microusd == 0
+
+
+def test_a_killed_run_is_finished_by_the_next_without_a_second_payment(tmp_path):
+    table = lines(tmp_path, *(f"Clip {number}" for number in range(40)))
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean())
+    wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 15, first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+
+    result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
+
+    assert json.loads(result.stdout)["green"] == 40
+    charges = Books(tmp_path / "out" / "simulator").charges()
+    assert len(charges) == len({charge.fingerprint for charge in charges}) == 40
+
+
+def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tmp_path):
+    table = lines(tmp_path, *(f"Clip {number}" for number in range(120)))
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean())
+    wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 10, first)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    books = Books(tmp_path / "out" / "simulator")
+    sent = books.submissions()
+
+    result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
+
+    assert "Traceback" not in said
+    assert sent < 120
+    assert first.returncode != 0
+    assert json.loads(result.stdout)["green"] == 120
+    assert len(books.charges()) == 120
+
+
+def wait_for_charges(books: Path, count: int, process: subprocess.Popen) -> None:
+    """Looks into the simulator's books until so many tasks are charged."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if books.exists():
+            try:
+                with sqlite3.connect(f"file:{books}?mode=ro", uri=True) as db:
+                    if db.execute("SELECT count(*) FROM charges").fetchone()[0] >= count:
+                        return
+            except sqlite3.OperationalError:
+                continue
+    raise AssertionError(f"{count} charges were not seen")
+
+
+def test_plan_prices_a_table_and_sends_nothing(tmp_path):
+    result = wan_assets("plan", lines(tmp_path, "A kite", "A boat"), "--json")
+
+    told = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert (told["rows"], told["valid"], told["price_usd"], told["problems"]) == (2, 2, 0.946, [])
+
+
+def test_plan_names_every_problem_of_every_row(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text("positive_prompt,width,height,resolution,duration,seed\nA,1280,,,7,-1\n,1280,720,720p,5,\n")
+
+    result = wan_assets("plan", path, "--json")
+
+    told = json.loads(result.stdout)
+    found = {(problem["row"], problem["column"]) for problem in told["problems"]}
+    assert result.returncode == 1
+    assert found == {(1, "height"), (1, "duration"), (1, "seed"), (2, "positive_prompt"), (2, "resolution")}
+    assert all(problem["rule"] and problem["fix"] for problem in told["problems"])
+
+
+def test_what_cannot_be_read_or_written_is_told_before_anything_starts(tmp_path):
+    table = lines(tmp_path, "A kite")
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "latin.csv").write_bytes("positive_prompt\ncaf\xe9\n".encode("latin-1"))
+
+    assert_told(wan_assets("plan", tmp_path / "none.csv"), "none.csv")
+    assert_told(wan_assets("plan", tmp_path / "empty.csv"), "empty.csv")
+    assert_told(wan_assets("plan", tmp_path / "latin.csv"), "UTF-8")
+    assert_told(wan_assets("plan", tmp_path), str(tmp_path))
+    assert_told(wan_assets("demo", "--prompts", tmp_path / "none.csv", "--out", tmp_path / "out"), "none.csv")
+    assert_told(wan_assets("demo", "--prompts", table, "--out", blocked), str(blocked))
+    assert_told(wan_assets("materialize", table, cwd=tmp_path, WAN_ASSETS_STORE=str(blocked)), "store")
+    assert_told(wan_assets("materialize", table, cwd=tmp_path, WAN_ASSETS_LEDGER=f"sqlite:///{table}"), "ledger")
+    assert_told(wan_assets("materialize", table, cwd=tmp_path, WAN_ASSETS_BUDGET_USD="lots"), "WAN_ASSETS_BUDGET_USD")
+    assert_told(wan_assets("ledger", "--url", f"sqlite:///{tmp_path}/none.db"), "none.db")
+    assert_told(
+        wan_assets("simulator", "--port", "1", "--state", tmp_path / "s", "--fault", "rate_limt=1"), "rate_limit"
+    )
+
+
+def test_a_table_with_problems_is_not_started_by_materialize(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text("positive_prompt,duration\nA,7\n")
+
+    result = wan_assets("materialize", path, "--out", tmp_path / "out")
+
+    assert_told(result, "duration", "wan-assets plan")
+
+
+def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
+    wan_assets("demo", "--prompts", lines(tmp_path, "A kite", "A boat"), "--out", tmp_path / "out")
+
+    url = f"sqlite:///{tmp_path / 'out' / 'ledger.db'}"
+    told = json.loads(wan_assets("ledger", "--url", url, "--by", "state", "--by", "partition", "--json").stdout)
+
+    assert told["real"]["tasks"] == 0
+    assert (told["simulated"]["tasks"], told["simulated"]["cost_usd"]) == (2, 0.946)
+    assert [line["key"] for line in told["by"]["state"]] == ["stored"]
+    assert [line["cost_usd"] for line in told["by"]["partition"]] == [0.473, 0.473]
+    assert told["open"] == told["unknown_cost"] == []
+
+
+@pytest.mark.parametrize("command", ["plan", "ledger", "simulator"])
+def test_what_needs_no_dagster_starts_without_it(command):
+    script = (
+        "import sys; from wan_assets.cli import cli; "
+        f"cli.get_command(None, {command!r}); "
+        "sys.exit('dagster' in sys.modules)"
+    )
+
+    result = subprocess.run([sys.executable, "-c", script], check=False, env=clean())
+
+    assert result.returncode == 0
