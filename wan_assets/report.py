@@ -21,25 +21,25 @@ def video_metadata(outcome: Outcome, stored: StoredTask) -> dict[str, Any]:
     first = stored.videos[0]
     cost = outcome.cost_microusd
     metadata = {
-        "dagster/uri": first.uri,
+        "wan_assets/preview": dg.MetadataValue.md(_preview(stored, first)),
+        "wan_assets/prompt": stored.prompt,
+        "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),
         "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),
-        "wan_assets/task_uuid": stored.task_uuid,
-        "wan_assets/video_uuid": first.video_uuid,
-        "wan_assets/seed": str(first.seed) if first.seed is not None else None,
-        "wan_assets/fingerprint": stored.fingerprint,
         "wan_assets/reused": outcome.is_reused,
         "wan_assets/simulated": stored.is_simulated,
         "wan_assets/width": first.facts["width"],
         "wan_assets/height": first.facts["height"],
         "wan_assets/duration_s": float(first.facts["duration_s"]),
         "wan_assets/has_audio": first.facts["audio_codec"] is not None,
-        "wan_assets/sha256": first.sha256,
         "wan_assets/bytes": first.bytes,
         "wan_assets/generation_s": stored.generation_s,
-        "wan_assets/prompt": stored.prompt,
-        "wan_assets/preview": dg.MetadataValue.md(_preview(stored, first)),
+        "wan_assets/seed": str(first.seed) if first.seed is not None else None,
+        "wan_assets/task_uuid": stored.task_uuid,
+        "wan_assets/video_uuid": first.video_uuid,
+        "wan_assets/fingerprint": stored.fingerprint,
+        "wan_assets/sha256": first.sha256,
+        "dagster/uri": first.uri,
     }
-    metadata["wan_assets/cost_usd"] = "unknown" if cost is None else float(usd(cost))
     if len(stored.videos) > 1 or stored.missing:
         metadata["wan_assets/results"] = dg.MetadataValue.json([video.uri for video in stored.videos])
         metadata["wan_assets/results_missing"] = len(stored.missing)

@@ -107,11 +107,10 @@ def _run(
     """One run over all partitions: they are those of the table alone, so the range from first to last is exact."""
     keys = instance.get_dynamic_partitions(_NAME)
     warnings.simplefilter("ignore", dg.BetaWarning)
-    definitions = build_video_assets(name=_NAME, prompts=table, on_outcome=see)
-    return dg.materialize(
-        [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)],
+    assets = build_video_assets(name=_NAME, prompts=table, on_outcome=see)
+    definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(settings)))
+    return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
-        resources=resources_of(settings),
         run_config=_QUIET,
         raise_on_error=False,
         tags={_RANGE_START: keys[0], _RANGE_END: keys[-1]},
