@@ -18,6 +18,7 @@ from wan_assets.pricing import usd
 ROWS_SHOWN = 50
 _MOST_WIDTH = 40
 _LEAST_WIDTH = 10
+_GAP = 3
 
 
 def dollars(microusd: int | None) -> str:
@@ -44,9 +45,9 @@ def show_table(
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
     rigid = sum(
-        min(width, _MOST_WIDTH) + 2 for width, name in zip(widths, columns, strict=True) if name not in flexible
+        min(width, _MOST_WIDTH) + _GAP for width, name in zip(widths, columns, strict=True) if name not in flexible
     )
-    room = max(_LEAST_WIDTH, (console.width - rigid) // max(1, len(flexible)) - 2)
+    room = max(_LEAST_WIDTH, (console.width - rigid) // max(1, len(flexible)) - _GAP)
     for name in columns:
         most = room if name in flexible else _MOST_WIDTH
         table.add_column(
