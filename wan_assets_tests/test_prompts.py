@@ -132,7 +132,7 @@ def test_each_line_of_plain_text_is_a_prompt_of_720p(folder: Path, rows: list[st
     added=st.lists(prompts, max_size=5),
     shuffle=st.randoms(use_true_random=False),
 )
-def test_derived_ids_outlive_insertion_and_shuffling(rows: list[str], added: list[str], shuffle: Shuffle) -> None:
+def test_derived_ids_outlive_insertion_and_order(rows: list[str], added: list[str], shuffle: Shuffle) -> None:
     before = PromptTable.load(as_frame(Path(), rows))
     more = [*rows, *(text for text in added if text not in rows)]
     shuffle.shuffle(more)
@@ -364,11 +364,22 @@ def test_nested_objects_are_read_in_json_and_in_cells(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_object_in_a_cell_is_a_problem(tmp_path: Path, cell: str, column: str) -> None:
-    header = ["prompt", "resolution", "mode", "safety"]
+    before, after = ["a", "720p", "full", cell], ["a", "720p", cell, "full"]
 
-    table = table_of(tmp_path, csv_text([header, ["a", "720p", "full", cell]]))
+    table = table_of(tmp_path, csv_text([["prompt", "resolution", "mode", "safety"], before]))
+    turned = table_of(tmp_path, csv_text([["prompt", "resolution", "safety", "mode"], after]))
 
-    assert places(table) == [(1, column)]
+    assert places(table) == places(turned) == [(1, column)]
+
+
+@pytest.mark.parametrize("cell", ["{}", " ", '{"mode": null}'])
+def test_an_empty_list_or_object_in_a_cell_is_absent(tmp_path: Path, cell: str) -> None:
+    header = ["prompt", "resolution", "frame_images", "safety"]
+
+    table = table_of(tmp_path, csv_text([header, ["a", "720p", "[]", cell]]))
+
+    assert table.problems == ()
+    assert (table.requests[0].safety, table.requests[0].image) == (None, None)
 
 
 def test_absent_cells_are_absent_and_never_the_text_nan() -> None:
@@ -545,6 +556,7 @@ def test_jpeg_and_webp_are_pictures_too(media: Path, cell: str) -> None:
         '["a.png", "a.png"]',
         '{"image":"a.png","frame":"last"}',
         "[",
+        '{"image":7}',
     ],
 )
 def test_no_other_file_is_read_or_sent(media: Path, cell: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import Any
 
 import click
@@ -70,16 +71,19 @@ def _show_sums(run: TableRun, settings: Settings) -> None:
 
 
 def _show_places(settings: Settings) -> None:
-    click.echo(f"\nvideos   {settings.store}\nledger   {settings.ledger}")
-    click.echo(f"account  wan-assets ledger --url {shlex.quote(settings.ledger)}")
+    python = shlex.quote(sys.executable)
     places = {
         "DAGSTER_HOME": str(settings.dagster_home),
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
         "WAN_ASSETS_LEDGER": settings.ledger,
     }
-    assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in places.items())
-    click.echo(f"UI       {assigned} dagster dev -m wan_assets.definitions")
+    click.echo(f"\nvideos    {settings.store}")
+    click.echo(f"spending  {python} -m wan_assets ledger --url {shlex.quote(settings.ledger)}")
+    click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
+    for name, value in places.items():
+        click.echo(f"  {name}={shlex.quote(value)} \\")
+    click.echo(f"  {python} -m dagster dev -m wan_assets.definitions")
 
 
 def _row(run: TableRun, row: PromptRow) -> tuple[str, ...]:

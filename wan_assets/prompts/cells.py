@@ -104,17 +104,19 @@ def _place(cells: Cells, column: Column, value: Any) -> None:
         if _is_text(cells, column.name, text := text_of(value)):
             cells.carried[column.name] = text
     elif column.kind == "media":
-        is_json = _looks_like_json(value)
-        cells.values[column.name] = _parsed(cells, column.name, value) if is_json else _stripped(value)
+        found = _parsed(cells, column.name, value) if _looks_like_json(value) else _stripped(value)
+        if not is_absent(found):
+            cells.values[column.name] = found
     elif not isinstance(value, str) or _is_text(cells, column.name, value):
         cells.values[column.name] = _stripped(value)
 
 
 def _unfold(cells: Cells, group: str, value: Any) -> None:
     parts = _parsed(cells, group, value) if _looks_like_json(value) else value
+    if parts == STAND_IN:
+        return
     if not isinstance(parts, Mapping):
-        if parts is not None:
-            cells.refuse(group, value, Refusal("must be an object", f"write its parts as columns {group}.…"))
+        cells.refuse(group, value, Refusal("must be an object", f"write its parts as columns {group}.…"))
         return
     for name, part in parts.items():
         column = column_of(f"{group}.{name}")
@@ -140,8 +142,8 @@ def _parsed(cells: Cells, column: str, value: str) -> Any:
         found = json.loads(value)
     except (ValueError, RecursionError) as error:
         cells.refuse(column, value, Refusal(f"is not valid JSON: {error}", "correct it"))
-        return None
-    return None if is_absent(found) else found
+        return STAND_IN
+    return found
 
 
 def _stripped(value: Any) -> Any:

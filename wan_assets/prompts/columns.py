@@ -110,7 +110,8 @@ def layout_of(names: Sequence[str]) -> Layout:
             refused.append((index, name.strip(), Refusal(rule, "remove one of the two columns")))
         else:
             columns[column.name] = (index, column)
-    return Layout(tuple(columns.values()), tuple(refused))
+    groups_last = sorted(columns.values(), key=lambda found: found[1].kind == "group")
+    return Layout(tuple(groups_last), tuple(refused))
 
 
 def missing_prompt(names: Sequence[str]) -> Refusal:

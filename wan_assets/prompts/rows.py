@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -93,10 +94,8 @@ class RowReader:
         request = self._request(layout, cells)
         prompt_id = self._id(number, cells, request)
         if request is None or prompt_id is None or cells.findings:
-            return [
-                Problem.of(refusal, row=number, line=record.line, prompt_id=prompt_id, column=column, value=value)
-                for column, value, refusal in cells.findings
-            ]
+            problem = partial(Problem.of, row=number, line=record.line, prompt_id=prompt_id)
+            return [problem(why, column=column, value=value) for column, value, why in cells.findings]
         return PromptRow(number, prompt_id, request, cells.carried)
 
     def _layout(self, names: tuple[str, ...]) -> Layout:
