@@ -1,6 +1,7 @@
 """Runs of the real assets on a real, local simulator."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,6 @@ def table_of(*prompts: str, **parameters: Any) -> list[dict[str, Any]]:
 
 def written(folder: Path, rows: list[dict[str, Any]]) -> Path:
     """The rows as a JSON Lines file."""
-    import json
-
     path = folder / "prompts.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path

@@ -98,7 +98,7 @@ def test_one_failed_row_leaves_the_others_green_and_a_retry_sends_it_alone(tmp_p
 
 
 def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
-    rows = table_of("A", "B", "C") + [{**table_of("A")[0], "prompt_id": "twin"}]
+    rows = [*table_of("A", "B", "C"), {**table_of("A")[0], "prompt_id": "twin"}]
     with studio(tmp_path) as studio_:
         found = materialized(studio_.run(written(tmp_path, rows)))
 
@@ -111,7 +111,7 @@ def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
 
 
 def test_no_row_is_sent_while_any_row_has_a_problem(tmp_path):
-    path = written(tmp_path, table_of("A kite") + [{"prompt_id": "bad", "positive_prompt": "B", "width": 1}])
+    path = written(tmp_path, [*table_of("A kite"), {"prompt_id": "bad", "positive_prompt": "B", "width": 1}])
     with studio(tmp_path) as studio_:
         both = studio_.run(path)
         alone = studio_.run(path, only="videos")
