@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 from av.video.frame import VideoFrame
 
 from wan_assets.video.picture import picture_of
@@ -15,6 +16,7 @@ from wan_assets.video.template import FPS, Form, Templates, put_strip, streams_o
 
 MARK = "SIMULATED by wan-assets"
 _TAG_CHARACTERS = 16_000  # a QuickTime string holds 65,535 bytes
+_CONTAINERS = ("MP4", "MOV", "WEBM")
 _TEMPLATES = Templates()
 
 
@@ -30,6 +32,12 @@ class Clip:
     seed: int
     prompt: str
 
+    def __post_init__(self) -> None:
+        sides = (self.width, self.height)
+        if self.container not in _CONTAINERS or min(*sides, self.duration_s * FPS) < 1 or any(n % 2 for n in sides):
+            what = f"{self.container} of {self.width}x{self.height} and {self.duration_s:g} s"
+            raise ValueError(f"{what} cannot be rendered")
+
 
 def render(clip: Clip, path: str | os.PathLike[str]) -> None:
     """Writes the clip to `path`, which then holds either the whole video or what it held before."""
@@ -37,28 +45,29 @@ def render(clip: Clip, path: str | os.PathLike[str]) -> None:
     unfinished = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         _write(clip, unfinished)
-        os.replace(unfinished, target)
+        unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def _write(clip: Clip, path: Path) -> None:
-    form = Form(clip.container == "WEBM", clip.width, clip.height, round(clip.duration_s * FPS), clip.has_audio)
+    frames = round(clip.duration_s * FPS)
+    form = Form(clip.container == "WEBM", clip.width, clip.height, frames, clip.has_audio)
     template = _TEMPLATES.template_of(form)
     options = {"fflags": "+bitexact"} | ({} if form.is_vp9 else {"movflags": "+faststart"})
     url = f"file:{path.absolute()}"
     with av.open(url, "w", format=clip.container.lower(), container_options=options) as out:
         out.metadata.update(_tags_of(clip))
         streams = streams_of(out, form)
-        out.mux(streams["video"].encode(_first_frame(clip, form)))
+        out.mux(streams.video.encode(_first_frame(clip, form)))
         for chunk in template:
-            out.mux(chunk.packet_for(streams[chunk.kind]))
+            out.mux(chunk.packet_for(streams))
 
 
 def _first_frame(clip: Clip, form: Form) -> VideoFrame:
     note = f"{clip.width} x {clip.height}, {clip.duration_s:g} s, {clip.container}, made by wan-assets"
     image = picture_of(clip.seed, clip.prompt, size=(clip.width, clip.height), note=note)
-    frame = VideoFrame.from_image(image).reformat(format="yuv420p")
+    frame = VideoFrame.from_ndarray(np.asarray(image), format="rgb24").reformat(format="yuv420p")
     put_strip(frame, form, 0)
     frame.pts = 0
     return frame

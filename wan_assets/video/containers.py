@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from wan_assets.errors import InvalidVideoError
@@ -25,10 +26,10 @@ class _Element:
 def container_of(path: str | os.PathLike[str]) -> str:
     """MP4, MOV, WEBM or MATROSKA.
 
-    Raises InvalidVideoError for anything else, and for a file that ends before its boxes or elements do: a cut
-    file may well open and decode without an error.
+    Raises InvalidVideoError for anything else, and for a file that ends before its boxes or elements do: a
+    cut file may well open and decode without an error.
     """
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(12)
         if head[4:8] == b"ftyp" or head[4:8] in _LEADING_BOXES:
@@ -74,10 +75,10 @@ def _matroska_of(file: BinaryIO, size: int) -> str:
             raise InvalidVideoError("the file's header is broken")
         _check_fits(element.end, size)
         if element.kind == _DOCTYPE:
-            doctype = _read(file, element.start, min(element.end - element.start, 64)).rstrip(b"\0").decode("latin-1")
+            doctype = _read(file, element.start, min(element.end - element.start, 64)).decode("latin-1")
         at = element.end
     _check_segment(file, at, size)
-    return "WEBM" if doctype == "webm" else "MATROSKA"
+    return "WEBM" if doctype.rstrip("\0") == "webm" else "MATROSKA"
 
 
 def _check_segment(file: BinaryIO, at: int, size: int) -> None:
@@ -125,4 +126,4 @@ def _read(file: BinaryIO, at: int, length: int) -> bytes:
 
 def _check_fits(end: int, size: int) -> None:
     if end > size:
-        raise InvalidVideoError(f"the file is cut off: it should go on to byte {end} at least, and ends at {size}")
+        raise InvalidVideoError(f"the file is cut off: it should have {end} bytes or more and has {size}")

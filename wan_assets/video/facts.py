@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -98,7 +99,7 @@ def reason_of(error: BaseException) -> str:
 def open_video(path: str | os.PathLike[str]) -> tuple[str, InputContainer]:
     """The container's name, and the file opened as that and as nothing else."""
     container = container_of(path)
-    url = f"file:{os.path.abspath(os.fspath(path))}"
+    url = f"file:{Path(path).absolute()}"
     return container, av.open(url, format=_DEMUXERS[container], metadata_errors="replace")
 
 
@@ -130,11 +131,12 @@ def _facts_of(path: str | os.PathLike[str]) -> VideoFacts:
         video = video_stream_of(file)
         audio = next(iter(file.streams.audio), None)
         if audio:
-            audio.thread_type = "NONE"
+            audio.codec_context.thread_type = "NONE"
         seen, heard = _Tally(), _Tally()
         for packet in file.demux([video, audio] if audio else [video]):
             _decode(packet, seen if packet.stream_index == video.index else heard)
-        _check_whole(file, video, seen, heard, has_audio=audio is not None)
+        _check_streams(seen, heard, has_audio=audio is not None)
+        _check_claims(file, video, seen, heard)
         rate = video.average_rate or video.guessed_rate
         return VideoFacts(
             container=container,
@@ -149,7 +151,7 @@ def _facts_of(path: str | os.PathLike[str]) -> VideoFacts:
         )
 
 
-def _decode(packet: Packet, tally: _Tally) -> None:
+def _decode(packet: Packet[Stream], tally: _Tally) -> None:
     if packet.is_corrupt:
         raise InvalidVideoError("the file has a broken packet")
     tally.discarded += packet.is_discard
@@ -178,21 +180,24 @@ def _count_time(time_s: float | None, length_s: float, tally: _Tally) -> None:
     tally.end_s = max(tally.end_s, start_s + length_s)
 
 
-def _check_whole(file: InputContainer, video: VideoStream, seen: _Tally, heard: _Tally, has_audio: bool) -> None:
-    """Compares what was decoded with what the container claims to hold."""
+def _check_streams(seen: _Tally, heard: _Tally, *, has_audio: bool) -> None:
     if not seen.frames or seen.span_s <= 0:
         raise InvalidVideoError("the file has no frames")
     if has_audio and not heard.samples:
         raise InvalidVideoError("the file's sound is empty")
+
+
+def _check_claims(file: InputContainer, video: VideoStream, seen: _Tally, heard: _Tally) -> None:
+    """Compares what was decoded with what the container claims to hold."""
     if seen.frames + seen.discarded < video.frames:
-        raise InvalidVideoError(
-            f"the file is cut off or broken: {seen.frames} of its {video.frames} frames can be decoded"
-        )
+        raise InvalidVideoError(_shortfall(f"{seen.frames} of {video.frames} frames"))
     decoded_s, claimed_s = max(seen.span_s, heard.span_s), (file.duration or 0) / av.time_base
     if decoded_s < claimed_s - LENGTH_TOLERANCE_S:
-        raise InvalidVideoError(
-            f"the file is cut off or broken: {decoded_s:.2f} s of its {claimed_s:.2f} s can be decoded"
-        )
+        raise InvalidVideoError(_shortfall(f"{decoded_s:.2f} of {claimed_s:.2f} s"))
+
+
+def _shortfall(part: str) -> str:
+    return f"the file is cut off or broken: {part} can be decoded"
 
 
 def _container_mismatch(facts: VideoFacts, expected: Expected) -> str:
@@ -223,7 +228,7 @@ def _frames_mismatch(facts: VideoFacts) -> str:
     fixed, share = _FRAME_TOLERANCE
     if abs(facts.frames - due) <= max(fixed, share * due):
         return ""
-    return f"{facts.frames} frames could be decoded, {facts.duration_s:.2f} s at {facts.fps:g} fps have {due:.0f}"
+    return f"has {facts.frames} frames, {facts.duration_s:.2f} s at {facts.fps:g} fps should have {due:.0f}"
 
 
 def _sound_mismatch(facts: VideoFacts, expected: Expected) -> str:

@@ -1,4 +1,4 @@
-"""What is seen in a simulated video: the picture that a seed and a prompt make, and the strip that moves above it."""
+"""What is seen in a simulated video: a picture made of seed and prompt, and a strip that moves above it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _write(image: Image.Image, lines: list[tuple[str, Font]]) -> None:
 
 
 def _printable(text: str) -> str:
-    """One line of the beginning without what cannot be drawn: controls, lone surrogates, marks of direction."""
+    """One line of the beginning without what cannot be drawn: controls, surrogates, marks of direction."""
     start = text[: _SHOWN_CHARACTERS * 4]
     drawn = ("\ufffd" if unicodedata.category(c) == "Cs" else c for c in start)
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in drawn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from typing import Any
 
 import av
 from av.video.frame import VideoFrame
@@ -17,15 +18,17 @@ _LEAST_SIDE = 8
 
 
 def poster_of(
-    path: str | os.PathLike[str], size: tuple[int, int] = (96, 54), max_bytes: int = 700, position: float = 0.5
+    path: str | os.PathLike[str],
+    size: tuple[int, int] = (96, 54),
+    max_bytes: int = 700,
+    position: float = 0.5,
 ) -> bytes:
     """The frame at `position` (0 to 1) of the length as WebP, inside `size`, as good as `max_bytes` allows.
 
     Raises InvalidVideoError if the file cannot be decoded up to there.
     """
     try:
-        frame = _frame_at(path, position)
-        image = frame.to_image(width=(box := _fitting(frame, size))[0], height=box[1])
+        image = _thumbnail(_frame_at(path, position), size)
     except BROKEN as error:
         raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
     return _small_webp(image, max_bytes)
@@ -46,10 +49,13 @@ def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
     return found
 
 
-def _fitting(frame: VideoFrame, size: tuple[int, int]) -> tuple[int, int]:
-    """The largest size of the frame's shape inside the box."""
+def _thumbnail(frame: Any, size: tuple[int, int]) -> Image.Image:
+    """The frame in its own shape, as large as the box allows."""
     scale = min(size[0] / frame.width, size[1] / frame.height)
-    return max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+    image: Image.Image = frame.to_image(
+        width=max(round(frame.width * scale), 1), height=max(round(frame.height * scale), 1)
+    )
+    return image
 
 
 def _small_webp(image: Image.Image, max_bytes: int) -> bytes:

@@ -1,7 +1,8 @@
 """The part that simulated videos of one form share: every packet but the first of the picture.
 
-In the frames after the first a strip moves and the picture stays. They are differences, and they are encoded over
-noise, so that outside the strip the encoder can say nothing but "as before, same place": they fit any picture.
+In the frames after the first a strip moves and the picture stays. They are differences, and they are encoded
+over noise, so that outside the strip the encoder can say nothing but "as before, same place": they fit any
+picture.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any, Literal
 
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
 from av.codec.context import CodecContext, Flags
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from wan_assets.video.picture import Luma, strip_height, strip_of, texture_of
 
@@ -61,23 +64,40 @@ class Form:
     frames: int
     has_audio: bool
 
+    @property
+    def video_codec(self) -> Literal["libvpx-vp9", "libx264"]:
+        return "libvpx-vp9" if self.is_vp9 else "libx264"
+
+    @property
+    def audio_codec(self) -> Literal["libopus", "aac"]:
+        return "libopus" if self.is_vp9 else "aac"
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The streams of a file that is being written."""
+
+    video: VideoStream
+    audio: AudioStream | None
+
 
 @dataclass(frozen=True)
 class Chunk:
     """A packet apart from its file; `time` is in units of `time_base`."""
 
-    kind: str
+    is_audio: bool
     data: bytes
     time: int
     duration: int
     time_base: Fraction
 
-    def packet_for(self, stream: Stream) -> Packet:
-        """A packet of that stream."""
-        packet = Packet(self.data)
+    def packet_for(self, streams: Streams) -> Packet[Any]:
+        """A packet of one of the streams."""
+        packet: Packet[Any] = Packet(self.data)
+        stream = streams.audio if self.is_audio else streams.video
         packet.pts = packet.dts = self.time
         packet.duration, packet.time_base, packet.stream = self.duration, self.time_base, stream
-        packet.is_keyframe = self.kind == "audio"
+        packet.is_keyframe = self.is_audio
         return packet
 
 
@@ -94,15 +114,14 @@ class Templates:
             return self._made(form)
 
 
-def streams_of(out: OutputContainer, form: Form) -> dict[str, Stream]:
+def streams_of(out: OutputContainer, form: Form) -> Streams:
     """Adds the streams of the form to a file that is being written."""
-    video = out.add_stream(_video_codec(form), rate=FPS, options=_VP9 if form.is_vp9 else _X264)
+    video = out.add_stream(form.video_codec, rate=FPS, options=_VP9 if form.is_vp9 else _X264)
     _set_up(video.codec_context, form)
-    if not form.has_audio:
-        return {"video": video}
-    audio = out.add_stream(_audio_codec(form), rate=_AUDIO_RATE)
-    _set_up_audio(audio.codec_context)
-    return {"video": video, "audio": audio}
+    audio = out.add_stream(form.audio_codec, rate=_AUDIO_RATE) if form.has_audio else None
+    if audio:
+        _set_up_audio(audio.codec_context)
+    return Streams(video, audio)
 
 
 def put_strip(frame: VideoFrame, form: Form, n: int) -> None:
@@ -114,13 +133,14 @@ def put_strip(frame: VideoFrame, form: Form, n: int) -> None:
 
 
 def _pixels(frame: VideoFrame, plane: int) -> Luma:
-    source = frame.planes[plane]
-    return np.frombuffer(source, np.uint8).reshape(source.height, source.line_size)
+    source: Any = frame.planes[plane]
+    pixels: Luma = np.frombuffer(source, np.uint8).reshape(source.height, source.line_size)
+    return pixels
 
 
 def _template(form: Form) -> tuple[Chunk, ...]:
     motion = _vp9_motion(form) if form.is_vp9 else _h264_motion(form)
-    video = [Chunk("video", data, n, 1, Fraction(1, FPS)) for n, data in enumerate(motion, start=1)]
+    video = [Chunk(False, data, n, 1, Fraction(1, FPS)) for n, data in enumerate(motion, start=1)]
     audio = _tone(form) if form.has_audio else ()
     return tuple(sorted([*video, *audio], key=lambda chunk: chunk.time * chunk.time_base))
 
@@ -135,7 +155,7 @@ def _h264_motion(form: Form) -> Iterator[bytes]:
 
 
 def _vp9_motion(form: Form) -> Iterator[bytes]:
-    """Frames over noise; the packet that says "as before" is made once and serves for every frame between steps."""
+    """Frames over noise; the packet that says "as before" is made once and used again between the steps."""
     encoder = _video_encoder(form, _VP9_MOTION)
     frame = _noise(form)
     _encode_still(encoder, frame, form, 0)
@@ -163,17 +183,8 @@ def _decoded(packet: bytes, encoder: VideoCodecContext) -> VideoFrame:
     return VideoFrame.from_ndarray(seen.to_ndarray(), format="yuv420p")
 
 
-def _video_codec(form: Form) -> str:
-    return "libvpx-vp9" if form.is_vp9 else "libx264"
-
-
-def _audio_codec(form: Form) -> str:
-    return "libopus" if form.is_vp9 else "aac"
-
-
 def _video_encoder(form: Form, options: dict[str, str]) -> VideoCodecContext:
-    encoder = CodecContext.create(_video_codec(form), "w")
-    assert isinstance(encoder, VideoCodecContext)
+    encoder = CodecContext.create(form.video_codec, "w")
     encoder.options = options
     encoder.flags |= Flags.global_header
     _set_up(encoder, form)
@@ -193,8 +204,7 @@ def _set_up_audio(encoder: AudioCodecContext) -> None:
 
 def _tone(form: Form) -> Iterator[Chunk]:
     """A quiet chord that swells once a second."""
-    encoder = CodecContext.create(_audio_codec(form), "w")
-    assert isinstance(encoder, AudioCodecContext)
+    encoder = CodecContext.create(form.audio_codec, "w")
     encoder.flags |= Flags.global_header
     encoder.format = "flt" if form.is_vp9 else "fltp"
     _set_up_audio(encoder)
@@ -204,4 +214,4 @@ def _tone(form: Form) -> Iterator[Chunk]:
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="fltp", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, 0, encoder.time_base
     for packet in [*encoder.encode(frame), *encoder.encode(None)]:
-        yield Chunk("audio", bytes(packet), packet.pts or 0, packet.duration or 0, Fraction(1, _AUDIO_RATE))
+        yield Chunk(True, bytes(packet), packet.pts or 0, packet.duration or 0, Fraction(1, _AUDIO_RATE))

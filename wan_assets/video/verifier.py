@@ -1,4 +1,4 @@
-"""Checking of video files in child processes, so that a file that crashes or hangs a decoder costs one row only."""
+"""Checking of video files in child processes, so that a file that crashes a decoder costs one row."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from wan_assets.errors import InvalidVideoError
 from wan_assets.video.facts import VideoFacts
@@ -50,7 +51,7 @@ class Verifier:
 
     async def facts_of(self, path: str | os.PathLike[str]) -> VideoFacts:
         """`facts_of` in a child; a crash and a decoder that hangs are InvalidVideoError too."""
-        answer = await self._ask({"do": "facts", "path": os.fspath(path)})
+        answer = await self._ask({"do": "facts", "path": _whole(path)})
         return VideoFacts.from_json(answer["facts"])
 
     async def poster_of(
@@ -61,8 +62,9 @@ class Verifier:
         position: float = 0.5,
     ) -> bytes:
         """`poster_of` in a child."""
-        call = {"do": "poster", "path": os.fspath(path), "size": size, "max_bytes": max_bytes, "position": position}
-        return base64.b64decode((await self._ask(call))["poster"])
+        how = {"size": size, "max_bytes": max_bytes, "position": position}
+        answer = await self._ask({"do": "poster", "path": _whole(path), **how})
+        return base64.b64decode(answer["poster"])
 
     async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
         async with self._places:
@@ -117,16 +119,21 @@ class Verifier:
             self._killed.add(child)
 
 
+def _whole(path: str | os.PathLike[str]) -> str:
+    """The path from the root: a child stays in the folder in which it was started."""
+    return str(Path(path).absolute())
+
+
 def _environment() -> dict[str, str]:
     """This process's, with the places where it looks for modules."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(place or "." for place in sys.path)}
 
 
 async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
-    assert child.stdin
+    stdin = cast("asyncio.StreamWriter", child.stdin)
     try:
-        child.stdin.write(json.dumps(call).encode() + b"\n")
-        await child.stdin.drain()
+        stdin.write(json.dumps(call).encode() + b"\n")
+        await stdin.drain()
     except ConnectionError:
         raise InvalidVideoError("decoding crashed") from None
     answer: dict[str, Any] = json.loads(await _line_of(child))
@@ -134,9 +141,8 @@ async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _line_of(child: Process) -> bytes:
-    assert child.stdout
     try:
-        line = await child.stdout.readline()
+        line = await cast("asyncio.StreamReader", child.stdout).readline()
     except (ConnectionError, ValueError):
         line = b""
     if not line.endswith(b"\n"):
