@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -20,6 +20,15 @@ _COMMANDS = {
 
 
 class _LateCommands(click.Group):
+    """Tells what a person can mend in two lines, and ends with status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WanAssetsError as error:
+            click.echo(f"error: {error}\n  what to do: {error.advice}", err=True)
+            ctx.exit(2)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -42,10 +51,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command; what a person can mend is told in two lines and ends with status 2."""
-    try:
-        cli(prog_name="wan-assets")
-    except WanAssetsError as error:
-        click.echo(f"error: {error}", err=True)
-        click.echo(f"  what to do: {error.advice}", err=True)
-        sys.exit(2)
+    """Runs the command."""
+    cli(prog_name="wan-assets")
