@@ -118,5 +118,6 @@ def _value_at(given: Any, column: str) -> Any:
             given = given[0]
         if not isinstance(given, Mapping):
             return None
-        given = next((value for key, value in given.items() if to_snake(str(key)) == name), None)
+        named = (value for key, value in given.items() if to_snake(str(key)) == name and value is not None)
+        given = next(named, None)
     return given

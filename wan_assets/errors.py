@@ -210,8 +210,15 @@ def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
 
 
 def refusal_of(fault: ApiFault) -> RunwareError:
-    """The error of an answer to a submission, poll or other call."""
-    return class_of(fault.code, fault.http_status)(fault)
+    """The error of an answer to a submission, poll or other call.
+
+    A time-out or failure on the way, such as a gateway's, says nothing about the task: it counts as busy.
+    """
+    kind = class_of(fault.code, fault.http_status)
+    is_on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
+    if kind is TaskFailedError and is_on_the_way and fault.detail.get("status") != "error":
+        kind = RunwareBusyError
+    return kind(fault)
 
 
 def verdict_of(fault: ApiFault) -> RunwareError:

@@ -33,7 +33,7 @@ def microusd_of(cost: Any) -> int | None:
         return None
     try:
         amount = (Decimal(str(cost)) * 1_000_000).quantize(Decimal(1), rounding=ROUND_HALF_UP)
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         return None
     return int(amount) if amount.is_finite() and amount > 0 else None
 

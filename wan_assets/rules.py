@@ -42,10 +42,10 @@ def text(value: str) -> str:
 
 
 def frame(value: Any) -> Any:
-    """Takes the text "0" for the number 0."""
-    if value == "0" or (value == 0 and not isinstance(value, bool)):
-        return 0
-    return value
+    """Takes the text "0" for the number 0; refuses booleans, which Python takes for numbers."""
+    if isinstance(value, bool):
+        _refuse("frame", "must be 'first' or 0", "use 'first'")
+    return 0 if value in ("0", 0) else value
 
 
 def uuid4(value: str) -> str:

@@ -20,7 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,10 @@ class VideoStore:
     """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = UPath(root)
+        try:
+            self.root = UPath(root)
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"cannot open the store {root}: {error}") from error
         self._is_local = self.root.protocol in ("", "file")
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
@@ -149,9 +152,9 @@ class VideoStore:
 
     def _read(self, sidecar: UPath) -> StoredTask | None:
         try:
-            task = _from_json(json.loads(sidecar.read_text(encoding="utf-8")))
+            task = _from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
             whole = all(UPath(video.uri).stat().st_size == video.bytes for video in task.videos)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, AttributeError, ValueError, KeyError, TypeError):
             return None
         return task if whole and task.videos else None
 
@@ -164,6 +167,7 @@ class VideoStore:
                 os.fsync(file.fileno())
                 incoming.replace(target.path)
                 return str(target), size, sha256
+            file.seek(0)
             with target.open("wb") as remote:
                 shutil.copyfileobj(file, remote, 1 << 20)
         return str(target), size, sha256
@@ -182,8 +186,9 @@ class VideoStore:
     def _sweep(self) -> None:
         if self._is_local:
             for left in Path(self.root.path, ".incoming").iterdir():
-                if left.stat().st_mtime < time.time() - _INCOMING_KEPT_S:
-                    left.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # another process may be done with it, or sweep too
+                    if left.stat().st_mtime < time.time() - _INCOMING_KEPT_S:
+                        left.unlink()
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -202,6 +207,8 @@ def _as_json(task: StoredTask) -> dict[str, Any]:
     return {**vars(task), "videos": [vars(video) for video in task.videos]}
 
 
-def _from_json(said: dict[str, Any]) -> StoredTask:
-    videos = tuple(StoredVideo(**video) for video in said["videos"])
+def _from_json(said: dict[str, Any], folder: UPath) -> StoredTask:
+    """Reads a sidecar; its videos lie beside it, also where the store was moved since it was written."""
+    beside = ({**video, "uri": str(folder / video["uri"].rpartition("/")[2])} for video in said["videos"])
+    videos = tuple(StoredVideo(**video) for video in beside)
     return StoredTask(**{**said, "videos": videos, "missing": tuple(said["missing"])})

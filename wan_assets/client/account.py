@@ -8,6 +8,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from wan_assets.errors import ApiFault, RunwareBusyError
+
 
 @dataclass(frozen=True)
 class DayOfUsage:
@@ -25,13 +27,17 @@ def balance_in(details: Mapping[str, Any]) -> Decimal | None:
 
 
 def usage_in(answer: Mapping[str, Any]) -> tuple[DayOfUsage, ...]:
-    """Reads the time series of `getUsageActivity`, days in order."""
-    rows = ((answer.get("usage") or {}).get("timeseries") or {}).get("data") or []
-    days = (
-        DayOfUsage(date.fromisoformat(str(row["date"])[:10]), int(row.get("count") or 0), spend)
-        for row in rows
-        if (spend := amount_of(row.get("spend"))) is not None
-    )
+    """Reads the time series of `getUsageActivity`, days in order; raises `RunwareBusyError` for what is none."""
+    try:
+        rows = ((answer.get("usage") or {}).get("timeseries") or {}).get("data") or []
+        days = [
+            DayOfUsage(date.fromisoformat(str(row["date"])[:10]), int(row.get("count") or 0), spend)
+            for row in rows
+            if (spend := amount_of(row.get("spend"))) is not None
+        ]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        said = f"the usage cannot be read: {type(error).__name__}: {error}"
+        raise RunwareBusyError(ApiFault("unrecognizedResponse", said)) from None
     return tuple(sorted(days, key=lambda usage: usage.day))
 
 

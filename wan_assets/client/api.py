@@ -89,10 +89,9 @@ class RunwareClient:
         may_be_there = False
         async for attempt in self._retries():
             with attempt:
-                if may_be_there and await self._knows(task["taskUUID"]):
-                    return
                 try:
-                    await self._submit_once(task)
+                    if not (may_be_there and await self._knows(task["taskUUID"])):
+                        await self._submit_once(task)
                 except RunwareError as error:
                     if may_be_there and not error.is_transient:
                         raise SubmissionUnconfirmedError(error.fault) from None
@@ -109,7 +108,8 @@ class RunwareClient:
             raise refusal
 
     async def _knows(self, task_uuid: str) -> bool:
-        return task_uuid in await self._poll_once((task_uuid,))
+        report = (await self._poll_once((task_uuid,))).get(task_uuid)
+        return report is not None and report.is_known
 
     async def poll(self, task_uuids: Iterable[str]) -> dict[str, TaskReport]:
         """Asks for many tasks at once; a task that the API does not know is left out of the answer.
@@ -157,19 +157,23 @@ class RunwareClient:
         """Stores a local picture or sound with the API and returns its UUID there."""
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         media = f"data:{kind};base64,{base64.b64encode(await asyncio.to_thread(path.read_bytes)).decode()}"
-        item = await self._ask("mediaStorage", operation="upload", media=media)
-        task_uuid = str(item.get("taskUUID"))
+        task_uuid = str(uuid.uuid4())
+        try:
+            item = await self._ask("mediaStorage", task_uuid=task_uuid, operation="upload", media=media)
+        except TaskConflictError:
+            item = {}
+        media_uuid = _media_uuid_in(item)
         async for attempt in self._retries():
             with attempt:
-                if str(item.get("mediaUUID", "1")) == "1":
-                    item = await self._upload_report(task_uuid)
-        return str(item["mediaUUID"])
+                media_uuid = media_uuid or await self._uploaded(task_uuid)
+        return str(media_uuid)
 
-    async def _upload_report(self, task_uuid: str) -> Mapping[str, Any]:
+    async def _uploaded(self, task_uuid: str) -> str:
         answer = await self._transport.post([{"taskType": "getResponse", "taskUUID": task_uuid}])
-        for item in answer.data:
-            if str(item.get("mediaUUID", "1")) != "1":
-                return item
+        if fault := refusal_in(answer, task_uuid):
+            raise refusal_of(fault)
+        for media_uuid in filter(None, map(_media_uuid_in, answer.data)):
+            return media_uuid
         raise RunwareBusyError(ApiFault("mediaNotReady", "the upload is still being processed", task_uuid=task_uuid))
 
     async def delete_upload(self, media_uuid: str) -> None:
@@ -184,13 +188,12 @@ class RunwareClient:
         """What the account says was spent on one model by day, both days included, in UTC; 30 days at most."""
         if last - first > timedelta(days=29):
             raise ValueError("the API tells at most 30 days of usage at once")
-        asked = {"startDate": first.isoformat(), "endDate": last.isoformat(), "groupBy": ["date"], "models": [model]}
-        return account.usage_in(
-            await self._ask("accountManagement", operation="getUsageActivity", timezone="UTC", **asked)
-        )
+        asked: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
+        asked |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
+        return account.usage_in(await self._ask("accountManagement", **asked))
 
-    async def _ask(self, task_type: str, **parameters: Any) -> Mapping[str, Any]:
-        task_uuid = str(uuid.uuid4())
+    async def _ask(self, task_type: str, *, task_uuid: str = "", **parameters: Any) -> Mapping[str, Any]:
+        task_uuid = task_uuid or str(uuid.uuid4())
         item: Mapping[str, Any] = {}
         async for attempt in self._retries():
             with attempt:
@@ -205,6 +208,12 @@ class RunwareClient:
 
     def _retries(self) -> AsyncRetrying:
         return retries(self.pace, self.pace.retry_tries)
+
+
+def _media_uuid_in(item: Mapping[str, Any]) -> str | None:
+    """An upload that is still being processed has the UUID 1, or none."""
+    said = item.get("mediaUUID")
+    return None if said in (None, "", "1", 1) else str(said)
 
 
 def _trouble_in(answer: Answer, task_uuids: tuple[str, ...]) -> ApiFault | None:

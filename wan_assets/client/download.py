@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from wan_assets.client.retrying import retries
-from wan_assets.client.transport import Pace, Transport, is_loopback
+from wan_assets.client.transport import Pace, Transport, is_loopback, parsed
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
 
 _NOT_READY = {408, 409, 422, 425, 429}
@@ -23,8 +23,9 @@ class Downloads:
     def __init__(self, transport: Transport, pace: Pace, hosts: Sequence[str]) -> None:
         self._transport = transport
         self._pace = pace
-        self._hosts = {httpx.URL(transport.base_url).host, *hosts}
-        self._is_local = is_loopback(httpx.URL(transport.base_url).host)
+        api_host = parsed(transport.base_url).host
+        self._hosts = {api_host, *map(str.lower, hosts)}
+        self._is_local = is_loopback(api_host)
 
     async def fetch(self, url: str, path: Path) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
@@ -47,13 +48,13 @@ class Downloads:
 
     def _refuse_stranger(self, url: str) -> None:
         try:
-            parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise _unavailable("url", str(error)) from None
-        is_known = parsed.host in self._hosts or parsed.host.endswith(".runware.ai")
-        if not is_known or parsed.scheme not in (("http", "https") if self._is_local else ("https",)):
-            hint = f"name {parsed.host} in allowed_download_hosts if you trust it"
-            raise _unavailable("host", f"{parsed.scheme}://{parsed.host} is not an expected host; {hint}")
+            parts = parsed(url)
+        except ValueError as error:
+            raise _unavailable("url", f"{url[:200]!r} is no address: {error}") from None
+        is_known = parts.host in self._hosts or parts.host.endswith(".runware.ai")
+        if not is_known or parts.scheme not in (("http", "https") if self._is_local else ("https",)):
+            hint = f"name {parts.host} in allowed_download_hosts if you trust it"
+            raise _unavailable("host", f"{parts.scheme}://{parts.host} is not an expected host; {hint}")
 
 
 async def _written(response: httpx.Response, path: Path) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from wan_assets.client.transport import Pace
 from wan_assets.errors import RunwareBusyError
@@ -10,7 +17,7 @@ from wan_assets.errors import RunwareBusyError
 
 def retries(pace: Pace, tries: int) -> AsyncRetrying:
     """Attempts of a call that raises `RunwareBusyError` while another try may help; the last error is let through."""
-    backoff = wait_exponential_jitter(pace.retry_first_s, pace.retry_most_s, jitter=pace.retry_jitter_s)
+    backoff = wait_exponential(pace.retry_first_s, pace.retry_most_s) + wait_random(0, pace.retry_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

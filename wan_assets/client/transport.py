@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from typing import Any
 import httpx
 
 from wan_assets.client.wire import Answer, answer_of
-from wan_assets.errors import ApiFault, RequestRejectedError, RunwareBusyError
+from wan_assets.errors import AccessDeniedError, ApiFault, RequestRejectedError, RunwareBusyError
 from wan_assets.version import __version__
+
+_MOST_PORT = 65_535
+_KEY = re.compile(r"[\x21-\x7e]*")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ class Transport:
     """Posts arrays of task objects. The key goes with each post and nowhere else."""
 
     def __init__(self, api_key: str, base_url: str, pace: Pace, *, connections: int = 32) -> None:
+        try:
+            host = parsed(base_url).host
+        except ValueError as error:
+            raise _misdirected(base_url, str(error)) from None
         self._api_key = api_key
         self.base_url = base_url
         self._pace = pace
@@ -51,7 +59,7 @@ class Transport:
             limits=limits,
             timeout=httpx.Timeout(pace.answer_s, connect=pace.connect_s),
             headers={"User-Agent": f"wan-assets/{__version__}"},
-            trust_env=not is_loopback(httpx.URL(base_url).host),
+            trust_env=not is_loopback(host),
         )
 
     async def close(self) -> None:
@@ -59,12 +67,17 @@ class Transport:
 
     async def post(self, tasks: Sequence[Mapping[str, Any]]) -> Answer:
         """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read."""
+        if not _KEY.fullmatch(self._api_key):
+            # The layers below would complain by quoting the header, and with it the key.
+            fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
+            raise AccessDeniedError(fault)
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         async with self._gate:
             response = await self._answered("POST", headers=headers, json=list(tasks))
         if response.is_redirect:
             raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
-        return answer_of(response.status_code, response.text, _retry_after_s(response), secret=self._api_key)
+        text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
+        return answer_of(response.status_code, text, _retry_after_s(response), secret=self._api_key)
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
@@ -96,6 +109,18 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
+def parsed(url: str) -> httpx.URL:
+    """The parts of a URL; raises `ValueError` for what is none, which the layers below say in several ways."""
+    try:
+        parts = httpx.URL(url)
+        is_host, port = bool(parts.host), parts.port or 0
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from None
+    if not is_host or port > _MOST_PORT:
+        raise ValueError("it names no host" if port <= _MOST_PORT else f"there is no port {port}")
+    return parts
+
+
 def _misdirected(base_url: str, why: str) -> RequestRejectedError:
     return RequestRejectedError(ApiFault("base_url", f"{base_url} is not the API's address: {why}"))
 
@@ -108,7 +133,7 @@ def _unreachable(error: Exception) -> RunwareBusyError:
 def _retry_after_s(response: httpx.Response) -> float | None:
     """Reads the header in both its forms, seconds and HTTP date."""
     said = response.headers.get("Retry-After", "").strip()
-    if said.isdigit():
+    if said.isdecimal():
         return float(said)
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ _SECRET_LENGTH = 8
 """Anything shorter is no key of the API, and would be found in innocent words."""
 
 _FINISHED = ("success", "completed")
+_NOT_FOUND = "tasknotfound"
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,21 @@ class _Gathered:
 def answer_of(status: int, text: str, retry_after_s: float | None = None, *, secret: str = "") -> Answer:
     """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object.
 
-    An API may repeat a wrong key in its complaint: faults are kept without `secret`.
+    An API may repeat a wrong key in its complaint: the answer is kept without `secret`.
     """
     try:
-        body = json.loads(text)
-    except ValueError:
+        body = _without(secret, json.loads(text))
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = _without(secret, " ".join(text[:120].split())) or "nothing"
+        said = " ".join(_without(secret, text)[:120].split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
         raise refusal_of(ApiFault(fault.code, fault.message, http_status=status, retry_after_s=retry_after_s))
     data = body.get("data")
     items = data if isinstance(data, list) else [data]
-    complaints = {key: _without(secret, body[key]) for key in ("errors", "error") if key in body}
-    faults = tuple(_faults_in(complaints, status, retry_after_s))
+    faults = tuple(_faults_in(body, status, retry_after_s))
     return Answer(status, tuple(item for item in items if isinstance(item, dict)), faults, retry_after_s)
 
 
@@ -111,20 +112,27 @@ def refusal_in(answer: Answer, task_uuid: str | None) -> ApiFault | None:
 
 
 def reports_in(answer: Answer, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
-    """What an answer to a poll says of each task; tasks it does not mention are left out."""
+    """What an answer to a poll says of each task; tasks it does not mention are left out.
+
+    A fault that names no task is about the only one that was asked for. A task that the answer says was not found is
+    reported with that fault, as not known.
+    """
+    only = task_uuids[0] if len(task_uuids) == 1 else ""
     gathered = {task_uuid: _Gathered() for task_uuid in task_uuids}
     for item in answer.data:
         if found := gathered.get(str(item.get("taskUUID"))):
             _gather(found, item, answer.status)
     for fault in answer.faults:
-        found = gathered.get(fault.task_uuid or "")
+        found = gathered.get(fault.task_uuid or only)
         if found and _is_verdict(fault, answer):
             found.faults.append(fault)
-            found.is_known = True
+            found.is_known = found.is_known or fault.code.lower() != _NOT_FOUND
     return {
-        task_uuid: TaskReport(task_uuid, tuple(found.results.values()), tuple(found.faults), True, found.progress)
+        task_uuid: TaskReport(
+            task_uuid, tuple(found.results.values()), tuple(found.faults), found.is_known, found.progress
+        )
         for task_uuid, found in gathered.items()
-        if found.is_known
+        if found.is_known or found.faults
     }
 
 
@@ -136,8 +144,8 @@ def _gather(found: _Gathered, item: Mapping[str, Any], status: int) -> None:
     elif item.get("status") in _FINISHED or item.get("videoURL"):
         result = _result_of(item, len(found.results))
         found.results[result.video_uuid] = result
-    elif isinstance(item.get("progress"), (int, float)):
-        found.progress = int(item["progress"])
+    elif isinstance(progress := item.get("progress"), (int, float)) and math.isfinite(progress):
+        found.progress = int(progress)
 
 
 def _result_of(item: Mapping[str, Any], index: int) -> Result:
@@ -145,7 +153,7 @@ def _result_of(item: Mapping[str, Any], index: int) -> Result:
     return Result(
         video_uuid=str(item.get("videoUUID") or f"result-{index + 1}"),
         url=url if isinstance(url, str) and url else None,
-        seed=seed if isinstance(seed, int) else None,
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         cost=item.get("cost"),
         is_nsfw=nsfw if isinstance(nsfw, bool) else None,
     )
@@ -153,10 +161,12 @@ def _result_of(item: Mapping[str, Any], index: int) -> Result:
 
 def _is_verdict(fault: ApiFault, answer: Answer) -> bool:
     """A task's failure, and not trouble with the poll itself, which says nothing about the task."""
-    if fault.detail.get("status") == "error":
+    kind = class_of(fault.code)
+    if fault.detail.get("status") == "error" or kind is TaskUnknownError:
         return True
-    final = (TaskFailedError, ContentBlockedError, RequestRejectedError, TaskUnknownError)
-    return answer.is_success and class_of(fault.code) in final
+    if kind is RequestRejectedError and fault.task_uuid is None:
+        return False
+    return answer.is_success and kind in (TaskFailedError, ContentBlockedError, RequestRejectedError)
 
 
 def _without(secret: str, said: Any) -> Any:
@@ -181,7 +191,7 @@ def _fault_of(item: Mapping[str, Any], status: int, retry_after_s: float | None)
     return ApiFault(
         code=str(item.get("code") or item.get("errorId") or f"http_{status}"),
         message=str(item.get("message") or "no message"),
-        parameter=tuple(map(str, parameter)) if isinstance(parameter, list) else parameter and str(parameter),
+        parameter=tuple(map(str, parameter)) if isinstance(parameter, list) else str(parameter) if parameter else None,
         task_uuid=str(task_uuid) if task_uuid else None,
         http_status=status,
         allowed_values=tuple(allowed) if isinstance(allowed, list) else (),

@@ -44,16 +44,17 @@ class Desk:
         """Calls a method of the ledger in the ledger's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(entry, *args, **kwargs))
 
-    async def claim(self, order: Order, *, buy_again: bool = False) -> Claim:
+    async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
         origin = replace(self._origin, partition=order.partition)
         return await self.book(
-            self.ledger.claim, order.request, origin, self._owner, simulated=self.simulated, buy_again=buy_again
+            self.ledger.claim, order.request, origin, self._owner, simulated=self.simulated, instead_of=instead_of
         )
 
     async def latest(self, fingerprints: Sequence[str]) -> dict[str, Task]:
-        """The newest task of each request."""
-        return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated)
+        """The task that counts for each request."""
+        purchase = self._origin.purchase
+        return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated, purchase=purchase)
 
     async def stored(self, task: Task) -> StoredTask | None:
         """A task's files, if they are all there."""
@@ -71,10 +72,8 @@ class Desk:
         return {fingerprint: stored for fingerprint, stored in found.items() if stored}
 
     def _stored(self, fingerprint: str, task: Task | None) -> StoredTask | None:
-        if self._origin.purchase not in ("", task.origin.purchase if task else None):
-            return None
         if task is None:
-            return self.store.find(fingerprint, simulated=self.simulated)
+            return None if self._origin.purchase else self.store.find(fingerprint, simulated=self.simulated)
         if task.state is not TaskState.STORED:
             return None
         return self.store.task(fingerprint, task.task_uuid, simulated=self.simulated)

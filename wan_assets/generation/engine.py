@@ -55,6 +55,7 @@ async def generate(
     await asyncio.to_thread(store.make_ready)
     desk = Desk(ledger, store, origin or Origin(), simulated=await client.is_simulated())
     async with desk, Verifier() as verifier:
+        await desk.latest([])
         engine = _Engine(desk, Work(client, desk, verifier, limits, media or {}), limits)
         running = asyncio.create_task(engine.run(orders))
         running.add_done_callback(lambda _: engine.outcomes.put_nowait(None))
@@ -81,20 +82,24 @@ class _Engine:
         self._stopped_by: WanAssetsError | None = None
 
     async def run(self, orders: Iterable[Order]) -> None:
-        aside = [asyncio.create_task(self._work.poller.run()), asyncio.create_task(self._desk.keep_leases())]
-        try:
+        async with asyncio.TaskGroup() as aside:
+            works = [aside.create_task(self._work.poller.run()), aside.create_task(self._desk.keep_leases())]
             async with asyncio.TaskGroup() as group:
                 for some in _sliced(orders):
                     await self._begin(group, some)
-        finally:
-            for task in aside:
-                task.cancel()
-            await asyncio.gather(*aside, return_exceptions=True)
+            for work in works:
+                work.cancel()
 
     async def _begin(self, group: asyncio.TaskGroup, some: list[Order]) -> None:
         prints = {id(order): order.request.fingerprint() for order in some}
-        latest = await self._desk.latest(list(prints.values()))
-        stored = await self._desk.all_stored(list(prints.values()), latest)
+        try:
+            latest = await self._desk.latest(list(prints.values()))
+            stored = await self._desk.all_stored(list(prints.values()), latest)
+        except (LedgerError, StoreError) as error:
+            self._stopped_by = self._stopped_by or error
+            for order in some:
+                self.outcomes.put_nowait(Outcome(order, None, error))
+            return
         for order in some:
             fingerprint = prints[id(order)]
             if fingerprint in stored:
@@ -129,22 +134,22 @@ class _Engine:
         return outcome
 
     async def _obtained(self, row: _Row) -> StoredTask:
-        buy_again = False
+        instead_of = ""
         for attempt in itertools.count(1):
             try:
-                return await self._attempted(row, buy_again=buy_again)
+                return await self._attempted(row, instead_of=instead_of)
             except (TaskFailedError, TaskUnknownError) as error:
                 is_lost = isinstance(error, TaskUnknownError)
                 if attempt >= self._limits.max_attempts or (is_lost and self._limits.on_lost == "keep"):
                     raise
-                buy_again = is_lost
+                instead_of = (error.fault.task_uuid or "") if is_lost else instead_of
         raise AssertionError("the loop above returns or raises")
 
-    async def _attempted(self, row: _Row, *, buy_again: bool) -> StoredTask:
+    async def _attempted(self, row: _Row, *, instead_of: str) -> StoredTask:
         while True:
             async with self._in_flight:
                 self._refuse_if_stopped(row)
-                claim = await self._desk.claim(row.order, buy_again=buy_again)
+                claim = await self._desk.claim(row.order, instead_of=instead_of)
                 if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
                     return stored
                 if claim.standing != "foreign":
@@ -164,13 +169,14 @@ class _Engine:
         task = claim.task
         if task.state in (TaskState.DELIVERED, TaskState.STORED):
             return await self._work.look_again(task)
-        if claim.standing == "new" or (task.state is TaskState.RESERVED and not await self._work.is_known(task)):
+        if task.state is TaskState.RESERVED and not (claim.standing == "resumed" and await self._work.was_sent(task)):
+            self._refuse_if_stopped()
             row.submitted += 1
             await self._work.send(row.order, task)
         return await self._work.finish(task)
 
-    def _refuse_if_stopped(self, row: _Row) -> None:
-        may_be_in_flight = row.latest is not None and row.latest.state in OPEN_STATES
+    def _refuse_if_stopped(self, row: _Row | None = None) -> None:
+        may_be_in_flight = row is not None and row.latest is not None and row.latest.state in OPEN_STATES
         if self._stopped_by and not may_be_in_flight:
             raise self._stopped_by
 

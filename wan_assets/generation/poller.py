@@ -7,10 +7,13 @@ import math
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace, RunwareClient, TaskReport
-from wan_assets.errors import AccessDeniedError, RunwareBusyError, RunwareError
+from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError
 
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
+
+_SILENCES_OF_A_LOST_TASK = 2
+"""One answer that leaves a task out may be a slip."""
 
 
 @dataclass(eq=False)
@@ -21,11 +24,21 @@ class _Waiter:
     number_results: int = 1
     is_look: bool = False
     polls_without_url: int = 0
+    silences: int = 0
+    troubles: int = 0
     answer: asyncio.Future[TaskReport] = field(default_factory=asyncio.Future)
     last: TaskReport = field(init=False)
 
     def __post_init__(self) -> None:
         self.last = TaskReport(self.task_uuid)
+
+    def give(self, answer: TaskReport | RunwareError) -> None:
+        if self.answer.done():
+            return
+        if isinstance(answer, RunwareError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
 
 
 class Poller:
@@ -39,13 +52,14 @@ class Poller:
         self._trouble_s = 0.0
 
     async def look(self, task_uuid: str) -> TaskReport:
-        """What the API says of a task now, finished or not."""
+        """What the API says of a task now, finished or not; raises a `RunwareError` when it says nothing readable."""
         return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_look=True))
 
     async def finished(self, task_uuid: str, number_results: int, wait_s: float) -> TaskReport:
         """The report of a finished task, or the last one there was when the time is up.
 
-        Raises `AccessDeniedError` when polling itself is refused.
+        Raises `AccessDeniedError` when polling itself is refused, and `RunwareBusyError` when the API answered too
+        little to tell whether it knows the task: silence is no sign that the task is lost.
         """
         first_s = self._pace.poll_first_s
         waiter = _Waiter(task_uuid, asyncio.get_running_loop().time() + first_s, first_s, number_results=number_results)
@@ -53,7 +67,10 @@ class Poller:
             async with asyncio.timeout(wait_s):
                 return await self._answer(waiter)
         except TimeoutError:
-            return waiter.last
+            if waiter.last.is_known or waiter.silences >= _SILENCES_OF_A_LOST_TASK:
+                return waiter.last
+            fault = ApiFault("noAnswer", f"polls went unanswered for {wait_s:g} s", task_uuid=task_uuid)
+            raise RunwareBusyError(fault) from None
 
     async def _answer(self, waiter: _Waiter) -> TaskReport:
         self._waiters.add(waiter)
@@ -87,10 +104,12 @@ class Poller:
             reports = await self._client.poll({waiter.task_uuid for waiter in due})
         except AccessDeniedError as error:
             for waiter in self._waiters:
-                _give(waiter, error)
+                waiter.give(error)
             return
         except RunwareError as error:
             self._back_off(error)
+            for waiter in due:
+                self._take_trouble(waiter, error)
             return
         self._trouble_s = 0.0
         for waiter in due:
@@ -101,23 +120,20 @@ class Poller:
         doubled_s = min(self._pace.retry_most_s, max(self._pace.retry_first_s, 2 * self._trouble_s))
         self._trouble_s = doubled_s if asked_s is None else asked_s
 
+    def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
+        waiter.troubles += 1
+        if waiter.is_look and waiter.troubles >= self._pace.retry_tries:
+            waiter.give(error)
+
     def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
         waiter.last = report
+        waiter.silences += not report.is_known
         waiter.interval_s = min(self._pace.poll_most_s, waiter.interval_s * 1.25)
         waiter.due = asyncio.get_running_loop().time() + waiter.interval_s
         if waiter.is_look:
-            _give(waiter, report)
+            waiter.give(report)
         if not report.is_complete(waiter.number_results):
             return
         waiter.polls_without_url += any(result.url is None for result in report.results)
         if waiter.polls_without_url in (0, _POLLS_WITHOUT_URL):
-            _give(waiter, report)
-
-
-def _give(waiter: _Waiter, answer: TaskReport | RunwareError) -> None:
-    if waiter.answer.done():
-        return
-    if isinstance(answer, RunwareError):
-        waiter.answer.set_exception(answer)
-    else:
-        waiter.answer.set_result(answer)
+            waiter.give(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from wan_assets.errors import (
     ApiFault,
     InvalidVideoError,
     OutputUnavailableError,
+    RequestRejectedError,
     RunwareBusyError,
     RunwareError,
     SubmissionUnconfirmedError,
@@ -63,13 +65,20 @@ class Work:
             raise
         await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
 
-    async def is_known(self, task: Task) -> bool:
-        """Whether the API knows a task that an earlier run may have sent."""
-        return (await self.poller.look(task.task_uuid)).is_known
+    async def was_sent(self, task: Task) -> bool:
+        """Whether an earlier run has sent a task that it could not book as sent; books it."""
+        is_known = (await self.poller.look(task.task_uuid)).is_known
+        if is_known:
+            await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
+        return is_known
 
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
-        report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
+        try:
+            report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
+        except RunwareError as error:
+            await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
+            raise
         if not report.is_complete(task.number_results):
             await self._give_up(task, report)
         if not report.results:
@@ -170,11 +179,14 @@ class Work:
         raise AssertionError("the loop above returns or raises")
 
     async def _uploaded(self, reference: str) -> str:
+        path = self._media.get(reference)
+        if path is None or not os.access(path, os.R_OK):
+            raise RequestRejectedError(ApiFault("localFile", f"the local file {path or reference} cannot be read"))
         async with self._uploads[reference]:
             base_url = self._client.base_url
             known = await self._desk.book(self._ledger.uploaded, reference, base_url)
             if known is None:
-                known = await self._client.upload(self._media[reference])
+                known = await self._client.upload(path)
                 await self._desk.book(self._ledger.remember_upload, reference, base_url, known)
             return known
 

@@ -20,7 +20,7 @@ from wan_assets.ledger.schema import media, opened, tasks, told_as_ledger_error
 from wan_assets.pricing import reservation_microusd
 from wan_assets.request import VideoRequest, task_uuid_of
 
-_UNSETTLED = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.LOST)
+_UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
 
 _MEDIA_KEPT_S = 25 * 24 * 3600
 """The API deletes an upload 30 days after its last use."""
@@ -55,20 +55,19 @@ class Ledger:
         self._engine.dispose()
 
     def claim(
-        self, request: VideoRequest, origin: Origin, owner: str, *, simulated: bool, buy_again: bool = False
+        self, request: VideoRequest, origin: Origin, owner: str, *, simulated: bool, instead_of: str = ""
     ) -> Claim:
         """Gives `owner` the task to work on for a request, reserving money if it is a new one.
 
-        A request gets a new task if its last one failed or was rejected, or was not bought under the purchase that is
-        asked for, or with `buy_again`. Raises `BudgetExceededError` when the reservation does not fit; then nothing is
-        written.
+        A request gets a new task if each that it had failed or was rejected, or none was bought under the purchase
+        that is asked for, or if the one that counts is the lost one given up by `instead_of`. Raises
+        `BudgetExceededError` when the reservation does not fit; then nothing is written.
         """
         fingerprint = request.fingerprint()
         with self._transaction() as connection:
-            latest = self._latest(connection, fingerprint, simulated=simulated)
-            if latest is None or buy_again or _is_over(latest, origin):
-                attempt = latest["attempt"] + 1 if latest else 1
-                task = self._insert(connection, request, origin, attempt=attempt, owner=owner, simulated=simulated)
+            latest = self._latest(connection, fingerprint, origin.purchase, simulated=simulated)
+            if latest is None or latest["task_uuid"] == instead_of:
+                task = self._insert(connection, request, origin, owner=owner, simulated=simulated)
                 return Claim(task, "new")
             if latest["state"] == TaskState.STORED:
                 return Claim(task_of(latest), "stored")
@@ -77,7 +76,7 @@ class Ledger:
 
     def mark_submitted(self, task_uuid: str) -> None:
         """Books that the API has the task."""
-        self._advance(task_uuid, TaskState.SUBMITTED, (TaskState.RESERVED, TaskState.LOST), submitted_at=self._now())
+        self._advance(task_uuid, TaskState.SUBMITTED, (TaskState.RESERVED,), submitted_at=self._now())
 
     def settle(self, task_uuid: str, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
@@ -110,7 +109,7 @@ class Ledger:
 
     def release(self, task_uuid: str, fault: ApiFault) -> None:
         """Books that the API never accepted the task: its reservation is free again."""
-        self._end(task_uuid, TaskState.REJECTED, fault)
+        self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,))
 
     def note_trouble(self, task_uuid: str, fault: ApiFault) -> None:
         """Keeps the last trouble of a task that stays as it is."""
@@ -133,10 +132,11 @@ class Ledger:
         """One task, or None."""
         return next(iter(self.tasks_where(tasks.c.task_uuid == task_uuid)), None)
 
-    def latest(self, fingerprints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
-        """The newest task of each of many requests, by fingerprint; a few hundred at a time."""
-        found = self.tasks_where(tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
-        return {task.fingerprint: task for task in sorted(found, key=lambda task: task.attempt)}
+    def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
+        """The task that counts for each of many requests, by fingerprint; a few hundred at a time."""
+        same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
+        found = self.tasks_where(*same, *_that_count(purchase))
+        return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
 
     def open_tasks(self) -> list[Task]:
         """Every task that may still bring a video, oldest first."""
@@ -184,10 +184,18 @@ class Ledger:
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
 
-    def _latest(self, connection: sa.Connection, fingerprint: str, *, simulated: bool) -> sa.RowMapping | None:
-        same = (tasks.c.fingerprint == fingerprint) & (tasks.c.is_simulated == simulated)
-        newest_first = tasks.select().where(same).order_by(tasks.c.attempt.desc()).limit(1)
-        return connection.execute(newest_first).mappings().first()
+    def _latest(
+        self, connection: sa.Connection, fingerprint: str, purchase: str, *, simulated: bool
+    ) -> sa.RowMapping | None:
+        """The newest task that counts; a lost one only where there is no other."""
+        same = (tasks.c.fingerprint == fingerprint, tasks.c.is_simulated == simulated)
+        best_first = (tasks.c.state == TaskState.LOST, tasks.c.attempt.desc())
+        found = tasks.select().where(*same, *_that_count(purchase)).order_by(*best_first).limit(1)
+        return connection.execute(found).mappings().first()
+
+    def _attempts(self, connection: sa.Connection, fingerprint: str, *, simulated: bool) -> int:
+        same = (tasks.c.fingerprint == fingerprint, tasks.c.is_simulated == simulated)
+        return connection.execute(sa.select(sa.func.max(tasks.c.attempt)).where(*same)).scalar() or 0
 
     def _row(self, connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
         row = connection.execute(tasks.select().where(tasks.c.task_uuid == task_uuid)).mappings().first()
@@ -196,17 +204,10 @@ class Ledger:
         return row
 
     def _insert(
-        self,
-        connection: sa.Connection,
-        request: VideoRequest,
-        origin: Origin,
-        *,
-        attempt: int,
-        owner: str,
-        simulated: bool,
+        self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
         now, reserved, fingerprint = self._now(), reservation_microusd(request), request.fingerprint()
-        kind = _kind(simulated)
+        kind, attempt = _kind(simulated), self._attempts(connection, fingerprint, simulated=simulated) + 1
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=now[:10], microusd=reserved)
         row = {
             "task_uuid": task_uuid_of(fingerprint, attempt, f"{self._namespace} {kind}"),
@@ -242,10 +243,12 @@ class Ledger:
             here = (tasks.c.task_uuid == task_uuid) & tasks.c.state.in_(from_states)
             connection.execute(tasks.update().where(here).values(state=state, **changes))
 
-    def _end(self, task_uuid: str, state: TaskState, fault: ApiFault) -> None:
+    def _end(
+        self, task_uuid: str, state: TaskState, fault: ApiFault, from_states: Sequence[TaskState] = _UNSETTLED
+    ) -> None:
         with self._transaction() as connection:
             row = self._row(connection, task_uuid)
-            if TaskState(row["state"]) not in _UNSETTLED:
+            if TaskState(row["state"]) not in from_states:
                 return
             changes: dict[str, Any] = {"error_code": fault.code, "error_message": fault.message[:2000], "owner": None}
             if state == TaskState.REJECTED:
@@ -265,9 +268,10 @@ def _kind(simulated: bool) -> str:
     return "simulated" if simulated else "real"
 
 
-def _is_over(row: sa.RowMapping, origin: Origin) -> bool:
-    is_other_purchase = origin.purchase not in ("", row["purchase"])
-    return is_other_purchase or row["state"] in (TaskState.FAILED, TaskState.REJECTED)
+def _that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Tasks that brought a video or may still do so; those of one purchase where one is named."""
+    is_alive = tasks.c.state.not_in((TaskState.FAILED, TaskState.REJECTED))
+    return (is_alive, tasks.c.purchase == purchase) if purchase else (is_alive,)
 
 
 def _json(results: Sequence[Mapping[str, Any]]) -> str:

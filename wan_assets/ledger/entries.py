@@ -17,9 +17,10 @@ class TaskState(StrEnum):
     ::
 
     RESERVED ──► SUBMITTED ──► DELIVERED ──► STORED
-       │             ├──► FAILED      the API gave it up; its cost is unknown and stays reserved
-       │             └──► LOST        the API does not know it by its deadline; stays reserved, can be resumed
-       └──► REJECTED                  never accepted; its reservation is released
+       │           │    │          ▲
+       │           │    └► LOST ───┤  the API does not know it by its deadline; stays reserved, can be resumed
+       │           └► FAILED ◄─────┘  the API gave it up; its cost is unknown and stays reserved
+       └► REJECTED                    never accepted; its reservation is released
     """
 
     RESERVED = "reserved"
@@ -68,6 +69,11 @@ class Task:
     finished_at: str | None
     error_code: str | None
     error_message: str | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the API did not know the task by its deadline."""
+        return self.state is TaskState.LOST
 
     @property
     def is_cost_unknown(self) -> bool:

@@ -75,12 +75,17 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
     With `must_exist` a SQLite file that is not there is an error instead of a new, empty ledger.
     """
     with told_as_ledger_error(url):
-        if must_exist and _is_missing(sa.make_url(url)):
+        address = _address(url)
+        if must_exist and _is_missing(address):
             raise LedgerError(f"there is no ledger at {shown(url)}")
-        engine = _engine(sa.make_url(url), busy_s)
-        with engine.begin() as connection:
-            metadata.create_all(connection)
-            _check_version(connection, url)
+        engine = _engine(address, busy_s)
+        try:
+            with engine.begin() as connection:
+                metadata.create_all(connection)
+                _check_version(connection, url)
+        except BaseException:
+            engine.dispose()
+            raise
         return engine
 
 
@@ -99,9 +104,16 @@ def told_as_ledger_error(url: str) -> Iterator[None]:
 def shown(url: str) -> str:
     """A URL fit for eyes: no password."""
     try:
-        return sa.make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return "(no valid SQLAlchemy URL)"
+        return _address(url).render_as_string(hide_password=True)
+    except LedgerError:
+        return "(not shown: it may hold a password)"
+
+
+def _address(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise LedgerError("the ledger's address is no valid SQLAlchemy URL, such as sqlite:///ledger.db") from None
 
 
 def _engine(url: sa.URL, busy_s: float) -> sa.Engine:
@@ -134,7 +146,7 @@ def _check_version(connection: sa.Connection, url: str) -> None:
     found = connection.execute(sa.select(about.c.value).where(about.c.name == "schema_version")).scalar()
     if found is None:
         connection.execute(about.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
-    elif int(found) != SCHEMA_VERSION:
+    elif found != str(SCHEMA_VERSION):
         raise LedgerError(
             f"ledger {shown(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
             "use the package version that wrote it"

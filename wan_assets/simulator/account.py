@@ -2,78 +2,117 @@
 
 from __future__ import annotations
 
-import uuid
-from collections import defaultdict
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from wan_assets.request import MODEL
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import Books
+from wan_assets.simulator.books import Books, Usage
 from wan_assets.simulator.tasks import data_of, errors_of
-from wan_assets.simulator.wire import RefusalError, item
+from wan_assets.simulator.uploads import Uploads
+from wan_assets.simulator.wire import RefusalError, checked_uuid, item
+
+_MOST_DAYS = 30
 
 
 class Account:
     """Answers the tasks that concern the account."""
 
-    def __init__(self, books: Books, behaviour: Behaviour) -> None:
+    def __init__(self, books: Books, uploads: Uploads, behaviour: Behaviour) -> None:
         self._books = books
+        self._uploads = uploads
         self._behaviour = behaviour
 
-    def answer(self, task: Mapping[str, Any], base_url: str) -> dict[str, Any]:
+    def answer(self, task: Mapping[str, Any], root: str) -> dict[str, Any]:
         """One item of `data`, or a `RefusalError`."""
-        head = {"taskType": task["taskType"], "taskUUID": task.get("taskUUID", "")}
-        said = (str(task["taskType"]), str(task.get("operation", "")))
-        if said == ("accountManagement", "getDetails"):
-            return {**head, "operation": "getDetails", **self._details()}
-        if said == ("accountManagement", "getUsageActivity"):
-            return {**head, "operation": "getUsageActivity", "usage": {"timeseries": self._usage(task)}}
-        if said == ("mediaStorage", "upload"):
-            return {**head, "operation": "upload", **self._uploaded(task)}
-        if said == ("mediaStorage", "delete"):
-            self._books.delete_media(str(task.get("media")))
-            return {**head, "operation": "delete", "mediaUUID": task.get("media")}
-        if said[0] == "getTaskDetails":
-            return {**head, **self._archived(str(task.get("taskUUID")), base_url)}
-        raise RefusalError(
-            400, item("unsupportedTaskType", "taskType or operation is unknown.", task, parameter="taskType")
-        )
+        kind, operation = str(task.get("taskType")), str(task.get("operation", ""))
+        answers = {
+            ("accountManagement", "getDetails"): self._details,
+            ("accountManagement", "getUsageActivity"): self._usage,
+            ("mediaStorage", "upload"): self._uploads.stored,
+            ("mediaStorage", "delete"): self._uploads.deleted,
+        }
+        if kind == "getTaskDetails":
+            task_uuid = checked_uuid(task)
+            return {"taskType": kind, "taskUUID": task_uuid, **self._archived(task_uuid, root)}
+        if answer := answers.get((kind, operation)):
+            return {"taskType": kind, "taskUUID": checked_uuid(task), "operation": operation, **answer(task)}
+        if kind in ("accountManagement", "mediaStorage"):
+            said = "operation is unknown."
+            raise RefusalError(400, item("unsupportedOperation", said, task, parameter="operation"))
+        code = "unsupportedTaskType" if "taskType" in task else "missingTaskType"
+        raise RefusalError(400, item(code, "taskType is unknown.", task, parameter="taskType"))
 
-    def _details(self) -> dict[str, Any]:
-        spent = self._books.spent_microusd() / 1e6
-        balance = round(self._behaviour.balance_usd - spent, 4)
-        told = {"amount": balance, "currency": "USD"} if self._behaviour.is_balance_object else balance
-        total = {"credits": round(spent, 4), "requests": len(self._books.charges())}
-        return {"organizationName": "Simulated", "balance": told, "usage": {"total": total}}
+    def _details(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        balance = round(self._behaviour.balance_usd - self._books.spent_microusd() / 1e6, 4)
+        is_object = self._behaviour.is_balance_object
+        spans = (("today", 1), ("last7Days", 7), ("last30Days", 30))
+        usage = {name: self._since(days) for name, days in spans}
+        return {
+            "organizationUUID": "00000000-0000-4000-8000-000000000000",
+            "organizationName": "Simulated",
+            "balance": {"amount": balance, "currency": "USD"} if is_object else balance,
+            "team": [],
+            "apiKeys": [],
+            "usage": {**usage, "total": _total(self._books.usage("0000", "9999"))},
+        }
+
+    def _since(self, days: int) -> dict[str, Any]:
+        first = datetime.fromtimestamp(self._behaviour.clock(), UTC).date() - timedelta(days=days - 1)
+        return _total(self._books.usage(first.isoformat(), "9999"))
 
     def _usage(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        first, last = str(task.get("startDate", "")), str(task.get("endDate", "9999"))
-        days: dict[str, list[int]] = defaultdict(list)
-        for charge in self._books.charges():
-            day = datetime.fromtimestamp(charge.charged_at, UTC).date().isoformat()
-            if first <= day <= last:
-                days[day].append(charge.amount_microusd)
-        rows = [
-            {"date": day, "model": MODEL, "count": len(amounts), "spend": round(sum(amounts) / 1e6, 6)}
-            for day, amounts in sorted(days.items())
-        ]
-        return {"data": rows, "meta": {"totalRequests": sum(row["count"] for row in rows)}}
+        first, last = _day_of(task, "startDate"), _day_of(task, "endDate")
+        if not timedelta(0) <= last - first < timedelta(days=_MOST_DAYS):
+            said = f"Ask for 1 to {_MOST_DAYS} days."
+            raise RefusalError(400, item("invalidEndDate", said, task, parameter="endDate"))
+        models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
+        is_other = MODEL not in models
+        days = [] if is_other else self._books.usage(first.isoformat(), last.isoformat())
+        meta = {
+            "totalRequests": sum(day.tasks for day in days),
+            "totalResults": sum(day.results for day in days),
+            "totalSpend": _usd(days),
+        }
+        rows = {"date": [_row([day], date=day.day) for day in days], "model": [_row(days)] if days else []}
+        names = {"date": "timeseries", "model": "model"}
+        return {"usage": {names[by]: {"data": rows[by], "meta": meta} for by in groups if by in names}}
 
-    def _uploaded(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        if not task.get("media"):
-            raise RefusalError(400, item("missingMedia", "media is missing.", task, parameter="media"))
-        media_uuid = str(uuid.uuid4())
-        self._books.add_media(media_uuid, str(task["taskUUID"]), len(str(task["media"])))
-        if self._behaviour.is_upload_slow:
-            return {"mediaUUID": "1"}
-        return {"mediaUUID": media_uuid, "mediaURL": f"https://im.runware.ai/image/{media_uuid}"}
-
-    def _archived(self, task_uuid: str, base_url: str) -> dict[str, Any]:
+    def _archived(self, task_uuid: str, root: str) -> dict[str, Any]:
         task = self._books.task(task_uuid)
         if task is None:
             return {"request": [], "response": None}
-        now = self._behaviour.clock()
-        response = {"data": list(data_of(task, now, base_url)), "errors": list(errors_of(task, now))}
-        return {"request": [task.request], "response": response}
+        errors = list(errors_of(task, self._behaviour))
+        response = {"data": list(data_of(task, self._behaviour, root))}
+        return {"request": [task.request], "response": {**response, **({"errors": errors} if errors else {})}}
+
+
+def _day_of(task: Mapping[str, Any], name: str) -> date:
+    try:
+        return date.fromisoformat(str(task.get(name))[:10])
+    except ValueError:
+        code = f"invalid{name[0].upper()}{name[1:]}"
+        raise RefusalError(400, item(code, f"{name} must be a date.", task, parameter=name)) from None
+
+
+def _names_of(task: Mapping[str, Any], name: str, default: str) -> list[str]:
+    given = task.get(name) or [default]
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        return given
+    said = f"{name} must be a list of names."
+    raise RefusalError(400, item(f"invalid{name[0].upper()}{name[1:]}", said, task, parameter=name))
+
+
+def _row(days: Iterable[Usage], **head: Any) -> dict[str, Any]:
+    days = list(days)
+    about = {**head, "model": MODEL, "modelName": "Wan2.5-Preview"}
+    return {**about, "count": sum(day.tasks for day in days), "spend": _usd(days)}
+
+
+def _total(days: list[Usage]) -> dict[str, Any]:
+    return {"credits": _usd(days), "requests": sum(day.tasks for day in days)}
+
+
+def _usd(days: Iterable[Usage]) -> float:
+    return sum(day.spent_microusd for day in days) / 1e6

@@ -4,98 +4,145 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from email.utils import formatdate
+from math import ceil
 from typing import Any
 
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.wire import item
 
-HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
-_BEFORE = ("rate_limit", "rate_limit_retry_after", "error_500", "error_503", "drop", "html")
-_AFTER = (
-    "error_500_after_accept",
-    "error_503_after_accept",
-    "drop_after_accept",
-    "html_after_accept",
-    "truncated_json",
-    "empty_body",
-    "slow_body",
-    "ack_empty",
-    "ack_bare",
-)
+_HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
+_JSON = "application/json"
+_FAULTY_STATUS = {"500": "internalServerError", "503": "serviceUnavailable"}
+
+
+Items = Iterable[Mapping[str, Any]]
+
+
+def envelope(data: Items, errors: Items, status: int = 200) -> Response:
+    """The API's envelope; `errors` is left out when there are none."""
+    errors = list(errors)
+    return reply({"data": list(data), **({"errors": errors} if errors else {})}, status)
+
+
+def reply(body: Any, status: int = 200) -> Response:
+    """JSON, as Python writes it, since a cost may be NaN."""
+    return Response(json.dumps(body), status, media_type="application/json")
+
+
+def html(status: int = 200) -> Response:
+    """What a gateway says."""
+    return Response(_HTML, status, media_type="text/html")
+
+
+def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, behaviour: Behaviour) -> Response:
+    """The answer in the place of the right one to a submission."""
+    kind = fault.removesuffix("_before_accept").removesuffix("_after_accept")
+    whole = bytes(answer.body)
+    broken: dict[str, Response] = {
+        "drop": Dropped(),
+        "html": html(),
+        "error_502_html": html(502),
+        "error_504": html(504),
+        "truncated_json": Response(whole[: len(whole) // 2], media_type="application/json"),
+        "empty_body": Response(b""),
+        "slow_body": Slow(whole, behaviour.pause_s, piece_bytes=1),
+        "stalled_body": Stalled(whole),
+        "ack_empty": reply({"data": []}),
+        "ack_bare": reply({}),
+        "forbidden": envelope([], [item("insufficientPermissions", "The key may not do this.", task)], 403),
+    }
+    if kind.startswith("rate_limit"):
+        return _too_many(behaviour, task, has_header=kind == "rate_limit_retry_after")
+    if kind in broken:
+        return broken[kind]
+    status = kind.removeprefix("error_")
+    said = item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
+    return envelope([], [said], int(status))
+
+
+def poll_fault(fault: str, behaviour: Behaviour) -> Response:
+    """The answer in the place of the right one to a poll."""
+    if fault == "poll_429":
+        return _too_many(behaviour, None, has_header=False)
+    if fault == "poll_401":
+        return envelope([], [unauthorised()], 401)
+    return envelope([], []) if fault == "poll_empty" else html(int(fault.split("_")[1]))
+
+
+def unauthorised() -> dict[str, Any]:
+    """The error of a key that is none."""
+    said = item("invalidApiKey", "The API key is missing or not valid.")
+    return {**said, "taskType": "authentication", "parameter": "apiKey"}
+
+
+def _too_many(behaviour: Behaviour, task: Mapping[str, Any] | None, *, has_header: bool) -> Response:
+    answer = envelope([], [item("rateLimitExceeded", "Too many requests.", task)], 429)
+    if has_header and task:
+        then = ceil(behaviour.clock() + behaviour.retry_after_s)
+        is_date = behaviour.chance("date", task.get("taskUUID")) < 0.5
+        said = formatdate(then, usegmt=True) if is_date else str(behaviour.retry_after_s)
+        answer.headers["Retry-After"] = said
+    return answer
 
 
 class Dropped(Response):
     """Closes the connection without a byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["abort"]()
+        scope["hang_up"]()
+        await _client_is_gone(receive)
 
 
-def envelope(
-    data: Iterable[Mapping[str, Any]], errors: Iterable[Mapping[str, Any]], status: int = 200, *, empty: bool = False
-) -> Response:
-    """The API's envelope: `errors` is left out when there are none, unless it is to be there `empty`."""
-    errors = list(errors)
-    body = {"data": list(data), **({"errors": errors} if errors or empty else {})}
-    return Response(json.dumps(body), status, media_type="application/json")
+class Slow(Response):
+    """Sends its content in small pieces, with a pause after each."""
+
+    def __init__(
+        self, content: bytes, pause_s: float, *, piece_bytes: int, media_type: str = "application/json"
+    ) -> None:
+        # Without this header the answer would be compressed, and compression would gather the pieces.
+        super().__init__(content, media_type=media_type, headers={"Content-Encoding": "identity"})
+        self._pause_s = pause_s
+        self._piece_bytes = piece_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        content, size = bytes(self.body), self._piece_bytes
+        for start in range(0, len(content), size):
+            piece = content[start : start + size]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(self._pause_s)
+        await send({"type": "http.response.body", "body": b""})
 
 
-def fault_before(task: Mapping[str, Any], occurrence: int, behaviour: Behaviour) -> Response | None:
-    """The answer of a fault that strikes before a submission is accepted."""
-    fault = _struck(_BEFORE, task, occurrence, behaviour)
-    if fault in ("rate_limit", "rate_limit_retry_after"):
-        headers = {"Retry-After": "1"} if fault == "rate_limit_retry_after" else None
-        said = item("rateLimitExceeded", "Too many requests.", task)
-        return JSONResponse({"data": [], "errors": [said]}, 429, headers)
-    return _broken(fault, task) if fault else None
+class Stalled(Response):
+    """Sends half of its content, and then nothing until the client goes away."""
+
+    def __init__(self, content: bytes, *, media_type: str = _JSON) -> None:
+        super().__init__(content, media_type=media_type, headers={"Content-Encoding": "identity"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        content = bytes(self.body)
+        await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
+        await self._end(scope, receive)
+
+    async def _end(self, _: Scope, receive: Receive) -> None:
+        await _client_is_gone(receive)
 
 
-def fault_after(task: Mapping[str, Any], occurrence: int, behaviour: Behaviour) -> Response | None:
-    """The answer of a fault that strikes after a submission was accepted."""
-    fault = _struck(_AFTER, task, occurrence, behaviour)
-    acknowledgement = json.dumps({"data": [{"taskType": "videoInference", "taskUUID": task["taskUUID"]}]})
-    if fault == "truncated_json":
-        return Response(acknowledgement[: len(acknowledgement) // 2], media_type="application/json")
-    if fault == "empty_body":
-        return Response(b"")
-    if fault == "slow_body":
-        return StreamingResponse(_slowly(acknowledgement), media_type="application/json")
-    if fault in ("ack_empty", "ack_bare"):
-        return JSONResponse({"data": []} if fault == "ack_empty" else {})
-    return _broken(fault.removesuffix("_after_accept"), task) if fault else None
+class Cut(Stalled):
+    """Sends half of its content, and closes the connection."""
+
+    async def _end(self, scope: Scope, receive: Receive) -> None:
+        scope["hang_up"]()
+        await _client_is_gone(receive)
 
 
-def poll_fault(task_uuid: str, occurrence: int, behaviour: Behaviour) -> Response | None:
-    """The answer of a fault that strikes a poll; every other poll of a struck task gets through."""
-    if occurrence % 2 == 0:
-        return None
-    if behaviour.strikes("poll_429", task_uuid):
-        return envelope([], [item("rateLimitExceeded", "Too many requests.")], 429)
-    return Response(HTML, 502, media_type="text/html") if behaviour.strikes("poll_502", task_uuid) else None
-
-
-def _struck(faults: Iterable[str], task: Mapping[str, Any], occurrence: int, behaviour: Behaviour) -> str:
-    if occurrence > 1 and not behaviour.repeats:
-        return ""
-    task_uuid = str(task.get("taskUUID"))
-    return next((fault for fault in faults if behaviour.strikes(fault, task_uuid)), "")
-
-
-def _broken(fault: str, task: Mapping[str, Any]) -> Response:
-    if fault == "drop":
-        return Dropped()
-    if fault == "html":
-        return Response(HTML, media_type="text/html")
-    status = int(fault.removeprefix("error_"))
-    code = "internalServerError" if status == 500 else "serviceUnavailable"
-    return envelope([], [item(code, "Something went wrong on our side.", task)], status)
-
-
-async def _slowly(text: str) -> AsyncIterator[str]:
-    for letter in text:
-        yield letter
-        await asyncio.sleep(0.002)
+async def _client_is_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,41 +1,33 @@
-"""The simulator's books: every submission, accepted task and charge, in a SQLite file that outlives its process."""
+"""The books: every submission, accepted task and charge, in a SQLite file that outlives its process."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS submissions (task_uuid TEXT, at REAL, outcome TEXT);
-CREATE TABLE IF NOT EXISTS tasks (
-    task_uuid TEXT PRIMARY KEY, request TEXT, fingerprint TEXT, accepted_at REAL, plan TEXT);
-CREATE TABLE IF NOT EXISTS charges (
-    id INTEGER PRIMARY KEY, task_uuid TEXT, fingerprint TEXT, amount_microusd INTEGER, charged_at REAL);
-CREATE TABLE IF NOT EXISTS videos (video_uuid TEXT PRIMARY KEY, task_uuid TEXT, number INTEGER);
-CREATE TABLE IF NOT EXISTS media (media_uuid TEXT PRIMARY KEY, task_uuid TEXT, size INTEGER);
-CREATE TABLE IF NOT EXISTS counts (name TEXT, key TEXT, n INTEGER, PRIMARY KEY (name, key));
-CREATE TABLE IF NOT EXISTS deliveries (
-    task_uuid TEXT, number INTEGER, kind TEXT, due REAL, tries INTEGER DEFAULT 0,
-    PRIMARY KEY (task_uuid, number, kind));
-CREATE TABLE IF NOT EXISTS account (spent_microusd INTEGER);
-INSERT INTO account SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM account);
-"""
+from wan_assets.simulator.faults import SimulatorError
+from wan_assets.simulator.schema import opened
 
 
 @dataclass(frozen=True)
 class Charge:
-    """Money that the account was charged for one accepted task."""
+    """Money that the account was charged for one accepted task; two for one task mean that it was paid twice.
+
+    `fingerprint` is that of `VideoRequest.fingerprint()`, with uploads told by their content as in a ledger.
+    """
 
     task_uuid: str
     fingerprint: str
     amount_microusd: int
     charged_at: float
+    number_results: int
 
 
 @dataclass(frozen=True)
@@ -48,128 +40,171 @@ class AcceptedTask:
     accepted_at: float
     plan: tuple[Mapping[str, Any], ...]
 
+    @property
+    def finishes_at(self) -> float:
+        """When the last of its results finishes."""
+        return max(float(result["finishes_at"]) for result in self.plan)
+
+
+class Usage(NamedTuple):
+    """One UTC day of charges."""
+
+    day: str
+    tasks: int
+    results: int
+    spent_microusd: int
+
 
 class Books:
-    """Reads and writes the books in a folder; any number of threads and processes may."""
+    """Reads and writes the books in a folder; any number of threads and processes may.
+
+    Raises `SimulatorError` where the folder cannot be used.
+    """
 
     def __init__(self, folder: str | Path) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(
-            Path(folder) / "simulator.db", timeout=30, isolation_level=None, check_same_thread=False
-        )
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")
-        with self._transaction():
-            for statement in _TABLES.split(";"):
-                self._db.execute(statement)
+        try:
+            self._db = opened(Path(folder))
+            self._reader = opened(Path(folder))
+        except (OSError, sqlite3.Error) as error:
+            raise SimulatorError(f"cannot keep books in {folder}: {error}") from None
+        self._lock = threading.RLock()
+        self._reader_lock = threading.Lock()
+        self._writer = 0
+        self._depth = 0
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock, self._reader_lock:
+            self._db.close()
+            self._reader.close()
 
     def charges(self) -> list[Charge]:
         """Every charge, in order."""
-        rows = self._rows("SELECT task_uuid, fingerprint, amount_microusd, charged_at FROM charges ORDER BY id")
+        rows = self.rows(
+            "SELECT c.task_uuid, c.fingerprint, c.amount_microusd, c.charged_at, json_array_length(t.plan) "
+            "FROM charges c JOIN tasks t ON t.task_uuid = c.task_uuid ORDER BY c.id"
+        )
         return [Charge(*row) for row in rows]
 
+    def requests_paid(self) -> Counter[str]:
+        """How many times each fingerprint was charged."""
+        return Counter(row[0] for row in self.rows("SELECT fingerprint FROM charges"))
+
     def submissions(self) -> int:
-        """How many submissions came in, refused ones included."""
-        return int(self._rows("SELECT count(*) FROM submissions")[0][0])
+        """How many submissions of tasks came in, refused ones included."""
+        return int(self.rows("SELECT count(*) FROM submissions")[0][0])
+
+    def outcomes(self) -> Counter[str]:
+        """What became of the submissions: `accepted`, `refused`, `known`, `poor`, `again`, or `fault`."""
+        return Counter(dict(self.rows("SELECT outcome, count(*) FROM submissions GROUP BY outcome")))
 
     def spent_microusd(self) -> int:
         """What the account was charged in all."""
-        return int(self._rows("SELECT spent_microusd FROM account")[0][0])
+        return int(self.rows("SELECT spent_microusd FROM account")[0][0])
+
+    def usage(self, first: str, last: str) -> list[Usage]:
+        """Charges by UTC day, from one ISO date to another, both included."""
+        query = (
+            "SELECT date(c.charged_at, 'unixepoch') AS day, count(*), sum(json_array_length(t.plan)), "
+            "sum(c.amount_microusd) FROM charges c JOIN tasks t ON t.task_uuid = c.task_uuid "
+            "GROUP BY day HAVING day BETWEEN ? AND ? ORDER BY day"
+        )
+        return [Usage(*row) for row in self.rows(query, first, last)]
 
     def note_submission(self, task_uuid: str, at: float, outcome: str) -> None:
-        with self._transaction():
+        with self.transaction():
             self._db.execute("INSERT INTO submissions VALUES (?, ?, ?)", (task_uuid, at, outcome))
 
     def accept(self, task: AcceptedTask, amount_microusd: int, limit_microusd: int, *, again: bool) -> str:
         """Accepts and charges a task in one transaction; gives `accepted`, `known` or `poor`."""
-        with self._transaction():
+        with self.transaction():
             known = self._db.execute("SELECT 1 FROM tasks WHERE task_uuid = ?", (task.task_uuid,)).fetchone()
             if known and not again:
                 return "known"
-            spent = self._db.execute("SELECT spent_microusd FROM account").fetchone()[0]
-            if spent + amount_microusd > limit_microusd:
+            if not self.charge(task, amount_microusd, limit_microusd):
                 return "poor"
-            row = (task.task_uuid, json.dumps(task.request), task.fingerprint, task.accepted_at, json.dumps(task.plan))
+            request, plan = json.dumps(task.request), json.dumps(task.plan)
+            row = (task.task_uuid, request, task.fingerprint, task.accepted_at, plan)
             self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?)", row)
-            charge = (task.task_uuid, task.fingerprint, amount_microusd, task.accepted_at)
-            self._db.execute("INSERT INTO charges VALUES (NULL, ?, ?, ?, ?)", charge)
-            self._db.execute("UPDATE account SET spent_microusd = spent_microusd + ?", (amount_microusd,))
             for number, result in enumerate(task.plan):
-                video = (result["video_uuid"], task.task_uuid, number)
-                self._db.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?)", video)
-                for kind in ("webhookURL", "uploadEndpoint"):
-                    if task.request.get(kind) and not result["fault"]:
-                        due = (task.task_uuid, number, kind, result["finishes_at"])
-                        self._db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 0)", due)
+                self._plan_result(task, number, result)
         return "accepted"
 
+    def charge(self, task: AcceptedTask, amount_microusd: int, limit_microusd: int) -> bool:
+        """Books one charge, unless it would take the account over the limit."""
+        with self.transaction():
+            if self.spent_microusd() + amount_microusd > limit_microusd:
+                return False
+            row = (task.task_uuid, task.fingerprint, amount_microusd, task.accepted_at)
+            self._db.execute("INSERT INTO charges VALUES (NULL, ?, ?, ?, ?)", row)
+            self._db.execute("UPDATE account SET spent_microusd = spent_microusd + ?", (amount_microusd,))
+        return True
+
+    def _plan_result(self, task: AcceptedTask, number: int, result: Mapping[str, Any]) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO videos VALUES (?, ?, ?)", (result["video_uuid"], task.task_uuid, number)
+        )
+        if task.request.get("webhookURL") and result["fault"] != "lost_task":
+            self._plan_delivery(task, number, "webhookURL", result["finishes_at"])
+        if task.request.get("uploadEndpoint") and not result["fault"]:
+            self._plan_delivery(task, number, "uploadEndpoint", result["finishes_at"])
+
+    def _plan_delivery(self, task: AcceptedTask, number: int, kind: str, due: float) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 0)", (task.task_uuid, number, kind, due)
+        )
+
+    def tasks(self, task_uuids: Iterable[str]) -> dict[str, AcceptedTask]:
+        """Those of some tasks that were accepted."""
+        wanted = json.dumps(list(task_uuids))
+        rows = self.rows(
+            "SELECT task_uuid, request, fingerprint, accepted_at, plan FROM tasks "
+            "WHERE task_uuid IN (SELECT value FROM json_each(?))",
+            wanted,
+        )
+        return {row[0]: _task_of(row) for row in rows}
+
     def task(self, task_uuid: str) -> AcceptedTask | None:
-        rows = self._rows("SELECT * FROM tasks WHERE task_uuid = ?", task_uuid)
-        return _task_of(rows[0]) if rows else None
+        return self.tasks((task_uuid,)).get(task_uuid)
 
     def video(self, video_uuid: str) -> tuple[AcceptedTask, int] | None:
         """The task and the number of the result that a video is."""
-        rows = self._rows("SELECT task_uuid, number FROM videos WHERE video_uuid = ?", video_uuid)
+        rows = self.rows("SELECT task_uuid, number FROM videos WHERE video_uuid = ?", video_uuid)
         task = self.task(rows[0][0]) if rows else None
         return (task, rows[0][1]) if task else None
 
     def count(self, name: str, key: str) -> int:
         """Counts one more of something, and gives the new count."""
-        with self._transaction():
-            upsert = "INSERT INTO counts VALUES (?, ?, 1) ON CONFLICT (name, key) DO UPDATE SET n = n + 1 RETURNING n"
-            return int(self._db.execute(upsert, (name, key)).fetchone()[0])
+        with self.transaction():
+            more = "INSERT INTO counts VALUES (?, ?, 1) ON CONFLICT (name, key) DO UPDATE SET n = n + 1"
+            return int(self._db.execute(f"{more} RETURNING n", (name, key)).fetchone()[0])
 
-    def add_media(self, media_uuid: str, task_uuid: str, size: int) -> None:
-        with self._transaction():
-            self._db.execute("INSERT INTO media VALUES (?, ?, ?)", (media_uuid, task_uuid, size))
-
-    def media_of(self, task_uuid: str) -> str | None:
-        """The upload that a mediaStorage task made."""
-        rows = self._rows("SELECT media_uuid FROM media WHERE task_uuid = ?", task_uuid)
-        return rows[0][0] if rows else None
-
-    def has_media(self, media_uuid: str) -> bool:
-        return bool(self._rows("SELECT 1 FROM media WHERE media_uuid = ?", media_uuid))
-
-    def delete_media(self, media_uuid: str) -> None:
-        with self._transaction():
-            self._db.execute("DELETE FROM media WHERE media_uuid = ?", (media_uuid,))
-
-    def due_deliveries(self, now: float) -> list[tuple[str, int, str, int]]:
-        """Deliveries whose time has come: task, result number, kind and tries so far."""
-        due = "SELECT task_uuid, number, kind, tries FROM deliveries WHERE due <= ? ORDER BY due LIMIT 100"
-        return self._rows(due, now)
-
-    def end_delivery(self, task_uuid: str, number: int, kind: str, retry_at: float | None) -> None:
-        """Removes a delivery, or puts it off."""
-        key = (task_uuid, number, kind)
-        with self._transaction():
-            if retry_at is None:
-                self._db.execute("DELETE FROM deliveries WHERE task_uuid = ? AND number = ? AND kind = ?", key)
-            else:
-                later = (
-                    "UPDATE deliveries SET due = ?, tries = tries + 1 WHERE task_uuid = ? AND number = ? AND kind = ?"
-                )
-                self._db.execute(later, (retry_at, *key))
-
-    def _rows(self, query: str, *values: Any) -> list[Any]:
-        with self._lock:
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """What a query finds: within a transaction what it wrote, else without waiting for any writer."""
+        if self._writer == threading.get_ident():
             return self._db.execute(query, values).fetchall()
+        with self._reader_lock:
+            return self._reader.execute(query, values).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction for all that is done in it; may be nested, and then the outermost decides."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            is_outermost = self._depth == 0
+            if is_outermost:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._writer = threading.get_ident()
+            self._depth += 1
             try:
-                yield
+                yield self._db
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if is_outermost:
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+            finally:
+                self._depth -= 1
+                self._writer = self._writer if self._depth else 0
+            if is_outermost:
+                self._db.execute("COMMIT")
 
 
 def _task_of(row: Any) -> AcceptedTask:

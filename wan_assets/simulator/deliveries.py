@@ -3,58 +3,110 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask, Books
 from wan_assets.simulator.files import Files
-from wan_assets.simulator.tasks import data_of
+from wan_assets.simulator.tasks import finished
 
-_TRIES = 6
 _RETRY_MOST_S = 8.0
 _ANSWER_S = 5.0
+_TAKEN_FOR_S = 30.0
+_TICK_S = 0.05
+_IDLE_S = 1.0
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""No proxy of the environment can reach the machine that the simulator runs on."""
+
+
+class Delivery(NamedTuple):
+    """Something to be sent for one result: `kind` is the parameter of the request that holds the address."""
+
+    task_uuid: str
+    number: int
+    kind: str
+    tries: int
 
 
 class Deliveries:
-    """Sends what is due, again with growing pauses when the receiver does not answer 2xx; survives restarts."""
+    """Sends what is due, again with growing pauses until the receiver answers 2xx; survives restarts."""
 
     def __init__(self, books: Books, files: Files, behaviour: Behaviour) -> None:
         self._books = books
         self._files = files
         self._behaviour = behaviour
-        self.base_url = ""
+        self._new = asyncio.Event()
+
+    def wake(self) -> None:
+        """Says that there may be something new to send."""
+        self._new.set()
 
     async def run(self) -> None:
-        """Sends until cancelled."""
+        """Sends until cancelled; looks seldom while there is nothing to come."""
         while True:
-            for task_uuid, number, kind, tries in self._books.due_deliveries(self._behaviour.clock()):
-                if task := self._books.task(task_uuid):
-                    await self._deliver(task, number, kind, tries)
-            await asyncio.sleep(min(0.2, max(0.02, self._behaviour.latency_s / 5)))
+            self._new.clear()
+            await asyncio.gather(*map(self._deliver, await run_in_threadpool(self._taken)))
+            is_more_to_come = await run_in_threadpool(self._books.rows, "SELECT 1 FROM deliveries LIMIT 1")
+            wait_s = _TICK_S if is_more_to_come else _IDLE_S
+            try:
+                await asyncio.wait_for(self._new.wait(), wait_s)
+                await asyncio.sleep(min(_TICK_S, self._behaviour.latency_s))
+            except TimeoutError:
+                continue
 
-    async def _deliver(self, task: AcceptedTask, number: int, kind: str, tries: int) -> None:
-        url = str(task.request[kind])
-        if kind == "uploadEndpoint":
-            path = await run_in_threadpool(self._files.path_of, task, number)
-            is_taken = await run_in_threadpool(_sent, "PUT", url, path.read_bytes(), "application/octet-stream")
+    def _taken(self) -> list[Delivery]:
+        """Takes what is due out of the reach of other processes for a while."""
+        now = self._behaviour.clock()
+        due = "SELECT task_uuid, number, kind, tries FROM deliveries WHERE due <= ? ORDER BY due LIMIT 40"
+        if not self._books.rows(due, now):
+            return []
+        with self._books.transaction() as db:
+            taken = [Delivery(*row) for row in db.execute(due, (now,))]
+            for delivery in taken:
+                self._put_off(delivery, now + _TAKEN_FOR_S)
+        return taken
+
+    def _put_off(self, delivery: Delivery, due: float) -> None:
+        later = "UPDATE deliveries SET due = ?, tries = ? WHERE task_uuid = ? AND number = ? AND kind = ?"
+        with self._books.transaction() as db:
+            db.execute(later, (due, delivery.tries + 1, *delivery[:3]))
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        task = await run_in_threadpool(self._books.task, delivery.task_uuid)
+        is_taken = task is None or await self._is_sent(task, delivery)
+        await run_in_threadpool(self._end, delivery, is_taken=is_taken)
+
+    def _end(self, delivery: Delivery, *, is_taken: bool) -> None:
+        """Removes what was taken or tried often enough, and puts off the rest."""
+        if is_taken or delivery.tries + 1 >= self._behaviour.delivery_tries:
+            with self._books.transaction() as db:
+                gone = "DELETE FROM deliveries WHERE task_uuid = ? AND number = ? AND kind = ?"
+                db.execute(gone, delivery[:3])
         else:
-            body = json.dumps(self._payload(task, number)).encode()
-            is_taken = await run_in_threadpool(_sent, "POST", url, body, "application/json")
-        pause_s = min(_RETRY_MOST_S, self._behaviour.delivery_retry_s * 2**tries)
-        is_over = is_taken or tries + 1 >= _TRIES
-        self._books.end_delivery(task.task_uuid, number, kind, None if is_over else self._behaviour.clock() + pause_s)
+            pause_s = min(_RETRY_MOST_S, self._behaviour.delivery_retry_s * 2**delivery.tries)
+            self._put_off(delivery, self._behaviour.clock() + pause_s)
 
-    def _payload(self, task: AcceptedTask, number: int) -> Mapping[str, Any]:
-        finished = [item for item in data_of(task, float("inf"), self.base_url) if item["status"] == "success"]
-        wanted = task.plan[number]["video_uuid"]
-        told = next(item for item in finished if item["videoUUID"] == wanted)
-        return {"data": [told]} if self._behaviour.is_webhook_wrapped else told
+    async def _is_sent(self, task: AcceptedTask, delivery: Delivery) -> bool:
+        url = str(task.request[delivery.kind])
+        if delivery.kind == "uploadEndpoint":
+            path = await self._files.path_of(task, delivery.number)
+            return await run_in_threadpool(_sent, "PUT", url, path.read_bytes(), "application/octet-stream")
+        body = self._payload(task, delivery.number)
+        copies = range(self._behaviour.webhook_copies)
+        posts = (run_in_threadpool(_sent, "POST", url, body, "application/json") for _ in copies)
+        return all(await asyncio.gather(*posts))
+
+    def _payload(self, task: AcceptedTask, number: int) -> bytes:
+        told = finished(task, number, self._behaviour, str(task.plan[number].get("root", "")))
+        key = "errors" if told.get("code") else "data"
+        return json.dumps({key: [told]} if self._behaviour.is_webhook_wrapped else told).encode()
 
 
 def _sent(method: str, url: str, body: bytes, content_type: str) -> bool:
@@ -62,7 +114,7 @@ def _sent(method: str, url: str, body: bytes, content_type: str) -> bool:
         return False
     request = urllib.request.Request(url, body, {"Content-Type": content_type}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
+        with _OPENER.open(request, timeout=_ANSWER_S) as answer:
             return 200 <= int(answer.status) < 300
-    except (urllib.error.URLError, OSError, ValueError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
         return False

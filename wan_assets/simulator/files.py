@@ -3,83 +3,104 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, RedirectResponse, Response
 
+from wan_assets.simulator.answers import Cut, Slow, Stalled, envelope, html
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask, Books
-from wan_assets.simulator.tasks import clip_of, request_of
+from wan_assets.simulator.faults import DOWNLOADS
+from wan_assets.simulator.tasks import clip_of, format_of
+from wan_assets.simulator.wire import item
 from wan_assets.video import render
 
 _TYPES = {"MP4": "video/mp4", "MOV": "video/quicktime", "WEBM": "video/webm"}
+_PIECE_BYTES = 16_384
+_NOT_READY_TIMES = 2
 
 
 class Files:
-    """Serves `/files/<video_uuid>.<format>`; refuses requests that carry a key, which is for the API alone."""
+    """Serves `/files/<video_uuid>.<format>`; refuses requests that carry a key: it is for the API alone."""
 
     def __init__(self, folder: Path, books: Books, behaviour: Behaviour) -> None:
         self._folder = folder / "media"
         self._books = books
         self._behaviour = behaviour
+        self._renderers = ThreadPoolExecutor(2, "simulator-render")
+
+    def close(self) -> None:
+        self._renderers.shutdown(wait=False, cancel_futures=True)
 
     async def serve(self, request: Request) -> Response:
         if "authorization" in request.headers:
-            return JSONResponse({"error": "the API key must not be sent to the download host"}, 400)
-        found = self._books.video(str(request.path_params["name"]).partition(".")[0])
-        if found is None or found[0].plan[found[1]]["finishes_at"] > self._behaviour.clock():
-            return JSONResponse({"error": "no such file"}, 404)
+            return _said("forbiddenHeader", "The API key must not be sent to the download host.", 400)
+        video_uuid = str(request.path_params["name"]).partition(".")[0]
+        found = await run_in_threadpool(self._books.video, video_uuid)
+        if found is None or not self._is_there(*found):
+            return _said("mediaNotFound", "There is no such file.", 404)
         task, number = found
         if self._has_expired(task, number):
-            return JSONResponse({"error": "the file has expired"}, 410)
-        if trouble := await self._trouble(task, number):
-            return trouble
-        path = await run_in_threadpool(self.path_of, task, number)
-        return FileResponse(path, media_type=_TYPES[request_of(task).output_format])
+            self._path(task, number).unlink(missing_ok=True)
+            return _said("mediaExpired", "The file has expired.", self._behaviour.expired_status)
+        return await self._trouble(request, task, number) or FileResponse(
+            await self.path_of(task, number), media_type=_TYPES[format_of(task)]
+        )
 
-    def path_of(self, task: AcceptedTask, number: int) -> Path:
+    async def path_of(self, task: AcceptedTask, number: int) -> Path:
         """A result's file, rendered if it is not there yet."""
-        result = task.plan[number]
-        path = self._folder / f"{result['video_uuid']}.{request_of(task).output_format.lower()}"
+        path = self._path(task, number)
+        if not path.exists():
+            await asyncio.get_running_loop().run_in_executor(self._renderers, self._render, task, number)
+        return path
+
+    def _render(self, task: AcceptedTask, number: int) -> None:
+        path = self._path(task, number)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             render(clip_of(task, number), path)
-        return path
+
+    def _path(self, task: AcceptedTask, number: int) -> Path:
+        return self._folder / f"{task.plan[number]['video_uuid']}.{format_of(task).lower()}"
+
+    def _is_there(self, task: AcceptedTask, number: int) -> bool:
+        result = task.plan[number]
+        return not result["fault"] and result["finishes_at"] <= self._behaviour.clock()
 
     def _has_expired(self, task: AcceptedTask, number: int) -> bool:
-        ttl = task.request.get("ttl")
+        ttl = task.request.get("ttl") or self._behaviour.ttl_s
         return ttl is not None and self._behaviour.clock() > task.plan[number]["finishes_at"] + float(ttl)
 
-    async def _trouble(self, task: AcceptedTask, number: int) -> Response | None:
-        struck = [
-            fault
-            for fault in ("download_422", "download_502", "download_cut", "download_broken", "download_slow")
-            if self._behaviour.strikes(fault, task.task_uuid)
-        ]
-        if not struck:
+    async def _trouble(self, request: Request, task: AcceptedTask, number: int) -> Response | None:
+        key = task.plan[number]["video_uuid"]
+        fault = self._behaviour.struck(DOWNLOADS, key)
+        occurrence = await run_in_threadpool(self._books.count, "download", key) if fault else 0
+        if fault == "download_422" and occurrence <= _NOT_READY_TIMES:
+            return _said("stillProcessing", "The file is not ready yet.", 422)
+        if not fault or occurrence > 1 or fault == "download_422":
             return None
-        asked = self._books.count("download", task.plan[number]["video_uuid"])
-        if "download_422" in struck and asked <= 2:
-            return JSONResponse({"error": "still processing"}, 422)
-        if "download_502" in struck and asked == 1:
-            return Response("bad gateway", 502)
-        content = (await run_in_threadpool(self.path_of, task, number)).read_bytes()
-        if asked == 1 and struck[0] in ("download_cut", "download_broken"):
-            return _damaged(content, struck[0])
-        return StreamingResponse(_slowly(content)) if "download_slow" in struck else None
+        if fault == "download_502":
+            return html(502)
+        if fault == "download_redirect":
+            return RedirectResponse(f"http://elsewhere.invalid{request.url.path}", 302)
+        content = (await self.path_of(task, number)).read_bytes()
+        return _BROKEN[fault](content, _TYPES[format_of(task)], self._behaviour)
 
 
-def _damaged(content: bytes, fault: str) -> Response:
-    half = len(content) // 2
-    if fault == "download_broken":
-        return Response(content[:half], media_type="video/mp4")
-    return StreamingResponse(_slowly(content[:half]), headers={"Content-Length": str(len(content))})
+_BROKEN: dict[str, Callable[[bytes, str, Behaviour], Response]] = {
+    "download_cut": lambda content, kind, _: Cut(content, media_type=kind),
+    "download_stalled": lambda content, kind, _: Stalled(content, media_type=kind),
+    "download_broken": lambda content, kind, _: Response(content[: len(content) // 2], media_type=kind),
+    "download_slow": lambda content, kind, behaviour: Slow(
+        content, behaviour.pause_s, piece_bytes=_PIECE_BYTES, media_type=kind
+    ),
+}
 
 
-async def _slowly(content: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), 16_384):
-        yield content[start : start + 16_384]
-        await asyncio.sleep(0.005)
+def _said(code: str, message: str, status: int, **more: Any) -> Response:
+    return envelope([], [item(code, message, **more)], status)

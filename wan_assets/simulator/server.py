@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import itertools
+import logging
+import signal
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,92 +19,183 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wan_assets.simulator.app import create_app
-from wan_assets.simulator.behaviour import Behaviour, SimulatorError
+from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import Books
+from wan_assets.simulator.faults import SimulatorError
+
+_LOGGER = logging.getLogger("uvicorn.error")
+_KEEP_ALIVE_S = 120
+_TICK_S = 0.1
+_LAST_ANSWERS_S = 1.0
 
 
-def serve(state: str | Path, behaviour: Behaviour, *, host: str = "127.0.0.1", port: int = 0) -> None:
-    """Serves until interrupted."""
-    with _bound(host, port) as listening:
-        _server(state, behaviour).run(sockets=[listening])
+def serve(
+    state: str | Path,
+    behaviour: Behaviour,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM, and then returns; `on_ready` is given the API's address.
+
+    Raises `SimulatorError` where the port or the folder cannot be used.
+    """
+    with _bound(host, port) as listening, _ended_by_signals(), _quiet(threading.current_thread()):
+        server = _server(state, behaviour)
+        if on_ready:
+            on_ready(_url_of(host, listening))
+        server.run(sockets=[listening])
 
 
 class LocalSimulator:
-    """A simulator on a free loopback port, served by a thread of this process while the block lasts.
+    """A simulator on a loopback port, served by a thread of this process while the block lasts.
 
     >>> with LocalSimulator(folder) as simulator:
     ...     simulator.base_url
     'http://127.0.0.1:…/v1'
+
+    A `port` of 0 means any free one. `books` may be read at any time, also after the block.
     """
 
-    def __init__(self, state: str | Path, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, state: str | Path, behaviour: Behaviour | None = None, *, port: int = 0) -> None:
         self._state = state
         self._behaviour = behaviour or Behaviour()
+        self._port = port
+        self._books: Books | None = None
         self.base_url = ""
 
     @property
     def books(self) -> Books:
-        """The books, opened anew."""
-        return Books(self._state)
+        """The books, opened when they are first asked for."""
+        self._books = self._books or Books(self._state)
+        return self._books
 
     def __enter__(self) -> Self:
-        self._socket = _bound("127.0.0.1", 0)
-        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        self._server = _server(self._state, self._behaviour)
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(started,), name="simulator", daemon=True)
+        self._socket = _bound("127.0.0.1", self._port)
+        try:
+            self._server = _server(self._state, self._behaviour)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.base_url = _url_of("127.0.0.1", self._socket)
+        # The socket listens already: who connects before the thread serves waits in its queue.
+        self._thread = threading.Thread(target=self._serve, name="wan-assets-simulator", daemon=True)
         self._thread.start()
-        started.wait(30)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.should_exit = True
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._server.end()
         self._thread.join()
         self._socket.close()
 
-    def _serve(self, started: threading.Event) -> None:
-        # The socket listens from the start, so a client that connects early waits in its queue.
-        started.set()
-        self._server.run(sockets=[self._socket])
+    def _serve(self) -> None:
+        with _quiet(threading.current_thread()):
+            self._server.run(sockets=[self._socket])
 
 
-def _server(state: str | Path, behaviour: Behaviour) -> uvicorn.Server:
-    try:
-        app = create_app(state, behaviour)
-    except OSError as error:
-        raise SimulatorError(f"cannot keep state in {state}: {error.strerror}") from None
+class _Server(uvicorn.Server):
+    """Ends at once: hangs up on whoever is still being answered."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def end(self) -> None:
+        """Ends it from another thread, if it has not ended yet."""
+        self.should_exit = True
+        if self._loop:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def main_loop(self) -> None:
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        ticks = itertools.count()
+        while not await self.on_tick(next(ticks)):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _TICK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        if tasks := self.server_state.tasks:
+            await asyncio.wait(tasks, timeout=_LAST_ANSWERS_S)
+        await self.lifespan.shutdown()
+
+
+def _server(state: str | Path, behaviour: Behaviour) -> _Server:
     config = uvicorn.Config(
-        _abortable(app),
+        _able_to_hang_up(create_app(state, behaviour)),
         log_config=None,
-        log_level="critical",
         access_log=False,
-        timeout_graceful_shutdown=1,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         server_header=False,
         ws="none",
     )
-    return uvicorn.Server(config)
+    return _Server(config)
 
 
-def _abortable(app: ASGIApp) -> ASGIApp:
-    """Hands the connection's own abort to the application, which ASGI has no word for."""
+def _able_to_hang_up(app: ASGIApp) -> ASGIApp:
+    """Hands the closing of the connection to the application, which ASGI has no word for."""
 
-    async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
+    async def with_hang_up(scope: Scope, receive: Receive, send: Send) -> None:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
         if transport is not None:
-            scope["abort"] = transport.abort
+            scope["hang_up"] = transport.close
         await app(scope, receive, send)
 
-    return with_abort
+    return with_hang_up
+
+
+@contextmanager
+def _quiet(thread: threading.Thread) -> Iterator[None]:
+    """Keeps what uvicorn says in one thread, save errors, out of the process's log."""
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or record.thread != thread.ident
+
+    _LOGGER.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        _LOGGER.removeFilter(is_wanted)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Lets uvicorn end on a signal and forget it; by itself it raises the signal again afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _url_of(host: str, listening: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listening.getsockname()[1]}/v1"
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small answers at once only on sockets that name their protocol.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(2048)
     except OSError as error:
         listening.close()
         why = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
         raise SimulatorError(f"cannot listen on {host}:{port}: {why}") from None
-    listening.listen(2048)
     return listening

@@ -10,100 +10,144 @@ from wan_assets.pricing import MICROUSD_PER_S
 from wan_assets.request import SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask
+from wan_assets.simulator.faults import VERDICTS
 from wan_assets.simulator.wire import item
 from wan_assets.video import Clip
 
-_VERDICTS = {
-    "verdict_error": ("timeoutProvider", "The provider did not answer in time."),
-    "verdict_in_data": ("providerError", "The provider failed."),
-    "verdict_504": ("failedProviderTimeout", "The provider timed out."),
-    "verdict_safety": ("invalidProviderContent", "The provider's moderation refused the content."),
+_FAILURES = {
+    "verdict_error": ("providerError", "timeoutProvider", "providerInternalError", "inferenceError"),
+    "verdict_in_data": ("providerError",),
+    "verdict_504": ("failedProviderTimeout",),
+    "verdict_safety": ("invalidProviderContent",),
 }
 _SEEDS = 2**32
+_COST_STEP_MICROUSD = 100  # results tell dollars with four decimals
 
 
-def accepted_task(task: Mapping[str, Any], request: VideoRequest, behaviour: Behaviour) -> AcceptedTask:
-    """Decides all that will become of a task."""
+def accepted_task(
+    task: Mapping[str, Any],
+    request: VideoRequest,
+    fingerprint: str,
+    behaviour: Behaviour,
+    *,
+    root: str,
+    copy: int = 1,
+) -> AcceptedTask:
+    """Decides all that will become of a task; `copy` numbers runs under one UUID, `root` serves files."""
     now, task_uuid = behaviour.clock(), str(task["taskUUID"])
+    key = task_uuid if copy == 1 else f"{task_uuid} {copy}"
+    fault = _fault_of(key, request, behaviour)
     results = range(request.number_results)
-    plan = tuple(_planned(task_uuid, number, request, behaviour, now) for number in results)
-    return AcceptedTask(task_uuid, task, request.fingerprint(), now, plan)
+    plan = tuple(_planned(key, number, request, behaviour, fault) for number in results)
+    ends = (now + behaviour.latency_s * (1 + 0.1 * number) for number in results)
+    pairs = zip(plan, ends, strict=True)
+    timed = tuple({**result, "finishes_at": end, "root": root} for result, end in pairs)
+    return AcceptedTask(task_uuid, task, fingerprint, now, timed)
 
 
 def price_microusd(request: VideoRequest, behaviour: Behaviour) -> int:
-    """The price of one result: from a picture with width and height at the 1080p rate, as the page's example."""
+    """The price of one result: from a picture with width and height at the 1080p rate, as on the page."""
     tier: Tier = "1080p" if request.image and request.resolution is None else request.tier or "1080p"
-    return round(MICROUSD_PER_S[tier] * request.duration * behaviour.cost_factor)
+    price = MICROUSD_PER_S[tier] * request.duration * behaviour.cost_factor
+    return round(price / _COST_STEP_MICROUSD) * _COST_STEP_MICROUSD
 
 
-def _planned(task_uuid: str, number: int, request: VideoRequest, behaviour: Behaviour, now: float) -> dict[str, Any]:
-    given = request.seed is not None and number == 0
+def charge_microusd(task: AcceptedTask, price: int, behaviour: Behaviour) -> int:
+    """What a task is charged, all of it when it is accepted."""
+    is_sold = {"": True, "lost_task": behaviour.is_loss_charged}
+    return price * sum(is_sold.get(result["fault"], behaviour.is_failure_charged) for result in task.plan)
+
+
+def _planned(
+    key: str,
+    number: int,
+    request: VideoRequest,
+    behaviour: Behaviour,
+    fault: str,
+) -> dict[str, Any]:
+    is_given = request.seed is not None and number == 0
+    is_hit = fault != "partial" or number == request.number_results - 1
+    kind = ("verdict_error" if fault == "partial" else fault) if is_hit else ""
+    codes = _FAILURES.get(kind, ("",))
+    namespace = uuid.uuid5(uuid.NAMESPACE_OID, f"{behaviour.seed} {key}")
     return {
-        "video_uuid": str(uuid.UUID(bytes=uuid.uuid5(uuid.UUID(task_uuid), str(number)).bytes, version=4)),
-        "seed": request.seed if given else int(behaviour.chance("seed", task_uuid, number) * _SEEDS),
-        "finishes_at": now + behaviour.latency_s * (1 + 0.1 * number),
-        "fault": _fault_of(task_uuid, number, request, behaviour),
-        "cost": _told_cost(task_uuid, request, behaviour),
-        "has_url": not behaviour.strikes("no_url", task_uuid),
-        "is_nsfw": behaviour.strikes("nsfw", task_uuid) or "nsfw" in request.positive_prompt.lower(),
+        "video_uuid": str(uuid.UUID(bytes=uuid.uuid5(namespace, str(number)).bytes, version=4)),
+        "seed": request.seed if is_given else int(behaviour.chance("seed", key, number) * _SEEDS),
+        "fault": kind,
+        "code": codes[int(behaviour.chance("code", key) * len(codes))],
+        "cost": _told_cost(key, request, behaviour),
+        "has_url": not behaviour.strikes("no_url", key),
+        "is_nsfw": behaviour.strikes("nsfw", key) or "nsfw" in request.positive_prompt.lower(),
     }
 
 
-def _fault_of(task_uuid: str, number: int, request: VideoRequest, behaviour: Behaviour) -> str:
-    for fault in _VERDICTS:
-        if behaviour.strikes(fault, task_uuid):
-            return fault
-    is_last = number == request.number_results - 1 > 0
-    return "verdict_error" if is_last and behaviour.strikes("partial", task_uuid) else ""
+def _fault_of(key: str, request: VideoRequest, behaviour: Behaviour) -> str:
+    possible = (fault for fault in VERDICTS if fault != "partial" or request.number_results > 1)
+    return behaviour.struck(possible, key)
 
 
-def _told_cost(task_uuid: str, request: VideoRequest, behaviour: Behaviour) -> Any:
-    cost = round(price_microusd(request, behaviour) / 1e6, 4)
+def _told_cost(key: str, request: VideoRequest, behaviour: Behaviour) -> Any:
+    cost = price_microusd(request, behaviour) / 1e6
     odd = {"cost_missing": None, "cost_zero": 0, "cost_string": str(cost), "cost_nan": float("nan")}
-    return next((said for fault, said in odd.items() if behaviour.strikes(fault, task_uuid)), cost)
+    return next((said for fault, said in odd.items() if behaviour.strikes(fault, key)), cost)
 
 
-def data_of(task: AcceptedTask, now: float, base_url: str) -> Iterator[dict[str, Any]]:
+def data_of(task: AcceptedTask, behaviour: Behaviour, root: str) -> Iterator[dict[str, Any]]:
     """The items of a poll's `data`: what has finished, and what is still going on."""
-    head = {"taskType": "videoInference", "taskUUID": task.task_uuid}
-    for result in task.plan:
+    now, has_placeholder = behaviour.clock(), False
+    for number, result in enumerate(task.plan):
+        if result["fault"] == "lost_task":
+            continue
         if result["finishes_at"] > now:
-            yield {**head, "status": "processing"}
-        elif not result["fault"]:
-            yield {**head, "status": "success", **_told(task, result, base_url)}
-        elif result["fault"] == "verdict_in_data":
-            code, message = _VERDICTS["verdict_in_data"]
-            yield {**head, "status": "error", "error": {"code": code, "message": message}}
+            if not (has_placeholder and behaviour.has_one_placeholder):
+                yield _running(task, result, behaviour)
+            has_placeholder = True
+        elif result["fault"] in ("", "verdict_in_data"):
+            yield finished(task, number, behaviour, root)
 
 
-def errors_of(task: AcceptedTask, now: float) -> Iterator[dict[str, Any]]:
+def errors_of(task: AcceptedTask, behaviour: Behaviour) -> Iterator[dict[str, Any]]:
     """The items of a poll's `errors`: what has failed."""
-    head = {"taskType": "videoInference", "taskUUID": task.task_uuid}
-    for result in task.plan:
-        if result["finishes_at"] <= now and result["fault"] not in ("", "verdict_in_data"):
-            code, message = _VERDICTS[result["fault"]]
-            yield item(code, message, head, status="error", responseContent={"provider": message})
+    now = behaviour.clock()
+    for number, result in enumerate(task.plan):
+        if result["finishes_at"] <= now and result["fault"] not in ("", "verdict_in_data", "lost_task"):
+            yield finished(task, number, behaviour, "")
 
 
-def is_504(task: AcceptedTask, now: float) -> bool:
-    """Whether a poll about this task alone is to be answered with HTTP 504."""
-    return any(result["fault"] == "verdict_504" and result["finishes_at"] <= now for result in task.plan)
+def finished(task: AcceptedTask, number: int, behaviour: Behaviour, root: str) -> dict[str, Any]:
+    """What is said of one result in the end: a success, or an error in either of its shapes."""
+    result, head = task.plan[number], _head(task)
+    if not result["fault"]:
+        return {**head, "status": "success", **_told(task, result, root), **_extra(behaviour)}
+    message = f"The provider {'refused the content' if result['fault'] == 'verdict_safety' else 'failed'}."
+    detail = {"provider": "alibaba", "message": message}
+    if result["fault"] == "verdict_in_data":
+        return {**head, "status": "error", "error": {"code": result["code"], "message": message}}
+    return item(result["code"], message, head, status="error", responseContent=detail)
 
 
-def file_url(task: AcceptedTask, result: Mapping[str, Any], base_url: str) -> str:
-    """Where a result's file is served."""
-    root = base_url.rstrip("/").removesuffix("/v1")
-    return f"{root}/files/{result['video_uuid']}.{request_of(task).output_format.lower()}"
+def verdict_status_of(task: AcceptedTask, behaviour: Behaviour) -> int:
+    """The HTTP status of a poll about this task alone."""
+    now = behaviour.clock()
+    failed = [result for result in task.plan if result["fault"] and result["finishes_at"] <= now]
+    if any(result["fault"] == "verdict_504" for result in failed):
+        return 504
+    return behaviour.verdict_status if len(failed) == len(task.plan) else 200
 
 
-def request_of(task: AcceptedTask) -> VideoRequest:
-    """The request of an accepted task."""
-    return VideoRequest.model_validate(task.request)
+def file_url(task: AcceptedTask, result: Mapping[str, Any], root: str) -> str:
+    """Where a result's file is served; `root` is the address of the server."""
+    return f"{root}/files/{result['video_uuid']}.{format_of(task).lower()}"
+
+
+def format_of(task: AcceptedTask) -> str:
+    """MP4, MOV or WEBM."""
+    return str(task.request.get("outputFormat") or "MP4")
 
 
 def clip_of(task: AcceptedTask, number: int) -> Clip:
     """What to render for a result."""
-    request = request_of(task)
+    request = VideoRequest.model_validate(task.request)
     width, height = _size_of(request)
     return Clip(
         container=request.output_format,
@@ -123,13 +167,30 @@ def _size_of(request: VideoRequest) -> tuple[int, int]:
     return next(size for size, of_tier in SIZES.items() if of_tier == tier)
 
 
-def _told(task: AcceptedTask, result: Mapping[str, Any], base_url: str) -> dict[str, Any]:
-    told = {"videoUUID": result["video_uuid"], "seed": result["seed"], "simulated": True}
+def _head(task: AcceptedTask) -> dict[str, Any]:
+    return {"taskType": "videoInference", "taskUUID": task.task_uuid}
+
+
+def _running(task: AcceptedTask, result: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
+    told = {**_head(task), "status": behaviour.running_status, **_extra(behaviour)}
+    if behaviour.has_progress:
+        passed = (behaviour.clock() - task.accepted_at) / (result["finishes_at"] - task.accepted_at)
+        told["progress"] = int(100 * passed)
+    return told
+
+
+def _told(task: AcceptedTask, result: Mapping[str, Any], root: str) -> dict[str, Any]:
+    told = {"videoUUID": result["video_uuid"]}
     if result["has_url"]:
-        told["videoURL"] = file_url(task, result, base_url)
+        told["videoURL"] = file_url(task, result, root)
+    told["seed"] = result["seed"]
     if task.request.get("includeCost") and result["cost"] is not None:
         told["cost"] = result["cost"]
     safety = task.request.get("safety") or {}
-    if safety.get("checkContent") or safety.get("mode", "none") != "none":
+    if (safety.get("mode") or ("fast" if safety.get("checkContent") else "none")) != "none":
         told["NSFWContent"] = result["is_nsfw"]
-    return told
+    return {**told, "simulated": True}
+
+
+def _extra(behaviour: Behaviour) -> dict[str, Any]:
+    return {"modelVersion": "preview", "metrics": {"queue": 0.5}} if behaviour.has_extra_fields else {}

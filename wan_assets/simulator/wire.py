@@ -14,15 +14,27 @@ from wan_assets.request import VideoRequest
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOCUMENTATION = "https://runware.ai/docs/models/alibaba-wan2-5-preview"
 _CODES = {
-    "missing": "missing",
-    "size_missing": "missing",
+    "missing": "missing{}",
+    "size_missing": "missing{}",
+    "size_half": "missing{}",
     "size_twice": "incompatibleParameters",
-    "size_half": "incompatibleParameters",
     "audio_twice": "incompatibleParameters",
     "extra_forbidden": "unknownParameter",
-    "literal_error": "unsupported",
-    "size": "unsupported",
+    "literal_error": "unsupported{}",
+    "size": "unsupportedDimensions",
 }
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "width": (int,),
+    "height": (int,),
+    "duration": (int, float),
+    "seed": (int,),
+    "numberResults": (int,),
+    "outputQuality": (int,),
+    "ttl": (int,),
+    "includeCost": (bool,),
+    "outputFormat": (str,),
+}
+"""Types on the wire of what a table may hold as text; a whole float passes for an int."""
 
 
 class RefusalError(Exception):
@@ -40,39 +52,73 @@ def item(code: str, message: str, task: Mapping[str, Any] | None = None, **more:
     return {"code": code, "message": message, **about, "documentation": _DOCUMENTATION, **more}
 
 
+def checked_uuid(task: Mapping[str, Any]) -> str:
+    """The taskUUID of a task, or a `RefusalError`."""
+    given = task.get("taskUUID")
+    if isinstance(given, str) and _UUID4.fullmatch(given):
+        return given
+    code = "missingTaskUUID" if given is None else "invalidTaskUUID"
+    about = {"taskType": task.get("taskType", "")}
+    raise RefusalError(400, item(code, "taskUUID must be a UUID v4.", about, parameter="taskUUID"))
+
+
 def checked(task: Mapping[str, Any]) -> VideoRequest:
     """The request of a task, or a `RefusalError` that holds every broken rule."""
-    if not _UUID4.fullmatch(str(task.get("taskUUID", ""))):
-        raise RefusalError(400, item("invalidTaskUUID", "taskUUID must be a UUID v4.", task, parameter="taskUUID"))
-    if strange := [key for key in _keys_in(task) if "_" in key]:
-        raise RefusalError(
-            400, *(item("unknownParameter", f"{key} is unknown.", task, parameter=key) for key in strange)
-        )
+    checked_uuid(task)
+    if strange := list(_strange_in(task)):
+        raise RefusalError(400, *(_refused(task, code, path) for code, path in strange))
     try:
         request = VideoRequest.model_validate(task)
     except ValidationError as error:
         found = zip(error.errors(include_url=False), breaches_of(error, task), strict=True)
-        raise RefusalError(400, *(_broken(task, details["type"], breach) for details, breach in found)) from None
-    if request.uploads:
-        raise RefusalError(400, item("invalidFrameImages", "No such image.", task, parameter="inputs.frameImages"))
+        broken = [_broken(task, details["type"], breach) for details, breach in found]
+        raise RefusalError(400, *broken) from None
+    if unknown := [path for path, media in media_in(request) if media in request.uploads]:
+        raise RefusalError(400, *(_refused(task, "invalid{}", path) for path in unknown))
     return request
 
 
-def _broken(task: Mapping[str, Any], kind: str, breach: Breach) -> dict[str, Any]:
-    last = breach.path.rpartition(".")[2] or "request"
-    code = _CODES.get(kind, "invalid")
-    name = code if code[-1] == "s" or code == "unknownParameter" else code + last[0].upper() + last[1:]
-    more: dict[str, Any] = {"parameter": breach.path}
-    if breach.allowed_values:
-        more["allowedValues"] = list(breach.allowed_values)
-    return item(name, f"Invalid value for {last} parameter. {breach.rule}.", task, **more)
+def media_in(request: VideoRequest) -> Iterator[tuple[str, str]]:
+    """The picture and the sound of a request, each with its parameter."""
+    if request.image:
+        yield "inputs.frameImages", request.image
+    if request.sound:
+        yield "inputs.audio", request.sound
 
 
-def _keys_in(value: Any) -> Iterator[str]:
+def _strange_in(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a table may say and the wire may not: snake case, numbers as text, formats in lower case."""
+    for path in _paths_in(task):
+        if "_" in path:
+            yield "unknownParameter", path
+    for name, types in _TYPES.items():
+        value = task.get(name)
+        is_whole = isinstance(value, float) and value.is_integer() and int in types
+        if value is not None and not is_whole and (type(value) not in types or str(value).lower() == value):
+            yield "invalid{}", name
+
+
+def _paths_in(value: Any, above: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for key, part in value.items():
-            yield str(key)
-            yield from _keys_in(part)
+            yield f"{above}{key}"
+            yield from _paths_in(part, f"{above}{key}.")
     elif isinstance(value, list):
         for part in value:
-            yield from _keys_in(part)
+            yield from _paths_in(part, above)
+
+
+def _broken(task: Mapping[str, Any], kind: str, breach: Breach) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if breach.allowed_values:
+        more["allowedValues"] = list(breach.allowed_values)
+        more["type"] = "string" if isinstance(breach.allowed_values[0], str) else "float"
+    return _refused(task, _CODES.get(kind, "invalid{}"), breach.path, breach.rule, **more)
+
+
+def _refused(task: Mapping[str, Any], code: str, path: str, rule: str = "", **more: Any) -> dict[str, Any]:
+    last = path.rpartition(".")[2] or "request"
+    message = f"Invalid value for {last} parameter. {rule}".strip()
+    anchor = f"request-{path.lower().replace('.', '-')}"
+    named = {**more, "parameter": path, "documentation": f"{_DOCUMENTATION}#{anchor}"}
+    return {**item(code.format(last[0].upper() + last[1:]), message, task), **named}

@@ -1,0 +1,198 @@
+"""The desk: takes the tasks of one POST and answers them. Blocking; the books are all it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.responses import Response
+
+from wan_assets.pricing import microusd
+from wan_assets.request import VideoRequest
+from wan_assets.simulator.account import Account
+from wan_assets.simulator.answers import envelope, poll_fault, reply, submission_fault, unauthorised
+from wan_assets.simulator.behaviour import Behaviour
+from wan_assets.simulator.books import AcceptedTask, Books
+from wan_assets.simulator.faults import AFTER, BEFORE, POLL
+from wan_assets.simulator.tasks import (
+    accepted_task,
+    charge_microusd,
+    data_of,
+    errors_of,
+    price_microusd,
+    verdict_status_of,
+)
+from wan_assets.simulator.uploads import Uploads
+from wan_assets.simulator.wire import RefusalError, checked, checked_uuid, item, media_in
+
+Tasks = Sequence[Mapping[str, Any]]
+
+
+class Desk:
+    """Answers tasks of every type."""
+
+    def __init__(self, books: Books, behaviour: Behaviour) -> None:
+        self._books = books
+        self._behaviour = behaviour
+        self._uploads = Uploads(books, behaviour)
+        self._account = Account(books, self._uploads, behaviour)
+
+    def answer(self, tasks: Tasks, root: str) -> Response:
+        """The answer to one POST; `root` is the address that files are to be served under."""
+        if all(task.get("taskType") == "getResponse" for task in tasks):
+            return self._polled(tasks, root)
+        with self._books.transaction():
+            return self._worked(tasks, root)
+
+    def _worked(self, tasks: Tasks, root: str) -> Response:
+        sent = [(task, self._occurrence(task)) for task in tasks if task.get("taskType") == "videoInference"]
+        for task, occurrence in sent:
+            if fault := self._struck(BEFORE, task, occurrence):
+                for each, _ in sent:
+                    self._note(each, "fault")
+                return submission_fault(fault, task, reply({}), self._behaviour)
+        data, errors, statuses = self._done(tasks, root)
+        answer = self._enveloped(data, errors, 200 if data or not statuses else statuses[0])
+        accepted = {str(item["taskUUID"]) for item in data if item["taskType"] == "videoInference"}
+        for task, occurrence in sent:
+            fault = self._struck(AFTER, task, occurrence) if str(task.get("taskUUID")) in accepted else ""
+            if fault:
+                return submission_fault(fault, task, answer, self._behaviour)
+        return answer
+
+    def _done(self, tasks: Tasks, root: str) -> tuple[list[Any], list[Any], list[int]]:
+        data: list[Any] = []
+        errors: list[Any] = []
+        statuses: list[int] = []
+        for task in tasks:
+            try:
+                if task.get("taskType") == "getResponse":
+                    told, wrong, _ = self._reported(checked_uuid(task), root)
+                    data += told
+                    errors += wrong
+                elif task.get("taskType") == "videoInference":
+                    data.append(self._submitted(task, root))
+                else:
+                    data.append(self._account.answer(task, root))
+            except RefusalError as refusal:
+                errors += refusal.items
+                statuses.append(refusal.status)
+        return data, errors, statuses
+
+    def _submitted(self, task: Mapping[str, Any], root: str) -> dict[str, Any]:
+        try:
+            said, refusal = self._accept(task, root)
+        except RefusalError:
+            self._note(task, "refused")
+            raise
+        self._note(task, said)
+        if refusal:
+            raise refusal
+        return {"taskType": "videoInference", "taskUUID": task["taskUUID"]}
+
+    def _accept(self, task: Mapping[str, Any], root: str) -> tuple[str, RefusalError | None]:
+        request = checked(task)
+        fingerprint = self._fingerprint_of(task, request)
+        behaviour, price = self._behaviour, price_microusd(request, self._behaviour)
+        earlier = self._books.task(str(task["taskUUID"]))
+        again = earlier is not None and self._runs_again(earlier)
+        copy = self._books.count("run", earlier.task_uuid) + 1 if earlier and again else 1
+        accepted = accepted_task(task, request, fingerprint, behaviour, copy=copy, root=root)
+        amount, limit = charge_microusd(accepted, price, behaviour), microusd(behaviour.balance_usd)
+        if earlier and self._is_race(earlier):
+            return self._judged("again" if self._books.charge(accepted, amount, limit) else "poor", task)
+        return self._judged(self._books.accept(accepted, amount, limit, again=again), task)
+
+    def _judged(self, said: str, task: Mapping[str, Any]) -> tuple[str, RefusalError | None]:
+        if said == "known":
+            status = int(self._behaviour.duplicates.partition("conflict_")[2] or 400)
+            known = item("conflictTaskUUID", "A task with this UUID exists.", task, parameter="taskUUID")
+            return said, RefusalError(status, known)
+        if said == "poor":
+            poor = item("insufficientCredits", "The account's balance is too low.", task)
+            return said, RefusalError(402, poor)
+        return said, None
+
+    def _runs_again(self, earlier: AcceptedTask) -> bool:
+        return self._behaviour.duplicates == "rerun" and earlier.finishes_at <= self._behaviour.clock()
+
+    def _is_race(self, earlier: AcceptedTask) -> bool:
+        age_s = self._behaviour.clock() - earlier.accepted_at
+        return self._behaviour.duplicates == "race" and age_s < self._behaviour.race_s
+
+    def _fingerprint_of(self, task: Mapping[str, Any], request: VideoRequest) -> str:
+        """As a ledger has it: with uploads told by their content. Refuses uploads that were deleted."""
+        media = dict(media_in(request))
+        known = self._uploads.references(media.values())
+        for parameter, media_uuid in media.items():
+            if known.get(media_uuid) == "":
+                raise RefusalError(400, item("mediaNotFound", "It was deleted.", task, parameter=parameter))
+        if not known:
+            return request.fingerprint()
+        told = {parameter.partition(".")[2]: known.get(media, media) for parameter, media in media.items()}
+        inputs = {name: [media] if name == "frameImages" else media for name, media in told.items()}
+        return VideoRequest.model_validate({**task, "inputs": inputs}).fingerprint()
+
+    def _polled(self, asked: Tasks, root: str) -> Response:
+        if fault := self._poll_fault(str(asked[0].get("taskUUID"))):
+            return poll_fault(fault, self._behaviour)
+        uuids = list(dict.fromkeys(str(task.get("taskUUID")) for task in asked))
+        uuids = uuids[: self._behaviour.polls_answered]
+        found = self._books.tasks(uuids)
+        data: list[Any] = []
+        errors: list[Any] = []
+        status = 200
+        for task_uuid in uuids:
+            told, wrong, status = self._reported(task_uuid, root, found)
+            data += told
+            errors += wrong
+        return self._enveloped(data, errors, status if len(uuids) == 1 else 200)
+
+    def _reported(
+        self, task_uuid: str, root: str, found: Mapping[str, AcceptedTask] | None = None
+    ) -> tuple[list[Any], list[Any], int]:
+        task = (self._books.tasks((task_uuid,)) if found is None else found).get(task_uuid)
+        if task and task.plan[0]["fault"] != "lost_task":
+            told = list(data_of(task, self._behaviour, root))
+            return told, list(errors_of(task, self._behaviour)), verdict_status_of(task, self._behaviour)
+        if upload := self._uploads.report(task_uuid):
+            return [upload], [], 200
+        if self._behaviour.unknown_task == "error":
+            asked = {"taskType": "getResponse", "taskUUID": task_uuid}
+            return [], [item("taskNotFound", "No such task.", asked)], 200
+        return [], [], 200
+
+    def _poll_fault(self, task_uuid: str) -> str:
+        """Strikes the calls of one task by their number, and never two calls on end."""
+        if not self._behaviour.has_any(POLL):
+            return ""
+        occurrence = self._books.count("poll", task_uuid)
+        is_next = occurrence % 2 == 0 and self._behaviour.struck(POLL, task_uuid, occurrence - 1)
+        return "" if is_next else self._behaviour.struck(POLL, task_uuid, occurrence)
+
+    def _occurrence(self, task: Mapping[str, Any]) -> int:
+        has_any = self._behaviour.has_any((*BEFORE, *AFTER))
+        return self._books.count("submit", str(task.get("taskUUID"))) if has_any else 1
+
+    def _struck(self, faults: Mapping[str, str], task: Mapping[str, Any], occurrence: int) -> str:
+        if occurrence > 1 and not self._behaviour.repeats:
+            return ""
+        return self._behaviour.struck(faults, str(task.get("taskUUID")), occurrence)
+
+    def _note(self, task: Mapping[str, Any], outcome: str) -> None:
+        self._books.note_submission(str(task.get("taskUUID")), self._behaviour.clock(), outcome)
+
+    def _enveloped(self, data: list[Any], errors: list[Any], status: int) -> Response:
+        if self._behaviour.has_empty_errors and not errors:
+            return reply({"data": data, "errors": []}, status)
+        return envelope(data, errors, status)
+
+
+def authorised(tasks: Tasks, header: str | None, behaviour: Behaviour) -> Tasks:
+    """The tasks without the authentication task; a wrong key in either place is a `RefusalError`."""
+    key = (header or "").removeprefix("Bearer ").strip()
+    if tasks and tasks[0].get("taskType") == "authentication":
+        key, tasks = key or str(tasks[0].get("apiKey") or ""), tasks[1:]
+    if not key or behaviour.api_key not in (None, key):
+        raise RefusalError(401, unauthorised())
+    return tasks

@@ -1,0 +1,108 @@
+"""Every way in which the simulator can misbehave, by name; and the error of a simulator that cannot start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wan_assets.errors import WanAssetsError
+from wan_assets.rules import nearest
+
+BEFORE: Mapping[str, str] = {
+    "rate_limit": "submission: 429 without Retry-After, not accepted",
+    "rate_limit_retry_after": "submission: 429 with Retry-After in seconds or as a date, not accepted",
+    "error_500": "submission: 500, not accepted",
+    "error_502_html": "submission: 502 with HTML, not accepted",
+    "error_503": "submission: 503, not accepted",
+    "drop_before_accept": "submission: connection closed without a byte, not accepted",
+    "html": "submission: 200 with HTML, not accepted",
+    "forbidden": "submission: 403, not accepted",
+}
+
+AFTER: Mapping[str, str] = {
+    "error_500_after_accept": "submission: accepted, then 500",
+    "error_503_after_accept": "submission: accepted, then 503",
+    "error_504_after_accept": "submission: accepted, then 504 with HTML",
+    "drop_after_accept": "submission: accepted, then connection closed without a byte",
+    "html_after_accept": "submission: accepted, then 200 with HTML",
+    "truncated_json": "submission: accepted, then half of the answer",
+    "empty_body": "submission: accepted, then 200 with nothing",
+    "slow_body": "submission: accepted, then the answer byte by byte",
+    "stalled_body": "submission: accepted, then half of the answer and silence",
+    "ack_empty": "submission: accepted, acknowledged with an empty list",
+    "ack_bare": "submission: accepted, acknowledged with {}",
+}
+
+POLL: Mapping[str, str] = {
+    "poll_401": "poll: 401",
+    "poll_429": "poll: 429",
+    "poll_502_html": "poll: 502 with HTML",
+    "poll_504_html": "poll: 504 with HTML",
+    "poll_empty": "poll: says nothing of tasks that are there",
+}
+
+VERDICTS: Mapping[str, str] = {
+    "verdict_error": "task fails: a code of the provider class in `errors`",
+    "verdict_in_data": "task fails: providerError in `data` with status error",
+    "verdict_504": "task fails: failedProviderTimeout, alone in an HTTP 504",
+    "verdict_safety": "task fails: invalidProviderContent",
+    "lost_task": "task is acknowledged and charged, and unknown to every poll",
+    "partial": "one result fails, where several were asked for",
+}
+
+RESULTS: Mapping[str, str] = {
+    "no_url": "result names no file",
+    "nsfw": "result is flagged as NSFW, where a check was asked for",
+    "cost_missing": "result does not tell its cost",
+    "cost_zero": "result tells a cost of 0",
+    "cost_string": "result tells its cost as text",
+    "cost_nan": "result tells a cost of NaN",
+}
+
+DOWNLOADS: Mapping[str, str] = {
+    "download_422": "file: 422 twice, as if not ready",
+    "download_502": "file: 502 once",
+    "download_cut": "file: connection closed in the middle, once",
+    "download_broken": "file: whole by its length but broken inside, once",
+    "download_stalled": "file: half of it and silence, once",
+    "download_redirect": "file: redirect to another host, once",
+    "download_slow": "file: sent in small pieces with pauses, once",
+}
+
+FAULTS: Mapping[str, str] = {**BEFORE, **AFTER, **POLL, **VERDICTS, **RESULTS, **DOWNLOADS}
+"""Every fault by name, with its meaning; within a group, the first that strikes wins."""
+
+_OTHER_NAMES = {
+    "drop": "drop_before_accept",
+    "lost_acknowledgement": "drop_after_accept",
+    "poll_502": "poll_502_html",
+}
+
+
+class SimulatorError(WanAssetsError):
+    """The simulator cannot be started as asked."""
+
+    advice = "See `wan-assets simulator --help`."
+
+
+def rates_of(given: Mapping[str, float]) -> Mapping[str, float]:
+    """Rates by the faults' own names; raises `SimulatorError` for unknown names and for what is no rate."""
+    rates = {_OTHER_NAMES.get(name, name): rate for name, rate in given.items()}
+    for name, rate in rates.items():
+        if name not in FAULTS:
+            hint = nearest(name, FAULTS)
+            raise SimulatorError(f"there is no fault {name!r}" + (f"; did you mean {hint}?" if hint else ""))
+        if not 0 <= rate <= 1:
+            raise SimulatorError(f"the rate of {name} is {rate}, and must be between 0 and 1")
+    return rates
+
+
+def rates_in(texts: Iterable[str]) -> dict[str, float]:
+    """Reads `NAME=RATE`; a bare NAME means always. Raises `SimulatorError` for anything else."""
+    rates = {}
+    for text in texts:
+        name, _, rate = text.partition("=")
+        try:
+            rates[name.strip()] = float(rate or 1)
+        except ValueError:
+            raise SimulatorError(f"{text!r} is no fault: write NAME=RATE, such as rate_limit=0.05") from None
+    return dict(rates_of(rates))

@@ -1,0 +1,149 @@
+"""A small studio without Dagster: ledger, store, simulator and client in one folder, and runs of the engine in it."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wan_assets.client import Pace, RunwareClient
+from wan_assets.generation import Limits, Order, Outcome, generate
+from wan_assets.ledger import Budget, Ledger, Origin
+from wan_assets.request import VideoRequest
+from wan_assets.simulator import Behaviour, LocalSimulator
+from wan_assets.store import StoredTask, StoredVideo, VideoStore
+
+KEY = "rw-0123456789-secret-key"
+PRICE = 473_000
+"""Of 5 s at 480p, in µ$."""
+
+QUICK = Pace(
+    answer_s=1.0,
+    poll_first_s=0.05,
+    poll_most_s=0.1,
+    retry_first_s=0.02,
+    retry_most_s=0.05,
+    retry_jitter_s=0.0,
+    download_stall_s=0.5,
+)
+
+
+def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
+    """A cheap request: 480p, 5 s, without sound."""
+    silent = {"alibaba": {"audio": False}}
+    return VideoRequest.model_validate(
+        {"positive_prompt": prompt, "resolution": "480p", "provider_settings": silent, **parameters}
+    )
+
+
+def orders_of(number: int, **parameters: Any) -> list[Order]:
+    """Orders of different prompts, with partitions `p0`, `p1` and so on."""
+    return [Order(request_of(f"Kite {index}", **parameters), f"p{index}") for index in range(number)]
+
+
+def stored_task(fingerprint: str = "f" * 64, task_uuid: str = "u-1", **changes: Any) -> StoredTask:
+    """What a sidecar tells of a task, without any video unless given."""
+    fields: dict[str, Any] = {
+        "task_uuid": task_uuid,
+        "fingerprint": fingerprint,
+        "is_simulated": True,
+        "prompt": "A red kite",
+        "videos": (),
+        "missing": (),
+        "reserved_microusd": 0,
+        "generation_s": 1.0,
+        "stored_at": "2026-01-01T00:00:00.000+00:00",
+        "request": {"positivePrompt": "A red kite"},
+        "package_version": "0",
+    }
+    return StoredTask(**{**fields, **changes})
+
+
+def stored_video(uri: str, size: int, sha256: str, cost_microusd: int | None = PRICE) -> StoredVideo:
+    """What a sidecar tells of a file."""
+    return StoredVideo(uri, size, sha256, "v-1", 7, cost_microusd, None, {"frames": 120}, "")
+
+
+@dataclass
+class Studio:
+    """A folder with a ledger and a store, and the simulator that runs there."""
+
+    folder: Path
+    simulator: LocalSimulator
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.folder / 'ledger.db'}"
+
+    @property
+    def store(self) -> VideoStore:
+        return VideoStore(self.folder / "store")
+
+    @property
+    def books(self) -> Any:
+        return self.simulator.books
+
+    @property
+    def paid(self) -> int:
+        """How many tasks the account was charged for."""
+        return len(self.books.charges())
+
+    def ledger(self, budget: Budget | None = None, **settings: Any) -> Ledger:
+        return Ledger(self.url, budget, **settings)
+
+    def client(self, key: str = KEY, pace: Pace = QUICK) -> RunwareClient:
+        return RunwareClient(key, self.simulator.base_url, pace=pace)
+
+    @contextlib.asynccontextmanager
+    async def running(
+        self,
+        orders: Iterable[Order],
+        *,
+        limits: Limits | None = None,
+        budget: Budget | None = None,
+        origin: Origin | None = None,
+        media: Mapping[str, Path] | None = None,
+        key: str = KEY,
+        pace: Pace = QUICK,
+        **ledger: Any,
+    ) -> AsyncIterator[AsyncIterator[Outcome]]:
+        """A run of the engine, to be read outcome by outcome."""
+        book = self.ledger(budget, **ledger)
+        means: dict[str, Any] = {"store": self.store, "ledger": book, "limits": limits or Limits(max_wait_s=20)}
+        async with self.client(key, pace) as client:
+            outcomes = generate(orders, client=client, origin=origin, media=media, **means)
+            async with contextlib.aclosing(outcomes):
+                yield outcomes
+        book.close()
+
+    def run(self, orders: Iterable[Order], **settings: Any) -> list[Outcome]:
+        """A whole run of the engine; its outcomes by partition."""
+
+        async def read() -> list[Outcome]:
+            async with self.running(orders, **settings) as outcomes:
+                return [outcome async for outcome in outcomes]
+
+        return sorted(asyncio.run(read()), key=lambda outcome: outcome.order.partition)
+
+    def states(self) -> list[str]:
+        """States of all tasks in the ledger, in order of creation."""
+        return [row[0] for row in self.rows("SELECT state FROM wan_tasks ORDER BY created_at, attempt")]
+
+    def rows(self, query: str) -> list[Any]:
+        """What the ledger's file answers to a query."""
+        with contextlib.closing(sqlite3.connect(self.folder / "ledger.db")) as db:
+            return db.execute(query).fetchall()
+
+
+@contextlib.contextmanager
+def studio(folder: Path, **behaviour: Any) -> Iterator[Studio]:
+    """A studio whose simulator is quick, and behaves otherwise as told."""
+    with LocalSimulator(folder / "simulator", Behaviour(**{"latency_s": 0.1, **behaviour})) as simulator:
+        yield Studio(folder, simulator)
+
+
+def errors_of(outcomes: Iterable[Outcome]) -> list[str]:
+    """The names of the errors' classes; an empty name where there is none."""
+    return [type(outcome.error).__name__ if outcome.error else "" for outcome in outcomes]

@@ -1,0 +1,83 @@
+"""Runs that are killed again and again: every video is paid once, and all of them come."""
+
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from engine_support import Studio, errors_of, orders_of, studio
+
+RUN = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from engine_support import Studio, orders_of
+made = Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]))
+made.run(orders_of(int(sys.argv[3])))
+"""
+
+TROUBLE = {
+    "drop_after_accept": 0.1,
+    "error_503_after_accept": 0.1,
+    "rate_limit": 0.1,
+    "poll_empty": 0.1,
+    "download_cut": 0.1,
+    "download_broken": 0.1,
+    "download_slow": 0.3,
+}
+
+
+def stored_in(made: Studio) -> int:
+    """How many tasks the store holds whole."""
+    return sum(1 for _ in (made.folder / "store").glob("simulated/*/*/*.json"))
+
+
+def killed(made: Studio, rows: int, *, when: Callable[[], bool]) -> int:
+    """Starts a run in a process of its own, and kills it at a point; gives its end."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows)]
+    process = subprocess.Popen(command, env=environment)
+    while not when() and process.returncode is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.003)
+    process.kill()
+    return process.wait()
+
+
+@pytest.mark.parametrize(
+    ("rows", "seed", "faults"), [(60, 1, {}), (16, 2, TROUBLE)], ids=["a good API", "an API in trouble"]
+)
+def test_runs_killed_at_any_point_pay_once_for_each_video_and_store_it_whole(
+    tmp_path: Path, rows: int, seed: int, faults: dict[str, float]
+) -> None:
+    first, second, third = sorted(random.Random(seed).sample(range(2, rows), 3))
+
+    with studio(tmp_path, latency_s=0.2, faults=faults, seed=seed) as made:
+        ends = [
+            killed(made, rows, when=lambda: made.paid >= first),
+            killed(made, rows, when=lambda: stored_in(made) >= second // 2),
+            killed(made, rows, when=lambda: stored_in(made) >= third),
+        ]
+        stored_in_between = stored_in(made)
+        outcomes = made.run(orders_of(rows))
+        again = made.run(orders_of(rows))
+
+        charges = made.books.charges()
+        totals = made.ledger().totals().simulated
+    assert ends == [-9] * 3
+    assert third <= stored_in_between < rows
+    assert errors_of(outcomes) == [""] * rows
+    assert Counter(charge.fingerprint for charge in charges) == {
+        order.request.fingerprint(): 1 for order in orders_of(rows)
+    }
+    assert totals.cost_microusd == sum(charge.amount_microusd for charge in charges)
+    assert (totals.tasks, totals.reserved_microusd, totals.unknown) == (rows, 0, 0)
+    assert all(outcome.is_reused for outcome in again)
+    assert set(made.states()) == {"stored"}
+    assert all(made.store.verifies(video) for outcome in outcomes if outcome.stored for video in outcome.stored.videos)
+    assert [path for path in (tmp_path / "store" / "simulated").rglob("*") if ".part" in path.name] == []
