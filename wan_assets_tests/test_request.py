@@ -65,7 +65,7 @@ references = urls | st.uuids().map(str)
 pictures = references | st.sampled_from(["data:image/png;base64,iVBORw0KGgo=", "iVBORw0KGgo" * 8, UPLOAD])
 frames = pictures | st.fixed_dictionaries({"image": pictures}, optional={"frame": st.sampled_from(["first", 0])})
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)
-ready = settings(deadline=None, max_examples=150)
+ready = settings(deadline=None, max_examples=80)
 
 
 def optional(**values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:

@@ -766,7 +766,7 @@ items = st.lists(st.fixed_dictionaries({"taskUUID": st.just(U)}, optional={
 }), max_size=3)  # fmt: skip
 envelopes = st.fixed_dictionaries({"data": items, "errors": items}) | json_bodies
 statuses = st.sampled_from([200, 202, 204, 301, 400, 401, 404, 409, 429, 500, 504])
-thorough = settings(deadline=None, max_examples=150)
+thorough = settings(deadline=None, max_examples=100)
 
 
 @thorough

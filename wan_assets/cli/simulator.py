@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wan_assets.simulator import FAULTS, Behaviour, SimulatorError, serve
+from wan_assets.simulator import FAULTS, Behaviour, rates_in, serve
 
 _EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in FAULTS.items())
 
@@ -32,16 +32,9 @@ def simulator(
     balance: float,
 ) -> None:
     """Serve the Runware API locally: real small videos, no charges. Stop it with Ctrl-C."""
-    behaviour = Behaviour(
-        latency_s=latency, faults=dict(map(_fault, faults)), seed=seed, api_key=api_key, balance_usd=balance
-    )
-    click.echo(f"simulating the Runware API at http://{host}:{port}/v1 (RUNWARE_BASE_URL), books in {state}")
-    serve(state, behaviour, host=host, port=port)
+    behaviour = Behaviour(latency_s=latency, faults=rates_in(faults), seed=seed, api_key=api_key, balance_usd=balance)
+    serve(state, behaviour, host=host, port=port, on_ready=lambda url: _announce(url, state))
 
 
-def _fault(text: str) -> tuple[str, float]:
-    name, _, rate = text.partition("=")
-    try:
-        return name, float(rate or "1")
-    except ValueError:
-        raise SimulatorError(f"--fault {text}: write NAME=RATE, such as rate_limit=0.05") from None
+def _announce(url: str, state: Path) -> None:
+    click.echo(f"simulating the Runware API at {url} (RUNWARE_BASE_URL), books in {state}")
