@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from wan_assets.errors import LedgerError
 
@@ -122,7 +125,7 @@ def _engine(url: sa.URL, busy_s: float) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": busy_s})
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "connect", partial(_prepare_sqlite, busy_s=busy_s))
     sa.event.listen(engine, "begin", _begin_immediately)
     return engine
 
@@ -131,9 +134,16 @@ def _is_missing(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
+def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float) -> None:
+    """Turns on the write-ahead log; SQLite lets nobody wait for the switch, so it is tried again."""
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    trials = Retrying(
+        retry=retry_if_exception_type(sqlite3.OperationalError),
+        wait=wait_random(0.005, 0.05),
+        stop=stop_after_delay(busy_s),
+        reraise=True,
+    )
+    trials(connection.execute, "PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
 
 
