@@ -19,6 +19,9 @@ KEY = "rw-0123456789-secret-key"
 PRICE = 473_000
 """Of 5 s at 480p, in µ$."""
 
+CHARGES_EVERY_COPY: dict[str, Any] = {"duplicates": "race", "race_s": 3600.0}
+"""An API that takes a second submission of a task for a second order, as the real one may."""
+
 QUICK = Pace(
     answer_s=1.0,
     poll_first_s=0.05,

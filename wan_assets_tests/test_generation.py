@@ -11,11 +11,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from engine_support import KEY, PRICE, QUICK, Studio, errors_of, orders_of, request_of, studio
+from engine_support import CHARGES_EVERY_COPY, KEY, PRICE, Studio, errors_of, orders_of, request_of, studio
 from PIL import Image
 
 from wan_assets.client import Pace
@@ -23,7 +25,7 @@ from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, 
 from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.generation.expected import expected_of
 from wan_assets.ledger import Budget, Origin
-from wan_assets.simulator import FAULTS, Behaviour, LocalSimulator
+from wan_assets.simulator import FAULTS
 from wan_assets.simulator.faults import AFTER, BEFORE, DOWNLOADS, POLL
 from wan_assets.store import VideoStore
 from wan_assets.video import VideoFacts, mismatches
@@ -119,7 +121,7 @@ for refused in ("forbidden", "poll_401", "download_redirect"):
 
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_trouble_on_the_way_costs_no_second_task(tmp_path: Path, fault: str) -> None:
-    with studio(tmp_path, faults={fault: 1.0}, repeats=False) as made:
+    with studio(tmp_path, faults={fault: 1.0}, **CHARGES_EVERY_COPY) as made:
         outcomes = made.run(orders_of(1), limits=PATIENT)
 
         assert errors_of(outcomes) == [""]
@@ -369,6 +371,36 @@ def test_the_key_is_nowhere_but_in_the_requests(tmp_path: Path) -> None:
 # Tasks that do not come.
 
 
+class Gateway(BaseHTTPRequestHandler):
+    """Stands before an API that is down."""
+
+    def do_GET(self) -> None:
+        self.answer(200)
+
+    def do_POST(self) -> None:
+        self.answer(502)
+
+    def answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("X-Simulated-By", "a test")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that lasts as long as the block."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        serving.join()
+
+
 def test_a_lost_task_is_booked_as_lost_and_bought_again_only_when_told_so(tmp_path: Path) -> None:
     hasty = Limits(max_wait_s=0.3, max_attempts=2)
 
@@ -391,16 +423,24 @@ def test_a_task_is_not_taken_for_lost_while_polls_go_unanswered(tmp_path: Path) 
     late = Limits(max_wait_s=0.2, on_lost="rebuy")
     with studio(tmp_path, latency_s=30) as made:
         made.run(orders_of(1), limits=late)
-    state = tmp_path / "simulator"
-    behaviour = Behaviour(faults=dict.fromkeys(("poll_502_html", "poll_429"), 1.0))
 
-    with LocalSimulator(state, behaviour) as broken:
-        outcomes = Studio(tmp_path, broken).run(orders_of(1), limits=late, pace=replace(QUICK, poll_first_s=0.04))
+    with served(Gateway) as base_url:
+        outcomes = Studio(tmp_path, SimpleNamespace(base_url=base_url)).run(orders_of(1), limits=late)
 
-    assert len(broken.books.charges()) == 1
-    assert broken.books.submissions() == 1
-    assert errors_of(outcomes) != ["TaskUnknownError"]
+    assert errors_of(outcomes) == ["RunwareBusyError"]
     assert made.states() == ["submitted"]
+
+
+def test_a_task_that_may_have_been_sent_waits_for_an_api_that_answers(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        made.ledger().claim(request_of("Kite 0"), Origin(), "gone", simulated=True)
+        made.ledger().let_go("gone")
+
+    with served(Gateway) as base_url:
+        outcomes = Studio(tmp_path, SimpleNamespace(base_url=base_url)).run(orders_of(1))
+
+    assert errors_of(outcomes) == ["RunwareBusyError"]
+    assert made.states() == ["reserved"]
 
 
 def test_a_task_whose_time_is_up_is_found_again_by_the_next_run(tmp_path: Path) -> None:
@@ -440,9 +480,11 @@ def test_closing_the_iterator_stops_sending_and_the_next_run_pays_for_the_rest_a
     with studio(tmp_path) as made:
         asyncio.run(read_two(made))
         sent_at_first = made.books.submissions()
+        still_owned = made.rows("SELECT task_uuid FROM wan_tasks WHERE owner IS NOT NULL")
         outcomes = made.run(orders_of(12))
 
         assert sent_at_first < 12
+        assert still_owned == []
         assert_paid_once(made, 12)
         assert_nothing_reserved(made)
     assert errors_of(outcomes) == [""] * 12
@@ -613,6 +655,27 @@ def test_a_ledger_that_is_locked_on_the_way_stops_sending_and_loses_nothing(tmp_
         assert_paid_once(made, 8)
     assert {"", "LedgerError"} == set(errors_of(first))
     assert errors_of(second) == [""] * 8
+
+
+def test_a_ledger_that_cannot_be_asked_on_the_way_still_gives_every_row_its_outcome(tmp_path: Path) -> None:
+    with studio(tmp_path) as made, contextlib.ExitStack() as lock:
+
+        def orders() -> Iterator[Order]:
+            yield from (Order(request_of("Kite 0"), f"p{number:03}") for number in range(200))
+            other = lock.enter_context(
+                contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None))
+            )
+            other.execute("BEGIN IMMEDIATE")
+            yield Order(request_of("Kite 1"), "p200")
+
+        first = made.run(orders(), busy_s=0.1, lease_s=1)
+        lock.close()
+        second = made.run(orders_of(2))
+
+        assert_paid_once(made, 2)
+    assert len(first) == 201
+    assert errors_of(first)[-1] == "LedgerError"
+    assert errors_of(second) == ["", ""]
 
 
 def test_an_unwritable_store_is_told_before_anything_is_sent(tmp_path: Path) -> None:

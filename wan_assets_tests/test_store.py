@@ -209,6 +209,16 @@ def test_half_a_download_left_by_a_killed_process_is_no_video_and_is_swept_when_
     assert local.find(PRINT, simulated=True) is None
 
 
+def test_a_download_that_another_process_ends_during_the_sweep_does_not_matter(local: VideoStore) -> None:
+    incoming = Path(local.root.path) / ".incoming"
+    incoming.mkdir(parents=True)
+    (incoming / "wan-1.part.mp4").symlink_to("gone")  # is listed, and not there when it is looked at
+
+    local.make_ready()
+
+    assert local.find(PRINT, simulated=True) is None
+
+
 def test_a_file_that_is_not_what_was_asked_for_is_kept_and_does_not_count(store: VideoStore) -> None:
     with store.incoming(".mp4") as path:
         path.write_bytes(CONTENT)
