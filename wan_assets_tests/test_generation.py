@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +24,7 @@ from wan_assets.client import Pace
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.generation.expected import expected_of
+from wan_assets.generation.threaded import threaded
 from wan_assets.ledger import Budget, Origin
 from wan_assets.simulator import FAULTS
 from wan_assets.simulator.faults import AFTER, BEFORE, DOWNLOADS, POLL
@@ -736,3 +737,45 @@ def test_the_error_that_stopped_a_run_says_what_to_do(tmp_path: Path) -> None:
 
     assert isinstance(outcome.error, AccessDeniedError)
     assert "RUNWARE_API_KEY" in outcome.error.advice
+
+
+# Read from a thread without an event loop.
+
+
+async def counting(ended: list[str], *, fails: bool = False) -> AsyncGenerator[int, None]:
+    """Yields two numbers, and then fails or waits for ever."""
+    try:
+        yield 1
+        yield 2
+        if fails:
+            raise ValueError("as planned")
+        await asyncio.Event().wait()
+    finally:
+        ended.append("cleaned up")
+
+
+def test_leaving_early_stops_the_source_and_waits_for_its_clean_up() -> None:
+    ended: list[str] = []
+
+    with threaded(lambda: counting(ended)) as numbers:
+        first = next(numbers)
+
+    assert (first, ended) == (1, ["cleaned up"])
+
+
+def test_leaving_at_once_does_not_wait_for_the_source_to_end() -> None:
+    for _ in range(20):
+        with threaded(lambda: counting([])):
+            pass
+
+    assert "generation" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_the_source_raises_is_raised_where_it_is_read() -> None:
+    ended: list[str] = []
+    read: list[int] = []
+
+    with pytest.raises(ValueError, match="as planned"), threaded(lambda: counting(ended, fails=True)) as numbers:
+        read.extend(numbers)
+
+    assert ended == ["cleaned up"]

@@ -32,6 +32,7 @@ class _Reading(Generic[T]):
         self._items: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self.thread = threading.Thread(target=self._run, name="generation", daemon=True)
 
     def items(self) -> Iterator[T]:
@@ -46,22 +47,26 @@ class _Reading(Generic[T]):
         self.thread.join()
 
     def _cancel(self) -> None:
+        self._is_stopped = True
         if self._task:
             self._task.cancel()
 
     def _run(self) -> None:
-        end = _End(None)
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._read())
-        except asyncio.CancelledError:
-            pass
-        except BaseException as error:  # noqa: BLE001
-            end = _End(error)
-        self._items.put(end)
+                runner.run(self._read_to_its_end())
+        finally:
+            has_ended = self._task is not None and self._task.done() and not self._task.cancelled()
+            self._items.put(_End(self._task.exception() if self._task and has_ended else None))
+
+    async def _read_to_its_end(self) -> None:
+        """Waits for the reading without raising what it raises: that is for who reads the items."""
+        self._task = asyncio.create_task(self._read())
+        if self._is_stopped:
+            self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _read(self) -> None:
-        self._task = asyncio.current_task()
         async with aclosing(self._source()) as items:
             async for item in items:
                 self._items.put(item)
