@@ -5,6 +5,7 @@ Each class is named for what the reader should do next::
     WanAssetsError
     ├── PromptTableError            fix the table
     ├── BudgetExceededError         raise the budget or send less
+    ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
     ├── InvalidVideoError           the file is not the video that was asked for
@@ -55,6 +56,21 @@ class BudgetExceededError(WanAssetsError):
         super().__init__(
             f"${asked_microusd / 1e6:.4f} do not fit under the cap {scope} of ${cap_microusd / 1e6:.2f}: "
             f"${committed_microusd / 1e6:.4f} are spent or reserved"
+        )
+
+
+class OverchargedError(WanAssetsError):
+    """The API charged more for a task than was reserved for it; nothing more is sent in this run."""
+
+    advice = "Compare with the API's price list. The next run reserves what was charged for the same kind of request."
+
+    def __init__(self, task_uuid: str, reserved_microusd: int, charged_microusd: int) -> None:
+        self.task_uuid = task_uuid
+        self.reserved_microusd = reserved_microusd
+        self.charged_microusd = charged_microusd
+        super().__init__(
+            f"${charged_microusd / 1e6:.4f} were charged for task {task_uuid}, "
+            f"and ${reserved_microusd / 1e6:.4f} reserved: nothing more was sent"
         )
 
 

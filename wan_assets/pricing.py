@@ -27,6 +27,18 @@ def reservation_microusd(request: VideoRequest) -> int:
     return MICROUSD_PER_S[tier] * request.duration * request.number_results
 
 
+def kind_of(request: VideoRequest) -> str:
+    """All that the price of a request may depend on, in words: requests of one kind cost the same.
+
+    >>> kind_of(VideoRequest.model_validate({"positivePrompt": "A red kite", "width": 1280, "height": 720}))
+    '1 x 720p 5 s from text'
+    """
+    size = f"{request.width}x{request.height}" if request.image and request.width else request.tier or "any size"
+    start = "image" if request.image else "text"
+    sound = "" if request.has_audio else ", silent"
+    return f"{request.number_results} x {size} {request.duration} s from {start}{sound}"
+
+
 def microusd_of(cost: Any) -> int | None:
     """A cost as the API states it, in µ$; None where it is no price: absent, text, NaN, zero or less."""
     if isinstance(cost, bool) or not isinstance(cost, (int, float, Decimal)):

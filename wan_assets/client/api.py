@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying
 
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
-from wan_assets.client.retrying import retries
+from wan_assets.client.retrying import Pause, retries
 from wan_assets.client.transport import Pace, Transport
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.errors import (
@@ -78,8 +78,10 @@ class RunwareClient:
                     self._simulated = await self._transport.server_header("X-Simulated-By") is not None
         return bool(self._simulated)
 
-    async def submit(self, task: Mapping[str, Any]) -> None:
+    async def submit(self, task: Mapping[str, Any], pause: Pause = asyncio.sleep) -> None:
         """Sends one task until the API has it; returns once it was accepted, now or before.
+
+        `pause` is how it waits, in seconds, after an answer that tells that the API does not have the task.
 
         After trouble on the way it polls first and sends again only what the API does not know, under the same UUID.
         Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
@@ -87,7 +89,11 @@ class RunwareClient:
         """
         task = {**task, "deliveryMethod": "async", "includeCost": True}
         may_be_there = False
-        async for attempt in self._retries():
+
+        async def wait(wait_s: float) -> None:
+            await (asyncio.sleep if may_be_there else pause)(wait_s)
+
+        async for attempt in self._retries(wait):
             with attempt:
                 try:
                     if not (may_be_there and await self._knows(task["taskUUID"])):
@@ -206,8 +212,8 @@ class RunwareClient:
                 item = answer.data[0]
         return item
 
-    def _retries(self) -> AsyncRetrying:
-        return retries(self.pace, self.pace.retry_tries)
+    def _retries(self, pause: Pause = asyncio.sleep) -> AsyncRetrying:
+        return retries(self.pace, self.pace.retry_tries, pause)
 
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:

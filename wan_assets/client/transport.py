@@ -26,7 +26,7 @@ class Pace:
     """How long to wait, in seconds, and how often to try; tests give small numbers.
 
     `retry_first_s` is never to be under 1 s against the real API: it has accepted two copies of one task that came
-    faster (wire notes, "Same taskUUID submitted twice").
+    faster (wire notes, "Same taskUUID submitted twice"). `asked_most_s` is the longest Retry-After that is waited for.
     """
 
     connect_s: float = 10.0
@@ -34,7 +34,8 @@ class Pace:
     retry_first_s: float = 1.0
     retry_most_s: float = 30.0
     retry_jitter_s: float = 1.0
-    retry_tries: int = 6
+    retry_tries: int = 8
+    asked_most_s: float = 600.0
     poll_first_s: float = 2.0
     poll_most_s: float = 10.0
     download_stall_s: float = 60.0

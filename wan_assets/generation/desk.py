@@ -14,6 +14,7 @@ from wan_assets.errors import LedgerError
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
 from wan_assets.ledger.owner import new_owner
+from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
 
 P = ParamSpec("P")
@@ -55,6 +56,19 @@ class Desk:
         """The task that counts for each request."""
         purchase = self._origin.purchase
         return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated, purchase=purchase)
+
+    async def missing(self, requests: Sequence[VideoRequest]) -> list[VideoRequest]:
+        """Those requests, each once, that would have to be bought."""
+        distinct = {request.fingerprint(): request for request in requests}
+        latest = await self.latest(list(distinct))
+        stored = await self.all_stored(list(distinct), latest)
+        return [
+            request for fingerprint, request in distinct.items() if fingerprint not in latest.keys() | stored.keys()
+        ]
+
+    async def quoted_microusd(self, requests: Sequence[VideoRequest]) -> int:
+        """What would be reserved for some requests, in µ$."""
+        return await self.book(self.ledger.quoted_microusd, requests, simulated=self.simulated)
 
     async def stored(self, task: Task) -> StoredTask | None:
         """A task's files, if they are all there."""

@@ -118,7 +118,7 @@ class Poller:
     def _back_off(self, error: RunwareError) -> None:
         asked_s = error.fault.retry_after_s if isinstance(error, RunwareBusyError) else None
         doubled_s = min(self._pace.retry_most_s, max(self._pace.retry_first_s, 2 * self._trouble_s))
-        self._trouble_s = doubled_s if asked_s is None else asked_s
+        self._trouble_s = doubled_s if asked_s is None else min(asked_s, self._pace.asked_most_s)
 
     def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
         waiter.troubles += 1

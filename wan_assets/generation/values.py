@@ -15,7 +15,8 @@ class Limits:
     """How much at once, how often and how long.
 
     `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="rebuy"` buys a task again that the API
-    no longer knows; the default keeps it booked as lost and asks again in the next run.
+    no longer knows; the default keeps it booked as lost and asks again in the next run. With `checks_balance`
+    nothing is sent unless the account's balance covers all that would have to be bought.
     """
 
     max_in_flight: int = 50
@@ -23,6 +24,7 @@ class Limits:
     max_wait_s: float = 1200.0
     max_downloads: int = 8
     on_lost: Literal["keep", "rebuy"] = "keep"
+    checks_balance: bool = False
 
 
 @dataclass(frozen=True)

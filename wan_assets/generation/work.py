@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from wan_assets.errors import (
     SubmissionUnconfirmedError,
     TaskTimeoutError,
     TaskUnknownError,
+    WanAssetsError,
     verdict_of,
 )
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.expected import expected_of
+from wan_assets.generation.gate import Gate
 from wan_assets.generation.poller import Poller
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Task
@@ -41,7 +43,13 @@ class Work:
     """Brings tasks from the API to the store. Every step is booked, so that any of them can be the last."""
 
     def __init__(
-        self, client: RunwareClient, desk: Desk, verifier: Verifier, limits: Limits, media: Mapping[str, Path]
+        self,
+        client: RunwareClient,
+        desk: Desk,
+        verifier: Verifier,
+        limits: Limits,
+        gate: Gate,
+        media: Mapping[str, Path],
     ) -> None:
         self.poller = Poller(client)
         self._client = client
@@ -49,14 +57,18 @@ class Work:
         self._ledger = desk.ledger
         self._verifier = verifier
         self._limits = limits
+        self._gate = gate
         self._media = media
         self._uploads: dict[str, asyncio.Lock] = {reference: asyncio.Lock() for reference in media}
 
-    async def send(self, order: Order, task: Task) -> None:
-        """Submits a task; what the API refuses is released, what may have got through stays reserved."""
+    async def send(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+        """Submits a task; what the API refuses is released, what may have got through stays reserved.
+
+        `pause` waits, in seconds, while the API takes no more tasks.
+        """
         try:
             uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
-            await self._client.submit(order.request.to_task(task.task_uuid, uploaded))
+            await self._client.submit(order.request.to_task(task.task_uuid, uploaded), pause)
         except (RunwareBusyError, SubmissionUnconfirmedError) as error:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
@@ -65,12 +77,21 @@ class Work:
             raise
         await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
 
+    async def withdraw(self, task: Task, why: WanAssetsError) -> None:
+        """Frees the money of a task that was never sent."""
+        await self._desk.book(self._ledger.release, task.task_uuid, ApiFault("notSent", str(why)))
+
     async def was_sent(self, task: Task) -> bool:
-        """Whether an earlier run has sent a task that it could not book as sent; books it."""
-        is_known = (await self.poller.look(task.task_uuid)).is_known
-        if is_known:
-            await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
-        return is_known
+        """Whether an earlier run has sent a task that it could not book as sent; books it.
+
+        The API may take a moment to know a task, so that it is asked twice.
+        """
+        for wait_s in (self._client.pace.retry_first_s, 0.0):
+            if (await self.poller.look(task.task_uuid)).is_known:
+                await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
+                return True
+            await asyncio.sleep(wait_s)
+        return False
 
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
@@ -139,7 +160,8 @@ class Work:
             for result in report.results
         ]
         costs = [microusd_of(result.cost) for result in report.results] + [None] * len(report.faults)
-        await self._desk.book(self._ledger.settle, task.task_uuid, _finite(results), costs)
+        settled = await self._desk.book(self._ledger.settle, task.task_uuid, _finite(results), costs)
+        self._gate.settled(task, settled)
         if any(result.url is None for result in report.results):
             message = "the task succeeded but names no file"
             raise OutputUnavailableError(ApiFault("noOutput", message, task_uuid=task.task_uuid))

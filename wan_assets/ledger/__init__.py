@@ -3,6 +3,7 @@
 from wan_assets.ledger.book import Ledger
 from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
-from wan_assets.ledger.report import SpendLine, Totals
+from wan_assets.ledger.prices import PriceSeen
+from wan_assets.ledger.report import Overcharge, SpendLine, Totals
 
-__all__ = ["Budget", "Claim", "Ledger", "Origin", "SpendLine", "Task", "TaskState", "Totals"]
+__all__ = ["Budget", "Claim", "Ledger", "Origin", "Overcharge", "PriceSeen", "SpendLine", "Task", "TaskState", "Totals"]

@@ -12,12 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, LedgerError
-from wan_assets.ledger import report
+from wan_assets.ledger import prices, report
 from wan_assets.ledger.budget import Budget, commit, correct
+from wan_assets.ledger.claims import attempts_of, is_taken, latest_row, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, task_of
-from wan_assets.ledger.owner import is_surely_dead
-from wan_assets.ledger.schema import media, opened, tasks, told_as_ledger_error
-from wan_assets.pricing import reservation_microusd
+from wan_assets.ledger.schema import inserted, media, opened, overcharges, tasks, told_as_ledger_error
 from wan_assets.request import VideoRequest, task_uuid_of
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
@@ -65,14 +64,22 @@ class Ledger:
         """
         fingerprint = request.fingerprint()
         with self._transaction() as connection:
-            latest = self._latest(connection, fingerprint, origin.purchase, simulated=simulated)
-            if latest is None or latest["task_uuid"] == instead_of:
-                task = self._insert(connection, request, origin, owner=owner, simulated=simulated)
-                return Claim(task, "new")
-            if latest["state"] == TaskState.STORED:
-                return Claim(task_of(latest), "stored")
-            is_mine = self._take(connection, latest, owner)
-            return Claim(task_of(latest), "resumed" if is_mine else "foreign")
+            while True:
+                latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
+                if latest is not None and latest["task_uuid"] != instead_of:
+                    return self._joined(connection, latest, owner)
+                if task := self._insert(connection, request, origin, owner=owner, simulated=simulated):
+                    return Claim(task, "new")
+
+    def take(self, task_uuid: str, owner: str) -> Claim:
+        """Gives `owner` one task to work on, unless another process does."""
+        with self._transaction() as connection:
+            return self._joined(connection, self._row(connection, task_uuid), owner)
+
+    def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
+        """What would be reserved for some requests together, in µ$."""
+        with self._transaction() as connection:
+            return sum(prices.quoted_microusd(connection, request, simulated=simulated) for request in requests)
 
     def mark_submitted(self, task_uuid: str) -> None:
         """Books that the API has the task."""
@@ -86,13 +93,23 @@ class Ledger:
         with self._transaction() as connection:
             row = self._row(connection, task_uuid)
             if TaskState(row["state"]) in _UNSETTLED:
-                share = row["reserved_microusd"] // max(1, row["number_results"])
-                cost = sum(cost for cost in costs if cost is not None)
-                held = share * sum(cost is None for cost in costs)
-                self._correct(connection, row, cost + held - row["reserved_microusd"])
-                money = {"cost_microusd": cost, "reserved_microusd": held}
+                money = self._settled(connection, row, costs)
                 self._update(connection, task_uuid, state=TaskState.DELIVERED, results=_json(results), **money)
             return task_of(self._row(connection, task_uuid))
+
+    def _settled(self, connection: sa.Connection, row: sa.RowMapping, costs: Sequence[int | None]) -> dict[str, int]:
+        """Corrects the sums by what a task cost, remembers its price, and notes an excess."""
+        reserved = row["reserved_microusd"]
+        known = [cost for cost in costs if cost is not None]
+        cost, held = sum(known), reserved // max(1, row["number_results"]) * (len(costs) - len(known))
+        self._correct(connection, row, cost + held - reserved)
+        if len(known) == len(costs):
+            request = VideoRequest.model_validate_json(row["request"])
+            prices.learn(connection, request, cost, simulated=row["is_simulated"])
+        if (excess := cost + held - reserved) > 0:
+            over = {"reserved_microusd": reserved, "excess_microusd": excess}
+            connection.execute(overcharges.insert().values(task_uuid=row["task_uuid"], **over))
+        return {"cost_microusd": cost, "reserved_microusd": held}
 
     def mark_stored(self, task_uuid: str, results: Sequence[Mapping[str, Any]]) -> None:
         """Books that the videos lie in the store, and what they are."""
@@ -135,7 +152,7 @@ class Ledger:
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
         """The task that counts for each of many requests, by fingerprint; a few hundred at a time."""
         same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
-        found = self.tasks_where(*same, *_that_count(purchase))
+        found = self.tasks_where(*same, *that_count(purchase))
         return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
 
     def open_tasks(self) -> list[Task]:
@@ -145,6 +162,16 @@ class Ledger:
     def unknown_costs(self) -> list[Task]:
         """Every task that has ended without telling all it cost, oldest first."""
         return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)
+
+    def overcharged(self) -> list[report.Overcharge]:
+        """Every task that was charged more than was reserved for it, oldest first."""
+        with self._transaction() as connection:
+            return report.overcharged(connection)
+
+    def prices_seen(self) -> list[prices.PriceSeen]:
+        """What each kind of request really cost."""
+        with self._transaction() as connection:
+            return prices.seen(connection)
 
     def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
         """Tasks by any condition on the table, oldest first."""
@@ -184,31 +211,21 @@ class Ledger:
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
 
-    def _latest(
-        self, connection: sa.Connection, fingerprint: str, purchase: str, *, simulated: bool
-    ) -> sa.RowMapping | None:
-        """The newest task that counts; a lost one only where there is no other."""
-        same = (tasks.c.fingerprint == fingerprint, tasks.c.is_simulated == simulated)
-        best_first = (tasks.c.state == TaskState.LOST, tasks.c.attempt.desc())
-        found = tasks.select().where(*same, *_that_count(purchase)).order_by(*best_first).limit(1)
-        return connection.execute(found).mappings().first()
-
-    def _attempts(self, connection: sa.Connection, fingerprint: str, *, simulated: bool) -> int:
-        same = (tasks.c.fingerprint == fingerprint, tasks.c.is_simulated == simulated)
-        return connection.execute(sa.select(sa.func.max(tasks.c.attempt)).where(*same)).scalar() or 0
-
     def _row(self, connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
-        row = connection.execute(tasks.select().where(tasks.c.task_uuid == task_uuid)).mappings().first()
+        """A task, which no other process changes before this transaction ends."""
+        found = tasks.select().where(tasks.c.task_uuid == task_uuid).with_for_update()
+        row = connection.execute(found).mappings().first()
         if row is None:
             raise LedgerError(f"task {task_uuid} is not in the ledger: was its file replaced while it was in use?")
         return row
 
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
-    ) -> Task:
-        now, reserved, fingerprint = self._now(), reservation_microusd(request), request.fingerprint()
-        kind, attempt = _kind(simulated), self._attempts(connection, fingerprint, simulated=simulated) + 1
-        commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=now[:10], microusd=reserved)
+    ) -> Task | None:
+        """Writes a new task and reserves its money; None where another process has just written the same."""
+        now, fingerprint = self._now(), request.fingerprint()
+        reserved = prices.quoted_microusd(connection, request, simulated=simulated)
+        kind, attempt = _kind(simulated), attempts_of(connection, fingerprint, simulated=simulated) + 1
         row = {
             "task_uuid": task_uuid_of(fingerprint, attempt, f"{self._namespace} {kind}"),
             "fingerprint": fingerprint,
@@ -226,17 +243,16 @@ class Ledger:
             "owner": owner,
             "lease_until": self._clock() + self.lease_s,
         }
-        connection.execute(tasks.insert().values(**row))
+        if connection.execute(inserted(connection, tasks).values(**row).on_conflict_do_nothing()).rowcount == 0:
+            return None
+        commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=now[:10], microusd=reserved)
         return task_of(self._row(connection, str(row["task_uuid"])))
 
-    def _take(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> bool:
-        holder, now = row["owner"], self._clock()
-        is_free = holder in (None, owner) or (row["lease_until"] or 0) < now or is_surely_dead(holder)
-        if not is_free:
-            return False
-        unchanged = tasks.c.owner.is_(None) if holder is None else tasks.c.owner == holder
-        change = tasks.update().where(tasks.c.task_uuid == row["task_uuid"], unchanged)
-        return connection.execute(change.values(owner=owner, lease_until=now + self.lease_s)).rowcount == 1
+    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:
+        if row["state"] == TaskState.STORED:
+            return Claim(task_of(row), "stored")
+        is_mine = is_taken(connection, row, owner, now=self._clock(), lease_s=self.lease_s)
+        return Claim(task_of(row), "resumed" if is_mine else "foreign")
 
     def _advance(self, task_uuid: str, state: TaskState, from_states: Sequence[TaskState], **changes: Any) -> None:
         with self._transaction() as connection:
@@ -266,12 +282,6 @@ class Ledger:
 
 def _kind(simulated: bool) -> str:
     return "simulated" if simulated else "real"
-
-
-def _that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """Tasks that brought a video or may still do so; those of one purchase where one is named."""
-    is_alive = tasks.c.state.not_in((TaskState.FAILED, TaskState.REJECTED))
-    return (is_alive, tasks.c.purchase == purchase) if purchase else (is_alive,)
 
 
 def _json(results: Sequence[Mapping[str, Any]]) -> str:

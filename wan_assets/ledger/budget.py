@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wan_assets.errors import BudgetExceededError
-from wan_assets.ledger.schema import spend
+from wan_assets.ledger.schema import inserted, spend
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ def committed_in(connection: sa.Connection, scope: str) -> int:
 
 
 def _added(connection: sa.Connection, scope: str, microusd: int, cap: int | None) -> bool:
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(spend)
-    connection.execute(insert.values(scope=scope, committed_microusd=0).on_conflict_do_nothing())
+    new = inserted(connection, spend).values(scope=scope, committed_microusd=0)
+    connection.execute(new.on_conflict_do_nothing())
     column = spend.c.committed_microusd
     change = spend.update().where(spend.c.scope == scope).values(committed_microusd=column + microusd)
     if cap is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from wan_assets.ledger.entries import OPEN_STATES
-from wan_assets.ledger.schema import tasks
+from wan_assets.ledger.schema import overcharges, tasks
 
 Grouping = Literal["state", "day", "asset", "partition", "run_id"]
 
@@ -31,6 +31,35 @@ class Totals:
 
     real: SpendLine
     simulated: SpendLine
+
+
+@dataclass(frozen=True)
+class Overcharge:
+    """A task that was charged more than was reserved for it; money in µ$."""
+
+    task_uuid: str
+    is_simulated: bool
+    run_id: str
+    partition: str
+    reserved_microusd: int
+    excess_microusd: int
+
+
+def overcharged(connection: sa.Connection) -> list[Overcharge]:
+    """Every overcharged task, oldest first."""
+    query = (
+        sa.select(
+            tasks.c.task_uuid,
+            tasks.c.is_simulated,
+            tasks.c.run_id,
+            tasks.c.partition,
+            overcharges.c.reserved_microusd,
+            overcharges.c.excess_microusd,
+        )
+        .join_from(tasks, overcharges, tasks.c.task_uuid == overcharges.c.task_uuid)
+        .order_by(tasks.c.created_at)
+    )
+    return [Overcharge(*row) for row in connection.execute(query)]
 
 
 def totals(connection: sa.Connection) -> Totals:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
@@ -55,6 +56,23 @@ spend = sa.Table(
     sa.Column("committed_microusd", sa.BigInteger, nullable=False),
 )
 
+prices = sa.Table(
+    "wan_prices",
+    metadata,
+    sa.Column("kind", sa.String(128), primary_key=True),
+    sa.Column("tasks", sa.Integer, nullable=False),
+    sa.Column("cost_microusd", sa.BigInteger, nullable=False),
+    sa.Column("recent", sa.Text, nullable=False),
+)
+
+overcharges = sa.Table(
+    "wan_overcharges",
+    metadata,
+    sa.Column("task_uuid", sa.String(36), primary_key=True),
+    sa.Column("reserved_microusd", sa.BigInteger, nullable=False),
+    sa.Column("excess_microusd", sa.BigInteger, nullable=False),
+)
+
 media = sa.Table(
     "wan_media",
     metadata,
@@ -90,6 +108,11 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
             engine.dispose()
             raise
         return engine
+
+
+def inserted(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can be told what to do on a conflict, which each database has a word of its own for."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 @contextmanager

@@ -1,0 +1,116 @@
+"""One row's way to its video: claim a task, send it, wait for it, and start anew where the provider failed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+
+from wan_assets.client import TaskReport
+from wan_assets.errors import BudgetExceededError, TaskFailedError, TaskUnknownError, WanAssetsError
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.gate import Gate
+from wan_assets.generation.places import Place
+from wan_assets.generation.values import Limits, Order
+from wan_assets.generation.work import Work
+from wan_assets.ledger import Claim, Task, TaskState
+from wan_assets.ledger.entries import OPEN_STATES
+from wan_assets.store import StoredTask
+
+_FOREIGN_LOOK_S = 1.0
+
+
+@dataclass
+class Row:
+    """One order on its way, and what has come of it; `latest` is its task of an earlier run."""
+
+    order: Order
+    latest: Task | None
+    begun: asyncio.Semaphore | None
+    has_landed: bool = False
+    submitted: int = 0
+
+    @property
+    def may_be_in_flight(self) -> bool:
+        """Whether the API may have a task for it already."""
+        return self.latest is not None and self.latest.state in OPEN_STATES
+
+    def let_others_begin(self) -> None:
+        """Gives back this row's place among those begun, once."""
+        if self.begun:
+            self.begun.release()
+        self.begun = None
+
+
+class Attempts:
+    """Brings rows to their videos, as many at once as the limits allow."""
+
+    def __init__(self, desk: Desk, work: Work, limits: Limits, gate: Gate) -> None:
+        self._desk = desk
+        self._work = work
+        self._limits = limits
+        self._gate = gate
+        self._in_flight = asyncio.Semaphore(limits.max_in_flight)
+        self._downloads = asyncio.Semaphore(limits.max_downloads)
+
+    async def video_of(self, row: Row) -> StoredTask:
+        """The stored video of a row; raises the `WanAssetsError` that leaves it without one."""
+        instead_of = ""
+        for attempt in itertools.count(1):
+            try:
+                return await self._attempted(row, instead_of)
+            except (TaskFailedError, TaskUnknownError) as error:
+                is_lost = isinstance(error, TaskUnknownError)
+                if attempt >= self._limits.max_attempts or (is_lost and self._limits.on_lost == "keep"):
+                    raise
+                instead_of = (error.fault.task_uuid or "") if is_lost else instead_of
+        raise AssertionError("the loop above returns or raises")
+
+    async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
+        async with Place(self._in_flight) as place:
+            claim = await self._claimed(row, place, instead_of)
+            if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
+                return stored
+            report = await self._reported(row, place, claim)
+            async with self._downloads:
+                place.leave()
+                stored = await self._work.keep(row.order, claim.task, report)
+        row.has_landed = True
+        return stored
+
+    async def _claimed(self, row: Row, place: Place, instead_of: str) -> Claim:
+        """Claims the row's task, after whatever it has to wait for: money that comes free, or another process."""
+        while True:
+            freed = self._gate.freed
+            if not row.may_be_in_flight:
+                self._gate.refuse_if_closed()
+            try:
+                claim = await self._desk.claim(row.order, instead_of=instead_of)
+            except BudgetExceededError as refused:
+                await place.aside(self._gate.room(freed, refused))
+                continue
+            if claim.standing != "foreign":
+                return claim
+            row.let_others_begin()
+            await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
+
+    async def _reported(self, row: Row, place: Place, claim: Claim) -> TaskReport:
+        if claim.task.state in (TaskState.DELIVERED, TaskState.STORED):
+            return await self._work.look_again(claim.task)
+        with self._gate.unsettled():
+            if claim.task.state is TaskState.RESERVED:
+                await self._send(row, place, claim)
+            return await self._work.finish(claim.task)
+
+    async def _send(self, row: Row, place: Place, claim: Claim) -> None:
+        """Sends a task, unless an earlier run has."""
+        if claim.standing == "resumed" and await self._work.was_sent(claim.task):
+            return
+        try:
+            self._gate.refuse_if_closed()
+        except WanAssetsError as error:
+            if claim.standing == "new":
+                await self._work.withdraw(claim.task, error)
+            raise
+        row.submitted += 1
+        await self._work.send(row.order, claim.task, lambda wait_s: place.aside(asyncio.sleep(wait_s)))

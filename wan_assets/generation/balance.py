@@ -1,0 +1,29 @@
+"""The account's balance, held against what a run would cost before it sends anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wan_assets.client import RunwareClient
+from wan_assets.errors import AccessDeniedError, ApiFault
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.values import Order
+
+_ORDERS_PER_LOOK = 200
+
+
+async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: Desk) -> None:
+    """Raises `AccessDeniedError` where the balance does not cover what would have to be bought.
+
+    An account that does not tell its balance is not refused.
+    """
+    balance = await client.balance()
+    if balance is None:
+        return
+    needed, rows = 0, 0
+    for start in range(0, len(orders), _ORDERS_PER_LOOK):
+        missing = await desk.missing([order.request for order in orders[start : start + _ORDERS_PER_LOOK]])
+        needed, rows = needed + await desk.quoted_microusd(missing), rows + len(missing)
+    if needed > balance * 1_000_000:
+        said = f"{rows} rows may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was sent"
+        raise AccessDeniedError(ApiFault("insufficientCredits", said))

@@ -1,0 +1,65 @@
+"""Whether a run may send more: closed by trouble of the whole run, and narrow while money is reserved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wan_assets.errors import BudgetExceededError, OverchargedError, WanAssetsError
+from wan_assets.ledger import Task
+
+
+class Gate:
+    """What is in flight is let finish, whatever the gate says; the first error that closes it is the one told."""
+
+    def __init__(self) -> None:
+        self._closed_by: WanAssetsError | None = None
+        self._unsettled = 0
+        self._freed = asyncio.Event()
+
+    def close(self, error: WanAssetsError) -> None:
+        """Stops the run from sending more."""
+        self._closed_by = self._closed_by or error
+
+    def refuse_if_closed(self) -> None:
+        """Raises what closed the gate."""
+        if self._closed_by:
+            raise self._closed_by
+
+    @property
+    def freed(self) -> asyncio.Event:
+        """Set when money has come free since it was asked for, or no more can."""
+        return self._freed
+
+    async def room(self, freed: asyncio.Event, refused: BudgetExceededError) -> None:
+        """Waits until a refused reservation may be tried again; raises `refused` where this run can free no more.
+
+        `freed` was asked for before the reservation was tried.
+        """
+        if not self._unsettled and not freed.is_set():
+            raise refused
+        await freed.wait()
+
+    @contextmanager
+    def unsettled(self) -> Iterator[None]:
+        """The time in which a task of this run holds a reservation that may turn out too large."""
+        self._unsettled += 1
+        try:
+            yield
+        finally:
+            self._unsettled -= 1
+            if not self._unsettled:
+                self._tell()
+
+    def settled(self, before: Task, after: Task) -> None:
+        """Closes the gate where a task was charged more than was reserved, and lets others try where it was less."""
+        committed = after.cost_microusd + after.reserved_microusd
+        if committed > before.reserved_microusd:
+            self.close(OverchargedError(after.task_uuid, before.reserved_microusd, committed))
+        elif committed < before.reserved_microusd:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._freed.set()
+        self._freed = asyncio.Event()

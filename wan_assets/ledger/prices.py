@@ -1,0 +1,79 @@
+"""What the API really charges for each kind of request, learned from settled tasks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.schema import inserted, prices
+from wan_assets.pricing import kind_of, reservation_microusd
+from wan_assets.request import VideoRequest
+
+_REMEMBERED = 20
+"""So many of a kind's latest costs are kept: an odd one is forgotten in the end."""
+
+_ENOUGH = 5
+"""So many costs of a kind must be known before they are believed to be lower than the price list says."""
+
+
+@dataclass(frozen=True)
+class PriceSeen:
+    """What the tasks of one kind cost, in µ$: how many there were, their sum, and the span of the latest."""
+
+    kind: str
+    is_simulated: bool
+    tasks: int
+    cost_microusd: int
+    lowest_microusd: int
+    highest_microusd: int
+
+
+def quoted_microusd(connection: sa.Connection, request: VideoRequest, *, simulated: bool) -> int:
+    """What to reserve for a request, in µ$: the worst plausible price, or the highest that was seen of late."""
+    worst = reservation_microusd(request)
+    row = _seen(connection, kind_of(request), simulated=simulated)
+    if row is None:
+        return worst
+    highest = int(max(json.loads(row["recent"])))
+    return highest if row["tasks"] >= _ENOUGH else max(worst, highest)
+
+
+def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:
+    """Remembers what a task cost in all."""
+    kind = _name(kind_of(request), simulated=simulated)
+    connection.execute(
+        inserted(connection, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]").on_conflict_do_nothing()
+    )
+    here = prices.c.kind == kind
+    recent = json.loads(connection.execute(sa.select(prices.c.recent).where(here).with_for_update()).scalar_one())
+    connection.execute(
+        prices.update()
+        .where(here)
+        .values(
+            tasks=prices.c.tasks + 1,
+            cost_microusd=prices.c.cost_microusd + cost_microusd,
+            recent=json.dumps([*recent, cost_microusd][-_REMEMBERED:]),
+        )
+    )
+
+
+def seen(connection: sa.Connection) -> list[PriceSeen]:
+    """Every kind of request that was charged, in order of its name."""
+    return [_told(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
+
+
+def _seen(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
+    here = prices.c.kind == _name(kind, simulated=simulated)
+    return connection.execute(prices.select().where(here)).mappings().first()
+
+
+def _name(kind: str, *, simulated: bool) -> str:
+    return f"{'simulated' if simulated else 'real'} {kind}"
+
+
+def _told(row: sa.RowMapping) -> PriceSeen:
+    money, _, kind = row["kind"].partition(" ")
+    recent = json.loads(row["recent"])
+    return PriceSeen(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))
