@@ -6,6 +6,8 @@ Each class is named for what the reader should do next::
     ├── PromptTableError            fix the table
     ├── BudgetExceededError         raise the budget or send less
     ├── OverchargedError            compare the prices: the API charged more than was reserved
+    ├── NotSentError                run the row again, or give its reservation back
+    ├── TaskElsewhereError          wait for the process that works on it
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
     ├── InvalidVideoError           the file is not the video that was asked for
@@ -72,6 +74,24 @@ class OverchargedError(WanAssetsError):
             f"${charged_microusd / 1e6:.4f} were charged for task {task_uuid}, "
             f"and ${reserved_microusd / 1e6:.4f} reserved: nothing more was sent"
         )
+
+
+class NotSentError(WanAssetsError):
+    """A task was booked, and never reached the API."""
+
+    advice = "The next run sends it; `wan-assets ledger recover --release-unsent` gives its reservation back instead."
+
+    def __init__(self, task_uuid: str) -> None:
+        super().__init__(f"the API does not have task {task_uuid}: it was never sent")
+
+
+class TaskElsewhereError(WanAssetsError):
+    """Another process works on a task."""
+
+    advice = "Wait for it to end; a task whose process has died is free within a minute."
+
+    def __init__(self, task_uuid: str) -> None:
+        super().__init__(f"another process works on task {task_uuid}")
 
 
 class LedgerError(WanAssetsError):

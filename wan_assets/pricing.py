@@ -44,10 +44,15 @@ def microusd_of(cost: Any) -> int | None:
     if isinstance(cost, bool) or not isinstance(cost, (int, float, Decimal)):
         return None
     try:
-        amount = (Decimal(str(cost)) * 1_000_000).quantize(Decimal(1), rounding=ROUND_HALF_UP)
-    except (InvalidOperation, ValueError):
+        amount = nearest_microusd(Decimal(str(cost)))
+    except (InvalidOperation, ValueError, OverflowError):
         return None
-    return int(amount) if amount.is_finite() and amount > 0 else None
+    return amount if amount > 0 else None
+
+
+def nearest_microusd(amount_usd: Decimal) -> int:
+    """An amount that somebody else has added up, to the nearest micro-dollar."""
+    return int((amount_usd * 1_000_000).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def usd(microusd: int) -> Decimal:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from wan_assets.errors import RunwareError, WanAssetsError
 from wan_assets.generation import Outcome
+from wan_assets.ledger import shortfalls_of
 from wan_assets.pricing import list_price_microusd, reservation_microusd, usd
 from wan_assets.prompts import Problem, PromptTable
 from wan_assets.store import StoredTask, StoredVideo
@@ -83,11 +84,16 @@ def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
 def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
     """The run's failure: names each row that failed with class, code and advice."""
     rows = [{"partition": key, **failure_row(error)} for key, error in failed]
+    shortfalls = shortfalls_of(error for _, error in failed)
     lines = [f"{row['partition']}: {row['class']} [{row['code']}] {row['message']}: {row['advice']}" for row in rows]
     more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
     return dg.Failure(
-        description="\n".join([f"{len(rows)} of {asked} rows have no video:", *lines[:_ROWS_SHOWN], *more]),
+        description="\n".join(
+            [f"{len(rows)} of {asked} rows have no video:", *map(str, shortfalls), *lines[:_ROWS_SHOWN], *more]
+        ),
         metadata={
+            "wan_assets/not_sent": sum(shortfall.rows for shortfall in shortfalls),
+            "wan_assets/missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
             "wan_assets/asked": asked,
             "wan_assets/failures": _table(rows[:_ROWS_SHOWN]),

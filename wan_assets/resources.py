@@ -29,6 +29,9 @@ class RunwareResource(dg.ConfigurableResource):
     on_lost: Literal["keep", "rebuy"] = Field(
         default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
     )
+    checks_balance: bool = Field(
+        default=False, description="Send nothing unless the account's balance covers all that would be bought."
+    )
     allowed_download_hosts: list[str] = Field(
         default_factory=list, description="Hosts of result files besides the API's own and *.runware.ai."
     )
@@ -46,6 +49,7 @@ class RunwareResource(dg.ConfigurableResource):
             max_attempts=self.max_attempts,
             max_wait_s=self.max_wait_s,
             on_lost=self.on_lost,
+            checks_balance=self.checks_balance,
         )
 
     def _client(self, base_url: str) -> RunwareClient:

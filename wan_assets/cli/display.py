@@ -23,7 +23,9 @@ _GAP = 3
 
 def dollars(microusd: int | None) -> str:
     """An amount as it is shown: four digits, since prices have them."""
-    return "unknown" if microusd is None else f"${usd(microusd):,.4f}"
+    if microusd is None:
+        return "unknown"
+    return f"{'-' if microusd < 0 else ''}${usd(abs(microusd)):,.4f}"
 
 
 def show_json(content: Mapping[str, Any]) -> None:
@@ -39,7 +41,10 @@ def show_table(
     right: Sequence[str] = (),
     flexible: Sequence[str] = (),
 ) -> None:
-    """Prints a table; foreign text is text, and where the line is too short the `flexible` columns are cut."""
+    """Prints a table; foreign text is text, and where the line is too short the `flexible` columns are cut.
+
+    What stands to the right are numbers: those are never cut.
+    """
     console = Console()
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
@@ -48,11 +53,10 @@ def show_table(
         min(width, _MOST_WIDTH) + _GAP for width, name in zip(widths, columns, strict=True) if name not in flexible
     )
     room = max(_LEAST_WIDTH, (console.width - rigid) // max(1, len(flexible)) - _GAP)
-    for name in columns:
+    for name, width in zip(columns, widths, strict=True):
         most = room if name in flexible else _MOST_WIDTH
-        table.add_column(
-            name, justify="right" if name in right else "left", overflow="ellipsis", no_wrap=True, max_width=most
-        )
+        side: dict[str, Any] = {"justify": "right", "min_width": width} if name in right else {}
+        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=most, **side)
     for row in shown:
         table.add_row(*map(Text, row))
     console.print(table)

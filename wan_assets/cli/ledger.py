@@ -2,47 +2,127 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import click
 
 from wan_assets.cli.display import dollars, show_json, show_table
-from wan_assets.ledger import Ledger, SpendLine, Task
+from wan_assets.cli.late import Late, LateGroup
+from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
 from wan_assets.ledger.report import Grouping
 from wan_assets.pricing import usd
-from wan_assets.settings import settings_from
+
+_COMMANDS = {
+    "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),
+    "recover": Late("recover", "recover", "Settle and fetch what is still open; nothing is sent."),
+}
 
 
-@click.command()
-@click.option("--url", help="SQLAlchemy URL; by default WAN_ASSETS_LEDGER, or the file in ./wan_assets_data.")
+@dataclass(frozen=True)
+class _Account:
+    """All that the ledger tells."""
+
+    totals: Totals
+    groups: dict[Grouping, list[SpendLine]]
+    still_open: list[Task]
+    lost: list[Task]
+    unknown: list[Task]
+    overcharged: list[Overcharge]
+    prices: list[PriceSeen]
+
+
+@click.group(cls=LateGroup, late=_COMMANDS, invoke_without_command=True)
+@url_option
 @click.option("--by", type=click.Choice(get_args(Grouping)), multiple=True, help="Group by this; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def ledger(url: str | None, by: tuple[Grouping, ...], as_json: bool) -> None:
+@json_option
+@click.pass_context
+def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *, as_json: bool) -> None:
     """Show what was spent, reserved and left open, real and simulated apart."""
-    book = Ledger(url or settings_from(os.environ).ledger, must_exist=True)
-    groups = {group: book.spending(group) for group in by or ("state", "day", "asset")}
-    still_open, unknown, totals = book.open_tasks(), book.unknown_costs(), book.totals()
-    if as_json:
-        lines = {group: [_line(line) for line in found] for group, found in groups.items()}
-        tasks = {"open": [_task(task) for task in still_open], "unknown_cost": [_task(task) for task in unknown]}
-        show_json({"real": _line(totals.real), "simulated": _line(totals.simulated), "by": lines, **tasks})
+    if context.invoked_subcommand:
         return
-    for group, found in groups.items():
-        _show_group(group, found)
-    _show_tasks("Open: may still bring a video", still_open)
-    _show_tasks("Ended, cost unknown: the reservation is kept", unknown)
-    click.echo(
-        f"spent {dollars(totals.real.cost_microusd)}, reserved {dollars(totals.real.reserved_microusd)}", nl=False
+    book, _ = opened(url, context)
+    with closing(book):
+        account = _account_of(book, by or ("state", "day", "asset"))
+    if as_json:
+        show_json(_as_json(account))
+    else:
+        _show(account)
+
+
+def _account_of(book: Ledger, by: tuple[Grouping, ...]) -> _Account:
+    tasks = book.open_tasks()
+    return _Account(
+        totals=book.totals(),
+        groups={group: book.spending(group) for group in by},
+        still_open=[task for task in tasks if not task.is_lost],
+        lost=[task for task in tasks if task.is_lost],
+        unknown=book.unknown_costs(),
+        overcharged=book.overcharged(),
+        prices=book.prices_seen(),
     )
-    click.echo(f"; simulated, so not paid: {dollars(totals.simulated.cost_microusd)}")
+
+
+def _as_json(account: _Account) -> dict[str, Any]:
+    return {
+        "real": _line(account.totals.real),
+        "simulated": _line(account.totals.simulated),
+        "by": {group: [_line(line) for line in found] for group, found in account.groups.items()},
+        "open": [_task(task) for task in account.still_open],
+        "lost": [_task(task) for task in account.lost],
+        "unknown_cost": [_task(task) for task in account.unknown],
+        "overcharged": [_overcharge(over) for over in account.overcharged],
+        "prices": [_price(seen) for seen in account.prices],
+    }
+
+
+def _show(account: _Account) -> None:
+    for group, found in account.groups.items():
+        _show_group(group, found)
+    _show_prices(account.prices)
+    _show_tasks("Open: may still bring a video", account.still_open)
+    _show_tasks("Lost: the API does not know them; asked for again in every run", account.lost)
+    _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
+    _show_overcharged(account.overcharged)
+    real, simulated = account.totals.real, account.totals.simulated
+    click.echo(f"spent {dollars(real.cost_microusd)}, reserved {dollars(real.reserved_microusd)}", nl=False)
+    click.echo(f"; simulated, so not paid: {dollars(simulated.cost_microusd)}")
+
+
+def _show_prices(prices: list[PriceSeen]) -> None:
+    rows = [
+        (
+            seen.kind,
+            _money(seen.is_simulated),
+            f"{seen.tasks:,}",
+            dollars(seen.cost_microusd),
+            dollars(seen.lowest_microusd),
+            dollars(seen.highest_microusd),
+        )
+        for seen in prices
+    ]
+    columns = ("request", "money", "tasks", "spent", "lowest", "highest")
+    if rows:
+        show_table("Prices seen of late", columns, rows, right=columns[2:], flexible=columns[:1])
+
+
+def _show_overcharged(overcharged: list[Overcharge]) -> None:
+    rows = [
+        (over.task_uuid, over.partition, dollars(over.reserved_microusd), dollars(over.excess_microusd))
+        for over in overcharged
+    ]
+    columns = ("task", "partition", "reserved", "charged beyond")
+    if rows:
+        show_table("Charged more than was reserved", columns, rows, right=columns[2:], flexible=("partition",))
 
 
 def _show_group(group: str, found: list[SpendLine]) -> None:
     rows = [
         (
             line.key,
-            "simulated" if line.is_simulated else "real",
+            _money(line.is_simulated),
             f"{line.tasks:,}",
             dollars(line.cost_microusd),
             dollars(line.reserved_microusd),
@@ -51,7 +131,7 @@ def _show_group(group: str, found: list[SpendLine]) -> None:
         for line in found
     ]
     columns = (group, "money", "tasks", "spent", "reserved", "unknown")
-    show_table(f"By {group}", columns, rows, right=columns[2:])
+    show_table(f"By {group}", columns, rows, right=columns[2:], flexible=columns[:1])
 
 
 def _show_tasks(title: str, tasks: list[Task]) -> None:
@@ -60,7 +140,12 @@ def _show_tasks(title: str, tasks: list[Task]) -> None:
             (task.task_uuid, task.state, task.origin.partition, dollars(task.reserved_microusd), task.error_code or "")
             for task in tasks
         ]
-        show_table(title, ("task", "state", "partition", "reserved", "trouble"), rows, right=("reserved",))
+        columns = ("task", "state", "partition", "reserved", "trouble")
+        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "trouble"))
+
+
+def _money(is_simulated: bool) -> str:
+    return "simulated" if is_simulated else "real"
 
 
 def _line(line: SpendLine) -> dict[str, Any]:
@@ -86,4 +171,26 @@ def _task(task: Task) -> dict[str, Any]:
         "simulated": task.is_simulated,
         "created_at": task.created_at,
         "error": task.error_code,
+    }
+
+
+def _overcharge(over: Overcharge) -> dict[str, Any]:
+    return {
+        "task_uuid": over.task_uuid,
+        "run_id": over.run_id,
+        "partition": over.partition,
+        "reserved_usd": float(usd(over.reserved_microusd)),
+        "excess_usd": float(usd(over.excess_microusd)),
+        "simulated": over.is_simulated,
+    }
+
+
+def _price(seen: PriceSeen) -> dict[str, Any]:
+    return {
+        "kind": seen.kind,
+        "simulated": seen.is_simulated,
+        "tasks": seen.tasks,
+        "cost_usd": float(usd(seen.cost_microusd)),
+        "lowest_usd": float(usd(seen.lowest_microusd)),
+        "highest_usd": float(usd(seen.highest_microusd)),
     }

@@ -16,7 +16,7 @@ from wan_assets.cli.progress import watched
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
-from wan_assets.ledger import Ledger
+from wan_assets.ledger import Ledger, Shortfall, shortfalls_of
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings
@@ -67,6 +67,10 @@ class TableRun:
     def failures(self) -> list[dict[str, str]]:
         """Every row without a green partition: what went wrong and what to do."""
         return [self._failure(row.prompt_id) for row in self.table.rows if row.prompt_id not in self.green]
+
+    def shortfalls(self) -> list[Shortfall]:
+        """What each cap lacks that kept rows from being sent."""
+        return shortfalls_of(outcome.error for outcome in self.outcomes.values() if outcome.error)
 
     def broken(self) -> list[str]:
         """Files of this table that are not there or are not what was stored."""

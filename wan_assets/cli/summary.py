@@ -30,6 +30,7 @@ def summary_json(run: TableRun) -> dict[str, Any]:
         "submitted": run.submitted,
         "cost_usd": float(usd(run.cost_microusd)),
         "unknown_cost": run.unknown_cost,
+        "missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in run.shortfalls()))),
         "failures": failures,
         "run_id": run.run_id,
     }
@@ -41,6 +42,8 @@ def show_summary(run: TableRun, settings: Settings, broken: list[str]) -> None:
     rows = [_row(run, row) for row in run.table.rows]
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",))
     _show_failures(run.failures())
+    for shortfall in run.shortfalls():
+        click.echo(f"{shortfall}.")
     for uri in broken:
         click.echo(f"not as it was stored: {uri}")
     _show_sums(run, settings)

@@ -1,6 +1,7 @@
 """The engine: from requests to stored videos, each paid for once. Knows nothing of Dagster."""
 
 from wan_assets.generation.engine import generate
+from wan_assets.generation.recovery import Recovered, recover
 from wan_assets.generation.values import Limits, Order, Outcome
 
-__all__ = ["Limits", "Order", "Outcome", "generate"]
+__all__ = ["Limits", "Order", "Outcome", "Recovered", "generate", "recover"]

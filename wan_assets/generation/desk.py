@@ -52,6 +52,14 @@ class Desk:
             self.ledger.claim, order.request, origin, self._owner, simulated=self.simulated, instead_of=instead_of
         )
 
+    async def take(self, task_uuid: str) -> Claim:
+        """Claims one task for this run."""
+        return await self.book(self.ledger.take, task_uuid, self._owner)
+
+    async def open_tasks(self) -> list[Task]:
+        """Every task of this kind of money that may still bring a video."""
+        return [task for task in await self.book(self.ledger.open_tasks) if task.is_simulated == self.simulated]
+
     async def latest(self, fingerprints: Sequence[str]) -> dict[str, Task]:
         """The task that counts for each request."""
         purchase = self._origin.purchase

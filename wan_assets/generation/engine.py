@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from wan_assets.client import RunwareClient
 from wan_assets.errors import AccessDeniedError, LedgerError, StoreError, WanAssetsError
@@ -16,12 +17,14 @@ from wan_assets.generation.attempts import Attempts, Row
 from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
-from wan_assets.generation.stream import Tell, attended, streamed
+from wan_assets.generation.stream import streamed
 from wan_assets.generation.values import Limits, Order, Outcome
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.store import VideoStore
 from wan_assets.video import Verifier
+
+Tell: TypeAlias = Callable[[Outcome], None]
 
 _ORDERS_PER_LOOK = 200
 _STOP_SENDING = (AccessDeniedError, LedgerError, StoreError)
@@ -57,11 +60,8 @@ async def generate(
         gate = Gate()
         work = Work(client, desk, verifier, limits, gate, media or {})
         engine = _Engine(desk, Attempts(desk, work, limits, gate), limits, gate)
-
-        async def run(tell: Tell) -> None:
-            await attended(engine.run(orders, tell), work.poller.run(), desk.keep_leases())
-
-        async with aclosing(streamed(run)) as outcomes:
+        running = streamed(partial(engine.run, orders), work.poller.run, desk.keep_leases)
+        async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 

@@ -12,6 +12,8 @@ from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, Run
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
 
+_MOST_DOUBLINGS = 30
+
 _SILENCES_OF_A_LOST_TASK = 2
 """One answer that leaves a task out may be a slip."""
 
@@ -49,7 +51,7 @@ class Poller:
         self._pace: Pace = client.pace
         self._waiters: set[_Waiter] = set()
         self._changed = asyncio.Event()
-        self._trouble_s = 0.0
+        self._silent_until = 0.0
 
     async def look(self, task_uuid: str) -> TaskReport:
         """What the API says of a task now, finished or not; raises a `RunwareError` when it says nothing readable."""
@@ -97,7 +99,7 @@ class Poller:
         if soonest == math.inf:
             await self._changed.wait()
         else:
-            await asyncio.sleep(max(beat / 2, soonest - loop.time()) + self._trouble_s)
+            await asyncio.sleep(max(beat / 2, max(soonest, self._silent_until) - loop.time()))
 
     async def _poll(self, due: list[_Waiter]) -> None:
         try:
@@ -107,26 +109,29 @@ class Poller:
                 waiter.give(error)
             return
         except RunwareError as error:
-            self._back_off(error)
+            self._be_silent(error.fault.retry_after_s or 0.0)
             for waiter in due:
                 self._take_trouble(waiter, error)
             return
-        self._trouble_s = 0.0
         for waiter in due:
             self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
 
-    def _back_off(self, error: RunwareError) -> None:
-        asked_s = error.fault.retry_after_s if isinstance(error, RunwareBusyError) else None
-        doubled_s = min(self._pace.retry_most_s, max(self._pace.retry_first_s, 2 * self._trouble_s))
-        self._trouble_s = doubled_s if asked_s is None else min(asked_s, self._pace.asked_most_s)
+    def _be_silent(self, asked_s: float) -> None:
+        """Asks nothing for as long as the API wants to be left alone."""
+        self._silent_until = asyncio.get_running_loop().time() + min(asked_s, self._pace.asked_most_s)
 
     def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
+        """Puts off those that were asked for, and no others."""
         waiter.troubles += 1
+        doubled = 2 ** min(waiter.troubles - 1, _MOST_DOUBLINGS)
+        wait_s = min(self._pace.retry_most_s, self._pace.retry_first_s * doubled)
+        waiter.due = asyncio.get_running_loop().time() + wait_s
         if waiter.is_look and waiter.troubles >= self._pace.retry_tries:
             waiter.give(error)
 
     def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
         waiter.last = report
+        waiter.troubles = 0
         waiter.silences += not report.is_known
         waiter.interval_s = min(self._pace.poll_most_s, waiter.interval_s * 1.25)
         waiter.due = asyncio.get_running_loop().time() + waiter.interval_s

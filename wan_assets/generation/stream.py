@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from wan_assets.generation.values import Outcome
+T = TypeVar("T")
+Running: TypeAlias = Coroutine[Any, Any, None]
 
-Tell: TypeAlias = Callable[[Outcome], None]
 
+async def streamed(
+    work: Callable[[Callable[[T], None]], Running], *attendants: Callable[[], Running]
+) -> AsyncGenerator[T, None]:
+    """Yields what some work tells until it ends, and raises what it raises; closing the iterator cancels the work.
 
-async def streamed(work: Callable[[Tell], Coroutine[Any, Any, None]]) -> AsyncGenerator[Outcome, None]:
-    """Yields what the work tells until it ends, and raises what it raises; closing the iterator cancels the work."""
-    outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
-    running = asyncio.create_task(work(outcomes.put_nowait))
-    running.add_done_callback(lambda _: outcomes.put_nowait(None))
+    `attendants` run beside it without end; the failure of one ends all.
+    """
+    told: asyncio.Queue[T | _End] = asyncio.Queue()
+    running = asyncio.create_task(_attended(work(told.put_nowait), attendants))
+    running.add_done_callback(lambda _: told.put_nowait(_End()))
     try:
-        while (outcome := await outcomes.get()) is not None:
-            yield outcome
+        while not isinstance(one := await told.get(), _End):
+            yield one
         await running
     finally:
         running.cancel()
@@ -27,10 +31,13 @@ async def streamed(work: Callable[[Tell], Coroutine[Any, Any, None]]) -> AsyncGe
             await running
 
 
-async def attended(work: Awaitable[None], *attendants: Coroutine[Any, Any, None]) -> None:
-    """Runs endless attendants beside some work, for as long as it lasts; the failure of one ends all."""
+async def _attended(work: Running, attendants: tuple[Callable[[], Running], ...]) -> None:
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(attendant) for attendant in attendants]
+        tasks = [group.create_task(attendant()) for attendant in attendants]
         await work
         for task in tasks:
             task.cancel()
+
+
+class _End:
+    """Nothing more comes."""

@@ -1,9 +1,23 @@
 """The ledger: every task and every dollar, written before it is spent. The only place that imports SQLAlchemy."""
 
 from wan_assets.ledger.book import Ledger
-from wan_assets.ledger.budget import Budget
+from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
 from wan_assets.ledger.prices import PriceSeen
-from wan_assets.ledger.report import Overcharge, SpendLine, Totals
+from wan_assets.ledger.report import DayBooked, Overcharge, SpendLine, Totals
 
-__all__ = ["Budget", "Claim", "Ledger", "Origin", "Overcharge", "PriceSeen", "SpendLine", "Task", "TaskState", "Totals"]
+__all__ = [
+    "Budget",
+    "Claim",
+    "DayBooked",
+    "Ledger",
+    "Origin",
+    "Overcharge",
+    "PriceSeen",
+    "Shortfall",
+    "SpendLine",
+    "Task",
+    "TaskState",
+    "Totals",
+    "shortfalls_of",
+]

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -188,6 +188,11 @@ class Ledger:
         """Tasks, costs and reservations by state, day, asset, partition or run."""
         with self._transaction() as connection:
             return report.spending(connection, by)
+
+    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[report.DayBooked]:
+        """Tasks that the API has or may have, by UTC day, both days included."""
+        with self._transaction() as connection:
+            return report.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
 
     def uploaded(self, reference: str, base_url: str) -> str | None:
         """The API's UUID of a local file that was uploaded before and is still kept there."""

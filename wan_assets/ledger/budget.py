@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -24,6 +24,33 @@ class Budget:
         yield "total", self.total_microusd
         yield f"day {day}", self.per_day_microusd
         yield f"run {run_id}", self.per_run_microusd
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """Rows that one cap kept from being sent, and the money, in µ$, that the cap lacks to let them all in."""
+
+    scope: str
+    rows: int
+    missing_microusd: int
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        return f"{self.rows} rows were not sent: the cap {self.scope} lacks ${self.missing_microusd / 1e6:.4f} for them"
+
+
+def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:
+    """One for each cap that refused any; what was left under it counts as it was when it refused last."""
+    refused: dict[str, list[BudgetExceededError]] = {}
+    for error in errors:
+        if isinstance(error, BudgetExceededError):
+            refused.setdefault(error.scope, []).append(error)
+    return [_shortfall(scope, those) for scope, those in refused.items()]
+
+
+def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
+    asked = sum(error.asked_microusd for error in refused)
+    return Shortfall(scope, len(refused), asked - (refused[-1].cap_microusd - refused[-1].committed_microusd))
 
 
 def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, microusd: int) -> None:

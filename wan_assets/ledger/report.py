@@ -7,7 +7,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import OPEN_STATES
+from wan_assets.ledger.entries import OPEN_STATES, TaskState
 from wan_assets.ledger.schema import overcharges, tasks
 
 Grouping = Literal["state", "day", "asset", "partition", "run_id"]
@@ -43,6 +43,28 @@ class Overcharge:
     partition: str
     reserved_microusd: int
     excess_microusd: int
+
+
+@dataclass(frozen=True)
+class DayBooked:
+    """One UTC day of tasks that the API has or may have: how many, what they cost and what is not known yet, in µ$."""
+
+    day: str
+    tasks: int
+    cost_microusd: int
+    reserved_microusd: int
+
+
+def days_booked(connection: sa.Connection, first: str, last: str, *, simulated: bool) -> list[DayBooked]:
+    """Tasks by the day on which they were sent, from one ISO date to another, both included."""
+    day = sa.func.substr(sa.func.coalesce(tasks.c.submitted_at, tasks.c.created_at), 1, 10).label("day")
+    query = (
+        sa.select(day, sa.func.count(), sa.func.sum(tasks.c.cost_microusd), sa.func.sum(tasks.c.reserved_microusd))
+        .where(tasks.c.is_simulated == simulated, tasks.c.state != TaskState.REJECTED, day >= first, day <= last)
+        .group_by("day")
+        .order_by("day")
+    )
+    return [DayBooked(row[0], row[1], int(row[2]), int(row[3])) for row in connection.execute(query)]
 
 
 def overcharged(connection: sa.Connection) -> list[Overcharge]:

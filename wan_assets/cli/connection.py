@@ -1,0 +1,22 @@
+"""The API that the environment configures, without Dagster; where no key is given, the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from wan_assets.client import RunwareClient
+from wan_assets.settings import Settings
+from wan_assets.simulator import LocalSimulator
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[RunwareClient]:
+    """A client of the account, or of a simulator that has the books of the configuration's folder."""
+    if not settings.is_simulated:
+        async with RunwareClient(settings.api_key, settings.base_url) as client:
+            yield client
+        return
+    with LocalSimulator(settings.folder / "simulator") as simulator:
+        async with RunwareClient("simulated", simulator.base_url) as client:
+            yield client

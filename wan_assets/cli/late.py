@@ -1,0 +1,42 @@
+"""Commands that are imported when they are called, so that what needs no Dagster starts without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+
+class Late(NamedTuple):
+    """Where a command is, and what it does in a line."""
+
+    module: str
+    name: str
+    about: str
+
+
+class LateGroup(click.Group):
+    """A group of commands that are imported when they are called."""
+
+    def __init__(self, *arguments: Any, late: Mapping[str, Late], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._late = late
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which they were given."""
+        return list(self._late)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command."""
+        if cmd_name not in self._late:
+            return None
+        late = self._late[cmd_name]
+        command: click.Command = getattr(import_module(f"wan_assets.cli.{late.module}"), late.name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, late.about) for name, late in self._late.items()])

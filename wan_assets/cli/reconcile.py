@@ -1,0 +1,87 @@
+"""`wan-assets ledger reconcile`: the ledger held against the account's own usage."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import click
+
+from wan_assets.cli.connection import connected
+from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.ledger import Ledger
+from wan_assets.pricing import usd
+from wan_assets.reconciliation import DayCompared, reconciled
+from wan_assets.settings import Settings
+
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+_DAYS = 30
+
+
+@click.command()
+@url_option
+@click.option("--since", type=_DAY, help=f"The first UTC day, such as 2026-01-31; {_DAYS} days ago by default.")
+@click.option("--until", type=_DAY, help="The last UTC day; today by default.")
+@json_option
+@click.pass_context
+def reconcile(
+    context: click.Context, url: str | None, since: datetime | None, until: datetime | None, *, as_json: bool
+) -> None:
+    """Compare the ledger with the account's usage by day, and list every difference.
+
+    Exit status: 0 every day is equal, 1 some are not, 2 it could not start.
+    """
+    last = until.date() if until else datetime.now(UTC).date()
+    first = since.date() if since else last - timedelta(days=_DAYS - 1)
+    book, settings = opened(url, context)
+    with closing(book):
+        days = asyncio.run(_compared(book, settings, first, last))
+    if as_json:
+        show_json({"first": first.isoformat(), "last": last.isoformat(), "days": [_line(day) for day in days]})
+    else:
+        _show(days, first, last)
+    sys.exit(0 if all(day.verdict == "equal" for day in days) else 1)
+
+
+async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> list[DayCompared]:
+    async with connected(settings) as client:
+        return await reconciled(client, book, first, last)
+
+
+def _show(days: list[DayCompared], first: date, last: date) -> None:
+    rows = [
+        (
+            day.day.isoformat(),
+            dollars(day.ledger_microusd),
+            dollars(day.reserved_microusd),
+            dollars(day.account_microusd),
+            dollars(day.difference_microusd),
+            day.verdict,
+        )
+        for day in days
+    ]
+    columns = ("day", "spent", "reserved", "account", "difference", "verdict")
+    show_table("The ledger and the account", columns, rows, right=columns[1:-1])
+    unequal = [day for day in days if day.verdict != "equal"]
+    click.echo(f"{len(days) - len(unequal)} of {len(days)} days from {first} to {last} (UTC) are equal.")
+    if unequal:
+        click.echo(
+            "`wan-assets ledger recover` settles what is open; what else uses the account is not in this ledger."
+        )
+
+
+def _line(day: DayCompared) -> dict[str, Any]:
+    return {
+        "day": day.day.isoformat(),
+        "ledger_tasks": day.ledger_tasks,
+        "ledger_usd": float(usd(day.ledger_microusd)),
+        "reserved_usd": float(usd(day.reserved_microusd)),
+        "account_tasks": day.account_tasks,
+        "account_usd": float(usd(day.account_microusd)),
+        "difference_usd": float(usd(day.difference_microusd)),
+        "verdict": day.verdict,
+    }

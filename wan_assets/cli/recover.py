@@ -1,0 +1,94 @@
+"""`wan-assets ledger recover`: settles and fetches what is still open, and sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import closing
+from typing import Any
+
+import click
+
+from wan_assets.cli.connection import connected
+from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.errors import NotSentError, RunwareError
+from wan_assets.generation import Limits, Recovered
+from wan_assets.generation import recover as recovered_in
+from wan_assets.ledger import Ledger
+from wan_assets.pricing import usd
+from wan_assets.settings import Settings
+from wan_assets.store import VideoStore
+
+
+@click.command()
+@url_option
+@click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
+@click.option("--release-unsent", is_flag=True, help="Give back the money of tasks that never reached the API.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), default=1200.0, show_default=True, help="Seconds for a task."
+)
+@json_option
+@click.pass_context
+def recover(
+    context: click.Context, url: str | None, root: str | None, *, release_unsent: bool, wait_s: float, as_json: bool
+) -> None:
+    """Settle and fetch every task that is still open; nothing is sent. Needs no Dagster.
+
+    Exit status: 0 nothing is open any more, 1 something still is, 2 it could not start.
+    """
+    book, settings = opened(url, context)
+    with closing(book):
+        found = asyncio.run(
+            _recovered(book, settings, VideoStore(root or settings.store), wait_s=wait_s, releases=release_unsent)
+        )
+    if as_json:
+        show_json({"tasks": [_line(one) for one in found]})
+    else:
+        _show(found)
+    sys.exit(1 if any(_is_open(one, release_unsent) for one in found) else 0)
+
+
+async def _recovered(
+    book: Ledger, settings: Settings, store: VideoStore, *, wait_s: float, releases: bool
+) -> list[Recovered]:
+    limits = Limits(max_wait_s=wait_s)
+    async with connected(settings) as client:
+        found = recovered_in(client=client, store=store, ledger=book, limits=limits, releases_unsent=releases)
+        return [one async for one in found]
+
+
+def _is_open(one: Recovered, is_released: bool) -> bool:
+    return one.error is not None and not (is_released and isinstance(one.error, NotSentError))
+
+
+def _show(found: list[Recovered]) -> None:
+    rows = [
+        (one.task.task_uuid, one.task.origin.partition, _cost(one), "in the store" if one.stored else str(one.error))
+        for one in found
+    ]
+    if rows:
+        show_table("Open tasks", ("task", "partition", "cost", "now"), rows, right=("cost",), flexible=("now",))
+    stored = sum(one.stored is not None for one in found)
+    click.echo(f"{stored:,} of {len(found):,} open tasks are in the store now; nothing was sent.")
+    for advice in dict.fromkeys(one.error.advice for one in found if one.error):
+        click.echo(f"  what to do  {advice}")
+
+
+def _cost(one: Recovered) -> str:
+    return dollars(one.stored.cost_microusd) if one.stored else ""
+
+
+def _line(one: Recovered) -> dict[str, Any]:
+    cost = one.stored.cost_microusd if one.stored else None
+    return {
+        "task_uuid": one.task.task_uuid,
+        "partition": one.task.origin.partition,
+        "run_id": one.task.origin.run_id,
+        "is_stored": one.stored is not None,
+        "cost_usd": None if cost is None else float(usd(cost)),
+        "class": type(one.error).__name__ if one.error else "",
+        "code": one.error.code if isinstance(one.error, RunwareError) else "",
+        "message": str(one.error or ""),
+        "advice": one.error.advice if one.error else "",
+    }

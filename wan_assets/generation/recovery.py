@@ -1,0 +1,99 @@
+"""What may have been paid and is not in the store yet: looked for, settled and fetched, and nothing sent for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+from wan_assets.client import RunwareClient, TaskReport
+from wan_assets.errors import NotSentError, TaskElsewhereError, WanAssetsError
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.gate import Gate
+from wan_assets.generation.stream import streamed
+from wan_assets.generation.values import Limits, Order
+from wan_assets.generation.work import Work
+from wan_assets.ledger import Ledger, Origin, Task, TaskState
+from wan_assets.request import VideoRequest
+from wan_assets.store import StoredTask, VideoStore
+from wan_assets.video import Verifier
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What became of one open task: `stored` tells its videos, or `error` why there are none yet."""
+
+    task: Task
+    stored: StoredTask | None = None
+    error: WanAssetsError | None = None
+
+
+async def recover(
+    *,
+    client: RunwareClient,
+    store: VideoStore,
+    ledger: Ledger,
+    limits: Limits | None = None,
+    releases_unsent: bool = False,
+) -> AsyncGenerator[Recovered, None]:
+    """Yields what becomes of every open task in the ledger, as it ends, in any order.
+
+    A task that has finished is settled and its videos stored; one that runs is waited for. One that never reached the
+    API keeps its reservation for the next run, or gives it back with `releases_unsent`.
+
+    Raises `StoreError`, `LedgerError` or a `RunwareError` where the means are not usable.
+    """
+    limits = limits or Limits()
+    await asyncio.to_thread(store.make_ready)
+    desk = Desk(ledger, store, Origin(), simulated=await client.is_simulated())
+    async with desk, Verifier() as verifier:
+        work = Work(client, desk, verifier, limits, Gate(), {})
+        recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)
+        running = streamed(partial(recovery.run, await desk.open_tasks()), work.poller.run, desk.keep_leases)
+        async with aclosing(running) as found:
+            async for recovered in found:
+                yield recovered
+
+
+class _Recovery:
+    def __init__(self, desk: Desk, work: Work, limits: Limits, *, releases_unsent: bool) -> None:
+        self._desk = desk
+        self._work = work
+        self._releases_unsent = releases_unsent
+        self._waiting = asyncio.Semaphore(limits.max_in_flight)
+        self._downloads = asyncio.Semaphore(limits.max_downloads)
+
+    async def run(self, tasks: Sequence[Task], tell: Callable[[Recovered], None]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(self._tell(task, tell))
+
+    async def _tell(self, task: Task, tell: Callable[[Recovered], None]) -> None:
+        try:
+            tell(Recovered(task, await self._stored(task)))
+        except WanAssetsError as error:
+            tell(Recovered(task, None, error))
+
+    async def _stored(self, task: Task) -> StoredTask | None:
+        async with self._waiting:
+            claim = await self._desk.take(task.task_uuid)
+            if claim.standing == "foreign":
+                raise TaskElsewhereError(task.task_uuid)
+            if claim.standing == "stored":
+                return await self._desk.stored(claim.task)
+            report = await self._reported(claim.task)
+        order = Order(VideoRequest.model_validate(task.request), task.origin.partition)
+        async with self._downloads:
+            return await self._work.keep(order, claim.task, report)
+
+    async def _reported(self, task: Task) -> TaskReport:
+        if task.state in (TaskState.DELIVERED, TaskState.STORED):
+            return await self._work.look_again(task)
+        if task.state is TaskState.RESERVED and not await self._work.was_sent(task):
+            unsent = NotSentError(task.task_uuid)
+            if self._releases_unsent:
+                await self._work.withdraw(task, unsent)
+            raise unsent
+        return await self._work.finish(task)
