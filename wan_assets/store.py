@@ -18,7 +18,6 @@ import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from typing import Any
 from upath import UPath
 
 from wan_assets.errors import StoreError
+from wan_assets.processes import is_surely_dead, new_owner
 
 _INCOMING_KEPT_S = 3600
 
@@ -86,7 +86,7 @@ class VideoStore:
     def make_ready(self) -> None:
         """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
         with self._told("write to"):
-            trial = self.root / ".incoming" / f"{uuid.uuid4().hex}.trial"
+            trial = self.root / ".incoming" / f"{new_owner()}~.trial"
             trial.parent.mkdir(parents=True, exist_ok=True)
             trial.write_bytes(b"wan-assets" * 1000)
             trial.unlink()
@@ -122,7 +122,7 @@ class VideoStore:
         with self._told("write to"):
             folder = Path(self.root.path) / ".incoming" if self._is_local else Path(tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"wan-{uuid.uuid4().hex}{suffix}.part"
+        path = folder / f"{new_owner()}~{suffix}.part"
         try:
             yield path
         except OSError as error:
@@ -184,10 +184,12 @@ class VideoStore:
             path.replace(target.path)
 
     def _sweep(self) -> None:
+        """Removes what dead processes of this machine left, and whatever is old."""
         if self._is_local:
             for left in Path(self.root.path, ".incoming").iterdir():
                 with suppress(FileNotFoundError):  # another process may be done with it, or sweep too
-                    if left.stat().st_mtime < time.time() - _INCOMING_KEPT_S:
+                    is_old = left.stat().st_mtime < time.time() - _INCOMING_KEPT_S
+                    if is_old or is_surely_dead(left.name.partition("~")[0]):
                         left.unlink()
 
     @contextmanager

@@ -209,6 +209,22 @@ def test_half_a_download_left_by_a_killed_process_is_no_video_and_is_swept_when_
     assert local.find(PRINT, simulated=True) is None
 
 
+def test_half_a_download_of_a_process_that_has_died_is_swept_at_once_and_that_of_a_living_one_is_not(
+    local: VideoStore,
+) -> None:
+    command = "from wan_assets.processes import new_owner; print(new_owner())"
+    dead = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.strip()
+    incoming = Path(local.root.path) / ".incoming"
+    incoming.mkdir(parents=True)
+    (incoming / f"{dead}~.mp4.part").write_bytes(CONTENT)
+
+    with local.incoming(".mp4") as path:
+        path.write_bytes(CONTENT)
+        local.make_ready()
+
+        assert list(incoming.iterdir()) == [path]
+
+
 def test_a_download_that_another_process_ends_during_the_sweep_does_not_matter(local: VideoStore) -> None:
     incoming = Path(local.root.path) / ".incoming"
     incoming.mkdir(parents=True)

@@ -13,7 +13,7 @@ from typing import ParamSpec, Self, TypeVar
 from wan_assets.errors import LedgerError
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
-from wan_assets.ledger.owner import new_owner
+from wan_assets.processes import new_owner
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
 

@@ -16,7 +16,7 @@ from wan_assets.ledger import prices, report
 from wan_assets.ledger.budget import Budget, commit, correct
 from wan_assets.ledger.claims import attempts_of, is_taken, latest_row, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, task_of
-from wan_assets.ledger.schema import inserted, media, opened, overcharges, tasks, told_as_ledger_error
+from wan_assets.ledger.schema import alone_with, inserted, media, opened, overcharges, tasks, told_as_ledger_error
 from wan_assets.request import VideoRequest, task_uuid_of
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
@@ -64,12 +64,11 @@ class Ledger:
         """
         fingerprint = request.fingerprint()
         with self._transaction() as connection:
-            while True:
-                latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
-                if latest is not None and latest["task_uuid"] != instead_of:
-                    return self._joined(connection, latest, owner)
-                if task := self._insert(connection, request, origin, owner=owner, simulated=simulated):
-                    return Claim(task, "new")
+            alone_with(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
+            latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
+            if latest is not None and latest["task_uuid"] != instead_of:
+                return self._joined(connection, latest, owner)
+            return Claim(self._insert(connection, request, origin, owner=owner, simulated=simulated), "new")
 
     def take(self, task_uuid: str, owner: str) -> Claim:
         """Gives `owner` one task to work on, unless another process does."""
@@ -204,9 +203,10 @@ class Ledger:
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""
         with self._transaction() as connection:
-            key = {"reference": reference, "base_url": base_url}
-            connection.execute(media.delete().filter_by(**key))
-            connection.execute(media.insert().values(**key, media_uuid=media_uuid, used_at=self._clock()))
+            fresh = {"media_uuid": media_uuid, "used_at": self._clock()}
+            new = inserted(connection, media).values(reference=reference, base_url=base_url, **fresh)
+            key = (media.c.reference, media.c.base_url)
+            connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -226,8 +226,7 @@ class Ledger:
 
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
-    ) -> Task | None:
-        """Writes a new task and reserves its money; None where another process has just written the same."""
+    ) -> Task:
         now, fingerprint = self._now(), request.fingerprint()
         reserved = prices.quoted_microusd(connection, request, simulated=simulated)
         kind, attempt = _kind(simulated), attempts_of(connection, fingerprint, simulated=simulated) + 1
@@ -248,9 +247,8 @@ class Ledger:
             "owner": owner,
             "lease_until": self._clock() + self.lease_s,
         }
-        if connection.execute(inserted(connection, tasks).values(**row).on_conflict_do_nothing()).rowcount == 0:
-            return None
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=now[:10], microusd=reserved)
+        connection.execute(tasks.insert().values(**row))
         return task_of(self._row(connection, str(row["task_uuid"])))
 
     def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from wan_assets.ledger.entries import TaskState
-from wan_assets.ledger.owner import is_surely_dead
 from wan_assets.ledger.schema import tasks
+from wan_assets.processes import is_surely_dead
 
 
 def that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:

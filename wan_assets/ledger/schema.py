@@ -18,6 +18,9 @@ from wan_assets.errors import LedgerError
 
 SCHEMA_VERSION = 1
 
+_MAKING_TABLES = 0x77616E
+"""Names that lock among all locks of the database."""
+
 metadata = sa.MetaData()
 
 tasks = sa.Table(
@@ -102,6 +105,7 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
         engine = _engine(address, busy_s)
         try:
             with engine.begin() as connection:
+                alone_with(connection, _MAKING_TABLES)
                 metadata.create_all(connection)
                 _check_version(connection, url)
         except BaseException:
@@ -113,6 +117,12 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
 def inserted(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can be told what to do on a conflict, which each database has a word of its own for."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def alone_with(connection: sa.Connection, number: int) -> None:
+    """Lets one transaction at a time go on under a number of 64 bits; SQLite has one at a time anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 @contextmanager
