@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format dev lock clean
+CHAOS := --seed 1 --kills 50 --in-flight 200
+
+.PHONY: demo test check chaos format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -17,6 +19,9 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(READY)
+	$(BIN)/python wan_assets_tests/chaos.py $(CHAOS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -16,6 +16,7 @@ from wan_assets.ledger import Origin
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.row_run import RowRun
+from wan_assets.telling import Telling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,7 @@ def _videos_asset(
             on_outcome=on_outcome,
         )
         with closing(ledger.open()) as book, run.outcomes(runware, store.open(), book) as outcomes:
-            yield from run.events(outcomes)
+            yield from run.events(outcomes, Telling(book, context.instance, context.asset_key))
 
     return videos
 

@@ -17,10 +17,12 @@ from wan_assets.store import StoredTask, StoredVideo
 _ROWS_SHOWN = 100
 
 
-def video_metadata(outcome: Outcome, stored: StoredTask) -> dict[str, Any]:
-    """Metadata of one row's materialization; sizes and lengths are those of its first video."""
-    first = stored.videos[0]
-    cost = outcome.cost_microusd
+def video_metadata(outcome: Outcome, stored: StoredTask, cost_microusd: int | None) -> dict[str, Any]:
+    """Metadata of one row's materialization; sizes and lengths are those of its first video.
+
+    `cost_microusd` is 0 where an earlier event has told the cost, so that sums over events count it once.
+    """
+    first, cost = stored.videos[0], cost_microusd
     metadata = {
         "wan_assets/preview": dg.MetadataValue.md(_preview(stored, first)),
         "wan_assets/prompt": stored.prompt,

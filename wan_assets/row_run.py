@@ -17,6 +17,7 @@ from wan_assets.ledger import Ledger, Origin
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import RunwareResource
 from wan_assets.store import StoredTask, VideoStore
+from wan_assets.telling import Telling
 
 
 @dataclass(frozen=True)
@@ -53,29 +54,35 @@ class RowRun:
         with threaded(generated) as outcomes:
             yield outcomes
 
-    def events(self, outcomes: Iterator[Outcome]) -> Iterator[dg.AssetMaterialization]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[dg.AssetMaterialization]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
         failed = [(key, _no_row(key)) for key in self.keys if key not in self.table.by_id]
         try:
             for outcome in outcomes:
                 self.on_outcome(outcome)
                 if outcome.stored:
-                    yield self._materialization(outcome, outcome.stored)
+                    cost_microusd = telling.cost_microusd(outcome, outcome.stored)
+                    yield self._materialization(outcome, outcome.stored, cost_microusd)
+                    telling.told(outcome, outcome.stored)
                 elif outcome.error:
                     failed.append((outcome.order.partition, outcome.error))
                     self.log.warning("%s has no video: %s", outcome.order.partition, outcome.error)
         except WanAssetsError as error:
             raise dg.Failure(f"{type(error).__name__}: {error}. {error.advice}") from None
+        finally:
+            telling.book()
         if failed:
             raise report.failure_of(failed, len(self.keys))
 
-    def _materialization(self, outcome: Outcome, stored: StoredTask) -> dg.AssetMaterialization:
+    def _materialization(
+        self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None
+    ) -> dg.AssetMaterialization:
         if stored.missing:
             self.log.warning("%s lacks %d results: %s", outcome.order.partition, len(stored.missing), stored.missing)
         return dg.AssetMaterialization(
             asset_key=self.asset_key,
             partition=outcome.order.partition,
-            metadata=report.video_metadata(outcome, stored),
+            metadata=report.video_metadata(outcome, stored, cost_microusd),
             tags={"dagster/data_version": stored.videos[0].sha256},
         )
 

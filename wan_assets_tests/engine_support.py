@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits, Order, Outcome, generate
@@ -71,14 +72,14 @@ def stored_video(uri: str, size: int, sha256: str, cost_microusd: int | None = P
 
 @dataclass
 class Studio:
-    """A folder with a ledger and a store, and the simulator that runs there."""
+    """A folder with a ledger and a store, and the simulator that runs there; the ledger may lie elsewhere."""
 
     folder: Path
     simulator: LocalSimulator
+    url: str = ""
 
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.folder / 'ledger.db'}"
+    def __post_init__(self) -> None:
+        self.url = self.url or f"sqlite:///{self.folder / 'ledger.db'}"
 
     @property
     def store(self) -> VideoStore:
@@ -135,16 +136,23 @@ class Studio:
         return [row[0] for row in self.rows("SELECT state FROM wan_tasks ORDER BY created_at, attempt")]
 
     def rows(self, query: str) -> list[Any]:
-        """What the ledger's file answers to a query."""
-        with contextlib.closing(sqlite3.connect(self.folder / "ledger.db")) as db:
-            return db.execute(query).fetchall()
+        """What the ledger's database answers to a query."""
+        return rows_of(self.url, query)
 
 
 @contextlib.contextmanager
-def studio(folder: Path, **behaviour: Any) -> Iterator[Studio]:
+def studio(folder: Path, url: str = "", **behaviour: Any) -> Iterator[Studio]:
     """A studio whose simulator is quick, and behaves otherwise as told."""
     with LocalSimulator(folder / "simulator", Behaviour(**{"latency_s": 0.1, **behaviour})) as simulator:
-        yield Studio(folder, simulator)
+        yield Studio(folder, simulator, url)
+
+
+def rows_of(url: str, query: str) -> list[Any]:
+    """What a database answers to a query, or nothing where it is no question."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        answer = connection.execute(sa.text(query))
+        return list(answer) if answer.returns_rows else []
 
 
 def errors_of(outcomes: Iterable[Outcome]) -> list[str]:

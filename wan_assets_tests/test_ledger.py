@@ -1,26 +1,27 @@
-"""The ledger: money and tasks under any order of events, caps under many processes, and every broken database."""
+"""The ledger: money and tasks under any order of events, in many processes at once, and every broken database."""
 
 import contextlib
 import functools
-import os
-import shutil
+import json
 import sqlite3
 import subprocess
 import sys
-import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from engine_support import PRICE, request_of
+import sqlalchemy as sa
+from engine_support import PRICE, request_of, rows_of
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
 from wan_assets.ledger import Budget, Ledger, Origin, TaskState
-from wan_assets.ledger.owner import new_owner
+from wan_assets.processes import new_owner
 
 FAULT = ApiFault("someCode", "some message")
 DAY_S = 24 * 3600.0
@@ -61,25 +62,40 @@ class Entry:
     cost: int = 0
 
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Any order of events, on a real file, against a model of a few lines."""
+def assert_sums_agree(url: str, rows: Callable[[str], list[Any]] | None = None) -> None:
+    """What is booked as committed in total, by day and by run is what the tasks cost and reserve together."""
+    rows = rows or functools.partial(rows_of, url)
+    scopes = {"total": "'total'", "day": "'day ' || substr(created_at, 1, 10)", "run": "'run ' || run_id"}
+    for name, scope in scopes.items():
+        summed = f"SELECT 'real ' || {scope}, sum(cost_microusd + reserved_microusd) FROM wan_tasks GROUP BY 1"
+        booked = f"SELECT scope, committed_microusd FROM wan_spend WHERE scope LIKE 'real {name}%'"
+        assert dict(rows(summed)) == dict(rows(booked))
 
-    def __init__(self) -> None:
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Any order of events, in a real database, against a model of a few lines."""
+
+    def __init__(self, url: str) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.url = url
         self.clock = Clock()
         self.tasks: dict[str, Entry] = {}
+        self.prices: dict[int, list[int]] = {1: [], 2: []}
+        self.excess: dict[str, int] = {}
+        self.untold: set[str] = set()
         self.ledger = self.opened()
-        self.reader = sqlite3.connect(self.folder / "l.db")
+        self.reader = sa.create_engine(url)
+        with self.reader.begin() as connection:
+            for table in sa.inspect(connection).get_table_names():
+                if table != "wan_ledger":
+                    connection.execute(sa.text(f"DELETE FROM {table}"))
 
     def opened(self) -> Ledger:
-        budget = Budget(total_microusd=CAP)
-        return Ledger(f"sqlite:///{self.folder}/l.db", budget, clock=self.clock, busy_s=5)
+        return Ledger(self.url, Budget(total_microusd=CAP), clock=self.clock, busy_s=5)
 
     def teardown(self) -> None:
         self.ledger.close()
-        self.reader.close()
-        shutil.rmtree(self.folder)
+        self.reader.dispose()
 
     @rule(
         request=st.sampled_from(REQUESTS),
@@ -94,7 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
         uuid, task = max(alive, key=lambda pair: (pair[1].state != "lost", pair[1].attempt), default=("", None))
         instead_of = uuid if rebuys and task and task.state == "lost" else ""
         is_new = task is None or bool(instead_of)
-        reserved = PRICE * request.number_results
+        reserved = self.quoted(request.number_results)
         try:
             origin = Origin(run, purchase=purchase)
             claim = self.ledger.claim(request, origin, owner, simulated=False, instead_of=instead_of)
@@ -114,6 +130,10 @@ class LedgerMachine(RuleBasedStateMachine):
             if claim.standing == "resumed":
                 task.owner, task.lease = owner, self.lease()
 
+    def quoted(self, results: int) -> int:
+        seen = self.prices[results]
+        return max(seen[-20:]) if len(seen) >= 5 else max([PRICE * results, *seen])
+
     def expected_standing(self, task: Entry, owner: str) -> str:
         if task.state == "stored":
             return "stored"
@@ -132,6 +152,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "stored": lambda: self.ledger.mark_stored(uuid, []),
         }[event]()
         if event in ARROWS[task.state]:
+            self.untold |= {uuid} if event == "stored" else set()
             task.state = event
             task.reserved = 0 if event == "rejected" else task.reserved
             task.owner = task.owner if event == "submitted" else None
@@ -148,7 +169,15 @@ class LedgerMachine(RuleBasedStateMachine):
         if "delivered" in ARROWS[task.state]:
             task.state = "delivered"
             task.cost = sum(cost or 0 for cost in costs)
+            excess = task.cost + (share if price is None else 0) - task.reserved
+            self.excess |= {uuid: excess} if excess > 0 else {}
+            self.prices[task.results] += [task.cost] if price else []
             task.reserved = share if price is None else 0
+
+    @precondition(lambda self: self.untold)
+    @rule()
+    def tell(self) -> None:
+        self.ledger.mark_told([self.untold.pop()])
 
     @rule(owner=st.sampled_from("ab"))
     def let_go(self, owner: str) -> None:
@@ -180,11 +209,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_committed_sums_are_those_of_the_tasks(self) -> None:
-        scopes = {"total": "'total'", "day": "'day ' || substr(created_at, 1, 10)", "run": "'run ' || run_id"}
-        for name, scope in scopes.items():
-            summed = f"SELECT 'real ' || {scope}, sum(cost_microusd + reserved_microusd) FROM wan_tasks GROUP BY 1"
-            booked = f"SELECT scope, committed_microusd FROM wan_spend WHERE scope LIKE 'real {name}%'"
-            assert dict(self.rows(summed)) == dict(self.rows(booked))
+        assert_sums_agree(self.url, self.rows)
 
     @invariant()
     def the_tasks_are_where_the_arrows_lead(self) -> None:
@@ -209,6 +234,8 @@ class LedgerMachine(RuleBasedStateMachine):
         ended = [task for task in tasks if task.state in ("stored", "failed", "rejected")]
         assert totals.unknown == sum(task.reserved > 0 for task in ended) == len(self.ledger.unknown_costs())
         assert len(self.ledger.open_tasks()) == len(tasks) - len(ended)
+        assert {over.task_uuid: over.excess_microusd for over in self.ledger.overcharged()} == self.excess
+        assert self.ledger.untold("-").keys() == self.untold
 
     def any_task(self, data: Any) -> tuple[str, Entry]:
         return data.draw(st.sampled_from(list(self.tasks.items())))
@@ -220,22 +247,31 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.clock() + 60.0
 
     def rows(self, query: str) -> list[Any]:
-        return self.reader.execute(query).fetchall()
+        with self.reader.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(query))]
 
 
-LedgerMachine.TestCase.settings = settings(
-    max_examples=20,
-    stateful_step_count=20,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-TestAnyOrderOfEvents = LedgerMachine.TestCase
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new ledger, of each kind in turn."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else sqlite_in(tmp_path)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+def sqlite_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+def test_any_order_of_events_leaves_tasks_and_money_as_the_model_has_them(url: str) -> None:
+    run_state_machine_as_test(
+        lambda: LedgerMachine(url),
+        settings=settings(
+            max_examples=20 if url.startswith("sqlite") else 6,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
 
 
 def claimed(ledger: Ledger, prompt: str = "one", *, run: str = "r", owner: str = "me", **request: Any) -> str:
@@ -260,7 +296,7 @@ def committed(ledger: Ledger) -> int:
 @functools.cache
 def dead_owner() -> str:
     """An owner whose process has ended."""
-    command = "from wan_assets.ledger.owner import new_owner; print(new_owner())"
+    command = "from wan_assets.processes import new_owner; print(new_owner())"
     return subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -416,7 +452,7 @@ def test_tasks_of_different_namespaces_have_different_uuids(tmp_path: Path) -> N
 def test_a_task_is_foreign_until_its_lease_runs_out(url: str) -> None:
     clock = Clock()
     ledger = Ledger(url, clock=clock, lease_s=60)
-    claimed(ledger, owner="elsewhere/ns/1/x")
+    claimed(ledger, owner="elsewhere.1.x")
     standings = []
 
     for passed_s in (59, 2):
@@ -429,9 +465,9 @@ def test_a_task_is_foreign_until_its_lease_runs_out(url: str) -> None:
 def test_a_renewed_lease_keeps_a_task_foreign(url: str) -> None:
     clock = Clock()
     ledger = Ledger(url, clock=clock, lease_s=60)
-    claimed(ledger, owner="elsewhere/ns/1/x")
+    claimed(ledger, owner="elsewhere.1.x")
     clock.now += 59
-    ledger.renew("elsewhere/ns/1/x")
+    ledger.renew("elsewhere.1.x")
     clock.now += 59
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
@@ -459,52 +495,188 @@ def test_a_live_process_keeps_its_tasks(url: str) -> None:
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(url: str) -> None:
     ledger = Ledger(url)
-    claimed(ledger, owner=f"elsewhere/{dead_owner().partition('/')[2]}")
+    claimed(ledger, owner=f"elsewhere.{dead_owner().split('.', 1)[1]}")
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
 
     assert claim.standing == "foreign"
 
 
-CLAIMS_UNTIL_THE_CAP = """
-import sys
-from engine_support import PRICE, request_of
-from wan_assets.errors import BudgetExceededError
+# Many processes at once.
+
+ONE_OF_MANY = """
+import faulthandler, json, sys, traceback
+from wan_assets.errors import ApiFault, BudgetExceededError
 from wan_assets.ledger import Budget, Ledger, Origin
-ledger = Ledger(sys.argv[1], Budget(total_microusd=50 * PRICE))
-for number in range(20):
+from wan_assets.request import VideoRequest
+
+def claimed(row, purchase="", instead_of=""):
+    request = VideoRequest.model_validate(row)
     try:
-        ledger.claim(request_of(f"{sys.argv[2]} {number}"), Origin(), sys.argv[2], simulated=False)
+        claim = ledger.claim(request, Origin(purchase=purchase), name, simulated=False, instead_of=instead_of)
     except BudgetExceededError:
-        print(number)
+        return "refused", "", 0
+    return claim.standing, claim.task.task_uuid, claim.task.attempt
+
+def done(entry, work):
+    try:
+        return [entry(*arguments) for arguments in work]
+    except Exception:
+        return traceback.format_exc()
+
+name, fault = sys.argv[1], ApiFault("someCode", "some message")
+for job in sys.stdin:
+    faulthandler.dump_traceback_later(60, exit=True)
+    url, entry, cap = json.loads(job)
+    ledger = Ledger(url, Budget(total_microusd=cap))
+    print("ready", flush=True)
+    work = json.loads(sys.stdin.readline())
+    print(json.dumps(done(eval(entry), work), default=str), flush=True)
+    ledger.close()
+    faulthandler.cancel_dump_traceback_later()
 """
+"""A process that opens a ledger, says so, and calls an entry for each of the arguments that it is then given."""
 
 
-def processes(code: str, *arguments: tuple[str, ...]) -> list[subprocess.Popen[str]]:
-    """One process for each tuple of arguments, all at once."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    start = [sys.executable, "-c", code]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return [subprocess.Popen([*start, *given], env=environment, **pipes) for given in arguments]
+@dataclass(frozen=True)
+class Crowd:
+    """Processes that wait for work, and do it at once."""
+
+    processes: Sequence[Any]
+
+    def do(self, url: str, entry: str, *works: Sequence[Sequence[Any]], cap: int | None = None) -> list[list[Any]]:
+        """What an entry returns for each of its arguments: each process has a list of them, and all start together."""
+        self._tell([(url, entry, cap)] * len(works))
+        assert self._heard() == ["ready\n"] * len(works)
+        self._tell(works)
+        answers = [json.loads(line) for line in self._heard()]
+        for trouble in answers:
+            assert not isinstance(trouble, str), trouble
+        return answers
+
+    def _tell(self, messages: Sequence[Any]) -> None:
+        for process, line in zip(self.processes, [json.dumps(message) for message in messages], strict=True):
+            print(line, file=process.stdin, flush=True)
+
+    def _heard(self) -> list[str]:
+        return [process.stdout.readline() for process in self.processes]
 
 
-def test_four_processes_together_never_exceed_a_cap_for_fifty(url: str) -> None:
-    claimants = processes(CLAIMS_UNTIL_THE_CAP, *((url, name) for name in "abcd"))
-    answers = [claimant.communicate(timeout=60) for claimant in claimants]
-
-    refused = sum(len(said.split()) for said, _ in answers)
-
-    assert not any(trouble for _, trouble in answers)
-    assert refused == 4 * 20 - 50
-    assert committed(Ledger(url)) == 50 * PRICE
+@pytest.fixture(scope="module")
+def four() -> Iterator[Crowd]:
+    """Four processes, which start once since that takes much longer than what they are asked."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with contextlib.ExitStack() as ending:
+        commands = [[sys.executable, "-c", ONE_OF_MANY, f"p{number}"] for number in range(4)]
+        yield Crowd([ending.enter_context(subprocess.Popen(command, **pipes)) for command in commands])
 
 
-def test_many_processes_may_make_one_new_ledger_at_once(url: str) -> None:
-    makers = processes("import sys; from wan_assets.ledger import Ledger; Ledger(sys.argv[1])", *[(url,)] * 3)
+def row_of(prompt: str) -> dict[str, Any]:
+    return request_of(prompt).model_dump(mode="json", exclude_unset=True)
 
-    troubles = [maker.communicate(timeout=60)[1] for maker in makers]
 
-    assert troubles == [""] * 3
+def assert_each_has_one_task(answers: list[list[Any]], others: str, attempt: int = 1) -> None:
+    """Of all who asked for a request one was told that the task is new, and the others that it is that very one."""
+    for told in zip(*answers, strict=True):
+        assert Counter(standing for standing, _, _ in told) == {"new": 1, others: len(told) - 1}
+        assert {told_attempt for _, _, told_attempt in told} == {attempt}
+        assert len({task_uuid for _, task_uuid, _ in told}) == 1
+
+
+def test_processes_that_claim_the_same_requests_at_once_share_one_task_for_each(url: str, four: Crowd) -> None:
+    ledger = Ledger(url)
+    same = [[row_of(f"Kite {number}")] for number in range(40)]
+
+    answers = four.do(url, "claimed", *[same] * 4)
+
+    assert_each_has_one_task(answers, "foreign")
+    assert len(ledger.open_tasks()) == 40
+    assert committed(ledger) == 40 * PRICE
+    assert_sums_agree(url)
+
+
+def test_processes_together_never_exceed_a_cap_for_fifty(url: str, four: Crowd) -> None:
+    ledger = Ledger(url)
+    different = [[[row_of(f"Kite {process} {number}")] for number in range(25)] for process in range(4)]
+
+    answers = four.do(url, "claimed", *different, cap=50 * PRICE)
+
+    assert Counter(standing for told in answers for standing, _, _ in told) == {"new": 50, "refused": 50}
+    assert committed(ledger) == 50 * PRICE
+    assert_sums_agree(url)
+
+
+def test_purchases_of_different_names_at_once_each_get_a_task_of_their_own(url: str, four: Crowd) -> None:
+    ledger = Ledger(url)
+    different = [[[row_of(f"Kite {number}"), name] for number in range(20)] for name in ("a", "b", "c", "d")]
+
+    answers = four.do(url, "claimed", *different)
+
+    assert {standing for told in answers for standing, _, _ in told} == {"new"}
+    attempts = [sorted(attempt for _, _, attempt in told) for told in zip(*answers, strict=True)]
+    assert attempts == [[1, 2, 3, 4]] * 20
+    assert committed(ledger) == 80 * PRICE
+    assert_sums_agree(url)
+
+
+def test_a_lost_task_is_bought_again_once_by_processes_that_give_it_up_at_once(url: str, four: Crowd) -> None:
+    ledger = Ledger(url)
+    lost = {f"Kite {number}": submitted(ledger, f"Kite {number}") for number in range(20)}
+    for task_uuid in lost.values():
+        ledger.mark_lost(task_uuid, FAULT)
+
+    answers = four.do(url, "claimed", *[[(row_of(prompt), "", lost[prompt]) for prompt in lost]] * 4)
+
+    assert_each_has_one_task(answers, "foreign", attempt=2)
+    assert committed(ledger) == 40 * PRICE
+    assert_sums_agree(url)
+
+
+def test_the_tasks_of_a_dead_process_are_taken_over_by_one_of_many(url: str, four: Crowd) -> None:
+    ledger = Ledger(url)
+    for number in range(40):
+        claimed(ledger, f"Kite {number}", owner=dead_owner())
+
+    answers = four.do(url, "claimed", *[[[row_of(f"Kite {number}")] for number in range(40)]] * 4)
+
+    for told in zip(*answers, strict=True):
+        assert Counter(standing for standing, _, _ in told) == {"resumed": 1, "foreign": 3}
+
+
+@pytest.mark.parametrize(
+    ("entry", "each_costs"),
+    [
+        (f"lambda task_uuid: ledger.settle(task_uuid, [], [{PRICE // 2}])", PRICE // 2),
+        ("lambda task_uuid: ledger.release(task_uuid, fault)", 0),
+    ],
+    ids=["settled", "released"],
+)
+def test_a_task_that_many_processes_end_at_once_corrects_the_sums_once(
+    url: str, four: Crowd, entry: str, each_costs: int
+) -> None:
+    ledger = Ledger(url)
+    begin = submitted if each_costs else claimed
+    begun = [[begin(ledger, f"Kite {number}")] for number in range(20)]
+
+    four.do(url, entry, *[begun] * 4)
+
+    assert committed(ledger) == 20 * each_costs
+    assert_sums_agree(url)
+
+
+def test_an_upload_may_be_remembered_by_many_processes_at_once(url: str, four: Crowd) -> None:
+    ledger = Ledger(url)
+    uploads = [(f"sha256:{number}", "https://one", f"m-{number}") for number in range(20)]
+
+    four.do(url, "ledger.remember_upload", *[uploads] * 4)
+
+    assert [ledger.uploaded(reference, host) for reference, host, _ in uploads] == [uuid for _, _, uuid in uploads]
+
+
+def test_many_processes_may_make_one_new_ledger_at_once(url: str, four: Crowd) -> None:
+    four.do("sqlite://", "Ledger", *[[[url]]] * 4)
+
+    assert claimed(Ledger(url))
 
 
 def test_spending_is_told_by_state_day_asset_partition_and_run(url: str) -> None:
@@ -542,7 +714,8 @@ def test_an_upload_is_remembered_for_its_host_until_the_api_may_have_deleted_it(
     assert ledger.uploaded("sha256:1", "https://one") is None
 
 
-def test_a_locked_ledger_is_a_clear_error_and_works_again_afterwards(url: str, tmp_path: Path) -> None:
+def test_a_locked_file_is_a_clear_error_and_works_again_afterwards(tmp_path: Path) -> None:
+    url = sqlite_in(tmp_path)
     ledger = Ledger(url, busy_s=0.1)
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -570,33 +743,33 @@ def damaged_file(folder: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def newer_file(folder: Path) -> str:
-    Ledger(f"sqlite:///{folder}/newer.db").close()
-    with contextlib.closing(sqlite3.connect(folder / "newer.db")) as db, db:
-        db.execute("UPDATE wan_ledger SET value = '99'")
-    return f"sqlite:///{folder}/newer.db"
-
-
 @pytest.mark.parametrize(
     ("make_url", "said"),
     [
         (broken_file, "not a database"),
         (damaged_file, "malformed"),
-        (newer_file, "schema version 99, this package knows 1"),
         (lambda folder: f"sqlite:///{folder}", "unable to open database file"),
         (lambda _: "sqlite:////proc/ledger.db", "unable to open database file"),
         (lambda _: f"sqlite:///{Path(__file__)}/ledger.db", "File exists"),
     ],
-    ids=["junk", "damaged", "newer", "a folder", "unwritable folder", "under a file"],
+    ids=["junk", "damaged", "a folder", "unwritable folder", "under a file"],
 )
-def test_a_ledger_that_cannot_be_used_says_why(tmp_path: Path, make_url: Any, said: str) -> None:
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, make_url: Any, said: str) -> None:
     with pytest.raises(LedgerError, match=said) as refused:
         claimed(Ledger(make_url(tmp_path)))
 
     assert "\n" not in str(refused.value)
 
 
-def test_a_ledger_that_must_exist_is_not_made(tmp_path: Path) -> None:
+def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
+    Ledger(url).close()
+    rows_of(url, "UPDATE wan_ledger SET value = '99'")
+
+    with pytest.raises(LedgerError, match="schema version 99, this package knows 1"):
+        Ledger(url)
+
+
+def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"there is no ledger at sqlite:///.*none\.db"):
         Ledger(f"sqlite:///{tmp_path}/none.db", must_exist=True)
 

@@ -12,6 +12,7 @@ from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.late import Late, LateGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
+from wan_assets.ledger.entries import money_of
 from wan_assets.ledger.report import Grouping
 from wan_assets.pricing import usd
 
@@ -95,7 +96,7 @@ def _show_prices(prices: list[PriceSeen]) -> None:
     rows = [
         (
             seen.kind,
-            _money(seen.is_simulated),
+            money_of(seen.is_simulated),
             f"{seen.tasks:,}",
             dollars(seen.cost_microusd),
             dollars(seen.lowest_microusd),
@@ -122,7 +123,7 @@ def _show_group(group: str, found: list[SpendLine]) -> None:
     rows = [
         (
             line.key,
-            _money(line.is_simulated),
+            money_of(line.is_simulated),
             f"{line.tasks:,}",
             dollars(line.cost_microusd),
             dollars(line.reserved_microusd),
@@ -142,10 +143,6 @@ def _show_tasks(title: str, tasks: list[Task]) -> None:
         ]
         columns = ("task", "state", "partition", "reserved", "trouble")
         show_table(title, columns, rows, right=("reserved",), flexible=("partition", "trouble"))
-
-
-def _money(is_simulated: bool) -> str:
-    return "simulated" if is_simulated else "real"
 
 
 def _line(line: SpendLine) -> dict[str, Any]:

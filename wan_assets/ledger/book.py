@@ -12,17 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, LedgerError
-from wan_assets.ledger import prices, report
+from wan_assets.ledger import prices, report, told, uploads
 from wan_assets.ledger.budget import Budget, commit, correct
-from wan_assets.ledger.claims import attempts_of, is_taken, latest_row, that_count
-from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, task_of
-from wan_assets.ledger.schema import alone_with, inserted, media, opened, overcharges, tasks, told_as_ledger_error
-from wan_assets.request import VideoRequest, task_uuid_of
+from wan_assets.ledger.claims import is_taken, latest_row, new_row, that_count
+from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
+from wan_assets.ledger.schema import alone_with, opened, overcharges, tasks, told_as_ledger_error
+from wan_assets.request import VideoRequest
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
-
-_MEDIA_KEPT_S = 25 * 24 * 3600
-"""The API deletes an upload 30 days after its last use."""
 
 
 class Ledger:
@@ -82,7 +79,10 @@ class Ledger:
 
     def mark_submitted(self, task_uuid: str) -> None:
         """Books that the API has the task."""
-        self._advance(task_uuid, TaskState.SUBMITTED, (TaskState.RESERVED,), submitted_at=self._now())
+        with self._transaction() as connection:
+            here = (tasks.c.task_uuid == task_uuid) & (tasks.c.state == TaskState.RESERVED)
+            change = {"state": TaskState.SUBMITTED, "submitted_at": self._now()}
+            connection.execute(tasks.update().where(here).values(**change))
 
     def settle(self, task_uuid: str, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
@@ -112,8 +112,13 @@ class Ledger:
 
     def mark_stored(self, task_uuid: str, results: Sequence[Mapping[str, Any]]) -> None:
         """Books that the videos lie in the store, and what they are."""
-        facts = {"results": _json(results), "finished_at": self._now(), "owner": None}
-        self._advance(task_uuid, TaskState.STORED, (TaskState.DELIVERED, TaskState.STORED), **facts)
+        with self._transaction() as connection:
+            state = TaskState(self._row(connection, task_uuid)["state"])
+            if state is TaskState.DELIVERED:
+                told.add(connection, task_uuid)
+            if state in (TaskState.DELIVERED, TaskState.STORED):
+                facts = {"results": _json(results), "finished_at": self._now(), "owner": None}
+                self._update(connection, task_uuid, state=TaskState.STORED, **facts)
 
     def mark_failed(self, task_uuid: str, fault: ApiFault) -> None:
         """Books that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
@@ -196,17 +201,27 @@ class Ledger:
     def uploaded(self, reference: str, base_url: str) -> str | None:
         """The API's UUID of a local file that was uploaded before and is still kept there."""
         with self._transaction() as connection:
-            here = (media.c.reference == reference) & (media.c.base_url == base_url)
-            fresh = media.c.used_at > self._clock() - _MEDIA_KEPT_S
-            return connection.execute(sa.select(media.c.media_uuid).where(here, fresh)).scalar()
+            return uploads.known(connection, reference, base_url, now=self._clock())
 
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""
         with self._transaction() as connection:
-            fresh = {"media_uuid": media_uuid, "used_at": self._clock()}
-            new = inserted(connection, media).values(reference=reference, base_url=base_url, **fresh)
-            key = (media.c.reference, media.c.base_url)
-            connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))
+            uploads.remember(connection, reference, base_url, media_uuid, now=self._clock())
+
+    def untold(self, asset: str) -> dict[str, str]:
+        """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
+        with self._transaction() as connection:
+            return told.untold(connection, asset)
+
+    def is_untold(self, task_uuid: str) -> bool:
+        """Whether no event has told yet what a stored task cost."""
+        with self._transaction() as connection:
+            return told.is_untold(connection, task_uuid)
+
+    def mark_told(self, task_uuids: Sequence[str]) -> None:
+        """Books that events have told what some tasks cost."""
+        with self._transaction() as connection:
+            told.mark(connection, task_uuids)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -227,40 +242,19 @@ class Ledger:
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
-        now, fingerprint = self._now(), request.fingerprint()
-        reserved = prices.quoted_microusd(connection, request, simulated=simulated)
-        kind, attempt = _kind(simulated), attempts_of(connection, fingerprint, simulated=simulated) + 1
-        row = {
-            "task_uuid": task_uuid_of(fingerprint, attempt, f"{self._namespace} {kind}"),
-            "fingerprint": fingerprint,
-            "attempt": attempt,
-            "is_simulated": simulated,
-            "state": TaskState.RESERVED,
-            "number_results": request.number_results,
-            "reserved_microusd": reserved,
-            "request": request.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
-            "run_id": origin.run_id,
-            "asset": origin.asset,
-            "partition": origin.partition,
-            "purchase": origin.purchase,
-            "created_at": now,
-            "owner": owner,
-            "lease_until": self._clock() + self.lease_s,
-        }
-        commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=now[:10], microusd=reserved)
-        connection.execute(tasks.insert().values(**row))
-        return task_of(self._row(connection, str(row["task_uuid"])))
+        kind, reserved = money_of(simulated), prices.quoted_microusd(connection, request, simulated=simulated)
+        row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
+        row |= {"created_at": self._now(), "owner": owner, "lease_until": self._clock() + self.lease_s}
+        day = row["created_at"][:10]
+        commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
+        connection.execute(tasks.insert().values(**row, reserved_microusd=reserved))
+        return task_of(self._row(connection, row["task_uuid"]))
 
     def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:
         if row["state"] == TaskState.STORED:
             return Claim(task_of(row), "stored")
         is_mine = is_taken(connection, row, owner, now=self._clock(), lease_s=self.lease_s)
         return Claim(task_of(row), "resumed" if is_mine else "foreign")
-
-    def _advance(self, task_uuid: str, state: TaskState, from_states: Sequence[TaskState], **changes: Any) -> None:
-        with self._transaction() as connection:
-            here = (tasks.c.task_uuid == task_uuid) & tasks.c.state.in_(from_states)
-            connection.execute(tasks.update().where(here).values(state=state, **changes))
 
     def _end(
         self, task_uuid: str, state: TaskState, fault: ApiFault, from_states: Sequence[TaskState] = _UNSETTLED
@@ -279,12 +273,8 @@ class Ledger:
         connection.execute(tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes))
 
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
-        kind, day = _kind(row["is_simulated"]), row["created_at"][:10]
+        kind, day = money_of(row["is_simulated"]), row["created_at"][:10]
         correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
-
-
-def _kind(simulated: bool) -> str:
-    return "simulated" if simulated else "real"
 
 
 def _json(results: Sequence[Mapping[str, Any]]) -> str:

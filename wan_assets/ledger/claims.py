@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import TaskState
+from wan_assets.ledger.entries import Origin, TaskState
 from wan_assets.ledger.schema import tasks
 from wan_assets.processes import is_surely_dead
+from wan_assets.request import VideoRequest, task_uuid_of
 
 
 def that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -19,13 +22,29 @@ def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, si
     """The newest task that counts for a request; a lost one only where there is no other."""
     best_first = (tasks.c.state == TaskState.LOST, tasks.c.attempt.desc())
     found = tasks.select().where(*_of(fingerprint, simulated), *that_count(purchase)).order_by(*best_first).limit(1)
-    return connection.execute(found).mappings().first()
+    return connection.execute(found.with_for_update()).mappings().first()
 
 
-def attempts_of(connection: sa.Connection, fingerprint: str, *, simulated: bool) -> int:
-    """How many tasks there have been for a request."""
+def new_row(
+    connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str
+) -> dict[str, Any]:
+    """The next task of a request, as it begins, without its money, its moment and its owner."""
+    fingerprint = request.fingerprint()
     last = sa.select(sa.func.max(tasks.c.attempt)).where(*_of(fingerprint, simulated))
-    return connection.execute(last).scalar() or 0
+    attempt = (connection.execute(last).scalar() or 0) + 1
+    return {
+        "task_uuid": task_uuid_of(fingerprint, attempt, namespace),
+        "fingerprint": fingerprint,
+        "attempt": attempt,
+        "is_simulated": simulated,
+        "state": TaskState.RESERVED,
+        "number_results": request.number_results,
+        "request": request.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
+        "run_id": origin.run_id,
+        "asset": origin.asset,
+        "partition": origin.partition,
+        "purchase": origin.purchase,
+    }
 
 
 def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, now: float, lease_s: float) -> bool:

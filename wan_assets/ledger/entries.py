@@ -36,6 +36,11 @@ OPEN_STATES = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.DELIVERED, Tas
 """States in which a task may still bring a video that is paid for."""
 
 
+def money_of(simulated: bool) -> Literal["real", "simulated"]:
+    """Which of the two kinds of money a task costs; they are never added."""
+    return "simulated" if simulated else "real"
+
+
 @dataclass(frozen=True)
 class Origin:
     """Who asks: the run, asset and partition that a task is booked under.

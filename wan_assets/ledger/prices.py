@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from wan_assets.ledger.entries import money_of
 from wan_assets.ledger.schema import inserted, prices
 from wan_assets.pricing import kind_of, reservation_microusd
 from wan_assets.request import VideoRequest
@@ -70,7 +71,7 @@ def _seen(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMap
 
 
 def _name(kind: str, *, simulated: bool) -> str:
-    return f"{'simulated' if simulated else 'real'} {kind}"
+    return f"{money_of(simulated)} {kind}"
 
 
 def _told(row: sa.RowMapping) -> PriceSeen:

@@ -76,6 +76,8 @@ overcharges = sa.Table(
     sa.Column("excess_microusd", sa.BigInteger, nullable=False),
 )
 
+untold = sa.Table("wan_untold", metadata, sa.Column("task_uuid", sa.String(36), primary_key=True))
+
 media = sa.Table(
     "wan_media",
     metadata,
@@ -154,7 +156,8 @@ def _address(url: str) -> sa.URL:
 
 def _engine(url: sa.URL, busy_s: float) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        waits = {"options": f"-c lock_timeout={int(busy_s * 1000)}", "connect_timeout": max(2, int(busy_s))}
+        return sa.create_engine(url, pool_pre_ping=True, connect_args=waits)
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": busy_s})

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,7 +88,10 @@ class _Api:
         self._clerk.shutdown()
 
     async def endpoint(self, request: Request) -> Response:
-        body, header = await request.body(), request.headers.get("authorization")
+        try:
+            body, header = await request.body(), request.headers.get("authorization")
+        except ClientDisconnect:
+            return Response()  # nobody reads it
         root = str(request.base_url).rstrip("/")
         if request.headers.get("content-encoding", "identity") != "identity":
             said = item("unsupportedContentEncoding", "Send the body as it is.")

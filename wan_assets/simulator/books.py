@@ -80,7 +80,8 @@ class Books:
     def charges(self) -> list[Charge]:
         """Every charge, in order."""
         rows = self.rows(
-            "SELECT c.task_uuid, c.fingerprint, c.amount_microusd, c.charged_at, json_array_length(t.plan) "
+            "SELECT c.task_uuid, c.fingerprint, c.amount_microusd, c.charged_at, "
+            "coalesce(json_extract(t.request, '$.numberResults'), 1) "
             "FROM charges c JOIN tasks t ON t.task_uuid = c.task_uuid ORDER BY c.id"
         )
         return [Charge(*row) for row in rows]
@@ -104,8 +105,9 @@ class Books:
     def usage(self, first: str, last: str) -> list[Usage]:
         """Charges by UTC day, from one ISO date to another, both included."""
         query = (
-            "SELECT date(c.charged_at, 'unixepoch') AS day, count(*), sum(json_array_length(t.plan)), "
-            "sum(c.amount_microusd) FROM charges c JOIN tasks t ON t.task_uuid = c.task_uuid "
+            "SELECT date(c.charged_at, 'unixepoch') AS day, count(*), "
+            "sum(coalesce(json_extract(t.request, '$.numberResults'), 1)), sum(c.amount_microusd) "
+            "FROM charges c JOIN tasks t ON t.task_uuid = c.task_uuid "
             "GROUP BY day HAVING day BETWEEN ? AND ? ORDER BY day"
         )
         return [Usage(*row) for row in self.rows(query, first, last)]

@@ -1,0 +1,33 @@
+"""Stored tasks whose cost nobody has been told yet: a run may be killed between the store and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.schema import tasks
+from wan_assets.ledger.schema import untold as table
+
+
+def add(connection: sa.Connection, task_uuid: str) -> None:
+    """Begins the time in which a task is stored and not told."""
+    connection.execute(table.insert().values(task_uuid=task_uuid))
+
+
+def untold(connection: sa.Connection, asset: str) -> dict[str, str]:
+    """The untold tasks of an asset, each with its partition."""
+    joined = sa.select(tasks.c.task_uuid, tasks.c.partition).join_from(
+        tasks, table, tasks.c.task_uuid == table.c.task_uuid
+    )
+    return {row.task_uuid: row.partition for row in connection.execute(joined.where(tasks.c.asset == asset))}
+
+
+def is_untold(connection: sa.Connection, task_uuid: str) -> bool:
+    """Whether a task is one of them."""
+    return connection.execute(sa.select(table).where(table.c.task_uuid == task_uuid)).first() is not None
+
+
+def mark(connection: sa.Connection, task_uuids: Sequence[str]) -> None:
+    """Ends that time for some tasks."""
+    connection.execute(table.delete().where(table.c.task_uuid.in_(task_uuids)))

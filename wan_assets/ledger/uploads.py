@@ -1,0 +1,25 @@
+"""Local files that the API has: their UUIDs there, so that none is uploaded for each row."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.schema import inserted, media
+
+_KEPT_S = 25 * 24 * 3600
+"""The API deletes an upload 30 days after its last use."""
+
+
+def known(connection: sa.Connection, reference: str, base_url: str, *, now: float) -> str | None:
+    """The API's UUID of a file that it still keeps."""
+    here = (media.c.reference == reference) & (media.c.base_url == base_url)
+    fresh = media.c.used_at > now - _KEPT_S
+    return connection.execute(sa.select(media.c.media_uuid).where(here, fresh)).scalar()
+
+
+def remember(connection: sa.Connection, reference: str, base_url: str, media_uuid: str, *, now: float) -> None:
+    """Keeps the API's UUID of a file."""
+    fresh = {"media_uuid": media_uuid, "used_at": now}
+    new = inserted(connection, media).values(reference=reference, base_url=base_url, **fresh)
+    key = (media.c.reference, media.c.base_url)
+    connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))

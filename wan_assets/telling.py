@@ -1,0 +1,65 @@
+"""Costs are told once: which of a run's videos no event has told the cost of, whatever became of earlier runs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import dagster as dg
+
+from wan_assets.errors import LedgerError
+from wan_assets.generation import Outcome
+from wan_assets.ledger import Ledger
+from wan_assets.store import StoredTask
+
+_TOLD_AT_ONCE = 50
+_EVENTS_SEARCHED = 20
+
+
+class Telling:
+    """Makes sums of costs over Dagster's events those of the ledger.
+
+    A run may be killed after a video is stored and before its event is: a later run then tells the cost. It may also be
+    killed after the event and before the ledger knows of it: then the events are searched.
+    """
+
+    def __init__(self, ledger: Ledger, instance: dg.DagsterInstance, asset_key: dg.AssetKey) -> None:
+        self._ledger = ledger
+        self._instance = instance
+        self._asset_key = asset_key
+        self._untold = ledger.untold(asset_key.to_user_string())
+        self._told: list[str] = []
+
+    def cost_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
+        """What the event of an outcome has to tell: the cost where it is the first to tell it, else 0."""
+        return stored.cost_microusd if self._is_first(outcome, stored) else 0
+
+    def told(self, outcome: Outcome, stored: StoredTask) -> None:
+        """Counts the cost as told, now that the outcome's event is recorded."""
+        if outcome.has_landed or stored.task_uuid in self._untold:
+            self._told.append(stored.task_uuid)
+        if len(self._told) >= _TOLD_AT_ONCE:
+            self.book()
+
+    def book(self) -> None:
+        """Books what was told; where that fails, the next run finds it in the events."""
+        with suppress(LedgerError):
+            self._ledger.mark_told(self._told)
+            self._told.clear()
+
+    def _is_first(self, outcome: Outcome, stored: StoredTask) -> bool:
+        if outcome.has_landed:
+            return self._ledger.is_untold(stored.task_uuid)
+        if self._untold.get(stored.task_uuid) != outcome.order.partition:
+            return False
+        return not self._is_in_events(outcome.order.partition, stored.task_uuid)
+
+    def _is_in_events(self, partition: str, task_uuid: str) -> bool:
+        asked = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
+        records = self._instance.fetch_materializations(asked, limit=_EVENTS_SEARCHED).records
+        return any(_tells(record, task_uuid) for record in records)
+
+
+def _tells(record: dg.EventLogRecord, task_uuid: str) -> bool:
+    event = record.asset_materialization
+    said = event.metadata.get("wan_assets/task_uuid") if event else None
+    return said is not None and said.value == task_uuid

@@ -1,0 +1,162 @@
+"""A run of the real assets that kills its own process with SIGKILL at a named point: `FOLDER BASE_URL POINT PASSES`.
+
+Everything is the product's own; the classes here only count how often a point is passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+
+from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
+from wan_assets.automation import sync_partitions
+from wan_assets.client import Pace, RunwareClient
+from wan_assets.generation import Outcome
+from wan_assets.home import instance_in
+from wan_assets.ledger import Claim, Ledger, Task
+from wan_assets.prompts import PromptTable
+from wan_assets.store import StoredTask, VideoStore
+
+POINTS = (
+    "before the ledger's commit",
+    "after the ledger's commit",
+    "after the POST",
+    "before the acknowledgement is booked",
+    "before the settlement's commit",
+    "during the download",
+    "between file and sidecar",
+    "between store and ledger",
+    "before the event",
+)
+"""In the order in which a task passes them."""
+
+PACE = Pace(answer_s=3.0, download_stall_s=3.0, retry_most_s=4.0, poll_first_s=0.5, poll_most_s=2.0)
+
+
+class Trap:
+    """Kills this process when a point is passed for the n-th time, once it is set."""
+
+    def __init__(self) -> None:
+        self._point, self._left = "", -1
+
+    def set(self, point: str, passes: int) -> None:
+        self._point, self._left = point, passes
+
+    def passed(self, point: str) -> None:
+        self._left -= point == self._point
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+TRAP = Trap()
+
+
+class TrappedLedger(Ledger):
+    """The ledger, with points around its commits."""
+
+    def claim(self, *arguments: Any, **settings: Any) -> Claim:
+        claim = super().claim(*arguments, **settings)
+        if claim.standing == "new":
+            TRAP.passed("after the ledger's commit")
+        return claim
+
+    def _insert(self, *arguments: Any, **settings: Any) -> Task:
+        task = super()._insert(*arguments, **settings)
+        TRAP.passed("before the ledger's commit")
+        return task
+
+    def mark_submitted(self, task_uuid: str) -> None:
+        TRAP.passed("before the acknowledgement is booked")
+        super().mark_submitted(task_uuid)
+
+    def _settled(self, *arguments: Any) -> dict[str, int]:
+        money = super()._settled(*arguments)
+        TRAP.passed("before the settlement's commit")
+        return money
+
+
+class TrappedStore(VideoStore):
+    """The store, with points after the file and after the sidecar."""
+
+    def put(self, *arguments: Any, **settings: Any) -> tuple[str, int, str]:
+        placed = super().put(*arguments, **settings)
+        TRAP.passed("between file and sidecar")
+        return placed
+
+    def commit(self, task: StoredTask) -> None:
+        super().commit(task)
+        TRAP.passed("between store and ledger")
+
+
+class TrappedRunware(RunwareResource):
+    """The client, with points where an answer has come and is not read yet."""
+
+    def _client(self, base_url: str) -> RunwareClient:
+        client = RunwareClient(self.api_key, base_url, pace=PACE)
+        client._transport._http.event_hooks["response"].append(_seen)
+        return client
+
+
+class TrappedLedgerResource(LedgerResource):
+    """Opens the ledger with its points."""
+
+    def open(self) -> Ledger:
+        return TrappedLedger(self.url)
+
+
+class TrappedStoreResource(VideoStoreResource):
+    """Opens the store with its points."""
+
+    def open(self) -> VideoStore:
+        return TrappedStore(self.root)
+
+
+async def _seen(response: httpx.Response) -> None:
+    if response.request.method == "GET" and "/files/" in response.request.url.path:
+        TRAP.passed("during the download")
+    if response.request.method == "POST" and json.loads(response.request.content)[0]["taskType"] == "videoInference":
+        TRAP.passed("after the POST")
+
+
+def _before_the_event(outcome: Outcome) -> None:
+    if outcome.has_landed:
+        TRAP.passed("before the event")
+
+
+def run(folder: Path, base_url: str) -> bool:
+    """One run over every partition of the folder's table; whether it ended green."""
+    table = PromptTable.load(folder / "prompts.jsonl")
+    resources = {
+        "runware": TrappedRunware(api_key="a-key-for-chaos", base_url=base_url, max_in_flight=1000, max_wait_s=45.0),
+        "store": TrappedStoreResource(root=str(folder / "store")),
+        "ledger": TrappedLedgerResource(url=f"sqlite:///{folder / 'ledger.db'}"),
+    }
+    with instance_in(folder / "dagster") as instance:
+        sync_partitions(instance, "videos", [row.prompt_id for row in table.rows])
+        keys = instance.get_dynamic_partitions("videos")
+        assets = build_video_assets(prompts=table, on_outcome=_before_the_event)
+        ranged = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+        result = dg.materialize(
+            list(assets.assets or ()),
+            instance=instance,
+            resources=resources,
+            selection="videos",
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+            tags=ranged,
+        )
+    return result.success
+
+
+if __name__ == "__main__":
+    folder, base_url, *point = sys.argv[1:]
+    if point:
+        TRAP.set(point[0], int(point[1]))
+    sys.exit(0 if run(Path(folder), base_url) else 1)

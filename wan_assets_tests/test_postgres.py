@@ -1,0 +1,298 @@
+"""A ledger on Postgres: two at once at any point of a transaction, runs of the engine, and a server that goes away."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, request_of, rows_of, studio
+from postgres_support import Cluster, cluster
+
+from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
+from wan_assets.generation import Limits, Outcome
+from wan_assets.ledger import Budget, Claim, Ledger, Origin, TaskState
+
+FAULT = ApiFault("someCode", "some message")
+MANY = range(40)
+"""More than any transaction has statements."""
+
+Deed = Callable[[Ledger, str, int], Any]
+"""What somebody does with a ledger, under a name, in the round of a number."""
+
+
+# Another one comes in before any statement of a transaction.
+
+
+def interleaved(url: str, deed: Deed, other: Deed | None = None) -> list[tuple[Any, Any]]:
+    """What two get who do something at once: in each round the other comes in one statement later than before.
+
+    The last round is that in which the first has ended before it was the other's turn.
+    """
+    answers = []
+    with (
+        contextlib.closing(Ledger(url)) as first,
+        contextlib.closing(Ledger(url)) as second,
+        ThreadPoolExecutor(1) as aside,
+    ):
+        for number in MANY:
+            come_in = Interloper(url, number, functools.partial(aside.submit, other or deed, second, "b", number))
+            sa.event.listen(first._engine, "before_cursor_execute", come_in)
+            answer = deed(first, "a", number)
+            sa.event.remove(first._engine, "before_cursor_execute", come_in)
+            if come_in.deed is None:
+                return answers
+            answers.append((answer, come_in.deed.result(timeout=60)))
+    raise AssertionError("a transaction has more statements than there are rounds")
+
+
+class Interloper:
+    """Starts something before the statement of a number; that waits until it is done, or waits for a lock itself."""
+
+    def __init__(self, url: str, number: int, start: Callable[[], Future[Any]]) -> None:
+        self.deed: Future[Any] | None = None
+        self._url = url
+        self._start = start
+        self._statements_left = number
+
+    def __call__(self, *_: Any) -> None:
+        if self._statements_left == 0:
+            self.deed = self._start()
+            while not self.deed.done() and not self._waits_for_a_lock():
+                wait([self.deed], 0.005)
+        self._statements_left -= 1
+
+    def _waits_for_a_lock(self) -> bool:
+        here = "datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(rows_of(self._url, f"SELECT 1 FROM pg_stat_activity WHERE {here}"))
+
+
+def claimed(ledger: Ledger, name: str, number: int, **origin: str) -> Claim:
+    return ledger.claim(request_of(f"Kite {number}"), Origin(**origin), name, simulated=False)
+
+
+def tasks_of(ledger: Ledger, state: TaskState, owner: str | None = None) -> list[str]:
+    """A task in a state for each round, held by an owner or nobody."""
+    made = [claimed(ledger, owner or "nobody", number).task.task_uuid for number in MANY]
+    for task_uuid in made:
+        if state is not TaskState.RESERVED:
+            ledger.mark_submitted(task_uuid)
+        if state is TaskState.LOST:
+            ledger.mark_lost(task_uuid, FAULT)
+        if owner is None:
+            ledger.let_go("nobody", task_uuid)
+    return made
+
+
+def assert_sum(url: str, microusd: int) -> None:
+    """What the tasks cost and reserve together, and what is booked as committed."""
+    (summed,) = rows_of(url, "SELECT coalesce(sum(cost_microusd + reserved_microusd), 0) FROM wan_tasks")
+    booked = rows_of(url, "SELECT committed_microusd FROM wan_spend WHERE scope = 'real total'")
+    assert (summed, booked) == ((microusd,), [(microusd,)])
+
+
+def test_two_claims_of_a_request_share_one_task(postgres_url: str) -> None:
+    pairs = interleaved(postgres_url, claimed)
+
+    assert [sorted(claim.standing for claim in pair) for pair in pairs] == [["foreign", "new"]] * len(pairs)
+    assert all(first.task.task_uuid == second.task.task_uuid for first, second in pairs)
+    assert_sum(postgres_url, (len(pairs) + 1) * PRICE)
+
+
+def test_two_who_give_up_a_lost_task_buy_it_again_once(postgres_url: str) -> None:
+    lost = tasks_of(Ledger(postgres_url), TaskState.LOST)
+
+    def rebought(ledger: Ledger, name: str, number: int) -> Claim:
+        request = request_of(f"Kite {number}")
+        return ledger.claim(request, Origin(), name, simulated=False, instead_of=lost[number])
+
+    pairs = interleaved(postgres_url, rebought)
+
+    assert [sorted(claim.standing for claim in pair) for pair in pairs] == [["foreign", "new"]] * len(pairs)
+    assert {claim.task.attempt for pair in pairs for claim in pair} == {2}
+    assert_sum(postgres_url, (len(MANY) + len(pairs) + 1) * PRICE)
+
+
+def test_two_purchases_get_a_task_each(postgres_url: str) -> None:
+    pairs = interleaved(postgres_url, lambda ledger, name, number: claimed(ledger, name, number, purchase=name))
+
+    assert {claim.standing for pair in pairs for claim in pair} == {"new"}
+    assert [sorted(claim.task.attempt for claim in pair) for pair in pairs] == [[1, 2]] * len(pairs)
+    assert_sum(postgres_url, (2 * len(pairs) + 1) * PRICE)
+
+
+def test_a_task_that_nobody_holds_is_taken_by_one_of_two(postgres_url: str) -> None:
+    tasks_of(Ledger(postgres_url), TaskState.SUBMITTED)
+
+    pairs = interleaved(postgres_url, claimed)
+
+    assert [sorted(claim.standing for claim in pair) for pair in pairs] == [["foreign", "resumed"]] * len(pairs)
+
+
+def test_the_last_money_goes_to_one_of_two(postgres_url: str) -> None:
+    def got_in(ledger: Ledger, name: str, number: int) -> bool:
+        ledger.budget = Budget(total_microusd=(number + 1) * PRICE)
+        try:
+            ledger.claim(request_of(f"{name} {number}"), Origin(), name, simulated=False)
+        except BudgetExceededError:
+            return False
+        return True
+
+    pairs = interleaved(postgres_url, got_in)
+
+    assert [sum(pair) for pair in pairs] == [1] * len(pairs)
+    assert_sum(postgres_url, (len(pairs) + 1) * PRICE)
+
+
+@pytest.mark.parametrize("other", ["settled", "failed", "lost", "released"])
+@pytest.mark.parametrize("one", ["settled", "released"])
+def test_a_task_that_two_end_is_booked_by_one(postgres_url: str, one: str, other: str) -> None:
+    ends: dict[str, Any] = {
+        "settled": lambda ledger, task_uuid: ledger.settle(task_uuid, [], [PRICE // 2]),
+        "failed": lambda ledger, task_uuid: ledger.mark_failed(task_uuid, FAULT),
+        "lost": lambda ledger, task_uuid: ledger.mark_lost(task_uuid, FAULT),
+        "released": lambda ledger, task_uuid: ledger.release(task_uuid, FAULT),
+    }
+    ledger = Ledger(postgres_url)
+    task_uuids = tasks_of(ledger, TaskState.RESERVED if one == "released" else TaskState.SUBMITTED)
+
+    pairs = interleaved(
+        postgres_url,
+        lambda ledger, _, number: ends[one](ledger, task_uuids[number]),
+        lambda ledger, _, number: ends[other](ledger, task_uuids[number]),
+    )
+
+    assert pairs
+    totals = ledger.totals().real
+    assert_sum(postgres_url, totals.cost_microusd + totals.reserved_microusd)
+
+
+def test_a_claim_of_a_task_that_is_just_ending_buys_nothing(postgres_url: str) -> None:
+    task_uuids = tasks_of(Ledger(postgres_url), TaskState.SUBMITTED)
+
+    def ended(ledger: Ledger, _: str, number: int) -> None:
+        ledger.settle(task_uuids[number], [], [PRICE])
+        ledger.mark_stored(task_uuids[number], [])
+
+    pairs = interleaved(postgres_url, claimed, ended)
+
+    assert {claim.standing for claim, _ in pairs} <= {"resumed", "stored"}
+    assert_sum(postgres_url, len(MANY) * PRICE)
+
+
+def test_an_upload_may_be_remembered_by_two(postgres_url: str) -> None:
+    def remembered(ledger: Ledger, name: str, number: int) -> None:
+        ledger.remember_upload(f"sha256:{number}", "https://one", name)
+
+    pairs = interleaved(postgres_url, remembered)
+
+    uploaded = [Ledger(postgres_url).uploaded(f"sha256:{number}", "https://one") for number in range(len(pairs))]
+    assert set(uploaded) <= {"a", "b"}
+
+
+# Runs of the engine.
+
+
+def assert_paid_once(made: Studio, number: int) -> None:
+    """Each request was charged once, and the ledger tells the same sum as the account."""
+    totals = made.ledger().totals().simulated
+    assert Counter(charge.fingerprint for charge in made.books.charges()) == {
+        order.request.fingerprint(): 1 for order in orders_of(number)
+    }
+    assert (totals.cost_microusd, totals.reserved_microusd) == (made.books.spent_microusd(), 0)
+    assert Counter(made.states()) == {"stored": number}
+
+
+def test_a_run_pays_once_for_each_row_and_the_next_reuses_all(tmp_path: Path, postgres_url: str) -> None:
+    with studio(tmp_path, postgres_url, **CHARGES_EVERY_COPY) as made:
+        outcomes = made.run(orders_of(20))
+        again = made.run(orders_of(20))
+
+        assert_paid_once(made, 20)
+    assert errors_of(outcomes) == [""] * 20
+    assert all(outcome.is_reused for outcome in again)
+
+
+def test_two_runs_at_once_on_the_same_rows_pay_once_and_both_get_all(tmp_path: Path, postgres_url: str) -> None:
+    with studio(tmp_path, postgres_url, **CHARGES_EVERY_COPY) as made, ThreadPoolExecutor(2) as both:
+        results = list(both.map(made.run, [orders_of(20)] * 2))
+
+        assert_paid_once(made, 20)
+    assert [errors_of(outcomes) for outcomes in results] == [[""] * 20] * 2
+
+
+RUN = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from engine_support import Studio, orders_of
+Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]), sys.argv[3]).run(orders_of(20))
+"""
+
+
+def test_a_run_that_was_killed_is_taken_over_and_nothing_is_paid_twice(tmp_path: Path, postgres_url: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+
+    with studio(tmp_path, postgres_url, latency_s=0.2, **CHARGES_EVERY_COPY) as made:
+        command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, made.url]
+        with subprocess.Popen(command, env=environment) as process:
+            while made.paid < 5 and process.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.003)
+            process.kill()
+        outcomes = made.run(orders_of(20))
+
+        assert_paid_once(made, 20)
+    assert process.returncode == -9
+    assert errors_of(outcomes) == [""] * 20
+
+
+# A server that goes away, or was never there.
+
+
+def test_a_server_that_stops_on_the_way_stops_the_run_and_nothing_is_lost(tmp_path: Path) -> None:
+    async def stopped_after_one(made: Studio, server: Cluster) -> list[Outcome]:
+        async with made.running(orders_of(12), limits=Limits(max_in_flight=3, max_wait_s=20), lease_s=1) as outcomes:
+            first = await anext(outcomes)
+            await asyncio.to_thread(server.stop)
+            return [first, *[outcome async for outcome in outcomes]]
+
+    with cluster() as server, server.database() as url, studio(tmp_path, url, **CHARGES_EVERY_COPY) as made:
+        first = asyncio.run(stopped_after_one(made, server))
+        paid_at_first = made.paid
+        server.start()
+        second = made.run(orders_of(12))
+
+        assert paid_at_first < 12
+        assert_paid_once(made, 12)
+    assert set(errors_of(first)) == {"", "LedgerError"}
+    assert len(first) == 12
+    assert errors_of(second) == [""] * 12
+
+
+def test_a_server_that_restarts_between_two_calls_is_not_noticed() -> None:
+    with cluster() as server, server.database() as url:
+        ledger = Ledger(url)
+        first = claimed(ledger, "me", 1)
+        server.stop()
+        server.start()
+        again = claimed(ledger, "me", 1)
+
+    assert (first.standing, again.standing) == ("new", "resumed")
+
+
+def test_a_database_that_is_not_there_is_a_clear_error(postgres_url: str) -> None:
+    url = sa.make_url(postgres_url).set(database="none").render_as_string()
+
+    with pytest.raises(LedgerError, match=r'/none: .*database "none" does not exist') as refused:
+        Ledger(url)
+
+    assert "\n" not in str(refused.value)
