@@ -12,6 +12,7 @@ Each class is named for what the reader should do next::
     ├── StoreError                  make the store writable, or free some space
     ├── InvalidVideoError           the file is not the video that was asked for
     └── RunwareError                the API said no
+        ├── WrongAddressError       fix the API's address
         ├── RequestRejectedError    fix the request
         ├── AccessDeniedError       fix the key or top up the account
         ├── ContentBlockedError     change the prompt
@@ -137,6 +138,12 @@ class RunwareError(WanAssetsError):
     def code(self) -> str:
         """The API's own code, or `http_<status>`, or a name for trouble on the way."""
         return self.fault.code
+
+
+class WrongAddressError(RunwareError):
+    """What answers is not the API."""
+
+    advice = "Correct the API's address (RUNWARE_BASE_URL), then run again; nothing was sent."
 
 
 class RequestRejectedError(RunwareError):

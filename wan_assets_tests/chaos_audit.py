@@ -137,7 +137,7 @@ def _unequal_books(evidence: Evidence) -> Iterator[str]:
         yield f"books: task {task_uuid} is not in the ledger"
     for task_uuid, task in evidence.tasks.items():
         charged = sum(evidence.charges.get(task_uuid, ()))
-        committed = task.cost_microusd + task.reserved_microusd - _kept_for_failures(evidence, task)
+        committed = task.committed_microusd - _kept_for_failures(evidence, task)
         if charged != committed:
             yield f"books: task {task_uuid} ({task.state}) was charged {charged} and has {committed} µ$ in the ledger"
 

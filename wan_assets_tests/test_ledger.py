@@ -174,6 +174,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self.prices[task.results] += [task.cost] if price else []
             task.reserved = share if price is None else 0
 
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data(), price=st.sampled_from([0, PRICE, 3 * PRICE]))
+    def book_cost(self, data: Any, price: int) -> None:
+        uuid, task = self.any_task(data)
+        if task.state == "lost" or (task.state in ("stored", "failed") and task.reserved):
+            self.ledger.book_cost(uuid, price)
+            task.state = "failed" if task.state == "lost" else task.state
+            task.cost, task.reserved = price, 0
+        else:
+            with pytest.raises(LedgerError, match="its cost is not open"):
+                self.ledger.book_cost(uuid, price)
+
     @precondition(lambda self: self.untold)
     @rule()
     def tell(self) -> None:

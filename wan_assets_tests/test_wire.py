@@ -45,6 +45,7 @@ from wan_assets.errors import (
     TaskFailedError,
     TaskUnknownError,
     WanAssetsError,
+    WrongAddressError,
     verdict_of,
 )
 from wan_assets.pricing import microusd_of
@@ -195,7 +196,10 @@ def test_a_key_or_account_that_is_refused_is_not_tried_again(answer: Prepared) -
 @pytest.mark.parametrize("status", [404, 405])
 def test_a_wrong_address_is_not_tried_again(status: int) -> None:
     """Case 35."""
-    with ApiDouble(Prepared(b"<html>not here</html>", status)) as api, pytest.raises(RequestRejectedError):
+    with (
+        ApiDouble(Prepared(b"<html>not here</html>", status)) as api,
+        pytest.raises(WrongAddressError, match=r"takes no tasks \(40"),
+    ):
         submitted(api)
 
     assert api.kinds == [SUBMIT]
@@ -204,7 +208,7 @@ def test_a_wrong_address_is_not_tried_again(status: int) -> None:
 def test_a_redirected_submission_is_refused_and_not_followed() -> None:
     with (
         ApiDouble(Prepared(b"", 307, {"Location": "/elsewhere"})) as api,
-        pytest.raises(RequestRejectedError, match="redirects"),
+        pytest.raises(WrongAddressError, match="redirects"),
     ):
         submitted(api)
 
@@ -215,7 +219,7 @@ def test_a_redirected_submission_is_refused_and_not_followed() -> None:
     "address", ["http://[::1", "http://127.0.0.1:99999/v1", "http://xn--/v1", "ftp://127.0.0.1/v1", "nonsense", ""]
 )
 def test_an_address_that_is_none_is_said_so(address: str) -> None:
-    with pytest.raises(RequestRejectedError, match="not the API's address"):
+    with pytest.raises(WrongAddressError, match="not the API's address"):
         run_at(address)
 
 

@@ -18,6 +18,7 @@ from wan_assets.pricing import usd
 
 _COMMANDS = {
     "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),
+    "settle": Late("settle", "settle", "Book the cost of tasks that ended without telling it."),
     "recover": Late("recover", "recover", "Settle and fetch what is still open; nothing is sent."),
 }
 

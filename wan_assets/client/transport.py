@@ -14,10 +14,14 @@ from typing import Any
 import httpx
 
 from wan_assets.client.wire import Answer, answer_of
-from wan_assets.errors import AccessDeniedError, ApiFault, RequestRejectedError, RunwareBusyError
+from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535
+_NOT_HERE = (404, 405)
+_WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
+"""What the API itself does not find, it names."""
+
 _KEY = re.compile(r"[\x21-\x7e]*")
 
 
@@ -78,6 +82,8 @@ class Transport:
         if response.is_redirect:
             raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
+        if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
+            raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
         return answer_of(response.status_code, text, _retry_after_s(response), secret=self._api_key)
 
     async def server_header(self, name: str) -> str | None:
@@ -122,8 +128,8 @@ def parsed(url: str) -> httpx.URL:
     return parts
 
 
-def _misdirected(base_url: str, why: str) -> RequestRejectedError:
-    return RequestRejectedError(ApiFault("base_url", f"{base_url} is not the API's address: {why}"))
+def _misdirected(base_url: str, why: str) -> WrongAddressError:
+    return WrongAddressError(ApiFault("base_url", f"{base_url} is not the API's address: {why}"))
 
 
 def _unreachable(error: Exception) -> RunwareBusyError:

@@ -61,10 +61,20 @@ class TaskReport:
     faults: tuple[ApiFault, ...] = ()
     is_known: bool = False
     progress: int | None = None
+    is_running: bool = False
 
     def is_complete(self, number_results: int) -> bool:
-        """Whether every result has come or failed; counted, since early polls show fewer items than asked."""
-        return len(self.results) + len(self.faults) >= number_results
+        """Whether every result has come or failed; counted, since early polls show fewer items than asked.
+
+        A fault beside which nothing came and nothing runs is that of the whole task.
+        """
+        has_failed_whole = bool(self.faults) and not self.results and not self.is_running
+        return has_failed_whole or len(self.results) + len(self.faults) >= number_results
+
+    @property
+    def lacks_url(self) -> bool:
+        """Whether a result has come that names no file."""
+        return any(result.url is None for result in self.results)
 
 
 @dataclass
@@ -73,6 +83,7 @@ class _Gathered:
     faults: list[ApiFault] = field(default_factory=list)
     is_known: bool = False
     progress: int | None = None
+    is_running: bool = False
 
 
 def answer_of(status: int, text: str, retry_after_s: float | None = None, *, secret: str = "") -> Answer:
@@ -129,7 +140,12 @@ def reports_in(answer: Answer, task_uuids: tuple[str, ...]) -> dict[str, TaskRep
             found.is_known = found.is_known or fault.code.lower() != _NOT_FOUND
     return {
         task_uuid: TaskReport(
-            task_uuid, tuple(found.results.values()), tuple(found.faults), found.is_known, found.progress
+            task_uuid,
+            tuple(found.results.values()),
+            tuple(found.faults),
+            found.is_known,
+            found.progress,
+            found.is_running,
         )
         for task_uuid, found in gathered.items()
         if found.is_known or found.faults
@@ -144,8 +160,11 @@ def _gather(found: _Gathered, item: Mapping[str, Any], status: int) -> None:
     elif item.get("status") in _FINISHED or item.get("videoURL"):
         result = _result_of(item, len(found.results))
         found.results[result.video_uuid] = result
-    elif isinstance(progress := item.get("progress"), (int, float)) and math.isfinite(progress):
-        found.progress = int(progress)
+    else:
+        found.is_running = True
+        progress = item.get("progress")
+        if isinstance(progress, (int, float)) and math.isfinite(progress):
+            found.progress = int(progress)
 
 
 def _result_of(item: Mapping[str, Any], index: int) -> Result:

@@ -54,10 +54,9 @@ class Gate:
 
     def settled(self, before: Task, after: Task) -> None:
         """Closes the gate where a task was charged more than was reserved, and lets others try where it was less."""
-        committed = after.cost_microusd + after.reserved_microusd
-        if committed > before.reserved_microusd:
-            self.close(OverchargedError(after.task_uuid, before.reserved_microusd, committed))
-        elif committed < before.reserved_microusd:
+        if after.committed_microusd > before.committed_microusd:
+            self.close(OverchargedError(after.task_uuid, before.committed_microusd, after.committed_microusd))
+        elif after.committed_microusd < before.committed_microusd:
             self._tell()
 
     def _tell(self) -> None:

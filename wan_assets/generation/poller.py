@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace, RunwareClient, TaskReport
-from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError
+from wan_assets.errors import AccessDeniedError, RunwareError
 
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
@@ -24,6 +24,7 @@ class _Waiter:
     due: float
     interval_s: float
     number_results: int = 1
+    deadline: float = math.inf
     is_look: bool = False
     polls_without_url: int = 0
     silences: int = 0
@@ -33,6 +34,14 @@ class _Waiter:
 
     def __post_init__(self) -> None:
         self.last = TaskReport(self.task_uuid)
+
+    def has_all(self, now: float) -> bool:
+        """Whether the last report is what was waited for: all there is, or all that there will be in time."""
+        if self.is_look:
+            return True
+        if self.last.is_complete(self.number_results):
+            return not self.last.lacks_url or self.polls_without_url >= _POLLS_WITHOUT_URL
+        return now >= self.deadline and (self.last.is_known or self.silences >= _SILENCES_OF_A_LOST_TASK)
 
     def give(self, answer: TaskReport | RunwareError) -> None:
         if self.answer.done():
@@ -58,21 +67,14 @@ class Poller:
         return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_look=True))
 
     async def finished(self, task_uuid: str, number_results: int, wait_s: float) -> TaskReport:
-        """The report of a finished task, or the last one there was when the time is up.
+        """The report of a finished task, or the last one there was when the time is up, in seconds.
 
-        Raises `AccessDeniedError` when polling itself is refused, and `RunwareBusyError` when the API answered too
-        little to tell whether it knows the task: silence is no sign that the task is lost.
+        Raises `AccessDeniedError` when polling itself is refused, and the `RunwareBusyError` of the last poll when even
+        after that time the API answers too little to tell whether it knows the task: trouble is no sign of its loss.
         """
-        first_s = self._pace.poll_first_s
-        waiter = _Waiter(task_uuid, asyncio.get_running_loop().time() + first_s, first_s, number_results=number_results)
-        try:
-            async with asyncio.timeout(wait_s):
-                return await self._answer(waiter)
-        except TimeoutError:
-            if waiter.last.is_known or waiter.silences >= _SILENCES_OF_A_LOST_TASK:
-                return waiter.last
-            fault = ApiFault("noAnswer", f"polls went unanswered for {wait_s:g} s", task_uuid=task_uuid)
-            raise RunwareBusyError(fault) from None
+        now, first_s = asyncio.get_running_loop().time(), self._pace.poll_first_s
+        waiter = _Waiter(task_uuid, now + first_s, first_s, number_results=number_results, deadline=now + wait_s)
+        return await self._answer(waiter)
 
     async def _answer(self, waiter: _Waiter) -> TaskReport:
         self._waiters.add(waiter)
@@ -124,21 +126,21 @@ class Poller:
         """Puts off those that were asked for, and no others."""
         waiter.troubles += 1
         doubled = 2 ** min(waiter.troubles - 1, _MOST_DOUBLINGS)
-        wait_s = min(self._pace.retry_most_s, self._pace.retry_first_s * doubled)
-        waiter.due = asyncio.get_running_loop().time() + wait_s
-        if waiter.is_look and waiter.troubles >= self._pace.retry_tries:
+        now = asyncio.get_running_loop().time()
+        waiter.due = now + min(self._pace.retry_most_s, self._pace.retry_first_s * doubled)
+        if waiter.troubles >= self._pace.retry_tries and (waiter.is_look or now >= waiter.deadline):
             waiter.give(error)
 
     def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
+        now = asyncio.get_running_loop().time()
         waiter.last = report
         waiter.troubles = 0
         waiter.silences += not report.is_known
         waiter.interval_s = min(self._pace.poll_most_s, waiter.interval_s * 1.25)
-        waiter.due = asyncio.get_running_loop().time() + waiter.interval_s
-        if waiter.is_look:
-            waiter.give(report)
-        if not report.is_complete(waiter.number_results):
-            return
-        waiter.polls_without_url += any(result.url is None for result in report.results)
-        if waiter.polls_without_url in (0, _POLLS_WITHOUT_URL):
+        waiter.due = now + waiter.interval_s
+        if now < waiter.deadline:
+            waiter.due = min(waiter.due, waiter.deadline)
+        if report.is_complete(waiter.number_results):
+            waiter.polls_without_url += report.lacks_url
+        if waiter.has_all(now):
             waiter.give(report)

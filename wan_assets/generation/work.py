@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from wan_assets.version import __version__
 from wan_assets.video import Verifier, VideoFacts, mismatches
 
 _FETCHES_OF_BROKEN_FILES = 3
+_UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
 
 
 class Work:
@@ -67,8 +68,7 @@ class Work:
         `pause` waits, in seconds, while the API takes no more tasks.
         """
         try:
-            uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
-            await self._client.submit(order.request.to_task(task.task_uuid, uploaded), pause)
+            await self._submit(order, task, pause)
         except (RunwareBusyError, SubmissionUnconfirmedError) as error:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
@@ -76,6 +76,21 @@ class Work:
             await self._desk.book(self._ledger.release, task.task_uuid, error.fault)
             raise
         await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
+
+    async def _submit(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+        """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
+        try:
+            await self._submit_once(order, task, pause)
+        except RequestRejectedError as error:
+            if error.code not in _UPLOAD_IS_GONE or not order.request.uploads:
+                raise
+            for reference in order.request.uploads:
+                await self._desk.book(self._ledger.forget_upload, reference, self._client.base_url)
+            await self._submit_once(order, task, pause)
+
+    async def _submit_once(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+        uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
+        await self._client.submit(order.request.to_task(task.task_uuid, uploaded), pause)
 
     async def withdraw(self, task: Task, why: WanAssetsError) -> None:
         """Frees the money of a task that was never sent."""
@@ -121,14 +136,15 @@ class Work:
     async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
         """Fetches, checks and stores all results of a task."""
         generation_s = _seconds_since(task.submitted_at or task.created_at)
-        videos = [await self._kept(order, task, number, result) for number, result in enumerate(report.results, 1)]
+        numbered = enumerate(report.results, 1)
+        videos = [await self._kept(order, task, number, result) for number, result in numbered if result.url]
         stored = StoredTask(
             task_uuid=task.task_uuid,
             fingerprint=task.fingerprint,
             is_simulated=task.is_simulated,
             prompt=order.request.positive_prompt,
             videos=tuple(videos),
-            missing=tuple(f"{fault.code}: {fault.message}" for fault in report.faults),
+            missing=tuple(_missing_in(report)),
             reserved_microusd=task.reserved_microusd,
             generation_s=round(generation_s, 3),
             stored_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -159,10 +175,11 @@ class Work:
             {"video_uuid": result.video_uuid, "url": result.url, "seed": result.seed, "cost": result.cost}
             for result in report.results
         ]
-        costs = [microusd_of(result.cost) for result in report.results] + [None] * len(report.faults)
+        told = [microusd_of(result.cost) for result in report.results]
+        costs = told + [None] * (task.number_results - len(told))
         settled = await self._desk.book(self._ledger.settle, task.task_uuid, _finite(results), costs)
         self._gate.settled(task, settled)
-        if any(result.url is None for result in report.results):
+        if all(result.url is None for result in report.results):
             message = "the task succeeded but names no file"
             raise OutputUnavailableError(ApiFault("noOutput", message, task_uuid=task.task_uuid))
         return report
@@ -211,6 +228,12 @@ class Work:
                 known = await self._client.upload(path)
                 await self._desk.book(self._ledger.remember_upload, reference, base_url, known)
             return known
+
+
+def _missing_in(report: TaskReport) -> Iterator[str]:
+    """Why results that were asked for are no videos."""
+    yield from (f"{fault.code}: {fault.message}" for fault in report.faults)
+    yield from (f"noOutput: result {result.video_uuid} names no file" for result in report.results if not result.url)
 
 
 def _booked(video: StoredVideo) -> dict[str, Any]:

@@ -81,8 +81,7 @@ class Ledger:
         """Books that the API has the task."""
         with self._transaction() as connection:
             here = (tasks.c.task_uuid == task_uuid) & (tasks.c.state == TaskState.RESERVED)
-            change = {"state": TaskState.SUBMITTED, "submitted_at": self._now()}
-            connection.execute(tasks.update().where(here).values(**change))
+            connection.execute(tasks.update().where(here).values(state=TaskState.SUBMITTED, submitted_at=self._now()))
 
     def settle(self, task_uuid: str, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
@@ -131,6 +130,21 @@ class Ledger:
     def release(self, task_uuid: str, fault: ApiFault) -> None:
         """Books that the API never accepted the task: its reservation is free again."""
         self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,))
+
+    def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
+        """Books what an ended task cost in all, as a person found out; a lost one is then given up as failed.
+
+        Raises `LedgerError` for a task whose cost is known already, or that still runs.
+        """
+        with self._transaction() as connection:
+            row = self._row(connection, task_uuid)
+            task = task_of(row)
+            if not (task.is_lost or task.is_cost_unknown):
+                raise LedgerError(f"task {task_uuid} is {task.state}, and its cost is not open")
+            self._correct(connection, row, cost_microusd - task.committed_microusd)
+            state = TaskState.FAILED if task.is_lost else task.state
+            self._update(connection, task_uuid, state=state, cost_microusd=cost_microusd, reserved_microusd=0)
+            return task_of(self._row(connection, task_uuid))
 
     def note_trouble(self, task_uuid: str, fault: ApiFault) -> None:
         """Keeps the last trouble of a task that stays as it is."""
@@ -207,6 +221,11 @@ class Ledger:
         """Keeps the API's UUID of a local file."""
         with self._transaction() as connection:
             uploads.remember(connection, reference, base_url, media_uuid, now=self._clock())
+
+    def forget_upload(self, reference: str, base_url: str) -> None:
+        """Drops the API's UUID of a local file that is not kept there any more."""
+        with self._transaction() as connection:
+            uploads.forget(connection, reference, base_url)
 
     def untold(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""

@@ -76,6 +76,11 @@ class Task:
     error_message: str | None
 
     @property
+    def committed_microusd(self) -> int:
+        """What is spent and reserved for the task together."""
+        return self.cost_microusd + self.reserved_microusd
+
+    @property
     def is_lost(self) -> bool:
         """Whether the API did not know the task by its deadline."""
         return self.state is TaskState.LOST

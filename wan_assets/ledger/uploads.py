@@ -23,3 +23,8 @@ def remember(connection: sa.Connection, reference: str, base_url: str, media_uui
     new = inserted(connection, media).values(reference=reference, base_url=base_url, **fresh)
     key = (media.c.reference, media.c.base_url)
     connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))
+
+
+def forget(connection: sa.Connection, reference: str, base_url: str) -> None:
+    """Drops the UUID of a file that the API does not have any more."""
+    connection.execute(media.delete().where(media.c.reference == reference, media.c.base_url == base_url))
