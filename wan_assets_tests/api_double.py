@@ -115,10 +115,10 @@ class ApiDouble:
             Received(request.method, request.path_params["rest"], dict(request.headers), body, arrived)
         )
         answers = self._posts if request.method == "POST" else self._files
-        return await _response(answers.pop(0) if len(answers) > 1 else answers[0])
+        return await response_of(answers.pop(0) if len(answers) > 1 else answers[0])
 
 
-async def _response(answer: Prepared) -> Response:
+async def response_of(answer: Prepared) -> Response:
     await asyncio.sleep(answer.pause_s)
     content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
     headers = {"Content-Type": "application/json", **answer.headers}

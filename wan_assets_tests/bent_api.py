@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from api_double import Prepared, _response
+from api_double import Prepared, response_of
 from engine_support import PRICE, QUICK, Studio, errors_of, orders_of
 from starlette.requests import Request
 from starlette.responses import Response
@@ -72,7 +72,7 @@ class BentApi(LocalSimulator):
         answer = await self._simulated(scope, asked, receive, send)
         call = replace(call, status=answer.status_code, body=_read(bytes(answer.body)))
         if bent := self._bend(call):
-            answer, call = await _response(bent), replace(call, status=bent.status, body=bent.body)
+            answer, call = await response_of(bent), replace(call, status=bent.status, body=bent.body)
         self.calls[place] = call
         await answer(scope, receive, send)
 
