@@ -16,7 +16,7 @@ DEMO_PROMPTS = Path(__file__).parent / "demo" / "prompts.csv"
 class SettingsError(WanAssetsError):
     """A variable of the environment does not say what it should."""
 
-    advice = "Correct the variable, or unset it."
+    advice = "Set the variable to what it should be, or unset it."
 
 
 @dataclass(frozen=True)

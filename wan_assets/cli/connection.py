@@ -6,13 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from wan_assets.client import RunwareClient
-from wan_assets.settings import Settings
+from wan_assets.ledger import Ledger
+from wan_assets.settings import Settings, SettingsError
 from wan_assets.simulator import LocalSimulator
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[RunwareClient]:
-    """A client of the account, or of a simulator that has the books of the configuration's folder."""
+async def connected(settings: Settings, ledger: Ledger) -> AsyncIterator[RunwareClient]:
+    """A client of the account, or of a simulator that has the books of the configuration's folder.
+
+    Raises `SettingsError` where no key is given and the ledger has tasks that only the account knows.
+    """
+    if settings.is_simulated and ledger.totals().real.tasks:
+        raise SettingsError("RUNWARE_API_KEY is not set, and the ledger has tasks that were really paid for")
     if not settings.is_simulated:
         async with RunwareClient(settings.api_key, settings.base_url) as client:
             yield client

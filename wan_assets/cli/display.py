@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -45,18 +45,19 @@ def show_table(
 
     What stands to the right are numbers: those are never cut.
     """
-    console = Console()
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
-    rigid = sum(
-        min(width, _MOST_WIDTH) + _GAP for width, name in zip(widths, columns, strict=True) if name not in flexible
-    )
-    room = max(_LEAST_WIDTH, (console.width - rigid) // max(1, len(flexible)) - _GAP)
-    for name, width in zip(columns, widths, strict=True):
-        most = room if name in flexible else _MOST_WIDTH
-        side: dict[str, Any] = {"justify": "right", "min_width": width} if name in right else {}
-        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=most, **side)
+    whole = {
+        name: width if name in right else min(width, _MOST_WIDTH) for name, width in zip(columns, widths, strict=True)
+    }
+    rigid = sum(width + _GAP for name, width in whole.items() if name not in flexible)
+    room = max(_LEAST_WIDTH, (Console().width - rigid) // max(1, len(flexible)) - _GAP)
+    console = Console(width=max(Console().width, rigid + len(flexible) * (room + _GAP)))
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name, width in whole.items():
+        most = min(width, room) if name in flexible else width
+        side: JustifyMethod = "right" if name in right else "left"
+        table.add_column(name, justify=side, overflow="ellipsis", no_wrap=True, max_width=most)
     for row in shown:
         table.add_row(*map(Text, row))
     console.print(table)

@@ -37,6 +37,8 @@ def reconcile(
     """
     last = until.date() if until else datetime.now(UTC).date()
     first = since.date() if since else last - timedelta(days=_DAYS - 1)
+    if first > last:
+        raise click.UsageError(f"--since {first} is after --until {last}")
     book, settings = opened(url, context)
     with closing(book):
         days = asyncio.run(_compared(book, settings, first, last))
@@ -48,7 +50,7 @@ def reconcile(
 
 
 async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> list[DayCompared]:
-    async with connected(settings) as client:
+    async with connected(settings, book) as client:
         return await reconciled(client, book, first, last)
 
 

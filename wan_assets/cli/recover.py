@@ -12,10 +12,11 @@ import click
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.errors import NotSentError, RunwareError
+from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger
+from wan_assets.ledger.entries import OPEN_STATES
 from wan_assets.pricing import usd
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
@@ -39,27 +40,25 @@ def recover(
     """
     book, settings = opened(url, context)
     with closing(book):
-        found = asyncio.run(
-            _recovered(book, settings, VideoStore(root or settings.store), wait_s=wait_s, releases=release_unsent)
+        store = VideoStore(root or settings.store)
+        found = asyncio.run(_recovered(book, settings, store, wait_s=wait_s, releases=release_unsent))
+        is_any_open = any(
+            task and task.state in OPEN_STATES for task in (book.task(one.task.task_uuid) for one in found)
         )
     if as_json:
         show_json({"tasks": [_line(one) for one in found]})
     else:
         _show(found)
-    sys.exit(1 if any(_is_open(one, release_unsent) for one in found) else 0)
+    sys.exit(1 if is_any_open else 0)
 
 
 async def _recovered(
     book: Ledger, settings: Settings, store: VideoStore, *, wait_s: float, releases: bool
 ) -> list[Recovered]:
     limits = Limits(max_wait_s=wait_s)
-    async with connected(settings) as client:
+    async with connected(settings, book) as client:
         found = recovered_in(client=client, store=store, ledger=book, limits=limits, releases_unsent=releases)
         return [one async for one in found]
-
-
-def _is_open(one: Recovered, is_released: bool) -> bool:
-    return one.error is not None and not (is_released and isinstance(one.error, NotSentError))
 
 
 def _show(found: list[Recovered]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass
+from functools import partial
 
 from wan_assets.client import TaskReport
 from wan_assets.errors import BudgetExceededError, TaskFailedError, TaskUnknownError, WanAssetsError
@@ -106,11 +107,17 @@ class Attempts:
         """Sends a task, unless an earlier run has."""
         if claim.standing == "resumed" and await self._work.was_sent(claim.task):
             return
-        try:
-            self._gate.refuse_if_closed()
-        except WanAssetsError as error:
-            if claim.standing == "new":
-                await self._work.withdraw(claim.task, error)
-            raise
-        row.submitted += 1
-        await self._work.send(row.order, claim.task, lambda wait_s: place.aside(asyncio.sleep(wait_s)))
+        async with self._gate.entered():
+            try:
+                self._gate.refuse_if_closed()
+            except WanAssetsError as error:
+                if claim.standing == "new":
+                    await self._work.withdraw(claim.task, error)
+                raise
+            row.submitted += 1
+            await self._work.send(row.order, claim.task, partial(self._wait_aside, place))
+
+    async def _wait_aside(self, place: Place, wait_s: float) -> None:
+        """Waits while the API takes no more tasks, and keeps nobody else from trying."""
+        self._gate.prove()
+        await place.aside(asyncio.sleep(wait_s))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from wan_assets.errors import BudgetExceededError, OverchargedError, WanAssetsError
 from wan_assets.ledger import Task
+
+_FIRST_AT_ONCE = 4
 
 
 class Gate:
@@ -17,6 +19,27 @@ class Gate:
         self._closed_by: WanAssetsError | None = None
         self._unsettled = 0
         self._freed = asyncio.Event()
+        self._turn = asyncio.Event()
+        self._entering = 0
+        self._is_proven = False
+
+    @asynccontextmanager
+    async def entered(self) -> AsyncIterator[None]:
+        """The time in which a task is sent: few at once until the API has taken one, and knows the key."""
+        while not self._is_proven and self._entering >= _FIRST_AT_ONCE:
+            await self._turn.wait()
+        self._entering += 1
+        try:
+            yield
+            self.prove()
+        finally:
+            self._entering -= 1
+            self._turn = _renewed(self._turn)
+
+    def prove(self) -> None:
+        """Lets in as many as come: the API knows the key, or has said nothing of it."""
+        self._is_proven = True
+        self._turn = _renewed(self._turn)
 
     def close(self, error: WanAssetsError) -> None:
         """Stops the run from sending more."""
@@ -50,15 +73,17 @@ class Gate:
         finally:
             self._unsettled -= 1
             if not self._unsettled:
-                self._tell()
+                self._freed = _renewed(self._freed)
 
     def settled(self, before: Task, after: Task) -> None:
         """Closes the gate where a task was charged more than was reserved, and lets others try where it was less."""
         if after.committed_microusd > before.committed_microusd:
             self.close(OverchargedError(after.task_uuid, before.committed_microusd, after.committed_microusd))
         elif after.committed_microusd < before.committed_microusd:
-            self._tell()
+            self._freed = _renewed(self._freed)
 
-    def _tell(self) -> None:
-        self._freed.set()
-        self._freed = asyncio.Event()
+
+def _renewed(event: asyncio.Event) -> asyncio.Event:
+    """Wakes all who wait for an event, and gives a new one for those who come later."""
+    event.set()
+    return asyncio.Event()

@@ -137,6 +137,9 @@ def told_as_ledger_error(url: str) -> Iterator[None]:
         raise LedgerError(f"ledger {shown(url)}: {said}") from None
     except (OSError, ImportError) as error:
         raise LedgerError(f"ledger {shown(url)}: {error}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        said = f"it holds what this package does not write: {type(error).__name__}: {error}"
+        raise LedgerError(f"ledger {shown(url)}: {said}") from None
 
 
 def shown(url: str) -> str:
