@@ -6,6 +6,8 @@ Each class is named for what the reader should do next::
     ├── PromptTableError            fix the table
     ├── BudgetExceededError         raise the budget or send less
     ├── OverchargedError            compare the prices: the API charged more than was reserved
+    ├── PausedError                 let the ledger go on
+    ├── CrowdedError                wait until fewer tasks are in flight
     ├── NotSentError                run the row again, or give its reservation back
     ├── TaskElsewhereError          wait for the process that works on it
     ├── LedgerError                 make the ledger readable and writable
@@ -75,6 +77,24 @@ class OverchargedError(WanAssetsError):
             f"${charged_microusd / 1e6:.4f} were charged for task {task_uuid}, "
             f"and ${reserved_microusd / 1e6:.4f} reserved: nothing more was sent"
         )
+
+
+class PausedError(WanAssetsError):
+    """The ledger is paused: nothing more is sent, and what is in flight lands."""
+
+    advice = "`wan-assets ledger resume` lets runs send again; then run again for the rows that are missing."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the ledger is paused: {why}")
+
+
+class CrowdedError(WanAssetsError):
+    """As many tasks are in flight as the ledger lets all runs have together."""
+
+    advice = "Wait for some of them to end, or raise the ledger's max_in_flight."
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} tasks are in flight, and no more are let in")
 
 
 class NotSentError(WanAssetsError):
@@ -258,8 +278,8 @@ def refusal_of(fault: ApiFault) -> RunwareError:
     A time-out or failure on the way, such as a gateway's, says nothing about the task: it counts as busy.
     """
     kind = class_of(fault.code, fault.http_status)
-    is_on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
-    if kind is TaskFailedError and is_on_the_way and fault.detail.get("status") != "error":
+    on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
+    if kind is TaskFailedError and on_the_way and fault.detail.get("status") != "error":
         kind = RunwareBusyError
     return kind(fault)
 

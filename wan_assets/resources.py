@@ -94,11 +94,15 @@ class LedgerResource(dg.ConfigurableResource):
     budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
     budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
     budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars on all that is booked.")
+    max_in_flight: int | None = Field(
+        default=None, ge=1, description="Cap on tasks in flight in all runs together, on whatever machines."
+    )
 
     def open(self) -> Ledger:
         """Opens the ledger, making its tables where there are none."""
         caps = (self.budget_usd_per_run, self.budget_usd_per_day, self.budget_usd_total)
-        return Ledger(self.url, Budget(*(None if cap is None else microusd(cap) for cap in caps)))
+        budget = Budget(*(None if cap is None else microusd(cap) for cap in caps))
+        return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
 
 
 def resources_of(settings: Settings) -> dict[str, object]:

@@ -34,7 +34,8 @@ class RowRun:
     @contextmanager
     def outcomes(self, runware: RunwareResource, store: VideoStore, ledger: Ledger) -> Iterator[Iterator[Outcome]]:
         """The engine's outcomes, from a loop in its own thread; leaving the block stops sending at once."""
-        orders = [Order(row.request, row.prompt_id) for key in self.keys if (row := self.table.by_id.get(key))]
+        rows = [row for key in self.keys if (row := self.table.by_id.get(key))]
+        orders = [Order(row.request, row.prompt_id, row.prompt_id) for row in rows]
 
         async def generated() -> AsyncGenerator[Outcome, None]:
             async with runware.connect() as client:

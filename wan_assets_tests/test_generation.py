@@ -523,6 +523,47 @@ def test_a_run_that_finds_a_task_in_flight_joins_it(tmp_path: Path) -> None:
     assert first.submitted + second.submitted == first.has_landed + second.has_landed == 1
 
 
+def test_runs_at_once_keep_to_the_cap_that_the_ledger_sets_for_all_of_them(tmp_path: Path) -> None:
+    results: list[list[Outcome]] = []
+
+    with studio(tmp_path, latency_s=0.3) as made:
+        tables = [orders_of(4), [Order(request_of(f"Boat {number}"), f"b{number}") for number in range(4)]]
+        runs = [
+            threading.Thread(target=lambda orders=orders: results.append(made.run(orders, max_in_flight=2)))
+            for orders in tables
+        ]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+
+        assert_paid_once(made, 8)
+        accepted = sorted(charge.charged_at for charge in made.books.charges())
+    assert [errors_of(outcomes) for outcomes in results] == [[""] * 4] * 2
+    # A third task may come only when one of the two before it has finished.
+    assert all(later - earlier >= 0.3 for earlier, later in zip(accepted, accepted[2:], strict=False))
+
+
+def test_a_run_that_is_paused_lets_what_is_in_flight_land_and_names_the_rest(tmp_path: Path) -> None:
+    async def paused_after_one(made: Studio) -> list[Outcome]:
+        async with made.running(orders_of(12), limits=Limits(max_in_flight=3)) as outcomes:
+            first = await anext(outcomes)
+            made.ledger().pause("tea")
+            return [first, *[outcome async for outcome in outcomes]]
+
+    with studio(tmp_path, latency_s=0.3) as made:
+        first = asyncio.run(paused_after_one(made))
+        paid_at_first = made.paid
+        made.ledger().pause(None)
+        second = made.run(orders_of(12))
+
+        assert_paid_once(made, 12)
+    errors = Counter(errors_of(first))
+    assert errors == {"": paid_at_first, "PausedError": 12 - paid_at_first}
+    assert 3 <= paid_at_first < 12
+    assert errors_of(second) == [""] * 12
+
+
 # What the store and the ledger have, or lost.
 
 

@@ -19,7 +19,7 @@ from engine_support import PRICE, request_of, rows_of
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
+from wan_assets.errors import ApiFault, BudgetExceededError, CrowdedError, LedgerError, PausedError
 from wan_assets.ledger import Budget, Ledger, Origin, TaskState
 from wan_assets.processes import new_owner
 
@@ -777,7 +777,7 @@ def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
     Ledger(url).close()
     rows_of(url, "UPDATE wan_ledger SET value = '99'")
 
-    with pytest.raises(LedgerError, match="schema version 99, this package knows 1"):
+    with pytest.raises(LedgerError, match="schema version 99, this package knows 2"):
         Ledger(url)
 
 
@@ -812,3 +812,46 @@ def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
         ledger.settle("no-such-task", [], [PRICE])
 
     assert ledger.task("no-such-task") is None
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> None:
+    task_uuid = claimed(Ledger(url))
+    rows_of(url, "ALTER TABLE wan_tasks DROP COLUMN prompt_id")
+    rows_of(url, "UPDATE wan_ledger SET value = '1'")
+
+    task = Ledger(url).task(task_uuid)
+
+    assert task
+    assert (task.state, task.origin.prompt_id) == ("reserved", "-")
+    assert rows_of(url, "SELECT value FROM wan_ledger") == [("2",)]
+
+
+def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(url: str) -> None:
+    clock = Clock()
+    ledger, other = (Ledger(url, max_in_flight=2, clock=clock) for _ in range(2))
+    first = claimed(ledger, "one", owner="a")
+    claimed(other, "two", owner="b")
+
+    with pytest.raises(CrowdedError, match="2 tasks are in flight"):
+        claimed(ledger, "three")
+
+    assert committed(ledger) == 2 * PRICE
+    ledger.release(first, FAULT)
+    claimed(other, "three", owner="b")
+    clock.now += 61.0
+    assert claimed(ledger, "four"), "the leases of the others have ended"
+
+
+def test_a_paused_ledger_lets_nothing_new_in_and_what_is_in_flight_go_on(url: str) -> None:
+    ledger = Ledger(url)
+    task_uuid = submitted(ledger, "one")
+    Ledger(url).pause("the budget is reviewed")
+
+    with pytest.raises(PausedError, match="the budget is reviewed"):
+        claimed(ledger, "two")
+
+    assert ledger.settle(task_uuid, [], [PRICE]).state == "delivered"
+    assert ledger.paused() == "the budget is reviewed"
+    ledger.pause(None)
+    assert (ledger.paused(), committed(ledger)) == (None, PRICE)
+    claimed(ledger, "two")

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.display import dollars, printable, show_json, show_table
 from wan_assets.cli.late import Late, LateGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
@@ -18,6 +18,8 @@ from wan_assets.pricing import usd
 
 _COMMANDS = {
     "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),
+    "pause": Late("pause", "pause", "Let no run send anything more; what is in flight lands."),
+    "resume": Late("pause", "resume", "Let runs send again."),
     "settle": Late("settle", "settle", "Book the cost of tasks that ended without telling it."),
     "recover": Late("recover", "recover", "Settle and fetch what is still open; nothing is sent."),
 }
@@ -27,6 +29,7 @@ _COMMANDS = {
 class _Account:
     """All that the ledger tells."""
 
+    paused: str | None
     totals: Totals
     groups: dict[Grouping, list[SpendLine]]
     still_open: list[Task]
@@ -57,6 +60,7 @@ def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *,
 def _account_of(book: Ledger, by: tuple[Grouping, ...]) -> _Account:
     tasks = book.open_tasks()
     return _Account(
+        paused=book.paused(),
         totals=book.totals(),
         groups={group: book.spending(group) for group in by},
         still_open=[task for task in tasks if not task.is_lost],
@@ -69,6 +73,7 @@ def _account_of(book: Ledger, by: tuple[Grouping, ...]) -> _Account:
 
 def _as_json(account: _Account) -> dict[str, Any]:
     return {
+        "paused": account.paused,
         "real": _line(account.totals.real),
         "simulated": _line(account.totals.simulated),
         "by": {group: [_line(line) for line in found] for group, found in account.groups.items()},
@@ -88,6 +93,8 @@ def _show(account: _Account) -> None:
     _show_tasks("Lost: the API does not know them; asked for again in every run", account.lost)
     _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
     _show_overcharged(account.overcharged)
+    if account.paused is not None:
+        click.echo(f"paused: {printable(account.paused)}")
     real, simulated = account.totals.real, account.totals.simulated
     click.echo(f"spent {dollars(real.cost_microusd)}, reserved {dollars(real.reserved_microusd)}", nl=False)
     click.echo(f"; simulated, so not paid: {dollars(simulated.cost_microusd)}")

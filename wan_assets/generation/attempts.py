@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from wan_assets.client import TaskReport
-from wan_assets.errors import BudgetExceededError, TaskFailedError, TaskUnknownError, WanAssetsError
+from wan_assets.errors import BudgetExceededError, CrowdedError, TaskFailedError, TaskUnknownError, WanAssetsError
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.places import Place
@@ -19,6 +19,7 @@ from wan_assets.ledger.entries import OPEN_STATES
 from wan_assets.store import StoredTask
 
 _FOREIGN_LOOK_S = 1.0
+"""How often a row looks whether other processes have come on."""
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Attempts:
         return stored
 
     async def _claimed(self, row: Row, place: Place, instead_of: str) -> Claim:
-        """Claims the row's task, after whatever it has to wait for: money that comes free, or another process."""
+        """Claims the row's task, after whatever it has to wait for: money that comes free, or other processes."""
         while True:
             freed = self._gate.freed
             if not row.may_be_in_flight:
@@ -89,6 +90,9 @@ class Attempts:
                 claim = await self._desk.claim(row.order, instead_of=instead_of)
             except BudgetExceededError as refused:
                 await place.aside(self._gate.room(freed, refused))
+                continue
+            except CrowdedError:
+                await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
                 continue
             if claim.standing != "foreign":
                 return claim

@@ -47,7 +47,7 @@ class Desk:
 
     async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
-        origin = replace(self._origin, partition=order.partition)
+        origin = replace(self._origin, partition=order.partition, prompt_id=order.prompt_id)
         return await self.book(
             self.ledger.claim, order.request, origin, self._owner, simulated=self.simulated, instead_of=instead_of
         )

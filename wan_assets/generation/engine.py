@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wan_assets.client import RunwareClient
-from wan_assets.errors import AccessDeniedError, LedgerError, StoreError, WanAssetsError, WrongAddressError
+from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
 from wan_assets.generation.attempts import Attempts, Row
 from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
@@ -27,7 +27,7 @@ from wan_assets.video import Verifier
 Tell: TypeAlias = Callable[[Outcome], None]
 
 _ORDERS_PER_LOOK = 200
-_STOP_SENDING = (AccessDeniedError, WrongAddressError, LedgerError, StoreError)
+_STOP_SENDING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
 """Troubles of the whole run: what is in flight is let finish, and nothing more is sent."""
 
 

@@ -29,10 +29,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Order:
-    """One row's wish: a request, and the partition that it is booked under."""
+    """One row's wish: a request, and the partition and row that it is booked under."""
 
     request: VideoRequest
     partition: str = "-"
+    prompt_id: str = "-"
 
 
 @dataclass(frozen=True)

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import ApiFault, LedgerError
-from wan_assets.ledger import prices, report, told, uploads
+from wan_assets.errors import ApiFault, CrowdedError, LedgerError, PausedError
+from wan_assets.ledger import pause, prices, told, uploads
 from wan_assets.ledger.budget import Budget, commit, correct
-from wan_assets.ledger.claims import is_taken, latest_row, new_row, that_count
-from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
-from wan_assets.ledger.schema import alone_with, opened, overcharges, tasks, told_as_ledger_error
+from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
+from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
+from wan_assets.ledger.reading import LedgerReader
+from wan_assets.ledger.schema import alone_with, overcharges, tasks
 from wan_assets.request import VideoRequest
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
 
 
-class Ledger:
+class Ledger(LedgerReader):
     """All tasks and all money of one database. Blocking; safe for threads and processes.
 
-    `namespace` separates ledgers that share an account and shall not share videos. `clock` gives seconds since 1970.
+    `namespace` separates ledgers that share an account and shall not share videos. `max_in_flight` is the cap on tasks
+    of all runs together, on whatever machines. `clock` gives seconds since 1970.
     """
 
     def __init__(
@@ -33,22 +33,18 @@ class Ledger:
         url: str,
         budget: Budget | None = None,
         *,
+        max_in_flight: int | None = None,
         namespace: str = "wan-assets",
         lease_s: float = 60.0,
         busy_s: float = 30.0,
         must_exist: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.url = url
+        super().__init__(url, busy_s=busy_s, must_exist=must_exist, clock=clock)
         self.budget = budget or Budget()
         self.lease_s = lease_s
+        self._max_in_flight = max_in_flight
         self._namespace = namespace
-        self._clock = clock
-        self._engine = opened(url, busy_s, must_exist=must_exist)
-
-    def close(self) -> None:
-        """Ends all connections."""
-        self._engine.dispose()
 
     def claim(
         self, request: VideoRequest, origin: Origin, owner: str, *, simulated: bool, instead_of: str = ""
@@ -56,8 +52,9 @@ class Ledger:
         """Gives `owner` the task to work on for a request, reserving money if it is a new one.
 
         A request gets a new task if each that it had failed or was rejected, or none was bought under the purchase
-        that is asked for, or if the one that counts is the lost one given up by `instead_of`. Raises
-        `BudgetExceededError` when the reservation does not fit; then nothing is written.
+        that is asked for, or if the one that counts is the lost one given up by `instead_of`. Nothing is written, and
+        `BudgetExceededError` raised, when the reservation does not fit, `CrowdedError` when too many tasks are in
+        flight, and `PausedError` when the ledger is paused.
         """
         fingerprint = request.fingerprint()
         with self._transaction() as connection:
@@ -72,10 +69,10 @@ class Ledger:
         with self._transaction() as connection:
             return self._joined(connection, self._row(connection, task_uuid), owner)
 
-    def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
-        """What would be reserved for some requests together, in µ$."""
+    def pause(self, why: str | None) -> None:
+        """Lets no run send anything more, for a reason; None lets them go on. What is in flight lands."""
         with self._transaction() as connection:
-            return sum(prices.quoted_microusd(connection, request, simulated=simulated) for request in requests)
+            pause.switch(connection, why)
 
     def mark_submitted(self, task_uuid: str) -> None:
         """Books that the API has the task."""
@@ -163,60 +160,6 @@ class Ledger:
             change = tasks.update().where(tasks.c.owner == owner).values(owner=None, lease_until=None)
             connection.execute(change.where(tasks.c.task_uuid == task_uuid) if task_uuid else change)
 
-    def task(self, task_uuid: str) -> Task | None:
-        """One task, or None."""
-        return next(iter(self.tasks_where(tasks.c.task_uuid == task_uuid)), None)
-
-    def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
-        """The task that counts for each of many requests, by fingerprint; a few hundred at a time."""
-        same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
-        found = self.tasks_where(*same, *that_count(purchase))
-        return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
-
-    def open_tasks(self) -> list[Task]:
-        """Every task that may still bring a video, oldest first."""
-        return self.tasks_where(tasks.c.state.in_(OPEN_STATES))
-
-    def unknown_costs(self) -> list[Task]:
-        """Every task that has ended without telling all it cost, oldest first."""
-        return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)
-
-    def overcharged(self) -> list[report.Overcharge]:
-        """Every task that was charged more than was reserved for it, oldest first."""
-        with self._transaction() as connection:
-            return report.overcharged(connection)
-
-    def prices_seen(self) -> list[prices.PriceSeen]:
-        """What each kind of request really cost."""
-        with self._transaction() as connection:
-            return prices.seen(connection)
-
-    def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
-        """Tasks by any condition on the table, oldest first."""
-        with self._transaction() as connection:
-            found = connection.execute(tasks.select().where(*conditions).order_by(tasks.c.created_at))
-            return [task_of(row) for row in found.mappings()]
-
-    def totals(self) -> report.Totals:
-        """Sums over all tasks, real and simulated apart."""
-        with self._transaction() as connection:
-            return report.totals(connection)
-
-    def spending(self, by: report.Grouping) -> list[report.SpendLine]:
-        """Tasks, costs and reservations by state, day, asset, partition or run."""
-        with self._transaction() as connection:
-            return report.spending(connection, by)
-
-    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[report.DayBooked]:
-        """Tasks that the API has or may have, by UTC day, both days included."""
-        with self._transaction() as connection:
-            return report.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
-
-    def uploaded(self, reference: str, base_url: str) -> str | None:
-        """The API's UUID of a local file that was uploaded before and is still kept there."""
-        with self._transaction() as connection:
-            return uploads.known(connection, reference, base_url, now=self._clock())
-
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""
         with self._transaction() as connection:
@@ -227,28 +170,10 @@ class Ledger:
         with self._transaction() as connection:
             uploads.forget(connection, reference, base_url)
 
-    def untold(self, asset: str) -> dict[str, str]:
-        """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
-        with self._transaction() as connection:
-            return told.untold(connection, asset)
-
-    def is_untold(self, task_uuid: str) -> bool:
-        """Whether no event has told yet what a stored task cost."""
-        with self._transaction() as connection:
-            return told.is_untold(connection, task_uuid)
-
     def mark_told(self, task_uuids: Sequence[str]) -> None:
         """Books that events have told what some tasks cost."""
         with self._transaction() as connection:
             told.mark(connection, task_uuids)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        with told_as_ledger_error(self.url), self._engine.begin() as connection:
-            yield connection
-
-    def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
 
     def _row(self, connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
         """A task, which no other process changes before this transaction ends."""
@@ -265,9 +190,19 @@ class Ledger:
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         row |= {"created_at": self._now(), "owner": owner, "lease_until": self._clock() + self.lease_s}
         day = row["created_at"][:10]
+        if (why := pause.reason(connection)) is not None:
+            raise PausedError(why)
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
+        self._refuse_if_crowded(connection, simulated=simulated)
         connection.execute(tasks.insert().values(**row, reserved_microusd=reserved))
         return task_of(self._row(connection, row["task_uuid"]))
+
+    def _refuse_if_crowded(self, connection: sa.Connection, *, simulated: bool) -> None:
+        """Counts after the sums were changed: their rows let one transaction at a time come here."""
+        if self._max_in_flight is None:
+            return
+        if in_flight(connection, simulated=simulated, now=self._clock()) >= self._max_in_flight:
+            raise CrowdedError(self._max_in_flight)
 
     def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:
         if row["state"] == TaskState.STORED:

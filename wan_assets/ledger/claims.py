@@ -43,8 +43,16 @@ def new_row(
         "run_id": origin.run_id,
         "asset": origin.asset,
         "partition": origin.partition,
+        "prompt_id": origin.prompt_id,
         "purchase": origin.purchase,
     }
+
+
+def in_flight(connection: sa.Connection, *, simulated: bool, now: float) -> int:
+    """How many tasks living processes wait for, in all runs together."""
+    here = (tasks.c.is_simulated == simulated, tasks.c.state.in_((TaskState.RESERVED, TaskState.SUBMITTED)))
+    held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= now)
+    return connection.execute(held).scalar_one()
 
 
 def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, now: float, lease_s: float) -> bool:

@@ -43,7 +43,7 @@ def money_of(simulated: bool) -> Literal["real", "simulated"]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Who asks: the run, asset and partition that a task is booked under.
+    """Who asks: the run, asset, partition and row that a task is booked under.
 
     A `purchase` is the name of a regeneration: under it every request is bought anew, once.
     """
@@ -52,6 +52,7 @@ class Origin:
     asset: str = "-"
     partition: str = "-"
     purchase: str = ""
+    prompt_id: str = "-"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def task_of(row: RowMapping) -> Task:
         cost_microusd=row["cost_microusd"],
         request=json.loads(row["request"]),
         results=tuple(json.loads(row["results"])),
-        origin=Origin(row["run_id"], row["asset"], row["partition"], row["purchase"]),
+        origin=Origin(row["run_id"], row["asset"], row["partition"], row["purchase"], row["prompt_id"]),
         created_at=row["created_at"],
         submitted_at=row["submitted_at"],
         finished_at=row["finished_at"],

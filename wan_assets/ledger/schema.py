@@ -16,7 +16,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wan_assets.errors import LedgerError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+_UPGRADES = {1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",)}
+"""What makes the next version of a ledger out of each older one."""
 
 _MAKING_TABLES = 0x77616E
 """Names that lock among all locks of the database."""
@@ -39,6 +42,7 @@ tasks = sa.Table(
     sa.Column("run_id", sa.String(64), nullable=False),
     sa.Column("asset", sa.Text, nullable=False),
     sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("prompt_id", sa.Text, nullable=False, default="-"),
     sa.Column("purchase", sa.Text, nullable=False, default=""),
     sa.Column("created_at", sa.String(32), nullable=False),
     sa.Column("submitted_at", sa.String(32)),
@@ -109,7 +113,7 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
             with engine.begin() as connection:
                 alone_with(connection, _MAKING_TABLES)
                 metadata.create_all(connection)
-                _check_version(connection, url)
+                _upgrade(connection, url)
         except BaseException:
             engine.dispose()
             raise
@@ -191,12 +195,19 @@ def _begin_immediately(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _check_version(connection: sa.Connection, url: str) -> None:
-    found = connection.execute(sa.select(about.c.value).where(about.c.name == "schema_version")).scalar()
+def _upgrade(connection: sa.Connection, url: str) -> None:
+    """Brings an older ledger to the version that this package writes; a newer one is refused."""
+    here = about.c.name == "schema_version"
+    found = connection.execute(sa.select(about.c.value).where(here)).scalar()
     if found is None:
         connection.execute(about.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
-    elif found != str(SCHEMA_VERSION):
+        return
+    if not found.isdecimal() or int(found) > SCHEMA_VERSION:
         raise LedgerError(
             f"ledger {shown(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
             "use the package version that wrote it"
         )
+    for version in range(int(found), SCHEMA_VERSION):
+        for statement in _UPGRADES[version]:
+            connection.exec_driver_sql(statement)
+    connection.execute(about.update().where(here).values(value=str(SCHEMA_VERSION)))

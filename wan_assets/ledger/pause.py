@@ -1,0 +1,23 @@
+"""The switch that keeps new tasks from being sent, in every run that shares the ledger."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.schema import about, inserted
+
+_PAUSED = "paused"
+
+
+def reason(connection: sa.Connection) -> str | None:
+    """Why nothing may be sent, or None."""
+    return connection.execute(sa.select(about.c.value).where(about.c.name == _PAUSED)).scalar()
+
+
+def switch(connection: sa.Connection, why: str | None) -> None:
+    """Pauses for a reason, or goes on with None."""
+    if why is None:
+        connection.execute(about.delete().where(about.c.name == _PAUSED))
+        return
+    new = inserted(connection, about).values(name=_PAUSED, value=why)
+    connection.execute(new.on_conflict_do_update(index_elements=(about.c.name,), set_={"value": why}))

@@ -1,0 +1,113 @@
+"""Questions to a ledger: what became of which tasks, and what was spent; nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+
+from wan_assets.ledger import pause, prices, report, told, uploads
+from wan_assets.ledger.claims import that_count
+from wan_assets.ledger.entries import OPEN_STATES, Task, task_of
+from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
+from wan_assets.request import VideoRequest
+
+
+class LedgerReader:
+    """One database, its transactions, and all that can be asked of it. Blocking; safe for threads and processes.
+
+    `clock` gives seconds since 1970.
+    """
+
+    def __init__(self, url: str, *, busy_s: float, must_exist: bool, clock: Callable[[], float]) -> None:
+        self.url = url
+        self._clock = clock
+        self._engine = opened(url, busy_s, must_exist=must_exist)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        self._engine.dispose()
+
+    def task(self, task_uuid: str) -> Task | None:
+        """One task, or None."""
+        return next(iter(self.tasks_where(tasks.c.task_uuid == task_uuid)), None)
+
+    def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
+        """The task that counts for each of many requests, by fingerprint; a few hundred at a time."""
+        same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
+        found = self.tasks_where(*same, *that_count(purchase))
+        return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
+
+    def open_tasks(self) -> list[Task]:
+        """Every task that may still bring a video, oldest first."""
+        return self.tasks_where(tasks.c.state.in_(OPEN_STATES))
+
+    def unknown_costs(self) -> list[Task]:
+        """Every task that has ended without telling all it cost, oldest first."""
+        return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)
+
+    def overcharged(self) -> list[report.Overcharge]:
+        """Every task that was charged more than was reserved for it, oldest first."""
+        with self._transaction() as connection:
+            return report.overcharged(connection)
+
+    def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
+        """Tasks by any condition on the table, oldest first."""
+        with self._transaction() as connection:
+            found = connection.execute(tasks.select().where(*conditions).order_by(tasks.c.created_at))
+            return [task_of(row) for row in found.mappings()]
+
+    def totals(self) -> report.Totals:
+        """Sums over all tasks, real and simulated apart."""
+        with self._transaction() as connection:
+            return report.totals(connection)
+
+    def spending(self, by: report.Grouping) -> list[report.SpendLine]:
+        """Tasks, costs and reservations by state, day, asset, partition or run."""
+        with self._transaction() as connection:
+            return report.spending(connection, by)
+
+    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[report.DayBooked]:
+        """Tasks that the API has or may have, by UTC day, both days included."""
+        with self._transaction() as connection:
+            return report.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
+
+    def prices_seen(self) -> list[prices.PriceSeen]:
+        """What each kind of request really cost."""
+        with self._transaction() as connection:
+            return prices.seen(connection)
+
+    def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
+        """What would be reserved for some requests together, in µ$."""
+        with self._transaction() as connection:
+            return sum(prices.quoted_microusd(connection, request, simulated=simulated) for request in requests)
+
+    def paused(self) -> str | None:
+        """Why nothing may be sent, or None."""
+        with self._transaction() as connection:
+            return pause.reason(connection)
+
+    def uploaded(self, reference: str, base_url: str) -> str | None:
+        """The API's UUID of a local file that was uploaded before and is still kept there."""
+        with self._transaction() as connection:
+            return uploads.known(connection, reference, base_url, now=self._clock())
+
+    def untold(self, asset: str) -> dict[str, str]:
+        """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
+        with self._transaction() as connection:
+            return told.untold(connection, asset)
+
+    def is_untold(self, task_uuid: str) -> bool:
+        """Whether no event has told yet what a stored task cost."""
+        with self._transaction() as connection:
+            return told.is_untold(connection, task_uuid)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with told_as_ledger_error(self.url), self._engine.begin() as connection:
+            yield connection
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
