@@ -893,3 +893,42 @@ def test_no_amount_of_a_recovery_is_cut_on_a_narrow_terminal(tmp_path: Path, cos
 
     assert result.exit_code == 0
     assert amounts_in(result.stdout) == [cost]
+
+
+def test_a_cost_that_a_person_found_out_is_booked_and_frees_the_rest(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    uuids = full(url)
+
+    result = wan_assets("ledger", "settle", uuids["unknown"], uuids["lost"], "--cost", "0.4", "--url", url, "--json")
+
+    assert result.exit_code == 0
+    assert [(task["state"], task["cost_usd"]) for task in json.loads(result.stdout)["tasks"]] == [("failed", 0.4)] * 2
+    account = json.loads(wan_assets("ledger", "--url", url, "--json").stdout)
+    assert (account["lost"], account["unknown_cost"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"), [("open", "0.4"), ("overcharged", "0.4"), ("unknown", "much"), ("lost", "-1")]
+)
+def test_no_cost_is_booked_where_none_is_open_or_none_is_said(tmp_path: Path, name: str, cost: str) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    uuids = full(url)
+    before = wan_assets("ledger", "--url", url, "--json").stdout
+
+    result = wan_assets("ledger", "settle", uuids[name], f"--cost={cost}", "--url", url)
+
+    assert result.exit_code == 2
+    assert wan_assets("ledger", "--url", url, "--json").stdout == before
+
+
+def test_a_paused_ledger_says_so_until_it_is_resumed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    full(url)
+
+    wan_assets("ledger", "pause", "--why", "the budget is reviewed", "--url", url)
+    paused = wan_assets("ledger", "--url", url)
+    wan_assets("ledger", "resume", "--url", url)
+    resumed = wan_assets("ledger", "--url", url)
+
+    assert "paused: the budget is reviewed" in paused.stdout
+    assert "paused" not in resumed.stdout

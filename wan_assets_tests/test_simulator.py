@@ -867,6 +867,8 @@ def test_a_cost_may_be_told_wrongly_and_is_charged_rightly(tmp_path, fault, cost
 
         assert item.get("cost") == cost or str(item["cost"]).lower() == str(cost).lower()
         assert api.books.spent_microusd() == 473_000
+        assert [charge.number_results for charge in api.books.charges()] == [1]
+        assert [day.results for day in api.books.usage("2026-01-01", "2026-12-31")] == [1]
 
 
 def test_a_result_may_name_no_file_or_be_flagged(tmp_path):
