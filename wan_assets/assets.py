@@ -1,27 +1,22 @@
-"""Asset factories: the prompt table, and its videos, one partition per prompt."""
+"""Asset factories: the prompt table, and its videos, by prompt or by batch."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import replace
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
 from wan_assets import report
-from wan_assets.automation import sync_partitions
+from wan_assets.batches import PartitionOf, partition_of
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
+from wan_assets.grains import Grain, OnOutcome, Prompts, by_batch, by_prompt, told_as_failure
 from wan_assets.ledger import Origin
-from wan_assets.prompts import PromptTable
+from wan_assets.outcomes import outcomes_of
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.row_run import RowRun
 from wan_assets.telling import Telling
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-Prompts: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | PromptTable | Callable[[], PromptTable]"
 
 POOL = "runware"
 CODE_VERSION = "runware:201@1"
@@ -37,36 +32,44 @@ class GenerationConfig(dg.Config):
     )
 
 
+def _ignore(_: Outcome) -> None:
+    """Nobody watches."""
+
+
 def build_video_assets(
     *,
     name: str = "videos",
     prompts: Prompts,
-    partitions: Literal["prompt"] = "prompt",
+    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
-    partitions_per_run: int = 100,
-    on_outcome: Callable[[Outcome], None] = lambda _: None,
+    partitions_per_run: int | None = None,
+    on_outcome: OnOutcome = _ignore,
 ) -> dg.Definitions:
     """The assets of one prompt table, to be merged with resources `runware`, `store` and `ledger`.
 
-    `<name>_prompts` is the table: it checks every row and keeps the dynamic partitions `<name>` in step with them.
-    `<name>` is one video per partition, keyed by `prompt_id`; a run may cover any range, and a backfill takes
-    `partitions_per_run` in each run. `prompts` is read when an asset runs: a path, a DataFrame, a `PromptTable`, or
-    a function that gives one. `on_outcome` is called as each row finishes.
+    `<name>_prompts` is the table: it checks every row and keeps dynamic partitions in step with them. `<name>` are the
+    videos. With `partitions="prompt"` each has a partition of its own, keyed by `prompt_id`; with any partitions
+    definition a partition holds the rows whose key it is: time windows go by the column `date`, static partitions by
+    `shard` or else by a hash of the `prompt_id`, dynamic ones by `campaign`, others by `partition_key_of(row)`.
+
+    A run may cover any range; a backfill takes `partitions_per_run` in each run, by default 100 prompts or one batch.
+    `prompts` is read when an asset runs: a path, a DataFrame, a `PromptTable`, or a function that gives one.
+    `on_outcome` is called as each row finishes.
     """
-    if partitions != "prompt":
-        raise ValueError(f"partitions={partitions!r} is not supported: write 'prompt'")
-    load = _loader(prompts)
-    partitions_def = dg.DynamicPartitionsDefinition(name=name)
-    table = _table_asset(name, load, group_name)
-    videos = _videos_asset(name, load, group_name, partitions_def, partitions_per_run, on_outcome)
-    return dg.Definitions(assets=[table, videos])
+    if partitions == "prompt":
+        grain = by_prompt(name, prompts)
+    elif isinstance(partitions, dg.PartitionsDefinition):
+        grain = by_batch(partitions, prompts, partition_key_of or partition_of(partitions))
+    else:
+        raise ValueError(f"partitions={partitions!r} is neither 'prompt' nor a partitions definition")
+    grain = replace(grain, partitions_per_run=partitions_per_run or grain.partitions_per_run)
+    return dg.Definitions(
+        assets=[_table_asset(name, grain, group_name), _videos_asset(name, grain, group_name, on_outcome)]
+    )
 
 
-def _loader(prompts: Prompts) -> Callable[[], PromptTable]:
-    return prompts if callable(prompts) else lambda: PromptTable.load(prompts)
-
-
-def _table_asset(name: str, load: Callable[[], PromptTable], group_name: str) -> dg.AssetsDefinition:
+def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinition:
     key = dg.AssetKey(f"{name}_prompts")
 
     @dg.asset(
@@ -77,38 +80,26 @@ def _table_asset(name: str, load: Callable[[], PromptTable], group_name: str) ->
         check_specs=[dg.AssetCheckSpec("rows_are_valid", asset=key, blocking=True)],
     )
     def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        table = _loaded(load)
-        if not table.problems:
-            changes = sync_partitions(context.instance, name, [row.prompt_id for row in table.rows])
-            context.log.info("%d partitions added, %d retired", len(changes.added), len(changes.retired))
-        return dg.MaterializeResult(
-            metadata=report.table_metadata(table),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="rows_are_valid", passed=not table.problems, metadata=report.table_metadata(table)
-                )
-            ],
-        )
+        try:
+            metadata = report.table_metadata(grain.check(context))
+        except PromptTableError as error:
+            raise told_as_failure(error) from None
+        is_sound = metadata["wan_assets/problems"] == 0
+        check = dg.AssetCheckResult(check_name="rows_are_valid", passed=is_sound, metadata=metadata)
+        return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
     return prompt_table
 
 
-def _videos_asset(
-    name: str,
-    load: Callable[[], PromptTable],
-    group_name: str,
-    partitions_def: dg.PartitionsDefinition[str],
-    partitions_per_run: int,
-    on_outcome: Callable[[Outcome], None],
-) -> dg.AssetsDefinition:
+def _videos_asset(name: str, grain: Grain, group_name: str, on_outcome: OnOutcome) -> dg.AssetsDefinition:
     @dg.asset(
         name=name,
         group_name=group_name,
         kinds={"runware", "mp4"},
-        description="One video per prompt, made by Wan2.5-Preview, paid for once.",
+        description="Videos made by Wan2.5-Preview, each paid for once.",
         deps=[dg.AssetKey(f"{name}_prompts")],
-        partitions_def=partitions_def,
-        backfill_policy=dg.BackfillPolicy.multi_run(partitions_per_run),
+        partitions_def=grain.partitions_def,
+        backfill_policy=dg.BackfillPolicy.multi_run(grain.partitions_per_run),
         code_version=CODE_VERSION,
         pool=POOL,
         output_required=False,
@@ -120,26 +111,24 @@ def _videos_asset(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[dg.AssetMaterialization]:
-        """Logs each partition as its video lands, and ends in a `Failure` that names the rows without one."""
-        table = _loaded(load)
-        if table.problems:
-            raise report.refusal_of(table)
-        run = RowRun(
-            table=table,
-            keys=tuple(context.partition_keys),
-            asset_key=context.asset_key,
-            origin=Origin(context.run.run_id, context.asset_key.to_user_string(), purchase=config.regenerate),
-            log=context.log,
-            on_outcome=on_outcome,
-        )
-        with closing(ledger.open()) as book, run.outcomes(runware, store.open(), book) as outcomes:
+        """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
+        try:
+            run, media = grain.begin(context, on_outcome)
+        except PromptTableError as error:
+            raise told_as_failure(error) from None
+        origin = Origin(context.run.run_id, context.asset_key.to_user_string(), purchase=config.regenerate)
+        with (
+            closing(ledger.open()) as book,
+            outcomes_of(
+                run.orders(),
+                runware=runware,
+                store=store.open(),
+                ledger=book,
+                limits=replace(runware.limits(), resends_refused=grain.resends_refused),
+                origin=origin,
+                media=media,
+            ) as outcomes,
+        ):
             yield from run.events(outcomes, Telling(book, context.instance, context.asset_key))
 
     return videos
-
-
-def _loaded(load: Callable[[], PromptTable]) -> PromptTable:
-    try:
-        return load()
-    except PromptTableError as error:
-        raise dg.Failure(f"{error}. {error.advice}", allow_retries=False) from None

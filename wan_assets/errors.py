@@ -227,6 +227,9 @@ class TaskConflictError(RunwareError):
     advice = "Poll the task; do not send it again."
 
 
+REFUSED_FOR_GOOD = (ContentBlockedError, RequestRejectedError)
+"""The same request would be refused again."""
+
 _KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
     (r"conflicttaskuuid", TaskConflictError),
     (r".*ratelimitrequesttoolarge", RequestRejectedError),

@@ -10,8 +10,8 @@ import dagster as dg
 from wan_assets.errors import RunwareError, WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.ledger import shortfalls_of
-from wan_assets.pricing import list_price_microusd, reservation_microusd, usd
-from wan_assets.prompts import Problem, PromptTable
+from wan_assets.pricing import usd
+from wan_assets.prompts import Problem, PromptTable, Summary
 from wan_assets.store import StoredTask, StoredVideo
 
 _ROWS_SHOWN = 100
@@ -51,24 +51,23 @@ def video_metadata(outcome: Outcome, stored: StoredTask, cost_microusd: int | No
     return {key: value for key, value in metadata.items() if value is not None}
 
 
-def table_metadata(table: PromptTable) -> dict[str, Any]:
+def table_metadata(summary: Summary) -> dict[str, Any]:
     """Metadata of a prompt table: rows, problems and what its rows would cost if none were there yet."""
-    distinct = {row.request.fingerprint(): row.request for row in table.rows}.values()
     metadata: dict[str, Any] = {
-        "dagster/row_count": table.row_count,
-        "wan_assets/problems": len(table.problems),
-        "wan_assets/distinct_requests": len(distinct),
-        "wan_assets/estimated_usd": float(usd(sum(map(list_price_microusd, distinct)))),
-        "wan_assets/reserved_usd": float(usd(sum(map(reservation_microusd, distinct)))),
+        "dagster/row_count": summary.rows,
+        "wan_assets/problems": summary.problem_count,
+        "wan_assets/distinct_requests": len(summary.prints),
+        "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
+        "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
     }
-    if table.problems:
-        metadata["wan_assets/problem_table"] = problem_table(table.problems)
+    if summary.problems:
+        metadata["wan_assets/problem_table"] = problem_table(summary.problems)
     return metadata
 
 
 def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
     """The first problems of a prompt table as a table."""
-    return _table(
+    return table_of(
         [
             {
                 "row": problem.row,
@@ -98,7 +97,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
             "wan_assets/missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
             "wan_assets/asked": asked,
-            "wan_assets/failures": _table(rows[:_ROWS_SHOWN]),
+            "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
         },
     )
 
@@ -128,7 +127,8 @@ def _preview(stored: StoredTask, video: StoredVideo) -> str:
     return f"![poster](data:image/webp;base64,{video.poster}){simulated}"
 
 
-def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+def table_of(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as a table, the first row's keys as its columns."""
     names = list(rows[0]) if rows else ["row"]
     columns = [dg.TableColumn(name, "int" if name == "row" else "string") for name in names]
     records = [dg.TableRecord(row) for row in rows]

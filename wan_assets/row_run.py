@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import dagster as dg
 
 from wan_assets import report
 from wan_assets.errors import PromptTableError, WanAssetsError
-from wan_assets.generation import Order, Outcome, generate
-from wan_assets.generation.threaded import threaded
-from wan_assets.ledger import Ledger, Origin
+from wan_assets.generation import Order, Outcome
 from wan_assets.prompts import PromptTable
-from wan_assets.resources import RunwareResource
-from wan_assets.store import StoredTask, VideoStore
+from wan_assets.store import StoredTask
 from wan_assets.telling import Telling
 
 
@@ -27,33 +23,13 @@ class RowRun:
     table: PromptTable
     keys: tuple[str, ...]
     asset_key: dg.AssetKey
-    origin: Origin
     log: logging.Logger
     on_outcome: Callable[[Outcome], None]
 
-    @contextmanager
-    def outcomes(self, runware: RunwareResource, store: VideoStore, ledger: Ledger) -> Iterator[Iterator[Outcome]]:
-        """The engine's outcomes, from a loop in its own thread; leaving the block stops sending at once."""
+    def orders(self) -> list[Order]:
+        """What the rows of the partitions ask for."""
         rows = [row for key in self.keys if (row := self.table.by_id.get(key))]
-        orders = [Order(row.request, row.prompt_id, row.prompt_id) for row in rows]
-
-        async def generated() -> AsyncGenerator[Outcome, None]:
-            async with runware.connect() as client:
-                source = generate(
-                    orders,
-                    client=client,
-                    store=store,
-                    ledger=ledger,
-                    limits=runware.limits(),
-                    origin=self.origin,
-                    media=self.table.media,
-                )
-                async with aclosing(source) as found:
-                    async for outcome in found:
-                        yield outcome
-
-        with threaded(generated) as outcomes:
-            yield outcomes
+        return [Order(row.request, row.prompt_id, row.prompt_id) for row in rows]
 
     def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[dg.AssetMaterialization]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""

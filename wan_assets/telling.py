@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 
 import dagster as dg
 
@@ -51,15 +52,18 @@ class Telling:
             return self._ledger.is_untold(stored.task_uuid)
         if self._untold.get(stored.task_uuid) != outcome.order.partition:
             return False
-        return not self._is_in_events(outcome.order.partition, stored.task_uuid)
+        return not self._is_in_events(outcome.order.partition, stored)
 
-    def _is_in_events(self, partition: str, task_uuid: str) -> bool:
+    def _is_in_events(self, partition: str, stored: StoredTask) -> bool:
         asked = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
         records = self._instance.fetch_materializations(asked, limit=_EVENTS_SEARCHED).records
-        return any(_tells(record, task_uuid) for record in records)
+        return any(_tells(record, stored) for record in records)
 
 
-def _tells(record: dg.EventLogRecord, task_uuid: str) -> bool:
+def _tells(record: dg.EventLogRecord, stored: StoredTask) -> bool:
+    """Whether an event tells of a task: by its UUID, or as a batch's that came after the task was stored."""
     event = record.asset_materialization
     said = event.metadata.get("wan_assets/task_uuid") if event else None
-    return said is not None and said.value == task_uuid
+    if said is not None:
+        return said.value == stored.task_uuid
+    return record.timestamp > datetime.fromisoformat(stored.stored_at).timestamp()

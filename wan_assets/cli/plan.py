@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
 from wan_assets.cli.display import dollars, show_json, show_table
-from wan_assets.pricing import list_price_microusd, reservation_microusd, usd
-from wan_assets.prompts import Chunk, Problem, scan
-from wan_assets.request import VideoRequest
-
-_PROBLEMS_KEPT = 10_000
-
-
-@dataclass
-class _Plan:
-    rows: int = 0
-    valid: int = 0
-    problem_count: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    prints: set[bytes] = field(default_factory=set)
-    kinds: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    price_microusd: int = 0
-    reserved_microusd: int = 0
-
-    def add(self, chunk: Chunk) -> None:
-        self.rows += chunk.row_count
-        self.valid += len(chunk.rows)
-        self.problem_count += len(chunk.problems)
-        self.problems += chunk.problems[: _PROBLEMS_KEPT - len(self.problems)]
-        for row in chunk.rows:
-            self._add_request(row.request)
-
-    def _add_request(self, request: VideoRequest) -> None:
-        fingerprint = bytes.fromhex(request.fingerprint())[:16]
-        if fingerprint not in self.prints:
-            self.prints.add(fingerprint)
-            kind = "image-to-video" if request.image else "text-to-video"
-            self.kinds[kind, request.tier or "as the image", request.duration] += request.number_results
-            self.price_microusd += list_price_microusd(request)
-            self.reserved_microusd += reservation_microusd(request)
+from wan_assets.pricing import usd
+from wan_assets.prompts import Summary, scan
 
 
 @click.command()
@@ -55,9 +21,7 @@ def plan(file: Path, as_json: bool) -> None:
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
-    found = _Plan()
-    for chunk in scan(file):
-        found.add(chunk)
+    found = Summary.of(scan(file))
     if as_json:
         show_json(_as_json(found))
     else:
@@ -65,7 +29,7 @@ def plan(file: Path, as_json: bool) -> None:
     sys.exit(1 if found.problem_count else 0)
 
 
-def _show(file: Path, found: _Plan) -> None:
+def _show(file: Path, found: Summary) -> None:
     if found.problems:
         rows = [(str(p.row), p.prompt_id or "", p.column, p.value, p.rule, p.fix) for p in found.problems]
         columns = ("row", "prompt_id", "column", "value", "rule", "fix")
@@ -79,7 +43,7 @@ def _show(file: Path, found: _Plan) -> None:
     click.echo("nothing was sent" + ("; nothing can be sent before the problems are fixed" if found.problems else ""))
 
 
-def _as_json(found: _Plan) -> dict[str, Any]:
+def _as_json(found: Summary) -> dict[str, Any]:
     return {
         "rows": found.rows,
         "valid": found.valid,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
-from wan_assets.errors import LedgerError
+from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, RunwareError, verdict_of
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
 from wan_assets.processes import new_owner
@@ -65,6 +65,14 @@ class Desk:
         purchase = self._origin.purchase
         return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated, purchase=purchase)
 
+    async def refused(self, fingerprints: Sequence[str]) -> dict[str, RunwareError]:
+        """The verdict on each request that was refused for good when it was last sent."""
+        purchase = self._origin.purchase
+        asked = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
+        ended = await self.book(asked, fingerprints)
+        verdicts = {fingerprint: _verdict_of(task) for fingerprint, task in ended.items()}
+        return {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, REFUSED_FOR_GOOD)}
+
     async def missing(self, requests: Sequence[VideoRequest]) -> list[VideoRequest]:
         """Those requests, each once, that would have to be bought."""
         distinct = {request.fingerprint(): request for request in requests}
@@ -106,3 +114,7 @@ class Desk:
             await asyncio.sleep(self.ledger.lease_s / 4)
             with suppress(LedgerError):
                 await self.book(self.ledger.renew, self._owner)
+
+
+def _verdict_of(task: Task) -> RunwareError:
+    return verdict_of(ApiFault(task.error_code or "", task.error_message or "", task_uuid=task.task_uuid))

@@ -71,6 +71,7 @@ class _Engine:
         self._desk = desk
         self._attempts = attempts
         self._gate = gate
+        self._resends_refused = limits.resends_refused
         self._begun = asyncio.Semaphore(limits.max_in_flight + 2 * limits.max_downloads)
         self._twins: dict[str, asyncio.Task[Outcome]] = {}
 
@@ -84,6 +85,7 @@ class _Engine:
         try:
             latest = await self._desk.latest(list(prints.values()))
             stored = await self._desk.all_stored(list(prints.values()), latest)
+            refused = {} if self._resends_refused else await self._desk.refused(list(prints.values()))
         except (LedgerError, StoreError) as error:
             self._gate.close(error)
             for order in some:
@@ -93,6 +95,8 @@ class _Engine:
             fingerprint = prints[id(order)]
             if fingerprint in stored:
                 tell(Outcome(order, stored[fingerprint]))
+            elif fingerprint in refused and fingerprint not in latest:
+                tell(Outcome(order, None, refused[fingerprint]))
             elif fingerprint in self._twins:
                 group.create_task(self._follow(order, self._twins[fingerprint], tell))
             else:

@@ -16,7 +16,8 @@ class Limits:
 
     `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="rebuy"` buys a task again that the API
     no longer knows; the default keeps it booked as lost and asks again in the next run. With `checks_balance`
-    nothing is sent unless the account's balance covers all that would have to be bought.
+    nothing is sent unless the account's balance covers all that would have to be bought. Without `resends_refused` a
+    request that was refused for good before, by its content or its parameters, is not sent again.
     """
 
     max_in_flight: int = 50
@@ -25,6 +26,7 @@ class Limits:
     max_downloads: int = 8
     on_lost: Literal["keep", "rebuy"] = "keep"
     checks_balance: bool = False
+    resends_refused: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,6 +54,15 @@ def in_flight(connection: sa.Connection, *, simulated: bool, now: float) -> int:
     here = (tasks.c.is_simulated == simulated, tasks.c.state.in_((TaskState.RESERVED, TaskState.SUBMITTED)))
     held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= now)
     return connection.execute(held).scalar_one()
+
+
+def last_rows(
+    connection: sa.Connection, fingerprints: Sequence[str], purchase: str, *, simulated: bool
+) -> list[sa.RowMapping]:
+    """The last task of each request that has any under a purchase."""
+    here = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated, tasks.c.purchase == purchase)
+    found = connection.execute(tasks.select().where(*here).order_by(tasks.c.attempt)).mappings()
+    return list({row["fingerprint"]: row for row in found}.values())
 
 
 def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, now: float, lease_s: float) -> bool:

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 import sqlalchemy as sa
 
 from wan_assets.ledger import pause, prices, report, told, uploads
-from wan_assets.ledger.claims import that_count
-from wan_assets.ledger.entries import OPEN_STATES, Task, task_of
+from wan_assets.ledger.claims import last_rows, that_count
+from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
 from wan_assets.request import VideoRequest
 
@@ -39,6 +39,14 @@ class LedgerReader:
         same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
         found = self.tasks_where(*same, *that_count(purchase))
         return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
+
+    def ended_without_video(
+        self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = ""
+    ) -> dict[str, Task]:
+        """The last task of each of many requests, by fingerprint, where it failed or was refused."""
+        with self._transaction() as connection:
+            last = map(task_of, last_rows(connection, fingerprints, purchase, simulated=simulated))
+            return {task.fingerprint: task for task in last if task.state in (TaskState.FAILED, TaskState.REJECTED)}
 
     def open_tasks(self) -> list[Task]:
         """Every task that may still bring a video, oldest first."""

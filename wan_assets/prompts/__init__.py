@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wan_assets.prompts.problem import Problem
 from wan_assets.prompts.rows import PromptRow
+from wan_assets.prompts.summary import Summary
 from wan_assets.prompts.table import Chunk, PromptTable, scan
 
-__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "scan"]
+__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "Summary", "scan"]

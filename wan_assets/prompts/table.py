@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -55,25 +55,26 @@ class PromptTable:
         *,
         base_dir: str | os.PathLike[str] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        keep: Callable[[PromptRow], bool] = lambda _: True,
     ) -> PromptTable:
         """Reads and checks a whole table.
 
         `base_dir` is the folder of its local files, by default the table's own. `defaults` are values for
-        columns that a row leaves open, such as `{"resolution": "480p"}`. Raises `PromptTableError` if it
-        cannot be read.
+        columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that `keep`
+        picks are held. Raises `PromptTableError` if it cannot be read.
         """
         if isinstance(source, PromptTable):
-            return source
-        return cls._joined(scan(source, base_dir=base_dir, defaults=defaults))
+            return replace(source, rows=tuple(filter(keep, source.rows)))
+        return cls._joined(scan(source, base_dir=base_dir, defaults=defaults), keep)
 
     @classmethod
-    def _joined(cls, chunks: Iterator[Chunk]) -> Self:
+    def _joined(cls, chunks: Iterator[Chunk], keep: Callable[[PromptRow], bool]) -> Self:
         rows: list[PromptRow] = []
         problems: list[Problem] = []
         media: dict[str, Path] = {}
         row_count = 0
         for chunk in chunks:
-            rows += chunk.rows
+            rows += filter(keep, chunk.rows)
             problems += chunk.problems
             row_count += chunk.row_count
             media |= chunk.media
@@ -81,6 +82,10 @@ class PromptTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def chunk(self) -> Chunk:
+        """All of it as one chunk."""
+        return Chunk(self.rows, self.problems, self.row_count, self.media)
 
     @cached_property
     def requests(self) -> tuple[VideoRequest, ...]:

@@ -1,0 +1,104 @@
+"""What Dagster shows of a batch: counts, costs, and a table of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from wan_assets.errors import WanAssetsError
+from wan_assets.generation import Order, Outcome
+from wan_assets.pricing import usd
+from wan_assets.report import failure_row, table_of
+
+_ROWS_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of one row: `told_microusd` is the cost that no earlier event has told, None where it is unknown."""
+
+    outcome: Outcome
+    told_microusd: int | None
+    is_refused: bool = False
+
+    @property
+    def order(self) -> Order:
+        """What was asked for."""
+        return self.outcome.order
+
+    @property
+    def error(self) -> WanAssetsError | None:
+        """Why there is no video."""
+        return self.outcome.error
+
+    @property
+    def cost_microusd(self) -> int | None:
+        """What the video cost, whenever that was; None where it is unknown or there is none."""
+        return self.outcome.stored.cost_microusd if self.outcome.stored else None
+
+
+def batch_metadata(results: Sequence[RowResult]) -> dict[str, Any]:
+    """Metadata of a batch; its rows are shown in the order of their ids, those without a video first."""
+    costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
+    stored = [result for result in results if result.outcome.stored]
+    told = [result.told_microusd or 0 for result in results]
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": len(results),
+        "wan_assets/cost_usd": float(usd(sum(told))),
+        "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
+        "wan_assets/cost_unknown": len(stored) - len(costs),
+        "wan_assets/landed": sum(result.outcome.has_landed for result in results),
+        "wan_assets/reused": sum(result.outcome.is_reused for result in results),
+        "wan_assets/refused": sum(result.is_refused for result in results),
+        "wan_assets/failed": sum(result.error is not None and not result.is_refused for result in results),
+        "wan_assets/simulated": any(result.outcome.stored.is_simulated for result in stored if result.outcome.stored),
+        "wan_assets/cost_by_tier_usd": dg.MetadataValue.json(_by_tier(results)),
+    }
+    if costs:
+        metadata["wan_assets/cost_least_usd"] = float(usd(min(costs)))
+        metadata["wan_assets/cost_most_usd"] = float(usd(max(costs)))
+    if results:
+        shown = sorted(results, key=lambda result: (result.error is None, result.order.prompt_id))
+        metadata["wan_assets/rows"] = table_of([_row(result) for result in shown[:_ROWS_SHOWN]])
+    return metadata
+
+
+def data_version_of(results: Sequence[RowResult]) -> str:
+    """A digest of which rows have which videos."""
+    held = [
+        (result.order.prompt_id, [video.sha256 for video in result.outcome.stored.videos])
+        for result in results
+        if result.outcome.stored
+    ]
+    return hashlib.sha256(repr(sorted(held)).encode()).hexdigest()
+
+
+def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:
+    sums: Counter[str] = Counter()
+    for result in results:
+        sums[result.order.request.tier or "as the image"] += result.cost_microusd or 0
+    return {tier: float(usd(cost)) for tier, cost in sorted(sums.items())}
+
+
+def _row(result: RowResult) -> dict[str, Any]:
+    stored, error = result.outcome.stored, result.error
+    cost = result.cost_microusd
+    return {
+        "prompt_id": result.order.prompt_id,
+        "state": "refused"
+        if result.is_refused
+        else "failed"
+        if error
+        else "reused"
+        if result.outcome.is_reused
+        else "new",
+        "cost_usd": "" if stored is None else "unknown" if cost is None else str(usd(cost)),
+        "task_uuid": stored.task_uuid if stored else "",
+        "uri": stored.videos[0].uri if stored else "",
+        "trouble": failure_row(error)["message"] if error else "",
+    }

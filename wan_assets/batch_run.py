@@ -1,0 +1,79 @@
+"""One run over partitions that hold many rows each: a batch is green once none of its rows can still bring a video."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from wan_assets import report
+from wan_assets.batch_report import RowResult, batch_metadata, data_version_of
+from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
+from wan_assets.generation import Order, Outcome
+from wan_assets.prompts import PromptRow
+from wan_assets.telling import Telling
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """The rows of each partition of one run, and what it takes to report on them."""
+
+    batches: Mapping[str, Sequence[PromptRow]]
+    asset_key: dg.AssetKey
+    log: logging.Logger
+    note: Callable[[dg.AssetObservation], None]
+    on_outcome: Callable[[Outcome], None]
+
+    def orders(self) -> list[Order]:
+        """What all rows ask for."""
+        return [Order(row.request, key, row.prompt_id) for key, rows in self.batches.items() for row in rows]
+
+    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[dg.AssetMaterialization]:
+        """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
+        results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
+        failed: list[tuple[str, WanAssetsError]] = []
+        try:
+            for key in (key for key, rows in self.batches.items() if not rows):
+                yield self._materialization(key, [])
+            for outcome in outcomes:
+                self.on_outcome(outcome)
+                key = outcome.order.partition
+                results[key].append(self._result(outcome, telling))
+                if len(results[key]) == len(self.batches[key]):
+                    failing = [result for result in results[key] if result.error and not result.is_refused]
+                    failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
+                    yield from self._ended(key, results.pop(key), telling, is_failing=bool(failing))
+        except WanAssetsError as error:
+            raise dg.Failure(f"{type(error).__name__}: {error}. {error.advice}") from None
+        finally:
+            telling.book()
+        if failed:
+            raise report.failure_of(failed, sum(map(len, self.batches.values())))
+
+    def _result(self, outcome: Outcome, telling: Telling) -> RowResult:
+        cost_microusd = telling.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
+        if outcome.error:
+            self.log.warning("%s has no video: %s", outcome.order.prompt_id, outcome.error)
+        return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
+
+    def _ended(
+        self, key: str, results: list[RowResult], telling: Telling, *, is_failing: bool
+    ) -> Iterator[dg.AssetMaterialization]:
+        if is_failing:
+            metadata = batch_metadata(results)
+            self.note(dg.AssetObservation(asset_key=self.asset_key, partition=key, metadata=metadata))
+            return
+        yield self._materialization(key, results)
+        for result in results:
+            if result.outcome.stored:
+                telling.told(result.outcome, result.outcome.stored)
+
+    def _materialization(self, key: str, results: list[RowResult]) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            asset_key=self.asset_key,
+            partition=key,
+            metadata=batch_metadata(results),
+            tags={"dagster/data_version": data_version_of(results)},
+        )
