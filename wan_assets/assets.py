@@ -44,6 +44,7 @@ def build_video_assets(
     partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
     partitions_per_run: int | None = None,
+    retry_policy: dg.RetryPolicy | None = None,
     on_outcome: OnOutcome = _ignore,
 ) -> dg.Definitions:
     """The assets of one prompt table, to be merged with resources `runware`, `store` and `ledger`.
@@ -55,6 +56,7 @@ def build_video_assets(
 
     A run may cover any range; a backfill takes `partitions_per_run` in each run, by default 100 prompts or one batch.
     `prompts` is read when an asset runs: a path, a DataFrame, a `PromptTable`, or a function that gives one.
+    `retry_policy` repeats a run's step for the rows that have no video, unless a person has to do something first.
     `on_outcome` is called as each row finishes.
     """
     if partitions == "prompt":
@@ -64,9 +66,8 @@ def build_video_assets(
     else:
         raise ValueError(f"partitions={partitions!r} is neither 'prompt' nor a partitions definition")
     grain = replace(grain, partitions_per_run=partitions_per_run or grain.partitions_per_run)
-    return dg.Definitions(
-        assets=[_table_asset(name, grain, group_name), _videos_asset(name, grain, group_name, on_outcome)]
-    )
+    table = _table_asset(name, grain, group_name)
+    return dg.Definitions(assets=[table, _videos_asset(name, grain, group_name, retry_policy, on_outcome)])
 
 
 def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinition:
@@ -91,7 +92,9 @@ def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinitio
     return prompt_table
 
 
-def _videos_asset(name: str, grain: Grain, group_name: str, on_outcome: OnOutcome) -> dg.AssetsDefinition:
+def _videos_asset(
+    name: str, grain: Grain, group_name: str, retry_policy: dg.RetryPolicy | None, on_outcome: OnOutcome
+) -> dg.AssetsDefinition:
     @dg.asset(
         name=name,
         group_name=group_name,
@@ -102,6 +105,7 @@ def _videos_asset(name: str, grain: Grain, group_name: str, on_outcome: OnOutcom
         backfill_policy=dg.BackfillPolicy.multi_run(grain.partitions_per_run),
         code_version=CODE_VERSION,
         pool=POOL,
+        retry_policy=retry_policy,
         output_required=False,
     )
     def videos(

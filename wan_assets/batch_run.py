@@ -46,7 +46,7 @@ class BatchRun:
                     failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
                     yield from self._ended(key, results.pop(key), telling, is_failing=bool(failing))
         except WanAssetsError as error:
-            raise dg.Failure(f"{type(error).__name__}: {error}. {error.advice}") from None
+            raise report.failure_to_start(error) from None
         finally:
             telling.book()
         if failed:

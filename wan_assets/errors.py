@@ -1,4 +1,4 @@
-"""The error tree, and the table that sorts the API's codes into it.
+"""The error tree.
 
 Each class is named for what the reader should do next::
 
@@ -29,7 +29,6 @@ Each class is named for what the reader should do next::
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -40,18 +39,22 @@ class WanAssetsError(Exception):
 
     advice: ClassVar[str] = ""
     is_transient: ClassVar[bool] = False
+    is_worth_repeating: ClassVar[bool] = True
+    """Whether the same run may go well later without anybody doing anything."""
 
 
 class PromptTableError(WanAssetsError):
     """The table cannot be read, or has rows that break a rule."""
 
     advice = "Fix the table; `wan-assets plan FILE` lists every problem and sends nothing."
+    is_worth_repeating = False
 
 
 class BudgetExceededError(WanAssetsError):
     """A reservation would not fit under a cap; nothing was sent for it."""
 
     advice = "Raise the budget, or send fewer or cheaper rows."
+    is_worth_repeating = False
 
     def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int) -> None:
         self.scope = scope
@@ -83,6 +86,7 @@ class PausedError(WanAssetsError):
     """The ledger is paused: nothing more is sent, and what is in flight lands."""
 
     advice = "`wan-assets ledger resume` lets runs send again; then run again for the rows that are missing."
+    is_worth_repeating = False
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the ledger is paused: {why}")
@@ -164,24 +168,28 @@ class WrongAddressError(RunwareError):
     """What answers is not the API."""
 
     advice = "Correct the API's address (RUNWARE_BASE_URL), then run again; nothing was sent."
+    is_worth_repeating = False
 
 
 class RequestRejectedError(RunwareError):
     """The API does not accept the request as it stands."""
 
     advice = "Fix the named parameter in the table; the same request would be refused again."
+    is_worth_repeating = False
 
 
 class AccessDeniedError(RunwareError):
     """The key is not accepted, or the account has no credit or permission."""
 
     advice = "Check RUNWARE_API_KEY and the account's balance, then run again; nothing more was sent."
+    is_worth_repeating = False
 
 
 class ContentBlockedError(RunwareError):
     """Moderation refused the prompt, the input or the result."""
 
     advice = "Change the prompt or the input image; the same request would be refused again."
+    is_worth_repeating = False
 
 
 class TaskFailedError(RunwareError):
@@ -229,68 +237,6 @@ class TaskConflictError(RunwareError):
 
 REFUSED_FOR_GOOD = (ContentBlockedError, RequestRejectedError)
 """The same request would be refused again."""
-
-_KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
-    (r"conflicttaskuuid", TaskConflictError),
-    (r".*ratelimitrequesttoolarge", RequestRejectedError),
-    (r".*ratelimit.*", RunwareBusyError),
-    (r"invalidprovidercontent|.*contentpolicy.*|moderation.*|.*blocked", ContentBlockedError),
-    (r"(nsfw|sensitive|unsafe)content.*", ContentBlockedError),
-    (r".*(credits|quota|balance).*|paymentrequired", AccessDeniedError),
-    (r"(invalid|missing|expired)?apikey|unauthorized|forbidden|insufficientpermissions", AccessDeniedError),
-    (r"(account|organization|workspace)(suspended|disabled)|token.*", AccessDeniedError),
-    (r".*timeout.*", TaskFailedError),
-    (r"task(notfound|expired|cancelled|failedornotfound)", TaskUnknownError),
-    (r"(internalserver|standard|unknown|undefined|default)error|.*serviceunavailable", RunwareBusyError),
-    (r"serverunavailable|unrecognizedresponse|errorretrieving.*", RunwareBusyError),
-    (r"(model|media)(notfound|expired|disabled)|unknownmodel", RequestRejectedError),
-    (r"provider.*|inferenceerror|processingfailed|taskfailed", TaskFailedError),
-    (r"(download|upload)failed|noavailableserver|model(unavailable|notready)|mediastorage.*", TaskFailedError),
-    (r"failedprovider.*", TaskFailedError),
-    (r"(invalid|missing|unsupported|value|array|max|min|incompatible|mismatch|unknown).*", RequestRejectedError),
-)
-"""First match wins; matched against the whole code in lower case, since the API's spelling varies."""
-
-_BY_STATUS: dict[int, type[RunwareError]] = {
-    400: RequestRejectedError,
-    401: AccessDeniedError,
-    402: AccessDeniedError,
-    403: AccessDeniedError,
-    404: RequestRejectedError,
-    405: RequestRejectedError,
-    408: RunwareBusyError,
-    409: RequestRejectedError,
-    413: RequestRejectedError,
-    422: RequestRejectedError,
-    425: RunwareBusyError,
-    429: RunwareBusyError,
-}
-
-
-def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
-    """Sorts a code, or failing that a status, into the tree; what is unknown is busy, never final."""
-    for pattern, kind in _KINDS:
-        if re.fullmatch(pattern, code.lower()):
-            return kind
-    return _BY_STATUS.get(http_status or 0, RunwareBusyError)
-
-
-def refusal_of(fault: ApiFault) -> RunwareError:
-    """The error of an answer to a submission, poll or other call.
-
-    A time-out or failure on the way, such as a gateway's, says nothing about the task: it counts as busy.
-    """
-    kind = class_of(fault.code, fault.http_status)
-    on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
-    if kind is TaskFailedError and on_the_way and fault.detail.get("status") != "error":
-        kind = RunwareBusyError
-    return kind(fault)
-
-
-def verdict_of(fault: ApiFault) -> RunwareError:
-    """The error of a task that the API accepted and then gave up: what would be busy has failed."""
-    kind = class_of(fault.code)
-    return (TaskFailedError if kind in (RunwareBusyError, TaskConflictError) else kind)(fault)
 
 
 def _sentence(fault: ApiFault) -> str:

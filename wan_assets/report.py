@@ -83,7 +83,10 @@ def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
 
 
 def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
-    """The run's failure: names each row that failed with class, code and advice."""
+    """The run's failure: names each row that failed with class, code and advice.
+
+    Where none of the rows may have its video without anybody doing anything, Dagster is not to try again.
+    """
     rows = [{"partition": key, **failure_row(error)} for key, error in failed]
     shortfalls = shortfalls_of(error for _, error in failed)
     lines = [f"{row['partition']}: {row['class']} [{row['code']}] {row['message']}: {row['advice']}" for row in rows]
@@ -99,7 +102,14 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
             "wan_assets/asked": asked,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
         },
+        allow_retries=any(error.is_worth_repeating for _, error in failed),
     )
+
+
+def failure_to_start(error: WanAssetsError) -> dg.Failure:
+    """The failure of a run whose means are not usable."""
+    said = f"{type(error).__name__}: {error}. {error.advice}"
+    return dg.Failure(said, allow_retries=error.is_worth_repeating)
 
 
 def refusal_of(table: PromptTable) -> dg.Failure:

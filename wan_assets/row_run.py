@@ -45,7 +45,7 @@ class RowRun:
                     failed.append((outcome.order.partition, outcome.error))
                     self.log.warning("%s has no video: %s", outcome.order.partition, outcome.error)
         except WanAssetsError as error:
-            raise dg.Failure(f"{type(error).__name__}: {error}. {error.advice}") from None
+            raise report.failure_to_start(error) from None
         finally:
             telling.book()
         if failed:

@@ -213,3 +213,35 @@ def test_the_data_version_of_a_partition_is_the_digest_of_its_video(tmp_path):
     assert event.asset_materialization is not None
     assert event.asset_materialization.tags is not None
     assert event.asset_materialization.tags["dagster/data_version"] == found["a"]["wan_assets/sha256"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "submissions"),
+    [
+        ({"faults": {"verdict_safety": 1.0}}, 1),
+        ({"faults": {"verdict_error": 1.0}}, 3 * 3),
+        ({"api_key": "another-key"}, 0),
+    ],
+    ids=["a refusal is final", "a failure may pass", "a key is for a person"],
+)
+def test_a_retry_policy_repeats_what_may_pass_and_nothing_that_a_person_has_to_mend(tmp_path, behaviour, submissions):
+    path = written(tmp_path, table_of("A", "B", "C"))
+    with studio(tmp_path) as studio_:
+        studio_.run(path, only="videos")
+    path = written(tmp_path, table_of("A", "B", "C", "D"))
+    with studio(tmp_path, **behaviour) as studio_:
+        before = studio_.simulator.books.submissions()
+        studio_.instance.add_dynamic_partitions("videos", list("abcd"))
+
+        result = dg.materialize(
+            list(build_video_assets(prompts=path, retry_policy=dg.RetryPolicy(max_retries=2)).assets or ()),
+            instance=studio_.instance,
+            resources=studio_.resources(),
+            selection="videos",
+            raise_on_error=False,
+            tags={"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "d"},
+        )
+
+        assert studio_.simulator.books.submissions() - before == submissions
+    assert not result.success
+    assert set(materialized(result)) == set("abc")

@@ -17,6 +17,7 @@ from api_double import KEY, NOTHING, QUICK, TASK, ApiDouble, Prepared, T, U, kno
 
 from wan_assets import client as package
 from wan_assets.client import DayOfUsage, Pace, RunwareClient, TaskReport
+from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     AccessDeniedError,
     OutputUnavailableError,
@@ -24,7 +25,6 @@ from wan_assets.errors import (
     RunwareBusyError,
     TaskFailedError,
     TaskUnknownError,
-    verdict_of,
 )
 from wan_assets.pricing import microusd_of
 from wan_assets.request import MODEL, task_uuid_of

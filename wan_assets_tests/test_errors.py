@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wan_assets import errors
+from wan_assets.codes import class_of, refusal_of, verdict_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -23,9 +24,6 @@ from wan_assets.errors import (
     TaskFailedError,
     TaskUnknownError,
     WanAssetsError,
-    class_of,
-    refusal_of,
-    verdict_of,
 )
 
 TABLE = {

@@ -35,6 +35,7 @@ from hypothesis import strategies as st
 from wan_assets.client import Pace, RunwareClient, TaskReport
 from wan_assets.client.account import usage_in
 from wan_assets.client.wire import answer_of, refusal_in, reports_in
+from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     AccessDeniedError,
     ContentBlockedError,
@@ -46,7 +47,6 @@ from wan_assets.errors import (
     TaskUnknownError,
     WanAssetsError,
     WrongAddressError,
-    verdict_of,
 )
 from wan_assets.pricing import microusd_of
 from wan_assets.simulator import Behaviour, LocalSimulator

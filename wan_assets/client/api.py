@@ -21,6 +21,7 @@ from wan_assets.client.download import Downloads
 from wan_assets.client.retrying import Pause, retries
 from wan_assets.client.transport import Pace, Transport
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
+from wan_assets.codes import refusal_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -28,7 +29,6 @@ from wan_assets.errors import (
     RunwareError,
     SubmissionUnconfirmedError,
     TaskConflictError,
-    refusal_of,
 )
 from wan_assets.settings import PUBLIC_URL
 

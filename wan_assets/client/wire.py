@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wan_assets.codes import class_of, refusal_of
 from wan_assets.errors import (
     ApiFault,
     ContentBlockedError,
@@ -15,8 +16,6 @@ from wan_assets.errors import (
     RunwareBusyError,
     TaskFailedError,
     TaskUnknownError,
-    class_of,
-    refusal_of,
 )
 
 _SECRET_LENGTH = 8

@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
-from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, RunwareError, verdict_of
+from wan_assets.codes import verdict_of
+from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, RunwareError
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
 from wan_assets.processes import new_owner

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wan_assets.client import Result, RunwareClient, TaskReport
+from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     ApiFault,
     InvalidVideoError,
@@ -23,7 +24,6 @@ from wan_assets.errors import (
     TaskTimeoutError,
     TaskUnknownError,
     WanAssetsError,
-    verdict_of,
 )
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.expected import expected_of
