@@ -12,9 +12,10 @@ from wan_assets import report
 from wan_assets.batches import PartitionOf, partition_of
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
-from wan_assets.grains import Grain, OnOutcome, Prompts, by_batch, by_prompt, told_as_failure
+from wan_assets.grains import Grain, OnOutcome, by_batch, by_prompt, told_as_failure
 from wan_assets.ledger import Origin
 from wan_assets.outcomes import outcomes_of
+from wan_assets.prompts import Prompts
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.telling import Telling
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import dagster as dg
 
@@ -16,14 +15,10 @@ from wan_assets.batch_run import BatchRun
 from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Order, Outcome
-from wan_assets.prompts import Chunk, PromptRow, PromptTable, Summary, scan
+from wan_assets.prompts import Chunk, PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
 from wan_assets.telling import Telling
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Prompts: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | PromptTable | Callable[[], PromptTable]"
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
 
@@ -56,13 +51,13 @@ def by_prompt(name: str, prompts: Prompts) -> Grain:
     """One dynamic partition per `prompt_id`."""
 
     def check(context: dg.AssetExecutionContext) -> Summary:
-        table = _loaded(prompts)
+        table = PromptTable.load(prompts)
         if not table.problems:
             _sync(context, name, [row.prompt_id for row in table.rows])
         return Summary.of([table.chunk()])
 
     def begin(context: dg.AssetExecutionContext, on_outcome: OnOutcome) -> tuple[VideoRun, Mapping[str, Path]]:
-        table = _sound(_loaded(prompts))
+        table = _sound(PromptTable.load(prompts))
         keys = tuple(context.partition_keys)
         return RowRun(table, keys, context.asset_key, context.log, on_outcome), table.media
 
@@ -83,17 +78,13 @@ def by_batch(partitions_def: dg.PartitionsDefinition[str], prompts: Prompts, par
 
     def begin(context: dg.AssetExecutionContext, on_outcome: OnOutcome) -> tuple[VideoRun, Mapping[str, Path]]:
         wanted = set(context.partition_keys)
-        table = _sound(_loaded(prompts, lambda row: partition_of(row) in wanted))
+        table = _sound(PromptTable.load(prompts, keep=lambda row: partition_of(row) in wanted))
         batches: dict[str, list[PromptRow]] = {key: [] for key in context.partition_keys}
         for row in table.rows:
             batches[partition_of(row)].append(row)
         return BatchRun(batches, context.asset_key, context.log, context.log_event, on_outcome), table.media
 
     return Grain(partitions_def, 1, resends_refused=False, check=check, begin=begin)
-
-
-def _loaded(prompts: Prompts, keep: Callable[[PromptRow], bool] = lambda _: True) -> PromptTable:
-    return PromptTable.load(prompts() if callable(prompts) else prompts, keep=keep)
 
 
 def _chunks(prompts: Prompts) -> Iterator[Chunk]:

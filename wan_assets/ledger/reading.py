@@ -52,6 +52,11 @@ class LedgerReader:
         """Every task that may still bring a video, oldest first."""
         return self.tasks_where(tasks.c.state.in_(OPEN_STATES))
 
+    def stored_tasks(self, asset: str, *, simulated: bool) -> list[Task]:
+        """Every task of an asset whose videos were stored, oldest first."""
+        here = (tasks.c.asset == asset, tasks.c.is_simulated == simulated)
+        return self.tasks_where(*here, tasks.c.state == TaskState.STORED)
+
     def unknown_costs(self) -> list[Task]:
         """Every task that has ended without telling all it cost, oldest first."""
         return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)

@@ -5,6 +5,6 @@ from __future__ import annotations
 from wan_assets.prompts.problem import Problem
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.summary import Summary
-from wan_assets.prompts.table import Chunk, PromptTable, scan
+from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 
-__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "Summary", "scan"]
+__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "Prompts", "Summary", "scan"]

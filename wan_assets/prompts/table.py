@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.formats import Flaw, Record, sheet_of
@@ -20,6 +20,9 @@ from wan_assets.request import VideoRequest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Prompts: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | PromptTable | Callable[[], PromptTable]"
+"""Whatever prompts can be read from; a function is called each time."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ class PromptTable:
     @classmethod
     def load(
         cls,
-        source: str | os.PathLike[str] | pd.DataFrame | PromptTable,
+        source: Prompts,
         *,
         base_dir: str | os.PathLike[str] | None = None,
         defaults: Mapping[str, Any] | None = None,
-        keep: Callable[[PromptRow], bool] = lambda _: True,
+        keep: Callable[[PromptRow], bool] | None = None,
     ) -> PromptTable:
         """Reads and checks a whole table.
 
@@ -63,18 +66,19 @@ class PromptTable:
         columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that `keep`
         picks are held. Raises `PromptTableError` if it cannot be read.
         """
+        source = source() if callable(source) else source
         if isinstance(source, PromptTable):
-            return replace(source, rows=tuple(filter(keep, source.rows)))
+            return replace(source, rows=tuple(filter(keep, source.rows))) if keep else source
         return cls._joined(scan(source, base_dir=base_dir, defaults=defaults), keep)
 
     @classmethod
-    def _joined(cls, chunks: Iterator[Chunk], keep: Callable[[PromptRow], bool]) -> Self:
+    def _joined(cls, chunks: Iterator[Chunk], keep: Callable[[PromptRow], bool] | None) -> Self:
         rows: list[PromptRow] = []
         problems: list[Problem] = []
         media: dict[str, Path] = {}
         row_count = 0
         for chunk in chunks:
-            rows += filter(keep, chunk.rows)
+            rows += filter(keep, chunk.rows) if keep else chunk.rows
             problems += chunk.problems
             row_count += chunk.row_count
             media |= chunk.media

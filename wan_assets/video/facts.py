@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from wan_assets.errors import InvalidVideoError
 from wan_assets.video.containers import container_of
+from wan_assets.video.signal import Signal
 
 LENGTH_TOLERANCE_S = 0.5
 _FRAME_TOLERANCE = (3, 0.03)
@@ -29,7 +30,10 @@ BROKEN = (av.FFmpegError, OSError, ValueError, LookupError, ArithmeticError, Mem
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """A video as decoded; `audio_*` are None where it has no sound."""
+    """A video as decoded; `audio_*` are None where it has no sound.
+
+    The last three are those of `Signal`; None also where the file was decoded before they were measured.
+    """
 
     container: str
     video_codec: str
@@ -40,6 +44,9 @@ class VideoFacts:
     frames: int
     audio_codec: str | None
     audio_s: float | None
+    brightest_luma: float | None = None
+    change_luma: float | None = None
+    audio_peak: float | None = None
 
     @property
     def has_audio(self) -> bool:
@@ -132,9 +139,9 @@ def _facts_of(path: str | os.PathLike[str]) -> VideoFacts:
         audio = next(iter(file.streams.audio), None)
         if audio:
             audio.codec_context.thread_type = "NONE"
-        seen, heard = _Tally(), _Tally()
+        seen, heard, signal = _Tally(), _Tally(), Signal()
         for packet in file.demux([video, audio] if audio else [video]):
-            _decode(packet, seen if packet.stream_index == video.index else heard)
+            _decode(packet, seen if packet.stream_index == video.index else heard, signal)
         _check_streams(seen, heard, has_audio=audio is not None)
         _check_claims(file, video, seen, heard)
         rate = video.average_rate or video.guessed_rate
@@ -148,17 +155,22 @@ def _facts_of(path: str | os.PathLike[str]) -> VideoFacts:
             frames=seen.frames,
             audio_codec=audio.codec_context.name if audio else None,
             audio_s=round(heard.samples / audio.rate, 3) if audio else None,
+            brightest_luma=signal.brightest_luma,
+            change_luma=signal.change_luma,
+            audio_peak=signal.audio_peak,
         )
 
 
-def _decode(packet: Packet[Stream], tally: _Tally) -> None:
+def _decode(packet: Packet[Stream], tally: _Tally, signal: Signal) -> None:
     if packet.is_corrupt:
         raise InvalidVideoError("the file has a broken packet")
     tally.discarded += packet.is_discard
     for frame in packet.decode():
         if isinstance(frame, VideoFrame):
             _count_picture(frame, tally)
+            signal.see(frame)
         elif isinstance(frame, AudioFrame):
+            signal.hear(frame)
             tally.samples += frame.samples
             _count_time(frame.time, frame.samples / frame.sample_rate, tally)
 

@@ -1,0 +1,232 @@
+"""A whole dataset as table, ledger and store tell of it, and what each check finds in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from wan_assets.checks.verdicts import COST_TOLERANCE, VIDEO_CHECKS, verdicts_of
+from wan_assets.ledger import Ledger, Task, TaskState
+from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.store import StoredTask, VideoStore
+
+_ASKED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Offender:
+    """A partition, and what is wrong with it."""
+
+    partition: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one check found; `unmeasured` counts what it could say nothing about."""
+
+    offenders: tuple[Offender, ...] = ()
+    checked: int = 0
+    unmeasured: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return not self.offenders
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row, the task that counts for it, and what the store has of it."""
+
+    row: PromptRow
+    fingerprint: str
+    task: Task | None
+    stored: StoredTask | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All rows of a table, and what ledger and store have for the asset `name`, all real or all simulated."""
+
+    name: str
+    table: PromptTable
+    subjects: tuple[Subject, ...]
+    is_simulated: bool
+    store: VideoStore
+    ledger: Ledger
+
+    @classmethod
+    def read(cls, name: str, table: PromptTable, store: VideoStore, ledger: Ledger) -> Dataset:
+        """Reads the ledger and the sidecars; the simulator's videos count only where no row has a real task."""
+        prints = [row.request.fingerprint() for row in table.rows]
+        real = _latest(ledger, prints, simulated=False)
+        found = real or _latest(ledger, prints, simulated=True)
+        is_simulated = not real and bool(found)
+        stored = {print_: _stored(store, print_, found.get(print_), simulated=is_simulated) for print_ in set(prints)}
+        pairs = zip(table.rows, prints, strict=True)
+        subjects = tuple(Subject(row, print_, found.get(print_), stored[print_]) for row, print_ in pairs)
+        return cls(name, table, subjects, is_simulated, store, ledger)
+
+
+@dataclass(frozen=True)
+class Rigour:
+    """How closely to look: all files byte for byte or `sample` of them, drawn by `salt`; how far costs may stray."""
+
+    verify_all: bool = False
+    sample: int = 100
+    salt: str = ""
+    cost_tolerance: float = COST_TOLERANCE
+
+
+def judged(dataset: Dataset, names: Collection[str], rigour: Rigour | None = None) -> Iterator[tuple[str, Judgement]]:
+    """Yields what each of some checks finds, in the order of `DATASET_CHECKS`."""
+    rigour = rigour or Rigour()
+    by_video = _video_judgements(dataset, rigour.cost_tolerance) if set(names) & set(VIDEO_CHECKS) else {}
+    for name in DATASET_CHECKS:
+        if name not in names:
+            continue
+        if name == "files_verify":
+            yield name, _broken_files(dataset, rigour)
+        else:
+            yield name, by_video[name] if name in VIDEO_CHECKS else _FINDERS[name](dataset)
+
+
+def _latest(ledger: Ledger, prints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
+    found: dict[str, Task] = {}
+    left = iter(dict.fromkeys(prints))
+    while some := list(islice(left, _ASKED_AT_ONCE)):
+        found |= ledger.latest(some, simulated=simulated)
+    return found
+
+
+def _stored(store: VideoStore, fingerprint: str, task: Task | None, *, simulated: bool) -> StoredTask | None:
+    """What the store has of the task that counts; of a row without one, what an older ledger may have bought."""
+    if task is None:
+        return store.find(fingerprint, simulated=simulated)
+    return store.task(fingerprint, task.task_uuid, simulated=simulated)
+
+
+def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Judgement]:
+    offenders: dict[str, list[Offender]] = {name: [] for name in VIDEO_CHECKS}
+    unmeasured = dict.fromkeys(VIDEO_CHECKS, 0)
+    checked = 0
+    for subject in dataset.subjects:
+        if subject.stored is None:
+            continue
+        checked += 1
+        cost = _known_cost(subject.task)
+        for verdict in verdicts_of(
+            subject.row.request, subject.stored, cost_microusd=cost, cost_tolerance=cost_tolerance
+        ):
+            unmeasured[verdict.name] += not verdict.is_measured
+            if not verdict.passed:
+                offenders[verdict.name].append(Offender(subject.row.prompt_id, verdict.said))
+    return {name: Judgement(tuple(offenders[name]), checked - unmeasured[name], unmeasured[name]) for name in offenders}
+
+
+def _known_cost(task: Task | None) -> int | None:
+    is_known = task is not None and task.state is TaskState.STORED and not task.reserved_microusd
+    return task.cost_microusd if task and is_known else None
+
+
+def _broken_files(dataset: Dataset, rigour: Rigour) -> Judgement:
+    """Every file's presence and size, and the bytes of some."""
+    booked = [subject for subject in dataset.subjects if subject.stored or _is_booked_stored(subject)]
+    missing = [Offender(subject.row.prompt_id, _gone(subject)) for subject in booked if subject.stored is None]
+    there = sorted((subject for subject in booked if subject.stored), key=lambda subject: _draw(subject, rigour.salt))
+    drawn = there if rigour.verify_all else there[: rigour.sample]
+    changed = [
+        Offender(subject.row.prompt_id, f"{video.uri} does not hold the bytes that were stored")
+        for subject in drawn
+        for video in (subject.stored.videos if subject.stored else ())
+        if not dataset.store.verifies(video)
+    ]
+    return Judgement((*missing, *changed), checked=len(booked))
+
+
+def _is_booked_stored(subject: Subject) -> bool:
+    return subject.task is not None and subject.task.state is TaskState.STORED
+
+
+def _gone(subject: Subject) -> str:
+    task_uuid = subject.task.task_uuid if subject.task else ""
+    return f"the files of task {task_uuid} are missing or of another size"
+
+
+def _draw(subject: Subject, salt: str) -> str:
+    return hashlib.sha256(f"{salt}\n{subject.fingerprint}".encode()).hexdigest()
+
+
+def _open_tasks(dataset: Dataset) -> Judgement:
+    asked = {subject.fingerprint: subject.row.prompt_id for subject in dataset.subjects}
+    offenders = tuple(
+        Offender(asked.get(task.fingerprint, task.origin.partition), f"task {task.task_uuid} is {task.state}")
+        for task in dataset.ledger.open_tasks()
+        if task.is_simulated == dataset.is_simulated
+        and (task.fingerprint in asked or task.origin.asset == dataset.name)
+    )
+    return Judgement(offenders, checked=len(dataset.subjects))
+
+
+def _rows_without(dataset: Dataset) -> Judgement:
+    invalid = [
+        Offender(problem.prompt_id or f"row {problem.row}", f"the row is not valid: {problem}")
+        for problem in dataset.table.problems
+    ]
+    missing = [
+        Offender(subject.row.prompt_id, _why_missing(subject)) for subject in dataset.subjects if not subject.stored
+    ]
+    return Judgement((*invalid, *missing), checked=dataset.table.row_count)
+
+
+def _why_missing(subject: Subject) -> str:
+    if subject.task is None:
+        return "no video: it was never sent, or failed, or was refused"
+    if subject.task.state is TaskState.STORED:
+        return _gone(subject)
+    return f"no video yet: task {subject.task.task_uuid} is {subject.task.state}"
+
+
+def _orphans(dataset: Dataset) -> Judgement:
+    asked = {subject.fingerprint for subject in dataset.subjects}
+    kept = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
+    offenders = tuple(
+        Offender(task.origin.partition, f"no row asks for the video of task {task.task_uuid}")
+        for task in kept
+        if task.fingerprint not in asked
+    )
+    return Judgement(offenders, checked=len(kept))
+
+
+def _twins(dataset: Dataset) -> Judgement:
+    """Rows whose files are the same byte for byte though they ask for different videos."""
+    owners: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for subject in dataset.subjects:
+        for video in subject.stored.videos if subject.stored else ():
+            owners[video.sha256].setdefault(subject.fingerprint, subject.row.prompt_id)
+    offenders = tuple(
+        Offender(partition, f"has the same picture as {next(iter(same.values()))}, though it asks for another")
+        for same in owners.values()
+        for partition in list(same.values())[1:]
+    )
+    return Judgement(offenders, checked=sum(subject.stored is not None for subject in dataset.subjects))
+
+
+_FINDERS: Mapping[str, Callable[[Dataset], Judgement]] = {
+    "no_task_open": _open_tasks,
+    "every_row_has_its_video": _rows_without,
+    "no_orphan_video": _orphans,
+    "no_twin_pictures": _twins,
+}
+
+DATASET_CHECKS = (
+    "files_verify",
+    *VIDEO_CHECKS,
+    "no_task_open",
+    "every_row_has_its_video",
+    "no_orphan_video",
+    "no_twin_pictures",
+)

@@ -1,0 +1,147 @@
+"""The checks as Dagster's: over the whole dataset, or one that an asset logs for each row."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any, TypeAlias
+
+import dagster as dg
+
+from wan_assets.checks.dataset import DATASET_CHECKS, Dataset, Judgement, Rigour, judged
+from wan_assets.checks.verdicts import COST_TOLERANCE, verdicts_of
+from wan_assets.errors import WanAssetsError
+from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.request import VideoRequest
+from wan_assets.rules import nearest
+from wan_assets.store import StoredTask
+
+Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
+
+ROW_CHECK = "as_asked"
+_OFFENDERS_SHOWN = 100
+_ERRORS = ("files_verify", "facts_match", "every_row_has_its_video")
+_DESCRIPTIONS = {
+    "files_verify": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
+    "facts_match": "Container, size, length, frames and number of results are those of the request.",
+    "sound_as_asked": "There is a sound track if and only if one was asked for.",
+    "not_black": "Something in the picture is brighter than black.",
+    "not_frozen": "Something in the picture changes.",
+    "not_silent": "Where sound was asked for, something is to be heard.",
+    "not_flagged": "The provider has not flagged the video as NSFW.",
+    "cost_within_estimate": "The cost is near the published price.",
+    "no_task_open": "No task is in flight, undelivered or lost.",
+    "every_row_has_its_video": "Every row of the table is valid and has its video in the store.",
+    "no_orphan_video": "Every video that was bought for the asset is asked for by a row.",
+    "no_twin_pictures": "No two rows that ask for different videos have the same file.",
+}
+
+
+def build_video_checks(
+    *,
+    name: str = "videos",
+    prompts: Prompts,
+    severities: Severities | None = None,
+    cost_tolerance: float = COST_TOLERANCE,
+    verify_all: bool = False,
+    sample: int = 100,
+) -> list[dg.AssetChecksDefinition]:
+    """Checks over all videos of the asset `name`, run on their own or any of them alone; nothing is sent or paid.
+
+    They need the resources `store` and `ledger`. `severities` overrides the default by check name; costs may stray by
+    the share `cost_tolerance`. The bytes of `sample` rows' files are compared, drawn anew in each run; with
+    `verify_all` those of every row.
+    """
+    chosen = _severities(severities or {})
+    specs = [dg.AssetCheckSpec(check, asset=name, description=_DESCRIPTIONS[check]) for check in DATASET_CHECKS]
+
+    @dg.multi_asset_check(
+        name=f"{name}_checks", specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
+    )
+    def video_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        rigour = Rigour(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
+        names = {key.name for key in context.selected_asset_check_keys}
+        try:
+            with closing(context.resources.ledger.open()) as ledger:
+                dataset = Dataset.read(name, PromptTable.load(prompts), context.resources.store.open(), ledger)
+                for check, judgement in judged(dataset, names, rigour):
+                    yield _result(name, check, judgement, chosen[check], simulated=dataset.is_simulated)
+        except WanAssetsError as error:
+            said = f"{type(error).__name__}: {error}. {error.advice}"
+            raise dg.Failure(said, allow_retries=error.is_worth_repeating) from None
+
+    return [video_checks]
+
+
+def row_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
+    """The spec of the check that `row_check` evaluates, to stand in the asset's `check_specs`."""
+    return dg.AssetCheckSpec(ROW_CHECK, asset=asset, description="The row's videos are as asked.")
+
+
+def row_check(
+    asset_key: dg.AssetKey,
+    partition: str,
+    request: VideoRequest,
+    stored: StoredTask,
+    *,
+    severities: Severities | None = None,
+    cost_tolerance: float = COST_TOLERANCE,
+) -> dg.AssetCheckEvaluation:
+    """All judgements of one row's videos as one event, as severe as the worst that failed; reads no file."""
+    chosen = _severities(severities or {})
+    verdicts = verdicts_of(request, stored, cost_tolerance=cost_tolerance)
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    is_error = any(chosen[verdict.name] is dg.AssetCheckSeverity.ERROR for verdict in failed)
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key,
+        check_name=ROW_CHECK,
+        partition=partition,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        description="; ".join(f"{verdict.name}: {verdict.said}" for verdict in failed) or None,
+        metadata={f"wan_assets/{verdict.name}": verdict.said for verdict in verdicts if verdict.said},
+    )
+
+
+def _severities(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
+    for check in given:
+        if check not in DATASET_CHECKS:
+            close = nearest(check, DATASET_CHECKS)
+            hint = f"did you mean {close!r}?" if close else f"the checks are {', '.join(DATASET_CHECKS)}"
+            raise ValueError(f"severities: there is no check {check!r}; {hint}")
+    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    return {check: error if check in _ERRORS else warn for check in DATASET_CHECKS} | dict(given)
+
+
+def _result(
+    asset: str, check: str, judgement: Judgement, severity: dg.AssetCheckSeverity, *, simulated: bool
+) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {
+        "wan_assets/checked": judgement.checked,
+        "wan_assets/not_measured": judgement.unmeasured,
+        "wan_assets/offenders": len(judgement.offenders),
+        "wan_assets/simulated": simulated,
+    }
+    if judgement.offenders:
+        metadata["wan_assets/offender_table"] = _table(judgement)
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(asset),
+        check_name=check,
+        passed=judgement.passed,
+        severity=severity,
+        description=_said(judgement),
+        metadata=metadata,
+    )
+
+
+def _said(judgement: Judgement) -> str:
+    if judgement.passed:
+        return f"{judgement.checked} checked, {judgement.unmeasured} not measured"
+    first = judgement.offenders[0]
+    return f"{len(judgement.offenders)} offenders; the first is {first.partition}: {first.said}"
+
+
+def _table(judgement: Judgement) -> dg.TableMetadataValue:
+    shown = judgement.offenders[:_OFFENDERS_SHOWN]
+    records = [dg.TableRecord({"partition": offender.partition, "wrong": offender.said}) for offender in shown]
+    return dg.MetadataValue.table(
+        records, schema=dg.TableSchema(columns=[dg.TableColumn("partition"), dg.TableColumn("wrong")])
+    )

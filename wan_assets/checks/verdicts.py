@@ -1,0 +1,148 @@
+"""What can be said of one stored task by what its sidecar tells: each judgement of its videos against the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wan_assets.generation.expected import expected_of
+from wan_assets.pricing import MICROUSD_PER_S, list_price_microusd, reservation_microusd, usd
+from wan_assets.request import VideoRequest
+from wan_assets.store import StoredTask, StoredVideo
+from wan_assets.video import VideoFacts, mismatches
+
+COST_TOLERANCE = 0.25
+_BLACK_BELOW_LUMA = 32.0
+_FROZEN_BELOW_LUMA = 4.0
+_SILENT_BELOW_PEAK = 0.001
+"""A thousandth of full scale, -60 dB."""
+
+
+@dataclass(frozen=True)
+class CheckVerdict:
+    """One judgement of one task; one that could not be made passes and is not `is_measured`."""
+
+    name: str
+    passed: bool = True
+    said: str = ""
+    is_measured: bool = True
+
+
+def verdicts_of(
+    request: VideoRequest,
+    stored: StoredTask,
+    *,
+    cost_microusd: int | None = None,
+    cost_tolerance: float = COST_TOLERANCE,
+) -> tuple[CheckVerdict, ...]:
+    """Every judgement of a task's videos, one for each of `VIDEO_CHECKS`, in that order.
+
+    `cost_microusd` is what the ledger knows of the cost; without it, what the results told.
+    """
+    cost = stored.cost_microusd if cost_microusd is None else cost_microusd
+    by_video = (_verdict(name, stored, judge, request) for name, judge in _JUDGES.items())
+    return (*by_video, _cost_verdict(request, cost, cost_tolerance))
+
+
+def _facts_fault(request: VideoRequest, video: StoredVideo) -> str | None:
+    try:
+        facts = VideoFacts.from_json(video.facts)
+    except TypeError:
+        return None
+    wrong = mismatches(facts, replace(expected_of(request), has_audio=facts.has_audio))
+    return "; ".join(wrong)
+
+
+def _sound_fault(request: VideoRequest, video: StoredVideo) -> str | None:
+    if "audio_codec" not in video.facts:
+        return None
+    has_audio = video.facts["audio_codec"] is not None
+    if has_audio == request.has_audio:
+        return ""
+    return "has sound, asked was none" if has_audio else "has no sound, asked was sound"
+
+
+def _black_fault(video: StoredVideo) -> str | None:
+    luma = _number(video.facts, "brightest_luma")
+    if luma is None or luma >= _BLACK_BELOW_LUMA:
+        return None if luma is None else ""
+    return f"is black: its brightest spot is {luma:.0f} of 255"
+
+
+def _frozen_fault(video: StoredVideo) -> str | None:
+    change = _number(video.facts, "change_luma")
+    if change is None or change >= _FROZEN_BELOW_LUMA:
+        return None if change is None else ""
+    return f"is frozen: no spot changes by more than {change:.0f} of 255"
+
+
+def _silence_fault(request: VideoRequest, video: StoredVideo) -> str | None:
+    """A track that is missing is told by `sound_as_asked`, and not again here."""
+    if not request.has_audio:
+        return ""
+    peak = _number(video.facts, "audio_peak")
+    if peak is None or peak >= _SILENT_BELOW_PEAK:
+        return None if peak is None else ""
+    return f"is silent: its loudest moment is {peak:.5f} of full scale"
+
+
+def _flag_fault(video: StoredVideo) -> str | None:
+    if video.is_nsfw is None:
+        return None
+    return "is flagged as NSFW by the provider" if video.is_nsfw else ""
+
+
+_Judge = Callable[[VideoRequest, StoredVideo], "str | None"]
+_JUDGES: Mapping[str, _Judge] = {
+    "facts_match": _facts_fault,
+    "sound_as_asked": _sound_fault,
+    "not_black": lambda _, video: _black_fault(video),
+    "not_frozen": lambda _, video: _frozen_fault(video),
+    "not_silent": _silence_fault,
+    "not_flagged": lambda _, video: _flag_fault(video),
+}
+"""Each gives what is wrong with a video, nothing if nothing is, or None where it cannot be told."""
+
+VIDEO_CHECKS = (*_JUDGES, "cost_within_estimate")
+
+
+def _verdict(name: str, stored: StoredTask, judge: _Judge, request: VideoRequest) -> CheckVerdict:
+    faults = [judge(request, video) for video in stored.videos]
+    said = [_numbered(fault, number, len(faults)) for number, fault in enumerate(faults, 1) if fault]
+    if name == "facts_match":
+        said += _missing_results(stored)
+    is_measured = bool(said) or all(fault is not None for fault in faults)
+    return CheckVerdict(name, not said, "; ".join(said) if is_measured else "not measured", is_measured)
+
+
+def _numbered(fault: str, number: int, videos: int) -> str:
+    return fault if videos == 1 else f"video {number} {fault}"
+
+
+def _missing_results(stored: StoredTask) -> Iterator[str]:
+    if stored.missing:
+        asked = len(stored.videos) + len(stored.missing)
+        yield f"{len(stored.missing)} of {asked} results are missing: {stored.missing[0]}"
+
+
+def _cost_verdict(request: VideoRequest, cost_microusd: int | None, tolerance: float) -> CheckVerdict:
+    name = "cost_within_estimate"
+    if cost_microusd is None:
+        return CheckVerdict(name, said="not measured: the cost is unknown", is_measured=False)
+    low, high = _estimate_microusd(request)
+    if low * (1 - tolerance) <= cost_microusd <= high * (1 + tolerance):
+        return CheckVerdict(name)
+    estimate = f"${usd(low)}" if low == high else f"${usd(low)} to ${usd(high)}"
+    return CheckVerdict(name, passed=False, said=f"cost ${usd(cost_microusd)}, the estimate is {estimate}")
+
+
+def _estimate_microusd(request: VideoRequest) -> tuple[int, int]:
+    """The list price and the worst plausible one; where a picture decides the size, from the lowest list price on."""
+    lowest = min(MICROUSD_PER_S.values()) * request.duration * request.number_results
+    return list_price_microusd(request) if request.tier else lowest, reservation_microusd(request)
+
+
+def _number(facts: Mapping[str, Any], name: str) -> float | None:
+    value = facts.get(name)
+    return float(value) if isinstance(value, (int, float)) else None

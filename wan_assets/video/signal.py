@@ -1,0 +1,88 @@
+"""What is seen and heard in decoded frames, in a few numbers: how bright, how moving, how loud."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from av.audio.frame import AudioFrame
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+
+_GRID = (64, 36)
+_FRAMES_BETWEEN = 12
+_SAMPLES: Mapping[str, tuple[Callable[[bytes], Sequence[float]], float]] = {
+    "flt": (lambda raw: memoryview(raw).cast("f"), 1.0),
+    "dbl": (lambda raw: memoryview(raw).cast("d"), 1.0),
+    "s16": (lambda raw: memoryview(raw).cast("h"), 2.0**15),
+    "s32": (lambda raw: memoryview(raw).cast("i"), 2.0**31),
+}
+"""How to read samples, and what full scale is."""
+
+_UNMEASURABLE = (FFmpegError, ValueError, LookupError, ArithmeticError, AssertionError)
+"""A picture in a strange format is still a picture: it is only not measured."""
+
+
+@dataclass
+class Signal:
+    """The light and sound so far; luma is 0 to 255, a peak 0 to 1, and None is what could not be measured.
+
+    Every twelfth frame is looked at, as a grid of 64 by 36 cells. `brightest_luma` is the brightest cell of all,
+    `change_luma` the most that any cell has differed from what it was in the first frame.
+    """
+
+    brightest_luma: float | None = None
+    change_luma: float | None = None
+    audio_peak: float | None = None
+    _seen: int = 0
+    _first: bytes = b""
+
+    def see(self, frame: VideoFrame) -> None:
+        """Takes in the next frame of the picture."""
+        if self._seen % _FRAMES_BETWEEN == 0 and (cells := _cells_of(frame)):
+            self._compare(cells)
+        self._seen += 1
+
+    def hear(self, frame: AudioFrame) -> None:
+        """Takes in the next frame of the sound."""
+        if (peak := _peak_of(frame)) is not None:
+            self.audio_peak = round(max(self.audio_peak or 0.0, peak), 5)
+
+    def _compare(self, cells: bytes) -> None:
+        self.brightest_luma = max(self.brightest_luma or 0.0, float(max(cells)))
+        if self._first:
+            change = max(abs(now - before) for now, before in zip(cells, self._first, strict=True))
+            self.change_luma = max(self.change_luma or 0.0, float(change))
+        self._first = self._first or cells
+
+
+def _cells_of(frame: VideoFrame) -> bytes:
+    width, height = _GRID
+    try:
+        small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
+        plane = small.planes[0]
+        rows, stride = bytes(plane), plane.line_size
+    except _UNMEASURABLE:
+        return b""
+    return b"".join(rows[row * stride : row * stride + width] for row in range(height))
+
+
+def _peak_of(frame: AudioFrame) -> float | None:
+    """The loudest sample, without the padding at the end of each plane."""
+    name = frame.format.name.removesuffix("p")
+    if name not in _SAMPLES or not frame.samples:
+        return None
+    read, full = _SAMPLES[name]
+    channels = 1 if frame.format.is_planar else frame.layout.nb_channels
+    length = frame.samples * channels * frame.format.bytes
+    try:
+        planes = [read(bytes(plane)[:length]) for plane in frame.planes]
+        peak = max(max(*_ends(samples)) for samples in planes) / full
+    except _UNMEASURABLE:
+        return None
+    return peak if math.isfinite(peak) else None
+
+
+def _ends(samples: Sequence[float]) -> tuple[float, float]:
+    return max(samples), -min(samples)
