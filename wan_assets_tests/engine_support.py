@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import subprocess
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from wan_assets.client import Pace, RunwareClient
@@ -153,6 +155,19 @@ def rows_of(url: str, query: str) -> list[Any]:
     with engine.begin() as connection:
         answer = connection.execute(sa.text(query))
         return list(answer) if answer.returns_rows else []
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A small disk of its own in the place of a folder; skips the test where none may be mounted."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk that is full or cannot be written to needs the right to mount one")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def errors_of(outcomes: Iterable[Outcome]) -> list[str]:

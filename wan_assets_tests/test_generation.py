@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from engine_support import CHARGES_EVERY_COPY, KEY, PRICE, Studio, errors_of, orders_of, request_of, studio
+from engine_support import CHARGES_EVERY_COPY, KEY, PRICE, Studio, errors_of, mounted, orders_of, request_of, studio
 from PIL import Image
 
 from wan_assets.client import Pace
@@ -564,6 +564,21 @@ def test_a_run_that_is_paused_lets_what_is_in_flight_land_and_names_the_rest(tmp
     assert errors_of(second) == [""] * 12
 
 
+def test_a_pause_also_holds_what_an_earlier_run_booked_and_never_sent(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        made.ledger().claim(request_of("Kite 0"), Origin(), "gone", simulated=True)
+        made.ledger().let_go("gone")
+        made.ledger().pause("tea")
+        paused = made.run(orders_of(1))
+        sent = made.books.submissions()
+        made.ledger().pause(None)
+        resumed = made.run(orders_of(1))
+
+        assert sent == 0
+        assert_paid_once(made, 1)
+    assert (errors_of(paused), errors_of(resumed)) == (["PausedError"], [""])
+
+
 # What the store and the ledger have, or lost.
 
 
@@ -733,13 +748,8 @@ def test_an_unwritable_store_is_told_before_anything_is_sent(tmp_path: Path) -> 
 @pytest.fixture
 def small_store(tmp_path: Path) -> Iterator[Path]:
     """A store on a disk with room for few videos."""
-    store = tmp_path / "store"
-    store.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=150k", "tmpfs", store]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a full disk needs the right to mount one")
-    yield store
-    subprocess.run(["umount", store], check=True)
+    with mounted(tmp_path / "store", "150k") as store:
+        yield store
 
 
 def test_a_full_disk_stops_sending_and_the_next_run_fetches_what_was_paid(tmp_path: Path, small_store: Path) -> None:

@@ -21,7 +21,7 @@ from api_double import Prepared
 from bent_api import SUBMIT, bent, on
 from click.testing import CliRunner
 from dagster_support import failure_of, table_of, written
-from engine_support import CHARGES_EVERY_COPY, PRICE, QUICK, Studio, errors_of, orders_of, request_of, studio
+from engine_support import CHARGES_EVERY_COPY, PRICE, QUICK, Studio, errors_of, mounted, orders_of, request_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
@@ -328,6 +328,18 @@ def test_rows_that_are_stored_or_in_flight_or_twins_do_not_count_against_the_bal
     assert sum(outcome.submitted for outcome in outcomes) == 1
 
 
+def test_twins_that_stand_far_apart_count_once_against_the_balance(tmp_path: Path) -> None:
+    there, asked = request_of("there"), request_of("asked for twice")
+    orders = [Order(asked, "first"), *(Order(there, f"t{number}") for number in range(200)), Order(asked, "last")]
+
+    with studio(tmp_path, balance_usd=2 * PRICE / 1e6) as made:
+        made.run([Order(there, "there")])
+        outcomes = made.run(orders, limits=Limits(checks_balance=True))
+
+        assert_charged_once(made, 2)
+    assert errors_of(outcomes) == [""] * 202
+
+
 def test_the_balance_is_held_against_the_price_that_was_seen(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.5, balance_usd=2.5 * PRICE / 1e6) as made:
         made.run(orders_of(1))
@@ -620,18 +632,11 @@ def test_four_processes_together_never_spend_beyond_a_cap_and_use_it_up(tmp_path
 @pytest.fixture
 def read_only_store(tmp_path: Path) -> Iterator[Path]:
     """A store with the video of `Kite 0` that even root cannot write to."""
-    store = tmp_path / "store"
-    store.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", store]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a read-only store needs the right to mount one")
-    try:
+    with mounted(tmp_path / "store", "10m") as store:
         with studio(tmp_path) as made:
             made.run(orders_of(1))
         subprocess.run(["mount", "-o", "remount,ro", store], check=True)
         yield store
-    finally:
-        subprocess.run(["umount", store], check=True)
 
 
 @pytest.mark.usefixtures("read_only_store")

@@ -109,8 +109,10 @@ class Attempts:
 
     async def _send(self, row: Row, place: Place, claim: Claim) -> None:
         """Sends a task, unless an earlier run has."""
-        if claim.standing == "resumed" and await self._work.was_sent(claim.task):
-            return
+        if claim.standing == "resumed":
+            if await self._work.was_sent(claim.task):
+                return
+            await self._desk.refuse_if_paused()
         async with self._gate.entered():
             try:
                 self._gate.refuse_if_closed()

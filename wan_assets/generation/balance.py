@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from wan_assets.client import RunwareClient
 from wan_assets.errors import AccessDeniedError, ApiFault
 from wan_assets.generation.desk import Desk
-from wan_assets.generation.values import Order
-
-_ORDERS_PER_LOOK = 200
+from wan_assets.generation.values import Order, sliced
 
 
 async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: Desk) -> None:
@@ -21,8 +19,9 @@ async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: D
     if balance is None:
         return
     needed, rows = 0, 0
-    for start in range(0, len(orders), _ORDERS_PER_LOOK):
-        missing = await desk.missing([order.request for order in orders[start : start + _ORDERS_PER_LOOK]])
+    distinct = {order.request.fingerprint(): order.request for order in orders}
+    for some in sliced(distinct.items()):
+        missing = await desk.missing(dict(some))
         needed, rows = needed + await desk.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:
         said = f"{rows} rows may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was sent"

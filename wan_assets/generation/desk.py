@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +11,7 @@ from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 from wan_assets.codes import verdict_of
-from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, RunwareError
+from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedError, RunwareError
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
 from wan_assets.processes import new_owner
@@ -74,9 +74,13 @@ class Desk:
         verdicts = {fingerprint: _verdict_of(task) for fingerprint, task in ended.items()}
         return {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, REFUSED_FOR_GOOD)}
 
-    async def missing(self, requests: Sequence[VideoRequest]) -> list[VideoRequest]:
-        """Those requests, each once, that would have to be bought."""
-        distinct = {request.fingerprint(): request for request in requests}
+    async def refuse_if_paused(self) -> None:
+        """Raises `PausedError` where the ledger lets nothing be sent."""
+        if (why := await self.book(self.ledger.paused)) is not None:
+            raise PausedError(why)
+
+    async def missing(self, distinct: Mapping[str, VideoRequest]) -> list[VideoRequest]:
+        """Those requests, given by fingerprint, that would have to be bought."""
         latest = await self.latest(list(distinct))
         stored = await self.all_stored(list(distinct), latest)
         return [

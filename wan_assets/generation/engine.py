@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,7 @@ from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
-from wan_assets.generation.values import Limits, Order, Outcome
+from wan_assets.generation.values import Limits, Order, Outcome, sliced
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.store import VideoStore
@@ -26,7 +25,6 @@ from wan_assets.video import Verifier
 
 Tell: TypeAlias = Callable[[Outcome], None]
 
-_ORDERS_PER_LOOK = 200
 _STOP_SENDING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
 """Troubles of the whole run: what is in flight is let finish, and nothing more is sent."""
 
@@ -77,7 +75,7 @@ class _Engine:
 
     async def run(self, orders: Iterable[Order], tell: Tell) -> None:
         async with asyncio.TaskGroup() as group:
-            for some in _sliced(orders):
+            for some in sliced(orders):
                 await self._begin(group, some, tell)
 
     async def _begin(self, group: asyncio.TaskGroup, some: list[Order], tell: Tell) -> None:
@@ -125,9 +123,3 @@ class _Engine:
             row.let_others_begin()
         tell(outcome)
         return outcome
-
-
-def _sliced(orders: Iterable[Order]) -> Iterator[list[Order]]:
-    rest = iter(orders)
-    while some := list(itertools.islice(rest, _ORDERS_PER_LOOK)):
-        yield some
