@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -29,6 +30,7 @@ class Telling:
         self._asset_key = asset_key
         self._untold = ledger.untold(asset_key.to_user_string())
         self._told: list[str] = []
+        self._events: dict[str, Sequence[dg.EventLogRecord]] = {}
 
     def cost_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
         """What the event of an outcome has to tell: the cost where it is the first to tell it, else 0."""
@@ -43,6 +45,8 @@ class Telling:
 
     def book(self) -> None:
         """Books what was told; where that fails, the next run finds it in the events."""
+        if not self._told:
+            return
         with suppress(LedgerError):
             self._ledger.mark_told(self._told)
             self._told.clear()
@@ -55,9 +59,11 @@ class Telling:
         return not self._is_in_events(outcome.order.partition, stored)
 
     def _is_in_events(self, partition: str, stored: StoredTask) -> bool:
-        asked = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
-        records = self._instance.fetch_materializations(asked, limit=_EVENTS_SEARCHED).records
-        return any(_tells(record, stored) for record in records)
+        if partition not in self._events:
+            asked = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
+            found = self._instance.fetch_materializations(asked, limit=_EVENTS_SEARCHED)
+            self._events[partition] = found.records
+        return any(_tells(record, stored) for record in self._events[partition])
 
 
 def _tells(record: dg.EventLogRecord, stored: StoredTask) -> bool:

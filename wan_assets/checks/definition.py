@@ -10,6 +10,7 @@ from wan_assets.checks.dataset import DATASET_CHECKS, Dataset, Judgement, Rigour
 from wan_assets.checks.verdicts import COST_TOLERANCE, verdicts_of
 from wan_assets.errors import WanAssetsError
 from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.report import failure_to_start, table_of
 from wan_assets.request import VideoRequest
 from wan_assets.rules import nearest
 from wan_assets.store import StoredTask
@@ -65,8 +66,7 @@ def build_video_checks(
                 for check, judgement in judged(dataset, names, rigour):
                     yield _result(name, check, judgement, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
-            said = f"{type(error).__name__}: {error}. {error.advice}"
-            raise dg.Failure(said, allow_retries=error.is_worth_repeating) from None
+            raise failure_to_start(error) from None
 
     return [video_checks]
 
@@ -121,7 +121,9 @@ def _result(
         "wan_assets/simulated": simulated,
     }
     if judgement.offenders:
-        metadata["wan_assets/offender_table"] = _table(judgement)
+        shown = judgement.offenders[:_OFFENDERS_SHOWN]
+        rows = [{"partition": offender.partition, "wrong": offender.said} for offender in shown]
+        metadata["wan_assets/offender_table"] = table_of(rows)
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
         check_name=check,
@@ -137,11 +139,3 @@ def _said(judgement: Judgement) -> str:
         return f"{judgement.checked} checked, {judgement.unmeasured} not measured"
     first = judgement.offenders[0]
     return f"{len(judgement.offenders)} offenders; the first is {first.partition}: {first.said}"
-
-
-def _table(judgement: Judgement) -> dg.TableMetadataValue:
-    shown = judgement.offenders[:_OFFENDERS_SHOWN]
-    records = [dg.TableRecord({"partition": offender.partition, "wrong": offender.said}) for offender in shown]
-    return dg.MetadataValue.table(
-        records, schema=dg.TableSchema(columns=[dg.TableColumn("partition"), dg.TableColumn("wrong")])
-    )

@@ -16,7 +16,6 @@ from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger
-from wan_assets.ledger.entries import OPEN_STATES
 from wan_assets.pricing import usd
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
@@ -42,14 +41,12 @@ def recover(
     with closing(book):
         store = VideoStore(root or settings.store)
         found = asyncio.run(_recovered(book, settings, store, wait_s=wait_s, releases=release_unsent))
-        is_any_open = any(
-            task and task.state in OPEN_STATES for task in (book.task(one.task.task_uuid) for one in found)
-        )
+        still_open = {task.task_uuid for task in book.open_tasks()} & {one.task.task_uuid for one in found}
     if as_json:
         show_json({"tasks": [_line(one) for one in found]})
     else:
         _show(found)
-    sys.exit(1 if is_any_open else 0)
+    sys.exit(1 if still_open else 0)
 
 
 async def _recovered(
