@@ -68,7 +68,7 @@ def batch_metadata(results: Sequence[RowResult]) -> dict[str, Any]:
     return metadata
 
 
-def data_version_of(results: Sequence[RowResult]) -> str:
+def digest_of(results: Sequence[RowResult]) -> str:
     """A digest of which rows have which videos."""
     held = [
         (result.order.prompt_id, [video.sha256 for video in result.outcome.stored.videos])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from wan_assets import report
-from wan_assets.batch_report import RowResult, batch_metadata, data_version_of
+from wan_assets.batch_report import RowResult, batch_metadata, digest_of
+from wan_assets.errand import Errand
 from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
 from wan_assets.generation import Order, Outcome
+from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
 from wan_assets.telling import Telling
 
@@ -20,11 +21,9 @@ from wan_assets.telling import Telling
 class BatchRun:
     """The rows of each partition of one run, and what it takes to report on them."""
 
+    errand: Errand
     batches: Mapping[str, Sequence[PromptRow]]
-    asset_key: dg.AssetKey
-    log: logging.Logger
-    note: Callable[[dg.AssetObservation], None]
-    on_outcome: Callable[[Outcome], None]
+    lineage: Lineage
 
     def orders(self) -> list[Order]:
         """What all rows ask for."""
@@ -38,7 +37,7 @@ class BatchRun:
             for key in (key for key, rows in self.batches.items() if not rows):
                 yield self._materialization(key, [])
             for outcome in outcomes:
-                self.on_outcome(outcome)
+                self.errand.see(outcome)
                 key = outcome.order.partition
                 results[key].append(self._result(outcome, telling))
                 if len(results[key]) == len(self.batches[key]):
@@ -55,7 +54,7 @@ class BatchRun:
     def _result(self, outcome: Outcome, telling: Telling) -> RowResult:
         cost_microusd = telling.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
         if outcome.error:
-            self.log.warning("%s has no video: %s", outcome.order.prompt_id, outcome.error)
+            self.errand.log.warning("%s has no video: %s", outcome.order.prompt_id, outcome.error)
         return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
 
     def _ended(
@@ -63,7 +62,7 @@ class BatchRun:
     ) -> Iterator[dg.AssetMaterialization]:
         if is_failing:
             metadata = batch_metadata(results)
-            self.note(dg.AssetObservation(asset_key=self.asset_key, partition=key, metadata=metadata))
+            self.errand.note(dg.AssetObservation(asset_key=self.errand.asset_key, partition=key, metadata=metadata))
             return
         yield self._materialization(key, results)
         for result in results:
@@ -72,8 +71,8 @@ class BatchRun:
 
     def _materialization(self, key: str, results: list[RowResult]) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
-            asset_key=self.asset_key,
+            asset_key=self.errand.asset_key,
             partition=key,
             metadata=batch_metadata(results),
-            tags={"dagster/data_version": data_version_of(results)},
+            tags=self.lineage.tags(key, digest_of(results)),
         )

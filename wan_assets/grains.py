@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import dagster as dg
 
 from wan_assets import report
-from wan_assets.automation import sync_partitions
 from wan_assets.batch_run import BatchRun
-from wan_assets.batches import PartitionOf
-from wan_assets.errors import PromptTableError
+from wan_assets.batches import PartitionOf, partition_of
+from wan_assets.errand import Errand
 from wan_assets.generation import Order, Outcome
+from wan_assets.lineage import Lineage, Told, note_changes
+from wan_assets.partitions import PartitionChanges, sync_partitions
 from wan_assets.prompts import Chunk, PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
 from wan_assets.telling import Telling
 
-OnOutcome: TypeAlias = Callable[[Outcome], None]
+Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
+
+_NOTHING = "0" * 64
+"""What a batch without rows asks for."""
 
 
 class VideoRun(Protocol):
@@ -33,58 +39,136 @@ class VideoRun(Protocol):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A whole table: what it comes to, and a digest of what each partition's rows ask for, in the table's order."""
+
+    summary: Summary
+    asks_for: Mapping[str, str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether rows may be sent: while any has a problem, none may."""
+        return not self.summary.problem_count
+
+    @property
+    def version(self) -> str:
+        """A digest of what all rows ask for."""
+        return hashlib.sha256(repr(sorted(self.asks_for.items())).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class Grain:
     """How prompts are cut into partitions.
 
-    `check` reads the whole table and keeps its partitions in step; `begin` reads the rows of a run's partitions, and
-    gives the run and the local files that it names. A `PromptTableError` or a `Failure` of either sends nothing.
+    `partition_of` tells the partition of a row; `digest` that of a partition's rows, given what it is without the last;
+    `run` makes a run over the rows of some partitions. A `PromptTableError` or a `Failure` of any method sends nothing.
     """
 
+    prompts: Prompts
     partitions_def: dg.PartitionsDefinition[str]
     partitions_per_run: int
     resends_refused: bool
-    check: Callable[[dg.AssetExecutionContext], Summary]
-    begin: Callable[[dg.AssetExecutionContext, OnOutcome], tuple[VideoRun, Mapping[str, Path]]]
+    partition_of: PartitionOf
+    digest: Callable[[str, PromptRow], str]
+    run: Callable[[Errand, Rows, Lineage], VideoRun]
+
+    @property
+    def dynamic_name(self) -> str | None:
+        """The name of the partitions that come and go with the table's rows."""
+        cut = self.partitions_def
+        return str(cut.name) if isinstance(cut, dg.DynamicPartitionsDefinition) else None
+
+    def read(self) -> Reading:
+        """Reads the whole table in pieces; of its rows only a digest for each partition is held."""
+        summary, asks_for = Summary(), dict[str, str]()
+        for chunk in _chunks(self.prompts):
+            summary.add(chunk)
+            for row in chunk.rows:
+                key = self.partition_of(row)
+                asks_for[key] = self.digest(asks_for.get(key, _NOTHING), row)
+        return Reading(summary, asks_for)
+
+    def sync(self, instance: dg.DagsterInstance, reading: Reading) -> PartitionChanges:
+        """Makes dynamic partitions those of the table."""
+        if self.dynamic_name is None:
+            return PartitionChanges((), ())
+        return sync_partitions(instance, self.dynamic_name, list(reading.asks_for))
+
+    def check(self, errand: Errand) -> Reading:
+        """Reads the table, keeps its partitions in step, and tells what has changed."""
+        reading = self.read()
+        if reading.is_sound:
+            changes = self.sync(errand.instance, reading)
+            told = Told.of(errand.instance, errand.asset_key)
+            changed = note_changes(errand.asset_key, told, self.all_asked(reading, told), errand.note)
+            counts = len(changes.added), len(changes.retired), changed
+            errand.log.info("%d partitions added, %d retired, %d ask for something else than before", *counts)
+        return reading
+
+    def all_asked(self, reading: Reading, told: Told) -> Mapping[str, str]:
+        """What each partition asks for, also those that had rows once and stay where they are."""
+        emptied = () if self.dynamic_name else told.made_from
+        return {**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}
+
+    def begin(self, errand: Errand) -> tuple[VideoRun, Mapping[str, Path]]:
+        """Reads the rows of a run's partitions; gives the run, and the local files that they name."""
+        wanted = set(errand.keys)
+        table = _sound(PromptTable.load(self.prompts, keep=lambda row: self.partition_of(row) in wanted))
+        rows: dict[str, list[PromptRow]] = {key: [] for key in errand.keys}
+        for row in table.rows:
+            rows[self.partition_of(row)].append(row)
+        asks_for = {key: reduce(self.digest, found, _NOTHING) for key, found in rows.items()}
+        lineage = Lineage(errand.instance, errand.asset_key, asks_for, errand.note)
+        return self.run(errand, rows, lineage), table.media
+
+
+def grain_of(
+    name: str,
+    prompts: Prompts,
+    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partition_key_of: PartitionOf | None = None,
+    partitions_per_run: int | None = None,
+) -> Grain:
+    """The grain of the videos' asset `name`; raises `ValueError` where rows cannot be told apart."""
+    if partitions == "prompt":
+        grain = by_prompt(name, prompts)
+    elif isinstance(partitions, dg.PartitionsDefinition):
+        grain = by_batch(partitions, prompts, partition_key_of or partition_of(partitions))
+    else:
+        raise ValueError(f"partitions={partitions!r} is neither 'prompt' nor a partitions definition")
+    return replace(grain, partitions_per_run=partitions_per_run or grain.partitions_per_run)
 
 
 def by_prompt(name: str, prompts: Prompts) -> Grain:
     """One dynamic partition per `prompt_id`."""
-
-    def check(context: dg.AssetExecutionContext) -> Summary:
-        table = PromptTable.load(prompts)
-        if not table.problems:
-            _sync(context, name, [row.prompt_id for row in table.rows])
-        return Summary.of([table.chunk()])
-
-    def begin(context: dg.AssetExecutionContext, on_outcome: OnOutcome) -> tuple[VideoRun, Mapping[str, Path]]:
-        table = _sound(PromptTable.load(prompts))
-        keys = tuple(context.partition_keys)
-        return RowRun(table, keys, context.asset_key, context.log, on_outcome), table.media
-
-    return Grain(dg.DynamicPartitionsDefinition(name=name), 100, resends_refused=True, check=check, begin=begin)
+    return Grain(
+        prompts=prompts,
+        partitions_def=dg.DynamicPartitionsDefinition(name=name),
+        partitions_per_run=100,
+        resends_refused=True,
+        partition_of=lambda row: row.prompt_id,
+        digest=lambda _, row: row.request.fingerprint(),
+        run=RowRun,
+    )
 
 
 def by_batch(partitions_def: dg.PartitionsDefinition[str], prompts: Prompts, partition_of: PartitionOf) -> Grain:
     """Many rows in each partition; the table is read in pieces, and only the rows of a run are held."""
+    return Grain(
+        prompts=prompts,
+        partitions_def=partitions_def,
+        partitions_per_run=1,
+        resends_refused=False,
+        partition_of=partition_of,
+        digest=_with_row,
+        run=BatchRun,
+    )
 
-    def check(context: dg.AssetExecutionContext) -> Summary:
-        summary, keys = Summary(), dict[str, None]()
-        for chunk in _chunks(prompts):
-            summary.add(chunk)
-            keys |= dict.fromkeys(map(partition_of, chunk.rows))
-        if isinstance(partitions_def, dg.DynamicPartitionsDefinition) and not summary.problem_count:
-            _sync(context, str(partitions_def.name), list(keys))
-        return summary
 
-    def begin(context: dg.AssetExecutionContext, on_outcome: OnOutcome) -> tuple[VideoRun, Mapping[str, Path]]:
-        wanted = set(context.partition_keys)
-        table = _sound(PromptTable.load(prompts, keep=lambda row: partition_of(row) in wanted))
-        batches: dict[str, list[PromptRow]] = {key: [] for key in context.partition_keys}
-        for row in table.rows:
-            batches[partition_of(row)].append(row)
-        return BatchRun(batches, context.asset_key, context.log, context.log_event, on_outcome), table.media
-
-    return Grain(partitions_def, 1, resends_refused=False, check=check, begin=begin)
+def _with_row(before: str, row: PromptRow) -> str:
+    """A digest of a batch with one more row, the same in whatever order they come."""
+    added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
+    return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
 
 
 def _chunks(prompts: Prompts) -> Iterator[Chunk]:
@@ -97,13 +181,3 @@ def _sound(table: PromptTable) -> PromptTable:
     if table.problems:
         raise report.refusal_of(table)
     return table
-
-
-def _sync(context: dg.AssetExecutionContext, name: str, keys: list[str]) -> None:
-    changes = sync_partitions(context.instance, name, keys)
-    context.log.info("%d partitions added, %d retired", len(changes.added), len(changes.retired))
-
-
-def told_as_failure(error: PromptTableError) -> dg.Failure:
-    """What a run says of a table that cannot be read: another try would not help."""
-    return dg.Failure(f"{error}. {error.advice}", allow_retries=False)

@@ -16,11 +16,11 @@ import dagster as dg
 import httpx
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
-from wan_assets.automation import sync_partitions
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Claim, Ledger, Task
+from wan_assets.partitions import sync_partitions
 from wan_assets.prompts import PromptTable
 from wan_assets.store import StoredTask, VideoStore
 

@@ -203,18 +203,6 @@ def test_a_data_frame_serves_as_a_table(tmp_path):
     assert set(materialized(result)) == {"x"}
 
 
-def test_the_data_version_of_a_partition_is_the_digest_of_its_video(tmp_path):
-    with studio(tmp_path) as studio_:
-        found = materialized(studio_.run(written(tmp_path, table_of("A"))))
-
-        event = studio_.instance.get_latest_data_version_record(dg.AssetKey("videos"), partition_key="a")
-
-    assert event is not None
-    assert event.asset_materialization is not None
-    assert event.asset_materialization.tags is not None
-    assert event.asset_materialization.tags["dagster/data_version"] == found["a"]["wan_assets/sha256"]
-
-
 @pytest.mark.parametrize(
     ("behaviour", "submissions"),
     [

@@ -15,7 +15,7 @@ def test_a_table_is_declared_in_yaml(tmp_path):
 
     dg.Definitions.validate_loadable(definitions)
     keys = {key.to_user_string() for asset in definitions.assets for key in asset.keys}
-    assert keys == {"clips", "clips_prompts"}
+    assert keys == {"clips", "clips_prompts", "clips_requests"}
     assert definitions.resources["ledger"].budget_usd_total == 25
 
 

@@ -11,12 +11,12 @@ import dagster as dg
 
 from wan_assets import report
 from wan_assets.assets import build_video_assets
-from wan_assets.automation import sync_partitions
 from wan_assets.cli.progress import watched
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Shortfall, shortfalls_of
+from wan_assets.partitions import sync_partitions
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings

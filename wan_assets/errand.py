@@ -1,0 +1,44 @@
+"""What one run is to make, and how it speaks to Dagster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import dagster as dg
+
+from wan_assets.generation import Outcome
+from wan_assets.lineage import Note
+
+OnOutcome: TypeAlias = Callable[[Outcome], None]
+
+
+def ignore(_: Outcome) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """The partitions `keys` of the asset `asset_key`; `note` records an observation, `see` is told of each outcome."""
+
+    asset_key: dg.AssetKey
+    keys: tuple[str, ...]
+    run_id: str
+    instance: dg.DagsterInstance
+    log: logging.Logger
+    note: Note
+    see: OnOutcome = ignore
+
+    @classmethod
+    def of(
+        cls,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
+        asset_key: dg.AssetKey,
+        keys: Iterable[str] = (),
+        see: OnOutcome = ignore,
+    ) -> Self:
+        """What a step is to make, with the means of its context."""
+        means = context.run.run_id, context.instance, context.log, context.log_event
+        return cls(asset_key, tuple(keys), *means, see=see)

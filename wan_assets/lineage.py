@@ -1,0 +1,130 @@
+"""Lineage by data versions: what each partition's rows ask for, and what its videos were made from.
+
+What rows ask for is the data version of the asset `<name>_requests`, which nothing materializes: a change is told as an
+observation of the partition, so that Dagster shows exactly its videos as stale. What was never made needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+import dagster as dg
+
+Note: TypeAlias = Callable[[dg.AssetObservation], None]
+
+CODE_VERSION = "runware:201@1"
+"""Changes when the same request would be sent differently; what a row asks for is in its data version."""
+
+_VERSION_CHARACTERS = 16
+_KEYS_PER_QUERY = 5_000
+_BEFORE_ALL = 1
+"""Stands for the time before a partition was first observed: no event has a smaller number."""
+
+_DATA_VERSION = "dagster/data_version"
+
+
+def requests_key(videos: dg.AssetKey) -> dg.AssetKey:
+    """The asset that stands for what the rows of a videos' asset ask for."""
+    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_requests"])
+
+
+def video_version(asked: str, made: str) -> str:
+    """The data version of videos: what was asked for, and a digest of what came of it."""
+    return f"{asked[:_VERSION_CHARACTERS]}-{made[:_VERSION_CHARACTERS]}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What Dagster's events tell of some partitions: versions, and the numbers of the events that told them."""
+
+    asked: Mapping[str, str]
+    asked_at: Mapping[str, int]
+    made_from: Mapping[str, str]
+    made_at: Mapping[str, int]
+
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance, videos: dg.AssetKey, keys: Collection[str] | None = None) -> Told:
+        """Reads the latest event of each partition, of all where `keys` is None."""
+        observed, materialized = dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION
+        asked, asked_at = _latest(instance, requests_key(videos), observed, keys)
+        made, made_at = _latest(instance, videos, materialized, keys)
+        made_from = {key: version.partition("-")[0] for key, version in made.items() if "-" in version}
+        return cls(asked, asked_at, made_from, made_at)
+
+    def has_changed(self, key: str, asks_for: str) -> bool:
+        """Whether a partition asks for something else than what it was last known to ask for."""
+        last = self.asked.get(key) or self.made_from.get(key)
+        return last is not None and last != asks_for[:_VERSION_CHARACTERS]
+
+    def is_wanting(self, key: str, asks_for: str) -> bool:
+        """Whether a partition has no videos, or others than it asks for, or counts as stale."""
+        is_made = self.made_from.get(key) == asks_for[:_VERSION_CHARACTERS]
+        return not is_made or self.asked_at.get(key, 0) > self.made_at.get(key, 0)
+
+    def last_event(self, key: str) -> int:
+        """A number that is another after each event of a partition."""
+        return max(self.asked_at.get(key, 0), self.made_at.get(key, 0))
+
+
+class Lineage:
+    """What a run tells of the partitions that it makes, each with the version that its rows ask for."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, videos: dg.AssetKey, asks_for: Mapping[str, str], note: Note
+    ) -> None:
+        self._requests = requests_key(videos).to_user_string()
+        self._asks_for = asks_for
+        told = Told.of(instance, videos, asks_for)
+        is_new = note_changes(videos, told, asks_for, note) > 0
+        self._asked_at = (Told.of(instance, videos, asks_for) if is_new else told).asked_at
+
+    def tags(self, key: str, made: str) -> dict[str, str]:
+        """The tags of a materialization, `made` being a digest of its videos."""
+        asked = self._asks_for[key]
+        return {
+            _DATA_VERSION: video_version(asked, made),
+            "dagster/code_version": CODE_VERSION,
+            f"dagster/input_data_version/{self._requests}": asked[:_VERSION_CHARACTERS],
+            f"dagster/input_event_pointer/{self._requests}": str(self._asked_at.get(key, _BEFORE_ALL)),
+        }
+
+
+def note_changes(videos: dg.AssetKey, told: Told, asks_for: Mapping[str, str], note: Note) -> int:
+    """Observes each partition whose rows ask for something else than before; gives how many there were."""
+    changed = [(key, version) for key, version in asks_for.items() if told.has_changed(key, version)]
+    for key, version in changed:
+        note(_observation(videos, told, key, version[:_VERSION_CHARACTERS]))
+    return len(changed)
+
+
+def _observation(videos: dg.AssetKey, told: Told, key: str, version: str) -> dg.AssetObservation:
+    before = told.asked.get(key) or told.made_from[key]
+    return dg.AssetObservation(
+        asset_key=requests_key(videos),
+        partition=key,
+        metadata={"wan_assets/asks_for": version, "wan_assets/asked_before_for": before},
+        tags={_DATA_VERSION: version},
+    )
+
+
+def _latest(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, kind: dg.DagsterEventType, keys: Collection[str] | None
+) -> tuple[dict[str, str], dict[str, int]]:
+    """The data version and the number of each partition's latest event."""
+    events = instance.event_log_storage
+    versions: dict[str, str] = {}
+    numbers: dict[str, int] = {}
+    for some in [None] if keys is None else _sliced(keys):
+        tags = events.get_latest_tags_by_partition(asset, kind, [_DATA_VERSION], asset_partitions=some)
+        versions |= {key: found[_DATA_VERSION] for key, found in tags.items()}
+        numbers |= events.get_latest_storage_id_by_partition(asset, kind, set(some) if some else None)
+    return versions, numbers
+
+
+def _sliced(keys: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(keys)
+    while some := list(islice(rest, _KEYS_PER_QUERY)):
+        yield some

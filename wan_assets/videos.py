@@ -1,0 +1,58 @@
+"""One run's videos: the rows of its partitions go through the engine, and its outcomes become Dagster's events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import dagster as dg
+from pydantic import Field
+
+from wan_assets.errand import Errand
+from wan_assets.errors import PromptTableError
+from wan_assets.grains import Grain
+from wan_assets.ledger import Origin
+from wan_assets.outcomes import outcomes_of
+from wan_assets.report import failure_to_start
+from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.telling import Telling
+
+
+class GenerationConfig(dg.Config):
+    """What a single run may be told."""
+
+    regenerate: str = Field(
+        default="",
+        description="The name of a purchase, such as 'new-look': every row is bought anew, once under each name.",
+    )
+
+
+def videos_of(
+    grain: Grain,
+    errand: Errand,
+    config: GenerationConfig,
+    *,
+    runware: RunwareResource,
+    store: VideoStoreResource,
+    ledger: LedgerResource,
+) -> Iterator[dg.AssetMaterialization]:
+    """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
+    try:
+        run, media = grain.begin(errand)
+    except PromptTableError as error:
+        raise failure_to_start(error) from None
+    origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
+    with (
+        closing(ledger.open()) as book,
+        outcomes_of(
+            run.orders(),
+            runware=runware,
+            store=store.open(),
+            ledger=book,
+            limits=replace(runware.limits(), resends_refused=grain.resends_refused),
+            origin=origin,
+            media=media,
+        ) as outcomes,
+    ):
+        yield from run.events(outcomes, Telling(book, errand.instance, errand.asset_key))
