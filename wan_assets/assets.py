@@ -13,9 +13,7 @@ from wan_assets.grains import Grain, grain_of
 from wan_assets.lineage import CODE_VERSION, requests_key
 from wan_assets.prompts import Prompts
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.videos import GenerationConfig, videos_of
-
-POOL = "runware"
+from wan_assets.videos import POOL, GenerationConfig, videos_of
 
 
 def build_video_assets(

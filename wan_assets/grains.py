@@ -88,11 +88,15 @@ class Grain:
                 asks_for[key] = self.digest(asks_for.get(key, _NOTHING), row)
         return Reading(summary, asks_for)
 
-    def sync(self, instance: dg.DagsterInstance, reading: Reading) -> PartitionChanges:
-        """Makes dynamic partitions those of the table."""
+    def sync(self, instance: dg.DagsterInstance, reading: Reading, **most: int) -> PartitionChanges:
+        """Makes dynamic partitions those of the table, or as `sync_partitions` is told by `most_…`."""
         if self.dynamic_name is None:
-            return PartitionChanges((), ())
-        return sync_partitions(instance, self.dynamic_name, list(reading.asks_for))
+            return PartitionChanges()
+        return sync_partitions(instance, self.dynamic_name, list(reading.asks_for), **most)
+
+    def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
+        """All partitions that there are by now, in Dagster's order."""
+        return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
     def check(self, errand: Errand) -> Reading:
         """Reads the table, keeps its partitions in step, and tells what has changed."""

@@ -64,10 +64,6 @@ class Told:
         is_made = self.made_from.get(key) == asks_for[:_VERSION_CHARACTERS]
         return not is_made or self.asked_at.get(key, 0) > self.made_at.get(key, 0)
 
-    def last_event(self, key: str) -> int:
-        """A number that is another after each event of a partition."""
-        return max(self.asked_at.get(key, 0), self.made_at.get(key, 0))
-
 
 class Lineage:
     """What a run tells of the partitions that it makes, each with the version that its rows ask for."""

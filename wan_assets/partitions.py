@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
@@ -13,23 +13,32 @@ _KEYS_PER_STATEMENT = 5_000
 
 @dataclass(frozen=True)
 class PartitionChanges:
-    """Keys that a sync added and retired, in order."""
+    """Keys that a sync added and retired, in order, and how many are left to do."""
 
-    added: tuple[str, ...]
-    retired: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    left: int = 0
 
 
-def sync_partitions(instance: dg.DagsterInstance, name: str, prompt_ids: Sequence[str]) -> PartitionChanges:
-    """Makes the dynamic partitions `name` those of a table's rows; the videos of retired ones are kept."""
+def sync_partitions(
+    instance: dg.DagsterInstance,
+    name: str,
+    prompt_ids: Sequence[str],
+    *,
+    most_added: int | None = None,
+    most_retired: int | None = None,
+) -> PartitionChanges:
+    """Makes the dynamic partitions `name` those of a table's rows, or brings them some steps nearer.
+
+    The videos of retired ones are kept. It may be called by several at once: each step is made once.
+    """
     present = instance.get_dynamic_partitions(name)
-    wanted = set(prompt_ids)
-    known = set(present)
-    changes = PartitionChanges(
-        added=tuple(key for key in prompt_ids if key not in known),
-        retired=tuple(key for key in present if key not in wanted),
-    )
+    wanted, known = set(prompt_ids), set(present)
+    new = [key for key in prompt_ids if key not in known]
+    old = [key for key in present if key not in wanted]
+    changes = PartitionChanges(tuple(new[:most_added]), tuple(old[:most_retired]))
     for start in range(0, len(changes.added), _KEYS_PER_STATEMENT):
         instance.add_dynamic_partitions(name, list(changes.added[start : start + _KEYS_PER_STATEMENT]))
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
-    return changes
+    return replace(changes, left=len(new) + len(old) - len(changes.added) - len(changes.retired))

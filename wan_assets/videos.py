@@ -18,6 +18,9 @@ from wan_assets.report import failure_to_start
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.telling import Telling
 
+POOL = "runware"
+"""Dagster's pool of all runs that use the account; its limit caps how many there are at once."""
+
 
 class GenerationConfig(dg.Config):
     """What a single run may be told."""

@@ -1,0 +1,71 @@
+"""A job that makes whatever is missing: one run, however scattered the partitions are."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from wan_assets.batches import PartitionOf
+from wan_assets.errand import Errand
+from wan_assets.errors import PromptTableError
+from wan_assets.grains import Grain, grain_of
+from wan_assets.lineage import Told
+from wan_assets.prompts import Prompts
+from wan_assets.report import failure_to_start
+from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.videos import POOL, GenerationConfig, videos_of
+
+
+class MissingConfig(GenerationConfig):
+    """What a run of the job may be told."""
+
+    most: int = Field(default=1000, ge=1, description="Partitions to make at most; the next run takes the others.")
+
+
+def build_missing_job(
+    *,
+    name: str = "videos",
+    prompts: Prompts,
+    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partition_key_of: PartitionOf | None = None,
+) -> dg.JobDefinition:
+    """The job `<name>_missing`, to be given the same as `build_video_assets`.
+
+    It reads the table, keeps partitions in step, and makes every one that has no videos or others than it asks for,
+    also those that failed before. To be launched by hand, or by a schedule.
+    """
+    grain = grain_of(name, prompts, partitions, partition_key_of)
+    asset_key = dg.AssetKey(name)
+
+    @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Makes partitions that are missing or changed.")
+    def make_missing(
+        context: dg.OpExecutionContext,
+        config: MissingConfig,
+        runware: RunwareResource,
+        store: VideoStoreResource,
+        ledger: LedgerResource,
+    ) -> Iterator[dg.AssetMaterialization]:
+        keys = _wanting(grain, Errand.of(context, asset_key))
+        context.log.info(
+            "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.most)
+        )
+        errand = Errand.of(context, asset_key, keys[: config.most])
+        yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
+
+    @dg.job(name=f"{name}_missing", description="Makes whatever has no videos, or others than its rows ask for.")
+    def missing() -> None:
+        make_missing()
+
+    return missing
+
+
+def _wanting(grain: Grain, errand: Errand) -> list[str]:
+    try:
+        reading = grain.check(errand)
+    except PromptTableError as error:
+        raise failure_to_start(error) from None
+    told = Told.of(errand.instance, errand.asset_key)
+    asks_for = grain.all_asked(reading, told)
+    present = grain.present(errand.instance)
+    return [key for key in present if key in asks_for and told.is_wanting(key, asks_for[key])]

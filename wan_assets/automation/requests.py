@@ -1,0 +1,52 @@
+"""Runs over ranges of neighbouring partitions: a run costs seconds, a reused partition within a range milliseconds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from wan_assets.lineage import Told
+
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring partitions, the first and last of which want a run; `wanting` are all that do."""
+
+    wanting: tuple[str, ...]
+
+    def request(self, asks_for: Mapping[str, str], told: Told, tags: Mapping[str, str]) -> dg.RunRequest:
+        """The request of one run. The same want gives the same run key, which Dagster launches once."""
+        first, last = self.wanting[0], self.wanting[-1]
+        wants = [(key, asks_for[key], told.made_at.get(key, 0)) for key in self.wanting]
+        run_key = hashlib.sha256(repr(wants).encode()).hexdigest()
+        if first == last:
+            return dg.RunRequest(run_key, partition_key=first, tags=tags)
+        return dg.RunRequest(run_key, tags={**tags, _RANGE_START: first, _RANGE_END: last})
+
+
+def stretches(present: Sequence[str], wanting: Sequence[str], length: int) -> Iterator[Stretch]:
+    """Yields what covers all that want a run, at most `length` partitions at a time, in the order of `present`.
+
+    >>> list(stretches("abcdefgh", "bdh", 3))
+    [Stretch(wanting=('b', 'd')), Stretch(wanting=('h',))]
+    """
+    wanted = set(wanting)
+    stretch: list[str] = []
+    begun = 0
+    for place, key in enumerate(present):
+        if key not in wanted:
+            continue
+        if stretch and place >= begun + length:
+            yield Stretch(tuple(stretch))
+            stretch = []
+        if not stretch:
+            begun = place
+        stretch.append(key)
+    if stretch:
+        yield Stretch(tuple(stretch))

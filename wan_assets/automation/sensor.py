@@ -1,0 +1,133 @@
+"""The sensor that watches a prompt table: partitions follow its rows, and runs are requested for what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypedDict, Unpack
+
+import dagster as dg
+
+from wan_assets.automation.cursor import Cursor
+from wan_assets.automation.requests import stretches
+from wan_assets.batches import PartitionOf
+from wan_assets.errors import PromptTableError
+from wan_assets.grains import Grain, Reading, grain_of
+from wan_assets.lineage import Told, note_changes
+from wan_assets.prompts import Prompts, signature_of
+
+_ADDED_PER_TICK = 20_000
+_RETIRED_PER_TICK = 1_000
+"""Each is a statement of its own."""
+
+
+class SensorOptions(TypedDict, total=False):
+    """Dagster's own settings of a sensor."""
+
+    minimum_interval_seconds: int
+    default_status: dg.DefaultSensorStatus
+
+
+def build_video_sensor(
+    *,
+    name: str = "videos",
+    prompts: Prompts,
+    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partition_key_of: PartitionOf | None = None,
+    partitions_per_run: int | None = None,
+    requests_runs: bool = True,
+    runs_per_tick: int = 10,
+    run_tags: Mapping[str, str] | None = None,
+    **options: Unpack[SensorOptions],
+) -> dg.SensorDefinition:
+    """Watches the table of the videos' asset `name`, to be given the same as `build_video_assets`.
+
+    When the table has changed, partitions are added and retired, changed rows are told, and runs are requested for what
+    has no videos or others than it asks for: ranges of at most `partitions_per_run`, `runs_per_tick` in each tick, the
+    rest in the next ones. A partition is requested once for each state of the table; what failed is left to retries.
+    Without `requests_runs` just the partitions and what is stale are kept in step, for automation conditions to act on.
+    A table that cannot be read or has problems gives a skip reason. `run_tags` are those of the runs, such as
+    `{"dagster/priority": "5"}`; `options` are Dagster's own.
+    """
+    grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
+    watch = Watch(dg.AssetKey(name), grain, requests_runs, runs_per_tick, run_tags or {})
+
+    @dg.sensor(
+        name=f"{name}_sensor",
+        asset_selection=dg.AssetSelection.assets(name),
+        description="Keeps partitions in step with the prompt table and requests runs for new and changed rows.",
+        **options,
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return watch.tick(context.instance, Cursor.parse(context.cursor))
+
+    return sensor
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One table and its videos' asset, and how much of it a tick may take on."""
+
+    asset_key: dg.AssetKey
+    grain: Grain
+    requests_runs: bool
+    runs_per_tick: int
+    tags: Mapping[str, str]
+
+    def tick(self, instance: dg.DagsterInstance, cursor: Cursor) -> dg.SensorResult:
+        """A bounded piece of work, and where to go on."""
+        try:
+            signature = self._signature()
+            if cursor.signature != signature:
+                cursor = Cursor(signature=signature)
+            if cursor.trouble or cursor.is_done:
+                return _skipped(cursor.trouble or "the prompt table has not changed", cursor)
+            reading = self.grain.read()
+        except PromptTableError as error:
+            return _skipped(f"{error}. {error.advice}", cursor)
+        if not reading.is_sound:
+            trouble = _trouble_of(reading)
+            return _skipped(trouble, cursor.model_copy(update={"trouble": trouble}))
+        return self._work(instance, cursor, reading)
+
+    def _signature(self) -> str:
+        """Changes with the table, and when a window of time opens."""
+        opened = [windows.get_last_partition_key() or "" for windows in _windows_of(self.grain.partitions_def)]
+        return "/".join([signature_of(self.grain.prompts), *opened])
+
+    def _work(self, instance: dg.DagsterInstance, cursor: Cursor, reading: Reading) -> dg.SensorResult:
+        changes = self.grain.sync(instance, reading, most_added=_ADDED_PER_TICK, most_retired=_RETIRED_PER_TICK)
+        told = Told.of(instance, self.asset_key)
+        asks_for = self.grain.all_asked(reading, told)
+        left = _after(self.grain.present(instance), cursor.after)
+        wanting = [key for key in left if key in asks_for and told.is_wanting(key, asks_for[key])]
+        portion = list(islice(stretches(left, wanting, self.grain.partitions_per_run), self.runs_per_tick))
+        keys = [key for stretch in portion for key in stretch.wanting]
+        note_changes(self.asset_key, told, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event)
+        requests = [stretch.request(asks_for, told, self.tags) for stretch in portion if self.requests_runs]
+        is_done = len(keys) == len(wanting) and not changes.left
+        cursor = cursor.model_copy(update={"after": keys[-1] if keys else cursor.after, "is_done": is_done})
+        return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
+
+
+def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=why, cursor=cursor.model_dump_json())
+
+
+def _trouble_of(reading: Reading) -> str:
+    summary = reading.summary
+    return f"the prompt table has {summary.problem_count} problems. The first is {summary.problems[0]}."
+
+
+def _after(present: Sequence[str], last: str | None) -> Sequence[str]:
+    """The partitions behind one; all where it is there no more, since looking again costs little."""
+    return present[present.index(last) + 1 :] if last in present else present
+
+
+def _windows_of(partitions_def: dg.PartitionsDefinition[str]) -> Iterator[dg.TimeWindowPartitionsDefinition]:
+    if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
+        yield partitions_def
+    elif isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        for dimension in partitions_def.partitions_defs:
+            yield from _windows_of(dimension.partitions_def)

@@ -1,0 +1,166 @@
+"""A running `dagster dev`, webserver and daemon, over a folder; spoken to in GraphQL, as the UI does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+"""
+
+_UP_S = 120.0
+_DOWN_S = 30.0
+_REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "studio.py"}
+
+
+@dataclass(frozen=True)
+class DagsterServer:
+    """What a person does in the UI, and what they see there."""
+
+    http: httpx.Client
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The one field that a query asks for."""
+        answer = self.http.post("/graphql", json={"query": query, "variables": variables}).json()
+        assert "errors" not in answer, answer
+        (field,) = answer["data"].values()
+        return field
+
+    def wait(self, what: str, look: Callable[[], Any], within_s: float = 120.0) -> Any:
+        """The first true thing that is seen; fails when the time is up."""
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            if seen := look():
+                return seen
+            time.sleep(0.3)  # nothing but time brings another process further
+        raise AssertionError(f"not seen within {within_s:g} s: {what}")
+
+    def start_sensor(self, name: str) -> None:
+        query = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
+            __typename ... on Sensor { name } } }"""
+        answer = self.ask(query, selector={**_REPOSITORY, "sensorName": name})
+        assert answer["__typename"] == "Sensor", answer
+
+    def ticks(self, name: str) -> list[dict[str, Any]]:
+        query = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
+            ... on Sensor { sensorState { ticks(limit: 50) { status runIds skipReason } } } } }"""
+        return self.ask(query, selector={**_REPOSITORY, "sensorName": name})["sensorState"]["ticks"]
+
+    def launch(self, asset: str, **tags: str) -> str:
+        query = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+        selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}]}
+        given = [{"key": key, "value": value} for key, value in tags.items()]
+        answer = self.ask(query, params={"selector": selector, "executionMetadata": {"tags": given}})
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def reexecute(self, run_id: str) -> str:
+        query = """mutation($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+        answer = self.ask(query, params={"parentRunId": run_id, "strategy": "ALL_STEPS"})
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def terminate(self, run_id: str) -> None:
+        query = """mutation($run: String!) { terminateRun(runId: $run) { __typename } }"""
+        assert self.ask(query, run=run_id)["__typename"] == "TerminateRunSuccess"
+
+    def backfill(self, asset: str) -> str:
+        query = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+            __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+        answer = self.ask(query, params={"assetSelection": [{"path": [asset]}], "allPartitions": True})
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return answer["backfillId"]
+
+    def backfill_status(self, backfill_id: str) -> str:
+        query = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+            ... on PartitionBackfill { status } } }"""
+        return self.ask(query, id=backfill_id)["status"]
+
+    def runs(self, **wanted: Any) -> list[dict[str, Any]]:
+        query = """query($filter: RunsFilter!) { runsOrError(filter: $filter) {
+            ... on Runs { results { runId status tags { key value } } } } }"""
+        return self.ask(query, filter=wanted)["results"]
+
+    def status(self, run_id: str) -> str:
+        (run,) = self.runs(runIds=[run_id])
+        return run["status"]
+
+    def ended(self, run_id: str) -> str:
+        """How a run ends."""
+        final = ("SUCCESS", "FAILURE", "CANCELED")
+        return self.wait(f"the end of run {run_id}", lambda: (status := self.status(run_id)) in final and status)
+
+    def partitions(self, asset: str) -> dict[str, int]:
+        query = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { partitionStats { numMaterialized numFailed numPartitions } } } }"""
+        return self.ask(query, key={"path": [asset]})["partitionStats"]
+
+    def stale(self, asset: str, keys: list[str]) -> list[str]:
+        """Those of some partitions that the UI shows as stale."""
+        query = """query($key: AssetKeyInput!, $keys: [String!]!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { staleStatusByPartition(partitions: $keys) } } }"""
+        found = self.ask(query, key={"path": [asset]}, keys=keys)["staleStatusByPartition"]
+        return [key for key, status in zip(keys, found, strict=True) if status == "STALE"]
+
+
+@contextmanager
+def dagster_dev(folder: Path, definitions: str, **environment: str) -> Iterator[DagsterServer]:
+    """Serves the module that `definitions` is the source of, until the block is left."""
+    home = folder / "dagster_home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(DAGSTER_YAML)
+    (folder / "studio.py").write_text(definitions)
+    port = _free_port()
+    command = ["-m", "dagster", "dev", "-f", "studio.py", "-h", "127.0.0.1", "-p", str(port)]
+    plain = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    log = (folder / "dagster_dev.log").open("wb")
+    server = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**plain, "DAGSTER_HOME": str(home), **environment},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=base, trust_env=False, timeout=60) as http:
+            dagster = DagsterServer(http)
+            dagster.wait("the webserver", lambda: _is_up(http, server), _UP_S)
+            yield dagster
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(_DOWN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        log.close()
+
+
+def _is_up(http: httpx.Client, server: subprocess.Popen[bytes]) -> bool:
+    assert server.poll() is None, "dagster dev has ended"
+    try:
+        return http.get("/server_info").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
