@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -38,6 +39,8 @@ def _url_of(query: SqlQuery) -> sa.URL:
     except (SQLAlchemyError, ValueError):
         # What SQLAlchemy says may quote the URL, password and all.
         raise PromptTableError("the query's URL is none; write it as postgresql+psycopg://user@host/name") from None
+    if "@" in (url.host or ""):  # the end of a password, which the database would repeat as a host that it cannot find
+        raise PromptTableError("the query's URL has a password with an @ in it; write %40 for it")
     file = url.database if url.get_backend_name() == "sqlite" else None
     if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
         raise PromptTableError(f"the query's database {printable(file)} does not exist; check its URL")
@@ -56,9 +59,10 @@ def _told(url: sa.URL) -> Iterator[None]:
     """Turns what the database says into our error; never chained, for tracebacks show what is."""
     try:
         yield
-    except ModuleNotFoundError as error:
-        raise PromptTableError(f"the query's database needs a driver: install {error.name}") from None
-    except SQLAlchemyError as error:
+    except ImportError as error:
+        advice = "install it, or name another in the URL, such as postgresql+psycopg"
+        raise PromptTableError(f"the query's database needs the driver {error.name}; {advice}") from None
+    except (SQLAlchemyError, TypeError, ValueError) as error:
         said = error.orig if isinstance(error, DBAPIError) else error
         reason = _without_secrets(str(said), url) or type(said).__name__
         raise PromptTableError(f"the query cannot be read: {reason}; check the query, and the database") from None
@@ -67,8 +71,12 @@ def _told(url: sa.URL) -> Iterator[None]:
 def _without_secrets(said: str, url: sa.URL) -> str:
     """The words, unless they hold the password or another part of the URL that may be one."""
     options = [value for values in url.normalized_query.values() for value in values]
-    secrets = [str(url.password or ""), *options]
-    return "" if any(secret and secret in said for secret in secrets) else printable(" ".join(said.split()))
+    secrets = [secret for secret in (str(url.password or ""), *options) if secret]
+    return (
+        ""
+        if any(secret in said or quote_plus(secret) in said for secret in secrets)
+        else printable(" ".join(said.split()))
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -46,11 +46,11 @@ class PromptIds:
     def __init__(self) -> None:
         self._rows: dict[int, int] = {}  # digest of the id → row of all, below zero where the id was derived
         self._repeats: dict[int, int] = {}
-        self._files = [""]
-        self._starts = [0]
+        self._files: list[str] = []
+        self._starts: list[int] = []
 
     def begin(self, file: str, rows_before: int) -> None:
-        """Counts the rows that follow from 1 again, as those of another file."""
+        """Comes before the rows of each file, which count from 1; a table of one file has no name here."""
         self._files.append(file)
         self._starts.append(rows_before)
 

@@ -19,9 +19,9 @@ def signature_of(prompts: Prompts) -> str:
     """A digest that changes whenever what the prompts are read from may have changed.
 
     Of files it takes path, size and time of change, and reads none. Of a DataFrame or a query it takes all rows in
-    their order (a query without ORDER BY may seem changed), of a `PromptTable` ids, requests, carried text and problems;
-    a function is called. Local pictures and sounds that rows name are no part of it. Raises `PromptTableError` where
-    there is nothing to read.
+    their order (a query without ORDER BY may seem changed), of a `PromptTable` ids, requests, carried text and
+    problems; a function is called. Local pictures and sounds that rows name are no part of it. Raises
+    `PromptTableError` where there is nothing to read.
     """
     source = prompts() if callable(prompts) else prompts
     digest = blake2b(digest_size=16)

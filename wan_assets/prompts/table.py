@@ -15,7 +15,7 @@ from wan_assets.errors import PromptTableError
 from wan_assets.prompts.formats import Flaw, Record, Sheet
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.local_media import LocalMedia
-from wan_assets.prompts.problem import Problem
+from wan_assets.prompts.problem import Problem, printable
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
 from wan_assets.prompts.sources import Source, sheets_of
 from wan_assets.request import VideoRequest
@@ -62,8 +62,8 @@ class PromptTable:
         """Reads and checks a whole table.
 
         `base_dir` is the folder of its local files, by default that of each file of the table. `defaults` are values
-        for columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that `keep`
-        picks are held. Raises `PromptTableError` if it cannot be read.
+        for columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that
+        `keep` picks are held. Raises `PromptTableError` if it cannot be read.
         """
         source = source() if callable(source) else source
         if isinstance(source, PromptTable):
@@ -123,7 +123,7 @@ def scan(
             total += chunk.row_count
             yield chunk
     if not total:
-        label = sheets[0].label if len(sheets) == 1 else f"{source}"
+        label = sheets[0].label if len(sheets) == 1 else printable(str(source))
         raise PromptTableError(f"{label} has no rows; add at least one prompt")
 
 
