@@ -37,7 +37,8 @@ def build_video_assets(
     by `partition_key_of(row)`.
 
     A run may cover any range; a backfill takes `partitions_per_run` in each run, by default 100 prompts or one batch.
-    `prompts` is read when an asset runs: a path, a DataFrame, a `PromptTable`, or a function that gives one.
+    `prompts` is read when an asset runs: a path, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that gives
+    one.
     `retry_policy` repeats a run's step for the rows that have no video, unless a person has to do something first.
     `on_outcome` is called as each row finishes.
     """

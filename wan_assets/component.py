@@ -23,7 +23,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
           budget_usd_total: 25
     """
 
-    prompts: str = Field(description="The prompt table; relative to the folder of this file.")
+    prompts: str = Field(description="A table, a folder of them or a pattern; relative to the folder of this file.")
     name: str = Field(default="videos", description="The name of the videos' asset.")
     group_name: str = Field(default="videos", description="The asset group.")
     partitions_per_run: int = Field(default=100, ge=1, description="Prompts that a backfill takes in each run.")

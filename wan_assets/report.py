@@ -67,19 +67,7 @@ def table_metadata(summary: Summary) -> dict[str, Any]:
 
 def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
     """The first problems of a prompt table as a table."""
-    return table_of(
-        [
-            {
-                "row": problem.row,
-                "prompt_id": problem.prompt_id or "",
-                "column": problem.column,
-                "value": problem.value,
-                "rule": problem.rule,
-                "fix": problem.fix,
-            }
-            for problem in problems[:_ROWS_SHOWN]
-        ]
-    )
+    return table_of([problem.cells() for problem in problems[:_ROWS_SHOWN]])
 
 
 def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:

@@ -192,7 +192,7 @@ def test_plan_names_every_problem_of_every_row(tmp_path):
         (["plan", "none.csv"], {}, "none.csv"),
         (["plan", "empty.csv"], {}, "empty.csv"),
         (["plan", "latin.csv"], {}, "UTF-8"),
-        (["plan", "."], {}, "folder"),
+        (["plan", "."], {}, "latin.csv"),
         (["demo", "--prompts", "none.csv"], {}, "none.csv"),
         (["demo", "--prompts", "prompts.txt", "--out", "blocked"], {}, "blocked"),
         (["materialize", "prompts.txt"], {"WAN_ASSETS_STORE": "blocked"}, "store"),

@@ -22,7 +22,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.command()
 @click.option(
-    "--prompts", type=click.Path(path_type=Path), default=DEMO_PROMPTS, help="A table; the demo's own if none."
+    "--prompts",
+    type=click.Path(path_type=Path),
+    default=DEMO_PROMPTS,
+    help="A table, a folder or a pattern; the demo's own if none.",
 )
 @_OUT
 @_JSON
@@ -41,6 +44,8 @@ def demo(prompts: Path, out: Path | None, *, as_json: bool) -> None:
 @_JSON
 def materialize(file: Path, out: Path | None, *, as_json: bool) -> None:
     """Make the videos of the table FILE through Dagster, with what the environment configures.
+
+    FILE may be a folder of tables, or a pattern in quotes.
 
     Exit status: 0 every row has its video, 1 some have not, 2 it could not start.
     """

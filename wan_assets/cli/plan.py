@@ -19,6 +19,8 @@ from wan_assets.prompts import Summary, scan
 def plan(file: Path, as_json: bool) -> None:
     """Check and price the table FILE; nothing is sent.
 
+    FILE may be a folder of tables, or a pattern in quotes.
+
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
     found = Summary.of(scan(file))
@@ -31,11 +33,11 @@ def plan(file: Path, as_json: bool) -> None:
 
 def _show(file: Path, found: Summary) -> None:
     if found.problems:
-        rows = [(str(p.row), p.prompt_id or "", p.column, p.value, p.rule, p.fix) for p in found.problems]
-        columns = ("row", "prompt_id", "column", "value", "rule", "fix")
-        show_table(
-            f"{found.problem_count:,} problems", columns, rows, right=("row",), flexible=("value", "rule", "fix")
-        )
+        rows = [tuple(str(cell) for cell in problem.cells().values()) for problem in found.problems]
+        columns = tuple(found.problems[0].cells())
+        title = f"{found.problem_count:,} problems"
+        flexible = [name for name in columns if name in ("file", "value", "rule", "fix")]
+        show_table(title, columns, rows, right=("row",), flexible=flexible)
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
     show_table("Videos to make", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
     click.echo(f"{file}: {found.rows:,} rows, {found.valid:,} valid, {len(found.prints):,} different requests")
@@ -51,8 +53,5 @@ def _as_json(found: Summary) -> dict[str, Any]:
         "price_usd": float(usd(found.price_microusd)),
         "reserved_usd": float(usd(found.reserved_microusd)),
         "problem_count": found.problem_count,
-        "problems": [
-            {"row": p.row, "prompt_id": p.prompt_id, "column": p.column, "value": p.value, "rule": p.rule, "fix": p.fix}
-            for p in found.problems
-        ],
+        "problems": [{**problem.cells(), "prompt_id": problem.prompt_id} for problem in found.problems],
     }

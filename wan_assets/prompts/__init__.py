@@ -1,10 +1,12 @@
-"""Prompt tables: rows from files and DataFrames, every one checked offline before anything is sent."""
+"""Prompt tables: rows from files, DataFrames and databases, every one checked offline before anything is sent."""
 
 from __future__ import annotations
 
 from wan_assets.prompts.problem import Problem
 from wan_assets.prompts.rows import PromptRow
+from wan_assets.prompts.signature import signature_of
+from wan_assets.prompts.sources import SqlQuery
 from wan_assets.prompts.summary import Summary
 from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 
-__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "Prompts", "Summary", "scan"]
+__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "Prompts", "SqlQuery", "Summary", "scan", "signature_of"]

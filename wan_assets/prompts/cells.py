@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from wan_assets import rules
-from wan_assets.prompts.columns import PICTURE, SOUND, Column, Layout, column_of
+from wan_assets.prompts.columns import PICTURE, PRIORITY, SOUND, Column, Layout, column_of
 from wan_assets.prompts.local_media import STAND_IN, LocalMedia, Medium
 from wan_assets.prompts.problem import Refusal
 
@@ -103,12 +104,22 @@ def _place(cells: Cells, column: Column, value: Any) -> None:
     elif column.kind == "carried":
         if _is_text(cells, column.name, text := text_of(value)):
             cells.carried[column.name] = text
+    elif column.kind == "priority":
+        _prioritise(cells, value)
     elif column.kind == "media":
         found = _parsed(cells, column.name, value) if _looks_like_json(value) else _stripped(value)
         if not is_absent(found):
             cells.values[column.name] = found
     elif not isinstance(value, str) or _is_text(cells, column.name, value):
         cells.values[column.name] = _stripped(value)
+
+
+def _prioritise(cells: Cells, value: Any) -> None:
+    text = text_of(value).strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,18}(\.0+)?", text):
+        cells.carried[PRIORITY] = str(int(text.partition(".")[0]))
+    else:
+        cells.refuse(PRIORITY, value, Refusal("must be a whole number", "write it in digits, such as 10 or -1"))
 
 
 def _unfold(cells: Cells, group: str, value: Any) -> None:

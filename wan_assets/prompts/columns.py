@@ -18,10 +18,13 @@ MADE_SOUND = "provider_settings.alibaba.audio"
 GROUPS = frozenset({"inputs", "provider_settings", "provider_settings.alibaba", "safety"})
 """Columns whose cell is an object of other parameters."""
 
-CARRIED = frozenset({"date", "campaign", "shard", "tags", "note", "category", "split", "source", "meta"})
+PRIORITY = "priority"
+"""A whole number; it is carried, and says which rows are sent first."""
+
+CARRIED = frozenset({PRIORITY, "date", "campaign", "shard", "tags", "note", "category", "split", "source", "meta"})
 """Columns that no request needs; they are kept as text with the row, as are `x_…` and `meta.…`."""
 
-Kind = Literal["text", "word", "media", "url", "group", "carried", "prompt_id"]
+Kind = Literal["text", "word", "media", "url", "group", "carried", "priority", "prompt_id"]
 
 _KINDS: Mapping[str, Kind] = {
     "prompt_id": "prompt_id",
@@ -34,6 +37,8 @@ _KINDS: Mapping[str, Kind] = {
     "webhook_url": "url",
     "upload_endpoint": "url",
     **dict.fromkeys(GROUPS, "group"),
+    **dict.fromkeys(CARRIED, "carried"),
+    PRIORITY: "priority",
 }
 
 _ALIASES = {
@@ -93,7 +98,7 @@ def column_of(name: str) -> Column | Refusal:
         return Refusal("is no column of a prompt table", _suggestion(written))
     if meant[0] == "task_uuid":
         return Refusal("task UUIDs are derived", "remove the column")
-    return Column(meant[0], "carried" if meant[0] in CARRIED else _KINDS.get(meant[0], "word"))
+    return Column(meant[0], _KINDS.get(meant[0], "word"))
 
 
 def layout_of(names: Sequence[str]) -> Layout:

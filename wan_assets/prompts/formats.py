@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.columns import PROMPT
+from wan_assets.prompts.problem import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,44 +42,43 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Sheet:
-    """An open table: its records, the folder of its local files, and values for what rows leave open."""
+    """An open table: its records, the folder of its local files, and values for what rows leave open.
+
+    `file` names it among several files of one table.
+    """
 
     label: str
     records: Generator[Record | Flaw]
     has_header: bool
     folder: Path | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
 
 
-def sheet_of(source: str | os.PathLike[str] | pd.DataFrame) -> Sheet:
-    """Opens a table; raises `PromptTableError` if it cannot be read, here or when records are asked for."""
-    if not isinstance(source, (str, os.PathLike)):
-        records = import_module("wan_assets.prompts.frames").records_of_frame(source, _BATCH_ROWS)
-        return Sheet("the DataFrame", records, has_header=True)
-    path = Path(source)
+def sheet_of_frame(frame: pd.DataFrame) -> Sheet:
+    """Opens a DataFrame; what is none raises `PromptTableError` when records are asked for."""
+    records = import_module("wan_assets.prompts.frames").records_of_frame(frame, _BATCH_ROWS)
+    return Sheet("the DataFrame", records, has_header=True)
+
+
+def sheet_of_file(path: Path, file: str = "") -> Sheet:
+    """Opens a file; raises `PromptTableError` if it cannot be read, here or when records are asked for."""
     _refuse_what_is_no_file(path)
     reader, has_header = _READERS.get(path.suffix.lower(), (None, False))
     if reader is None:
-        known = ", ".join(_READERS)
         found = f"has the extension {path.suffix}" if path.suffix else "has no extension"
-        raise unreadable(path, f"{found}; known are {known}")
+        raise unreadable(path, f"{found}; known are {KNOWN}")
     defaults = {"resolution": "720p"} if reader is _prompts else {}
-    return Sheet(_printable(path), _guarded(path, reader), has_header, path.parent, defaults)
+    return Sheet(printable(str(path)), _guarded(path, reader), has_header, path.parent, defaults, printable(file))
 
 
 def unreadable(path: Path, reason: str) -> PromptTableError:
     """The error of a file that is no table; what cannot be printed of its name is escaped."""
-    return PromptTableError(f"{_printable(path)} {reason}")
-
-
-def _printable(path: Path) -> str:
-    return str(path) if str(path).isprintable() else ascii(str(path))
+    return PromptTableError(f"{printable(str(path))} {reason}")
 
 
 def _refuse_what_is_no_file(path: Path) -> None:
     try:
-        if path.is_dir():
-            raise unreadable(path, "is a folder; name the table's file in it")
         if not path.exists():
             raise unreadable(path, f"does not exist; check the name, and the folder {Path.cwd()}")
         if not path.is_file():
@@ -240,3 +239,6 @@ _READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | Flaw]], bool]] =
     ".txt": (_prompts, True),
 }
 """Per extension the reader, and whether its rows share one header."""
+
+EXTENSIONS = frozenset(_READERS)
+KNOWN = ", ".join(_READERS)

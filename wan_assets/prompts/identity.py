@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
@@ -40,21 +41,30 @@ def breaches_of_id(prompt_id: str) -> Iterator[Refusal]:
 
 
 class PromptIds:
-    """The ids of one table and the rows that have them, in some 100 bytes each."""
+    """The ids of one table, over all its files, and the rows that have them, in some 100 bytes each."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, int] = {}  # digest of the id → row, below zero where the id was derived
+        self._rows: dict[int, int] = {}  # digest of the id → row of all, below zero where the id was derived
         self._repeats: dict[int, int] = {}
+        self._files: list[str] = []
+        self._starts: list[int] = []
 
-    def claim(self, prompt_id: str, row: int) -> int | None:
-        """Gives the id to a row, or returns the row that has it."""
-        return _other(self._rows.setdefault(_digest(prompt_id), row), row)
+    def begin(self, file: str, rows_before: int) -> None:
+        """Comes before the rows of each file, which count from 1; a table of one file has no name here."""
+        self._files.append(file)
+        self._starts.append(rows_before)
 
-    def derive(self, fingerprint: str, row: int) -> tuple[str, int | None]:
-        """The id of a row that was given none, and the row that was given that very id, if there is one.
+    def claim(self, prompt_id: str, row: int) -> str | None:
+        """Gives the id to a row, or returns the place of the row that has it."""
+        row += self._starts[-1]
+        return self._other(self._rows.setdefault(_digest(prompt_id), row), row)
+
+    def derive(self, fingerprint: str, row: int) -> tuple[str, str | None]:
+        """The id of a row that was given none, and the place of the row that was given that very id, if there is one.
 
         The same content has the same id wherever it stands; its repetitions are counted from 2.
         """
+        row += self._starts[-1]
         prompt_id = f"p-{fingerprint[:12]}"
         digest = _digest(prompt_id)
         holder = self._rows.setdefault(digest, -row)
@@ -62,11 +72,14 @@ class PromptIds:
             self._repeats[digest] = count = self._repeats.get(digest, 1) + 1
             prompt_id = f"{prompt_id}-{count}"
             holder = self._rows.setdefault(_digest(prompt_id), -row)
-        return prompt_id, _other(holder, row)
+        return prompt_id, self._other(holder, row)
 
-
-def _other(holder: int, row: int) -> int | None:
-    return None if abs(holder) == row else abs(holder)
+    def _other(self, holder: int, row: int) -> str | None:
+        if abs(holder) == row:
+            return None
+        at = bisect_left(self._starts, abs(holder)) - 1
+        place = f"row {abs(holder) - self._starts[at]}"
+        return place if self._starts[at] == self._starts[-1] else f"{place} of {self._files[at]}"
 
 
 def _digest(prompt_id: str) -> int:

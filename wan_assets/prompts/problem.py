@@ -23,7 +23,8 @@ class Problem:
     """One broken rule of one cell, row or column.
 
     `row` counts data rows from 1; 0 is the header. `line` is the physical line where the row begins, in
-    formats that have lines. `value` is short and printable; it is empty where nothing was given.
+    formats that have lines. `value` is short and printable; it is empty where nothing was given. `file` is
+    the one of several files that it is in, and empty where the table is one file.
     """
 
     row: int
@@ -33,6 +34,7 @@ class Problem:
     value: str
     rule: str
     fix: str
+    file: str = ""
 
     def __str__(self) -> str:
         found = f"{self.value or 'nothing'} {_DASH} " if self.row else ""
@@ -40,18 +42,39 @@ class Problem:
 
     @classmethod
     def of(
-        cls, refusal: Refusal, *, row: int, line: int | None, prompt_id: str | None, column: str, value: Any
+        cls,
+        refusal: Refusal,
+        *,
+        row: int,
+        line: int | None,
+        prompt_id: str | None,
+        column: str,
+        value: Any,
+        file: str = "",
     ) -> Self:
         """A refusal with its place; whatever the table wrote is made short and printable."""
         rule, fix = printable(refusal.rule), printable(refusal.fix)
-        return cls(row, line, prompt_id, shortened(printable(column)), shown(value), rule, fix)
+        return cls(row, line, prompt_id, shortened(printable(column)), shown(value), rule, fix, file)
 
     @property
     def place(self) -> str:
-        """Row, line and column in words."""
+        """File, row, line and column in words."""
         row = f"row {self.row}" if self.row else "header"
         line = f" (line {self.line})" if self.line and self.row else ""
-        return f"{row}{line}" + (f", column {self.column}" if self.column else "")
+        file = f"{self.file}, " if self.file else ""
+        return f"{file}{row}{line}" + (f", column {self.column}" if self.column else "")
+
+    def cells(self) -> dict[str, Any]:
+        """Itself as a row of a table; with its file where there are several."""
+        row = {
+            "row": self.row,
+            "prompt_id": self.prompt_id or "",
+            "column": self.column,
+            "value": self.value,
+            "rule": self.rule,
+            "fix": self.fix,
+        }
+        return {"file": self.file, **row} if self.file else row
 
 
 def shown(value: Any) -> str:
@@ -61,7 +84,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]{1,79}", value):
         return value
     limit = _SHOWN_CHARACTERS + 1
-    text = _repr_of(value[:limit] if isinstance(value, (str, bytes)) else value)[:limit]
+    text = repr_of(value[:limit] if isinstance(value, (str, bytes)) else value)[:limit]
     return shortened(printable(text))
 
 
@@ -77,7 +100,8 @@ def shortened(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
-def _repr_of(value: Any) -> str:
+def repr_of(value: Any) -> str:
+    """Python's way to write a value, or its type where that cannot be written."""
     try:
         return repr(value)
     except (ValueError, RecursionError):

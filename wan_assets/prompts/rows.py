@@ -15,6 +15,7 @@ from wan_assets.prompts.cells import Cells, cells_of, resolve_media
 from wan_assets.prompts.columns import (
     MADE_SOUND,
     PICTURE,
+    PRIORITY,
     PROMPT,
     SOUND,
     Layout,
@@ -48,6 +49,11 @@ class PromptRow:
     request: VideoRequest
     extra: Mapping[str, str]
 
+    @property
+    def priority(self) -> int:
+        """Rows with a higher one are sent first; 0 where none is given."""
+        return int(self.extra.get(PRIORITY, "0"))
+
 
 def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Values for what rows leave open, by column; the format's size gives way to any size that is given."""
@@ -62,14 +68,17 @@ def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> d
 
 
 class RowReader:
-    """Reads the records of one table in order; remembers which ids and files were seen."""
+    """Reads the records of one file in order; `ids` are those of all files of its table."""
 
-    def __init__(self, *, has_header: bool, defaults: Mapping[str, Any], media: LocalMedia) -> None:
+    def __init__(
+        self, *, has_header: bool, defaults: Mapping[str, Any], media: LocalMedia, ids: PromptIds, file: str = ""
+    ) -> None:
         self._has_header = has_header
         rivals = {name: _RIVALS.get(name, frozenset()) for name in defaults}
         self._defaults = tuple((name, value, rivals[name]) for name, value in defaults.items())
         self._media = media
-        self._ids = PromptIds()
+        self._ids = ids
+        self._problem = partial(Problem.of, file=file)
         self._layouts: dict[tuple[str, ...], Layout] = {}
 
     def problems_of_header(self, names: tuple[str, ...]) -> Iterator[Problem]:
@@ -77,15 +86,15 @@ class RowReader:
         layout = self._layout(names)
         for index, name, refusal in layout.refused:
             column = name or f"number {index + 1}"
-            yield Problem.of(refusal, row=0, line=None, prompt_id=None, column=column, value=None)
+            yield self._problem(refusal, row=0, line=None, prompt_id=None, column=column, value=None)
         if not self._gives_prompts(layout):
             refusal = missing_prompt(names)
-            yield Problem.of(refusal, row=0, line=None, prompt_id=None, column=PROMPT, value=None)
+            yield self._problem(refusal, row=0, line=None, prompt_id=None, column=PROMPT, value=None)
 
     def read(self, number: int, record: Record | Flaw) -> PromptRow | list[Problem]:
         """The row of a record, or everything that is wrong with it."""
         if isinstance(record, Flaw):
-            return [_problem_of_flaw(number, record)]
+            return [self._problem_of_flaw(number, record)]
         layout = self._layout(record.names)
         cells = cells_of(layout, record.values)
         if not self._has_header:
@@ -94,7 +103,7 @@ class RowReader:
         request = self._request(layout, cells)
         prompt_id = self._id(number, cells, request)
         if request is None or prompt_id is None or cells.findings:
-            problem = partial(Problem.of, row=number, line=record.line, prompt_id=prompt_id)
+            problem = partial(self._problem, row=number, line=record.line, prompt_id=prompt_id)
             return [problem(why, column=column, value=value) for column, value, why in cells.findings]
         return PromptRow(number, prompt_id, request, cells.carried)
 
@@ -138,21 +147,20 @@ class RowReader:
                 cells.refuse("prompt_id", prompt_id, refusal)
             return None
         if holder := self._ids.claim(prompt_id, number):
-            refusal = Refusal(f"is the id of row {holder} already", "give each row its own")
+            refusal = Refusal(f"is the id of {holder} already", "give each row its own")
             cells.refuse("prompt_id", prompt_id, refusal)
         return prompt_id
 
     def _derived_id(self, number: int, cells: Cells, request: VideoRequest) -> str:
         prompt_id, holder = self._ids.derive(request.fingerprint(), number)
         if holder:
-            rule = f"is derived from the row's content, but row {holder} was given it"
-            cells.refuse("prompt_id", prompt_id, Refusal(rule, f"give row {holder} another id"))
+            rule = f"is derived from the row's content, but {holder} was given it"
+            cells.refuse("prompt_id", prompt_id, Refusal(rule, f"give {holder} another id"))
         return prompt_id
 
-
-def _problem_of_flaw(row: int, flaw: Flaw) -> Problem:
-    refusal = Refusal(flaw.rule, flaw.fix)
-    return Problem.of(refusal, row=row, line=flaw.line, prompt_id=None, column="", value=flaw.value)
+    def _problem_of_flaw(self, row: int, flaw: Flaw) -> Problem:
+        refusal = Refusal(flaw.rule, flaw.fix)
+        return self._problem(refusal, row=row, line=flaw.line, prompt_id=None, column="", value=flaw.value)
 
 
 def _nested(values: dict[str, Any]) -> dict[str, Any]:

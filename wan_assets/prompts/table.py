@@ -6,23 +6,22 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from wan_assets.errors import PromptTableError
-from wan_assets.prompts.formats import Flaw, Record, sheet_of
+from wan_assets.prompts.formats import Flaw, Record, Sheet
+from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.local_media import LocalMedia
-from wan_assets.prompts.problem import Problem
+from wan_assets.prompts.problem import Problem, printable
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
+from wan_assets.prompts.sources import Source, sheets_of
 from wan_assets.request import VideoRequest
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Prompts: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | PromptTable | Callable[[], PromptTable]"
-"""Whatever prompts can be read from; a function is called each time."""
+Prompts: TypeAlias = "Source | PromptTable | Callable[[], PromptTable]"
+"""Whatever prompts can be read from; a path may be a folder or a pattern, and a function is called each time."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,9 @@ class PromptTable:
     ) -> PromptTable:
         """Reads and checks a whole table.
 
-        `base_dir` is the folder of its local files, by default the table's own. `defaults` are values for
-        columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that `keep`
-        picks are held. Raises `PromptTableError` if it cannot be read.
+        `base_dir` is the folder of its local files, by default that of each file of the table. `defaults` are values
+        for columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that
+        `keep` picks are held. Raises `PromptTableError` if it cannot be read.
         """
         source = source() if callable(source) else source
         if isinstance(source, PromptTable):
@@ -103,29 +102,39 @@ class PromptTable:
 
 
 def scan(
-    source: str | os.PathLike[str] | pd.DataFrame,
+    source: Source,
     chunk_rows: int = 10_000,
     *,
     base_dir: str | os.PathLike[str] | None = None,
     defaults: Mapping[str, Any] | None = None,
 ) -> Iterator[Chunk]:
-    """Yields a table in chunks, in bounded memory; the problems of the header come with the first.
+    """Yields a table in chunks, in bounded memory; the problems of a header come with the first of its file.
 
     Takes what `PromptTable.load` takes, and raises `PromptTableError` as it does, once chunks are asked for.
     """
-    sheet = sheet_of(source)
-    media = LocalMedia(Path(base_dir) if base_dir is not None else sheet.folder)
-    known = merged_defaults(sheet.defaults, defaults or {})
-    reader = RowReader(has_header=sheet.has_header, defaults=known, media=media)
+    sheets, ids, media_in = sheets_of(source), PromptIds(), cache(LocalMedia)
+    total = 0
+    for sheet in sheets:
+        ids.begin(sheet.file, total)
+        media = media_in(Path(base_dir) if base_dir is not None else sheet.folder)
+        known = merged_defaults(sheet.defaults, defaults or {})
+        reader = RowReader(has_header=sheet.has_header, defaults=known, media=media, ids=ids, file=sheet.file)
+        for chunk in _chunks_of(sheet, reader, chunk_rows, media.files):
+            total += chunk.row_count
+            yield chunk
+    if not total:
+        label = sheets[0].label if len(sheets) == 1 else printable(str(source))
+        raise PromptTableError(f"{label} has no rows; add at least one prompt")
+
+
+def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[str, Path]) -> Iterator[Chunk]:
     row_count = 0
     with closing(sheet.records):
         while records := list(islice(sheet.records, chunk_rows)):
             is_first = sheet.has_header and not row_count
             header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
-            yield _chunk_of(reader, records, row_count, header, media.files)
+            yield _chunk_of(reader, records, row_count, header, files)
             row_count += len(records)
-    if not row_count:
-        raise PromptTableError(f"{sheet.label} has no rows; add at least one prompt")
 
 
 def _chunk_of(

@@ -1,0 +1,83 @@
+"""Rows of a database: what a query gives, in pieces; alone among prompt tables in importing SQLAlchemy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from wan_assets.errors import PromptTableError
+from wan_assets.prompts.formats import Record
+from wan_assets.prompts.problem import printable
+from wan_assets.prompts.sources import SqlQuery
+
+_PIECE_ROWS = 1000
+
+
+def records_of_query(query: SqlQuery) -> Generator[Record]:
+    """Yields the rows that the database gives; what the query would change is rolled back."""
+    url = _url_of(query)
+    with _told(url), _connected(url) as connection:
+        options = {"yield_per": _PIECE_ROWS, "no_parameters": True}
+        result = connection.execution_options(**options).exec_driver_sql(query.query)
+        if not result.returns_rows:
+            raise PromptTableError("the query gives no rows; write a SELECT")
+        names = tuple(map(str, result.keys()))
+        for row in result:
+            yield Record(None, names, [_plain(value) for value in row])
+
+
+def _url_of(query: SqlQuery) -> sa.URL:
+    try:
+        url = sa.make_url(query.url)
+    except (SQLAlchemyError, ValueError):
+        # What SQLAlchemy says may quote the URL, password and all.
+        raise PromptTableError("the query's URL is none; write it as postgresql+psycopg://user@host/name") from None
+    if "@" in (url.host or ""):  # the end of a password, which the database would repeat as a host that it cannot find
+        raise PromptTableError("the query's URL has a password with an @ in it; write %40 for it")
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+        raise PromptTableError(f"the query's database {printable(file)} does not exist; check its URL")
+    return url
+
+
+@contextmanager
+def _connected(url: sa.URL) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _told(url: sa.URL) -> Iterator[None]:
+    """Turns what the database says into our error; never chained, for tracebacks show what is."""
+    try:
+        yield
+    except ImportError as error:
+        advice = "install it, or name another in the URL, such as postgresql+psycopg"
+        raise PromptTableError(f"the query's database needs the driver {error.name}; {advice}") from None
+    except (SQLAlchemyError, TypeError, ValueError) as error:
+        said = error.orig if isinstance(error, DBAPIError) else error
+        reason = _without_secrets(str(said), url) or type(said).__name__
+        raise PromptTableError(f"the query cannot be read: {reason}; check the query, and the database") from None
+
+
+def _without_secrets(said: str, url: sa.URL) -> str:
+    """The words, unless they hold the password or another part of the URL that may be one."""
+    options = [value for values in url.normalized_query.values() for value in values]
+    secrets = [secret for secret in (str(url.password or ""), *options) if secret]
+    return (
+        ""
+        if any(secret in said or quote_plus(secret) in said for secret in secrets)
+        else printable(" ".join(said.split()))
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value

@@ -1,0 +1,70 @@
+"""Signatures of prompts: whether a table may have changed, told without checking its rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+
+from wan_assets.errors import PromptTableError
+from wan_assets.prompts.formats import Flaw, unreadable
+from wan_assets.prompts.problem import repr_of
+from wan_assets.prompts.sources import Source, files_of, sheets_of
+from wan_assets.prompts.table import Prompts, PromptTable
+
+
+def signature_of(prompts: Prompts) -> str:
+    """A digest that changes whenever what the prompts are read from may have changed.
+
+    Of files it takes path, size and time of change, and reads none. Of a DataFrame or a query it takes all rows in
+    their order (a query without ORDER BY may seem changed), of a `PromptTable` ids, requests, carried text and
+    problems; a function is called. Local pictures and sounds that rows name are no part of it. Raises
+    `PromptTableError` where there is nothing to read.
+    """
+    source = prompts() if callable(prompts) else prompts
+    digest = blake2b(digest_size=16)
+    for part in _parts_of(source):
+        digest.update(b"%d:" % len(part) + part)
+    return digest.hexdigest()
+
+
+def _parts_of(source: Source | PromptTable) -> Iterator[bytes]:
+    if isinstance(source, PromptTable):
+        return _parts_of_table(source)
+    if isinstance(source, (str, os.PathLike)):
+        return map(_part_of_file, files_of(Path(source))[1])
+    return _parts_of_rows(source)
+
+
+def _part_of_file(path: Path) -> bytes:
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise unreadable(path, f"cannot be read: {error}; check the name") from error
+    return os.fsencode(path.absolute()) + b"\0%d %d" % (found.st_size, found.st_mtime_ns)
+
+
+def _parts_of_table(table: PromptTable) -> Iterator[bytes]:
+    if not table.row_count:
+        raise PromptTableError("the table has no rows; add at least one prompt")
+    for row in table.rows:
+        yield _bytes_of((row.prompt_id, row.request.fingerprint(), sorted(row.extra.items())))
+    for problem in table.problems:
+        yield _bytes_of(problem)
+
+
+def _parts_of_rows(source: Source) -> Iterator[bytes]:
+    is_empty = True
+    for sheet in sheets_of(source):
+        with closing(sheet.records):
+            for record in sheet.records:
+                is_empty = False
+                yield _bytes_of(record if isinstance(record, Flaw) else (record.names, *record.values))
+    if is_empty:
+        raise PromptTableError("the prompts have no rows; add at least one")
+
+
+def _bytes_of(value: object) -> bytes:
+    return repr_of(value).encode(errors="surrogatepass")
