@@ -200,7 +200,7 @@ def test_a_broken_table_gives_a_reason_and_touches_nothing_until_it_is_mended(tm
         reasons = [str(watched.tick().skip_reason.skip_message) for _ in range(2)]
 
         assert reasons[0] == reasons[1]
-        assert {"missing": "exist", "garbage": "UTF", "a bad row": "row 4", "a folder": ""}[break_it] in reasons[0]
+        assert {"missing": "No such file", "garbage": "UTF", "a bad row": "row 4", "a folder": ""}[break_it] in reasons[0]
         assert len(made.instance.get_dynamic_partitions("videos")) == 3
         if break_it == "a bad row":
             written(tmp_path, rows_of(4))
