@@ -259,7 +259,7 @@ def test_a_table_with_problems_is_refused_with_advice_and_no_manifest_is_written
 
 
 def test_what_may_be_a_secret_in_an_address_and_an_inline_picture_are_not_in_the_manifest(tmp_path):
-    image = "https://user:pa55@example.com:8443/a.png?sig=s3cret#part"
+    image = "HTTPS://user:pa55@example.com:8443/a.png?sig=s3cret#part"
     hook = {"webhook_url": "https://example.com/?k=s3cret"}
     request = request_of(inputs={"frame_images": [image]}, resolution=None, **hook)
     inline = request_of(inputs={"frame_images": ["data:image/png;base64," + "QUJD" * 200]}, resolution=None)

@@ -19,6 +19,9 @@ from wan_assets.pricing import usd
 from wan_assets.request import AlibabaSettings, Safety, VideoRequest
 from wan_assets.store import StoredTask, StoredVideo
 
+_LONGEST_NAME = 100
+"""Text longer than this is a picture itself, not a name of one."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -86,13 +89,10 @@ def _named(media: str | None) -> str | None:
     """A picture or sound by its name: inline ones by their hash, URLs without what may be a secret."""
     if media is None or media.startswith("sha256:"):
         return media
-    if media.startswith(("http://", "https://")):
-        parts = urlsplit(media)
+    parts = urlsplit(media)
+    if parts.scheme in ("http", "https"):
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return f"sha256:{hashlib.sha256(media.encode()).hexdigest()}" if len(media) > _LONGEST_NAME else media
-
-
-_LONGEST_NAME = 100
 
 
 def _money(microusd: int | None) -> Decimal | None:
@@ -100,7 +100,7 @@ def _money(microusd: int | None) -> Decimal | None:
 
 
 def _extra(entry: Entry) -> str:
-    return json.dumps(dict(entry.subject.row.extra), sort_keys=True)
+    return json.dumps(dict(entry.subject.row.extra), ensure_ascii=False, sort_keys=True)
 
 
 _TEXT, _YES, _INT, _LONG, _FLOAT = pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64()
@@ -116,7 +116,7 @@ COLUMNS = (
         lambda entry: entry.subject.row.prompt_id,
         ("prompt_id",),
     ),
-    Column("result", _INT, "The file's number among the row's results, from 1.", lambda entry: entry.number),
+    Column("result", _INT, "The file's number among those of its row, from 1.", lambda entry: entry.number),
     Column("row", _LONG, "The row's number in the prompt table, from 1.", lambda entry: entry.subject.row.number, ()),
     _asked("model", _TEXT, "The model that was asked."),
     _asked("positive_prompt", _TEXT, "What the video was to show."),
