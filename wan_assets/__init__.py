@@ -13,6 +13,7 @@ from wan_assets.version import __version__
 if TYPE_CHECKING:
     from wan_assets.assets import build_video_assets
     from wan_assets.component import WanVideosComponent
+    from wan_assets.dataset_assets import build_dataset_assets
     from wan_assets.prompts import PromptTable
     from wan_assets.request import VideoRequest
     from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
@@ -25,6 +26,7 @@ __all__ = [
     "VideoStoreResource",
     "WanVideosComponent",
     "__version__",
+    "build_dataset_assets",
     "build_video_assets",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "VideoRequest": "request",
     "VideoStoreResource": "resources",
     "WanVideosComponent": "component",
+    "build_dataset_assets": "dataset_assets",
     "build_video_assets": "assets",
 }
 

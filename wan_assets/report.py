@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets.errors import RunwareError, WanAssetsError
+from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.ledger import shortfalls_of
 from wan_assets.pricing import usd
@@ -100,10 +100,11 @@ def failure_to_start(error: WanAssetsError) -> dg.Failure:
     return dg.Failure(said, allow_retries=error.is_worth_repeating)
 
 
-def refusal_of(table: PromptTable) -> dg.Failure:
-    """The failure of a run whose table has problems: nothing is sent."""
+def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failure:
+    """The failure of a run whose table has problems: nothing is done."""
     return dg.Failure(
-        f"Nothing was sent: the prompt table has {len(table.problems)} problems. The first is {table.problems[0]}.",
+        f"{undone}: the prompt table has {len(table.problems)} problems. The first is {table.problems[0]}. "
+        f"{PromptTableError.advice}",
         metadata={"wan_assets/problem_table": problem_table(table.problems)},
         allow_retries=False,
     )

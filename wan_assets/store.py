@@ -5,6 +5,7 @@
     <root>/videos/ab/abcdef…/<task_uuid>-1.mp4     one file a result
     <root>/videos/ab/abcdef…/<task_uuid>.json      the sidecar, written last: what it names is whole
     <root>/simulated/…                             the same, for what a simulator made
+    <root>/datasets/<name>.parquet                 what was written of all videos, each file replaced whole
     <root>/set_aside/<task_uuid>-1.mp4             paid for, but not the video that was asked for
     <root>/.incoming/…                             downloads under way
 """
@@ -140,6 +141,11 @@ class VideoStore:
         """Keeps a file that was paid for and is not the video that was asked for; gives its URI."""
         with self._told("write to"):
             return self._moved(incoming, self.root / "set_aside" / name)[0]
+
+    def put_dataset(self, incoming: Path, name: str) -> tuple[str, int, str]:
+        """Puts a finished file in the place of the dataset's last; gives its URI, bytes and SHA-256."""
+        with self._told("write to"):
+            return self._moved(incoming, self.root / "datasets" / name)
 
     def commit(self, task: StoredTask) -> None:
         """Writes the sidecar, which makes the task's files count."""

@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from wan_assets.checks.dataset import DATASET_CHECKS, Dataset, Judgement, Rigour, judged
+from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Rigour, judged
 from wan_assets.checks.verdicts import COST_TOLERANCE, verdicts_of
+from wan_assets.dataset import Dataset
 from wan_assets.errors import WanAssetsError
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, table_of

@@ -1,19 +1,15 @@
-"""A whole dataset as table, ledger and store tell of it, and what each check finds in it."""
+"""What each check finds in a whole dataset."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from wan_assets.checks.verdicts import COST_TOLERANCE, VIDEO_CHECKS, verdicts_of
-from wan_assets.ledger import Ledger, Task, TaskState
-from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.store import StoredTask, VideoStore
-
-_ASKED_AT_ONCE = 500
+from wan_assets.dataset import Dataset, Subject
+from wan_assets.ledger import Task, TaskState
 
 
 @dataclass(frozen=True)
@@ -38,40 +34,6 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One row, the task that counts for it, and what the store has of it."""
-
-    row: PromptRow
-    fingerprint: str
-    task: Task | None
-    stored: StoredTask | None
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """All rows of a table, and what ledger and store have for the asset `name`, all real or all simulated."""
-
-    name: str
-    table: PromptTable
-    subjects: tuple[Subject, ...]
-    is_simulated: bool
-    store: VideoStore
-    ledger: Ledger
-
-    @classmethod
-    def read(cls, name: str, table: PromptTable, store: VideoStore, ledger: Ledger) -> Dataset:
-        """Reads the ledger and the sidecars; the simulator's videos count only where no row has a real task."""
-        prints = [row.request.fingerprint() for row in table.rows]
-        real = _latest(ledger, prints, simulated=False)
-        found = real or _latest(ledger, prints, simulated=True)
-        is_simulated = not real and bool(found)
-        stored = {print_: _stored(store, print_, found.get(print_), simulated=is_simulated) for print_ in set(prints)}
-        pairs = zip(table.rows, prints, strict=True)
-        subjects = tuple(Subject(row, print_, found.get(print_), stored[print_]) for row, print_ in pairs)
-        return cls(name, table, subjects, is_simulated, store, ledger)
-
-
-@dataclass(frozen=True)
 class Rigour:
     """How closely to look: all files byte for byte or `sample` of them, drawn by `salt`; how far costs may stray."""
 
@@ -92,21 +54,6 @@ def judged(dataset: Dataset, names: Collection[str], rigour: Rigour | None = Non
             yield name, _broken_files(dataset, rigour)
         else:
             yield name, by_video[name] if name in VIDEO_CHECKS else _FINDERS[name](dataset)
-
-
-def _latest(ledger: Ledger, prints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
-    found: dict[str, Task] = {}
-    left = iter(dict.fromkeys(prints))
-    while some := list(islice(left, _ASKED_AT_ONCE)):
-        found |= ledger.latest(some, simulated=simulated)
-    return found
-
-
-def _stored(store: VideoStore, fingerprint: str, task: Task | None, *, simulated: bool) -> StoredTask | None:
-    """What the store has of the task that counts; of a row without one, what an older ledger may have bought."""
-    if task is None:
-        return store.find(fingerprint, simulated=simulated)
-    return store.task(fingerprint, task.task_uuid, simulated=simulated)
 
 
 def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Judgement]:

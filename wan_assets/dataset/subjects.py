@@ -1,0 +1,75 @@
+"""The rows of a table, each with the task that counts for it and what the store has of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from wan_assets.ledger import Ledger, Task
+from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.store import StoredTask, VideoStore
+
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row, the task that counts for it, and what the store has of it."""
+
+    row: PromptRow
+    fingerprint: str
+    task: Task | None
+    stored: StoredTask | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All rows of a table, and what ledger and store have for the asset `name`, all real or all simulated."""
+
+    name: str
+    table: PromptTable
+    subjects: tuple[Subject, ...]
+    is_simulated: bool
+    store: VideoStore
+    ledger: Ledger
+
+    @classmethod
+    def read(cls, name: str, table: PromptTable, store: VideoStore, ledger: Ledger) -> Dataset:
+        """Reads the ledger and the sidecars of all rows."""
+        is_simulated = is_all_simulated(table.rows, ledger)
+        subjects = tuple(subjects_of(table.rows, store, ledger, simulated=is_simulated))
+        return cls(name, table, subjects, is_simulated, store, ledger)
+
+
+def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
+    """Whether the simulator's videos count: where some row has a task of its, and none has a real one."""
+    return not _any_task(rows, ledger, simulated=False) and _any_task(rows, ledger, simulated=True)
+
+
+def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool) -> Iterator[Subject]:
+    """Yields what is known of each row, in their order; no more than `ROWS_AT_ONCE` are held."""
+    for some in _slices(rows):
+        prints = [row.request.fingerprint() for row in some]
+        tasks = ledger.latest(list(dict.fromkeys(prints)), simulated=simulated)
+        stored = {print_: _stored(store, print_, tasks.get(print_), simulated=simulated) for print_ in set(prints)}
+        for row, print_ in zip(some, prints, strict=True):
+            yield Subject(row, print_, tasks.get(print_), stored[print_])
+
+
+def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:
+    prints = ({row.request.fingerprint() for row in some} for some in _slices(rows))
+    return any(ledger.latest(sorted(some), simulated=simulated) for some in prints)
+
+
+def _slices(rows: Iterable[PromptRow]) -> Iterator[list[PromptRow]]:
+    left = iter(rows)
+    while some := list(islice(left, ROWS_AT_ONCE)):
+        yield some
+
+
+def _stored(store: VideoStore, fingerprint: str, task: Task | None, *, simulated: bool) -> StoredTask | None:
+    """What the store has of the task that counts; of a row without one, what an older ledger may have bought."""
+    if task is None:
+        return store.find(fingerprint, simulated=simulated)
+    return store.task(fingerprint, task.task_uuid, simulated=simulated)

@@ -1,0 +1,139 @@
+"""Assets around the videos: a manifest of them all, and what the ledger has spent."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+
+from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, write_manifest
+from wan_assets.errors import WanAssetsError
+from wan_assets.pricing import usd
+from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.report import failure_to_start, refusal_of, table_of
+from wan_assets.resources import LedgerResource, VideoStoreResource
+from wan_assets.spend_report import spend_metadata
+
+_PROMPT_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What both assets have alike: the videos' asset, and how Dagster keeps them."""
+
+    videos: str
+    group_name: str
+    freshness_policy: dg.FreshnessPolicy | None
+    automation_condition: dg.AutomationCondition[dg.AssetKey] | None
+
+
+def build_dataset_assets(
+    *,
+    name: str = "videos",
+    prompts: Prompts,
+    dataset_name: str = "video_dataset",
+    costs_name: str = "generation_costs",
+    group_name: str = "videos",
+    freshness_policy: dg.FreshnessPolicy | None = None,
+    automation_condition: dg.AutomationCondition[dg.AssetKey] | None = None,
+) -> list[dg.AssetsDefinition]:
+    """A manifest of the asset `name`'s videos and a report of the money, both unpartitioned; nothing is sent or paid.
+
+    They need the resources `store` and `ledger`. `<dataset_name>` writes `datasets/<dataset_name>.parquet` in the
+    store's root, one row for each file; its data version is the file's hash. `<costs_name>` gives the ledger's sums as
+    numbers that Dagster charts over time.
+    """
+    shared = _Shared(name, group_name, freshness_policy, automation_condition)
+    return [_dataset_asset(prompts, dataset_name, shared), _costs_asset(costs_name, shared)]
+
+
+def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=dataset_name,
+        description="A Parquet manifest of all videos: one row for each file.",
+        deps=[dg.AssetKey(shared.videos), dg.AssetKey(f"{shared.videos}_prompts")],
+        kinds={"parquet"},
+        group_name=shared.group_name,
+        freshness_policy=shared.freshness_policy,
+        automation_condition=shared.automation_condition,
+    )
+    def video_dataset(store: VideoStoreResource, ledger: LedgerResource) -> dg.MaterializeResult:
+        try:
+            table = PromptTable.load(prompts)
+            if table.problems:
+                raise refusal_of(table, "No manifest was written")
+            with closing(ledger.open()) as book:
+                manifest = write_manifest(dataset_name, table, store=store.open(), ledger=book)
+        except WanAssetsError as error:
+            raise failure_to_start(error) from None
+        return dg.MaterializeResult(
+            metadata=_manifest_metadata(manifest, shared.videos), data_version=dg.DataVersion(manifest.sha256)
+        )
+
+    return video_dataset
+
+
+def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=costs_name,
+        description="What the ledger has spent and reserved, real and simulated money apart.",
+        deps=[dg.AssetKey(shared.videos)],
+        group_name=shared.group_name,
+        freshness_policy=shared.freshness_policy,
+        automation_condition=shared.automation_condition,
+    )
+    def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
+        try:
+            with closing(ledger.open()) as book:
+                return dg.MaterializeResult(metadata=spend_metadata(book, _today()))
+        except WanAssetsError as error:
+            raise failure_to_start(error) from None
+
+    return generation_costs
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _manifest_metadata(manifest: Manifest, name: str) -> dict[str, Any]:
+    return {
+        "dagster/uri": manifest.uri,
+        "dagster/row_count": manifest.rows,
+        "dagster/column_schema": _column_schema(),
+        "dagster/column_lineage": _column_lineage(name, manifest.carried),
+        "wan_assets/bytes": manifest.bytes,
+        "wan_assets/missing": manifest.missing,
+        "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
+        "wan_assets/cost_unknown": manifest.cost_unknown,
+        "wan_assets/simulated": manifest.is_simulated,
+        "wan_assets/first_rows": _first_rows(manifest),
+    }
+
+
+def _column_schema() -> dg.TableSchema:
+    described = {column.name: column.description for column in COLUMNS}
+    return dg.TableSchema(columns=[dg.TableColumn(each.name, str(each.type), described[each.name]) for each in SCHEMA])
+
+
+def _column_lineage(name: str, carried: tuple[str, ...]) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage({column.name: _sources(column, name, carried) for column in COLUMNS})
+
+
+def _sources(column: Column, name: str, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
+    """The columns that one comes from; `extra` holds all that the table's rows carry along."""
+    if column.asked is None:
+        return [dg.TableColumnDep(dg.AssetKey(name), column.name)]
+    asked = carried if column.name == "extra" else column.asked
+    return [dg.TableColumnDep(dg.AssetKey(f"{name}_prompts"), each) for each in asked]
+
+
+def _first_rows(manifest: Manifest) -> dg.TableMetadataValue:
+    shown = ("prompt_id", "result", "positive_prompt", "resolution", "duration_s", "cost_usd", "uri")
+    return table_of([{key: _shown(row[key]) for key in shown} for row in manifest.first])
+
+
+def _shown(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return f"{text[: _PROMPT_SHOWN - 1]}…" if len(text) > _PROMPT_SHOWN else text
