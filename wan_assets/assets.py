@@ -1,19 +1,28 @@
 """Asset factories: the prompt table, what its rows ask for, and its videos, by prompt or by batch."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import dagster as dg
 
 from wan_assets import report
 from wan_assets.batches import PartitionOf
-from wan_assets.errand import Errand, OnOutcome, ignore
+from wan_assets.checks import Severities, partition_check_spec, severities_of
+from wan_assets.errand import Errand, Event, OnOutcome, ignore
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, grain_of
 from wan_assets.lineage import CODE_VERSION, requests_key
 from wan_assets.prompts import Prompts
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.videos import POOL, GenerationConfig, videos_of
+
+
+class VideoOptions(TypedDict, total=False):
+    """What a videos' asset need not have."""
+
+    retry_policy: dg.RetryPolicy
+    automation_condition: dg.AutomationCondition[dg.AssetKey]
+    severities: Severities
 
 
 def build_video_assets(
@@ -24,8 +33,8 @@ def build_video_assets(
     partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
     partitions_per_run: int | None = None,
-    retry_policy: dg.RetryPolicy | None = None,
     on_outcome: OnOutcome = ignore,
+    **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
     """The assets of one prompt table, to be merged with resources `runware`, `store` and `ledger`.
 
@@ -39,11 +48,12 @@ def build_video_assets(
     A run may cover any range; a backfill takes `partitions_per_run` in each run, by default 100 prompts or one batch.
     `prompts` is read when an asset runs: a path, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that gives
     one.
-    `retry_policy` repeats a run's step for the rows that have no video, unless a person has to do something first.
-    `on_outcome` is called as each row finishes.
+    `on_outcome` is called as each row finishes. Of the `options`, `retry_policy` repeats a run's step for the rows that
+    have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
+    `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's.
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
-    videos = _videos_asset(name, grain, group_name, retry_policy, on_outcome)
+    videos = _videos_asset(name, grain, group_name, on_outcome, options)
     return dg.Definitions(assets=[_table_asset(name, grain, group_name), _requests_asset(videos, group_name), videos])
 
 
@@ -83,8 +93,10 @@ def _requests_asset(videos: dg.AssetsDefinition, group_name: str) -> dg.AssetsDe
 
 
 def _videos_asset(
-    name: str, grain: Grain, group_name: str, retry_policy: dg.RetryPolicy | None, on_outcome: OnOutcome
+    name: str, grain: Grain, group_name: str, on_outcome: OnOutcome, options: VideoOptions
 ) -> dg.AssetsDefinition:
+    severities = severities_of(options["severities"]) if "severities" in options else None
+
     @dg.asset(
         name=name,
         group_name=group_name,
@@ -95,7 +107,9 @@ def _videos_asset(
         backfill_policy=dg.BackfillPolicy.multi_run(grain.partitions_per_run),
         code_version=CODE_VERSION,
         pool=POOL,
-        retry_policy=retry_policy,
+        retry_policy=options.get("retry_policy"),
+        automation_condition=options.get("automation_condition"),
+        check_specs=None if severities is None else [partition_check_spec(name)],
         output_required=False,
     )
     def videos(
@@ -104,9 +118,11 @@ def _videos_asset(
         runware: RunwareResource,
         store: VideoStoreResource,
         ledger: LedgerResource,
-    ) -> Iterator[dg.AssetMaterialization]:
+    ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
-        errand = Errand.of(context, context.asset_key, context.partition_keys, on_outcome)
+        errand = Errand.of(context, context.asset_key, context.partition_keys, see=on_outcome, severities=severities)
         yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
+        for check in context.selected_asset_check_keys:
+            yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
 
     return videos

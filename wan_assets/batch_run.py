@@ -9,9 +9,10 @@ import dagster as dg
 
 from wan_assets import report
 from wan_assets.batch_report import RowResult, batch_metadata, digest_of
-from wan_assets.errand import Errand
+from wan_assets.checks import judged_partition
+from wan_assets.errand import Errand, Event
 from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
-from wan_assets.generation import Order, Outcome
+from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
 from wan_assets.telling import Telling
@@ -25,11 +26,7 @@ class BatchRun:
     batches: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def orders(self) -> list[Order]:
-        """What all rows ask for."""
-        return [Order(row.request, key, row.prompt_id) for key, rows in self.batches.items() for row in rows]
-
-    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[dg.AssetMaterialization]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
         """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
@@ -57,9 +54,7 @@ class BatchRun:
             self.errand.log.warning("%s has no video: %s", outcome.order.prompt_id, outcome.error)
         return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
 
-    def _ended(
-        self, key: str, results: list[RowResult], telling: Telling, *, is_failing: bool
-    ) -> Iterator[dg.AssetMaterialization]:
+    def _ended(self, key: str, results: list[RowResult], telling: Telling, *, is_failing: bool) -> Iterator[Event]:
         if is_failing:
             metadata = batch_metadata(results)
             self.errand.note(dg.AssetObservation(asset_key=self.errand.asset_key, partition=key, metadata=metadata))
@@ -68,6 +63,7 @@ class BatchRun:
         for result in results:
             if result.outcome.stored:
                 telling.told(result.outcome, result.outcome.stored)
+        yield from judged_partition(self.errand, key, [result.outcome for result in results])
 
     def _materialization(self, key: str, results: list[RowResult]) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
@@ -13,15 +13,27 @@ from wan_assets.generation import Outcome
 from wan_assets.lineage import Note
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
+Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
 def ignore(_: Outcome) -> None:
     """Nobody watches."""
 
 
+class Options(TypedDict, total=False):
+    """What an errand need not have."""
+
+    see: OnOutcome
+    severities: Mapping[str, dg.AssetCheckSeverity] | None
+
+
 @dataclass(frozen=True)
 class Errand:
-    """The partitions `keys` of the asset `asset_key`; `note` records an observation, `see` is told of each outcome."""
+    """The partitions `keys` of the asset `asset_key`.
+
+    `note` records an observation, `see` is told of each outcome. Where `severities` are given, each partition's videos
+    are judged in the check `as_asked`.
+    """
 
     asset_key: dg.AssetKey
     keys: tuple[str, ...]
@@ -30,6 +42,7 @@ class Errand:
     log: logging.Logger
     note: Note
     see: OnOutcome = ignore
+    severities: Mapping[str, dg.AssetCheckSeverity] | None = None
 
     @classmethod
     def of(
@@ -37,8 +50,8 @@ class Errand:
         context: dg.OpExecutionContext | dg.AssetExecutionContext,
         asset_key: dg.AssetKey,
         keys: Iterable[str] = (),
-        see: OnOutcome = ignore,
+        **options: Unpack[Options],
     ) -> Self:
         """What a step is to make, with the means of its context."""
         means = context.run.run_id, context.instance, context.log, context.log_event
-        return cls(asset_key, tuple(keys), *means, see=see)
+        return cls(asset_key, tuple(keys), *means, **options)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import dagster as dg
 
 from wan_assets import report
 from wan_assets.batch_run import BatchRun
 from wan_assets.batches import PartitionOf, partition_of
-from wan_assets.errand import Errand
+from wan_assets.errand import Errand, Event
 from wan_assets.generation import Order, Outcome
 from wan_assets.lineage import Lineage, Told, note_changes
 from wan_assets.partitions import PartitionChanges, sync_partitions
@@ -29,13 +29,18 @@ _NOTHING = "0" * 64
 
 
 class VideoRun(Protocol):
-    """One run over some partitions: what it asks for, and what it tells of it."""
+    """One run over some partitions, and what it tells of it."""
 
-    def orders(self) -> list[Order]:
-        """All rows of the partitions."""
-
-    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[dg.AssetMaterialization]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
         """Yields events as outcomes come; ends in a `Failure` where rows have no video."""
+
+
+class Begun(NamedTuple):
+    """A run that has read its rows: what they ask for, and the local files that they name."""
+
+    run: VideoRun
+    orders: Sequence[Order]
+    media: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,8 @@ class Grain:
         emptied = () if self.dynamic_name else told.made_from
         return {**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}
 
-    def begin(self, errand: Errand) -> tuple[VideoRun, Mapping[str, Path]]:
-        """Reads the rows of a run's partitions; gives the run, and the local files that they name."""
+    def begin(self, errand: Errand) -> Begun:
+        """Reads the rows of a run's partitions, and tells which of them ask for something else than before."""
         wanted = set(errand.keys)
         table = _sound(PromptTable.load(self.prompts, keep=lambda row: self.partition_of(row) in wanted))
         rows: dict[str, list[PromptRow]] = {key: [] for key in errand.keys}
@@ -123,7 +128,7 @@ class Grain:
             rows[self.partition_of(row)].append(row)
         asks_for = {key: reduce(self.digest, found, _NOTHING) for key, found in rows.items()}
         lineage = Lineage(errand.instance, errand.asset_key, asks_for, errand.note)
-        return self.run(errand, rows, lineage), table.media
+        return Begun(self.run(errand, rows, lineage), _orders_of(rows), table.media)
 
 
 def grain_of(
@@ -173,6 +178,13 @@ def _with_row(before: str, row: PromptRow) -> str:
     """A digest of a batch with one more row, the same in whatever order they come."""
     added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
     return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
+
+
+def _orders_of(rows: Rows) -> list[Order]:
+    """What rows ask for, those of a higher priority first."""
+    keyed = [(key, row) for key, found in rows.items() for row in found]
+    keyed.sort(key=lambda pair: -pair[1].priority)
+    return [Order(row.request, key, row.prompt_id) for key, row in keyed]
 
 
 def _chunks(prompts: Prompts) -> Iterator[Chunk]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from wan_assets import report
-from wan_assets.errand import Errand
+from wan_assets.checks import judged_partition
+from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError, WanAssetsError
-from wan_assets.generation import Order, Outcome
+from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
 from wan_assets.store import StoredTask
@@ -25,11 +26,7 @@ class RowRun:
     rows: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def orders(self) -> list[Order]:
-        """What the rows of the partitions ask for."""
-        return [Order(row.request, key, row.prompt_id) for key, rows in self.rows.items() for row in rows]
-
-    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[dg.AssetMaterialization]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
         try:
@@ -39,6 +36,7 @@ class RowRun:
                     cost_microusd = telling.cost_microusd(outcome, outcome.stored)
                     yield self._materialization(outcome, outcome.stored, cost_microusd)
                     telling.told(outcome, outcome.stored)
+                    yield from judged_partition(self.errand, outcome.order.partition, [outcome])
                 elif outcome.error:
                     failed.append((outcome.order.partition, outcome.error))
                     self.errand.log.warning("%s has no video: %s", outcome.order.partition, outcome.error)
@@ -59,7 +57,10 @@ class RowRun:
         return dg.AssetMaterialization(
             asset_key=self.errand.asset_key,
             partition=outcome.order.partition,
-            metadata=report.video_metadata(outcome, stored, cost_microusd),
+            metadata={
+                **report.video_metadata(outcome, stored, cost_microusd),
+                "wan_assets/row": str(self.rows[outcome.order.partition][0].number),
+            },
             tags=self.lineage.tags(outcome.order.partition, stored.videos[0].sha256),
         )
 

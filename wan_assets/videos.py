@@ -9,7 +9,7 @@ from dataclasses import replace
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.errand import Errand
+from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain
 from wan_assets.ledger import Origin
@@ -39,23 +39,23 @@ def videos_of(
     runware: RunwareResource,
     store: VideoStoreResource,
     ledger: LedgerResource,
-) -> Iterator[dg.AssetMaterialization]:
+) -> Iterator[Event]:
     """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
     try:
-        run, media = grain.begin(errand)
+        begun = grain.begin(errand)
     except PromptTableError as error:
         raise failure_to_start(error) from None
     origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
     with (
         closing(ledger.open()) as book,
         outcomes_of(
-            run.orders(),
+            begun.orders,
             runware=runware,
             store=store.open(),
             ledger=book,
             limits=replace(runware.limits(), resends_refused=grain.resends_refused),
             origin=origin,
-            media=media,
+            media=begun.media,
         ) as outcomes,
     ):
-        yield from run.events(outcomes, Telling(book, errand.instance, errand.asset_key))
+        yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key))

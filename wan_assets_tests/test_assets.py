@@ -233,3 +233,22 @@ def test_a_retry_policy_repeats_what_may_pass_and_nothing_that_a_person_has_to_m
         assert studio_.simulator.books.submissions() - before == submissions
     assert not result.success
     assert set(materialized(result)) == set("abc")
+
+
+def test_rows_of_a_higher_priority_are_sent_first(tmp_path):
+    rows = table_of("A", "B", "C", "D")
+    for row, priority in zip(rows, ("", -1, 5, 2), strict=True):
+        row["priority"] = priority
+    with studio(tmp_path) as studio_:
+        studio_.run(written(tmp_path, rows), budget_usd_total=2 * 0.473)
+
+        sent = studio_.simulator.books.rows("SELECT json_extract(request, '$.positivePrompt') FROM tasks")
+
+    assert {prompt for (prompt,) in sent} == {"C", "D"}
+
+
+def test_a_video_tells_the_row_it_was_made_for(tmp_path):
+    with studio(tmp_path) as studio_:
+        found = materialized(studio_.run(written(tmp_path, table_of("A", "B"))))
+
+    assert [found[key]["wan_assets/row"] for key in "ab"] == ["1", "2"]

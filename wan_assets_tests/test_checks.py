@@ -12,7 +12,9 @@ import pytest
 from dagster_support import Studio, studio, table_of, written
 from engine_support import request_of, stored_task, stored_video
 
-from wan_assets.checks import DATASET_CHECKS, build_video_checks, row_check, row_check_spec, verdicts_of
+from wan_assets import build_video_assets
+from wan_assets.checks import DATASET_CHECKS, build_video_checks, partition_check, severities_of, verdicts_of
+from wan_assets.generation import Order, Outcome
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
@@ -289,26 +291,47 @@ def test_a_severity_for_no_check_is_refused_with_the_nearest_name():
         build_video_checks(prompts="prompts.csv", severities={"not_blak": WARN})
 
 
-def test_a_row_can_log_its_own_check_for_its_partition():
-    @dg.asset(
-        partitions_def=dg.StaticPartitionsDefinition(["a", "b"]),
-        check_specs=[row_check_spec("clips")],
-        output_required=False,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
-    def clips(context: dg.AssetExecutionContext):
-        for key, luma in (("a", 200.0), ("b", 16.0)):
-            video = replace(stored_video("x.mp4", 1, "0" * 64), facts={**GOOD.to_json(), "brightest_luma": luma})
-            task = stored_task(videos=(video,))
-            context.log_event(row_check(context.asset_key, key, request_of(**SOUND), task))
-        yield dg.AssetCheckResult(check_name="as_asked", passed=True)
-        yield dg.MaterializeResult()
+@pytest.mark.parametrize(
+    ("partitions", "keys"),
+    [("prompt", {"a": 1, "b": 1, "c": 1}), (dg.StaticPartitionsDefinition(["x", "y"]), {"x": 2, "y": 1})],
+    ids=["prompt", "batch"],
+)
+def test_each_partition_is_judged_as_it_is_made(tmp_path, partitions, keys):
+    rows = [{**row, "shard": shard} for row, shard in zip(table_of("A", "B", "C"), "xxy", strict=True)]
+    rows[1]["safety"] = {"checkContent": True}
+    path = written(tmp_path, rows)
+    with studio(tmp_path, faults={"nsfw": 1.0}) as studio_:
+        studio_.instance.add_dynamic_partitions("videos", list("abc"))
+        assets = build_video_assets(prompts=path, partitions=partitions, severities={"not_flagged": ERROR})
 
-    ranged = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([clips], instance=instance, tags=ranged)
+        result = dg.materialize(
+            list(assets.assets or ()),
+            instance=studio_.instance,
+            resources=studio_.resources(),
+            selection="videos",
+            tags={
+                "dagster/asset_partition_range_start": next(iter(keys)),
+                "dagster/asset_partition_range_end": list(keys)[-1],
+            },
+        )
 
     found = {evaluation.partition: evaluation for evaluation in result.get_asset_check_evaluations()}
-    assert (found["a"].passed, found["b"].passed) == (True, False)
-    assert found["b"].severity is WARN
-    assert "not_black: is black" in (found["b"].description or "")
+    (flagged,) = [key for key, evaluation in found.items() if not evaluation.passed]
+    assert {key: evaluation.metadata["wan_assets/checked"].value for key, evaluation in found.items()} == keys
+    assert flagged == ("b" if partitions == "prompt" else "x")
+    assert found[flagged].severity is ERROR
+    assert "b: not_flagged: " in found[flagged].description
+    assert found[flagged].metadata["wan_assets/not_flagged"].value == 1
+
+
+def test_a_partition_with_faults_names_the_first_and_counts_the_rest():
+    video = replace(stored_video("x.mp4", 1, "0" * 64), facts={**GOOD.to_json(), "brightest_luma": 16.0})
+    task = stored_task(videos=(video,))
+    outcomes = [Outcome(Order(request_of(**SOUND), "x", f"r{each}"), task) for each in range(7)]
+
+    found = partition_check(dg.AssetKey("clips"), "x", outcomes, severities_of({}))
+
+    assert not found.passed
+    assert found.severity is WARN
+    assert found.description.startswith("r0: not_black: is black")
+    assert found.description.endswith("and 2 more")

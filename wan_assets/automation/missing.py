@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.batches import PartitionOf
-from wan_assets.errand import Errand
+from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, grain_of
 from wan_assets.lineage import Told
@@ -45,7 +45,7 @@ def build_missing_job(
         runware: RunwareResource,
         store: VideoStoreResource,
         ledger: LedgerResource,
-    ) -> Iterator[dg.AssetMaterialization]:
+    ) -> Iterator[Event]:
         keys = _wanting(grain, Errand.of(context, asset_key))
         context.log.info(
             "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.most)

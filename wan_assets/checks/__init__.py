@@ -1,6 +1,13 @@
 """Asset checks: whether every row has its video, and whether each video is what was asked and paid for."""
 
-from wan_assets.checks.definition import build_video_checks, row_check, row_check_spec
+from wan_assets.checks.definition import (
+    Severities,
+    build_video_checks,
+    judged_partition,
+    partition_check,
+    partition_check_spec,
+    severities_of,
+)
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Offender, judged
 from wan_assets.checks.verdicts import VIDEO_CHECKS, CheckVerdict, verdicts_of
 
@@ -10,9 +17,12 @@ __all__ = [
     "CheckVerdict",
     "Judgement",
     "Offender",
+    "Severities",
     "build_video_checks",
     "judged",
-    "row_check",
-    "row_check_spec",
+    "judged_partition",
+    "partition_check",
+    "partition_check_spec",
+    "severities_of",
     "verdicts_of",
 ]

@@ -1,6 +1,7 @@
-"""The checks as Dagster's: over the whole dataset, or one that an asset logs for each row."""
+"""The checks as Dagster's: over the whole dataset, or one that an asset logs for each partition."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeAlias
 
@@ -9,17 +10,18 @@ import dagster as dg
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Rigour, judged
 from wan_assets.checks.verdicts import COST_TOLERANCE, verdicts_of
 from wan_assets.dataset import Dataset
+from wan_assets.errand import Errand
 from wan_assets.errors import WanAssetsError
+from wan_assets.generation import Outcome
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, table_of
-from wan_assets.request import VideoRequest
 from wan_assets.rules import nearest
-from wan_assets.store import StoredTask
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
-ROW_CHECK = "as_asked"
+PARTITION_CHECK = "as_asked"
 _OFFENDERS_SHOWN = 100
+_FAULTS_SAID = 5
 _ERRORS = ("files_verify", "facts_match", "every_row_has_its_video")
 _DESCRIPTIONS = {
     "files_verify": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
@@ -52,7 +54,7 @@ def build_video_checks(
     the share `cost_tolerance`. The bytes of `sample` rows' files are compared, drawn anew in each run; with
     `verify_all` those of every row.
     """
-    chosen = _severities(severities or {})
+    chosen = severities_of(severities or {})
     specs = [dg.AssetCheckSpec(check, asset=name, description=_DESCRIPTIONS[check]) for check in DATASET_CHECKS]
 
     @dg.multi_asset_check(
@@ -72,37 +74,50 @@ def build_video_checks(
     return [video_checks]
 
 
-def row_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
-    """The spec of the check that `row_check` evaluates, to stand in the asset's `check_specs`."""
-    return dg.AssetCheckSpec(ROW_CHECK, asset=asset, description="The row's videos are as asked.")
+def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
+    """The spec of the check that `partition_check` evaluates, to stand in the asset's `check_specs`."""
+    return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The partition's videos are as asked.")
 
 
-def row_check(
+def judged_partition(errand: Errand, partition: str, outcomes: Sequence[Outcome]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yields the check of a partition where the errand wants it judged."""
+    if errand.severities is not None:
+        yield partition_check(errand.asset_key, partition, outcomes, errand.severities)
+
+
+def partition_check(
     asset_key: dg.AssetKey,
     partition: str,
-    request: VideoRequest,
-    stored: StoredTask,
-    *,
-    severities: Severities | None = None,
-    cost_tolerance: float = COST_TOLERANCE,
+    outcomes: Sequence[Outcome],
+    severities: Severities,
 ) -> dg.AssetCheckEvaluation:
-    """All judgements of one row's videos as one event, as severe as the worst that failed; reads no file."""
-    chosen = _severities(severities or {})
-    verdicts = verdicts_of(request, stored, cost_tolerance=cost_tolerance)
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    is_error = any(chosen[verdict.name] is dg.AssetCheckSeverity.ERROR for verdict in failed)
+    """All judgements of one partition's videos as one event, as severe as the worst that failed; reads no file."""
+    stored = [(outcome.order, outcome.stored) for outcome in outcomes if outcome.stored]
+    failed = [
+        (order.prompt_id, verdict)
+        for order, task in stored
+        for verdict in verdicts_of(order.request, task)
+        if not verdict.passed
+    ]
+    is_error = any(severities[verdict.name] is dg.AssetCheckSeverity.ERROR for _, verdict in failed)
+    said = [f"{prompt_id}: {verdict.name}: {verdict.said}" for prompt_id, verdict in failed]
+    more = [f"and {len(said) - _FAULTS_SAID} more"] if len(said) > _FAULTS_SAID else []
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
-        check_name=ROW_CHECK,
+        check_name=PARTITION_CHECK,
         partition=partition,
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-        description="; ".join(f"{verdict.name}: {verdict.said}" for verdict in failed) or None,
-        metadata={f"wan_assets/{verdict.name}": verdict.said for verdict in verdicts if verdict.said},
+        description="; ".join([*said[:_FAULTS_SAID], *more]) or None,
+        metadata={
+            "wan_assets/checked": len(stored),
+            **{f"wan_assets/{name}": count for name, count in Counter(verdict.name for _, verdict in failed).items()},
+        },
     )
 
 
-def _severities(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
+def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
+    """How severe each check is, `given` over the defaults; raises `ValueError` for a name that is none."""
     for check in given:
         if check not in DATASET_CHECKS:
             close = nearest(check, DATASET_CHECKS)
