@@ -46,3 +46,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"wan_assets.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Names what is imported late too: Dagster looks for components here."""
+    return sorted({*globals(), *_HOMES})

@@ -1,18 +1,87 @@
-"""The assets of a prompt table declared in YAML."""
+"""The assets of a prompt table declared in YAML, and what watches, schedules and checks them."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.assets import build_video_assets
-from wan_assets.resources import resources_of
+from wan_assets.assets import VideoOptions, build_video_assets
+from wan_assets.automation import build_missing_job, build_video_sensor
+from wan_assets.checks import build_video_checks
+from wan_assets.dataset_assets import build_dataset_assets
+from wan_assets.prompts import Prompts, SqlQuery
+from wan_assets.resources import LedgerResource, resources_of
 from wan_assets.settings import Settings, settings_from
 
+Severity = Literal["ERROR", "WARN"]
 
+_WINDOWS = {
+    "hour": dg.HourlyPartitionsDefinition,
+    "day": dg.DailyPartitionsDefinition,
+    "week": dg.WeeklyPartitionsDefinition,
+    "month": dg.MonthlyPartitionsDefinition,
+}
+_FIRST_TABLE_NAME = "prompts.csv"
+_FIRST_TABLE = "prompt_id,positive_prompt,resolution\nkite,A red kite over a beach,480p\n"
+
+
+class Query(dg.Model, dg.Resolvable):
+    """Prompts in a database."""
+
+    url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
+    query: str = Field(description="A SELECT with an ORDER BY, its columns named as in a table's file.")
+
+
+class Batches(dg.Model, dg.Resolvable):
+    """Partitions of many rows each: windows of time by the column `date`, shards, or campaigns by `campaign`."""
+
+    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="What a partition is.")
+    start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
+    timezone: str = Field(default="UTC", description="Of the windows.")
+    shards: int | None = Field(default=None, ge=1, le=10_000, description="How many shards there are; never change it.")
+
+    def definition(self, name: str) -> dg.PartitionsDefinition[str]:
+        """Dagster's partitions for the videos' asset `name`; raises `ValueError` where something is left open."""
+        if self.by == "campaign":
+            return dg.DynamicPartitionsDefinition(name=f"{name}_campaigns")
+        if self.by == "shard":
+            if self.shards is None:
+                raise ValueError(f"{name}: partitions by shard need `shards`, their number")
+            digits = len(str(self.shards - 1))
+            return dg.StaticPartitionsDefinition([f"shard-{each:0{digits}}" for each in range(self.shards)])
+        if self.start_date is None:
+            raise ValueError(f"{name}: partitions by {self.by} need `start_date`, such as 2026-01-01")
+        windows: dg.PartitionsDefinition[str] = _WINDOWS[self.by](self.start_date, timezone=self.timezone)
+        return windows
+
+
+class Sensor(dg.Model, dg.Resolvable):
+    """A sensor that watches the table."""
+
+    runs_per_tick: int = Field(default=10, ge=1, description="Runs requested in one tick at most.")
+    minimum_interval_seconds: int = Field(default=30, ge=1, description="Seconds between two ticks at least.")
+    requests_runs: bool = Field(default=True, description="False: just partitions and staleness are kept in step.")
+    is_running: bool = Field(default=False, description="Whether it runs without being switched on in the UI.")
+    run_tags: dict[str, str | int] = Field(default_factory=dict, description="Of the runs, such as dagster/priority.")
+
+
+class _Scaffolder(dg.Scaffolder[Any]):
+    """Writes a component that loads: with a first table beside its YAML."""
+
+    def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
+        dg.scaffold_component(request, {"prompts": _FIRST_TABLE_NAME})
+        (request.target_path / _FIRST_TABLE_NAME).write_text(_FIRST_TABLE)
+
+
+@dg.scaffold_with(_Scaffolder)
 class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
-    """One prompt table, its videos, and where they and their costs are kept.
+    """One prompt table, its videos, where they and their costs are kept, and what starts runs by itself.
 
     A `defs.yaml` for it::
 
@@ -23,23 +92,46 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
           budget_usd_total: 25
     """
 
-    prompts: str = Field(description="A table, a folder of them or a pattern; relative to the folder of this file.")
+    prompts: str | Query = Field(
+        description="A table, a folder of them or a pattern, relative to the folder of this file; or a query."
+    )
     name: str = Field(default="videos", description="The name of the videos' asset.")
     group_name: str = Field(default="videos", description="The asset group.")
-    partitions_per_run: int = Field(default=100, ge=1, description="Prompts that a backfill takes in each run.")
+    partitions: Literal["prompt"] | Batches = Field(default="prompt", description="One prompt each, or batches.")
+    partitions_per_run: int | None = Field(default=None, ge=1, description="Partitions in each run of a backfill.")
+    retries: int = Field(default=0, ge=0, description="How often a run's step is repeated for rows without a video.")
+    severities: dict[str, Severity] | None = Field(
+        default=None, description="Judges each partition as it is made; severity by check, {} for the defaults."
+    )
+    sensor: Sensor | None = Field(default=None, description="Watches the table.")
+    missing_schedule: str | None = Field(
+        default=None, description="Cron expression, in UTC, of runs that make whatever is missing or changed."
+    )
+    checks: bool = Field(default=False, description="Whether there are checks of the whole dataset.")
+    dataset: bool = Field(default=False, description="Whether there is a manifest of all videos and a report of costs.")
+    fresh_within_hours: float | None = Field(default=None, gt=0, description="Age at which these two are stale.")
+    resources: bool = Field(
+        default=True,
+        description="Whether the resources runware, store and ledger come with it: in a project that has them, or whose "
+        "first component brings others, false.",
+    )
     store: str | None = Field(default=None, description="Root of the store; WAN_ASSETS_STORE by default.")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; WAN_ASSETS_LEDGER by default.")
     budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars; WAN_ASSETS_BUDGET_USD.")
+    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
+    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
+    max_in_flight: int | None = Field(default=None, ge=1, description="Cap on tasks in flight in all runs together.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The assets, and the resources `runware`, `store` and `ledger` of the environment and of these attributes."""
-        assets = build_video_assets(
-            name=self.name,
-            prompts=Path(context.path) / self.prompts,
-            group_name=self.group_name,
-            partitions_per_run=self.partitions_per_run,
+        """The assets and what belongs to them, with the resources of the environment and of these attributes."""
+        parts = _Parts(self, self._prompts(Path(context.path)))
+        resources = _resources_of(self._settings(), *self._caps()) if self.resources else {}
+        return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
+
+    def _prompts(self, folder: Path) -> Prompts:
+        return (
+            SqlQuery(self.prompts.url, self.prompts.query) if isinstance(self.prompts, Query) else folder / self.prompts
         )
-        return dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(self._settings())))
 
     def _settings(self) -> Settings:
         given = {
@@ -48,3 +140,76 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
             "WAN_ASSETS_BUDGET_USD": None if self.budget_usd_total is None else str(self.budget_usd_total),
         }
         return settings_from(os.environ | {name: value for name, value in given.items() if value is not None})
+
+    def _caps(self) -> tuple[float | None, float | None, int | None]:
+        return self.budget_usd_per_day, self.budget_usd_per_run, self.max_in_flight
+
+
+@cache
+def _resources_of(
+    settings: Settings, per_day: float | None, per_run: float | None, max_in_flight: int | None
+) -> dict[str, object]:
+    """The same objects for the same settings: Dagster merges several components only if they share them."""
+    ledger = LedgerResource(
+        url=settings.ledger,
+        budget_usd_total=settings.budget_usd,
+        budget_usd_per_day=per_day,
+        budget_usd_per_run=per_run,
+        max_in_flight=max_in_flight,
+    )
+    return {**resources_of(settings), "ledger": ledger}
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the attributes of a component ask for."""
+
+    asked: WanVideosComponent
+    prompts: Prompts
+
+    def table(self) -> dict[str, Any]:
+        """What all that concerns the table is given alike."""
+        cut = self.asked.partitions
+        partitions = cut if cut == "prompt" else cut.definition(self.asked.name)
+        return {"name": self.asked.name, "prompts": self.prompts, "partitions": partitions}
+
+    def videos(self) -> dg.Definitions:
+        asked, options = self.asked, VideoOptions()
+        if asked.retries:
+            options["retry_policy"] = dg.RetryPolicy(max_retries=asked.retries)
+        if asked.severities is not None:
+            options["severities"] = {name: dg.AssetCheckSeverity[said] for name, said in asked.severities.items()}
+        per_run = asked.partitions_per_run
+        return build_video_assets(**self.table(), group_name=asked.group_name, partitions_per_run=per_run, **options)
+
+    def others(self) -> Iterator[dg.Definitions]:
+        asked = self.asked
+        if asked.sensor:
+            yield dg.Definitions(sensors=[self.sensor(asked.sensor)])
+        if asked.missing_schedule:
+            job = build_missing_job(**self.table())
+            yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=asked.missing_schedule)])
+        if asked.checks:
+            yield dg.Definitions(asset_checks=build_video_checks(name=asked.name, prompts=self.prompts))
+        if asked.dataset:
+            yield dg.Definitions(assets=self.dataset())
+
+    def sensor(self, wanted: Sensor) -> dg.SensorDefinition:
+        status = dg.DefaultSensorStatus.RUNNING if wanted.is_running else dg.DefaultSensorStatus.STOPPED
+        settings: dict[str, Any] = wanted.model_dump(exclude={"is_running", "run_tags"})
+        settings["run_tags"] = {name: str(said) for name, said in wanted.run_tags.items()}
+        per_run = self.asked.partitions_per_run
+        return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
+
+    def dataset(self) -> list[dg.AssetsDefinition]:
+        hours, name = self.asked.fresh_within_hours, self.asked.name
+        names = ("video_dataset", "generation_costs") if name == "videos" else (f"{name}_dataset", f"{name}_costs")
+        policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
+        return build_dataset_assets(
+            name=name,
+            prompts=self.prompts,
+            dataset_name=names[0],
+            costs_name=names[1],
+            group_name=self.asked.group_name,
+            freshness_policy=policy,
+        )

@@ -1,24 +1,178 @@
-"""The component that declares a prompt table's assets in YAML."""
+"""The component that declares a table's videos in YAML, and the example project."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster.components.scaffold.scaffold import NoParams
 from dagster_support import table_of, written
 
+import wan_assets
 from wan_assets import WanVideosComponent
+from wan_assets.component import _Scaffolder
+from wan_assets.prompts import SqlQuery
+
+EXAMPLES = Path(wan_assets.__file__).parent.parent / "examples"
 
 
-def test_a_table_is_declared_in_yaml(tmp_path):
-    table = written(tmp_path, table_of("A kite"))
-    component = WanVideosComponent.resolve_from_yaml(f"name: clips\nprompts: {table}\nbudget_usd_total: 25")
-
+def built(text: str) -> dg.Definitions:
+    """The definitions of a component, all of which load."""
+    component = WanVideosComponent.resolve_from_yaml(text)
     definitions = component.build_defs(dg.ComponentTree.for_test().load_context)
-
     dg.Definitions.validate_loadable(definitions)
-    keys = {key.to_user_string() for asset in definitions.assets for key in asset.keys}
-    assert keys == {"clips", "clips_prompts", "clips_requests"}
-    assert definitions.resources["ledger"].budget_usd_total == 25
+    return definitions
 
 
-def test_a_mistyped_attribute_is_refused_by_name():
-    with pytest.raises(Exception, match="promts"):
-        WanVideosComponent.resolve_from_yaml("name: clips\npromts: prompts.csv")
+def keys_of(definitions: dg.Definitions) -> set[str]:
+    return {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+
+
+def test_a_table_is_declared_in_yaml(tmp_path: Path) -> None:
+    table = written(tmp_path, table_of("A kite"))
+
+    definitions = built(
+        f"{{name: clips, prompts: {table}, budget_usd_total: 25, budget_usd_per_run: 2, max_in_flight: 7, store: s}}"
+    )
+
+    assert keys_of(definitions) == {"clips", "clips_prompts", "clips_requests"}
+    ledger = definitions.resources["ledger"]
+    assert (ledger.budget_usd_total, ledger.budget_usd_per_run, ledger.max_in_flight) == (25, 2, 7)
+    assert definitions.resources["store"].root == "s"
+
+
+def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
+    definitions = built(
+        """
+        prompts: prompts.csv
+        severities: {not_black: ERROR}
+        sensor: {is_running: true, minimum_interval_seconds: 5, run_tags: {dagster/priority: 5}}
+        missing_schedule: "0 2 * * *"
+        checks: true
+        dataset: true
+        fresh_within_hours: 26
+        """
+    )
+
+    repository = definitions.get_repository_def()
+    sensor = repository.get_sensor_def("videos_sensor")
+    schedule = repository.get_schedule_def("videos_missing_schedule")
+    checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
+    assert keys_of(definitions) >= {"videos", "video_dataset", "generation_costs"}
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == 5
+    assert (schedule.job_name, schedule.cron_schedule) == ("videos_missing", "0 2 * * *")
+    assert checks >= {"as_asked", "rows_are_valid", "every_row_has_its_video"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys"),
+    [
+        ("{by: day, start_date: 2026-01-01}", ["2026-01-01", "2026-01-02"]),
+        ("{by: hour, start_date: 2026-01-01-00:00, timezone: Asia/Tokyo}", ["2026-01-01-00:00", "2026-01-01-01:00"]),
+        ("{by: month, start_date: 2026-01-01}", ["2026-01-01", "2026-02-01"]),
+        ("{by: shard, shards: 12}", ["shard-00", "shard-01"]),
+        ("{by: campaign}", []),
+    ],
+)
+def test_partitions_are_declared_in_yaml(asked: str, keys: list[str]) -> None:
+    definitions = built(f"{{prompts: prompts.csv, partitions: {asked}}}")
+
+    (videos,) = [asset for asset in definitions.assets or () if asset.key == dg.AssetKey("videos")]
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = videos.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
+    assert found[:2] == keys
+
+
+def test_prompts_may_be_those_of_a_query() -> None:
+    component = WanVideosComponent.resolve_from_yaml("prompts: {url: 'sqlite:///p.db', query: SELECT 1}")
+
+    assert component._prompts(Path()) == SqlQuery("sqlite:///p.db", "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("promts: prompts.csv", "promts"),
+        ("{prompts: p.csv, sensor: {run_per_tick: 1}}", "run_per_tick"),
+        ("{prompts: p.csv, partitions: {by: dey, start_date: 2026-01-01}}", "dey"),
+        ("{prompts: p.csv, budget_usd_total: -1}", "budget_usd_total"),
+        ("{prompts: p.csv, severities: {not_black: LOUD}}", "LOUD"),
+    ],
+)
+def test_what_is_mistyped_is_refused_by_name(text: str, named: str) -> None:
+    with pytest.raises(Exception, match=named):
+        WanVideosComponent.resolve_from_yaml(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{prompts: p.csv, severities: {not_blak: ERROR}}", "did you mean 'not_black'"),
+        ("{prompts: p.csv, partitions: {by: day}}", "videos: partitions by day need `start_date`"),
+        ("{prompts: p.csv, partitions: {by: shard}}", "videos: partitions by shard need `shards`"),
+    ],
+)
+def test_what_cannot_be_built_says_what_to_write(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        built(text)
+
+
+def test_two_tables_share_a_ledger() -> None:
+    one = built("{name: one, prompts: a.csv, budget_usd_total: 5}")
+    two = built("{name: two, prompts: b.csv, budget_usd_total: 5}")
+    text = "{name: three, prompts: c.csv, budget_usd_total: 9, resources: false}"
+    three = WanVideosComponent.resolve_from_yaml(text).build_defs(dg.ComponentTree.for_test().load_context)
+
+    assert keys_of(dg.Definitions.merge(one, two, three)) >= {"one", "two", "three"}
+
+
+def test_dagster_finds_the_component_in_the_package() -> None:
+    assert "WanVideosComponent" in dir(wan_assets)
+
+
+def test_what_dagster_scaffolds_loads(tmp_path: Path) -> None:
+    request = dg.ScaffoldRequest("wan_assets.WanVideosComponent", tmp_path, "yaml", tmp_path, NoParams(), append=False)
+
+    _Scaffolder().scaffold(request)
+
+    text = (tmp_path / "defs.yaml").read_text()
+    assert "type: wan_assets.WanVideosComponent" in text
+    table = wan_assets.PromptTable.load(tmp_path / "prompts.csv")
+    assert (len(table), table.problems) == (1, ())
+
+
+def _example(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    if not EXAMPLES.is_dir():
+        pytest.skip("the examples are beside the package in the repository only")
+    project = shutil.copytree(EXAMPLES, tmp_path / "examples")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    return project, {**os.environ, "DAGSTER_HOME": str(tmp_path / "home")}
+
+
+def test_the_example_project_loads_and_makes_its_videos(tmp_path: Path) -> None:
+    project, environment = _example(tmp_path)
+
+    def dagster(*arguments: Any) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "dagster", *arguments],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    module = ("-m", "video_studio.definitions")
+    assert "Validation successful" in dagster("definitions", "validate", *module)
+    dagster("asset", "materialize", *module, "--select", "daily_clips", "--partition", "2026-02-01")
+
+    videos = list((project / "studio" / "videos").rglob("*.mp4"))
+    assert len(videos) == 1

@@ -1,0 +1,1 @@
+"""An example of a Dagster project with wan-assets."""
