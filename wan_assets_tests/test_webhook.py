@@ -4,26 +4,38 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import dagster_support
 import httpx
 import pytest
+import sqlalchemy as sa
+from api_double import Prepared
+from bent_api import POLL, SUBMIT, Bend, BentStudio, Call, bent, on
 from click.testing import CliRunner
-from engine_support import KEY, QUICK, Studio, errors_of, orders_of, request_of, rows_of, studio
+from engine_support import KEY, PRICE, QUICK, Studio, errors_of, orders_of, request_of, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from simulator_support import ManualClock, receiving
 
 from wan_assets import RunwareResource
 from wan_assets.cli import cli
-from wan_assets.client import RunwareClient
+from wan_assets.client import Pace, RunwareClient
 from wan_assets.errors import ApiFault
-from wan_assets.generation import Limits, generate
+from wan_assets.generation import Limits, Outcome, generate, recover
+from wan_assets.generation.poller import Poller
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.settings import SettingsError
 from wan_assets.webhook import PATH, WebhookError, _bound, receiver_app, server_of, task_uuids_in
@@ -34,6 +46,8 @@ STRANGER = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 FAULT = ApiFault("someCode", "some message")
 SELDOM = replace(QUICK, poll_first_s=30.0, poll_most_s=30.0, wake_s=0.05)
 """Without a webhook, nothing is asked within any test's time."""
+SOON_S = 15.0
+"""Half of that, which is much on any machine."""
 
 
 # The receiver.
@@ -170,8 +184,10 @@ def test_what_is_no_webhook_is_refused(receiver: Hook, body: Any, status: int) -
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.just(STRANGER),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["taskUUID", "data", "errors"]) | st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["taskUUID", "data", "errors"]) | st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -306,33 +322,340 @@ def test_a_ledger_of_version_2_is_brought_up_to_date_and_keeps_its_tasks(url: st
 # Runs that are woken.
 
 
-def polls_of(made: Studio) -> int:
-    """How often the simulator was asked for results."""
-    return int(made.books.polls())
+@contextlib.contextmanager
+def hooked(
+    folder: Path, bend: Callable[[BentStudio, Hook], Bend], url: str = "", **behaviour: Any
+) -> Iterator[tuple[BentStudio, Hook]]:
+    """A studio and the receiver of its ledger, where answers are bent by what is made of both."""
+    late: list[Bend] = []
+    with bent(folder, lambda call: late[0](call) if late else None, **{"latency_s": 0.1, **behaviour}) as made:
+        made.url = url or made.url
+        with hook(made.url) as running:
+            late.append(bend(made, running))
+            yield made, running
 
 
-def woken(made: Studio, hook_url: str, orders: Any, pace: Any = SELDOM, **limits: Any) -> list[Any]:
-    """A run whose tasks the API tells of at an address; its outcomes by partition."""
+def straight(made: BentStudio, running: Hook) -> Bend:
+    return lambda call: None
 
-    async def read() -> list[Any]:
-        ledger = made.ledger()
+
+async def generated(made: Studio, orders: Any, hook_url: str, pace: Pace, limits: Limits) -> list[Outcome]:
+    with contextlib.closing(made.ledger()) as ledger:
         async with RunwareClient(KEY, made.simulator.base_url, pace=pace, webhook_url=hook_url) as client:
-            means = {"client": client, "store": made.store, "ledger": ledger}
-            outcomes = generate(orders, **means, limits=Limits(**{"max_wait_s": 60.0, **limits}))
-            found = [outcome async for outcome in outcomes]
-        ledger.close()
-        return found
-
-    return sorted(asyncio.run(read()), key=lambda outcome: outcome.order.partition)
+            outcomes = generate(orders, client=client, store=made.store, ledger=ledger, limits=limits)
+            return [outcome async for outcome in outcomes]
 
 
-def test_a_run_that_polls_every_half_minute_ends_at_once_thanks_to_the_webhook(tmp_path: Path) -> None:
-    with studio(tmp_path) as made, hook(made.url) as running:
-        began = time.monotonic()
+def woken(made: Studio, hook_url: str, orders: Any, pace: Pace = SELDOM, **limits: Any) -> tuple[list[Outcome], float]:
+    """A run whose tasks the API tells of at an address: its outcomes by partition, and the seconds it took."""
+    began = time.monotonic()
+    found = asyncio.run(generated(made, orders, hook_url, pace, Limits(**{"max_wait_s": 60.0, **limits})))
+    return sorted(found, key=lambda outcome: outcome.order.partition), time.monotonic() - began
 
-        outcomes = woken(made, running.url, orders_of(3, number_results=2))
 
-        took_s = time.monotonic() - began
-        assert (made.paid, running.noted()) == (3, [])
+def test_a_run_that_polls_every_half_minute_ends_at_once_thanks_to_the_webhook(tmp_path: Path, url: str) -> None:
+    with hooked(tmp_path, straight, url, webhook_copies=2) as (made, running):
+        outcomes, took_s = woken(made, running.url, orders_of(3, number_results=2))
+
+        made.assert_paid_once(3, results=2)
+        assert made.calls(SUBMIT)[0].tasks[0]["webhookURL"] == running.url
+        assert running.noted() == []
     assert errors_of(outcomes) == [""] * 3
-    assert took_s < 15, "the first poll by time comes after 30 s"
+    assert took_s < SOON_S
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["flat", "wrapped"])
+def test_the_webhook_of_a_failure_wakes_too(tmp_path: Path, is_wrapped: bool) -> None:
+    failing = {"faults": {"verdict_safety": 1.0}, "is_webhook_wrapped": is_wrapped}
+
+    with hooked(tmp_path, straight, **failing) as (made, running):
+        outcomes, took_s = woken(made, running.url, orders_of(1))
+
+        assert made.states() == ["failed"]
+    assert errors_of(outcomes) == ["ContentBlockedError"]
+    assert took_s < SOON_S
+
+
+def test_a_forged_webhook_makes_a_poll_and_settles_nothing(tmp_path: Path) -> None:
+    clock, seen = ManualClock(), []
+
+    def forging(made: BentStudio, running: Hook) -> Bend:
+        """Tells of a success at once; it is true only after the second poll, when the API tells of it, too."""
+
+        def bend(call: Call) -> None:
+            if call.kind == POLL:
+                seen.append((made.states(), made.money))
+                clock.now += 1000.0 * (call.number == 2)
+            if call.kind == SUBMIT:
+                running.post({"taskUUID": call.task_uuid, "status": "success", "videoURL": "http://x.example/"})
+
+        return bend
+
+    with hooked(tmp_path, forging, latency_s=100.0, clock=clock) as (made, running):
+        outcomes, took_s = woken(made, running.url, orders_of(1))
+
+        made.assert_paid_once()
+        assert len(made.calls(POLL)) >= 3
+    assert seen[:3] == [(["submitted"], (0, PRICE, 0))] * 3
+    assert errors_of(outcomes) == [""]
+    assert took_s < SOON_S
+
+
+def test_a_flood_of_webhooks_polls_a_task_at_most_once_a_beat(tmp_path: Path) -> None:
+    pace = replace(SELDOM, wake_s=0.3)
+
+    def telling(made: BentStudio, running: Hook) -> Bend:
+        """Every answer is followed by a wake, and so is every submission."""
+        return lambda call: told(running, call) if call.kind in (SUBMIT, POLL) else None
+
+    def told(running: Hook, call: Call) -> None:
+        for _ in range(3):
+            running.post({"taskUUID": call.task_uuid})
+
+    with hooked(tmp_path, telling, latency_s=2.0) as (made, running):
+        outcomes, took_s = woken(made, running.url, orders_of(1), pace)
+
+        polls = len(made.calls(POLL))
+    assert errors_of(outcomes) == [""]
+    assert 3 <= polls <= took_s / pace.wake_s + 1
+
+
+def test_a_poller_that_is_woken_without_end_polls_once_a_beat(tmp_path: Path) -> None:
+    pace = replace(SELDOM, wake_s=0.2)
+
+    async def flooded(made: BentStudio) -> None:
+        async with RunwareClient(KEY, made.simulator.base_url, pace=pace) as client:
+            await client.submit(request_of().to_task(STRANGER))
+            poller = Poller(client)
+            polling = asyncio.create_task(poller.run())
+            waiting = asyncio.create_task(poller.finished(STRANGER, 1, 60.0))
+            while not waiting.done():
+                poller.wake({STRANGER})
+                await asyncio.sleep(0)
+            polling.cancel()
+
+    with bent(tmp_path, latency_s=1.0) as made:
+        began = time.monotonic()
+        asyncio.run(flooded(made))
+
+        assert 2 <= len(made.calls(POLL)) <= (time.monotonic() - began) / pace.wake_s + 1
+
+
+def test_a_result_that_the_api_tells_of_after_its_webhook_is_asked_for_again_soon(tmp_path: Path) -> None:
+    def running_still(call: Call) -> Prepared:
+        return Prepared({"data": [{"taskType": SUBMIT, "taskUUID": call.task_uuid, "status": "processing"}]})
+
+    with hooked(tmp_path, lambda *_: on(POLL, running_still, first=2)) as (made, running):
+        outcomes, took_s = woken(made, running.url, orders_of(1))
+
+        made.assert_paid_once()
+    assert errors_of(outcomes) == [""]
+    assert took_s < SOON_S
+
+
+def test_wakes_do_not_use_up_the_patience_with_a_result_that_has_no_address_yet(tmp_path: Path) -> None:
+    pace = replace(SELDOM, wake_s=0.2)
+
+    def without_url(made: BentStudio, running: Hook) -> Bend:
+        def bend(call: Call) -> Prepared | None:
+            running.post({"taskUUID": call.task_uuid})
+            items = [{key: value for key, value in item.items() if key != "videoURL"} for item in call.body["data"]]
+            return Prepared({"data": items})
+
+        return on(POLL, bend)
+
+    with hooked(tmp_path, without_url, latency_s=0.0) as (made, running):
+        outcomes, _ = woken(made, running.url, orders_of(1))
+        polls = [call.at for call in made.calls(POLL)]
+    assert errors_of(outcomes) == ["OutputUnavailableError"]
+    assert len(polls) == 4
+    assert polls[-1] - polls[0] > 0.3, "1.25, 1.56 and 1.95 times two beats"
+    assert pace.wake_s > SELDOM.wake_s
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/webhook?secret=" + QUOTED, "{root}/webhook?secret=wrong-secret-wrong"]
+)
+def test_lost_webhooks_cost_only_time(tmp_path: Path, address: str) -> None:
+    with hooked(tmp_path, straight) as (made, running):
+        outcomes, _ = woken(made, address.format(root=running.root), orders_of(3), QUICK)
+
+        made.assert_paid_once(3)
+    assert errors_of(outcomes) == [""] * 3
+
+
+def test_a_ledger_without_wakes_costs_only_time(tmp_path: Path) -> None:
+    def broken(made: BentStudio, running: Hook) -> Bend:
+        return on(SUBMIT, lambda call: rows_of(made.url, "ALTER TABLE wan_wakes RENAME TO gone") and None, first=1)
+
+    def mended(made: BentStudio, running: Hook) -> Bend:
+        mend = on(POLL, lambda call: rows_of(made.url, "ALTER TABLE gone RENAME TO wan_wakes") and None, first=1)
+        return lambda call: broken(made, running)(call) or mend(call)
+
+    with hooked(tmp_path, mended) as (made, running):
+        outcomes, _ = woken(made, running.url, orders_of(1), replace(QUICK, poll_first_s=0.5))
+
+        made.assert_paid_once()
+    assert errors_of(outcomes) == [""]
+
+
+@pytest.mark.parametrize("has_webhook", [True, False])
+def test_the_ledger_is_asked_for_wakes_only_where_a_webhook_is_configured(tmp_path: Path, has_webhook: bool) -> None:
+    asked: list[str] = []
+
+    class Watched(BentStudio):
+        def ledger(self, *arguments: Any, **given: Any) -> Ledger:
+            ledger = super().ledger(*arguments, **given)
+            sa.event.listen(ledger._engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+            return ledger
+
+    with hooked(tmp_path, straight, latency_s=0.5) as (made, running):
+        watched = Watched(tmp_path, made.simulator)
+        woken(watched, running.url if has_webhook else "", orders_of(1), replace(QUICK, wake_s=0.05))
+
+    assert any("SELECT wan_wakes" in statement for statement in asked) is has_webhook
+
+
+def test_a_webhook_that_came_before_anybody_waited_wakes_the_recovery(tmp_path: Path) -> None:
+    async def recovered(made: BentStudio, running: Hook) -> list[Any]:
+        ledger = running.ledger
+        async with RunwareClient(KEY, made.simulator.base_url, pace=SELDOM, webhook_url=running.url) as client:
+            task = ledger.claim(request_of(), Origin(), "a", simulated=True).task
+            await client.submit(request_of().to_task(task.task_uuid))
+            ledger.mark_submitted(task.task_uuid)
+            ledger.let_go("a")
+            await asyncio.to_thread(running.post, {"taskUUID": task.task_uuid})
+            found = recover(client=client, store=made.store, ledger=ledger)
+            return [each async for each in found]
+
+    with hooked(tmp_path, straight, latency_s=0.0) as (made, running):
+        began = time.monotonic()
+        (found,) = asyncio.run(recovered(made, running))
+
+        made.assert_paid_once()
+    assert found.stored
+    assert time.monotonic() - began < SOON_S
+
+
+def test_a_row_with_a_webhook_of_its_own_keeps_it(tmp_path: Path) -> None:
+    with hooked(tmp_path, straight) as (made, running), receiving() as own:
+        woken(made, running.url, orders_of(1, webhook_url=own.url), QUICK)
+
+        assert made.calls(SUBMIT)[0].tasks[0]["webhookURL"] == own.url
+        assert own.received.get(timeout=5)
+
+
+# The secret.
+
+
+def written_in(folder: Path) -> bytes:
+    """All that lies in the ledger and the store."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file() and "simulator" not in path.parts)
+
+
+def test_the_secret_is_written_nowhere_also_where_the_api_repeats_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    def refusing(call: Call) -> Prepared:
+        said = f"webhookURL {call.tasks[0]['webhookURL']} or {SECRET} is not reachable"
+        return Prepared({"errors": [{"code": "invalidWebhookURL", "message": said, "taskUUID": call.task_uuid}]}, 400)
+
+    with hooked(tmp_path, lambda *_: on(SUBMIT, refusing, first=1)) as (made, running):
+        (refused,), _ = woken(made, running.url, orders_of(1))
+        (stored,), _ = woken(made, running.url, orders_of(1))
+
+        assert made.calls(SUBMIT)[1].tasks[0]["webhookURL"] == running.url
+    assert errors_of([refused, stored]) == ["RequestRejectedError", ""]
+    assert "is not reachable" in str(refused.error)
+    # httpx, which speaks for the API here when it calls the receiver, tells of each request.
+    logged = "".join(record.getMessage() for record in caplog.records if PATH not in record.getMessage())
+    assert "s3cret" not in repr(refused) + repr(stored) + str(refused.error) + repr(refused.error.fault) + logged
+    assert b"s3cret" not in written_in(tmp_path)
+    assert STRANGER.encode() not in written_in(tmp_path)
+
+
+def test_dagster_is_told_nothing_of_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dagster_support.studio(tmp_path) as made, hook(f"sqlite:///{tmp_path / 'ledger.db'}") as running:
+        monkeypatch.setenv("WAN_ASSETS_WEBHOOK_URL", running.url)
+        account = RunwareResource(
+            api_key="a-key-for-tests",
+            base_url=made.simulator.base_url,
+            webhook_url=dg.EnvVar("WAN_ASSETS_WEBHOOK_URL"),
+            poll_first_s=30.0,
+            poll_most_s=30.0,
+        )
+        dagster_support.sync_partitions(made.instance, "videos", ["a"])
+        definitions = dagster_support.build_video_assets(prompts=dagster_support.table_of("A red kite"))
+        began = time.monotonic()
+        result = dg.materialize(
+            list(definitions.assets or ()),
+            instance=made.instance,
+            resources={**made.resources(), "runware": account},
+            partition_key="a",
+            selection="videos",
+        )
+        took_s = time.monotonic() - began
+
+    assert result.success
+    assert took_s < SOON_S
+    events = [str(event) for event in made.instance.all_logs(result.run_id)]
+    assert "a" in dagster_support.materialized(result)
+    assert "s3cret" not in "".join(events)
+
+
+def test_a_webhook_that_is_no_address_is_refused_and_not_repeated() -> None:
+    account = RunwareResource(api_key="a-key-for-tests", webhook_url=f"example.com/webhook?secret={QUOTED}")
+
+    with pytest.raises(SettingsError, match="must be an http or https URL") as refused:
+        account.connect()
+
+    assert "s3cret" not in str(refused.value)
+
+
+# The command.
+
+
+def test_the_command_does_not_start_without_a_secret_or_a_ledger(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/none.db"
+    asked = ["webhook", "--url", url, "--port", "1"]
+
+    for secret, words in (("", "not set"), ("fifteen letters", "16 characters"), (SECRET, "no ledger")):
+        result = CliRunner().invoke(cli, asked, env={"WAN_ASSETS_WEBHOOK_SECRET": secret})
+        assert (result.exit_code, words in result.stderr) == (2, True), result.output
+        assert "what to do" in result.stderr
+        assert not secret or secret not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_takes_webhooks_on_loopback_and_never_prints_the_secret(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    task_uuid = submitted(Ledger(url))
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "wan_assets", "webhook", "--url", url, "--port", str(port)]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    environment = {**os.environ, "WAN_ASSETS_WEBHOOK_SECRET": SECRET}
+
+    with subprocess.Popen(command, env=environment, **piped) as process:
+        announced = process.stdout.readline()
+        address = f"http://127.0.0.1:{port}{PATH}?secret="
+        answers = [
+            httpx.post(address + secret, json={"taskUUID": task_uuid}, trust_env=False).status_code
+            for secret in (QUOTED, "wrong")
+        ]
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+
+    assert f"http://127.0.0.1:{port}{PATH}" in announced
+    assert (answers, process.returncode) == ([204, 403], 0)
+    assert "s3cret" not in announced + said
+    assert said == ""
+    assert Ledger(url).take_wakes([task_uuid]) == {task_uuid}
+
+
+def test_the_receiver_needs_no_dagster() -> None:
+    script = "import sys; import wan_assets.cli.webhook; sys.exit('dagster' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
