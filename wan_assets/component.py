@@ -112,8 +112,8 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     fresh_within_hours: float | None = Field(default=None, gt=0, description="Age at which these two are stale.")
     resources: bool = Field(
         default=True,
-        description="Whether the resources runware, store and ledger come with it: in a project that has them, or whose "
-        "first component brings others, false.",
+        description="Whether the resources runware, store and ledger come with it; false where the project has them or "
+        "whose first component brings others.",
     )
     store: str | None = Field(default=None, description="Root of the store; WAN_ASSETS_STORE by default.")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; WAN_ASSETS_LEDGER by default.")

@@ -8,12 +8,14 @@ from typing import Literal
 
 import dagster as dg
 from pydantic import Field
+from pydantic_core import PydanticCustomError
 
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.pricing import microusd
-from wan_assets.settings import PUBLIC_URL, Settings
+from wan_assets.rules import http_url
+from wan_assets.settings import PUBLIC_URL, Settings, SettingsError
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 
@@ -38,8 +40,14 @@ class RunwareResource(dg.ConfigurableResource):
     poll_first_s: float = Field(default=2.0, gt=0, description="Seconds from submission to the first poll.")
     poll_most_s: float = Field(default=10.0, gt=0, description="Longest time in seconds between two polls of a task.")
 
+    webhook_url: str = Field(
+        default="",
+        description="Where the API is to tell of results, with the secret in its query: the address of `wan-assets "
+        "webhook`. Pass it as `dg.EnvVar('WAN_ASSETS_WEBHOOK_URL')`.",
+    )
+
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
-        """Opens a client, to be used as `async with`."""
+        """Opens a client, to be used as `async with`; raises `SettingsError` for a webhook that is no address."""
         return self._client(self.base_url)
 
     def limits(self) -> Limits:
@@ -54,7 +62,8 @@ class RunwareResource(dg.ConfigurableResource):
 
     def _client(self, base_url: str) -> RunwareClient:
         pace = Pace(poll_first_s=self.poll_first_s, poll_most_s=self.poll_most_s)
-        return RunwareClient(self.api_key, base_url, pace=pace, download_hosts=self.allowed_download_hosts)
+        hosts, hook = self.allowed_download_hosts, _webhook_url(self.webhook_url)
+        return RunwareClient(self.api_key, base_url, pace=pace, download_hosts=hosts, webhook_url=hook)
 
 
 class SimulatedRunwareResource(RunwareResource):
@@ -103,6 +112,14 @@ class LedgerResource(dg.ConfigurableResource):
         caps = (self.budget_usd_per_run, self.budget_usd_per_day, self.budget_usd_total)
         budget = Budget(*(None if cap is None else microusd(cap) for cap in caps))
         return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
+
+
+def _webhook_url(given: str) -> str:
+    """An address or nothing; it holds a secret, and is not repeated in the error."""
+    try:
+        return http_url(given.strip()) if given.strip() else ""
+    except PydanticCustomError as error:
+        raise SettingsError(f"RunwareResource(webhook_url=…) {error.message()}; it is not shown here") from None
 
 
 def resources_of(settings: Settings) -> dict[str, object]:

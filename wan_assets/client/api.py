@@ -19,7 +19,7 @@ from tenacity import AsyncRetrying
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
 from wan_assets.client.retrying import Pause, retries
-from wan_assets.client.transport import Pace, Transport
+from wan_assets.client.transport import Pace, Transport, secrets_in
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.codes import refusal_of
 from wan_assets.errors import (
@@ -39,7 +39,8 @@ class RunwareClient:
     """Speaks to one account. Use it as `async with`; safe for any number of concurrent callers.
 
     Every method raises a `RunwareError` that keeps the API's code, message, parameter and task. `download_hosts` are
-    hosts that results may come from, besides the API's own and `*.runware.ai`.
+    hosts that results may come from, besides the API's own and `*.runware.ai`. `webhook_url` is where the API is to
+    tell of results, with the secret in its query; tasks that name a webhook of their own keep it.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class RunwareClient:
         *,
         pace: Pace | None = None,
         download_hosts: Sequence[str] = (),
+        webhook_url: str = "",
     ) -> None:
         self.pace = pace or Pace()
-        self._transport = Transport(api_key, base_url, self.pace)
+        self._webhook_url = webhook_url
+        self._transport = Transport(api_key, base_url, self.pace, secrets=secrets_in(webhook_url))
         self._downloads = Downloads(self._transport, self.pace, download_hosts)
         self._polls_per_post = _POLLS_PER_POST
         self._doubts = 0
@@ -67,6 +70,11 @@ class RunwareClient:
     def base_url(self) -> str:
         """Where the API is."""
         return self._transport.base_url
+
+    @property
+    def has_webhook(self) -> bool:
+        """Whether the API is asked to tell of results by itself."""
+        return bool(self._webhook_url)
 
     async def is_simulated(self) -> bool:
         """Whether a simulator answers, which says so itself; the public API is not asked."""
@@ -87,7 +95,8 @@ class RunwareClient:
         Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
         `SubmissionUnconfirmedError` when it was refused after an earlier try that may have been accepted.
         """
-        task = {**task, "deliveryMethod": "async", "includeCost": True}
+        hook = {"webhookURL": self._webhook_url} if self._webhook_url else {}
+        task = {**hook, **task, "deliveryMethod": "async", "includeCost": True}
         may_be_there = False
 
         async def wait(wait_s: float) -> None:

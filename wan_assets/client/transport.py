@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_plus, urlsplit
 
 import httpx
 
@@ -22,6 +23,9 @@ _NOT_HERE = (404, 405)
 _WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
 """What the API itself does not find, it names."""
 
+_SECRET_OF_A_WEBHOOK = 16
+"""Anything shorter may be an innocent word, such as one in the address of a video."""
+
 _KEY = re.compile(r"[\x21-\x7e]*")
 
 
@@ -31,6 +35,7 @@ class Pace:
 
     `retry_first_s` is never to be under 1 s against the real API: it has accepted two copies of one task that came
     faster (wire notes, "Same taskUUID submitted twice"). `asked_most_s` is the longest Retry-After that is waited for.
+    `wake_s` is how often a run asks for tasks that a webhook told of, and how often such a task is polled at most.
     """
 
     connect_s: float = 10.0
@@ -42,19 +47,23 @@ class Pace:
     asked_most_s: float = 600.0
     poll_first_s: float = 2.0
     poll_most_s: float = 10.0
+    wake_s: float = 1.0
     download_stall_s: float = 60.0
     download_tries: int = 8
 
 
 class Transport:
-    """Posts arrays of task objects. The key goes with each post and nowhere else."""
+    """Posts arrays of task objects. The key goes with each post and nowhere else; no answer is kept with `secrets`."""
 
-    def __init__(self, api_key: str, base_url: str, pace: Pace, *, connections: int = 32) -> None:
+    def __init__(
+        self, api_key: str, base_url: str, pace: Pace, *, secrets: Sequence[str] = (), connections: int = 32
+    ) -> None:
         try:
             host = parsed(base_url).host
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
         self._api_key = api_key
+        self._secrets = (api_key, *secrets)
         self.base_url = base_url
         self._pace = pace
         # httpx spends most of its time on its own pool when many callers wait in it, so they wait here.
@@ -84,7 +93,7 @@ class Transport:
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
         if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
             raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
-        return answer_of(response.status_code, text, _retry_after_s(response), secret=self._api_key)
+        return answer_of(response.status_code, text, _retry_after_s(response), secrets=self._secrets)
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
@@ -126,6 +135,14 @@ def parsed(url: str) -> httpx.URL:
     if not is_host or port > _MOST_PORT:
         raise ValueError("it names no host" if port <= _MOST_PORT else f"there is no port {port}")
     return parts
+
+
+def secrets_in(url: str) -> list[str]:
+    """What of a webhook's address nobody is to read, longest first: all of it, and each long value of its query."""
+    query = urlsplit(url).query
+    values = [value for name_and_value in query.split("&") for value in name_and_value.partition("=")[2:]]
+    long = {value for value in (*values, *map(unquote_plus, values)) if len(value) >= _SECRET_OF_A_WEBHOOK}
+    return sorted(filter(None, {url, query, *long}), key=len, reverse=True)
 
 
 def _misdirected(base_url: str, why: str) -> WrongAddressError:

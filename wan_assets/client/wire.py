@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,17 +85,17 @@ class _Gathered:
     is_running: bool = False
 
 
-def answer_of(status: int, text: str, retry_after_s: float | None = None, *, secret: str = "") -> Answer:
+def answer_of(status: int, text: str, retry_after_s: float | None = None, *, secrets: Sequence[str] = ()) -> Answer:
     """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object.
 
-    An API may repeat a wrong key in its complaint: the answer is kept without `secret`.
+    An API may repeat a wrong key or an address in its complaint: the answer is kept without `secrets`.
     """
     try:
-        body = _without(secret, json.loads(text))
+        body = _without(secrets, json.loads(text))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(_without(secret, text)[:120].split()) or "nothing"
+        said = " ".join(str(_without(secrets, text))[:120].split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
@@ -187,12 +187,14 @@ def _is_verdict(fault: ApiFault, answer: Answer) -> bool:
     return answer.is_success and kind in (TaskFailedError, ContentBlockedError, RequestRejectedError)
 
 
-def _without(secret: str, said: Any) -> Any:
+def _without(secrets: Sequence[str], said: Any) -> Any:
     if isinstance(said, str):
-        return said.replace(secret, "[key]") if len(secret) >= _SECRET_LENGTH else said
+        for secret in secrets:
+            said = said.replace(secret, "[key]") if len(secret) >= _SECRET_LENGTH else said
+        return said
     if isinstance(said, dict):
-        return {key: _without(secret, part) for key, part in said.items()}
-    return [_without(secret, part) for part in said] if isinstance(said, list) else said
+        return {key: _without(secrets, part) for key, part in said.items()}
+    return [_without(secrets, part) for part in said] if isinstance(said, list) else said
 
 
 def _faults_in(body: Mapping[str, Any], status: int, retry_after_s: float | None) -> Iterator[ApiFault]:

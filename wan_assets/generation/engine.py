@@ -18,6 +18,7 @@ from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
 from wan_assets.generation.values import Limits, Order, Outcome, sliced
+from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.store import VideoStore
@@ -58,7 +59,8 @@ async def generate(
         gate = Gate()
         work = Work(client, desk, verifier, limits, gate, media or {})
         engine = _Engine(desk, Attempts(desk, work, limits, gate), limits, gate)
-        running = streamed(partial(engine.run, orders), work.poller.run, desk.keep_leases)
+        heeding = attendants_for(client, desk, work.poller)
+        running = streamed(partial(engine.run, orders), work.poller.run, desk.keep_leases, *heeding)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 yield outcome

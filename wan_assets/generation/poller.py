@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace, RunwareClient, TaskReport
@@ -11,6 +13,9 @@ from wan_assets.errors import AccessDeniedError, RunwareError
 
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
+
+_BEATS_AFTER_WAKE = 2
+"""A wake may come before the API tells of the result, which is then asked for as often as that of a new task."""
 
 _MOST_DOUBLINGS = 30
 
@@ -25,6 +30,7 @@ class _Waiter:
     interval_s: float
     number_results: int = 1
     deadline: float = math.inf
+    polled_at: float = -math.inf
     is_look: bool = False
     polls_without_url: int = 0
     silences: int = 0
@@ -42,6 +48,15 @@ class _Waiter:
         if self.last.is_complete(self.number_results):
             return not self.last.lacks_url or self.polls_without_url >= _POLLS_WITHOUT_URL
         return now >= self.deadline and (self.last.is_known or self.silences >= _SILENCES_OF_A_LOST_TASK)
+
+    def wake(self, now: float, beat_s: float) -> None:
+        """Makes it due as soon as it was not polled for a beat.
+
+        Not where trouble or a missing address set its time: more polls would not help, and use up its patience.
+        """
+        if not (self.is_look or self.troubles or self.polls_without_url):
+            self.due = min(self.due, max(now, self.polled_at + beat_s))
+            self.interval_s = min(self.interval_s, _BEATS_AFTER_WAKE * beat_s)
 
     def give(self, answer: TaskReport | RunwareError) -> None:
         if self.answer.done():
@@ -84,6 +99,19 @@ class Poller:
         finally:
             self._waiters.discard(waiter)
 
+    @property
+    def awaited(self) -> set[str]:
+        """All tasks that somebody waits for."""
+        return {waiter.task_uuid for waiter in self._waiters}
+
+    def wake(self, task_uuids: Collection[str]) -> None:
+        """Polls some tasks now, as far as they are waited for; each at most once in `Pace.wake_s`."""
+        now = asyncio.get_running_loop().time()
+        for waiter in self._waiters:
+            if waiter.task_uuid in task_uuids:
+                waiter.wake(now, self._pace.wake_s)
+        self._changed.set()
+
     async def run(self) -> None:
         """Polls until cancelled."""
         loop = asyncio.get_running_loop()
@@ -92,18 +120,25 @@ class Poller:
             due = [waiter for waiter in self._waiters if waiter.due <= loop.time() + beat / 2]
             if due:
                 await self._poll(due)
-            await self._sleep_until_due(beat)
+            await self._sleep_until_due(min(beat, self._pace.wake_s) / 2)
 
-    async def _sleep_until_due(self, beat: float) -> None:
-        loop = asyncio.get_running_loop()
+    async def _sleep_until_due(self, least_s: float) -> None:
+        """Sleeps until somebody is due, who may come or be woken meanwhile, but a little in any case."""
+        if self._waiters:
+            await asyncio.sleep(least_s)
+        while (wait_s := self._until_due_s()) > 0:
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s if wait_s < math.inf else None):
+                    await self._changed.wait()
+
+    def _until_due_s(self) -> float:
         soonest = min((waiter.due for waiter in self._waiters), default=math.inf)
-        self._changed.clear()
-        if soonest == math.inf:
-            await self._changed.wait()
-        else:
-            await asyncio.sleep(max(beat / 2, max(soonest, self._silent_until) - loop.time()))
+        return max(soonest, self._silent_until) - asyncio.get_running_loop().time()
 
     async def _poll(self, due: list[_Waiter]) -> None:
+        for waiter in due:
+            waiter.polled_at = asyncio.get_running_loop().time()
         try:
             reports = await self._client.poll({waiter.task_uuid for waiter in due})
         except AccessDeniedError as error:

@@ -14,6 +14,7 @@ from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
 from wan_assets.generation.values import Limits, Order
+from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.request import VideoRequest
@@ -51,7 +52,8 @@ async def recover(
     async with desk, Verifier() as verifier:
         work = Work(client, desk, verifier, limits, Gate(), {})
         recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)
-        running = streamed(partial(recovery.run, await desk.open_tasks()), work.poller.run, desk.keep_leases)
+        heeding = attendants_for(client, desk, work.poller)
+        running = streamed(partial(recovery.run, await desk.open_tasks()), work.poller.run, desk.keep_leases, *heeding)
         async with aclosing(running) as found:
             async for recovered in found:
                 yield recovered

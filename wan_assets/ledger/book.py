@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LedgerError, PausedError
-from wan_assets.ledger import pause, prices, told, uploads
+from wan_assets.ledger import pause, prices, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct
 from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
@@ -90,6 +90,7 @@ class Ledger(LedgerReader):
             if TaskState(row["state"]) in _UNSETTLED:
                 money = self._settled(connection, row, costs)
                 self._update(connection, task_uuid, state=TaskState.DELIVERED, results=_json(results), **money)
+                wakes.forget(connection, [task_uuid])
             return task_of(self._row(connection, task_uuid))
 
     def _settled(self, connection: sa.Connection, row: sa.RowMapping, costs: Sequence[int | None]) -> dict[str, int]:
@@ -175,6 +176,19 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             told.mark(connection, task_uuids)
 
+    def wake(self, task_uuids: Collection[str]) -> set[str]:
+        """Tells whoever waits for some tasks to poll them now; returns those that this ledger knows.
+
+        Nothing is written of a task that it does not know, or that nobody can be waiting for.
+        """
+        with self._transaction() as connection:
+            return wakes.add(connection, task_uuids, now=self._clock())
+
+    def take_wakes(self, task_uuids: Collection[str]) -> set[str]:
+        """Which of some tasks are to be polled now; each is told once."""
+        with self._transaction() as connection:
+            return wakes.take(connection, task_uuids)
+
     def _row(self, connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
         """A task, which no other process changes before this transaction ends."""
         found = tasks.select().where(tasks.c.task_uuid == task_uuid).with_for_update()
@@ -222,6 +236,7 @@ class Ledger(LedgerReader):
                 self._correct(connection, row, -row["reserved_microusd"])
                 changes["reserved_microusd"] = 0
             self._update(connection, task_uuid, state=state, finished_at=self._now(), **changes)
+            wakes.forget(connection, [task_uuid])
 
     def _update(self, connection: sa.Connection, task_uuid: str, **changes: Any) -> None:
         connection.execute(tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes))

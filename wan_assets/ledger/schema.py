@@ -16,10 +16,13 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wan_assets.errors import LedgerError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-_UPGRADES = {1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",)}
-"""What makes the next version of a ledger out of each older one."""
+_UPGRADES: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",),
+    2: (),
+}
+"""What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack."""
 
 _MAKING_TABLES = 0x77616E
 """Names that lock among all locks of the database."""
@@ -81,6 +84,13 @@ overcharges = sa.Table(
 )
 
 untold = sa.Table("wan_untold", metadata, sa.Column("task_uuid", sa.String(36), primary_key=True))
+
+wakes = sa.Table(
+    "wan_wakes",
+    metadata,
+    sa.Column("task_uuid", sa.String(36), primary_key=True),
+    sa.Column("woken_at", sa.Float, nullable=False),
+)
 
 media = sa.Table(
     "wan_media",

@@ -1,0 +1,30 @@
+"""Tasks that a webhook told of: the ledger passes it on, and they are polled now instead of in their turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from wan_assets.client import RunwareClient
+from wan_assets.errors import LedgerError
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.poller import Poller
+
+
+def attendants_for(
+    client: RunwareClient, desk: Desk, poller: Poller
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    """What has to run beside a run's work: nothing where the API was not asked to tell of results."""
+    return (partial(_heed, desk, poller, client.pace.wake_s),) if client.has_webhook else ()
+
+
+async def _heed(desk: Desk, poller: Poller, every_s: float) -> None:
+    """Asks until cancelled; a ledger that does not answer costs only time."""
+    while True:
+        await asyncio.sleep(every_s)
+        if awaited := poller.awaited:
+            with suppress(LedgerError):
+                poller.wake(await desk.book(desk.ledger.take_wakes, awaited))

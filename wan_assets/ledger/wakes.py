@@ -1,0 +1,50 @@
+"""Tasks that a webhook told of, until the run that waits for them asks: a hint to poll, and never more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.entries import TaskState
+from wan_assets.ledger.schema import inserted, tasks
+from wan_assets.ledger.schema import wakes as table
+
+_KEPT_S = 24 * 3600
+_AT_ONCE = 500
+"""So many names go into one statement; the databases have limits of their own."""
+
+_WAITED_FOR = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.LOST)
+
+
+def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -> set[str]:
+    """Notes those tasks that may be waited for, and returns all that the ledger knows."""
+    connection.execute(table.delete().where(table.c.woken_at < now - _KEPT_S))
+    states = {}
+    for some in _sliced(task_uuids):
+        found = sa.select(tasks.c.task_uuid, tasks.c.state).where(tasks.c.task_uuid.in_(some))
+        states.update({row.task_uuid: row.state for row in connection.execute(found)})
+    if fresh := [{"task_uuid": key, "woken_at": now} for key in sorted(states) if states[key] in _WAITED_FOR]:
+        new = inserted(connection, table)
+        latest = {"woken_at": new.excluded.woken_at}
+        connection.execute(new.on_conflict_do_update(index_elements=(table.c.task_uuid,), set_=latest), fresh)
+    return set(states)
+
+
+def take(connection: sa.Connection, task_uuids: Collection[str]) -> set[str]:
+    """Removes and returns those of some tasks that are noted; what is noted for others stays."""
+    noted = set(connection.scalars(sa.select(table.c.task_uuid)))
+    taken = noted.intersection(task_uuids)
+    for some in _sliced(taken):
+        forget(connection, some)
+    return taken
+
+
+def forget(connection: sa.Connection, task_uuids: Collection[str]) -> None:
+    """Removes some tasks, which nobody waits for any more."""
+    connection.execute(table.delete().where(table.c.task_uuid.in_(task_uuids)))
+
+
+def _sliced(task_uuids: Collection[str]) -> list[list[str]]:
+    names = sorted(task_uuids)
+    return [names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)]

@@ -1,0 +1,183 @@
+"""The receiver of webhooks: takes the API's word that something is done for a reason to ask, and for nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wan_assets.errors import LedgerError, WanAssetsError
+from wan_assets.ledger import Ledger
+
+PATH = "/webhook"
+LEDGER_BUSY_S = 3.0
+"""How long the ledger may be waited for: the API wants its answer within 5 s, and sends again what was not taken."""
+
+_MOST_BYTES = 1_000_000
+_MOST_TASKS = 1_000
+_BODY_S = 4.0
+LEAST_SECRET = 16
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class WebhookError(WanAssetsError):
+    """The receiver cannot be started as asked."""
+
+    advice = "See `wan-assets webhook --help`."
+
+
+class _RefusalError(Exception):
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+
+
+def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
+    """An application that takes `POST <path>?secret=…` and wakes the runs that wait for the tasks it names.
+
+    Everything readable is answered 204, also what the ledger does not know: sending it again would not help, and who
+    asks learns nothing. It is not written down. Raises `WebhookError` for a secret of less than 16 characters.
+    """
+    if len(secret) < LEAST_SECRET:
+        raise WebhookError(f"the webhook's secret has less than {LEAST_SECRET} characters")
+    route = Route(path, _Receiver(ledger).endpoint, methods=["POST"])
+    app = Starlette(routes=[route], middleware=[Middleware(_Doorkeeper, secret=secret)])
+    app.router.redirect_slashes = False
+    return app
+
+
+def serve(
+    ledger: Ledger, secret: str, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serves until SIGINT or SIGTERM; `on_ready` is given the address, without the secret.
+
+    Raises `WebhookError` where the port or the secret cannot be used.
+    """
+    app = receiver_app(ledger, secret)
+    with _bound(host, port) as listening, suppress(KeyboardInterrupt):
+        if on_ready:
+            shown = f"[{host}]" if ":" in host else host
+            on_ready(f"http://{shown}:{listening.getsockname()[1]}{PATH}")
+        server_of(app).run(sockets=[listening])
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """A server that writes no line for a request."""
+    config = uvicorn.Config(
+        app, ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False, server_header=False
+    )
+    return uvicorn.Server(config)
+
+
+class _Doorkeeper:
+    """Lets in who knows the secret, and takes the query out of what is told of the request, such as in access logs."""
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._app = app
+        self._secret = secret.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            query, scope["query_string"] = scope["query_string"], b""
+            if not self._knows_secret(query):
+                await PlainTextResponse("wrong or missing secret", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _knows_secret(self, query: bytes) -> bool:
+        try:
+            given = parse_qs(query.decode("ascii"), max_num_fields=20).get("secret", [""])
+        except ValueError:
+            return False
+        return len(given) == 1 and hmac.compare_digest(given[0].encode("utf-8", "replace"), self._secret)
+
+
+class _Receiver:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def endpoint(self, request: Request) -> Response:
+        try:
+            task_uuids = task_uuids_in(await _body_of(request))
+            known = await run_in_threadpool(self._ledger.wake, task_uuids)
+        except _RefusalError as refusal:
+            return PlainTextResponse(str(refusal), refusal.status)
+        except ClientDisconnect:
+            return Response()  # nobody reads it
+        except LedgerError as error:
+            _LOGGER.warning("a webhook was not taken, and will be sent again: %s", error)
+            return PlainTextResponse("the ledger does not answer", 503)
+        if strangers := task_uuids - known:
+            _LOGGER.warning("a webhook names %d tasks that this ledger does not know", len(strangers))
+        return Response(status_code=204)
+
+
+def task_uuids_in(body: bytes) -> set[str]:
+    """All tasks that a webhook names: one flat object, or objects in lists under `data` and `errors`."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _RefusalError(400, "the body is no JSON") from None
+    found = set(map(_uuid_of, _named_in(told)))
+    if not found:
+        raise _RefusalError(400, "the body names no task")
+    if len(found) > _MOST_TASKS:
+        raise _RefusalError(413, f"the body names more than {_MOST_TASKS} tasks")
+    return found
+
+
+def _named_in(told: Any) -> Iterator[Any]:
+    """What stands where a task's UUID should; an error may be about no task."""
+    if not isinstance(told, dict):
+        raise _RefusalError(400, "the body is no JSON object")
+    lists = [told[key] for key in ("data", "errors") if told.get(key) is not None]
+    items = [item for some in lists for item in (some if isinstance(some, list) else [some])]
+    if not all(isinstance(item, dict) for item in items):
+        raise _RefusalError(400, "an item of the body is no JSON object")
+    for item in (told, *items):
+        if (named := item.get("taskUUID")) is not None:
+            yield named
+
+
+def _uuid_of(named: Any) -> str:
+    with suppress(ValueError, AttributeError, TypeError):
+        if isinstance(named, str) and str(uuid.UUID(named)) == named.lower():
+            return named.lower()
+    raise _RefusalError(400, "a taskUUID is no UUID")
+
+
+async def _body_of(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _MOST_BYTES:
+                    raise _RefusalError(413, f"the body has more than {_MOST_BYTES} bytes")
+    except TimeoutError:
+        raise _RefusalError(408, f"the body was not there within {_BODY_S:g} s") from None
+    return bytes(body)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise WebhookError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
