@@ -54,7 +54,9 @@ def build_video_assets(
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     videos = _videos_asset(name, grain, group_name, on_outcome, options)
-    return dg.Definitions(assets=[_table_asset(name, grain, group_name), _requests_asset(videos, group_name), videos])
+    return dg.Definitions(
+        assets=[_table_asset(name, grain, group_name), _requests_asset(name, grain, group_name), videos]
+    )
 
 
 def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinition:
@@ -80,16 +82,27 @@ def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinitio
     return prompt_table
 
 
-def _requests_asset(videos: dg.AssetsDefinition, group_name: str) -> dg.AssetsDefinition:
+def _requests_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinition:
+    videos = dg.AssetKey(name)
     spec = dg.AssetSpec(
-        requests_key(videos.key),
-        deps=[dg.AssetKey([*videos.key.path[:-1], f"{videos.key.path[-1]}_prompts"])],
+        requests_key(videos),
+        deps=[dg.AssetKey(f"{name}_prompts")],
         group_name=group_name,
         kinds={"table"},
         description="What the rows of each partition ask for. Nothing materializes it: its changes are observed.",
-        partitions_def=videos.partitions_def,
+        partitions_def=grain.partitions_def,
     )
-    return dg.AssetsDefinition(specs=[spec])
+
+    def observe(context: dg.AssetExecutionContext) -> None:
+        """Reads the table, keeps its partitions in step, and tells what has changed."""
+        try:
+            grain.check(Errand.of(context, videos))
+        except PromptTableError as error:
+            raise report.failure_to_start(error) from None
+
+    observable = dg.multi_observable_source_asset(specs=[spec], name=f"{name}_requests_observed")
+    requests: dg.AssetsDefinition = observable(observe)
+    return requests
 
 
 def _videos_asset(

@@ -352,3 +352,41 @@ def test_the_job_says_what_is_wrong_with_a_table_that_cannot_be_read(tmp_path: P
 
     assert not result.success
     assert "none.csv does not exist" in failure_of(result)
+
+
+# Conditions and schedules are Dagster's own; that they see what our assets tell is ours.
+
+
+def conditioned(made: Studio, prompts: Any, condition: Any) -> dg.Definitions:
+    assets = build_video_assets(prompts=prompts, automation_condition=condition)
+    return dg.Definitions.merge(assets, dg.Definitions(resources=made.resources()))
+
+
+def asked_of(result: Any) -> Any:
+    """The partitions of the videos that Dagster's conditions ask for."""
+    return result.get_requested_partitions(dg.AssetKey("videos"))
+
+
+def test_a_condition_asks_for_what_is_missing(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows_of(3))
+        definitions = conditioned(made, path, dg.AutomationCondition.missing())
+        made.run(path, only="videos_prompts")
+
+        assert asked_of(dg.evaluate_automation_conditions(definitions, made.instance)) == {"r0", "r1", "r2"}
+
+
+def test_a_condition_asks_for_exactly_what_was_edited(tmp_path: Path) -> None:
+    rows = rows_of(3)
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows)
+        definitions = conditioned(made, path, dg.AutomationCondition.eager())
+        made.run(path)
+        before = dg.evaluate_automation_conditions(definitions, made.instance)
+        rows[1]["positive_prompt"] = "Another"
+        made.run(written(tmp_path, rows), only="videos_prompts")
+
+        after = dg.evaluate_automation_conditions(definitions, made.instance, cursor=before.cursor)
+
+    assert asked_of(before) == set()
+    assert asked_of(after) == {"r1"}
