@@ -1,0 +1,101 @@
+"""The documentation's snippets, executed as they stand: what they define is loaded, and makes its videos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster_support import failure_of
+
+import wan_assets
+from wan_assets import RunwareResource, WanVideosComponent
+from wan_assets.simulator import Behaviour, LocalSimulator
+
+ROOT = Path(wan_assets.__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+TABLE = """\
+prompt_id,positive_prompt,resolution,shard,date
+kite,A red kite,480p,shard-00,2026-01-01
+boat,A blue boat,480p,shard-01,2026-01-02
+"""
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def snippets(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def pages_with(language: str) -> list[Any]:
+    if not (ROOT / "docs").is_dir():
+        reason = "the documentation is beside the package in the repository only"
+        return [pytest.param(ROOT, marks=pytest.mark.skip(reason=reason))]
+    return [pytest.param(page, id=page.stem) for page in PAGES if snippets(page, language)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the tables that the snippets name, and the environment that they read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNWARE_API_KEY", "a-key-for-tests")
+    monkeypatch.setenv("WAN_ASSETS_WEBHOOK_URL", "https://hooks.example.com/webhook?secret=0123456789abcdef")
+    for name in ("prompts.csv", "prompts_by_day.csv"):
+        (tmp_path / name).write_text(TABLE)
+    return tmp_path
+
+
+def assets_of(definitions: dg.Definitions) -> Iterator[dg.AssetsDefinition]:
+    """Those that can be materialized, the tables first and the videos next."""
+    found = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    able = [asset for asset in found if asset.is_materializable]
+    yield from sorted(
+        able, key=lambda asset: (not asset.key.path[-1].endswith("_prompts"), asset.partitions_def is None)
+    )
+
+
+def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstance) -> None:
+    """Materializes all assets, of partitions the first, and runs all checks; on the simulator."""
+    account = RunwareResource(api_key="a-key-for-tests", base_url=base_url, poll_first_s=0.1)
+    means: dict[str, Any] = {"instance": instance, "resources": {**(definitions.resources or {}), "runware": account}}
+    together = [*(definitions.assets or ()), *(definitions.asset_checks or ())]
+    for asset in assets_of(definitions):
+        tags = {}
+        if asset.partitions_def:
+            keys = asset.partitions_def.get_partition_keys(dynamic_partitions_store=instance)[:2]
+            tags = {RANGE_START: keys[0], RANGE_END: keys[-1]}
+        result = dg.materialize(together, selection=[asset], tags=tags, raise_on_error=False, **means)
+        assert result.success, failure_of(result)
+    for checks in definitions.asset_checks or ():
+        assert dg.materialize(together, selection=dg.AssetSelection.checks(*checks.check_keys), **means).success
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_the_snippets_of_a_page_run_and_make_their_videos(page: Path, folder: Path) -> None:
+    namespace: dict[str, Any] = {}
+    behaviour = Behaviour(latency_s=0.1)
+
+    with LocalSimulator(folder / "simulator", behaviour) as simulator, dg.DagsterInstance.ephemeral() as instance:
+        for snippet in snippets(page, "python"):
+            before = namespace.get("defs")
+            exec(compile(snippet, str(page), "exec"), namespace)
+            if namespace.get("defs") is not before:
+                dg.Definitions.validate_loadable(namespace["defs"])
+                make(namespace["defs"], simulator.base_url, instance)
+
+    assert list(folder.rglob("*.mp4"))
+
+
+@pytest.mark.parametrize("page", pages_with("yaml"))
+def test_the_yaml_of_a_page_loads(page: Path) -> None:
+    for snippet in snippets(page, "yaml"):
+        component = yaml.safe_load(snippet)
+        assert component["type"] == "wan_assets.WanVideosComponent"
+
+        loaded = WanVideosComponent.resolve_from_yaml(yaml.safe_dump(component["attributes"]))
+
+        dg.Definitions.validate_loadable(loaded.build_defs(dg.ComponentTree.for_test().load_context))
