@@ -932,3 +932,46 @@ def test_a_paused_ledger_says_so_until_it_is_resumed(tmp_path: Path) -> None:
 
     assert "paused: the budget is reviewed" in paused.stdout
     assert "paused" not in resumed.stdout
+
+
+# From any name to all the others.
+
+
+@pytest.fixture
+def two_rows(tmp_path: Path) -> Iterator[Studio]:
+    with studio(tmp_path) as made:
+        orders = [Order(request_of(f"Kite {each}"), f"day-{each}", f"row-{each}") for each in range(2)]
+        made.run(orders, origin=Origin("run-7", "videos"))
+        yield made
+
+
+@pytest.mark.parametrize(
+    "name", ["task_uuid", "fingerprint", "prompt_id", "partition", "video_uuid", "sha256", "uri"], ids=str
+)
+def test_a_video_is_found_by_each_of_its_names(two_rows: Studio, name: str) -> None:
+    (task,) = [task for task in two_rows.ledger().traced("run-7") if task.origin.prompt_id == "row-1"]
+    (video,) = task.results
+    known = {
+        "task_uuid": task.task_uuid,
+        "fingerprint": task.fingerprint,
+        "prompt_id": "row-1",
+        "partition": "day-1",
+        **video,
+    }
+
+    result = CliRunner().invoke(cli, ["ledger", "--url", two_rows.url, "trace", known[name], "--json"])
+
+    (found,) = json.loads(result.output)["tasks"]
+    assert result.exit_code == 0
+    assert (found["task_uuid"], found["run_id"], found["cost_usd"]) == (task.task_uuid, "run-7", PRICE / 1e6)
+    assert found["request"]["positivePrompt"] == "Kite 1"
+    assert Path(found["videos"][0]["uri"]).is_file()
+
+
+def test_a_trace_is_told_in_words_and_a_stranger_as_such(two_rows: Studio) -> None:
+    known = CliRunner().invoke(cli, ["ledger", "--url", two_rows.url, "trace", "run-7"])
+    strange = CliRunner().invoke(cli, ["ledger", "--url", two_rows.url, "trace", "%"])
+
+    assert "2 tasks belong to run-7" in known.output
+    assert "row      row-0, partition day-0 of videos" in known.output
+    assert (strange.exit_code, "0 tasks belong" in strange.output) == (1, True)

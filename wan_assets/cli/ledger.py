@@ -21,6 +21,7 @@ _COMMANDS = {
     "pause": Late("pause", "pause", "Let no run send anything more; what is in flight lands."),
     "resume": Late("pause", "resume", "Let runs send again."),
     "settle": Late("settle", "settle", "Book the cost of tasks that ended without telling it."),
+    "trace": Late("trace", "trace", "Show row, run, cost and files of whatever is named."),
     "recover": Late("recover", "recover", "Settle and fetch what is still open; nothing is sent."),
 }
 

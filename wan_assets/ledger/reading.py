@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -71,6 +72,12 @@ class LedgerReader:
         with self._transaction() as connection:
             found = connection.execute(tasks.select().where(*conditions).order_by(tasks.c.created_at))
             return [task_of(row) for row in found.mappings()]
+
+    def traced(self, what: str) -> list[Task]:
+        """Every task of a row, a partition, a run, a request or a video, by any of their names, oldest first."""
+        names = (tasks.c.task_uuid, tasks.c.fingerprint, tasks.c.prompt_id, tasks.c.partition, tasks.c.run_id)
+        in_results = tasks.c.results.contains(json.dumps(what), autoescape=True)
+        return self.tasks_where(sa.or_(in_results, *(name == what for name in names)))
 
     def totals(self) -> report.Totals:
         """Sums over all tasks, real and simulated apart."""
