@@ -12,6 +12,8 @@ from wan_assets.version import __version__
 
 if TYPE_CHECKING:
     from wan_assets.assets import build_video_assets
+    from wan_assets.automation import build_missing_job, build_video_sensor
+    from wan_assets.checks import build_video_checks
     from wan_assets.component import WanVideosComponent
     from wan_assets.dataset_assets import build_dataset_assets
     from wan_assets.prompts import PromptTable
@@ -27,7 +29,10 @@ __all__ = [
     "WanVideosComponent",
     "__version__",
     "build_dataset_assets",
+    "build_missing_job",
     "build_video_assets",
+    "build_video_checks",
+    "build_video_sensor",
 ]
 
 _HOMES = {
@@ -38,7 +43,10 @@ _HOMES = {
     "VideoStoreResource": "resources",
     "WanVideosComponent": "component",
     "build_dataset_assets": "dataset_assets",
+    "build_missing_job": "automation",
     "build_video_assets": "assets",
+    "build_video_checks": "checks",
+    "build_video_sensor": "automation",
 }
 
 

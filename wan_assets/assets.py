@@ -18,11 +18,12 @@ from wan_assets.videos import POOL, GenerationConfig, videos_of
 
 
 class VideoOptions(TypedDict, total=False):
-    """What a videos' asset need not have."""
+    """What a table and its videos need not have; the freshness policy is the table's."""
 
     retry_policy: dg.RetryPolicy
     automation_condition: dg.AutomationCondition[dg.AssetKey]
     severities: Severities
+    freshness_policy: dg.FreshnessPolicy
 
 
 def build_video_assets(
@@ -50,16 +51,17 @@ def build_video_assets(
     one.
     `on_outcome` is called as each row finishes. Of the `options`, `retry_policy` repeats a run's step for the rows that
     have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
-    `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's.
+    `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
+    is `freshness_policy`, that of the table.
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     videos = _videos_asset(name, grain, group_name, on_outcome, options)
     return dg.Definitions(
-        assets=[_table_asset(name, grain, group_name), _requests_asset(name, grain, group_name), videos]
+        assets=[_table_asset(name, grain, group_name, options), _requests_asset(name, grain, group_name), videos]
     )
 
 
-def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinition:
+def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions) -> dg.AssetsDefinition:
     key = dg.AssetKey(f"{name}_prompts")
 
     @dg.asset(
@@ -68,6 +70,7 @@ def _table_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinitio
         kinds={"table"},
         description="The prompt table: one row per video that is asked for.",
         check_specs=[dg.AssetCheckSpec("rows_are_valid", asset=key, blocking=True)],
+        freshness_policy=options.get("freshness_policy"),
     )
     def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:

@@ -109,7 +109,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     checks: bool = Field(default=False, description="Whether there are checks of the whole dataset.")
     dataset: bool = Field(default=False, description="Whether there is a manifest of all videos and a report of costs.")
-    fresh_within_hours: float | None = Field(default=None, gt=0, description="Age at which these two are stale.")
+    fresh_within_hours: float | None = Field(default=None, gt=0, description="Of table, manifest and costs.")
     resources: bool = Field(
         default=True,
         description="Whether the resources runware, store and ledger come with it; false where the project has them or "
@@ -177,6 +177,8 @@ class _Parts:
         asked, options = self.asked, VideoOptions()
         if asked.retries:
             options["retry_policy"] = dg.RetryPolicy(max_retries=asked.retries)
+        if freshness := self.freshness():
+            options["freshness_policy"] = freshness
         if asked.severities is not None:
             options["severities"] = {name: dg.AssetCheckSeverity[said] for name, said in asked.severities.items()}
         per_run = asked.partitions_per_run
@@ -202,14 +204,17 @@ class _Parts:
         return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:
-        hours, name = self.asked.fresh_within_hours, self.asked.name
+        name = self.asked.name
         names = ("video_dataset", "generation_costs") if name == "videos" else (f"{name}_dataset", f"{name}_costs")
-        policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
         return build_dataset_assets(
             name=name,
             prompts=self.prompts,
             dataset_name=names[0],
             costs_name=names[1],
             group_name=self.asked.group_name,
-            freshness_policy=policy,
+            freshness_policy=self.freshness(),
         )
+
+    def freshness(self) -> dg.FreshnessPolicy | None:
+        hours = self.asked.fresh_within_hours
+        return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
