@@ -1,4 +1,4 @@
-"""Partitions kept in step with a prompt table."""
+"""Dynamic partitions kept in step with a prompt table, and runs over ranges of them."""
 
 from __future__ import annotations
 
@@ -42,3 +42,8 @@ def sync_partitions(
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
     return replace(changes, left=len(new) + len(old) - len(changes.added) - len(changes.retired))
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """The tags of a run over all partitions from one to another, in Dagster's order."""
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}

@@ -10,7 +10,7 @@ from typing import Literal, TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.automation.cursor import Cursor
-from wan_assets.automation.requests import stretches
+from wan_assets.automation.stretches import stretches
 from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, Reading, grain_of

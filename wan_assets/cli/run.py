@@ -16,7 +16,7 @@ from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Shortfall, shortfalls_of
-from wan_assets.partitions import sync_partitions
+from wan_assets.partitions import range_tags, sync_partitions
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings
@@ -24,8 +24,6 @@ from wan_assets.store import VideoStore
 
 _NAME = "videos"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 _PROBLEMS_SHOWN = 5
 
 
@@ -117,7 +115,7 @@ def _run(
         instance=instance,
         run_config=_QUIET,
         raise_on_error=False,
-        tags={_RANGE_START: keys[0], _RANGE_END: keys[-1]},
+        tags=range_tags(keys[0], keys[-1]),
     )
 
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from wan_assets.lineage import Told
-
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
+from wan_assets.partitions import range_tags
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Stretch:
         run_key = hashlib.sha256(repr(wants).encode()).hexdigest()
         if first == last:
             return dg.RunRequest(run_key, partition_key=first, tags=tags)
-        return dg.RunRequest(run_key, tags={**tags, _RANGE_START: first, _RANGE_END: last})
+        return dg.RunRequest(run_key, tags={**tags, **range_tags(first, last)})
 
 
 def stretches(present: Sequence[str], wanting: Sequence[str], length: int) -> Iterator[Stretch]:
