@@ -266,6 +266,38 @@ def test_rows_of_a_day_that_has_not_come_wait_for_it(tmp_path: Path) -> None:
         assert [request.partition_key for request in Watched(made, path, days).tick().run_requests] == ["2026-01-01"]
 
 
+def test_rows_are_asked_for_when_their_day_comes(tmp_path: Path) -> None:
+    columns = {"date": lambda each: f"2026-01-0{each + 1}"}
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows_of(3, **columns))
+        today, later = (
+            Watched(made, path, dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date=end))
+            for end in ("2026-01-03", "2026-01-04")
+        )
+        first = [request.partition_key for request in today.tick().run_requests]
+        assert all(today.launch(dg.RunRequest(partition_key=key)).success for key in first)
+        later.cursor = today.cursor
+
+        assert first == ["2026-01-01", "2026-01-02"]
+        assert [request.partition_key for request in later.tick().run_requests] == ["2026-01-03"]
+
+
+def test_a_broken_table_is_not_read_again_until_it_is_written(tmp_path: Path) -> None:
+    rows = rows_of(3)
+    with studio(tmp_path) as made:
+        path = written(tmp_path, [*rows[:2], {**rows[2], "prompt_id": "r0"}])
+        watched = Watched(made, path)
+        first, state = watched.tick(), path.stat()
+        written(tmp_path, rows)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+        second, third = watched.tick(), (touched(path), watched.tick())[1]
+
+    assert path.stat().st_size == state.st_size
+    assert second.skip_reason == first.skip_reason
+    assert ranges_of(third) == [("r0", "r2")]
+
+
 @pytest.mark.parametrize("said", ["", "not JSON", "[]", '{"after": 7}', "null"])
 def test_a_cursor_of_another_make_starts_anew(said: str) -> None:
     assert Cursor.parse(said) == Cursor()
