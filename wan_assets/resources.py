@@ -15,7 +15,7 @@ from wan_assets.generation import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.pricing import microusd
 from wan_assets.rules import http_url
-from wan_assets.settings import PUBLIC_URL, Settings, SettingsError
+from wan_assets.settings import PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 
@@ -39,7 +39,6 @@ class RunwareResource(dg.ConfigurableResource):
     )
     poll_first_s: float = Field(default=2.0, gt=0, description="Seconds from submission to the first poll.")
     poll_most_s: float = Field(default=10.0, gt=0, description="Longest time in seconds between two polls of a task.")
-
     webhook_url: str = Field(
         default="",
         description="Where the API is to tell of results, with the secret in its query: the address of `wan-assets "
@@ -125,7 +124,8 @@ def _webhook_url(given: str) -> str:
 def resources_of(settings: Settings) -> dict[str, object]:
     """The resources `runware`, `store` and `ledger` of a configuration; without a key, the simulator's."""
     simulated = SimulatedRunwareResource(state=str(settings.folder / "simulator"))
-    real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url)
+    hook = dg.EnvVar(WEBHOOK_URL) if settings.has_webhook else ""
+    real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
     return {
         "runware": simulated if settings.is_simulated else real,
         "store": VideoStoreResource(root=settings.store),

@@ -10,6 +10,9 @@ from wan_assets.errors import WanAssetsError
 
 PUBLIC_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
+WEBHOOK_URL = "WAN_ASSETS_WEBHOOK_URL"
+"""Holds a secret: read where it is used, and kept nowhere."""
+
 DEMO_PROMPTS = Path(__file__).parent / "demo" / "prompts.csv"
 
 
@@ -34,6 +37,7 @@ class Settings:
     budget_usd: float | None
     api_key: str
     base_url: str
+    has_webhook: bool
 
     @property
     def is_simulated(self) -> bool:
@@ -42,7 +46,7 @@ class Settings:
 
 
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
-    """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, and WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD.
+    """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD, _WEBHOOK_URL.
 
     An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. Raises `SettingsError` for a
     budget that is no amount.
@@ -59,6 +63,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
         api_key=given("RUNWARE_API_KEY", "").strip(),
         base_url=given("RUNWARE_BASE_URL") or PUBLIC_URL,
+        has_webhook=bool(given(WEBHOOK_URL, "").strip()),
     )
 
 

@@ -39,7 +39,8 @@ from wan_assets.errors import ApiFault
 from wan_assets.generation import Limits, Outcome, generate, recover
 from wan_assets.generation.poller import Poller
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.settings import SettingsError
+from wan_assets.resources import resources_of
+from wan_assets.settings import SettingsError, settings_from
 from wan_assets.webhook import PATH, WebhookError, _bound, receiver_app, server_of, task_uuids_in
 
 SECRET = "s3cret-of-a-webhook+and/more"
@@ -672,3 +673,14 @@ def test_the_receiver_needs_no_dagster() -> None:
     script = "import sys; import wan_assets.cli.webhook; sys.exit('dagster' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("address", ["", "https://hooks.example.com/webhook?secret=0123456789abcdef"])
+def test_the_environment_gives_the_address_and_nothing_keeps_it(address: str) -> None:
+    settings = settings_from({"RUNWARE_API_KEY": "a-key", "WAN_ASSETS_WEBHOOK_URL": address})
+
+    account = resources_of(settings)["runware"]
+
+    assert isinstance(account, RunwareResource)
+    assert account.webhook_url == (dg.EnvVar("WAN_ASSETS_WEBHOOK_URL") if address else "")
+    assert "0123456789abcdef" not in f"{settings} {account}"
