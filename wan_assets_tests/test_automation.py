@@ -303,16 +303,21 @@ def test_a_cursor_of_another_make_starts_anew(said: str) -> None:
     assert Cursor.parse(said) == Cursor()
 
 
-@given(st.integers(1, 60), st.sets(st.integers(0, 59)), st.integers(1, 12))
-def test_stretches_cover_what_is_wanted_and_stay_short(number: int, wanted: set[int], length: int) -> None:
+@given(st.integers(1, 60), st.sets(st.integers(0, 59)), st.sets(st.integers(0, 59)), st.integers(1, 12))
+def test_stretches_cover_what_is_wanted_stay_short_and_hold_no_row_that_is_gone(
+    number: int, wanted: set[int], gone: set[int], length: int
+) -> None:
     present: Sequence[str] = [str(each) for each in range(number)]
-    wanting = [key for key in present if int(key) in wanted]
+    asked = {key for key in present if int(key) not in gone}
+    wanting = [key for key in present if int(key) in wanted and key in asked]
 
-    found = list(stretches(present, wanting, length))
+    found = list(stretches(present, asked, set(wanting), length))
 
+    covered = [set(range(int(stretch.wanting[0]), int(stretch.wanting[-1]) + 1)) for stretch in found]
     assert [key for stretch in found for key in stretch.wanting] == wanting
-    assert all(int(stretch.wanting[-1]) - int(stretch.wanting[0]) < length for stretch in found)
-    assert len(found) <= -(-number // length)
+    assert all(len(places) <= length and not places & gone for places in covered)
+    if not gone:
+        assert len(found) <= -(-number // length)
 
 
 # The job for what is missing.

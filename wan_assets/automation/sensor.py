@@ -101,12 +101,13 @@ class Watch:
         told = Told.of(instance, self.asset_key)
         asks_for = self.grain.all_asked(reading, told)
         left = _after(self.grain.present(instance), cursor.after)
-        wanting = [key for key in left if key in asks_for and told.is_wanting(key, asks_for[key])]
-        portion = list(islice(stretches(left, wanting, self.grain.partitions_per_run), self.runs_per_tick))
+        wanted = {key for key in left if key in asks_for and told.is_wanting(key, asks_for[key])}
+        found = stretches(left, asks_for, wanted, self.grain.partitions_per_run)
+        portion = list(islice(found, self.runs_per_tick))
         keys = [key for stretch in portion for key in stretch.wanting]
         note_changes(self.asset_key, told, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event)
         requests = [stretch.request(asks_for, told, self.tags) for stretch in portion if self.requests_runs]
-        is_done = len(keys) == len(wanting) and not changes.left
+        is_done = len(keys) == len(wanted) and not changes.left
         cursor = cursor.model_copy(update={"after": keys[-1] if keys else cursor.after, "is_done": is_done})
         return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import dagster as dg
 
@@ -28,16 +29,23 @@ class Stretch:
         return dg.RunRequest(run_key, tags={**tags, **range_tags(first, last)})
 
 
-def stretches(present: Sequence[str], wanting: Sequence[str], length: int) -> Iterator[Stretch]:
+def stretches(present: Sequence[str], asked: Container[str], wanted: Collection[str], length: int) -> Iterator[Stretch]:
     """Yields what covers all that want a run, at most `length` partitions at a time, in the order of `present`.
 
-    >>> list(stretches("abcdefgh", "bdh", 3))
-    [Stretch(wanting=('b', 'd')), Stretch(wanting=('h',))]
+    None holds a partition that is not among those `asked` for: its row is gone.
+
+    >>> list(stretches("abcdefgh", "abcdegh", set("bdeh"), 3))
+    [Stretch(wanting=('b', 'd')), Stretch(wanting=('e',)), Stretch(wanting=('h',))]
     """
-    wanted = set(wanting)
+    for is_asked, neighbours in groupby(present, key=asked.__contains__):
+        if is_asked:
+            yield from _stretches(neighbours, wanted, length)
+
+
+def _stretches(neighbours: Iterable[str], wanted: Collection[str], length: int) -> Iterator[Stretch]:
     stretch: list[str] = []
     begun = 0
-    for place, key in enumerate(present):
+    for place, key in enumerate(neighbours):
         if key not in wanted:
             continue
         if stretch and place >= begun + length:
