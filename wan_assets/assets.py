@@ -1,7 +1,7 @@
 """Asset factories: the prompt table, what its rows ask for, and its videos, by prompt or by batch."""
 
 from collections.abc import Iterator
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import dagster as dg
 
@@ -10,8 +10,8 @@ from wan_assets.batches import PartitionOf
 from wan_assets.checks import Severities, partition_check_spec, severities_of
 from wan_assets.errand import Errand, Event, OnOutcome, ignore
 from wan_assets.errors import PromptTableError
-from wan_assets.grains import Grain, grain_of
-from wan_assets.lineage import CODE_VERSION, requests_key
+from wan_assets.grains import Grain, Partitions, grain_of
+from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
 from wan_assets.prompts import Prompts
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.videos import POOL, GenerationConfig, videos_of
@@ -30,7 +30,7 @@ def build_video_assets(
     *,
     name: str = "videos",
     prompts: Prompts,
-    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
     partitions_per_run: int | None = None,
@@ -62,7 +62,8 @@ def build_video_assets(
 
 
 def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions) -> dg.AssetsDefinition:
-    key = dg.AssetKey(f"{name}_prompts")
+    videos = dg.AssetKey(name)
+    key = prompts_key(videos)
 
     @dg.asset(
         key=key,
@@ -74,7 +75,7 @@ def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions
     )
     def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:
-            reading = grain.check(Errand.of(context, dg.AssetKey(name)))
+            reading = grain.check(Errand.of(context, videos))
         except PromptTableError as error:
             raise report.failure_to_start(error) from None
         metadata = report.table_metadata(reading.summary)
@@ -89,7 +90,7 @@ def _requests_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefini
     videos = dg.AssetKey(name)
     spec = dg.AssetSpec(
         requests_key(videos),
-        deps=[dg.AssetKey(f"{name}_prompts")],
+        deps=[prompts_key(videos)],
         group_name=group_name,
         kinds={"table"},
         description="What the rows of each partition ask for. Nothing materializes it: its changes are observed.",

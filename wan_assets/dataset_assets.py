@@ -9,6 +9,7 @@ import dagster as dg
 
 from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, write_manifest
 from wan_assets.errors import WanAssetsError
+from wan_assets.lineage import prompts_key
 from wan_assets.pricing import usd
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, refusal_of, table_of
@@ -22,7 +23,7 @@ _PROMPT_SHOWN = 80
 class _Shared:
     """What both assets have alike: the videos' asset, and how Dagster keeps them."""
 
-    videos: str
+    videos: dg.AssetKey
     group_name: str
     freshness_policy: dg.FreshnessPolicy | None
     automation_condition: dg.AutomationCondition[dg.AssetKey] | None
@@ -44,7 +45,7 @@ def build_dataset_assets(
     store's root, one row for each file; its data version is the file's hash. `<costs_name>` gives the ledger's sums as
     numbers that Dagster charts over time.
     """
-    shared = _Shared(name, group_name, freshness_policy, automation_condition)
+    shared = _Shared(dg.AssetKey(name), group_name, freshness_policy, automation_condition)
     return [_dataset_asset(prompts, dataset_name, shared), _costs_asset(costs_name, shared)]
 
 
@@ -52,7 +53,7 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
     @dg.asset(
         name=dataset_name,
         description="A Parquet manifest of all videos: one row for each file.",
-        deps=[dg.AssetKey(shared.videos), dg.AssetKey(f"{shared.videos}_prompts")],
+        deps=[shared.videos, prompts_key(shared.videos)],
         kinds={"parquet"},
         group_name=shared.group_name,
         freshness_policy=shared.freshness_policy,
@@ -78,7 +79,7 @@ def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
     @dg.asset(
         name=costs_name,
         description="What the ledger has spent and reserved, real and simulated money apart.",
-        deps=[dg.AssetKey(shared.videos)],
+        deps=[shared.videos],
         group_name=shared.group_name,
         freshness_policy=shared.freshness_policy,
         automation_condition=shared.automation_condition,
@@ -97,12 +98,12 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _manifest_metadata(manifest: Manifest, name: str) -> dict[str, Any]:
+def _manifest_metadata(manifest: Manifest, videos: dg.AssetKey) -> dict[str, Any]:
     return {
         "dagster/uri": manifest.uri,
         "dagster/row_count": manifest.rows,
         "dagster/column_schema": _column_schema(),
-        "dagster/column_lineage": _column_lineage(name, manifest.carried),
+        "dagster/column_lineage": _column_lineage(videos, manifest.carried),
         "wan_assets/bytes": manifest.bytes,
         "wan_assets/missing": manifest.missing,
         "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
@@ -117,16 +118,16 @@ def _column_schema() -> dg.TableSchema:
     return dg.TableSchema(columns=[dg.TableColumn(each.name, str(each.type), described[each.name]) for each in SCHEMA])
 
 
-def _column_lineage(name: str, carried: tuple[str, ...]) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage({column.name: _sources(column, name, carried) for column in COLUMNS})
+def _column_lineage(videos: dg.AssetKey, carried: tuple[str, ...]) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage({column.name: _sources(column, videos, carried) for column in COLUMNS})
 
 
-def _sources(column: Column, name: str, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
+def _sources(column: Column, videos: dg.AssetKey, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
     """The columns that one comes from; `extra` holds all that the table's rows carry along."""
     if column.asked is None:
-        return [dg.TableColumnDep(dg.AssetKey(name), column.name)]
+        return [dg.TableColumnDep(videos, column.name)]
     asked = carried if column.name == "extra" else column.asked
-    return [dg.TableColumnDep(dg.AssetKey(f"{name}_prompts"), each) for each in asked]
+    return [dg.TableColumnDep(prompts_key(videos), each) for each in asked]
 
 
 def _first_rows(manifest: Manifest) -> dg.TableMetadataValue:

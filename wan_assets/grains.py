@@ -18,9 +18,12 @@ from wan_assets.errand import Errand, Event
 from wan_assets.generation import Order, Outcome
 from wan_assets.lineage import Lineage, Told, note_changes
 from wan_assets.partitions import PartitionChanges, sync_partitions
-from wan_assets.prompts import Chunk, PromptRow, Prompts, PromptTable, Summary, scan
+from wan_assets.prompts import PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
 from wan_assets.telling import Telling
+
+Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
+"""A partition per prompt, or any definition whose partitions hold many rows."""
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
@@ -86,7 +89,7 @@ class Grain:
     def read(self) -> Reading:
         """Reads the whole table in pieces; of its rows only a digest for each partition is held."""
         summary, asks_for = Summary(), dict[str, str]()
-        for chunk in _chunks(self.prompts):
+        for chunk in scan(self.prompts):
             summary.add(chunk)
             for row in chunk.rows:
                 key = self.partition_of(row)
@@ -134,7 +137,7 @@ class Grain:
 def grain_of(
     name: str,
     prompts: Prompts,
-    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
 ) -> Grain:
@@ -185,11 +188,6 @@ def _orders_of(rows: Rows) -> list[Order]:
     keyed = [(key, row) for key, found in rows.items() for row in found]
     keyed.sort(key=lambda pair: -pair[1].priority)
     return [Order(row.request, key, row.prompt_id) for key, row in keyed]
-
-
-def _chunks(prompts: Prompts) -> Iterator[Chunk]:
-    source = prompts() if callable(prompts) else prompts
-    return iter([source.chunk()]) if isinstance(source, PromptTable) else scan(source)
 
 
 def _sound(table: PromptTable) -> PromptTable:

@@ -6,12 +6,13 @@ observation of the partition, so that Dagster shows exactly its videos as stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeAlias
 
 import dagster as dg
+
+from wan_assets.slices import slices_of
 
 Note: TypeAlias = Callable[[dg.AssetObservation], None]
 
@@ -26,9 +27,14 @@ _BEFORE_ALL = 1
 _DATA_VERSION = "dagster/data_version"
 
 
+def prompts_key(videos: dg.AssetKey) -> dg.AssetKey:
+    """The asset of a videos' asset's prompt table."""
+    return _beside(videos, "prompts")
+
+
 def requests_key(videos: dg.AssetKey) -> dg.AssetKey:
     """The asset that stands for what the rows of a videos' asset ask for."""
-    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_requests"])
+    return _beside(videos, "requests")
 
 
 def video_version(asked: str, made: str) -> str:
@@ -106,6 +112,10 @@ def _observation(videos: dg.AssetKey, told: Told, key: str, version: str) -> dg.
     )
 
 
+def _beside(videos: dg.AssetKey, what: str) -> dg.AssetKey:
+    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{what}"])
+
+
 def _latest(
     instance: dg.DagsterInstance, asset: dg.AssetKey, kind: dg.DagsterEventType, keys: Collection[str] | None
 ) -> tuple[dict[str, str], dict[str, int]]:
@@ -113,14 +123,8 @@ def _latest(
     events = instance.event_log_storage
     versions: dict[str, str] = {}
     numbers: dict[str, int] = {}
-    for some in [None] if keys is None else _sliced(keys):
+    for some in [None] if keys is None else slices_of(keys, _KEYS_PER_QUERY):
         tags = events.get_latest_tags_by_partition(asset, kind, [_DATA_VERSION], asset_partitions=some)
         versions |= {key: found[_DATA_VERSION] for key, found in tags.items()}
         numbers |= events.get_latest_storage_id_by_partition(asset, kind, set(some) if some else None)
     return versions, numbers
-
-
-def _sliced(keys: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(keys)
-    while some := list(islice(rest, _KEYS_PER_QUERY)):
-        yield some

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 
+from wan_assets.slices import slices_of
+
 _KEYS_PER_STATEMENT = 5_000
 """SQLite refuses tens of thousands of keys in one statement."""
 
@@ -37,8 +39,8 @@ def sync_partitions(
     new = [key for key in prompt_ids if key not in known]
     old = [key for key in present if key not in wanted]
     changes = PartitionChanges(tuple(new[:most_added]), tuple(old[:most_retired]))
-    for start in range(0, len(changes.added), _KEYS_PER_STATEMENT):
-        instance.add_dynamic_partitions(name, list(changes.added[start : start + _KEYS_PER_STATEMENT]))
+    for some in slices_of(changes.added, _KEYS_PER_STATEMENT):
+        instance.add_dynamic_partitions(name, some)
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
     return replace(changes, left=len(new) + len(old) - len(changes.added) - len(changes.retired))

@@ -1,7 +1,6 @@
 """A job that makes whatever is missing: one run, however scattered the partitions are."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import dagster as dg
 from pydantic import Field
@@ -9,7 +8,7 @@ from pydantic import Field
 from wan_assets.batches import PartitionOf
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
-from wan_assets.grains import Grain, grain_of
+from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.lineage import Told
 from wan_assets.prompts import Prompts
 from wan_assets.report import failure_to_start
@@ -27,7 +26,7 @@ def build_missing_job(
     *,
     name: str = "videos",
     prompts: Prompts,
-    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
 ) -> dg.JobDefinition:
     """The job `<name>_missing`, to be given the same as `build_video_assets`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ from wan_assets.automation.cursor import Cursor
 from wan_assets.automation.stretches import stretches
 from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
-from wan_assets.grains import Grain, Reading, grain_of
+from wan_assets.grains import Grain, Partitions, Reading, grain_of
 from wan_assets.lineage import Told, note_changes
 from wan_assets.prompts import Prompts, signature_of
 
@@ -33,7 +33,7 @@ def build_video_sensor(
     *,
     name: str = "videos",
     prompts: Prompts,
-    partitions: Literal["prompt"] | dg.PartitionsDefinition[str] = "prompt",
+    partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
     requests_runs: bool = True,

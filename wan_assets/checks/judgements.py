@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from wan_assets.checks.verdicts import COST_TOLERANCE, VIDEO_CHECKS, verdicts_of
 from wan_assets.dataset import Dataset, Subject
-from wan_assets.ledger import Task, TaskState
+from wan_assets.ledger import TaskState
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Judg
         if subject.stored is None:
             continue
         checked += 1
-        cost = _known_cost(subject.task)
+        cost = subject.task.known_cost_microusd if subject.task else None
         for verdict in verdicts_of(
             subject.row.request, subject.stored, cost_microusd=cost, cost_tolerance=cost_tolerance
         ):
@@ -72,11 +72,6 @@ def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Judg
             if not verdict.passed:
                 offenders[verdict.name].append(Offender(subject.row.prompt_id, verdict.said))
     return {name: Judgement(tuple(offenders[name]), checked - unmeasured[name], unmeasured[name]) for name in offenders}
-
-
-def _known_cost(task: Task | None) -> int | None:
-    is_known = task is not None and task.state is TaskState.STORED and not task.reserved_microusd
-    return task.cost_microusd if task and is_known else None
 
 
 def _broken_files(dataset: Dataset, rigour: Rigour) -> Judgement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wan_assets.ledger import Task, TaskState
+from wan_assets.ledger import Task
 from wan_assets.store import StoredTask
 
 
@@ -15,8 +15,8 @@ def costs_of(task: Task | None, stored: StoredTask) -> tuple[list[int | None], i
     costs = [video.cost_microusd for video in stored.videos]
     if task is None:
         return costs, stored.reserved_microusd
-    is_known = task.state is TaskState.STORED and not task.reserved_microusd
-    return _completed(costs, task.cost_microusd) if is_known else costs, task.reserved_microusd
+    total = task.known_cost_microusd
+    return costs if total is None else _completed(costs, total), task.reserved_microusd
 
 
 def _completed(costs: list[int | None], total: int) -> list[int | None]:

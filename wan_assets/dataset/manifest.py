@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from wan_assets.dataset.costs import costs_of
 from wan_assets.dataset.subjects import Subject, is_all_simulated, subjects_of
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
+from wan_assets.slices import slices_of
 from wan_assets.store import VideoStore
 
 _FILES_AT_ONCE = 500
@@ -94,7 +94,7 @@ def _entries(subjects: Iterable[Subject], tally: _Tally) -> Iterator[Entry]:
 
 def _write(path: Path, entries: Iterator[Entry], tally: _Tally) -> None:
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        while some := list(islice(entries, _FILES_AT_ONCE)):
+        for some in slices_of(entries, _FILES_AT_ONCE):
             table = pa.table(
                 {column.name: [column.value(entry) for entry in some] for column in COLUMNS}, schema=SCHEMA
             )

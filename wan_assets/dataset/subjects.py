@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from wan_assets.ledger import Ledger, Task
 from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.slices import slices_of
 from wan_assets.store import StoredTask, VideoStore
 
 ROWS_AT_ONCE = 500
@@ -49,7 +49,7 @@ def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
 
 def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool) -> Iterator[Subject]:
     """Yields what is known of each row, in their order; no more than `ROWS_AT_ONCE` are held."""
-    for some in _slices(rows):
+    for some in slices_of(rows, ROWS_AT_ONCE):
         prints = [row.request.fingerprint() for row in some]
         tasks = ledger.latest(list(dict.fromkeys(prints)), simulated=simulated)
         stored = {print_: _stored(store, print_, tasks.get(print_), simulated=simulated) for print_ in set(prints)}
@@ -58,14 +58,8 @@ def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *,
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:
-    prints = ({row.request.fingerprint() for row in some} for some in _slices(rows))
+    prints = ({row.request.fingerprint() for row in some} for some in slices_of(rows, ROWS_AT_ONCE))
     return any(ledger.latest(sorted(some), simulated=simulated) for some in prints)
-
-
-def _slices(rows: Iterable[PromptRow]) -> Iterator[list[PromptRow]]:
-    left = iter(rows)
-    while some := list(islice(left, ROWS_AT_ONCE)):
-        yield some
 
 
 def _stored(store: VideoStore, fingerprint: str, task: Task | None, *, simulated: bool) -> StoredTask | None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from wan_assets.client import RunwareClient
 from wan_assets.errors import AccessDeniedError, ApiFault
 from wan_assets.generation.desk import Desk
-from wan_assets.generation.values import Order, sliced
+from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Order
+from wan_assets.slices import slices_of
 
 
 async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: Desk) -> None:
@@ -20,7 +21,7 @@ async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: D
         return
     needed, rows = 0, 0
     distinct = {order.request.fingerprint(): order.request for order in orders}
-    for some in sliced(distinct.items()):
+    for some in slices_of(distinct.items(), LOOKED_UP_AT_ONCE):
         missing = await desk.missing(dict(some))
         needed, rows = needed + await desk.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:

@@ -17,10 +17,11 @@ from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
-from wan_assets.generation.values import Limits, Order, Outcome, sliced
+from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Limits, Order, Outcome
 from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.slices import slices_of
 from wan_assets.store import VideoStore
 from wan_assets.video import Verifier
 
@@ -77,7 +78,7 @@ class _Engine:
 
     async def run(self, orders: Iterable[Order], tell: Tell) -> None:
         async with asyncio.TaskGroup() as group:
-            for some in sliced(orders):
+            for some in slices_of(orders, LOOKED_UP_AT_ONCE):
                 await self._begin(group, some, tell)
 
     async def _begin(self, group: asyncio.TaskGroup, some: list[Order], tell: Tell) -> None:

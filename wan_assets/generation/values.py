@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask
 
-T = TypeVar("T")
-
-_AT_ONCE = 200
-"""So many requests are looked up in one query."""
+LOOKED_UP_AT_ONCE = 200
+"""So many requests are asked about in one query of ledger and store."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,3 @@ class Outcome:
         if self.stored is None or not self.has_landed:
             return 0
         return self.stored.cost_microusd
-
-
-def sliced(many: Iterable[T]) -> Iterator[list[T]]:
-    """Yields as many at a time as ledger and store are asked about at once."""
-    rest = iter(many)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some

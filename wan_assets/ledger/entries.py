@@ -91,6 +91,12 @@ class Task:
         """Whether the task has ended and part of its cost was never told."""
         return self.state not in OPEN_STATES and self.reserved_microusd > 0
 
+    @property
+    def known_cost_microusd(self) -> int | None:
+        """What stored videos cost in all, None where nothing is stored or part of it was never told."""
+        is_known = self.state is TaskState.STORED and not self.reserved_microusd
+        return self.cost_microusd if is_known else None
+
 
 @dataclass(frozen=True)
 class Claim:

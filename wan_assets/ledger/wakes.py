@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from wan_assets.ledger.entries import TaskState
 from wan_assets.ledger.schema import inserted, tasks
 from wan_assets.ledger.schema import wakes as table
+from wan_assets.slices import slices_of
 
 _KEPT_S = 24 * 3600
 _AT_ONCE = 500
@@ -21,7 +22,7 @@ def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -
     """Notes those tasks that may be waited for, and returns all that the ledger knows."""
     connection.execute(table.delete().where(table.c.woken_at < now - _KEPT_S))
     states = {}
-    for some in _sliced(task_uuids):
+    for some in slices_of(sorted(task_uuids), _AT_ONCE):
         found = sa.select(tasks.c.task_uuid, tasks.c.state).where(tasks.c.task_uuid.in_(some))
         states.update({row.task_uuid: row.state for row in connection.execute(found)})
     if fresh := [{"task_uuid": key, "woken_at": now} for key in sorted(states) if states[key] in _WAITED_FOR]:
@@ -35,7 +36,7 @@ def take(connection: sa.Connection, task_uuids: Collection[str]) -> set[str]:
     """Removes and returns those of some tasks that are noted; what is noted for others stays."""
     noted = set(connection.scalars(sa.select(table.c.task_uuid)))
     taken = noted.intersection(task_uuids)
-    for some in _sliced(taken):
+    for some in slices_of(sorted(taken), _AT_ONCE):
         forget(connection, some)
     return taken
 
@@ -43,8 +44,3 @@ def take(connection: sa.Connection, task_uuids: Collection[str]) -> set[str]:
 def forget(connection: sa.Connection, task_uuids: Collection[str]) -> None:
     """Removes some tasks, which nobody waits for any more."""
     connection.execute(table.delete().where(table.c.task_uuid.in_(task_uuids)))
-
-
-def _sliced(task_uuids: Collection[str]) -> list[list[str]]:
-    names = sorted(task_uuids)
-    return [names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)]

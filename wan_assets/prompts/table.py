@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -19,6 +18,7 @@ from wan_assets.prompts.problem import Problem, printable
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
 from wan_assets.prompts.sources import Source, sheets_of
 from wan_assets.request import VideoRequest
+from wan_assets.slices import slices_of
 
 Prompts: TypeAlias = "Source | PromptTable | Callable[[], PromptTable]"
 """Whatever prompts can be read from; a path may be a folder or a pattern, and a function is called each time."""
@@ -102,7 +102,7 @@ class PromptTable:
 
 
 def scan(
-    source: Source,
+    source: Prompts,
     chunk_rows: int = 10_000,
     *,
     base_dir: str | os.PathLike[str] | None = None,
@@ -112,6 +112,10 @@ def scan(
 
     Takes what `PromptTable.load` takes, and raises `PromptTableError` as it does, once chunks are asked for.
     """
+    source = source() if callable(source) else source
+    if isinstance(source, PromptTable):
+        yield source.chunk()
+        return
     sheets, ids, media_in = sheets_of(source), PromptIds(), cache(LocalMedia)
     total = 0
     for sheet in sheets:
@@ -130,7 +134,7 @@ def scan(
 def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[str, Path]) -> Iterator[Chunk]:
     row_count = 0
     with closing(sheet.records):
-        while records := list(islice(sheet.records, chunk_rows)):
+        for records in slices_of(sheet.records, chunk_rows):
             is_first = sheet.has_header and not row_count
             header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
             yield _chunk_of(reader, records, row_count, header, files)
