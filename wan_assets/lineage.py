@@ -68,7 +68,8 @@ class Told:
     def is_wanting(self, key: str, asks_for: str) -> bool:
         """Whether a partition has no videos, or others than it asks for, or counts as stale."""
         is_made = self.made_from.get(key) == asks_for[:_VERSION_CHARACTERS]
-        return not is_made or self.asked_at.get(key, 0) > self.made_at.get(key, 0)
+        is_stale = self.has_changed(key, asks_for) or self.asked_at.get(key, 0) > self.made_at.get(key, 0)
+        return not is_made or is_stale
 
 
 class Lineage:

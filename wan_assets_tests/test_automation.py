@@ -127,6 +127,39 @@ def test_an_edit_that_is_taken_back_is_made_up_to_date_at_no_cost(tmp_path: Path
         assert ranges_of(watched.tick()) == []
 
 
+def test_an_edit_during_a_run_that_is_taken_back_leaves_nothing_stale(tmp_path: Path) -> None:
+    rows = rows_of(1)
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows)
+        watched = Watched(made, path)
+        watched.tick()
+
+        def edited(_: object) -> None:
+            rows[0]["positive_prompt"] = "Another"
+            made.run(written(tmp_path, rows), only="videos_prompts")
+
+        watched.launch(dg.RunRequest(partition_key="r0"))
+        rows[0]["positive_prompt"] = "A third"
+        written(tmp_path, rows)
+        dg.materialize(
+            list(build_video_assets(prompts=path, on_outcome=edited).assets or ()),
+            instance=made.instance,
+            resources=made.resources(),
+            selection="videos",
+            partition_key="r0",
+        )
+        rows[0]["positive_prompt"] = "A third"
+        written(tmp_path, rows)
+
+        back = watched.tick()
+
+        assert ranges_of(back) == [("r0", "r0")]
+        assert watched.launch(back.run_requests[0]).success
+        assert len(made.simulator.books.charges()) == 2
+        touched(path)
+        assert ranges_of(watched.tick()) == []
+
+
 def test_removed_rows_lose_their_partitions_and_keep_their_videos(tmp_path: Path) -> None:
     rows = rows_of(3)
     with studio(tmp_path) as made:
