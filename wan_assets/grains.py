@@ -65,6 +65,18 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What each partition asks for, held against what Dagster's events tell of it."""
+
+    asks_for: Mapping[str, str]
+    told: Told
+
+    def wants_run(self, key: str) -> bool:
+        """Whether a partition has rows, or had some, and lacks what they ask for now."""
+        return key in self.asks_for and self.told.is_wanting(key, self.asks_for[key])
+
+
+@dataclass(frozen=True)
 class Grain:
     """How prompts are cut into partitions.
 
@@ -110,17 +122,23 @@ class Grain:
         """Reads the table, keeps its partitions in step, and tells what has changed."""
         reading = self.read()
         if reading.is_sound:
-            changes = self.sync(errand.instance, reading)
-            told = Told.of(errand.instance, errand.asset_key)
-            changed = note_changes(errand.asset_key, told, self.all_asked(reading, told), errand.note)
-            counts = len(changes.added), len(changes.retired), changed
-            errand.log.info("%d partitions added, %d retired, %d ask for something else than before", *counts)
+            self.keep_in_step(errand, reading)
         return reading
 
-    def all_asked(self, reading: Reading, told: Told) -> Mapping[str, str]:
-        """What each partition asks for, also those that had rows once and stay where they are."""
+    def keep_in_step(self, errand: Errand, reading: Reading) -> Standing:
+        """Brings partitions in step with a table that was read, and tells what has changed."""
+        changes = self.sync(errand.instance, reading)
+        standing = self.standing(errand.instance, errand.asset_key, reading)
+        changed = note_changes(errand.asset_key, standing.told, standing.asks_for, errand.note)
+        counts = len(changes.added), len(changes.retired), changed
+        errand.log.info("%d partitions added, %d retired, %d ask for something else than before", *counts)
+        return standing
+
+    def standing(self, instance: dg.DagsterInstance, videos: dg.AssetKey, reading: Reading) -> Standing:
+        """Holds a table against Dagster's events, also of partitions that had rows once and stay where they are."""
+        told = Told.of(instance, videos)
         emptied = () if self.dynamic_name else told.made_from
-        return {**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}
+        return Standing({**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}, told)
 
     def begin(self, errand: Errand) -> Begun:
         """Reads the rows of a run's partitions, and tells which of them ask for something else than before."""

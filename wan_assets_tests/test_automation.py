@@ -424,6 +424,17 @@ def test_the_job_says_what_is_wrong_with_a_table_that_cannot_be_read(tmp_path: P
     assert "none.csv does not exist" in failure_of(result)
 
 
+def test_the_job_sends_nothing_of_a_table_that_has_problems(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        path = written(tmp_path, [*rows_of(2), {"prompt_id": "bad", "positive_prompt": "", "resolution": "480p"}])
+        result = missing(made, path)
+
+        assert made.simulator.books.submissions() == 0
+        assert made.instance.get_dynamic_partitions("videos") == []
+    assert not result.success
+    assert "Nothing was sent: the prompt table has 1 problems. The first is row 3" in failure_of(result)
+
+
 # Conditions and schedules are Dagster's own; that they see what our assets tell is ours.
 
 

@@ -9,7 +9,6 @@ from wan_assets.batches import PartitionOf
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, Partitions, grain_of
-from wan_assets.lineage import Told
 from wan_assets.prompts import Prompts
 from wan_assets.report import failure_to_start
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
@@ -60,11 +59,12 @@ def build_missing_job(
 
 
 def _wanting(grain: Grain, errand: Errand) -> list[str]:
+    """The partitions to make; none of a table that has problems, which the run then refuses."""
     try:
-        reading = grain.check(errand)
+        reading = grain.read()
     except PromptTableError as error:
         raise failure_to_start(error) from None
-    told = Told.of(errand.instance, errand.asset_key)
-    asks_for = grain.all_asked(reading, told)
-    present = grain.present(errand.instance)
-    return [key for key in present if key in asks_for and told.is_wanting(key, asks_for[key])]
+    if not reading.is_sound:
+        return []
+    standing = grain.keep_in_step(errand, reading)
+    return list(filter(standing.wants_run, grain.present(errand.instance)))

@@ -14,7 +14,7 @@ from wan_assets.automation.stretches import stretches
 from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, Partitions, Reading, grain_of
-from wan_assets.lineage import Told, note_changes
+from wan_assets.lineage import note_changes
 from wan_assets.prompts import Prompts, signature_of
 
 _ADDED_PER_TICK = 20_000
@@ -98,10 +98,10 @@ class Watch:
 
     def _work(self, instance: dg.DagsterInstance, cursor: Cursor, reading: Reading) -> dg.SensorResult:
         changes = self.grain.sync(instance, reading, most_added=_ADDED_PER_TICK, most_retired=_RETIRED_PER_TICK)
-        told = Told.of(instance, self.asset_key)
-        asks_for = self.grain.all_asked(reading, told)
+        standing = self.grain.standing(instance, self.asset_key, reading)
+        asks_for, told = standing.asks_for, standing.told
         left = _after(self.grain.present(instance), cursor.after)
-        wanted = {key for key in left if key in asks_for and told.is_wanting(key, asks_for[key])}
+        wanted = set(filter(standing.wants_run, left))
         found = stretches(left, asks_for, wanted, self.grain.partitions_per_run)
         portion = list(islice(found, self.runs_per_tick))
         keys = [key for stretch in portion for key in stretch.wanting]
