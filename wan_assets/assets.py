@@ -12,6 +12,7 @@ from wan_assets.errand import Errand, Event, OnOutcome, ignore
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
+from wan_assets.progress import Watcher, unwatched
 from wan_assets.prompts import Prompts
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.videos import POOL, GenerationConfig, videos_of
@@ -24,6 +25,7 @@ class VideoOptions(TypedDict, total=False):
     automation_condition: dg.AutomationCondition[dg.AssetKey]
     severities: Severities
     freshness_policy: dg.FreshnessPolicy
+    on_progress: Watcher
 
 
 def build_video_assets(
@@ -52,7 +54,7 @@ def build_video_assets(
     `on_outcome` is called as each row finishes. Of the `options`, `retry_policy` repeats a run's step for the rows that
     have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
     `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
-    is `freshness_policy`, that of the table.
+    is `freshness_policy`, that of the table; `on_progress` is called about once a second with a run's `Progress`.
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     videos = _videos_asset(name, grain, group_name, on_outcome, options)
@@ -137,7 +139,9 @@ def _videos_asset(
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
-        errand = Errand.of(context, context.asset_key, context.partition_keys, see=on_outcome, severities=severities)
+        watch = options.get("on_progress", unwatched)
+        wanted = context.asset_key, context.partition_keys
+        errand = Errand.of(context, *wanted, see=on_outcome, watch=watch, severities=severities)
         yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))

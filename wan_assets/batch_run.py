@@ -15,6 +15,7 @@ from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
+from wan_assets.run_log import FailureLog
 from wan_assets.telling import Telling
 
 
@@ -28,6 +29,7 @@ class BatchRun:
 
     def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
         """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
+        failures = FailureLog(self.errand.log)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
         try:
@@ -37,6 +39,8 @@ class BatchRun:
                 self.errand.see(outcome)
                 key = outcome.order.partition
                 results[key].append(self._result(outcome, telling))
+                if outcome.error:
+                    failures.add(outcome.order.prompt_id, outcome.error)
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
                     failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
@@ -50,8 +54,6 @@ class BatchRun:
 
     def _result(self, outcome: Outcome, telling: Telling) -> RowResult:
         cost_microusd = telling.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
-        if outcome.error:
-            self.errand.log.warning("%s has no video: %s", outcome.order.prompt_id, outcome.error)
         return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
 
     def _ended(self, key: str, results: list[RowResult], telling: Telling, *, is_failing: bool) -> Iterator[Event]:

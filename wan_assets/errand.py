@@ -11,6 +11,7 @@ import dagster as dg
 
 from wan_assets.generation import Outcome
 from wan_assets.lineage import Note
+from wan_assets.progress import Watcher, unwatched
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -24,6 +25,7 @@ class Options(TypedDict, total=False):
     """What an errand need not have."""
 
     see: OnOutcome
+    watch: Watcher
     severities: Mapping[str, dg.AssetCheckSeverity] | None
 
 
@@ -31,8 +33,8 @@ class Options(TypedDict, total=False):
 class Errand:
     """The partitions `keys` of the asset `asset_key`.
 
-    `note` records an observation, `see` is told of each outcome. Where `severities` are given, each partition's videos
-    are judged in the check `as_asked`.
+    `note` records an observation, `see` is told of each outcome, and `watch` how far the run is. Where `severities` are
+    given, each partition's videos are judged in the check `as_asked`.
     """
 
     asset_key: dg.AssetKey
@@ -42,6 +44,7 @@ class Errand:
     log: logging.Logger
     note: Note
     see: OnOutcome = ignore
+    watch: Watcher = unwatched
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
 
     @classmethod

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
-from wan_assets.generation import Limits, Order, Outcome, generate
+from wan_assets.generation import Limits, Order, Outcome, UnderWay, generate
 from wan_assets.generation.threaded import threaded
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.progress import Following, Progress, Watcher
 from wan_assets.resources import RunwareResource
 from wan_assets.store import VideoStore
+
+Told: TypeAlias = Outcome | UnderWay
 
 
 @contextmanager
@@ -23,17 +27,35 @@ def outcomes_of(
     limits: Limits,
     origin: Origin,
     media: Mapping[str, Path],
+    watch: Watcher,
 ) -> Iterator[Iterator[Outcome]]:
-    """Gives what becomes of each order; leaving the block stops sending at once."""
+    """Gives what becomes of each order; leaving the block stops sending at once.
 
-    async def generated() -> AsyncGenerator[Outcome, None]:
+    `watch` is told, in the thread that reads, of each outcome that was read to its end, and of what is under way.
+    """
+
+    async def generated(tell: Callable[[Told], None]) -> AsyncGenerator[Told, None]:
         async with runware.connect() as client:
             source = generate(
-                orders, client=client, store=store, ledger=ledger, limits=limits, origin=origin, media=media
+                orders,
+                client=client,
+                store=store,
+                ledger=ledger,
+                limits=limits,
+                origin=origin,
+                media=media,
+                watch=tell,
             )
             async with aclosing(source) as found:
                 async for outcome in found:
                     yield outcome
 
-    with threaded(generated) as outcomes:
-        yield outcomes
+    with threaded(generated) as told:
+        yield _followed(told, Following(Progress(len(orders)), watch))
+
+
+def _followed(told: Iterator[Told], following: Following) -> Iterator[Outcome]:
+    for one in told:
+        if isinstance(one, Outcome):
+            yield one
+        following.tell(one)

@@ -60,6 +60,13 @@ def usd(microusd: int) -> Decimal:
     return Decimal(microusd) / 1_000_000
 
 
+def dollars(microusd: int | None) -> str:
+    """An amount as it is shown: four digits, since prices have them."""
+    if microusd is None:
+        return "unknown"
+    return f"{'-' if microusd < 0 else ''}${usd(abs(microusd)):,.4f}"
+
+
 def microusd(amount_usd: Decimal | float | str) -> int:
     """Dollars as whole micro-dollars; raises `ValueError` for what is no amount of money."""
     try:

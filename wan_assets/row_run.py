@@ -14,6 +14,7 @@ from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
+from wan_assets.run_log import FailureLog
 from wan_assets.store import StoredTask
 from wan_assets.telling import Telling
 
@@ -28,6 +29,7 @@ class RowRun:
 
     def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
+        failures = FailureLog(self.errand.log)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
         try:
             for outcome in outcomes:
@@ -39,7 +41,7 @@ class RowRun:
                     yield from judged_partition(self.errand, outcome.order.partition, [outcome])
                 elif outcome.error:
                     failed.append((outcome.order.partition, outcome.error))
-                    self.errand.log.warning("%s has no video: %s", outcome.order.partition, outcome.error)
+                    failures.add(outcome.order.partition, outcome.error)
         except WanAssetsError as error:
             raise report.failure_to_start(error) from None
         finally:

@@ -16,6 +16,7 @@ from wan_assets.ledger import Origin
 from wan_assets.outcomes import outcomes_of
 from wan_assets.report import failure_to_start
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.run_log import progress_logged
 from wan_assets.telling import Telling
 
 POOL = "runware"
@@ -47,6 +48,7 @@ def videos_of(
         raise failure_to_start(error) from None
     origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
     with (
+        progress_logged(errand.log, errand.watch) as watch,
         closing(ledger.open()) as book,
         outcomes_of(
             begun.orders,
@@ -56,6 +58,7 @@ def videos_of(
             limits=replace(runware.limits(), resends_refused=grain.resends_refused),
             origin=origin,
             media=begun.media,
+            watch=watch,
         ) as outcomes,
     ):
         yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key))

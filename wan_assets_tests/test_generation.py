@@ -808,7 +808,7 @@ async def counting(ended: list[str], *, fails: bool = False) -> AsyncGenerator[i
 def test_leaving_early_stops_the_source_and_waits_for_its_clean_up() -> None:
     ended: list[str] = []
 
-    with threaded(lambda: counting(ended)) as numbers:
+    with threaded(lambda _: counting(ended)) as numbers:
         first = next(numbers)
 
     assert (first, ended) == (1, ["cleaned up"])
@@ -816,7 +816,7 @@ def test_leaving_early_stops_the_source_and_waits_for_its_clean_up() -> None:
 
 def test_leaving_at_once_does_not_wait_for_the_source_to_end() -> None:
     for _ in range(20):
-        with threaded(lambda: counting([])):
+        with threaded(lambda _: counting([])):
             pass
 
     assert "generation" not in {thread.name for thread in threading.enumerate()}
@@ -826,7 +826,7 @@ def test_what_the_source_raises_is_raised_where_it_is_read() -> None:
     ended: list[str] = []
     read: list[int] = []
 
-    with pytest.raises(ValueError, match="as planned"), threaded(lambda: counting(ended, fails=True)) as numbers:
+    with pytest.raises(ValueError, match="as planned"), threaded(lambda _: counting(ended, fails=True)) as numbers:
         read.extend(numbers)
 
     assert ended == ["cleaned up"]

@@ -13,19 +13,14 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from wan_assets.pricing import usd
+from wan_assets.pricing import dollars
+
+__all__ = ["ROWS_SHOWN", "dollars", "printable", "show_json", "show_table"]
 
 ROWS_SHOWN = 50
 _MOST_WIDTH = 40
 _LEAST_WIDTH = 10
 _GAP = 3
-
-
-def dollars(microusd: int | None) -> str:
-    """An amount as it is shown: four digits, since prices have them."""
-    if microusd is None:
-        return "unknown"
-    return f"{'-' if microusd < 0 else ''}${usd(abs(microusd)):,.4f}"
 
 
 def show_json(content: Mapping[str, Any]) -> None:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.progress import Show, watched
 from wan_assets.pricing import usd
-from wan_assets.prompts import Summary, scan
+from wan_assets.prompts import Chunk, Summary, scan
+
+
+@dataclass(frozen=True)
+class _Read:
+    """How much of a table was read; how long it is shows at its end."""
+
+    ended: int = 0
+    problems: int = 0
+    total: int | None = None
+
+    def after(self, chunk: Chunk) -> _Read:
+        return _Read(self.ended + chunk.row_count, self.problems + len(chunk.problems))
+
+    def counts(self) -> tuple[str, ...]:
+        return (f"{self.problems:,} problems",)
+
+    def money(self) -> tuple[str, ...]:
+        return ()
 
 
 @click.command()
@@ -23,12 +44,21 @@ def plan(file: Path, as_json: bool) -> None:
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
-    found = Summary.of(scan(file))
+    with watched("rows", _Read(), is_quiet=as_json) as show:
+        found = Summary.of(_shown(scan(file), show))
     if as_json:
         show_json(_as_json(found))
     else:
         _show(file, found)
     sys.exit(1 if found.problem_count else 0)
+
+
+def _shown(chunks: Iterable[Chunk], show: Show) -> Iterator[Chunk]:
+    read = _Read()
+    for chunk in chunks:
+        read = read.after(chunk)
+        show(read)
+        yield chunk
 
 
 def _show(file: Path, found: Summary) -> None:

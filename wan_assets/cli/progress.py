@@ -1,42 +1,137 @@
-"""Progress of a run on the terminal; silent where nobody watches."""
+"""Progress of long work on standard error: a bar on a terminal, now and then a plain line anywhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO, Any, TextIO, TypeAlias
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from wan_assets.cli.display import dollars
-from wan_assets.generation import Outcome
+from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, sentence
+
+Show: TypeAlias = Callable[[Stage], None]
+
+_FIRST_S = 10.0
+_MOST_S = 60.0
+_FRAMES_A_SECOND = 4
+_WIDEST = 100
 
 
 @contextmanager
-def watched(total: int, outcomes: dict[str, Outcome], *, is_quiet: bool) -> Iterator[Callable[[Outcome], None]]:
-    """Gives the function that is told of each row; it keeps the outcome under its partition and moves the bar."""
-    console = Console(stderr=True, quiet=is_quiet)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[state]}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        rows = bar.add_task("videos", total=total, state="starting the run")
+def watched(title: str, first: Stage, *, is_quiet: bool, clock: Clock = time.monotonic) -> Iterator[Show]:
+    """Gives the function that is told how far the work is, which begins at `first`; quiet, it says nothing."""
+    if is_quiet:
+        yield lambda _: None
+        return
+    with _standard_error() as file:
+        console = Console(file=file)
+        if file.isatty() and console.is_terminal and not console.is_dumb_terminal:
+            screen = _Screen(title, first, console, clock)
+            with Live(
+                get_renderable=screen.frame,
+                console=console,
+                refresh_per_second=_FRAMES_A_SECOND,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            ):
+                yield screen.show
+        else:
+            yield _Lines(title, file, clock).show
 
-        def see(outcome: Outcome) -> None:
-            outcomes[outcome.order.partition] = outcome
-            bar.update(rows, advance=1, state=_state(outcomes))
 
-        yield see
+class _Screen:
+    """Three lines that are drawn over and over."""
+
+    def __init__(self, title: str, first: Stage, console: Console, clock: Clock) -> None:
+        self._title, self._stage, self._console, self._clock = title, first, console, clock
+        self._began = clock()
+        self._estimate = Estimate(clock)
+
+    def show(self, stage: Stage) -> None:
+        self._stage = stage
+        if isinstance(stage, Progress):
+            self._estimate.note(stage)
+
+    def frame(self) -> RenderableType:
+        """The lines as they are now, as wide as the terminal is now."""
+        if (width := _width_of(self._console.file)) > 0:
+            self._console.width = width
+        stage, most = self._stage, min(self._console.width, _WIDEST)
+        words = [*_wrapped(stage.counts(), most), *_wrapped(stage.money(), most)]
+        return Group(self._head(stage, most), *(Text(line, no_wrap=True, overflow="ellipsis") for line in words))
+
+    def _head(self, stage: Stage, width: int) -> RenderableType:
+        bar = ProgressBar(total=stage.total, completed=stage.ended, pulse=stage.total is None)
+        of_all = "" if stage.total is None else f"/{stage.total:,}"
+        seconds = int(self._clock() - self._began)
+        took = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        head = Table.grid(padding=(0, 1))
+        head.width = width
+        for ratio in (None, 1, None, None, None):
+            head.add_column(no_wrap=True, ratio=ratio)
+        head.add_row(self._title, bar, f"{stage.ended:,}{of_all}", took, self._estimate.left())
+        return head
 
 
-def _state(outcomes: dict[str, Outcome]) -> str:
-    failed = sum(outcome.error is not None for outcome in outcomes.values())
-    reused = sum(outcome.is_reused for outcome in outcomes.values())
-    spent = sum(outcome.cost_microusd or 0 for outcome in outcomes.values())
-    return f"{reused} reused, {failed} failed, {dollars(spent)}"
+class _Lines:
+    """A line now and then, the first not before work turns out to be long."""
+
+    def __init__(self, title: str, file: TextIO, clock: Clock) -> None:
+        self._title, self._file = title, file
+        self._estimate = Estimate(clock)
+        self._spacing = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock)
+
+    def show(self, stage: Stage) -> None:
+        if isinstance(stage, Progress):
+            self._estimate.note(stage)
+        if self._spacing.is_due():
+            self._file.write(f"{self._title} {sentence(stage, self._estimate.left())}\n")
+
+
+class _Unbreakable(io.FileIO):
+    """A file whose reader may go away: a run that pays for videos does not end because nobody watches."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError:
+            return len(memoryview(content).cast("B"))
+
+
+@contextmanager
+def _standard_error() -> Iterator[TextIO]:
+    """Where standard error goes now: while a Dagster step runs, it goes to the step's own log."""
+    try:
+        own = os.dup(sys.stderr.fileno())
+    except OSError:
+        yield sys.stderr
+        return
+    raw = io.BufferedWriter(_Unbreakable(own, "w"))
+    with io.TextIOWrapper(raw, encoding=sys.stderr.encoding, errors="replace", line_buffering=True) as file:
+        yield file
+
+
+def _width_of(file: IO[str]) -> int:
+    return os.get_terminal_size(file.fileno()).columns
+
+
+def _wrapped(items: Sequence[str], width: int) -> Iterator[str]:
+    """Items side by side, as many as fit into a line."""
+    line = ""
+    for item in items:
+        if line and len(line) + 2 + len(item) > width - 1:
+            yield f"{line},"
+            line = item
+        else:
+            line = f"{line}, {item}" if line else item
+    if line:
+        yield line

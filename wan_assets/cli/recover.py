@@ -12,11 +12,13 @@ import click
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.progress import watched
 from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger
 from wan_assets.pricing import usd
+from wan_assets.progress import Following, Progress
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
 
@@ -39,8 +41,8 @@ def recover(
     """
     book, settings = opened(url, context)
     with closing(book):
-        store = VideoStore(root or settings.store)
-        found = asyncio.run(_recovered(book, settings, store, wait_s=wait_s, releases=release_unsent))
+        store, limits = VideoStore(root or settings.store), Limits(max_wait_s=wait_s)
+        found = asyncio.run(_recovered(book, settings, store, limits, releases=release_unsent, is_quiet=as_json))
         still_open = {task.task_uuid for task in book.open_tasks()} & {one.task.task_uuid for one in found}
     if as_json:
         show_json({"tasks": [_line(one) for one in found]})
@@ -50,12 +52,21 @@ def recover(
 
 
 async def _recovered(
-    book: Ledger, settings: Settings, store: VideoStore, *, wait_s: float, releases: bool
+    book: Ledger, settings: Settings, store: VideoStore, limits: Limits, *, releases: bool, is_quiet: bool
 ) -> list[Recovered]:
-    limits = Limits(max_wait_s=wait_s)
+    found: list[Recovered] = []
     async with connected(settings, book) as client:
-        found = recovered_in(client=client, store=store, ledger=book, limits=limits, releases_unsent=releases)
-        return [one async for one in found]
+        simulated = await client.is_simulated()
+        first = Progress(sum(task.is_simulated == simulated for task in book.open_tasks()))
+        with watched("open tasks", first, is_quiet=is_quiet) as show:
+            following = Following(first, show)
+            recovering = recovered_in(
+                client=client, store=store, ledger=book, limits=limits, releases_unsent=releases, watch=following.tell
+            )
+            async for one in recovering:
+                found.append(one)
+                following.tell(one)
+    return found
 
 
 def _show(found: list[Recovered]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Shortfall, shortfalls_of
 from wan_assets.partitions import range_tags, sync_partitions
+from wan_assets.progress import Progress, Watcher
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings
@@ -98,18 +99,26 @@ def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
     with closing(Ledger(settings.ledger)), instance_in(settings.dagster_home) as instance:
         sync_partitions(instance, _NAME, [row.prompt_id for row in table.rows])
         outcomes: dict[str, Outcome] = {}
-        with watched(len(table.rows), outcomes, is_quiet=is_quiet) as see:
-            result = _run(settings, table, instance, see)
+        with watched("videos", Progress(len(table.rows)), is_quiet=is_quiet) as watch:
+            result = _run(settings, table, instance, outcomes, watch)
     return TableRun(table, result.run_id, frozenset(_green(result)), outcomes, store)
 
 
 def _run(
-    settings: Settings, table: PromptTable, instance: dg.DagsterInstance, see: Callable[[Outcome], None]
+    settings: Settings,
+    table: PromptTable,
+    instance: dg.DagsterInstance,
+    outcomes: dict[str, Outcome],
+    watch: Watcher,
 ) -> dg.ExecuteInProcessResult:
     """One run over all partitions: they are those of the table alone, so the range from first to last is exact."""
     keys = instance.get_dynamic_partitions(_NAME)
     warnings.simplefilter("ignore", dg.BetaWarning)
-    assets = build_video_assets(name=_NAME, prompts=table, on_outcome=see)
+
+    def keep(outcome: Outcome) -> None:
+        outcomes[outcome.order.partition] = outcome
+
+    assets = build_video_assets(name=_NAME, prompts=table, on_outcome=keep, on_progress=watch)
     definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(settings)))
     return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,

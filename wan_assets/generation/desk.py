@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from wan_assets.codes import verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedError, RunwareError
+from wan_assets.generation.underway import Tally, UnderWay, Watch
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
 from wan_assets.processes import new_owner
@@ -21,6 +22,9 @@ from wan_assets.store import StoredTask, VideoStore
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_BEAT_S = 1.0
+"""How often a run tells what it has under way."""
+
 
 class Desk:
     """One run's hold on the ledger: what it claims is its own until it ends, and free for others afterwards."""
@@ -29,6 +33,7 @@ class Desk:
         self.ledger = ledger
         self.store = store
         self.simulated = simulated
+        self.tally = Tally(simulated=simulated)
         self._origin = origin
         self._owner = new_owner()
         # One thread, so that what is booked is booked in order, also when its caller was cancelled.
@@ -49,13 +54,28 @@ class Desk:
     async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
         origin = replace(self._origin, partition=order.partition, prompt_id=order.prompt_id)
-        return await self.book(
-            self.ledger.claim, order.request, origin, self._owner, simulated=self.simulated, instead_of=instead_of
-        )
+        asked = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
+        return self._counted(await self.book(asked, order.request, origin, self._owner))
 
     async def take(self, task_uuid: str) -> Claim:
         """Claims one task for this run."""
-        return await self.book(self.ledger.take, task_uuid, self._owner)
+        return self._counted(await self.book(self.ledger.take, task_uuid, self._owner))
+
+    async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
+        """Books what a task brought and cost."""
+        settled = await self.book(self.ledger.settle, task.task_uuid, results, costs)
+        self.tally.see(settled)
+        return settled
+
+    async def release(self, task: Task, fault: ApiFault) -> None:
+        """Books that the API never took a task."""
+        await self.book(self.ledger.release, task.task_uuid, fault)
+        self.tally.free(task.task_uuid)
+
+    async def mark_stored(self, task: Task, results: Sequence[Mapping[str, Any]]) -> None:
+        """Books that a task's videos lie in the store."""
+        await self.book(self.ledger.mark_stored, task.task_uuid, results)
+        self.tally.end(task.task_uuid)
 
     async def open_tasks(self) -> list[Task]:
         """Every task of this kind of money that may still bring a video."""
@@ -113,8 +133,28 @@ class Desk:
             return None
         return self.store.task(fingerprint, task.task_uuid, simulated=self.simulated)
 
-    async def keep_leases(self) -> None:
-        """Renews this run's claims until cancelled."""
+    async def under_way(self) -> UnderWay:
+        """What this run has under way now; where the ledger does not answer, without the room under its caps."""
+        room = None
+        with suppress(LedgerError):
+            room = await self.book(self.ledger.room_microusd, self._origin.run_id, simulated=self.simulated)
+        return replace(self.tally.now, room_microusd=room)
+
+    def attendants(self, watch: Watch | None) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run beside this run's work: its claims are renewed, and who watches is told."""
+        return [self._keep_leases, *([partial(self._report_to, watch)] if watch else [])]
+
+    async def _report_to(self, watch: Watch) -> None:
+        while True:
+            watch(await self.under_way())
+            await asyncio.sleep(_BEAT_S)
+
+    def _counted(self, claim: Claim) -> Claim:
+        if claim.standing in ("new", "resumed"):
+            self.tally.see(claim.task)
+        return claim
+
+    async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(self.ledger.lease_s / 4)
             with suppress(LedgerError):

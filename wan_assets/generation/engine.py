@@ -17,6 +17,7 @@ from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
+from wan_assets.generation.underway import Watch
 from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Limits, Order, Outcome
 from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
@@ -40,12 +41,14 @@ async def generate(
     limits: Limits | None = None,
     origin: Origin | None = None,
     media: Mapping[str, Path] | None = None,
+    watch: Watch | None = None,
 ) -> AsyncGenerator[Outcome, None]:
     """Yields an outcome for each order as it finishes, in any order; no failure of one order touches another.
 
     What is stored is reused; what was sent before is waited for; the rest is reserved, sent, fetched, checked and
     stored. `origin` is what it is booked under; `media` holds the local files that requests refer to. When the
-    iterator is closed nothing more is sent, and what is in flight is left to the next run.
+    iterator is closed nothing more is sent, and what is in flight is left to the next run. `watch` is told about once a
+    second what is under way.
 
     Raises `StoreError`, `LedgerError` or a `RunwareError` before anything is sent where the means are not usable.
     """
@@ -61,10 +64,12 @@ async def generate(
         work = Work(client, desk, verifier, limits, gate, media or {})
         engine = _Engine(desk, Attempts(desk, work, limits, gate), limits, gate)
         heeding = attendants_for(client, desk, work.poller)
-        running = streamed(partial(engine.run, orders), work.poller.run, desk.keep_leases, *heeding)
+        running = streamed(partial(engine.run, orders), work.poller.run, *desk.attendants(watch), *heeding)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 yield outcome
+        if watch:
+            watch(await desk.under_way())
 
 
 class _Engine:

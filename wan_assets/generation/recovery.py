@@ -13,6 +13,7 @@ from wan_assets.errors import NotSentError, TaskElsewhereError, WanAssetsError
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
+from wan_assets.generation.underway import Watch
 from wan_assets.generation.values import Limits, Order
 from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
@@ -38,11 +39,13 @@ async def recover(
     ledger: Ledger,
     limits: Limits | None = None,
     releases_unsent: bool = False,
+    watch: Watch | None = None,
 ) -> AsyncGenerator[Recovered, None]:
     """Yields what becomes of every open task in the ledger, as it ends, in any order.
 
     A task that has finished is settled and its videos stored; one that runs is waited for. One that never reached the
     API keeps its reservation for the next run, or gives it back with `releases_unsent`.
+    `watch` is told what is under way, as `generate` does.
 
     Raises `StoreError`, `LedgerError` or a `RunwareError` where the means are not usable.
     """
@@ -53,10 +56,13 @@ async def recover(
         work = Work(client, desk, verifier, limits, Gate(), {})
         recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)
         heeding = attendants_for(client, desk, work.poller)
-        running = streamed(partial(recovery.run, await desk.open_tasks()), work.poller.run, desk.keep_leases, *heeding)
+        work_on = partial(recovery.run, await desk.open_tasks())
+        running = streamed(work_on, work.poller.run, *desk.attendants(watch), *heeding)
         async with aclosing(running) as found:
             async for recovered in found:
                 yield recovered
+        if watch:
+            watch(await desk.under_way())
 
 
 class _Recovery:

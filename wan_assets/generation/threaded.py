@@ -13,8 +13,10 @@ T = TypeVar("T")
 
 
 @contextmanager
-def threaded(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
-    """Gives an iterator over what `source` yields; leaving the block stops the source and waits for its clean-up.
+def threaded(source: Callable[[Callable[[T], None]], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
+    """Gives an iterator over what `source` yields, and over what it tells the function that it is given.
+
+    Leaving the block stops the source and waits for its clean-up.
 
     What the source raises is raised from the iterator. What it still yields while it stops can be read afterwards.
     """
@@ -27,7 +29,7 @@ def threaded(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[Iterator
 
 
 class _Reading(Generic[T]):
-    def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
+    def __init__(self, source: Callable[[Callable[[T], None]], AsyncGenerator[T, None]]) -> None:
         self._source = source
         self._items: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
@@ -67,7 +69,7 @@ class _Reading(Generic[T]):
         await asyncio.wait([self._task])
 
     async def _read(self) -> None:
-        async with aclosing(self._source()) as items:
+        async with aclosing(self._source(self._items.put)) as items:
             async for item in items:
                 self._items.put(item)
 

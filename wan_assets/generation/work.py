@@ -73,7 +73,7 @@ class Work:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
         except RunwareError as error:
-            await self._desk.book(self._ledger.release, task.task_uuid, error.fault)
+            await self._desk.release(task, error.fault)
             raise
         await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
 
@@ -94,7 +94,7 @@ class Work:
 
     async def withdraw(self, task: Task, why: WanAssetsError) -> None:
         """Frees the money of a task that was never sent."""
-        await self._desk.book(self._ledger.release, task.task_uuid, ApiFault("notSent", str(why)))
+        await self._desk.release(task, ApiFault("notSent", str(why)))
 
     async def was_sent(self, task: Task) -> bool:
         """Whether an earlier run has sent a task that it could not book as sent; books it.
@@ -111,7 +111,8 @@ class Work:
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
         try:
-            report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
+            with self._desk.tally.flying():
+                report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
         except RunwareError as error:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
@@ -135,6 +136,10 @@ class Work:
 
     async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
         """Fetches, checks and stores all results of a task."""
+        with self._desk.tally.landing():
+            return await self._kept_all(order, task, report)
+
+    async def _kept_all(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
         generation_s = _seconds_since(task.submitted_at or task.created_at)
         numbered = enumerate(report.results, 1)
         videos = [await self._kept(order, task, number, result) for number, result in numbered if result.url]
@@ -152,7 +157,7 @@ class Work:
             package_version=__version__,
         )
         await asyncio.to_thread(self._desk.store.commit, stored)
-        await self._desk.book(self._ledger.mark_stored, task.task_uuid, [_booked(video) for video in videos])
+        await self._desk.mark_stored(task, [_booked(video) for video in videos])
         return stored
 
     async def _give_up(self, task: Task, report: TaskReport) -> None:
@@ -177,7 +182,7 @@ class Work:
         ]
         told = [microusd_of(result.cost) for result in report.results]
         costs = told + [None] * (task.number_results - len(told))
-        settled = await self._desk.book(self._ledger.settle, task.task_uuid, _finite(results), costs)
+        settled = await self._desk.settle(task, _finite(results), costs)
         self._gate.settled(task, settled)
         if all(result.url is None for result in report.results):
             message = "the task succeeded but names no file"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LedgerError, PausedError
 from wan_assets.ledger import pause, prices, told, uploads, wakes
-from wan_assets.ledger.budget import Budget, commit, correct
+from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
 from wan_assets.ledger.reading import LedgerReader
@@ -68,6 +68,13 @@ class Ledger(LedgerReader):
         """Gives `owner` one task to work on, unless another process does."""
         with self._transaction() as connection:
             return self._joined(connection, self._row(connection, task_uuid), owner)
+
+    def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
+        """What may still be reserved for a run under its tightest cap, in µ$; None where there is no cap."""
+        if self.budget == Budget():
+            return None
+        with self._transaction() as connection:
+            return room(connection, self.budget, kind=money_of(simulated), run_id=run_id, day=self._now()[:10])
 
     def pause(self, why: str | None) -> None:
         """Lets no run send anything more, for a reason; None lets them go on. What is in flight lands."""

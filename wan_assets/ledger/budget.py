@@ -74,6 +74,12 @@ def committed_in(connection: sa.Connection, scope: str) -> int:
     return int(found or 0)
 
 
+def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> int | None:
+    """What the tightest cap still lets in, in µ$; None where there is no cap."""
+    caps = [(f"{kind} {name}", cap) for name, cap in budget.caps(run_id, day) if cap is not None]
+    return min((max(0, cap - committed_in(connection, scope)) for scope, cap in caps), default=None)
+
+
 def _added(connection: sa.Connection, scope: str, microusd: int, cap: int | None) -> bool:
     new = inserted(connection, spend).values(scope=scope, committed_microusd=0)
     connection.execute(new.on_conflict_do_nothing())

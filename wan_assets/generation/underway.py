@@ -1,0 +1,78 @@
+"""What a run has under way: tasks at the API, files that land, and its money, for whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from wan_assets.ledger import Task
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A run at one moment; money in µ$.
+
+    `in_flight` tasks are at the API; the files of `landing` ones are fetched, checked and stored. The tasks that a run
+    works on have cost `spent_microusd`, and `reserved_microusd` is set aside for what they may still cost.
+    `room_microusd` is what the tightest cap still lets in, over all runs; None is no cap.
+    """
+
+    in_flight: int = 0
+    landing: int = 0
+    spent_microusd: int = 0
+    reserved_microusd: int = 0
+    room_microusd: int | None = None
+    is_simulated: bool = False
+
+
+Watch: TypeAlias = Callable[[UnderWay], None]
+
+
+class Tally:
+    """Keeps count of one run; only tasks that are not stored are held."""
+
+    def __init__(self, *, simulated: bool) -> None:
+        self.now = UnderWay(is_simulated=simulated)
+        self._open: dict[str, Task] = {}
+
+    @contextmanager
+    def flying(self) -> Iterator[None]:
+        """The time in which a task is at the API."""
+        self.now = replace(self.now, in_flight=self.now.in_flight + 1)
+        try:
+            yield
+        finally:
+            self.now = replace(self.now, in_flight=self.now.in_flight - 1)
+
+    @contextmanager
+    def landing(self) -> Iterator[None]:
+        """The time in which a task's files are brought to the store."""
+        self.now = replace(self.now, landing=self.now.landing + 1)
+        try:
+            yield
+        finally:
+            self.now = replace(self.now, landing=self.now.landing - 1)
+
+    def see(self, task: Task) -> None:
+        """Counts a task's money as it is booked now, in the place of what it was before."""
+        before = self._open.get(task.task_uuid)
+        self._open[task.task_uuid] = task
+        self._add(
+            spent=task.cost_microusd - (before.cost_microusd if before else 0),
+            reserved=task.reserved_microusd - (before.reserved_microusd if before else 0),
+        )
+
+    def free(self, task_uuid: str) -> None:
+        """Counts a task's reservation as given back."""
+        if before := self._open.pop(task_uuid, None):
+            self._add(reserved=-before.reserved_microusd)
+
+    def end(self, task_uuid: str) -> None:
+        """Forgets a task whose money will not change any more."""
+        self._open.pop(task_uuid, None)
+
+    def _add(self, *, spent: int = 0, reserved: int = 0) -> None:
+        spent, reserved = self.now.spent_microusd + spent, self.now.reserved_microusd + reserved
+        self.now = replace(self.now, spent_microusd=spent, reserved_microusd=reserved)

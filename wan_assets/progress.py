@@ -1,0 +1,162 @@
+"""How far work is: what a line about it says, when the next line is due, and how long it may still take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
+
+from wan_assets.generation import Outcome, Recovered, UnderWay
+from wan_assets.pricing import dollars
+
+Clock: TypeAlias = Callable[[], float]
+Told: TypeAlias = Outcome | Recovered | UnderWay
+
+
+class Stage(Protocol):
+    """Work at one moment: `ended` of `total` rows are done; without a total nobody knows how many there are."""
+
+    @property
+    def total(self) -> int | None: ...
+
+    @property
+    def ended(self) -> int: ...
+
+    def counts(self) -> tuple[str, ...]:
+        """What became of the rows, in a few words each."""
+
+    def money(self) -> tuple[str, ...]:
+        """What it costs, in a few words each."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Work on `total` rows: `new` ones brought a video, `reused` ones had theirs, `failed` ones have none."""
+
+    total: int
+    new: int = 0
+    reused: int = 0
+    failed: int = 0
+    under_way: UnderWay = field(default_factory=UnderWay)
+
+    @property
+    def ended(self) -> int:
+        """How many rows nothing more comes of."""
+        return self.new + self.reused + self.failed
+
+    @property
+    def worked(self) -> int:
+        """How many of them took time."""
+        return self.new + self.failed
+
+    def after(self, told: Told) -> Progress:
+        """The progress once another row has ended, or something else is under way."""
+        if isinstance(told, UnderWay):
+            return replace(self, under_way=told)
+        if told.stored is None:
+            return replace(self, failed=self.failed + 1)
+        if isinstance(told, Outcome) and told.is_reused:
+            return replace(self, reused=self.reused + 1)
+        return replace(self, new=self.new + 1)
+
+    def counts(self) -> tuple[str, ...]:
+        """What became of the rows, and what is becoming of others."""
+        now = self.under_way
+        landing = (f"{now.landing:,} landing",) if now.landing else ()
+        ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
+        return (*ended, f"{now.in_flight:,} in flight", *landing)
+
+    def money(self) -> tuple[str, ...]:
+        """What was spent and set aside, and what the caps leave."""
+        now = self.under_way
+        room = (f"budget left {dollars(now.room_microusd)}",) if now.room_microusd is not None else ()
+        kind = ("simulated dollars",) if now.is_simulated else ()
+        return (f"spent {dollars(now.spent_microusd)}", f"reserved {dollars(now.reserved_microusd)}", *room, *kind)
+
+
+def sentence(stage: Stage, left: str = "") -> str:
+    """A stage in one line; `left` says how long it may still take."""
+    parts = [", ".join(stage.counts()), ", ".join(stage.money()), left]
+    of_all = "" if stage.total is None else f" of {stage.total:,}"
+    return f"{stage.ended:,}{of_all} done: {'; '.join(filter(None, parts))}"
+
+
+Watcher: TypeAlias = Callable[[Progress], None]
+
+
+def unwatched(_: Progress) -> None:
+    """Nobody watches."""
+
+
+class Following:
+    """Progress that is told of all that happens, and shows each step."""
+
+    def __init__(self, first: Progress, show: Watcher) -> None:
+        self._progress, self._show = first, show
+        show(first)
+
+    def tell(self, told: Told) -> None:
+        """Shows the progress after this."""
+        self._progress = self._progress.after(told)
+        self._show(self._progress)
+
+
+class Estimate:
+    """How long work may still take, from how long its rows took so far; reused ones take no time and tell nothing.
+
+    Nothing is said before as many rows have ended as were under way at once: until then nobody knows how long one
+    takes. `clock` gives seconds.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._began: float | None = None
+        self._at_once = 1
+        self._worked, self._worked_at = 0, 0.0
+        self._rows = 0
+
+    def note(self, progress: Progress) -> None:
+        """Takes note of how far the work is."""
+        now, under_way = self._clock(), progress.under_way.in_flight + progress.under_way.landing
+        self._at_once = max(self._at_once, under_way)
+        if self._began is None and (under_way or progress.worked):
+            self._began = now
+        if progress.worked != self._worked:
+            self._worked, self._worked_at = progress.worked, now
+        self._rows = progress.total - progress.ended
+
+    def left(self) -> str:
+        """The time that is left, in words; empty where it is not known."""
+        if self._began is None or self._worked < self._at_once or not self._rows:
+            return ""
+        row_s = (self._worked_at - self._began) / self._worked
+        left_s = self._rows * row_s - (self._clock() - self._worked_at)
+        return f"about {duration(left_s)} left" if left_s > 0 else ""
+
+
+class Spacing:
+    """When a line is due: the first after `first_s` seconds, later ones ever more rarely, at most `most_s` apart."""
+
+    def __init__(self, *, first_s: float, most_s: float, clock: Clock = time.monotonic) -> None:
+        self._first_s, self._most_s, self._clock = first_s, most_s, clock
+        self._began = clock()
+        self._due = self._began + first_s
+
+    def is_due(self) -> bool:
+        """Whether it is time for a line; it then counts as written."""
+        now = self._clock()
+        if now < self._due:
+            return False
+        self._due = now + min(self._most_s, max(self._first_s, (now - self._began) / 10))
+        return True
+
+
+def duration(seconds: float) -> str:
+    """A length of time as exact as an estimate is."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "a minute"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes >= 600 else f"{minutes // 60} h {minutes % 60 // 10 * 10} min"

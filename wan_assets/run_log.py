@@ -1,0 +1,57 @@
+"""What a Dagster run's log says: how far it is, ever more rarely, and each kind of failure a few times."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import Logger
+
+from wan_assets.errors import RunwareError, WanAssetsError
+from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, sentence
+
+_FIRST_S = 30.0
+_MOST_S = 300.0
+_FAILURES_OF_A_KIND = 5
+
+
+@contextmanager
+def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic) -> Iterator[Watcher]:
+    """Gives the function that is told of progress and tells it `onward`.
+
+    The log gets a line now and then, and one at the end.
+    """
+    spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock), Estimate(clock)
+    last: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        last[:] = [progress]
+        estimate.note(progress)
+        if spacing.is_due():
+            log.info("%s", sentence(progress, estimate.left()))
+        onward(progress)
+
+    try:
+        yield watch
+    finally:
+        if last:
+            log.info("%s", sentence(last[0]))
+
+
+class FailureLog:
+    """Names the first rows of each kind of failure; the run's own failure counts them all."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def add(self, row: str, error: WanAssetsError) -> None:
+        """Writes that a row has no video, unless enough were written that have none for the same reason."""
+        kind = (type(error).__name__, error.code if isinstance(error, RunwareError) else "")
+        self._seen[kind] += 1
+        if self._seen[kind] <= _FAILURES_OF_A_KIND:
+            self._log.warning("%s has no video: %s", row, error)
+        if self._seen[kind] == _FAILURES_OF_A_KIND:
+            said = "more rows without a video for the same reason, %s, are only counted from here on"
+            self._log.warning(said, " ".join(filter(None, kind)))
