@@ -132,7 +132,7 @@ class Estimate:
             return ""
         row_s = (self._worked_at - self._began) / self._worked
         left_s = self._rows * row_s - (self._clock() - self._worked_at)
-        return f"about {duration(left_s)} left" if left_s > 0 else ""
+        return f"{_roughly(left_s)} left" if left_s > 0 else ""
 
 
 class Spacing:
@@ -152,11 +152,15 @@ class Spacing:
         return True
 
 
-def duration(seconds: float) -> str:
+def clocked(seconds: float) -> str:
+    """A length of time as hours, minutes and seconds."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _roughly(seconds: float) -> str:
     """A length of time as exact as an estimate is."""
     minutes = round(seconds / 60)
     if minutes < 1:
-        return "a minute"
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes >= 600 else f"{minutes // 60} h {minutes % 60 // 10 * 10} min"
+        return "under a minute"
+    return f"about {minutes} min" if minutes < 100 else f"about {round(minutes / 60)} h"

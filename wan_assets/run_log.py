@@ -20,12 +20,14 @@ _FAILURES_OF_A_KIND = 5
 def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic) -> Iterator[Watcher]:
     """Gives the function that is told of progress and tells it `onward`.
 
-    The log gets a line now and then, and one at the end.
+    The log gets a line at the start, now and then, and at the end.
     """
     spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock), Estimate(clock)
     last: list[Progress] = []
 
     def watch(progress: Progress) -> None:
+        if not last:
+            log.info("%d rows are asked for", progress.total)
         last[:] = [progress]
         estimate.note(progress)
         if spacing.is_due():

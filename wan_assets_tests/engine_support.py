@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.generation import Limits, Order, Outcome, generate
+from wan_assets.generation import Limits, Order, Outcome, Watch, generate
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.request import VideoRequest
 from wan_assets.simulator import Behaviour, LocalSimulator
@@ -111,6 +111,7 @@ class Studio:
         budget: Budget | None = None,
         origin: Origin | None = None,
         media: Mapping[str, Path] | None = None,
+        watch: Watch | None = None,
         key: str = KEY,
         pace: Pace = QUICK,
         **ledger: Any,
@@ -119,7 +120,7 @@ class Studio:
         book = self.ledger(budget, **ledger)
         means: dict[str, Any] = {"store": self.store, "ledger": book, "limits": limits or Limits(max_wait_s=20)}
         async with self.client(key, pace) as client:
-            outcomes = generate(orders, client=client, origin=origin, media=media, **means)
+            outcomes = generate(orders, client=client, origin=origin, media=media, watch=watch, **means)
             async with contextlib.aclosing(outcomes):
                 yield outcomes
         book.close()

@@ -44,7 +44,7 @@ def plan(file: Path, as_json: bool) -> None:
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
-    with watched("rows", _Read(), is_quiet=as_json) as show:
+    with watched("rows", _Read(), is_quiet=as_json, leaves_trace=False) as show:
         found = Summary.of(_shown(scan(file), show))
     if as_json:
         show_json(_as_json(found))

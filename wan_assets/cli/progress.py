@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, TextIO, TypeAlias
 
 from rich.console import Console, Group, RenderableType
@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, sentence
+from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
 
 Show: TypeAlias = Callable[[Stage], None]
 
@@ -27,8 +27,13 @@ _WIDEST = 100
 
 
 @contextmanager
-def watched(title: str, first: Stage, *, is_quiet: bool, clock: Clock = time.monotonic) -> Iterator[Show]:
-    """Gives the function that is told how far the work is, which begins at `first`; quiet, it says nothing."""
+def watched(
+    title: str, first: Stage, *, is_quiet: bool, leaves_trace: bool = True, clock: Clock = time.monotonic
+) -> Iterator[Show]:
+    """Gives the function that is told how far the work is, which begins at `first`; quiet, it says nothing.
+
+    On a terminal the last of it stays, unless it `leaves_trace` no longer than the work lasts.
+    """
     if is_quiet:
         yield lambda _: None
         return
@@ -40,6 +45,7 @@ def watched(title: str, first: Stage, *, is_quiet: bool, clock: Clock = time.mon
                 get_renderable=screen.frame,
                 console=console,
                 refresh_per_second=_FRAMES_A_SECOND,
+                transient=not leaves_trace,
                 redirect_stdout=False,
                 redirect_stderr=False,
             ):
@@ -72,8 +78,7 @@ class _Screen:
     def _head(self, stage: Stage, width: int) -> RenderableType:
         bar = ProgressBar(total=stage.total, completed=stage.ended, pulse=stage.total is None)
         of_all = "" if stage.total is None else f"/{stage.total:,}"
-        seconds = int(self._clock() - self._began)
-        took = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        took = clocked(self._clock() - self._began)
         head = Table.grid(padding=(0, 1))
         head.width = width
         for ratio in (None, 1, None, None, None):
@@ -86,7 +91,8 @@ class _Lines:
     """A line now and then, the first not before work turns out to be long."""
 
     def __init__(self, title: str, file: TextIO, clock: Clock) -> None:
-        self._title, self._file = title, file
+        self._title, self._file, self._clock = title, file, clock
+        self._began = clock()
         self._estimate = Estimate(clock)
         self._spacing = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock)
 
@@ -94,7 +100,8 @@ class _Lines:
         if isinstance(stage, Progress):
             self._estimate.note(stage)
         if self._spacing.is_due():
-            self._file.write(f"{self._title} {sentence(stage, self._estimate.left())}\n")
+            took = clocked(self._clock() - self._began)
+            self._file.write(f"[{took}] {self._title} {sentence(stage, self._estimate.left())}\n")
 
 
 class _Unbreakable(io.FileIO):
@@ -121,7 +128,9 @@ def _standard_error() -> Iterator[TextIO]:
 
 
 def _width_of(file: IO[str]) -> int:
-    return os.get_terminal_size(file.fileno()).columns
+    with suppress(OSError):  # the terminal is gone
+        return os.get_terminal_size(file.fileno()).columns
+    return 0
 
 
 def _wrapped(items: Sequence[str], width: int) -> Iterator[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +29,8 @@ _SECRET_OF_A_WEBHOOK = 16
 """Anything shorter may be an innocent word, such as one in the address of a video."""
 
 _KEY = re.compile(r"[\x21-\x7e]*")
+
+_is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Transport:
             host = parsed(base_url).host
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
+        logging.getLogger("httpx").addFilter(_is_for_others)
         self._api_key = api_key
         self._secrets = (api_key, *secrets)
         self.base_url = base_url
@@ -105,7 +110,10 @@ class Transport:
         """Opens a download, without the key."""
         timeout = httpx.Timeout(self._pace.download_stall_s, connect=self._pace.connect_s)
         try:
-            async with self._http.stream("GET", url, headers=dict(headers), timeout=timeout) as response:
+            request = self._http.build_request("GET", url, headers=dict(headers), timeout=timeout)
+            with _unlogged():
+                response = await self._http.send(request, stream=True)
+            async with aclosing(response):
                 yield response
         except httpx.HTTPError as error:
             raise _unreachable(error) from None
@@ -113,11 +121,26 @@ class Transport:
     async def _answered(self, method: str, **content: Any) -> httpx.Response:
         try:
             async with asyncio.timeout(self._pace.answer_s):
-                return await self._http.request(method, self.base_url, **content)
+                with _unlogged():
+                    return await self._http.request(method, self.base_url, **content)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise _misdirected(self.base_url, str(error)) from None
         except (httpx.HTTPError, TimeoutError) as error:
             raise _unreachable(error) from None
+
+
+def _is_for_others(record: logging.LogRecord) -> bool:
+    """Whether httpx may log a request: not one of ours, as it writes a line for each poll, and signed addresses."""
+    return not _is_ours.get() or record.levelno > logging.INFO
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    token = _is_ours.set(True)
+    try:
+        yield
+    finally:
+        _is_ours.reset(token)
 
 
 def is_loopback(host: str) -> bool:

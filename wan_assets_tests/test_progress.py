@@ -1,0 +1,346 @@
+"""How far long work is, as a terminal, a pipe and a run's log tell it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import dagster_support
+import pytest
+from engine_support import KEY, PRICE, Studio, orders_of, studio
+from rich.cells import cell_len
+from simulator_support import ManualClock
+from terminal_support import Shown, on_terminal
+from test_cli import clean, lines, wan_assets
+
+from wan_assets.cli.progress import watched
+from wan_assets.errors import PromptTableError
+from wan_assets.generation import Limits, UnderWay
+from wan_assets.ledger import Budget, Origin
+from wan_assets.progress import Estimate, Following, Progress, Spacing, sentence
+from wan_assets.run_log import FailureLog, progress_logged
+from wan_assets.simulator import Behaviour, LocalSimulator
+
+SLOW = {"latency_s": 2.5}
+"""Longer than the engine's beat, so that it is told of tasks while they are in flight."""
+
+# What the engine tells.
+
+
+def told_by(made: Studio, rows: int = 3, **settings: Any) -> list[UnderWay]:
+    """What a run tells that it has under way, from its start to its end."""
+    told: list[UnderWay] = []
+    made.run(orders_of(rows), watch=told.append, **settings)
+    return told
+
+
+def test_a_run_tells_what_is_in_flight_and_in_the_end_what_it_cost(tmp_path: Path) -> None:
+    with studio(tmp_path, **SLOW) as made:
+        told = told_by(made, budget=Budget(total_microusd=4 * PRICE))
+
+    busiest = max(told, key=lambda now: now.in_flight)
+    assert busiest == UnderWay(3, 0, 0, 3 * PRICE, PRICE, is_simulated=True)
+    assert told[-1] == UnderWay(0, 0, 3 * PRICE, 0, PRICE, is_simulated=True)
+
+
+def test_a_run_without_a_cap_tells_of_no_room(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        assert {now.room_microusd for now in told_by(made)} == {None}
+
+
+def test_the_room_is_that_of_the_tightest_cap_whoever_uses_it_up(tmp_path: Path) -> None:
+    caps = Budget(per_run_microusd=9 * PRICE, total_microusd=5 * PRICE)
+    with studio(tmp_path) as made:
+        made.run(orders_of(2), budget=caps, origin=Origin("another-run"))
+
+        told = told_by(made, 3, budget=caps, origin=Origin("this-run"))
+
+    assert (told[0].room_microusd, told[-1].room_microusd) == (3 * PRICE, 2 * PRICE)
+
+
+def test_what_the_api_gave_up_stays_reserved_and_what_it_refused_does_not(tmp_path: Path) -> None:
+    once = Limits(max_attempts=1, max_wait_s=20)
+    with studio(tmp_path / "given-up", faults={"verdict_in_data": 1.0}) as made:
+        given_up = told_by(made, limits=once)[-1]
+    with studio(tmp_path / "refused", api_key="another-key") as made:
+        refused = told_by(made)[-1]
+
+    assert (given_up.spent_microusd, given_up.reserved_microusd, given_up.in_flight) == (0, 3 * PRICE, 0)
+    assert (refused.spent_microusd, refused.reserved_microusd, refused.in_flight) == (0, 0, 0)
+
+
+def test_a_run_that_takes_over_tells_the_money_of_what_it_took_over_and_not_of_what_it_reuses(tmp_path: Path) -> None:
+    with studio(tmp_path, **SLOW) as made:
+        made.run(orders_of(1))
+        asyncio.run(left_early(made))
+
+        told = told_by(made)
+
+        assert made.paid == 3
+    assert told[-1] == UnderWay(spent_microusd=2 * PRICE, is_simulated=True)
+
+
+async def left_early(made: Studio) -> None:
+    """A run that is stopped as soon as all that it has to send is in flight."""
+    in_flight = asyncio.Event()
+
+    def see(now: UnderWay) -> None:
+        if now.in_flight == 2:
+            in_flight.set()
+
+    async def read() -> None:
+        async with made.running(orders_of(3), watch=see) as outcomes:
+            async for _ in outcomes:
+                continue
+
+    reading = asyncio.create_task(read())
+    await in_flight.wait()
+    reading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reading
+
+
+# What is made of it.
+
+
+def test_a_line_names_everything_a_reader_asks_for() -> None:
+    now = UnderWay(50, 4, 5_941_000, 23_650_000, 420_000)
+
+    said = sentence(Progress(2000, 11, 34, 1, now), "about 3 min left")
+
+    assert said == (
+        "46 of 2,000 done: 11 new, 34 reused, 1 failed, 50 in flight, 4 landing; "
+        "spent $5.9410, reserved $23.6500, budget left $0.4200; about 3 min left"
+    )
+
+
+def estimated(clock: ManualClock, estimate: Estimate, after_s: float, progress: Progress) -> str:
+    clock.now += after_s
+    estimate.note(progress)
+    return estimate.left()
+
+
+def test_the_time_left_is_that_of_the_rows_so_far_and_counts_down() -> None:
+    clock = ManualClock()
+    estimate, waiting = Estimate(clock), Progress(200, under_way=UnderWay(in_flight=50))
+
+    said = [
+        estimated(clock, estimate, 0, waiting),
+        estimated(clock, estimate, 600, replace(waiting, new=1)),
+        estimated(clock, estimate, 0, replace(waiting, new=50)),
+        estimated(clock, estimate, 300, replace(waiting, new=50)),
+        estimated(clock, estimate, 1490, replace(waiting, new=50)),
+        estimated(clock, estimate, 100, replace(waiting, new=50)),
+        estimated(clock, estimate, 0, replace(waiting, new=190, failed=10)),
+    ]
+
+    assert said == ["", "", "about 30 min left", "about 25 min left", "under a minute left", "", ""]
+
+
+def test_reused_rows_make_nobody_believe_that_new_ones_are_as_quick() -> None:
+    clock = ManualClock()
+    estimate = Estimate(clock)
+    reused = Progress(20_000, reused=10_000, under_way=UnderWay(in_flight=1))
+
+    estimated(clock, estimate, 1, replace(reused, under_way=UnderWay()))
+    estimated(clock, estimate, 300, reused)
+
+    assert estimated(clock, estimate, 60, replace(reused, new=1)) == "about 167 h left"
+
+
+def test_lines_come_ever_more_rarely_and_never_more_than_a_minute_apart() -> None:
+    clock = ManualClock()
+    spacing, began = Spacing(first_s=10, most_s=60, clock=clock), clock.now
+    due = []
+    for second in range(1, 5 * 3600):
+        clock.now = began + second
+        if spacing.is_due():
+            due.append(second)
+
+    gaps = [later - earlier for earlier, later in zip(due, due[1:], strict=False)]
+    assert (due[0], gaps[0], max(gaps)) == (10, 10, 60)
+    assert gaps == sorted(gaps)
+    assert len(due) < 330
+
+
+# On a terminal.
+
+
+def materialized_on(columns: int, folder: Path, **environment: str) -> Shown:
+    """Three slow videos, made under a cap with a terminal that watches."""
+    table = lines(folder, "A kite", "A boat", "A pier")
+    with LocalSimulator(folder / "api", Behaviour(**SLOW)) as simulator:
+        means = {"RUNWARE_API_KEY": KEY, "RUNWARE_BASE_URL": simulator.base_url, "WAN_ASSETS_BUDGET_USD": "2"}
+        told = clean(**means, **{"TERM": "xterm-256color", **environment})
+        return on_terminal("materialize", table, "--out", folder / "out", columns=columns, **told)
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_terminal_shows_counts_and_money_move_while_the_run_works(tmp_path: Path, columns: int) -> None:
+    shown = materialized_on(columns, tmp_path)
+
+    assert shown.code == 0
+    assert "0 new, 0 reused, 0 failed, 3 in flight" in shown.lines
+    assert any(line.startswith("spent $0.0000, reserved $1.4190, budget left $0.5810") for line in shown.lines)
+    bar, counts, money, *_ = shown.lines[-4 if columns == 60 else -3 :]
+    assert (bar.split()[0], bar.split()[2]) == ("videos", "3/3")
+    assert counts == "3 new, 0 reused, 0 failed, 0 in flight"
+    assert money.startswith("spent $1.4190, reserved $0.0000, budget left $0.5810")
+    assert "simulated dollars" in shown.lines[-1]
+    assert max(map(cell_len, shown.lines)) <= columns
+    assert "\x1b" not in shown.stdout
+
+
+def test_the_bar_is_not_in_the_log_of_the_step_and_the_cursor_is_there_again(tmp_path: Path) -> None:
+    shown = materialized_on(80, tmp_path)
+
+    logs = list((tmp_path / "out").rglob("compute_logs/*.err"))
+    assert [log.read_text() for log in logs] == [""]
+    assert shown.raw.rindex("\x1b[?25h") > shown.raw.rindex("\x1b[?25l")
+
+
+def test_a_terminal_that_can_do_nothing_gets_no_bar(tmp_path: Path) -> None:
+    assert materialized_on(80, tmp_path, TERM="dumb").raw == ""
+
+
+def test_a_plan_leaves_its_result_alone_on_the_terminal(tmp_path: Path) -> None:
+    shown = on_terminal("plan", lines(tmp_path, "A kite", "A boat"), columns=60, **clean())
+
+    assert any(line.split()[0] == "rows" and " 2 " in line for line in shown.lines)
+    assert shown.raw.rstrip().endswith("\x1b[2K")
+    assert "2 rows, 2 valid" in shown.stdout
+
+
+# Where there is no terminal.
+
+
+def test_a_short_run_without_a_terminal_says_nothing_on_standard_error(tmp_path: Path) -> None:
+    result = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--out", tmp_path / "out", FORCE_COLOR="1")
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@contextlib.contextmanager
+def piped() -> Iterator[int]:
+    """Standard error as a pipe; gives the end to read from."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stderr, contextlib.redirect_stderr(stderr):
+        yield reading
+
+
+def followed(made: Studio, rows: int, clock: ManualClock, *, each_s: float = 30.0) -> None:
+    """A run of the engine that is watched, and for which time passes at whatever it tells."""
+
+    async def run() -> None:
+        with watched("videos", Progress(rows), is_quiet=False, clock=clock) as show:
+
+            def see(progress: Progress) -> None:
+                clock.now += each_s
+                show(progress)
+
+            following = Following(Progress(rows), see)
+            async with made.running(orders_of(rows), watch=following.tell) as outcomes:
+                async for outcome in outcomes:
+                    following.tell(outcome)
+
+    asyncio.run(run())
+
+
+def test_a_long_run_writes_plain_lines_to_a_pipe(tmp_path: Path) -> None:
+    with studio(tmp_path, **SLOW) as made, piped() as reading:
+        followed(made, 3, ManualClock())
+        said = os.read(reading, 65536).decode()
+    os.close(reading)
+
+    assert said.startswith("[0:00:30] videos 0 of 3 done: 0 new, 0 reused, 0 failed, 0 in flight; spent $0.0000")
+    assert "3 in flight; spent $0.0000, reserved $1.4190, simulated dollars\n" in said
+    assert said.splitlines()[-1].endswith(
+        "3 of 3 done: 3 new, 0 reused, 0 failed, 0 in flight; spent $1.4190, reserved $0.0000, simulated dollars"
+    )
+    assert not set(said) & {"\r", "\x1b"}
+
+
+def test_a_run_goes_on_when_whoever_reads_its_lines_goes_away(tmp_path: Path) -> None:
+    with studio(tmp_path) as made, piped() as reading:
+        os.close(reading)
+
+        followed(made, 3, ManualClock())
+
+        assert made.states() == ["stored"] * 3
+
+
+# In a run's log.
+
+
+def log_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What the log of a run says besides Dagster's own events."""
+    return [entry.user_message for entry in instance.all_logs(run_id) if entry.dagster_event is None]
+
+
+def test_the_log_of_a_run_says_what_came_of_it_and_nothing_of_polls(tmp_path: Path) -> None:
+    settings = {"python_logs": {"managed_python_loggers": ["root"], "python_log_level": "INFO"}}
+    with dg.instance_for_test(overrides=settings) as instance, dagster_support.studio(tmp_path, **SLOW) as made:
+        table = dagster_support.written(tmp_path, dagster_support.table_of("A kite", "A boat", "A pier"))
+
+        result = replace(made, instance=instance).run(table, budget_usd_total=2)
+
+        said = log_of(instance, result.run_id)
+    assert said[-2:] == [
+        "3 rows are asked for",
+        "3 of 3 done: 3 new, 0 reused, 0 failed, 0 in flight; "
+        "spent $1.4190, reserved $0.0000, budget left $0.5810, simulated dollars",
+    ]
+    assert not [line for line in said if "HTTP" in line or "127.0.0.1" in line]
+
+
+class Kept(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def logger() -> tuple[logging.Logger, list[str]]:
+    """A log and what it says."""
+    log, kept = logging.Logger("a run's"), Kept()
+    log.addHandler(kept)
+    return log, kept.said
+
+
+def test_the_log_of_a_long_run_gets_a_line_every_few_minutes() -> None:
+    clock, (log, said) = ManualClock(), logger()
+
+    with progress_logged(log, lambda _: None, clock) as watch:
+        for _ in range(10 * 3600):
+            clock.now += 1
+            watch(Progress(200, under_way=UnderWay(in_flight=50)))
+
+    assert said[1].startswith("0 of 200 done")
+    assert 10 * 3600 / 300 < len(said) < 180
+
+
+def test_rows_that_fail_for_one_reason_are_named_a_few_times_and_each_reason_is() -> None:
+    log, said = logger()
+    failures = FailureLog(log)
+
+    for number in range(100):
+        failures.add(f"row-{number}", PromptTableError("is gone"))
+    failures.add("row-100", TypeErrorOfOurs("is odd"))
+
+    assert len(said) == 7
+    assert said[0] == "row-0 has no video: is gone"
+    assert "only counted" in said[5]
+    assert said[6] == "row-100 has no video: is odd"
+
+
+class TypeErrorOfOurs(PromptTableError):
+    """Another reason."""
