@@ -19,12 +19,14 @@ from wan_assets.pricing import usd
 from wan_assets.version import __version__
 
 _SHOWN_CHARACTERS = 300
+_DAY = 10
 _MARKUP = re.compile(f"([{re.escape(string.punctuation)}])")
 _FILES = {"videofolder": "{split}/**", "parquet": "data/{split}.parquet", "webdataset": "{split}/*.tar"}
 _LOADS = {
-    "videofolder": 'load_dataset("videofolder", data_dir="<this folder>")',
-    "parquet": 'load_dataset("<this folder>")',
-    "webdataset": 'load_dataset("<this folder>")',
+    "videofolder": 'from datasets import load_dataset\n\ndataset = load_dataset("videofolder", data_dir="<here>")',
+    "parquet": 'from datasets import load_dataset\n\ndataset = load_dataset("<here>")',
+    "webdataset": "from glob import glob\n\nimport webdataset\n\n"
+    'shards = sorted(glob("<here>/train/*.tar"))\ndataset = webdataset.WebDataset(shards, shardshuffle=False)',
 }
 _LAYOUT = {
     "videofolder": "Each split's folder holds its videos, and `metadata.jsonl` with one record for each of them.",
@@ -108,7 +110,7 @@ def _splits(census: Census) -> str:
 
 def _layout(format_: Format) -> str:
     guessed = [] if format_ == "parquet" else ["", _GUESSED]
-    code = ["", "```python", "from datasets import load_dataset", "", f"dataset = {_LOADS[format_]}", "```"]
+    code = ["", "```python", _LOADS[format_], "```"]
     return _section("Files", [_LAYOUT[format_], *code, *guessed])
 
 
@@ -129,9 +131,9 @@ def _making(census: Census) -> str:
         f"{census.seeds_asked:,} videos were asked for with a seed. Each is in the column `seed`."
     )
     versions = ", ".join(escaped(version) for version in sorted(census.versions))
-    stored = f"{escaped(census.first_stored)} to {escaped(census.last_stored)}"
+    first, last = escaped(census.first_stored[:_DAY]), escaped(census.last_stored[:_DAY])
     way = (
-        f"Provenance: {len(census.tasks):,} tasks in {len(census.runs):,} runs, stored from {stored} "
+        f"Provenance: {len(census.tasks):,} tasks, {len(census.runs):,} runs, stored from {first} to {last} "
         f"by wan\\-assets {versions}, and exported by {escaped(__version__)}. "
         "`task_uuid`, `run_id`, `fingerprint` and `sha256` lead from each video to its request."
     )
