@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from engine_support import PRICE, request_of, stored_task
 
-from wan_assets.export import Exported, ExportOptions, export_dataset
+os.environ["HF_HUB_OFFLINE"] = "1"
+from wan_assets.export import Exported, ExportOptions, export_dataset, split_of
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredVideo, VideoStore
+
+SHARE = 0.4
+"""Of what is for validation, unless another is named."""
 
 FACTS: dict[str, Any] = {
     "container": "MP4",
@@ -31,6 +37,13 @@ FACTS: dict[str, Any] = {
 def row_of(prompt_id: str, request: VideoRequest | None = None, number: int = 1, **extra: str) -> PromptRow:
     """A row of its own prompt, unless a request is given."""
     return PromptRow(number, prompt_id, request or request_of(f"The prompt of {prompt_id}"), extra)
+
+
+def row_in(split: str, prompt_id: str, prompt: str = "", share: float = SHARE) -> PromptRow:
+    """A row whose seed brings it into a split."""
+    asked = (request_of(prompt or f"The prompt of {prompt_id}", seed=seed) for seed in count())
+    request = next(each for each in asked if split_of(each.fingerprint(), share) == split)
+    return row_of(prompt_id, request)
 
 
 def table_of(*rows: PromptRow) -> PromptTable:
@@ -70,17 +83,17 @@ class Shelf:
             claim = self.ledger.claim(row.request, Origin("run-1", "videos", row.prompt_id), "me", simulated=simulated)
             if claim.task.state == "stored":
                 continue
-            uuid, count = claim.task.task_uuid, row.request.number_results
+            uuid, results = claim.task.task_uuid, row.request.number_results
             self.ledger.mark_submitted(uuid)
-            self.ledger.settle(uuid, [], [PRICE] * count)
-            said = {"is_simulated": simulated, "videos": tuple(self._files(row, uuid, count, video, simulated))}
+            self.ledger.settle(uuid, [], [PRICE] * results)
+            said = {"is_simulated": simulated, "videos": tuple(self._files(row, uuid, results, video, simulated))}
             self.store.commit(stored_task(claim.task.fingerprint, uuid, **said))
             self.ledger.mark_stored(uuid, [])
         return table_of(*rows)
 
-    def _files(self, row: PromptRow, uuid: str, count: int, video: dict[str, Any], simulated: bool) -> Any:
+    def _files(self, row: PromptRow, uuid: str, results: int, video: dict[str, Any], simulated: bool) -> Any:
         suffix = row.request.output_format.lower()
-        for number in range(1, count + 1):
+        for number in range(1, results + 1):
             with self.store.incoming(f".{suffix}") as path:
                 path.write_bytes(f"video {number} of {uuid}".encode() * 50)
                 name = f"{uuid}-{number}.{suffix}"
@@ -90,7 +103,7 @@ class Shelf:
 
     def export(self, table: PromptTable, format_: str, root: Any = None, **options: Any) -> Exported:
         """Exports to the folder `out`, unless another is named."""
-        chosen = ExportOptions(format_, **{"validation": 0.4, **options})
+        chosen = ExportOptions(format_, **{"validation": SHARE, **options})
         return export_dataset(table, root or self.folder / "out", chosen, store=self.store, ledger=self.ledger)
 
     def digests(self) -> set[str]:
