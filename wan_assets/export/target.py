@@ -180,8 +180,8 @@ class Target:
             self._write_marker()
 
     def _read_marker(self, marker: UPath) -> None:
-        self._marker = marker.read_text(encoding="utf-8")
         try:
+            self._marker = marker.read_text(encoding="utf-8")
             said = json.loads(self._marker)
             format_, self._versions = said["format"], dict(said["files"])
         except (ValueError, KeyError, TypeError):
