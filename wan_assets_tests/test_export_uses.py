@@ -25,6 +25,7 @@ HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [a](javascript:alert(1)) "
     "https://evil.example www.evil.example me@evil.example `code` **bold** | cell | &lt; $x$ \\[y\\](http://evil.example)"
 )
+BLOCKS = ("# title", "- item", "1. one", "> quote", "***", "a\n\n# b", "---", "    code")
 OF_MARKUP = {"html_inline", "html_block", "link_open", "image", "code_inline", "strong_open", "em_open", "fence"}
 
 
@@ -122,12 +123,11 @@ def test_the_command_exports_what_dagster_made_and_ends_with_1_where_rows_are_mi
     with studio(tmp_path) as studio_:
         studio_.run(path)
     places = ["--url", f"sqlite:///{tmp_path / 'ledger.db'}", "--store", tmp_path / "store", "--to", tmp_path / "out"]
+    options = ["--format", "videofolder", "--validation", 0, *places]
 
-    status, told = run("export", path, "--format", "videofolder", *places, "--validation", "0")
-    again, second = run("export", path, "--format", "videofolder", *places, "--validation", "0")
-    short, missing = run(
-        "export", written(tmp_path, table_of("A kite", "A tea house")), "--format", "videofolder", *places
-    )
+    status, told = run("export", path, *options)
+    again, second = run("export", path, *options)
+    short, missing = run("export", written(tmp_path, table_of("A kite", "A tea house")), *options)
 
     assert (status, again, short) == (0, 0, 1)
     assert (told["rows"], told["missing"], told["simulated"]) == ({"train": 2, "validation": 0}, 0, True)
@@ -162,7 +162,8 @@ def test_the_command_says_to_people_what_it_did(tmp_path, shelf):
         (["--format", "parquet", "--url", "sqlite:///none.db"], "none.db"),
     ],
 )
-def test_what_the_command_cannot_do_is_told_with_status_2(tmp_path, shelf, monkeypatch, arguments, words):
+@pytest.mark.usefixtures("shelf")
+def test_what_the_command_cannot_do_is_told_with_status_2(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     path = written(tmp_path, table_of("A kite"))
     (tmp_path / "taken").mkdir()
