@@ -89,10 +89,14 @@ class VideoStoreResource(dg.ConfigurableResource):
     """Where videos are kept."""
 
     root: str = Field(description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder.")
+    direct_delivery: bool = Field(
+        default=False,
+        description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
+    )
 
     def open(self) -> VideoStore:
         """Opens the store; nothing is read or written yet."""
-        return VideoStore(self.root)
+        return VideoStore(self.root, direct_delivery=self.direct_delivery)
 
 
 class LedgerResource(dg.ConfigurableResource):

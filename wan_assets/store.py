@@ -8,6 +8,7 @@
     <root>/datasets/<name>.parquet                 what was written of all videos, each file replaced whole
     <root>/set_aside/<task_uuid>-1.mp4             paid for, but not the video that was asked for
     <root>/.incoming/…                             downloads under way
+    <root>/inbox/<task_uuid>-1.mp4                 what the API itself has put here, unchecked (S3 alone)
 """
 
 from __future__ import annotations
@@ -28,9 +29,20 @@ from typing import Any
 from upath import UPath
 
 from wan_assets.errors import StoreError
+from wan_assets.inbox import Inbox
 from wan_assets.processes import is_surely_dead, new_owner
 
 _INCOMING_KEPT_S = 3600
+_LOCAL = ("", "file")
+_S3 = ("s3", "s3a")
+_OPTIONS_OF_S3: Mapping[str, Any] = {"config_kwargs": {"signature_version": "s3v4"}, "use_listings_cache": False}
+"""Signatures of the older version would hold for one Content-Type alone; a listing may be old when others write."""
+
+_TROUBLES: tuple[type[Exception], ...] = (OSError, ImportError, ValueError)
+with suppress(ImportError):
+    from botocore.exceptions import BotoCoreError
+
+    _TROUBLES = (*_TROUBLES, BotoCoreError)  # no credentials, no such host: s3fs lets them through as they are
 
 
 @dataclass(frozen=True)
@@ -73,14 +85,21 @@ class StoredTask:
 
 
 class VideoStore:
-    """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`."""
+    """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    With `direct_delivery` the API puts videos into the bucket by itself, which takes S3 or what speaks like it.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, direct_delivery: bool = False) -> None:
         try:
             self.root = UPath(root)
+            if self.root.protocol in _S3:
+                self.root = UPath(root, **_OPTIONS_OF_S3)
         except (ImportError, ValueError) as error:
             raise StoreError(f"cannot open the store {root}: {error}") from error
-        self._is_local = self.root.protocol in ("", "file")
+        self.delivers = direct_delivery
+        self._is_local = self.root.protocol in _LOCAL
+        self._inbox = Inbox(self.root / "inbox") if self.root.protocol in _S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
 
@@ -92,6 +111,30 @@ class VideoStore:
             trial.write_bytes(b"wan-assets" * 1000)
             trial.unlink()
             self._sweep()
+        if self.delivers:
+            with self._told("be given a file by a signed address of"):
+                self._needed_inbox().try_out()
+
+    def delivery_url(self, name: str, valid_s: float) -> str:
+        """An address that the API can put one file to, for some seconds; a secret, to be kept nowhere."""
+        with self._told("sign an address of"):
+            return self._needed_inbox().url_for(name, valid_s)
+
+    def is_delivered(self, name: str) -> bool:
+        """Whether the API has put a file here."""
+        with self._told("read"):
+            return self._inbox is not None and self._inbox.holds(name)
+
+    def delivered(self, name: str, path: Path) -> str | None:
+        """Reads what the API has put here into a local file; gives its ETag, or None where there is nothing."""
+        with self._told("read"):
+            return self._inbox.fetch(name, path) if self._inbox else None
+
+    def forget_delivery(self, name: str) -> None:
+        """Removes what the API has put here, once it is in its place."""
+        with self._told("write to"):
+            if self._inbox:
+                self._inbox.remove(name)
 
     def find(self, fingerprint: str, *, simulated: bool) -> StoredTask | None:
         """The newest whole task of a request, or None."""
@@ -131,10 +174,17 @@ class VideoStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def put(self, incoming: Path, name: str, fingerprint: str, *, simulated: bool) -> tuple[str, int, str]:
-        """Moves a checked file to its place, visible only when whole; gives its URI, bytes and SHA-256."""
+    def put(
+        self, incoming: Path, name: str, fingerprint: str, *, simulated: bool, etag: str | None = None
+    ) -> tuple[str, int, str]:
+        """Moves a checked file to its place, visible only when whole; gives its URI, bytes and SHA-256.
+
+        With the `etag` of its delivery the bucket copies it by itself, and nothing is uploaded.
+        """
         with self._told("write to"):
             target = self._folder(fingerprint, simulated=simulated) / name
+            if etag and self._inbox and self._inbox.is_copied(name, etag, target):
+                return str(target), incoming.stat().st_size, _sha256_of(incoming)
             return self._moved(incoming, target)
 
     def set_aside(self, incoming: Path, name: str) -> str:
@@ -166,16 +216,14 @@ class VideoStore:
 
     def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
         target.parent.mkdir(parents=True, exist_ok=True)
+        size, sha256 = incoming.stat().st_size, _sha256_of(incoming)
         with incoming.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            size = os.fstat(file.fileno()).st_size
             if self._is_local:
                 os.fsync(file.fileno())
                 incoming.replace(target.path)
-                return str(target), size, sha256
-            file.seek(0)
-            with target.open("wb") as remote:
-                shutil.copyfileobj(file, remote, 1 << 20)
+            else:
+                with target.open("wb") as remote:
+                    shutil.copyfileobj(file, remote, 1 << 20)
         return str(target), size, sha256
 
     def _write(self, target: UPath, content: bytes) -> None:
@@ -202,13 +250,23 @@ class VideoStore:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, ImportError, ValueError) as error:
+        except _TROUBLES as error:
             raise self._error(what, error) from error
+
+    def _needed_inbox(self) -> Inbox:
+        if self._inbox is None:
+            raise StoreError(f"direct delivery needs a store on S3, such as s3://bucket/folder, and not {self.root}")
+        return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
         return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _as_json(task: StoredTask) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Pace:
     `retry_first_s` is never to be under 1 s against the real API: it has accepted two copies of one task that came
     faster (wire notes, "Same taskUUID submitted twice"). `asked_most_s` is the longest Retry-After that is waited for.
     `wake_s` is how often a run asks for tasks that a webhook told of, and how often such a task is polled at most.
+    `delivery_s` is how long a finished task's file may take to the bucket before it is downloaded instead.
     """
 
     connect_s: float = 10.0
@@ -50,6 +51,7 @@ class Pace:
     wake_s: float = 1.0
     download_stall_s: float = 60.0
     download_tries: int = 8
+    delivery_s: float = 30.0
 
 
 class Transport:
