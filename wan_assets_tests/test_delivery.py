@@ -14,8 +14,8 @@ from s3_support import SECRET_KEY, files_in, fs, use
 
 from wan_assets.errors import StoreError
 from wan_assets.generation import Limits, Order, Outcome
-from wan_assets.inbox import MOST_VALID_S
 from wan_assets.store import VideoStore
+from wan_assets.store.inbox import MOST_VALID_S
 
 HASTY = replace(PATIENT, delivery_s=0.0)
 """Waits for no delivery that has not arrived when the task has finished."""

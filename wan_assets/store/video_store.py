@@ -1,15 +1,4 @@
-"""The store: where videos lie, addressed by fingerprint, each task's beside one JSON sidecar.
-
-::
-
-    <root>/videos/ab/abcdef…/<task_uuid>-1.mp4     one file a result
-    <root>/videos/ab/abcdef…/<task_uuid>.json      the sidecar, written last: what it names is whole
-    <root>/simulated/…                             the same, for what a simulator made
-    <root>/datasets/<name>.parquet                 what was written of all videos, each file replaced whole
-    <root>/set_aside/<task_uuid>-1.mp4             paid for, but not the video that was asked for
-    <root>/.incoming/…                             downloads under way
-    <root>/inbox/<task_uuid>-1.mp4                 what the API itself has put here, unchecked (S3 alone)
-"""
+"""One door to the files, wherever they lie."""
 
 from __future__ import annotations
 
@@ -22,15 +11,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from upath import UPath
 
 from wan_assets.errors import StoreError
-from wan_assets.inbox import Inbox
 from wan_assets.processes import is_surely_dead, new_owner
+from wan_assets.store.entries import StoredTask, StoredVideo, as_json, from_json
+from wan_assets.store.inbox import Inbox
 
 _INCOMING_KEPT_S = 3600
 _LOCAL = ("", "file")
@@ -43,45 +32,6 @@ with suppress(ImportError):
     from botocore.exceptions import BotoCoreError
 
     _TROUBLES = (*_TROUBLES, BotoCoreError)  # no credentials, no such host: s3fs lets them through as they are
-
-
-@dataclass(frozen=True)
-class StoredVideo:
-    """One file in the store. `cost_microusd` is None where the API did not tell; `facts` are those of its decoding."""
-
-    uri: str
-    bytes: int
-    sha256: str
-    video_uuid: str
-    seed: int | None
-    cost_microusd: int | None
-    is_nsfw: bool | None
-    facts: Mapping[str, Any]
-    poster: str
-
-
-@dataclass(frozen=True)
-class StoredTask:
-    """All files of one task, as its sidecar tells; `missing` are results that were asked for and failed."""
-
-    task_uuid: str
-    fingerprint: str
-    is_simulated: bool
-    prompt: str
-    videos: tuple[StoredVideo, ...]
-    missing: tuple[str, ...]
-    reserved_microusd: int
-    generation_s: float
-    stored_at: str
-    request: Mapping[str, Any]
-    package_version: str
-
-    @property
-    def cost_microusd(self) -> int | None:
-        """What all results cost, or None where that of any is unknown."""
-        costs = [video.cost_microusd for video in self.videos]
-        known = [cost for cost in costs if cost is not None]
-        return sum(known) if len(known) == len(costs) and not self.missing else None
 
 
 class VideoStore:
@@ -201,14 +151,14 @@ class VideoStore:
         """Writes the sidecar, which makes the task's files count."""
         with self._told("write to"):
             sidecar = self._folder(task.fingerprint, simulated=task.is_simulated) / f"{task.task_uuid}.json"
-            self._write(sidecar, json.dumps(_as_json(task), ensure_ascii=False, indent=1).encode())
+            self._write(sidecar, json.dumps(as_json(task), ensure_ascii=False, indent=1).encode())
 
     def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
         return self.root / ("simulated" if simulated else "videos") / fingerprint[:2] / fingerprint
 
     def _read(self, sidecar: UPath) -> StoredTask | None:
         try:
-            task = _from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
+            task = from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
             whole = all(UPath(video.uri).stat().st_size == video.bytes for video in task.videos)
         except (FileNotFoundError, AttributeError, ValueError, KeyError, TypeError):
             return None
@@ -267,14 +217,3 @@ class VideoStore:
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _as_json(task: StoredTask) -> dict[str, Any]:
-    return {**vars(task), "videos": [vars(video) for video in task.videos]}
-
-
-def _from_json(said: dict[str, Any], folder: UPath) -> StoredTask:
-    """Reads a sidecar; its videos lie beside it, also where the store was moved since it was written."""
-    beside = ({**video, "uri": str(folder / video["uri"].rpartition("/")[2])} for video in said["videos"])
-    videos = tuple(StoredVideo(**video) for video in beside)
-    return StoredTask(**{**said, "videos": videos, "missing": tuple(said["missing"])})
