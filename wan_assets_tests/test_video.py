@@ -645,6 +645,6 @@ def test_a_verifier_that_is_not_open_says_so():
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
         *("Clip", "Expected", "MARK", "VideoFacts", "Verifier"),
-        *("facts_of", "image_of", "mismatches", "poster_of", "render"),
+        *("facts_of", "image_of", "mismatches", "poster_of", "render", "strip_of"),
     }
     assert all(hasattr(video, name) for name in video.__all__)

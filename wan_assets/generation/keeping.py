@@ -25,6 +25,9 @@ from wan_assets.video import Verifier, VideoFacts, mismatches
 T = TypeVar("T")
 
 _FETCHES_OF_BROKEN_FILES = 3
+_POSTER_BYTES = 540
+"""Dagster shows a text without a click up to about 1,000 characters, of which a link takes some 150."""
+
 _MARGIN_S = 3600.0
 """A task may finish when its time is up, and the file then has to be put; in seconds."""
 
@@ -100,10 +103,13 @@ class Keeper:
             if wrong := mismatches(facts, expected_of(order.request)):
                 aside = await asyncio.to_thread(self._store.set_aside, path, name)
                 raise InvalidVideoError(f"task {task.task_uuid}: {'; '.join(wrong)}. The file is kept as {aside}")
-            poster = base64.b64encode(await self._verifier.poster_of(path)).decode()
-            place = (path, name, task.fingerprint)
-            put = partial(self._store.put, simulated=task.is_simulated, etag=etag)
-            uri, size, sha256 = await asyncio.to_thread(put, *place)
+            poster = base64.b64encode(await self._verifier.poster_of(path, max_bytes=_POSTER_BYTES)).decode()
+            place, simulated = (name, task.fingerprint), task.is_simulated
+            if self._store.has_pictures:
+                strip = await self._verifier.strip_of(path)
+                await asyncio.to_thread(partial(self._store.put_strip, simulated=simulated), strip, *place)
+            put = partial(self._store.put, simulated=simulated, etag=etag)
+            uri, size, sha256 = await asyncio.to_thread(put, path, *place)
         return StoredVideo(
             uri=uri,
             bytes=size,

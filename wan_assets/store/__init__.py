@@ -3,6 +3,7 @@
 ::
 
     <root>/videos/ab/abcdef…/<task_uuid>-1.mp4     one file a result
+    <root>/videos/ab/abcdef…/<task_uuid>-1.webp    its first, middle and last frame, to be looked at
     <root>/videos/ab/abcdef…/<task_uuid>.json      the sidecar, written last: what it names is whole
     <root>/simulated/…                             the same, for what a simulator made
     <root>/datasets/<name>.parquet                 what was written of all videos, each file replaced whole

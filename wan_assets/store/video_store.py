@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from upath import UPath
 
@@ -27,7 +28,9 @@ _S3 = ("s3", "s3a")
 _OPTIONS_OF_S3: Mapping[str, Any] = {"config_kwargs": {"signature_version": "s3v4"}, "use_listings_cache": False}
 """Signatures of the older version would hold for one Content-Type alone; a listing may be old when others write."""
 
-_TROUBLES: tuple[type[Exception], ...] = (OSError, ImportError, ValueError)
+_STRIP = ".webp"
+
+_TROUBLES: tuple[type[Exception], ...] = (OSError, ImportError, ValueError, NotImplementedError)
 with suppress(ImportError):
     from botocore.exceptions import BotoCoreError
 
@@ -38,9 +41,17 @@ class VideoStore:
     """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`.
 
     With `direct_delivery` the API puts videos into the bucket by itself, which takes S3 or what speaks like it.
+    `served_at` is where `wan-assets files` serves the store; without `pictures` videos have thumbnails and no more.
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, direct_delivery: bool = False) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        direct_delivery: bool = False,
+        served_at: str = "",
+        pictures: bool = True,
+    ) -> None:
         try:
             self.root = UPath(root)
             if self.root.protocol in _S3:
@@ -48,6 +59,8 @@ class VideoStore:
         except (ImportError, ValueError) as error:
             raise StoreError(f"cannot open the store {root}: {error}") from error
         self.delivers = direct_delivery
+        self.has_pictures = pictures
+        self._served_at = served_at.rstrip("/")
         self._is_local = self.root.protocol in _LOCAL
         self._inbox = Inbox(self.root / "inbox") if self.root.protocol in _S3 else None
         if self._is_local:
@@ -137,6 +150,36 @@ class VideoStore:
                 return str(target), incoming.stat().st_size, _sha256_of(incoming)
             return self._moved(incoming, target)
 
+    def put_strip(self, strip: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
+        """Puts the picture that goes with a video beside it; `name` is the video's."""
+        with self._told("write to"):
+            target = (self._folder(fingerprint, simulated=simulated) / name).with_suffix(_STRIP)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._write(target, strip)
+
+    def strip_of(self, video: StoredVideo) -> bytes | None:
+        """The picture that goes with a video, if it has one."""
+        with self._told("read"):
+            try:
+                return (self.root / self._place_of(video)).with_suffix(_STRIP).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def link_to(self, video: StoredVideo) -> str | None:
+        """Where a browser finds a video, as far as the store is served; no secret, and good for as long as it is."""
+        return f"{self._served_at}/{quote(self._place_of(video))}" if self._served_at else None
+
+    def file_at(self, place: str, valid_s: float, kind: str) -> Path | str:
+        """A file by its path below the root: a local one, or an address that shows it for some seconds; a secret.
+
+        Who asks sees to it that `place` is one of a video. `kind` is what a browser is told that it is.
+        """
+        if self._is_local:
+            return Path(self.root.path) / place
+        with self._told("sign an address of"):
+            told = {"ResponseContentType": kind} if self._inbox else {}
+            return str(self.root.fs.sign((self.root / place).path, expiration=int(valid_s), **told))
+
     def set_aside(self, incoming: Path, name: str) -> str:
         """Keeps a file that was paid for and is not the video that was asked for; gives its URI."""
         with self._told("write to"):
@@ -155,6 +198,10 @@ class VideoStore:
 
     def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
         return self.root / ("simulated" if simulated else "videos") / fingerprint[:2] / fingerprint
+
+    def _place_of(self, video: StoredVideo) -> str:
+        """The path below the root."""
+        return "/".join(video.uri.split("/")[-4:])
 
     def _read(self, sidecar: UPath) -> StoredTask | None:
         try:

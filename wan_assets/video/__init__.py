@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.video.facts import Expected, VideoFacts, facts_of, mismatches
-from wan_assets.video.poster import poster_of
+from wan_assets.video.poster import poster_of, strip_of
 from wan_assets.video.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "mismatches",
     "poster_of",
     "render",
+    "strip_of",
 ]
 
 _HOMES = {"MARK": "clips", "Clip": "clips", "image_of": "picture", "render": "clips"}

@@ -1,9 +1,10 @@
-"""A poster: one frame of a video as a WebP picture small enough for a line of metadata."""
+"""Posters and strips: frames of a video as WebP pictures small enough for Dagster's metadata."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -15,6 +16,8 @@ from wan_assets.video.facts import BROKEN, open_video, reason_of, video_stream_o
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)
 _LEAST_SIDE = 8
+_GAP = 4
+"""Pixels between the pictures of a strip."""
 
 
 def poster_of(
@@ -27,26 +30,53 @@ def poster_of(
 
     Raises InvalidVideoError if the file cannot be decoded up to there.
     """
-    try:
-        image = _thumbnail(_frame_at(path, position), size)
-    except BROKEN as error:
-        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
+    (image,) = _pictures_of(path, size, (position,))
     return _small_webp(image, max_bytes)
 
 
-def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
-    """Decodes from the start, since a short video often has one keyframe only."""
+def strip_of(path: str | os.PathLike[str], size: tuple[int, int] = (240, 240), max_bytes: int = 12_000) -> bytes:
+    """The first, middle and last frame side by side as WebP, each inside `size`, as good as `max_bytes` allows.
+
+    Raises InvalidVideoError if the file cannot be decoded.
+    """
+    pictures = _pictures_of(path, size, (0.0, 0.5, 1.0))
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (place * (width + _GAP), 0))
+    return _small_webp(strip, max_bytes)
+
+
+def _pictures_of(path: str | os.PathLike[str], size: tuple[int, int], positions: Sequence[float]) -> list[Image.Image]:
+    try:
+        return [_thumbnail(frame, size) for frame in _frames_at(path, positions)]
+    except BROKEN as error:
+        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
+
+
+def _frames_at(path: str | os.PathLike[str], positions: Sequence[float]) -> list[VideoFrame]:
+    """The last frames that do not come after some positions, in order.
+
+    Decodes from the start, since a short video often has one keyframe only.
+    """
     _, file = open_video(path)
     with file:
-        found: VideoFrame | None = None
-        target_s = ((file.start_time or 0) + (file.duration or 0) * position) / av.time_base
+        targets = [((file.start_time or 0) + (file.duration or 0) * position) / av.time_base for position in positions]
+        found: list[VideoFrame] = []
+        latest: VideoFrame | None = None
         for frame in file.decode(video_stream_of(file)):
-            if found and frame.time is not None and frame.time > target_s:
-                break
-            found = frame
-    if found is None:
+            while latest and len(found) < len(targets) and _is_after(frame, targets[len(found)]):
+                found.append(latest)
+            if len(found) == len(targets):
+                return found
+            latest = frame
+    if latest is None:
         raise InvalidVideoError("the file has no frames")
-    return found
+    return found + [latest] * (len(targets) - len(found))
+
+
+def _is_after(frame: VideoFrame, moment_s: float) -> bool:
+    return frame.time is not None and frame.time > moment_s
 
 
 def _thumbnail(frame: Any, size: tuple[int, int]) -> Image.Image:

@@ -64,7 +64,12 @@ class Verifier:
         """`poster_of` in a child."""
         how = {"size": size, "max_bytes": max_bytes, "position": position}
         answer = await self._ask({"do": "poster", "path": _whole(path), **how})
-        return base64.b64decode(answer["poster"])
+        return base64.b64decode(answer["picture"])
+
+    async def strip_of(self, path: str | os.PathLike[str]) -> bytes:
+        """`strip_of` in a child."""
+        answer = await self._ask({"do": "strip", "path": _whole(path)})
+        return base64.b64decode(answer["picture"])
 
     async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
         async with self._places:
