@@ -62,7 +62,8 @@ def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetad
     """The first videos of a batch as a table of thumbnails; None where there are no pictures."""
     if not shown or not store.has_pictures:
         return None
-    rows = [f"{' | ' * _SHEET_COLUMNS}\n{'|---' * _SHEET_COLUMNS}|", *_sheet_rows(shown[:_SHEET_MOST], store)]
+    head = [f"|{cell * _SHEET_COLUMNS}" for cell in ("   |", "---|")]
+    rows = [*head, *_sheet_rows(shown[:_SHEET_MOST], store)]
     more = f"\n\n… and {len(shown) - _SHEET_MOST:,} more" if len(shown) > _SHEET_MOST else ""
     return dg.MetadataValue.md("\n".join(rows) + more)
 
