@@ -49,7 +49,10 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
     told = [result.told_microusd or 0 for result in results]
+    shown = sorted(results, key=lambda result: (result.error is None, result.order.prompt_id))
+    sheet = contact_sheet(list(_shown_of(shown)), store)
     metadata: dict[str, Any] = {
+        **({"wan_assets/contact_sheet": sheet} if sheet else {}),
         "dagster/partition_row_count": len(results),
         "wan_assets/cost_usd": float(usd(sum(told))),
         "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
@@ -65,10 +68,7 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
         metadata["wan_assets/cost_least_usd"] = float(usd(min(costs)))
         metadata["wan_assets/cost_most_usd"] = float(usd(max(costs)))
     if results:
-        shown = sorted(results, key=lambda result: (result.error is None, result.order.prompt_id))
         metadata["wan_assets/rows"] = table_of([_row(result) for result in shown[:_ROWS_SHOWN]])
-        if sheet := contact_sheet(list(_shown_of(shown)), store):
-            metadata["wan_assets/contact_sheet"] = sheet
     return metadata
 
 
@@ -85,8 +85,7 @@ def digest_of(results: Sequence[RowResult]) -> str:
 def _shown_of(results: Sequence[RowResult]) -> Iterator[Shown]:
     for result in results:
         if result.outcome.stored:
-            cost = "cost unknown" if result.cost_microusd is None else f"${usd(result.cost_microusd)}"
-            yield Shown(result.outcome.stored.videos[0], f"{result.order.prompt_id} {cost}")
+            yield Shown(result.outcome.stored.videos[0], result.order.prompt_id, result.cost_microusd)
 
 
 def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
 _SHOWN_AT_ONCE = 990
 _PROMPT_SHOWN = 600
+_STRIPS_MOST = 2
 _SHEET_COLUMNS = 4
 _SHEET_MOST = 24
 """A thumbnail takes some 900 bytes of the event."""
@@ -28,10 +29,11 @@ _MARKS = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 class Shown(NamedTuple):
-    """One video of a contact sheet and what stands under it."""
+    """One video of a contact sheet, and the row and the cost that stand under it."""
 
     video: StoredVideo
-    caption: str
+    prompt_id: str
+    cost_microusd: int | None
 
 
 def thumbnail(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue:
@@ -48,14 +50,20 @@ def link(video: StoredVideo, store: VideoStore) -> dg.UrlMetadataValue | None:
     return dg.MetadataValue.url(address) if address else None
 
 
-def frames(stored: StoredTask, cost_microusd: int | None, store: VideoStore) -> dg.MarkdownMetadataValue | None:
-    """First, middle and last frame of each video with prompt, facts and cost; None where there are no pictures."""
-    strips = [(video, strip) for video in stored.videos if (strip := _strip_of(video, store))]
-    if not strips:
+def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | None:
+    """First, middle and last frame of each video with prompt, facts and cost; None where there are no pictures.
+
+    What would make the event too large is left to links.
+    """
+    strips = [_strip_of(video, store) for video in stored.videos[:_STRIPS_MOST]]
+    if not any(strips):
         return None
-    cost = "cost unknown" if cost_microusd is None else f"${usd(cost_microusd)}"
-    told = [f"> {_text(stored.prompt)}", f"{_facts(stored.videos[0])} · {_text(cost)}"]
-    return dg.MetadataValue.md("\n\n".join([*(_linked(strip, video, store) for video, strip in strips), *told]))
+    linked = [_linked(strip, video, store) for strip, video in zip(strips, stored.videos, strict=False) if strip]
+    told = f"{_facts(stored.videos[0])} · {_text(_cost(stored.cost_microusd))}"
+    links = [
+        f"[open video {number}]({at})" for number, video in enumerate(stored.videos, 1) if (at := store.link_to(video))
+    ]
+    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_text(stored.prompt)}", " · ".join([told, *links])]))
 
 
 def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetadataValue | None:
@@ -72,7 +80,7 @@ def _sheet_rows(shown: Sequence[Shown], store: VideoStore) -> Iterator[str]:
     for start in range(0, len(shown), _SHEET_COLUMNS):
         some = shown[start : start + _SHEET_COLUMNS]
         yield _row_of([_thumbnail_of(one.video, store) for one in some])
-        yield _row_of([_text(one.caption) for one in some])
+        yield _row_of([f"{_text(one.prompt_id)}: {_text(_cost(one.cost_microusd))}" for one in some])
 
 
 def _row_of(cells: list[str]) -> str:
@@ -104,9 +112,15 @@ def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
 def _facts(video: StoredVideo) -> str:
     facts = video.facts
     sound = "sound" if facts["audio_codec"] else "no sound"
-    return (
-        f"{facts['width']}x{facts['height']} · {float(facts['duration_s']):g} s · {sound} · {video.bytes / 1e6:,.1f} MB"
-    )
+    return f"{facts['width']}x{facts['height']} · {float(facts['duration_s']):g} s · {sound} · {_size(video.bytes)}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+
+
+def _cost(cost_microusd: int | None) -> str:
+    return "cost unknown" if cost_microusd is None else f"${usd(cost_microusd)}"
 
 
 def _text(said: str) -> str:

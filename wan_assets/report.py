@@ -28,7 +28,7 @@ def video_metadata(
     first, cost = stored.videos[0], cost_microusd
     metadata = {
         "wan_assets/preview": pictures.thumbnail(stored, store),
-        "wan_assets/frames": pictures.frames(stored, stored.cost_microusd, store) if outcome.has_landed else None,
+        "wan_assets/frames": pictures.frames(stored, store) if outcome.has_landed else None,
         "wan_assets/video": pictures.link(first, store),
         "wan_assets/prompt": stored.prompt,
         "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),

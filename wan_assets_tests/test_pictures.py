@@ -63,7 +63,15 @@ def test_frames_are_three_pictures_in_a_row_and_small(tmp_path: Path) -> None:
     assert len(found["wan_assets/frames"]) < 30_000
     assert (width, height) == (3 * 240 + 2 * 4, 135)
     assert f"]({link_of(found['dagster/uri'])})" in found["wan_assets/frames"]
-    assert re.search(r"\n> A kite\n\n854x480 · 5 s · (no )?sound · 0\.\d MB · \\\$0\\.473", found["wan_assets/frames"])
+    assert re.search(r"\n> A kite\n\n854x480 · 5 s · (no )?sound · \d+ kB · \\\$0\\.473", found["wan_assets/frames"])
+
+
+def test_several_results_stay_small_and_all_have_their_link(tmp_path: Path) -> None:
+    found = made(tmp_path, table_of("A kite", number_results=4), **SERVED)
+
+    assert len(re.findall(PICTURE, found["wan_assets/frames"])) == 2
+    assert len(re.findall(r"\[open video \d\]\(http", found["wan_assets/frames"])) == 4
+    assert len(found["wan_assets/frames"]) < 30_000
 
 
 def test_a_video_that_is_reused_has_its_thumbnail_and_no_frames_again(tmp_path: Path) -> None:
@@ -96,7 +104,7 @@ def test_a_batch_shows_its_videos_with_their_costs(tmp_path: Path) -> None:
         sheet = told(run_batches(at_work, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]["contact_sheet"]
 
     assert len(re.findall(PICTURE, sheet)) == 6
-    assert [rf"r{number} \$0\.473" in sheet for number in range(6)] == [True] * 6
+    assert [rf"r{number}: \$0\.473" in sheet for number in range(6)] == [True] * 6
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in sheet.splitlines()}) == 1, (
         "all rows have the same columns"
     )

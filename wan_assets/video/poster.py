@@ -34,7 +34,7 @@ def poster_of(
     return _small_webp(image, max_bytes)
 
 
-def strip_of(path: str | os.PathLike[str], size: tuple[int, int] = (240, 240), max_bytes: int = 12_000) -> bytes:
+def strip_of(path: str | os.PathLike[str], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000) -> bytes:
     """The first, middle and last frame side by side as WebP, each inside `size`, as good as `max_bytes` allows.
 
     Raises InvalidVideoError if the file cannot be decoded.
