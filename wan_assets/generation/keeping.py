@@ -20,7 +20,7 @@ from wan_assets.ledger import Task
 from wan_assets.pricing import microusd_of
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.version import __version__
-from wan_assets.video import Verifier, VideoFacts, mismatches
+from wan_assets.video import Seen, Verifier, mismatches
 
 T = TypeVar("T")
 
@@ -99,15 +99,13 @@ class Keeper:
     async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
         name = _name(task, number)
         with self._store.incoming(Path(name).suffix) as path:
-            facts, etag = await self._fetched(task, number, result, path)
-            if wrong := mismatches(facts, expected_of(order.request)):
+            seen, etag = await self._fetched(task, number, result, path)
+            if wrong := mismatches(seen.facts, expected_of(order.request)):
                 aside = await asyncio.to_thread(self._store.set_aside, path, name)
                 raise InvalidVideoError(f"task {task.task_uuid}: {'; '.join(wrong)}. The file is kept as {aside}")
-            poster = base64.b64encode(await self._verifier.poster_of(path, max_bytes=_POSTER_BYTES)).decode()
             place, simulated = (name, task.fingerprint), task.is_simulated
-            if self._store.has_pictures:
-                strip = await self._verifier.strip_of(path)
-                await asyncio.to_thread(partial(self._store.put_strip, simulated=simulated), strip, *place)
+            if seen.strip:
+                await asyncio.to_thread(partial(self._store.put_strip, simulated=simulated), seen.strip, *place)
             put = partial(self._store.put, simulated=simulated, etag=etag)
             uri, size, sha256 = await asyncio.to_thread(put, path, *place)
         return StoredVideo(
@@ -118,23 +116,26 @@ class Keeper:
             seed=result.seed,
             cost_microusd=microusd_of(result.cost),
             is_nsfw=result.is_nsfw,
-            facts=facts.to_json(),
-            poster=poster,
+            facts=seen.facts.to_json(),
+            poster=base64.b64encode(seen.poster).decode(),
         )
 
-    async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[VideoFacts, str | None]:
-        """The facts of a file, and its ETag where it is the one that was put into the bucket."""
+    async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[Seen, str | None]:
+        """A file as decoded, and its ETag where it is the one that was put into the bucket."""
         name = _name(task, number)
         if etag := await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path)):
             with suppress(InvalidVideoError):
-                return await self._verifier.facts_of(path), etag
+                return await self._seen_in(path), etag
         return await self._downloaded(result, path), None
 
-    async def _downloaded(self, result: Result, path: Path) -> VideoFacts:
+    async def _seen_in(self, path: Path) -> Seen:
+        return await self._verifier.seen_in(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
+
+    async def _downloaded(self, result: Result, path: Path) -> Seen:
         for fetch in range(1, _FETCHES_OF_BROKEN_FILES + 1):
             await self._client.download(result.url or "", path)
             try:
-                return await self._verifier.facts_of(path)
+                return await self._seen_in(path)
             except InvalidVideoError as error:
                 if fetch == _FETCHES_OF_BROKEN_FILES:
                     raise InvalidVideoError(f"video {result.video_uuid}, fetched {fetch} times: {error}") from None

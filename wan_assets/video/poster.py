@@ -30,16 +30,21 @@ def poster_of(
 
     Raises InvalidVideoError if the file cannot be decoded up to there.
     """
-    (image,) = _pictures_of(path, size, (position,))
-    return _small_webp(image, max_bytes)
+    try:
+        frame = _frame_at(path, position)
+    except BROKEN as error:
+        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
+    return picture_of(frame, size, max_bytes)
 
 
-def strip_of(path: str | os.PathLike[str], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000) -> bytes:
-    """The first, middle and last frame side by side as WebP, each inside `size`, as good as `max_bytes` allows.
+def picture_of(frame: VideoFrame, size: tuple[int, int], max_bytes: int) -> bytes:
+    """A frame as WebP, inside `size`, as good as `max_bytes` allows; raises InvalidVideoError if it has no picture."""
+    return _small_webp(_thumbnail(frame, size), max_bytes)
 
-    Raises InvalidVideoError if the file cannot be decoded.
-    """
-    pictures = _pictures_of(path, size, (0.0, 0.5, 1.0))
+
+def strip_of(frames: Sequence[VideoFrame], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000) -> bytes:
+    """Frames of one size side by side as WebP, each inside `size`, as good as `max_bytes` allows."""
+    pictures = [_thumbnail(frame, size) for frame in frames]
     width, height = pictures[0].size
     strip = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
     for place, picture in enumerate(pictures):
@@ -47,44 +52,29 @@ def strip_of(path: str | os.PathLike[str], size: tuple[int, int] = (240, 240), m
     return _small_webp(strip, max_bytes)
 
 
-def _pictures_of(path: str | os.PathLike[str], size: tuple[int, int], positions: Sequence[float]) -> list[Image.Image]:
-    try:
-        return [_thumbnail(frame, size) for frame in _frames_at(path, positions)]
-    except BROKEN as error:
-        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
-
-
-def _frames_at(path: str | os.PathLike[str], positions: Sequence[float]) -> list[VideoFrame]:
-    """The last frames that do not come after some positions, in order.
-
-    Decodes from the start, since a short video often has one keyframe only.
-    """
+def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
+    """Decodes from the start, since a short video often has one keyframe only."""
     _, file = open_video(path)
     with file:
-        targets = [((file.start_time or 0) + (file.duration or 0) * position) / av.time_base for position in positions]
-        found: list[VideoFrame] = []
-        latest: VideoFrame | None = None
+        found: VideoFrame | None = None
+        target_s = ((file.start_time or 0) + (file.duration or 0) * position) / av.time_base
         for frame in file.decode(video_stream_of(file)):
-            while latest and len(found) < len(targets) and _is_after(frame, targets[len(found)]):
-                found.append(latest)
-            if len(found) == len(targets):
-                return found
-            latest = frame
-    if latest is None:
+            if found and frame.time is not None and frame.time > target_s:
+                break
+            found = frame
+    if found is None:
         raise InvalidVideoError("the file has no frames")
-    return found + [latest] * (len(targets) - len(found))
-
-
-def _is_after(frame: VideoFrame, moment_s: float) -> bool:
-    return frame.time is not None and frame.time > moment_s
+    return found
 
 
 def _thumbnail(frame: Any, size: tuple[int, int]) -> Image.Image:
     """The frame in its own shape, as large as the box allows."""
     scale = min(size[0] / frame.width, size[1] / frame.height)
-    image: Image.Image = frame.to_image(
-        width=max(round(frame.width * scale), 1), height=max(round(frame.height * scale), 1)
-    )
+    width, height = (max(round(side * scale), 1) for side in (frame.width, frame.height))
+    try:
+        image: Image.Image = frame.to_image(width=width, height=height)
+    except BROKEN as error:
+        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
     return image
 
 
