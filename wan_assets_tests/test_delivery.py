@@ -79,7 +79,7 @@ def test_a_video_goes_to_the_bucket_and_is_not_downloaded(store: VideoStore, tmp
         (video,) = outcome.stored.videos
         assert store.verifies(video)
         assert (video.bytes, video.cost_microusd) == (fs().info(video.uri)["size"], PRICE)
-        assert len(files_in(str(store.root))) == 2
+        assert len(files_in(str(store.root))) == 3, "video, picture and sidecar"
         assert names_in(store) == set()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 import httpx
+from httpx_aiohttp import HttpxAiohttpClient
 
 from wan_assets.client.wire import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
@@ -71,7 +72,7 @@ class Transport:
         # httpx spends most of its time on its own pool when many callers wait in it, so they wait here.
         self._gate = asyncio.Semaphore(connections)
         limits = httpx.Limits(max_connections=2 * connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(
+        self._http = HttpxAiohttpClient(
             limits=limits,
             timeout=httpx.Timeout(pace.answer_s, connect=pace.connect_s),
             headers={"User-Agent": f"wan-assets/{__version__}"},
