@@ -109,7 +109,9 @@ class Work:
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
         try:
-            report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
+            since_s = seconds_since(task.submitted_at) if task.submitted_at else 0.0
+            wait_s = self._wait_s(since_s)
+            report = await self.poller.finished(task.task_uuid, task.number_results, wait_s, since_s=since_s)
         except RunwareError as error:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
@@ -152,9 +154,8 @@ class Work:
         await self._desk.book(self._ledger.mark_lost, task.task_uuid, fault)
         raise TaskUnknownError(fault)
 
-    def _wait_s(self, task: Task) -> float:
+    def _wait_s(self, since_s: float) -> float:
         """A task that is looked for again gets what is left of its time, but at least two polls."""
-        since_s = seconds_since(task.submitted_at) if task.submitted_at else 0.0
         return max(self._limits.max_wait_s - since_s, 3 * self._client.pace.poll_first_s)
 
     async def _settled(self, task: Task, report: TaskReport) -> TaskReport:
