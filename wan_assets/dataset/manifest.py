@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wan_assets.dataset.columns import COLUMNS, SCHEMA, Entry
-from wan_assets.dataset.costs import costs_of
+from wan_assets.dataset.columns import COLUMNS, SCHEMA
+from wan_assets.dataset.entries import Entry, entries_of
 from wan_assets.dataset.subjects import Subject, is_all_simulated, subjects_of
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
@@ -58,7 +58,7 @@ def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: 
     """
     is_simulated = is_all_simulated(table.rows, ledger)
     tally = _Tally()
-    entries = _entries(subjects_of(table.rows, store, ledger, simulated=is_simulated), tally)
+    entries = entries_of(_counted(subjects_of(table.rows, store, ledger, simulated=is_simulated), tally))
     with store.incoming(".parquet") as path:
         _write(path, entries, tally)
         uri, size, sha256 = store.put_dataset(path, f"{name}.parquet")
@@ -76,20 +76,11 @@ def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: 
     )
 
 
-def _entries(subjects: Iterable[Subject], tally: _Tally) -> Iterator[Entry]:
-    """Yields the files of all rows; the money of a task that several rows share is told with the first."""
-    told: set[str] = set()
+def _counted(subjects: Iterable[Subject], tally: _Tally) -> Iterator[Subject]:
     for subject in subjects:
         tally.carried.update(subject.row.extra)
-        if subject.stored is None:
-            tally.missing += 1
-            continue
-        costs, reserved = costs_of(subject.task, subject.stored)
-        if subject.stored.task_uuid in told:
-            costs, reserved = [0] * len(costs), 0
-        told.add(subject.stored.task_uuid)
-        for number, (video, cost) in enumerate(zip(subject.stored.videos, costs, strict=True), 1):
-            yield Entry(subject, subject.stored, video, number, cost, reserved if number == 1 else 0)
+        tally.missing += subject.stored is None
+        yield subject
 
 
 def _write(path: Path, entries: Iterator[Entry], tally: _Tally) -> None:
