@@ -101,7 +101,7 @@ class GalleryFolder:
             for path in self.root.glob("data-*"):
                 if path.name not in kept:
                     shutil.rmtree(path, ignore_errors=True)
-            for path in self.root.rglob(".*~*"):
+            for path in list(self.root.rglob(".*~*")):
                 if is_surely_dead(path.name[1:].partition("~")[0]):
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from wan_assets.dataset import Entry, Subject, entries_of, subjects_of
@@ -50,7 +50,7 @@ def write_gallery(
     asyncio.run(_make_posters(place, work.without_poster))
     said = {
         "title": title,
-        "written_at": now.isoformat(sep=" ", timespec="minutes"),
+        "written_at": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         "folder": name,
         "pages": pages,
         "audit_page": AUDIT_PAGE,

@@ -3,6 +3,7 @@
 
 (() => {
   const { element, dollars } = wanGallery;
+  const GROUPS = ["Asked for", "Money", "Origin", "File"];
   const SIGNS = { passed: "✓", failed: "✗", "not measured": "–" };
 
   wanGallery.Audit = class {
@@ -57,9 +58,11 @@
 
     body(entry, found) {
       const body = element("div", "audit-body");
-      body.append(this.player(entry), this.account(entry));
-      if (found) body.append(this.verdicts(found[1]), ...groupsOf(found[0]));
-      else body.append(element("p", "note", "The data of this gallery was written anew: load the page again."));
+      const facts = element("div", "facts-known");
+      body.append(this.player(entry), facts);
+      facts.append(this.account(entry));
+      if (found) facts.append(this.verdicts(found[1]), ...groupsOf(found[0]));
+      else facts.append(element("p", "note", "The data of this gallery was written anew: load the page again."));
       return body;
     }
 
@@ -68,7 +71,6 @@
       video.controls = true;
       video.playsInline = true;
       video.preload = "auto";
-      video.poster = `posters/${entry.poster}`;
       video.src = `videos/${entry.file}`;
       return video;
     }
@@ -92,7 +94,7 @@
       const list = element("ul");
       for (const [name, result, why] of said) {
         const line = element("li", result.replace(" ", "-"));
-        line.append(element("span", "sign", SIGNS[result]), element("span", "name", name), element("span", "why", why || result));
+        line.append(element("span", "sign", SIGNS[result]), element("span", "name", name), element("span", "result", result), element("span", "why", result === "failed" ? why : ""));
         list.append(line);
       }
       section.append(element("h3", "", "Checks"), list);
@@ -110,9 +112,8 @@
   }
 
   function groupsOf(values) {
-    const lists = new Map();
+    const lists = new Map(GROUPS.map((group) => [group, element("dl")]));
     wanGallery.summary.columns.forEach(([name, group, meaning], index) => {
-      if (!lists.has(group)) lists.set(group, element("dl"));
       const term = element("dt", "", name);
       term.title = meaning;
       lists.get(group).append(term, element("dd", values[index] ? "" : "none", values[index] || "–"));

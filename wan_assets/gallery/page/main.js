@@ -18,17 +18,17 @@
 
   function fillChoices(told) {
     const counted = (text, number) => `${text} (${count(number)})`;
-    options("size", [["*", "all"], ...told.sizes.map(([size, number]) => [size, counted(size.replace("x", "×") || "unknown", number)])]);
-    options("length", [["*", "all"], ...told.lengths.map(([length, number]) => [length, counted(length ? `${length} s` : "unknown", number)])]);
+    options("size", [["*", "all sizes"], ...told.sizes.map(([size, number]) => [size, counted(size.replace("x", "×") || "size unknown", number)])]);
+    options("length", [["*", "all lengths"], ...told.lengths.map(([length, number]) => [length, counted(length ? `${length} s` : "length unknown", number)])]);
     options("check", [
-      ["", "all"],
+      ["", "all checks"],
       ["passed", counted("passed", told.videos - told.flawed)],
       ["failed", counted("any failed", told.flawed)],
       ...told.flaws.map(([name, number]) => [`failed:${name}`, counted(`failed ${name}`, number)]),
     ]);
     const made = Object.fromEntries(told.money.map((money) => [money.kind, money.videos]));
-    options("made", [["", "all"], ["real", counted("provider", made.real)], ["simulated", counted("simulator", made.simulated)]]);
-    options("cost", [["", "all"], ["known", "known"], ["unknown", "unknown"], ["shared", "paid with another row"]]);
+    options("made", [["", "real and simulated"], ["real", counted("real", made.real)], ["simulated", counted("simulated", made.simulated)]]);
+    options("cost", [["", "any cost"], ["known", "cost known"], ["unknown", "cost unknown"], ["shared", "paid with another row"]]);
     options("sort", Object.entries(wanGallery.sorts));
   }
 

@@ -76,7 +76,7 @@
     spending.forEach(([name, amount, text], index) => {
       const height = most > 0 ? Math.max((Math.max(amount, 0) / most) * (HEIGHT - 4), amount > 0 ? 2 : 0) : 0;
       const x = (slots - spending.length + index) * slot;
-      svg.append(rect("bar", x + slot * 0.1, HEIGHT - height, slot * 0.8, height), hover(x, slot, `${name}: ${text}`));
+      svg.append(rect("amount", x + slot * 0.1, HEIGHT - height, slot * 0.8, height), hover(x, slot, `${name}: ${text}`));
     });
     return svg;
   }
