@@ -27,7 +27,7 @@
       ...told.flaws.map(([name, number]) => [`failed:${name}`, counted(`failed ${name}`, number)]),
     ]);
     const made = Object.fromEntries(told.money.map((money) => [money.kind, money.videos]));
-    options("made", [["", "real and simulated"], ["real", counted("real", made.real)], ["simulated", counted("simulated", made.simulated)]]);
+    options("made", [["", "any maker"], ["real", counted("real", made.real)], ["simulated", counted("simulated", made.simulated)]]);
     options("cost", [["", "any cost"], ["known", "cost known"], ["unknown", "cost unknown"], ["shared", "paid with another row"]]);
     options("sort", Object.entries(wanGallery.sorts));
   }
