@@ -1,7 +1,7 @@
 """Datasets: what table, ledger and store together know of each row, and the manifest of all videos. Without Dagster."""
 
 from wan_assets.dataset.columns import COLUMNS, SCHEMA, Column
-from wan_assets.dataset.entries import Entry, entries_of
+from wan_assets.dataset.entries import Entries, Entry, Tally
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.subjects import Dataset, Subject, subjects_of
 
@@ -10,10 +10,10 @@ __all__ = [
     "SCHEMA",
     "Column",
     "Dataset",
+    "Entries",
     "Entry",
     "Manifest",
     "Subject",
-    "entries_of",
-    "subjects_of",
+    "Tally",
     "write_manifest",
 ]
