@@ -3,7 +3,7 @@
 from wan_assets.dataset.columns import COLUMNS, SCHEMA, Column
 from wan_assets.dataset.entries import Entries, Entry, Tally
 from wan_assets.dataset.manifest import Manifest, write_manifest
-from wan_assets.dataset.subjects import Dataset, Subject, subjects_of
+from wan_assets.dataset.subjects import Dataset, Subject
 
 __all__ = [
     "COLUMNS",

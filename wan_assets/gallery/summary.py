@@ -34,9 +34,9 @@ class Money:
 
 @dataclass
 class Tally:
-    """What has been seen so far; `missing` counts rows without a video."""
+    """What has been seen so far; `rows` holds the numbers of those that have a video."""
 
-    missing: int = 0
+    rows: set[int] = field(default_factory=set)
     bytes: int = 0
     length_s: int = 0
     flawed: int = 0
@@ -52,6 +52,7 @@ class Tally:
 
     def add(self, item: Item) -> None:
         (self.simulated if item.entry.stored.is_simulated else self.real).add(item)
+        self.rows.add(item.entry.subject.row.number)
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
         self.flawed += bool(item.flaws)
@@ -63,7 +64,6 @@ class Tally:
         """All of it for the page."""
         return {
             "videos": self.videos,
-            "missing": self.missing,
             "bytes": self.bytes,
             "length_s": self.length_s,
             "flawed": self.flawed,

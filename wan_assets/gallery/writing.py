@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import merge
 from pathlib import Path
 
-from wan_assets.dataset import Entry, Subject, entries_of, subjects_of
+from wan_assets.dataset import Entries, Entry
 from wan_assets.errors import InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, columns_told, poster_in
@@ -26,7 +27,7 @@ from wan_assets.video import Verifier
 
 @dataclass(frozen=True)
 class Gallery:
-    """What was written; `missing` counts valid rows without a video, `problems` what is wrong with the others."""
+    """What was written; `missing` counts valid rows without a video, `problems` rows that are not valid."""
 
     index: Path
     rows: int
@@ -46,8 +47,9 @@ def write_gallery(
     place = GalleryFolder(folder)
     place.make_ready()
     work = _Work(place)
-    name, pages = work.write(_subjects(table, store, ledger, work.tally))
+    name, pages = work.write(_entries(table, store, ledger))
     asyncio.run(_make_posters(place, work.without_poster))
+    missing = len(table.rows) - len(work.tally.rows)
     said = {
         "title": title,
         "written_at": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
@@ -57,21 +59,20 @@ def write_gallery(
         "fields": FIELDS,
         "columns": columns_told(),
         "rows": table.row_count,
+        "missing": missing,
         "problems": table.row_count - len(table.rows),
         **work.tally.told(),
         "ledger": ledger_told(ledger),
     }
     place.put(SUMMARY, script_of("summary", 0, said))
     place.sweep({name, *work.kept})
-    return Gallery(place.root / "index.html", table.row_count, work.tally.missing, said["problems"], work.tally)
+    return Gallery(place.root / "index.html", table.row_count, missing, said["problems"], work.tally)
 
 
-def _subjects(table: PromptTable, store: VideoStore, ledger: Ledger, tally: Tally) -> Iterator[Subject]:
-    """Each row twice: with what is real of it, and with what is simulated."""
-    both = (subjects_of(table.rows, store, ledger, simulated=simulated) for simulated in (False, True))
-    for pair in zip(*both, strict=True):
-        tally.missing += all(subject.stored is None for subject in pair)
-        yield from pair
+def _entries(table: PromptTable, store: VideoStore, ledger: Ledger) -> Iterator[Entry]:
+    """Yields what there is of real and of simulated videos, in the table's order, of a row the real ones first."""
+    both = (Entries(table, store=store, ledger=ledger, simulated=simulated) for simulated in (False, True))
+    return merge(*both, key=lambda entry: entry.subject.row.number)
 
 
 class _Work:
@@ -84,11 +85,11 @@ class _Work:
         self._place = place
         self._payers: dict[str, str] = {}
 
-    def write(self, subjects: Iterable[Subject]) -> tuple[str, int]:
+    def write(self, entries: Iterable[Entry]) -> tuple[str, int]:
         """Writes all pages; gives the name of their folder, and how many the index has."""
         with self._place.new_data() as folder:
             index, audit = PageWriter(folder, "index", INDEX_PAGE), PageWriter(folder, "audit", AUDIT_PAGE)
-            for item in map(self._item, entries_of(subjects)):
+            for item in map(self._item, entries):
                 self.tally.add(item)
                 index.add(item.record())
                 audit.add(item.audit())
