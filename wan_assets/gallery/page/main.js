@@ -153,11 +153,15 @@
     audit = new wanGallery.Audit(at("audit"), grid);
     listen(grid);
     try {
-      await wanGallery.readEntries(() => refresh(grid));
+      await wanGallery.readEntries(() => {
+        refresh(grid);
+        if (!performance.getEntriesByName("first-cards").length) performance.mark("first-cards");
+      });
     } catch {
       at("about").textContent = "The data of this gallery is gone or was written anew: load the page again.";
     }
     if (!told.videos) refresh(grid);
+    performance.mark("all-entries");
     document.documentElement.dataset.ready = "yes";
   }
 
