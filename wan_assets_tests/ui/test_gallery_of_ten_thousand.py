@@ -3,6 +3,7 @@
 `wan_assets_tests/ui/test_gallery_of_ten_thousand.py -s` prints the figures of docs/gallery.md.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ _FRAMES = """async ([steps, pixels]) => {
     return { longest: times.at(-1), p99: times[Math.floor(times.length * 0.99)], median: times[times.length >> 1] };
 }"""
 _SEARCH = """async text => {
-    const input = document.querySelector('#words'), found = document.querySelector('#found'), before = found.textContent;
+    const [input, found] = ['#words', '#found'].map(each => document.querySelector(each));
+    const before = found.textContent;
     const start = performance.now();
     input.value = text;
     input.dispatchEvent(new Event('input', { bubbles: true }));
@@ -53,7 +55,8 @@ def opened(chromium: Any, many: Path) -> Iterator[Visit]:
 
 
 def figures(name: str, **values: float) -> None:
-    print(f"\n{name}: " + ", ".join(f"{key} {value:.0f}" for key, value in values.items()))
+    told = ", ".join(f"{key} {value:.0f}" for key, value in values.items())
+    sys.stdout.write(f"\n{name}: {told}\n")
 
 
 def test_it_is_seen_within_a_second(opened):

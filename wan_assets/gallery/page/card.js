@@ -42,7 +42,7 @@
       this.root.append(this.media, text);
     }
 
-    /* Shows an entry: its picture at once, its video when `load` is called. */
+    /* Shows an entry: its text at once, its picture and its video when `picture` and `load` are called. */
     fill(entry, position, count) {
       this.clear();
       this.entry = entry;
@@ -50,8 +50,6 @@
       this.root.setAttribute("aria-posinset", position + 1);
       this.root.setAttribute("aria-setsize", count);
       this.root.setAttribute("aria-label", `${entry.title}: ${entry.prompt}`);
-      this.poster.hidden = false;
-      this.poster.src = `posters/${entry.poster}`;
       this.simulated.hidden = !entry.simulated;
       this.length.textContent = entry.length_s ? `${entry.length_s} s` : "";
       this.play.setAttribute("aria-label", `Play ${entry.title}`);
@@ -63,6 +61,12 @@
       const failed = entry.flaws.length;
       this.flaws.textContent = failed ? `${failed} failed` : "";
       this.flaws.title = entry.flaws.join(", ");
+    }
+
+    picture() {
+      if (this.poster.hasAttribute("src")) return;
+      this.poster.hidden = false;
+      this.poster.src = `posters/${this.entry.poster}`;
     }
 
     move(x, y, width) {
@@ -108,6 +112,8 @@
     }
 
     clear() {
+      this.poster.hidden = true;
+      this.poster.removeAttribute("src");
       this.root.classList.remove("loaded", "played", "broken");
       this.note.textContent = "";
       if (!this.video) return;

@@ -18,6 +18,7 @@
       this.current = 0;
       this.resting = 0;
       this.drawing = 0;
+      this.seenAt = 0;
       addEventListener("scroll", () => this.draw(), { passive: true });
       new ResizeObserver(() => this.measure()).observe(root);
       root.addEventListener("keydown", (event) => this.onKey(event));
@@ -70,8 +71,26 @@
         if (!card) this.place(position, this.add(position));
         else if (all) this.place(position, card);
       }
+      for (const card of this.spare) card.root.remove();
+      if (!this.isFast()) this.picture();
       clearTimeout(this.resting);
-      this.resting = setTimeout(() => this.loadVisible(), REST_MS);
+      this.resting = setTimeout(() => this.rest(), REST_MS);
+    }
+
+    rest() {
+      this.picture();
+      this.loadVisible();
+    }
+
+    /* Whether more than a screen has gone by since the last look: then nobody can see pictures. */
+    isFast() {
+      const moved = Math.abs(scrollY - this.seenAt);
+      this.seenAt = scrollY;
+      return moved > innerHeight;
+    }
+
+    picture() {
+      for (const card of this.cards.values()) card.picture();
     }
 
     add(position) {
@@ -79,13 +98,14 @@
       card.fill(this.found[position], position, this.found.length);
       card.root.tabIndex = position === this.current ? 0 : -1;
       this.cards.set(position, card);
-      this.root.append(card.root);
+      if (!card.root.isConnected) this.root.append(card.root);
       return card;
     }
 
+    /* Frees a card; it stays in the page for the moment, since another entry most likely takes it over. */
     drop(position, card) {
       card.clear();
-      card.root.remove();
+      if (card.root.contains(document.activeElement)) document.activeElement.blur();
       this.cards.delete(position);
       this.spare.push(card);
     }
