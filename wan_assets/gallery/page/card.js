@@ -56,7 +56,7 @@
       this.id.textContent = entry.title;
       this.prompt.textContent = entry.prompt;
       this.prompt.title = entry.prompt;
-      this.cost.textContent = entry.paid_by ? `paid with ${entry.paid_by}` : dollars(entry.cost);
+      this.cost.textContent = entry.paid_by ? `paid with ${entry.paid_by}` : entry.cost === null ? "cost unknown" : dollars(entry.cost);
       this.facts.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");
       const failed = entry.flaws.length;
       this.flaws.textContent = failed ? `${failed} failed` : "";

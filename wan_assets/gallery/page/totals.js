@@ -44,7 +44,7 @@
     }
     for (const [kind, sums] of Object.entries(told.ledger)) {
       const name = kind === "real" ? "whole ledger" : "whole ledger, simulated";
-      tiles.push(tile(name, sums.cost, `${count(sums.tasks)} tasks, ${sums.reserved} reserved`));
+      tiles.push(tile(name, sums.cost, `${sums.tasks === 1 ? "1 task" : `${count(sums.tasks)} tasks`}, ${sums.reserved} reserved`));
     }
     return tiles;
   };
