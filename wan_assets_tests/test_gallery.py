@@ -216,7 +216,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["index.html"]
 
 
-def test_videos_of_a_store_that_is_no_folder_are_copied(tmp_path):
+def test_videos_of_a_store_that_is_no_folder_are_copied_once(tmp_path):
     request = request_of()
     place = paid(tmp_path, request, content=b"the video")
     store = VideoStore("memory://gallery-of-a-test")
@@ -229,7 +229,11 @@ def test_videos_of_a_store_that_is_no_folder_are_copied(tmp_path):
     gallery = gallery_of(tmp_path, table_of(request), store=store)
 
     (record,) = records_of(gallery)
-    assert (gallery.index.parent / "videos" / record["file"]).read_bytes() == b"the video"
+    copy = gallery.index.parent / "videos" / record["file"]
+    made = copy.stat().st_ino
+    gallery_of(tmp_path, table_of(request), store=store)
+    assert copy.read_bytes() == b"the video"
+    assert copy.stat().st_ino == made
 
 
 def test_a_picture_that_a_sidecar_lacks_is_made_and_a_file_without_one_is_shown_all_the_same(tmp_path):
