@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from wan_assets.gallery.items import AUDITED, money_text
 from wan_assets.gallery.pages import INDEX_PAGE, PageWriter, script_of
 from wan_assets.gallery.summary import spending_over_time
 from wan_assets.ledger import Ledger, SpendLine
+from wan_assets.processes import new_owner
 from wan_assets.store import VideoStore
 
 PAGE = Path(wan_assets.gallery.__file__).parent / "page"
@@ -202,6 +205,21 @@ def test_a_writing_that_fails_leaves_the_older_gallery_whole(tmp_path):
     assert {name: (root / name).read_bytes() for name in before} == before
     assert not list(root.glob(".*"))
     assert not (tmp_path / "outside.mp4").exists()
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
+    call = [sys.executable, "-c", "from wan_assets.processes import new_owner; print(new_owner())"]
+    dead = subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+    gallery_of(tmp_path, table_of(request_of()))
+    left = [tmp_path / "gallery" / f".{dead}~data", tmp_path / "gallery" / "videos" / f".{dead}~part"]
+    mine = tmp_path / "gallery" / "videos" / f".{new_owner()}~part"
+    left[0].mkdir()
+    left[1].touch()
+    mine.touch()
+
+    gallery_of(tmp_path, table_of(request_of()))
+
+    assert [path.exists() for path in [*left, mine]] == [False, False, True]
 
 
 def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path):

@@ -94,7 +94,8 @@
       const list = element("ul");
       for (const [name, result, why] of said) {
         const line = element("li", result.replace(" ", "-"));
-        line.append(element("span", "sign", SIGNS[result]), element("span", "name", name), element("span", "result", result), element("span", "why", result === "failed" ? why : ""));
+        const parts = { sign: SIGNS[result], name, result, why: result === "failed" ? why : "" };
+        line.append(...Object.entries(parts).map(([part, text]) => element("span", part, text)));
         list.append(line);
       }
       section.append(element("h3", "", "Checks"), list);

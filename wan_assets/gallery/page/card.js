@@ -5,6 +5,11 @@
   const { element, dollars } = wanGallery;
   let playing = null;
 
+  function costOf(entry) {
+    if (entry.paid_by) return `paid with ${entry.paid_by}`;
+    return entry.cost === null ? "cost unknown" : dollars(entry.cost);
+  }
+
   wanGallery.Card = class {
     constructor(onOpen) {
       this.entry = null;
@@ -56,7 +61,7 @@
       this.id.textContent = entry.title;
       this.prompt.textContent = entry.prompt;
       this.prompt.title = entry.prompt;
-      this.cost.textContent = entry.paid_by ? `paid with ${entry.paid_by}` : entry.cost === null ? "cost unknown" : dollars(entry.cost);
+      this.cost.textContent = costOf(entry);
       this.facts.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");
       const failed = entry.flaws.length;
       this.flaws.textContent = failed ? `${failed} failed` : "";

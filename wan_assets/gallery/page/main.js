@@ -18,8 +18,11 @@
 
   function fillChoices(told) {
     const counted = (text, number) => `${text} (${count(number)})`;
-    options("size", [["*", "all sizes"], ...told.sizes.map(([size, number]) => [size, counted(size.replace("x", "×") || "size unknown", number)])]);
-    options("length", [["*", "all lengths"], ...told.lengths.map(([length, number]) => [length, counted(length ? `${length} s` : "length unknown", number)])]);
+    const sizeText = (size) => size.replace("x", "×") || "size unknown";
+    const lengthText = (length) => (length ? `${length} s` : "length unknown");
+    const counts = (pairs, textOf) => pairs.map(([value, number]) => [value, counted(textOf(value), number)]);
+    options("size", [["*", "all sizes"], ...counts(told.sizes, sizeText)]);
+    options("length", [["*", "all lengths"], ...counts(told.lengths, lengthText)]);
     options("check", [
       ["", "all checks"],
       ["passed", counted("passed", told.videos - told.flawed)],
@@ -27,8 +30,13 @@
       ...told.flaws.map(([name, number]) => [`failed:${name}`, counted(`failed ${name}`, number)]),
     ]);
     const made = Object.fromEntries(told.money.map((money) => [money.kind, money.videos]));
-    options("made", [["", "any maker"], ["real", counted("real", made.real)], ["simulated", counted("simulated", made.simulated)]]);
-    options("cost", [["", "any cost"], ["known", "cost known"], ["unknown", "cost unknown"], ["shared", "paid with another row"]]);
+    options("made", [["", "any maker"], ...["real", "simulated"].map((kind) => [kind, counted(kind, made[kind])])]);
+    options("cost", [
+      ["", "any cost"],
+      ["known", "cost known"],
+      ["unknown", "cost unknown"],
+      ["shared", "paid with another row"],
+    ]);
     options("sort", Object.entries(wanGallery.sorts));
   }
 

@@ -15,6 +15,8 @@
     return made;
   }
 
+  const some = (number, thing) => `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
+
   function megabytes(bytes) {
     const units = ["B", "kB", "MB", "GB", "TB"];
     const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
@@ -27,7 +29,7 @@
   }
 
   wanGallery.aboutOf = (told) =>
-    `${count(told.videos)} videos · ${duration(told.length_s)} · ${megabytes(told.bytes)} · written ${told.written_at}`;
+    [some(told.videos, "video"), duration(told.length_s), megabytes(told.bytes), `written ${told.written_at}`].join(" · ");
 
   wanGallery.tilesOf = (told) => {
     const tiles = [
@@ -44,13 +46,14 @@
     }
     for (const [kind, sums] of Object.entries(told.ledger)) {
       const name = kind === "real" ? "whole ledger" : "whole ledger, simulated";
-      tiles.push(tile(name, sums.cost, `${sums.tasks === 1 ? "1 task" : `${count(sums.tasks)} tasks`}, ${sums.reserved} reserved`));
+      tiles.push(tile(name, sums.cost, `${some(sums.tasks, "task")}, ${sums.reserved} reserved`));
     }
     return tiles;
   };
 
-  wanGallery.chartsOf = (told) =>
-    Object.entries(told.ledger).filter(([, sums]) => sums.spending.length).map(([kind, sums]) => chart(kind, sums.spending));
+  wanGallery.chartsOf = (told) => Object.entries(told.ledger)
+    .filter(([, sums]) => sums.spending.length)
+    .map(([kind, sums]) => chart(kind, sums.spending));
 
   function chart(kind, spending) {
     const figure = element("figure", `chart ${kind}`);
@@ -60,7 +63,8 @@
     const scale = element("span", "scale", `most: ${most[2]} (${most[0]})`);
     caption.append(scale);
     const ends = element("p", "ends");
-    ends.append(element("span", "", spending.length > 1 ? spending[0][0] : ""), element("span", "", spending.at(-1)[0]));
+    const first = spending.length > 1 ? spending[0][0] : "";
+    ends.append(element("span", "", first), element("span", "", spending.at(-1)[0]));
     figure.append(caption, bars(spending, most[1]), ends, table(spending, by));
     return figure;
   }
@@ -76,7 +80,8 @@
     spending.forEach(([name, amount, text], index) => {
       const height = most > 0 ? Math.max((Math.max(amount, 0) / most) * (HEIGHT - 4), amount > 0 ? 2 : 0) : 0;
       const x = (slots - spending.length + index) * slot;
-      svg.append(rect("amount", x + slot * 0.1, HEIGHT - height, slot * 0.8, height), hover(x, slot, `${name}: ${text}`));
+      svg.append(rect("amount", x + slot * 0.1, HEIGHT - height, slot * 0.8, height));
+      svg.append(hover(x, slot, `${name}: ${text}`));
     });
     return svg;
   }
