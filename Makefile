@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test check chaos format dev lock clean
+.PHONY: demo test test-ui check chaos format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
 
 test: $(READY)
 	$(BIN)/pytest
+
+test-ui: $(READY)
+	$(BIN)/pytest -n 0 wan_assets_tests/ui
 
 check: $(READY)
 	$(BIN)/ruff check
