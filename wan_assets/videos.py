@@ -46,16 +46,17 @@ def videos_of(
     except PromptTableError as error:
         raise failure_to_start(error) from None
     origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
+    videos = store.open()
     with (
         closing(ledger.open()) as book,
         outcomes_of(
             begun.orders,
             runware=runware,
-            store=store.open(),
+            store=videos,
             ledger=book,
             limits=replace(runware.limits(), resends_refused=grain.resends_refused),
             origin=origin,
             media=begun.media,
         ) as outcomes,
     ):
-        yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key))
+        yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key), videos)

@@ -49,12 +49,12 @@ class Tally:
 class Entries:
     """The files of a table's rows in the table's order, read as they are asked for; `tally` counts along.
 
-    The simulator's videos count only where no row has a real task. Of videos and ledger, what 500 rows need is held at
-    once. The money of a task that several rows share is told with the first of them.
+    Unless told which, the simulator's videos count only where no row has a real task. Of videos and ledger, what 500
+    rows need is held at once. The money of a task that several rows share is told with the first of them.
     """
 
-    def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger) -> None:
-        self.is_simulated = is_all_simulated(table.rows, ledger)
+    def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger, simulated: bool | None = None) -> None:
+        self.is_simulated = is_all_simulated(table.rows, ledger) if simulated is None else simulated
         self.tally = Tally()
         self._subjects = subjects_of(table.rows, store, ledger, simulated=self.is_simulated)
         self._told: set[str] = set()
