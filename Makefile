@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test check chaos format dev lock clean
+.PHONY: demo test test-ui check chaos format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
 
 test: $(READY)
 	$(BIN)/pytest
+
+test-ui: $(READY)
+	$(BIN)/pytest -n 0 wan_assets_tests/ui
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -29,6 +32,7 @@ format: $(READY)
 
 dev: $(READY)
 	mkdir -p wan_assets_data/dagster
+	@$(BIN)/wan-assets files & files=$$!; trap "kill $$files 2>/dev/null" EXIT INT TERM; \
 	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/wan_assets_data/dagster}" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
 lock:

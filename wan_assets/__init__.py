@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from wan_assets.checks import build_video_checks
     from wan_assets.component import WanVideosComponent
     from wan_assets.dataset_assets import build_dataset_assets
+    from wan_assets.export import ExportOptions
+    from wan_assets.export_assets import build_export_asset
     from wan_assets.prompts import PromptTable
     from wan_assets.request import VideoRequest
     from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 
 __all__ = [
+    "ExportOptions",
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
@@ -29,6 +32,7 @@ __all__ = [
     "WanVideosComponent",
     "__version__",
     "build_dataset_assets",
+    "build_export_asset",
     "build_missing_job",
     "build_video_assets",
     "build_video_checks",
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ExportOptions": "export",
     "LedgerResource": "resources",
     "PromptTable": "prompts",
     "RunwareResource": "resources",
@@ -43,6 +48,7 @@ _HOMES = {
     "VideoStoreResource": "resources",
     "WanVideosComponent": "component",
     "build_dataset_assets": "dataset_assets",
+    "build_export_asset": "export_assets",
     "build_missing_job": "automation",
     "build_video_assets": "assets",
     "build_video_checks": "checks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ import dagster as dg
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.generation import Order, Outcome
+from wan_assets.pictures import Shown, contact_sheet
 from wan_assets.pricing import usd
 from wan_assets.report import failure_row, table_of
+from wan_assets.store import VideoStore
 
 _ROWS_SHOWN = 100
 
@@ -42,12 +44,15 @@ class RowResult:
         return self.outcome.stored.cost_microusd if self.outcome.stored else None
 
 
-def batch_metadata(results: Sequence[RowResult]) -> dict[str, Any]:
+def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str, Any]:
     """Metadata of a batch; its rows are shown in the order of their ids, those without a video first."""
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
     told = [result.told_microusd or 0 for result in results]
+    shown = sorted(results, key=lambda result: (result.error is None, result.order.prompt_id))
+    sheet = contact_sheet(list(_shown_of(shown)), store)
     metadata: dict[str, Any] = {
+        **({"wan_assets/contact_sheet": sheet} if sheet else {}),
         "dagster/partition_row_count": len(results),
         "wan_assets/cost_usd": float(usd(sum(told))),
         "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
@@ -63,7 +68,6 @@ def batch_metadata(results: Sequence[RowResult]) -> dict[str, Any]:
         metadata["wan_assets/cost_least_usd"] = float(usd(min(costs)))
         metadata["wan_assets/cost_most_usd"] = float(usd(max(costs)))
     if results:
-        shown = sorted(results, key=lambda result: (result.error is None, result.order.prompt_id))
         metadata["wan_assets/rows"] = table_of([_row(result) for result in shown[:_ROWS_SHOWN]])
     return metadata
 
@@ -76,6 +80,12 @@ def digest_of(results: Sequence[RowResult]) -> str:
         if result.outcome.stored
     ]
     return hashlib.sha256(repr(sorted(held)).encode()).hexdigest()
+
+
+def _shown_of(results: Sequence[RowResult]) -> Iterator[Shown]:
+    for result in results:
+        if result.outcome.stored:
+            yield Shown(result.outcome.stored.videos[0], result.order.prompt_id, result.cost_microusd)
 
 
 def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
 from wan_assets.run_log import FailureLog
+from wan_assets.store import VideoStore
 from wan_assets.telling import Telling
 
 
@@ -27,14 +28,14 @@ class BatchRun:
     batches: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
         """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
         failures = FailureLog(self.errand.log)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
         try:
             for key in (key for key, rows in self.batches.items() if not rows):
-                yield self._materialization(key, [])
+                yield self._materialization(key, [], store)
             for outcome in outcomes:
                 self.errand.see(outcome)
                 key = outcome.order.partition
@@ -44,7 +45,7 @@ class BatchRun:
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
                     failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
-                    yield from self._ended(key, results.pop(key), telling, is_failing=bool(failing))
+                    yield from self._ended(key, results.pop(key), telling, store, is_failing=bool(failing))
         except WanAssetsError as error:
             raise report.failure_to_start(error) from None
         finally:
@@ -56,21 +57,23 @@ class BatchRun:
         cost_microusd = telling.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
         return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
 
-    def _ended(self, key: str, results: list[RowResult], telling: Telling, *, is_failing: bool) -> Iterator[Event]:
+    def _ended(
+        self, key: str, results: list[RowResult], telling: Telling, store: VideoStore, *, is_failing: bool
+    ) -> Iterator[Event]:
         if is_failing:
-            metadata = batch_metadata(results)
+            metadata = batch_metadata(results, store)
             self.errand.note(dg.AssetObservation(asset_key=self.errand.asset_key, partition=key, metadata=metadata))
             return
-        yield self._materialization(key, results)
+        yield self._materialization(key, results, store)
         for result in results:
             if result.outcome.stored:
                 telling.told(result.outcome, result.outcome.stored)
         yield from judged_partition(self.errand, key, [result.outcome for result in results])
 
-    def _materialization(self, key: str, results: list[RowResult]) -> dg.AssetMaterialization:
+    def _materialization(self, key: str, results: list[RowResult], store: VideoStore) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             asset_key=self.errand.asset_key,
             partition=key,
-            metadata=batch_metadata(results),
+            metadata=batch_metadata(results, store),
             tags=self.lineage.tags(key, digest_of(results)),
         )

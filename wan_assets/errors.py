@@ -12,6 +12,7 @@ Each class is named for what the reader should do next::
     ├── TaskElsewhereError          wait for the process that works on it
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
+    ├── ExportError                 name a folder for the export alone, and make it writable
     ├── InvalidVideoError           the file is not the video that was asked for
     └── RunwareError                the API said no
         ├── WrongAddressError       fix the API's address
@@ -129,6 +130,15 @@ class StoreError(WanAssetsError):
     """The store cannot be read or written."""
 
     advice = "Make the store's folder writable or free some space, then run again: paid videos are fetched, not bought."
+
+
+class ExportError(WanAssetsError):
+    """An export cannot be written, or a file of the store is not what it should be."""
+
+    advice = (
+        "Name a folder that is writable, and empty or an earlier export of the same format. Where a file of the store "
+        "is to blame, run the table again: it is fetched anew."
+    )
 
 
 class InvalidVideoError(WanAssetsError):

@@ -20,6 +20,7 @@ from wan_assets.lineage import Lineage, Told, note_changes
 from wan_assets.partitions import PartitionChanges, sync_partitions
 from wan_assets.prompts import PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
+from wan_assets.store import VideoStore
 from wan_assets.telling import Telling
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
@@ -34,7 +35,7 @@ _NOTHING = "0" * 64
 class VideoRun(Protocol):
     """One run over some partitions, and what it tells of it."""
 
-    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
         """Yields events as outcomes come; ends in a `Failure` where rows have no video."""
 
 

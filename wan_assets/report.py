@@ -7,24 +7,29 @@ from typing import Any
 
 import dagster as dg
 
+from wan_assets import pictures
 from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.ledger import shortfalls_of
 from wan_assets.pricing import usd
 from wan_assets.prompts import Problem, PromptTable, Summary
-from wan_assets.store import StoredTask, StoredVideo
+from wan_assets.store import StoredTask, VideoStore
 
 _ROWS_SHOWN = 100
 
 
-def video_metadata(outcome: Outcome, stored: StoredTask, cost_microusd: int | None) -> dict[str, Any]:
+def video_metadata(
+    outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
+) -> dict[str, Any]:
     """Metadata of one row's materialization; sizes and lengths are those of its first video.
 
     `cost_microusd` is 0 where an earlier event has told the cost, so that sums over events count it once.
     """
     first, cost = stored.videos[0], cost_microusd
     metadata = {
-        "wan_assets/preview": dg.MetadataValue.md(_preview(stored, first)),
+        "wan_assets/preview": pictures.thumbnail(stored, store),
+        "wan_assets/frames": pictures.frames(stored, store) if outcome.has_landed else None,
+        "wan_assets/video": pictures.link(first, store),
         "wan_assets/prompt": stored.prompt,
         "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),
         "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),
@@ -118,12 +123,6 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
         "message": str(error),
         "advice": error.advice,
     }
-
-
-def _preview(stored: StoredTask, video: StoredVideo) -> str:
-    """A picture, short enough (under 1,000 characters) that Dagster shows it without a click."""
-    simulated = " SIMULATED" if stored.is_simulated else ""
-    return f"![poster](data:image/webp;base64,{video.poster}){simulated}"
 
 
 def table_of(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

@@ -89,10 +89,21 @@ class VideoStoreResource(dg.ConfigurableResource):
     """Where videos are kept."""
 
     root: str = Field(description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder.")
+    direct_delivery: bool = Field(
+        default=False,
+        description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
+    )
+    served_at: str = Field(
+        default="", description="Where `wan-assets files` serves the store to browsers, such as http://127.0.0.1:3070."
+    )
+    pictures: bool = Field(
+        default=True, description="Besides thumbnails, show frames of each video and contact sheets of batches."
+    )
 
     def open(self) -> VideoStore:
         """Opens the store; nothing is read or written yet."""
-        return VideoStore(self.root)
+        how = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
+        return VideoStore(self.root, served_at=_served_at(self.served_at), **how)
 
 
 class LedgerResource(dg.ConfigurableResource):
@@ -113,6 +124,14 @@ class LedgerResource(dg.ConfigurableResource):
         return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
 
 
+def _served_at(given: str) -> str:
+    """An address or nothing."""
+    try:
+        return http_url(given.strip()) if given.strip() else ""
+    except PydanticCustomError as error:
+        raise SettingsError(f"VideoStoreResource(served_at={given!r}) {error.message()}") from None
+
+
 def _webhook_url(given: str) -> str:
     """An address or nothing; it holds a secret, and is not repeated in the error."""
     try:
@@ -128,6 +147,6 @@ def resources_of(settings: Settings) -> dict[str, object]:
     real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
     return {
         "runware": simulated if settings.is_simulated else real,
-        "store": VideoStoreResource(root=settings.store),
+        "store": VideoStoreResource(root=settings.store, served_at=settings.files_url),
         "ledger": LedgerResource(url=settings.ledger, budget_usd_total=settings.budget_usd),
     }

@@ -15,7 +15,7 @@ from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
 from wan_assets.run_log import FailureLog
-from wan_assets.store import StoredTask
+from wan_assets.store import StoredTask, VideoStore
 from wan_assets.telling import Telling
 
 
@@ -27,7 +27,7 @@ class RowRun:
     rows: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], telling: Telling) -> Iterator[Event]:
+    def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
         failures = FailureLog(self.errand.log)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
@@ -36,7 +36,7 @@ class RowRun:
                 self.errand.see(outcome)
                 if outcome.stored:
                     cost_microusd = telling.cost_microusd(outcome, outcome.stored)
-                    yield self._materialization(outcome, outcome.stored, cost_microusd)
+                    yield self._materialization(outcome, outcome.stored, cost_microusd, store)
                     telling.told(outcome, outcome.stored)
                     yield from judged_partition(self.errand, outcome.order.partition, [outcome])
                 elif outcome.error:
@@ -50,7 +50,7 @@ class RowRun:
             raise report.failure_of(failed, len(self.rows))
 
     def _materialization(
-        self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None
+        self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
     ) -> dg.AssetMaterialization:
         if stored.missing:
             self.errand.log.warning(
@@ -60,7 +60,7 @@ class RowRun:
             asset_key=self.errand.asset_key,
             partition=outcome.order.partition,
             metadata={
-                **report.video_metadata(outcome, stored, cost_microusd),
+                **report.video_metadata(outcome, stored, cost_microusd, store),
                 "wan_assets/row": str(self.rows[outcome.order.partition][0].number),
             },
             tags=self.lineage.tags(outcome.order.partition, stored.videos[0].sha256),

@@ -13,6 +13,9 @@ DATA_FOLDER = "wan_assets_data"
 WEBHOOK_URL = "WAN_ASSETS_WEBHOOK_URL"
 """Holds a secret: read where it is used, and kept nowhere."""
 
+FILES_PORT = 3070
+"""Of `wan-assets files`, which Dagster's pages link to."""
+
 DEMO_PROMPTS = Path(__file__).parent / "demo" / "prompts.csv"
 
 
@@ -38,6 +41,7 @@ class Settings:
     api_key: str
     base_url: str
     has_webhook: bool
+    files_url: str
 
     @property
     def is_simulated(self) -> bool:
@@ -46,7 +50,8 @@ class Settings:
 
 
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
-    """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD, _WEBHOOK_URL.
+    """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD, _WEBHOOK_URL,
+    _FILES_URL.
 
     An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. Raises `SettingsError` for a
     budget that is no amount.
@@ -64,6 +69,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         api_key=given("RUNWARE_API_KEY", "").strip(),
         base_url=given("RUNWARE_BASE_URL") or PUBLIC_URL,
         has_webhook=bool(given(WEBHOOK_URL, "").strip()),
+        files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILES_PORT}",
     )
 
 

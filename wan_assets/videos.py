@@ -47,13 +47,14 @@ def videos_of(
     except PromptTableError as error:
         raise failure_to_start(error) from None
     origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
+    videos = store.open()
     with (
         progress_logged(errand.log, errand.watch) as watch,
         closing(ledger.open()) as book,
         outcomes_of(
             begun.orders,
             runware=runware,
-            store=store.open(),
+            store=videos,
             ledger=book,
             limits=replace(runware.limits(), resends_refused=grain.resends_refused),
             origin=origin,
@@ -61,4 +62,4 @@ def videos_of(
             watch=watch,
         ) as outcomes,
     ):
-        yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key))
+        yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key), videos)

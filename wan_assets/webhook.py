@@ -6,14 +6,12 @@ import asyncio
 import hmac
 import json
 import logging
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -22,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wan_assets import serving
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
 
@@ -68,22 +67,10 @@ def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM; `on_ready` is given the address, without the secret.
 
-    Raises `WebhookError` where the port or the secret cannot be used.
+    Raises `WebhookError` where the secret cannot be used, and `ListenError` where the port cannot.
     """
-    app = receiver_app(ledger, secret)
-    with _bound(host, port) as listening, suppress(KeyboardInterrupt):
-        if on_ready:
-            shown = f"[{host}]" if ":" in host else host
-            on_ready(f"http://{shown}:{listening.getsockname()[1]}{PATH}")
-        server_of(app).run(sockets=[listening])
-
-
-def server_of(app: ASGIApp) -> uvicorn.Server:
-    """A server that writes no line for a request."""
-    config = uvicorn.Config(
-        app, ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False, server_header=False
-    )
-    return uvicorn.Server(config)
+    shown = (lambda address: on_ready(f"{address}{PATH}")) if on_ready else None
+    serving.serve(receiver_app(ledger, secret), host=host, port=port, on_ready=shown)
 
 
 class _Doorkeeper:
@@ -174,10 +161,3 @@ async def _body_of(request: Request) -> bytes:
     except TimeoutError:
         raise _RefusalError(408, f"the body was not there within {_BODY_S:g} s") from None
     return bytes(body)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise WebhookError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None

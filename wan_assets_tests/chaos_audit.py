@@ -125,7 +125,8 @@ def _lost(evidence: Evidence) -> Iterator[str]:
 
 
 def _partial_files(evidence: Evidence) -> Iterator[str]:
-    named = {Path(video.uri) for stored in evidence.stored.values() for video in stored.videos}
+    videos = {Path(video.uri) for stored in evidence.stored.values() for video in stored.videos}
+    named = videos | {video.with_suffix(".webp") for video in videos}
     for path in (evidence.folder / "store").rglob("*"):
         if path.is_file() and path.suffix != ".json" and path not in named:
             yield f"partial file: {path.relative_to(evidence.folder)} is named by no sidecar"

@@ -1,8 +1,9 @@
-"""What many tests share: a Postgres server, which starts with the first test that asks for it."""
+"""What many tests share: servers of Postgres and S3, which start with the first test that asks for them."""
 
 from collections.abc import Iterator
 
 import pytest
+import s3_support
 from postgres_support import Cluster, cluster
 
 
@@ -18,3 +19,17 @@ def postgres_url(postgres: Cluster) -> Iterator[str]:
     """The address of a fresh database."""
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """One server for all tests of this process."""
+    with s3_support.s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a fresh bucket, which the environment gives access to."""
+    s3_support.use(s3_address, monkeypatch)
+    return s3_support.new_bucket()

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,12 @@ def written(folder: Path, rows: list[dict[str, Any]]) -> Path:
 
 @dataclass
 class Studio:
-    """A folder with a store and a ledger, a simulator, and an instance to run in."""
+    """A folder with a store and a ledger, a simulator, and an instance to run in; `shown` is how the store is seen."""
 
     folder: Path
     simulator: LocalSimulator
     instance: dg.DagsterInstance
+    shown: dict[str, Any] = field(default_factory=dict)
 
     def resources(self, **ledger: Any) -> dict[str, Any]:
         """Resources that speak to this studio's simulator, quickly."""
@@ -46,7 +47,7 @@ class Studio:
             "runware": RunwareResource(
                 api_key="a-key-for-tests", base_url=self.simulator.base_url, poll_first_s=0.1, max_in_flight=20
             ),
-            "store": VideoStoreResource(root=str(self.folder / "store")),
+            "store": VideoStoreResource(root=str(self.folder / "store"), **self.shown),
             "ledger": LedgerResource(url=f"sqlite:///{self.folder / 'ledger.db'}", **ledger),
         }
 

@@ -74,18 +74,19 @@ def stored_video(uri: str, size: int, sha256: str, cost_microusd: int | None = P
 
 @dataclass
 class Studio:
-    """A folder with a ledger and a store, and the simulator that runs there; the ledger may lie elsewhere."""
+    """A folder with a ledger and a store, and the simulator that runs there; ledger and store may lie elsewhere."""
 
     folder: Path
     simulator: LocalSimulator
     url: str = ""
+    place: VideoStore | None = None
 
     def __post_init__(self) -> None:
         self.url = self.url or f"sqlite:///{self.folder / 'ledger.db'}"
 
     @property
     def store(self) -> VideoStore:
-        return VideoStore(self.folder / "store")
+        return self.place or VideoStore(self.folder / "store")
 
     @property
     def books(self) -> Any:

@@ -234,7 +234,7 @@ def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
     assert told["open"] == told["unknown_cost"] == []
 
 
-@pytest.mark.parametrize("command", ["plan", "ledger", "webhook", "simulator"])
+@pytest.mark.parametrize("command", ["plan", "ledger", "export", "gallery", "webhook", "simulator"])
 def test_what_needs_no_dagster_starts_without_it(command):
     script = (
         "import sys; from wan_assets.cli import cli; "

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import s3_support
 import yaml
 from dagster_support import failure_of
 
@@ -75,7 +76,12 @@ def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstanc
 
 
 @pytest.mark.parametrize("page", pages_with("python"))
-def test_the_snippets_of_a_page_run_and_make_their_videos(page: Path, folder: Path) -> None:
+def test_the_snippets_of_a_page_run_and_make_their_videos(
+    page: Path, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    if "s3://my-bucket" in page.read_text(encoding="utf-8"):
+        request.getfixturevalue("bucket")
+        s3_support.fs().mkdir("my-bucket")
     namespace: dict[str, Any] = {}
     behaviour = Behaviour(latency_s=0.1)
 

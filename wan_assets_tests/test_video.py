@@ -37,6 +37,7 @@ from wan_assets.video import (
     mismatches,
     poster_of,
     render,
+    seen_in,
 )
 from wan_assets.video.picture import picture_of, strip_height
 
@@ -642,9 +643,43 @@ def test_a_verifier_that_is_not_open_says_so():
         asyncio.run(Verifier().facts_of(file_of(CLIP)))
 
 
+def test_one_decoding_gives_facts_poster_and_strip():
+    path = file_of(CLIP)
+
+    seen = seen_in(path, 540, has_strip=True)
+
+    assert seen.facts == facts_of(path)
+    assert len(seen.poster) <= 540
+    assert Image.open(io.BytesIO(seen.poster)).size == (96, 54)
+    strip = Image.open(io.BytesIO(seen.strip))
+    assert strip.size == (3 * 240 + 2 * 4, 135)
+    assert len(seen.strip) <= 10_000
+
+
+def test_a_strip_shows_the_first_the_middle_and_the_last_frame():
+    strip = np.asarray(Image.open(io.BytesIO(seen_in(file_of(CLIP), 540, has_strip=True).strip)).convert("L"), int)
+
+    bars = [strip[2:6, place * 244 : place * 244 + 200].mean() for place in range(3)]
+    assert bars == sorted(bars), "the bar that tells the time grows"
+    assert min(bars[1] - bars[0], bars[2] - bars[1]) > 8
+
+
+def test_no_strip_is_made_where_none_is_wanted(background: Background):
+    seen = background.result(background.verifier.seen_in(file_of(CLIP), 540, has_strip=False))
+
+    assert seen == seen_in(file_of(CLIP), 540, has_strip=False)
+    assert seen.strip == b""
+
+
+@pytest.mark.parametrize("content", [b"", b"no video", Path(__file__).read_bytes()[:5000]])
+def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
+    with pytest.raises(InvalidVideoError):
+        seen_in(file_with(tmp_path, content), 540, has_strip=True)
+
+
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
-        *("Clip", "Expected", "MARK", "VideoFacts", "Verifier"),
-        *("facts_of", "image_of", "mismatches", "poster_of", "render"),
+        *("Clip", "Expected", "Seen", "MARK", "VideoFacts", "Verifier"),
+        *("facts_of", "image_of", "mismatches", "poster_of", "render", "seen_in"),
     }
     assert all(hasattr(video, name) for name in video.__all__)

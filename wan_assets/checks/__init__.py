@@ -9,7 +9,7 @@ from wan_assets.checks.definition import (
     severities_of,
 )
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Offender, judged
-from wan_assets.checks.verdicts import VIDEO_CHECKS, CheckVerdict, verdicts_of
+from wan_assets.verdicts import VIDEO_CHECKS, CheckVerdict, verdicts_of
 
 __all__ = [
     "DATASET_CHECKS",

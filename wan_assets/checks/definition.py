@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Rigour, judged
-from wan_assets.checks.verdicts import COST_TOLERANCE, verdicts_of
 from wan_assets.dataset import Dataset
 from wan_assets.errand import Errand
 from wan_assets.errors import WanAssetsError
@@ -16,6 +15,7 @@ from wan_assets.generation import Outcome
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, table_of
 from wan_assets.rules import nearest
+from wan_assets.verdicts import COST_TOLERANCE, verdicts_of
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 

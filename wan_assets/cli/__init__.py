@@ -14,7 +14,10 @@ _COMMANDS = {
     "demo": Late("materialize", "demo", "Make the demo's videos on the simulator, through Dagster."),
     "materialize": Late("materialize", "materialize", "Make a table's videos with what the environment configures."),
     "plan": Late("plan", "plan", "Check and price a table; nothing is sent."),
+    "export": Late("export", "export", "Write a table's videos as a dataset, or bring it up to date."),
     "ledger": Late("ledger", "ledger", "Show what was spent, reserved and left open; reconcile and recover it."),
+    "gallery": Late("gallery", "gallery", "Write a folder of static pages that shows a table's videos."),
+    "files": Late("files", "files", "Show a browser the store's videos, which Dagster's pages link to."),
     "webhook": Late("webhook", "webhook", "Take the API's webhooks, which wake the runs that share a ledger."),
     "simulator": Late("simulator", "simulator", "Serve the API locally, with faults on request."),
 }

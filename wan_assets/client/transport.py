@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 import httpx
+from httpx_aiohttp import HttpxAiohttpClient
 
 from wan_assets.client.wire import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
@@ -40,6 +41,7 @@ class Pace:
     `retry_first_s` is never to be under 1 s against the real API: it has accepted two copies of one task that came
     faster (wire notes, "Same taskUUID submitted twice"). `asked_most_s` is the longest Retry-After that is waited for.
     `wake_s` is how often a run asks for tasks that a webhook told of, and how often such a task is polled at most.
+    `delivery_s` is how long a finished task's file may take to the bucket before it is downloaded instead.
     """
 
     connect_s: float = 10.0
@@ -54,6 +56,7 @@ class Pace:
     wake_s: float = 1.0
     download_stall_s: float = 60.0
     download_tries: int = 8
+    delivery_s: float = 30.0
 
 
 class Transport:
@@ -74,7 +77,7 @@ class Transport:
         # httpx spends most of its time on its own pool when many callers wait in it, so they wait here.
         self._gate = asyncio.Semaphore(connections)
         limits = httpx.Limits(max_connections=2 * connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(
+        self._http = HttpxAiohttpClient(
             limits=limits,
             timeout=httpx.Timeout(pace.answer_s, connect=pace.connect_s),
             headers={"User-Agent": f"wan-assets/{__version__}"},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ from wan_assets.errors import (
 
 _SECRET_LENGTH = 8
 """Anything shorter is no key of the API, and would be found in innocent words."""
+
+_SIGNED = re.compile(r"(x-amz-[a-z-]+(?:=|%3d))[^&\s\"'<>]+", re.IGNORECASE)
+"""What makes a signed address of S3 a secret. Complaints may repeat one; results may be one, and are left alone."""
 
 _FINISHED = ("success", "completed")
 _NOT_FOUND = "tasknotfound"
@@ -95,7 +99,7 @@ def answer_of(status: int, text: str, retry_after_s: float | None = None, *, sec
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(str(_without(secrets, text))[:120].split()) or "nothing"
+        said = " ".join(str(_unsigned(_without(secrets, text)))[:120].split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
@@ -188,13 +192,26 @@ def _is_verdict(fault: ApiFault, answer: Answer) -> bool:
 
 
 def _without(secrets: Sequence[str], said: Any) -> Any:
+    long = [secret for secret in secrets if len(secret) >= _SECRET_LENGTH]
+
+    def cleaned(text: str) -> str:
+        for secret in long:
+            text = text.replace(secret, "[key]")
+        return text
+
+    return _each_text(cleaned, said)
+
+
+def _unsigned(said: Any) -> Any:
+    return _each_text(lambda text: _SIGNED.sub(r"\1[key]", text), said)
+
+
+def _each_text(change: Callable[[str], str], said: Any) -> Any:
     if isinstance(said, str):
-        for secret in secrets:
-            said = said.replace(secret, "[key]") if len(secret) >= _SECRET_LENGTH else said
-        return said
+        return change(said)
     if isinstance(said, dict):
-        return {key: _without(secrets, part) for key, part in said.items()}
-    return [_without(secrets, part) for part in said] if isinstance(said, list) else said
+        return {key: _each_text(change, part) for key, part in said.items()}
+    return [_each_text(change, part) for part in said] if isinstance(said, list) else said
 
 
 def _faults_in(body: Mapping[str, Any], status: int, retry_after_s: float | None) -> Iterator[ApiFault]:
@@ -204,7 +221,8 @@ def _faults_in(body: Mapping[str, Any], status: int, retry_after_s: float | None
             yield _fault_of(item if isinstance(item, dict) else {"message": item}, status, retry_after_s)
 
 
-def _fault_of(item: Mapping[str, Any], status: int, retry_after_s: float | None) -> ApiFault:
+def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None) -> ApiFault:
+    item = _unsigned(dict(said))
     parameter, allowed = item.get("parameter"), item.get("allowedValues")
     context = item.get("context")
     task_uuid = item.get("taskUUID") or (context.get("taskUUID") if isinstance(context, dict) else None)
@@ -216,5 +234,5 @@ def _fault_of(item: Mapping[str, Any], status: int, retry_after_s: float | None)
         http_status=status,
         allowed_values=tuple(allowed) if isinstance(allowed, list) else (),
         retry_after_s=retry_after_s,
-        detail=dict(item),
+        detail=item,
     )

@@ -13,34 +13,12 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from wan_assets.dataset.subjects import Subject
-from wan_assets.ledger import Origin
+from wan_assets.dataset.entries import Entry
 from wan_assets.pricing import usd
-from wan_assets.request import AlibabaSettings, Safety, VideoRequest
-from wan_assets.store import StoredTask, StoredVideo
+from wan_assets.request import AlibabaSettings, Safety
 
 _LONGEST_NAME = 100
 """Text longer than this is a picture itself, not a name of one."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file: the row it was made for, its number among the results, and the money that is told with it."""
-
-    subject: Subject
-    stored: StoredTask
-    video: StoredVideo
-    number: int
-    cost_microusd: int | None
-    reserved_microusd: int
-
-    @property
-    def request(self) -> VideoRequest:
-        return self.subject.row.request
-
-    @property
-    def origin(self) -> Origin | None:
-        return self.subject.task.origin if self.subject.task else None
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wan_assets.dataset.columns import COLUMNS, SCHEMA, Entry
-from wan_assets.dataset.costs import costs_of
-from wan_assets.dataset.subjects import Subject, is_all_simulated, subjects_of
+from wan_assets.dataset.columns import COLUMNS, SCHEMA
+from wan_assets.dataset.entries import Entries
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.slices import slices_of
@@ -38,30 +37,16 @@ class Manifest:
     carried: tuple[str, ...]
 
 
-@dataclass
-class _Tally:
-    """What has been written so far."""
-
-    rows: int = 0
-    missing: int = 0
-    cost_microusd: int = 0
-    cost_unknown: int = 0
-    first: list[Mapping[str, Any]] = field(default_factory=list)
-    carried: set[str] = field(default_factory=set)
-
-
 def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: Ledger) -> Manifest:
     """Writes `datasets/<name>.parquet` in the store's root; readers see the old file until the new one is whole.
 
-    The same table, ledger and store give the same bytes. The simulator's videos count only where no row has a real
-    task. Of videos and ledger, what 500 rows need is held at once.
+    The same table, ledger and store give the same bytes.
     """
-    is_simulated = is_all_simulated(table.rows, ledger)
-    tally = _Tally()
-    entries = _entries(subjects_of(table.rows, store, ledger, simulated=is_simulated), tally)
+    entries = Entries(table, store=store, ledger=ledger)
     with store.incoming(".parquet") as path:
-        _write(path, entries, tally)
+        first = _write(path, entries)
         uri, size, sha256 = store.put_dataset(path, f"{name}.parquet")
+    tally = entries.tally
     return Manifest(
         uri,
         size,
@@ -70,36 +55,20 @@ def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: 
         missing=tally.missing,
         cost_microusd=tally.cost_microusd,
         cost_unknown=tally.cost_unknown,
-        is_simulated=is_simulated,
-        first=tuple(tally.first),
+        is_simulated=entries.is_simulated,
+        first=tuple(first),
         carried=tuple(sorted(tally.carried)),
     )
 
 
-def _entries(subjects: Iterable[Subject], tally: _Tally) -> Iterator[Entry]:
-    """Yields the files of all rows; the money of a task that several rows share is told with the first."""
-    told: set[str] = set()
-    for subject in subjects:
-        tally.carried.update(subject.row.extra)
-        if subject.stored is None:
-            tally.missing += 1
-            continue
-        costs, reserved = costs_of(subject.task, subject.stored)
-        if subject.stored.task_uuid in told:
-            costs, reserved = [0] * len(costs), 0
-        told.add(subject.stored.task_uuid)
-        for number, (video, cost) in enumerate(zip(subject.stored.videos, costs, strict=True), 1):
-            yield Entry(subject, subject.stored, video, number, cost, reserved if number == 1 else 0)
-
-
-def _write(path: Path, entries: Iterator[Entry], tally: _Tally) -> None:
+def _write(path: Path, entries: Entries) -> list[Mapping[str, Any]]:
+    """Writes all entries; gives the first of what was written."""
+    first: list[Mapping[str, Any]] = []
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for some in slices_of(entries, _FILES_AT_ONCE):
             table = pa.table(
                 {column.name: [column.value(entry) for entry in some] for column in COLUMNS}, schema=SCHEMA
             )
             writer.write_table(table)
-            tally.rows += len(some)
-            tally.cost_microusd += sum(entry.cost_microusd or 0 for entry in some)
-            tally.cost_unknown += sum(entry.cost_microusd is None for entry in some)
-            tally.first += table.slice(0, _FIRST_ROWS - len(tally.first)).to_pylist()
+            first += table.slice(0, _FIRST_ROWS - len(first)).to_pylist()
+    return first

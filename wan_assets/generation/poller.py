@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,8 +15,18 @@ from wan_assets.errors import AccessDeniedError, RunwareError
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
 
+_SHARE_OF_AGE = 0.05
+"""A task is asked for again after this share of the time it has taken so far, so that it is found about as soon."""
+
+_SHARE_OF_QUICKEST = 0.9
+_QUICKEST_OF = 20
+"""So many of the last tasks tell how long the next one takes at least."""
+
+_QUIET_POLLS = 6
+"""An API that was slow may be quick again: no task is left alone for longer than so many of the longest waits."""
+
 _BEATS_AFTER_WAKE = 2
-"""A wake may come before the API tells of the result, which is then asked for as often as that of a new task."""
+"""A wake may come before the API tells of the result, which is then asked for again soon."""
 
 _MOST_DOUBLINGS = 30
 
@@ -27,11 +38,12 @@ _SILENCES_OF_A_LOST_TASK = 2
 class _Waiter:
     task_uuid: str
     due: float
-    interval_s: float
+    begun: float
     number_results: int = 1
     deadline: float = math.inf
     polled_at: float = -math.inf
     is_look: bool = False
+    is_woken: bool = False
     polls_without_url: int = 0
     silences: int = 0
     troubles: int = 0
@@ -56,7 +68,7 @@ class _Waiter:
         """
         if not (self.is_look or self.troubles or self.polls_without_url):
             self.due = min(self.due, max(now, self.polled_at + beat_s))
-            self.interval_s = min(self.interval_s, _BEATS_AFTER_WAKE * beat_s)
+            self.begun, self.is_woken = now, True
 
     def give(self, answer: TaskReport | RunwareError) -> None:
         if self.answer.done():
@@ -76,20 +88,33 @@ class Poller:
         self._waiters: set[_Waiter] = set()
         self._changed = asyncio.Event()
         self._silent_until = 0.0
+        self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
 
     async def look(self, task_uuid: str) -> TaskReport:
         """What the API says of a task now, finished or not; raises a `RunwareError` when it says nothing readable."""
         return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_look=True))
 
-    async def finished(self, task_uuid: str, number_results: int, wait_s: float) -> TaskReport:
+    async def finished(self, task_uuid: str, number_results: int, wait_s: float, *, since_s: float = 0.0) -> TaskReport:
         """The report of a finished task, or the last one there was when the time is up, in seconds.
 
-        Raises `AccessDeniedError` when polling itself is refused, and the `RunwareBusyError` of the last poll when even
-        after that time the API answers too little to tell whether it knows the task: trouble is no sign of its loss.
+        `since_s` is how long ago it was sent. Raises `AccessDeniedError` when polling itself is refused, and the
+        `RunwareBusyError` of the last poll when even after that time the API answers too little to tell whether it
+        knows the task: trouble is no sign of its loss.
         """
-        now, first_s = asyncio.get_running_loop().time(), self._pace.poll_first_s
-        waiter = _Waiter(task_uuid, now + first_s, first_s, number_results=number_results, deadline=now + wait_s)
-        return await self._answer(waiter)
+        now = asyncio.get_running_loop().time()
+        waiter = _Waiter(task_uuid, 0.0, now - since_s, number_results=number_results, deadline=now + wait_s)
+        waiter.due = max(now + self._pace.poll_first_s, self._earliest(waiter))
+        report = await self._answer(waiter)
+        if report.results:
+            self._took_s.append(asyncio.get_running_loop().time() - waiter.begun)
+        return report
+
+    def _earliest(self, waiter: _Waiter) -> float:
+        """When a task may have finished, as far as the last ones tell; its deadline at the latest."""
+        if waiter.is_woken or not self._took_s:
+            return -math.inf
+        quiet_s = min(_SHARE_OF_QUICKEST * min(self._took_s), _QUIET_POLLS * self._pace.poll_most_s)
+        return min(waiter.begun + quiet_s, waiter.deadline)
 
     async def _answer(self, waiter: _Waiter) -> TaskReport:
         self._waiters.add(waiter)
@@ -171,8 +196,9 @@ class Poller:
         waiter.last = report
         waiter.troubles = 0
         waiter.silences += not report.is_known
-        waiter.interval_s = min(self._pace.poll_most_s, waiter.interval_s * 1.25)
-        waiter.due = now + waiter.interval_s
+        first_s = self._pace.wake_s * _BEATS_AFTER_WAKE if waiter.is_woken else self._pace.poll_first_s / 2
+        interval_s = max(first_s, _SHARE_OF_AGE * (now - waiter.begun))
+        waiter.due = max(now + min(self._pace.poll_most_s, interval_s), self._earliest(waiter))
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)
         if report.is_complete(waiter.number_results):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wan_assets.client import Result, RunwareClient, TaskReport
+from wan_assets.client import RunwareClient, TaskReport
 from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     ApiFault,
-    InvalidVideoError,
     OutputUnavailableError,
     RequestRejectedError,
     RunwareBusyError,
@@ -26,15 +23,14 @@ from wan_assets.errors import (
     WanAssetsError,
 )
 from wan_assets.generation.desk import Desk
-from wan_assets.generation.expected import expected_of
 from wan_assets.generation.gate import Gate
+from wan_assets.generation.keeping import Keeper, report_of_delivery
 from wan_assets.generation.poller import Poller
-from wan_assets.generation.values import Limits, Order
+from wan_assets.generation.values import Limits, Order, seconds_since
 from wan_assets.ledger import Task
 from wan_assets.pricing import microusd_of
-from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.version import __version__
-from wan_assets.video import Verifier, VideoFacts, mismatches
+from wan_assets.store import StoredTask
+from wan_assets.video import Verifier
 
 _FETCHES_OF_BROKEN_FILES = 3
 _UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
@@ -56,7 +52,7 @@ class Work:
         self._client = client
         self._desk = desk
         self._ledger = desk.ledger
-        self._verifier = verifier
+        self._keeper = Keeper(client, desk, verifier)
         self._limits = limits
         self._gate = gate
         self._media = media
@@ -90,7 +86,8 @@ class Work:
 
     async def _submit_once(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
         uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
-        await self._client.submit(order.request.to_task(task.task_uuid, uploaded), pause)
+        delivery = await self._keeper.delivery(task, self._limits.max_wait_s)
+        await self._client.submit(order.request.to_task(task.task_uuid, uploaded) | delivery, pause)
 
     async def withdraw(self, task: Task, why: WanAssetsError) -> None:
         """Frees the money of a task that was never sent."""
@@ -102,7 +99,8 @@ class Work:
         The API may take a moment to know a task, so that it is asked twice.
         """
         for wait_s in (self._client.pace.retry_first_s, 0.0):
-            if (await self.poller.look(task.task_uuid)).is_known:
+            report = await self.poller.look(task.task_uuid)
+            if report.is_known or await self._keeper.is_delivered(task):
                 await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
                 return True
             await asyncio.sleep(wait_s)
@@ -111,11 +109,14 @@ class Work:
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
         try:
+            since_s = seconds_since(task.submitted_at) if task.submitted_at else 0.0
+            wait_s = self._wait_s(since_s)
             with self._desk.tally.flying():
-                report = await self.poller.finished(task.task_uuid, task.number_results, self._wait_s(task))
+                report = await self.poller.finished(task.task_uuid, task.number_results, wait_s, since_s=since_s)
         except RunwareError as error:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
+        report = await self._or_delivered(task, report)
         if not report.is_complete(task.number_results):
             await self._give_up(task, report)
         if not report.results:
@@ -128,37 +129,22 @@ class Work:
 
     async def look_again(self, task: Task) -> TaskReport:
         """What the API still has of a finished task whose files are not in the store."""
-        report = await self.poller.look(task.task_uuid)
+        report = await self._or_delivered(task, await self.poller.look(task.task_uuid))
         if not report.results:
             message = "its file is not in the store, and the API does not have it any more"
             raise OutputUnavailableError(ApiFault("gone", message, task_uuid=task.task_uuid))
         return await self._settled(task, report)
 
+    async def _or_delivered(self, task: Task, report: TaskReport) -> TaskReport:
+        """The API forgets a task after a while; a file that it has put into the bucket is there nevertheless."""
+        if report.is_known or not await self._keeper.is_delivered(task):
+            return report
+        return report_of_delivery(task)
+
     async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
         """Fetches, checks and stores all results of a task."""
         with self._desk.tally.landing():
-            return await self._kept_all(order, task, report)
-
-    async def _kept_all(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
-        generation_s = _seconds_since(task.submitted_at or task.created_at)
-        numbered = enumerate(report.results, 1)
-        videos = [await self._kept(order, task, number, result) for number, result in numbered if result.url]
-        stored = StoredTask(
-            task_uuid=task.task_uuid,
-            fingerprint=task.fingerprint,
-            is_simulated=task.is_simulated,
-            prompt=order.request.positive_prompt,
-            videos=tuple(videos),
-            missing=tuple(_missing_in(report)),
-            reserved_microusd=task.reserved_microusd,
-            generation_s=round(generation_s, 3),
-            stored_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            request=task.request,
-            package_version=__version__,
-        )
-        await asyncio.to_thread(self._desk.store.commit, stored)
-        await self._desk.mark_stored(task, [_booked(video) for video in videos])
-        return stored
+            return await self._keeper.keep(order, task, report)
 
     async def _give_up(self, task: Task, report: TaskReport) -> None:
         waited = f"after {self._limits.max_wait_s:g} s"
@@ -170,9 +156,8 @@ class Work:
         await self._desk.book(self._ledger.mark_lost, task.task_uuid, fault)
         raise TaskUnknownError(fault)
 
-    def _wait_s(self, task: Task) -> float:
+    def _wait_s(self, since_s: float) -> float:
         """A task that is looked for again gets what is left of its time, but at least two polls."""
-        since_s = _seconds_since(task.submitted_at) if task.submitted_at else 0.0
         return max(self._limits.max_wait_s - since_s, 3 * self._client.pace.poll_first_s)
 
     async def _settled(self, task: Task, report: TaskReport) -> TaskReport:
@@ -184,43 +169,8 @@ class Work:
         costs = told + [None] * (task.number_results - len(told))
         settled = await self._desk.settle(task, _finite(results), costs)
         self._gate.settled(task, settled)
-        if all(result.url is None for result in report.results):
-            message = "the task succeeded but names no file"
-            raise OutputUnavailableError(ApiFault("noOutput", message, task_uuid=task.task_uuid))
+        await self._keeper.refuse_if_empty(task, report)
         return report
-
-    async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
-        store, suffix = self._desk.store, f".{order.request.output_format.lower()}"
-        name = f"{task.task_uuid}-{number}{suffix}"
-        with store.incoming(suffix) as path:
-            facts = await self._fetched(result, path)
-            if wrong := mismatches(facts, expected_of(order.request)):
-                aside = await asyncio.to_thread(store.set_aside, path, name)
-                raise InvalidVideoError(f"task {task.task_uuid}: {'; '.join(wrong)}. The file is kept as {aside}")
-            poster = base64.b64encode(await self._verifier.poster_of(path)).decode()
-            place = (path, name, task.fingerprint)
-            uri, size, sha256 = await asyncio.to_thread(store.put, *place, simulated=task.is_simulated)
-        return StoredVideo(
-            uri=uri,
-            bytes=size,
-            sha256=sha256,
-            video_uuid=result.video_uuid,
-            seed=result.seed,
-            cost_microusd=microusd_of(result.cost),
-            is_nsfw=result.is_nsfw,
-            facts=facts.to_json(),
-            poster=poster,
-        )
-
-    async def _fetched(self, result: Result, path: Path) -> VideoFacts:
-        for fetch in range(1, _FETCHES_OF_BROKEN_FILES + 1):
-            await self._client.download(result.url or "", path)
-            try:
-                return await self._verifier.facts_of(path)
-            except InvalidVideoError as error:
-                if fetch == _FETCHES_OF_BROKEN_FILES:
-                    raise InvalidVideoError(f"video {result.video_uuid}, fetched {fetch} times: {error}") from None
-        raise AssertionError("the loop above returns or raises")
 
     async def _uploaded(self, reference: str) -> str:
         path = self._media.get(reference)
@@ -235,21 +185,7 @@ class Work:
             return known
 
 
-def _missing_in(report: TaskReport) -> Iterator[str]:
-    """Why results that were asked for are no videos."""
-    yield from (f"{fault.code}: {fault.message}" for fault in report.faults)
-    yield from (f"noOutput: result {result.video_uuid} names no file" for result in report.results if not result.url)
-
-
-def _booked(video: StoredVideo) -> dict[str, Any]:
-    return {"video_uuid": video.video_uuid, "seed": video.seed, "uri": video.uri, "sha256": video.sha256}
-
-
 def _finite(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Writes a cost that is no JSON number, such as NaN, as text."""
     finite: list[dict[str, Any]] = json.loads(json.dumps(results), parse_constant=str)
     return finite
-
-
-def _seconds_since(moment: str) -> float:
-    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())

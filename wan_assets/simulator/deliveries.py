@@ -80,7 +80,8 @@ class Deliveries:
 
     async def _deliver(self, delivery: Delivery) -> None:
         task = await run_in_threadpool(self._books.task, delivery.task_uuid)
-        is_taken = task is None or await self._is_sent(task, delivery)
+        is_given_up = delivery.tries >= self._behaviour.delivery_tries
+        is_taken = task is None or is_given_up or await self._is_sent(task, delivery)
         await run_in_threadpool(self._end, delivery, is_taken=is_taken)
 
     def _end(self, delivery: Delivery, *, is_taken: bool) -> None:

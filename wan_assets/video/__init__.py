@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wan_assets.video.facts import Expected, VideoFacts, facts_of, mismatches
 from wan_assets.video.poster import poster_of
+from wan_assets.video.seen import Seen, seen_in
 from wan_assets.video.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "MARK",
     "Clip",
     "Expected",
+    "Seen",
     "Verifier",
     "VideoFacts",
     "facts_of",
@@ -27,6 +29,7 @@ __all__ = [
     "mismatches",
     "poster_of",
     "render",
+    "seen_in",
 ]
 
 _HOMES = {"MARK": "clips", "Clip": "clips", "image_of": "picture", "render": "clips"}

@@ -16,13 +16,16 @@ from typing import Any, BinaryIO
 from wan_assets.errors import InvalidVideoError
 from wan_assets.video.facts import facts_of
 from wan_assets.video.poster import poster_of
+from wan_assets.video.seen import seen_in
 
 
 def answer_of(call: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a call: `facts`, `poster`, or `refused` with the reason."""
+    """The answer to a call: `facts`, `seen`, `poster`, or `refused` with the reason."""
     try:
         if call["do"] == "facts":
             return {"facts": facts_of(call["path"]).to_json()}
+        if call["do"] == "seen":
+            return {"seen": seen_in(call["path"], call["poster_bytes"], has_strip=call["has_strip"]).to_json()}
         data = poster_of(call["path"], tuple(call["size"]), call["max_bytes"], call["position"])
         return {"poster": base64.b64encode(data).decode()}
     except InvalidVideoError as error:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.audio.frame import AudioFrame
@@ -89,10 +89,18 @@ class _Tally:
         return self.end_s - (self.start_s or 0.0)
 
 
-def facts_of(path: str | os.PathLike[str]) -> VideoFacts:
+class Watcher(Protocol):
+    """Is shown a file before it is decoded, and then each frame of its picture."""
+
+    def begin(self, file: InputContainer) -> None: ...
+
+    def see(self, frame: VideoFrame) -> None: ...
+
+
+def facts_of(path: str | os.PathLike[str], watcher: Watcher | None = None) -> VideoFacts:
     """Decodes every frame of the file; raises InvalidVideoError, in one line, if it is not a whole video."""
     try:
-        return _facts_of(path)
+        return _facts_of(path, watcher)
     except BROKEN as error:
         raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
 
@@ -132,16 +140,18 @@ def mismatches(facts: VideoFacts, expected: Expected) -> tuple[str, ...]:
     return tuple(sentence for sentence in found if sentence)
 
 
-def _facts_of(path: str | os.PathLike[str]) -> VideoFacts:
+def _facts_of(path: str | os.PathLike[str], watcher: Watcher | None) -> VideoFacts:
     container, file = open_video(path)
     with file:
+        if watcher:
+            watcher.begin(file)
         video = video_stream_of(file)
         audio = next(iter(file.streams.audio), None)
         if audio:
             audio.codec_context.thread_type = "NONE"
         seen, heard, signal = _Tally(), _Tally(), Signal()
         for packet in file.demux([video, audio] if audio else [video]):
-            _decode(packet, seen if packet.stream_index == video.index else heard, signal)
+            _decode(packet, seen if packet.stream_index == video.index else heard, signal, watcher)
         _check_streams(seen, heard, has_audio=audio is not None)
         _check_claims(file, video, seen, heard)
         rate = video.average_rate or video.guessed_rate
@@ -161,7 +171,7 @@ def _facts_of(path: str | os.PathLike[str]) -> VideoFacts:
         )
 
 
-def _decode(packet: Packet[Stream], tally: _Tally, signal: Signal) -> None:
+def _decode(packet: Packet[Stream], tally: _Tally, signal: Signal, watcher: Watcher | None) -> None:
     if packet.is_corrupt:
         raise InvalidVideoError("the file has a broken packet")
     tally.discarded += packet.is_discard
@@ -169,6 +179,8 @@ def _decode(packet: Packet[Stream], tally: _Tally, signal: Signal) -> None:
         if isinstance(frame, VideoFrame):
             _count_picture(frame, tally)
             signal.see(frame)
+            if watcher:
+                watcher.see(frame)
         elif isinstance(frame, AudioFrame):
             signal.hear(frame)
             tally.samples += frame.samples

@@ -1,9 +1,10 @@
-"""A poster: one frame of a video as a WebP picture small enough for a line of metadata."""
+"""Posters and strips: frames of a video as WebP pictures small enough for Dagster's metadata."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -15,6 +16,8 @@ from wan_assets.video.facts import BROKEN, open_video, reason_of, video_stream_o
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)
 _LEAST_SIDE = 8
+_GAP = 4
+"""Pixels between the pictures of a strip."""
 
 
 def poster_of(
@@ -28,10 +31,25 @@ def poster_of(
     Raises InvalidVideoError if the file cannot be decoded up to there.
     """
     try:
-        image = _thumbnail(_frame_at(path, position), size)
+        frame = _frame_at(path, position)
     except BROKEN as error:
         raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
-    return _small_webp(image, max_bytes)
+    return picture_of(frame, size, max_bytes)
+
+
+def picture_of(frame: VideoFrame, size: tuple[int, int], max_bytes: int) -> bytes:
+    """A frame as WebP, inside `size`, as good as `max_bytes` allows; raises InvalidVideoError if it has no picture."""
+    return _small_webp(_thumbnail(frame, size), max_bytes)
+
+
+def strip_of(frames: Sequence[VideoFrame], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000) -> bytes:
+    """Frames of one size side by side as WebP, each inside `size`, as good as `max_bytes` allows."""
+    pictures = [_thumbnail(frame, size) for frame in frames]
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (place * (width + _GAP), 0))
+    return _small_webp(strip, max_bytes)
 
 
 def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
@@ -52,9 +70,11 @@ def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
 def _thumbnail(frame: Any, size: tuple[int, int]) -> Image.Image:
     """The frame in its own shape, as large as the box allows."""
     scale = min(size[0] / frame.width, size[1] / frame.height)
-    image: Image.Image = frame.to_image(
-        width=max(round(frame.width * scale), 1), height=max(round(frame.height * scale), 1)
-    )
+    width, height = (max(round(side * scale), 1) for side in (frame.width, frame.height))
+    try:
+        image: Image.Image = frame.to_image(width=width, height=height)
+    except BROKEN as error:
+        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
     return image
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 
 from wan_assets.errors import InvalidVideoError
 from wan_assets.video.facts import VideoFacts
+from wan_assets.video.seen import Seen
 
 _LONGEST_ANSWER = 16 * 2**20
 _START_LIMIT_S = 60.0
@@ -53,6 +54,12 @@ class Verifier:
         """`facts_of` in a child; a crash and a decoder that hangs are InvalidVideoError too."""
         answer = await self._ask({"do": "facts", "path": _whole(path)})
         return VideoFacts.from_json(answer["facts"])
+
+    async def seen_in(self, path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Seen:
+        """`seen_in` in a child, with the same errors as `facts_of`."""
+        how = {"poster_bytes": poster_bytes, "has_strip": has_strip}
+        answer = await self._ask({"do": "seen", "path": _whole(path), **how})
+        return Seen.from_json(answer["seen"])
 
     async def poster_of(
         self,

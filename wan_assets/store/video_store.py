@@ -1,14 +1,4 @@
-"""The store: where videos lie, addressed by fingerprint, each task's beside one JSON sidecar.
-
-::
-
-    <root>/videos/ab/abcdef…/<task_uuid>-1.mp4     one file a result
-    <root>/videos/ab/abcdef…/<task_uuid>.json      the sidecar, written last: what it names is whole
-    <root>/simulated/…                             the same, for what a simulator made
-    <root>/datasets/<name>.parquet                 what was written of all videos, each file replaced whole
-    <root>/set_aside/<task_uuid>-1.mp4             paid for, but not the video that was asked for
-    <root>/.incoming/…                             downloads under way
-"""
+"""One door to the files, wherever they lie."""
 
 from __future__ import annotations
 
@@ -21,66 +11,58 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from upath import UPath
 
 from wan_assets.errors import StoreError
 from wan_assets.processes import is_surely_dead, new_owner
+from wan_assets.store.entries import StoredTask, StoredVideo, as_json, from_json
+from wan_assets.store.inbox import Inbox
 
 _INCOMING_KEPT_S = 3600
+_LOCAL = ("", "file")
+_S3 = ("s3", "s3a")
+_OPTIONS_OF_S3: Mapping[str, Any] = {"config_kwargs": {"signature_version": "s3v4"}, "use_listings_cache": False}
+"""Signatures of the older version would hold for one Content-Type alone; a listing may be old when others write."""
 
+_STRIP = ".webp"
 
-@dataclass(frozen=True)
-class StoredVideo:
-    """One file in the store. `cost_microusd` is None where the API did not tell; `facts` are those of its decoding."""
+_TROUBLES: tuple[type[Exception], ...] = (OSError, ImportError, ValueError, NotImplementedError)
+with suppress(ImportError):
+    from botocore.exceptions import BotoCoreError
 
-    uri: str
-    bytes: int
-    sha256: str
-    video_uuid: str
-    seed: int | None
-    cost_microusd: int | None
-    is_nsfw: bool | None
-    facts: Mapping[str, Any]
-    poster: str
-
-
-@dataclass(frozen=True)
-class StoredTask:
-    """All files of one task, as its sidecar tells; `missing` are results that were asked for and failed."""
-
-    task_uuid: str
-    fingerprint: str
-    is_simulated: bool
-    prompt: str
-    videos: tuple[StoredVideo, ...]
-    missing: tuple[str, ...]
-    reserved_microusd: int
-    generation_s: float
-    stored_at: str
-    request: Mapping[str, Any]
-    package_version: str
-
-    @property
-    def cost_microusd(self) -> int | None:
-        """What all results cost, or None where that of any is unknown."""
-        costs = [video.cost_microusd for video in self.videos]
-        known = [cost for cost in costs if cost is not None]
-        return sum(known) if len(known) == len(costs) and not self.missing else None
+    _TROUBLES = (*_TROUBLES, BotoCoreError)  # no credentials, no such host: s3fs lets them through as they are
 
 
 class VideoStore:
-    """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`."""
+    """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    With `direct_delivery` the API puts videos into the bucket by itself, which takes S3 or what speaks like it.
+    `served_at` is where `wan-assets files` serves the store; without `pictures` videos have thumbnails and no more.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        direct_delivery: bool = False,
+        served_at: str = "",
+        pictures: bool = True,
+    ) -> None:
         try:
             self.root = UPath(root)
+            if self.root.protocol in _S3:
+                self.root = UPath(root, **_OPTIONS_OF_S3)
         except (ImportError, ValueError) as error:
             raise StoreError(f"cannot open the store {root}: {error}") from error
-        self._is_local = self.root.protocol in ("", "file")
+        self.delivers = direct_delivery
+        self.has_pictures = pictures
+        self._served_at = served_at.rstrip("/")
+        self._is_local = self.root.protocol in _LOCAL
+        self._inbox = Inbox(self.root / "inbox") if self.root.protocol in _S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
 
@@ -92,6 +74,30 @@ class VideoStore:
             trial.write_bytes(b"wan-assets" * 1000)
             trial.unlink()
             self._sweep()
+        if self.delivers:
+            with self._told("be given a file by a signed address of"):
+                self._needed_inbox().try_out()
+
+    def delivery_url(self, name: str, valid_s: float) -> str:
+        """An address that the API can put one file to, for some seconds; a secret, to be kept nowhere."""
+        with self._told("sign an address of"):
+            return self._needed_inbox().url_for(name, valid_s)
+
+    def is_delivered(self, name: str) -> bool:
+        """Whether the API has put a file here."""
+        with self._told("read"):
+            return self._inbox is not None and self._inbox.holds(name)
+
+    def delivered(self, name: str, path: Path) -> str | None:
+        """Reads what the API has put here into a local file; gives its ETag, or None where there is nothing."""
+        with self._told("read"):
+            return self._inbox.fetch(name, path) if self._inbox else None
+
+    def forget_delivery(self, name: str) -> None:
+        """Removes what the API has put here, once it is in its place."""
+        with self._told("write to"):
+            if self._inbox:
+                self._inbox.remove(name)
 
     def find(self, fingerprint: str, *, simulated: bool) -> StoredTask | None:
         """The newest whole task of a request, or None."""
@@ -131,11 +137,48 @@ class VideoStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def put(self, incoming: Path, name: str, fingerprint: str, *, simulated: bool) -> tuple[str, int, str]:
-        """Moves a checked file to its place, visible only when whole; gives its URI, bytes and SHA-256."""
+    def put(
+        self, incoming: Path, name: str, fingerprint: str, *, simulated: bool, etag: str | None = None
+    ) -> tuple[str, int, str]:
+        """Moves a checked file to its place, visible only when whole; gives its URI, bytes and SHA-256.
+
+        With the `etag` of its delivery the bucket copies it by itself, and nothing is uploaded.
+        """
         with self._told("write to"):
             target = self._folder(fingerprint, simulated=simulated) / name
+            if etag and self._inbox and self._inbox.is_copied(name, etag, target):
+                return str(target), incoming.stat().st_size, _sha256_of(incoming)
             return self._moved(incoming, target)
+
+    def put_strip(self, strip: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
+        """Puts the picture that goes with a video beside it; `name` is the video's."""
+        with self._told("write to"):
+            target = (self._folder(fingerprint, simulated=simulated) / name).with_suffix(_STRIP)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._write(target, strip)
+
+    def strip_of(self, video: StoredVideo) -> bytes | None:
+        """The picture that goes with a video, if it has one."""
+        with self._told("read"):
+            try:
+                return (self.root / self._place_of(video)).with_suffix(_STRIP).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def link_to(self, video: StoredVideo) -> str | None:
+        """Where a browser finds a video, as far as the store is served; no secret, and good for as long as it is."""
+        return f"{self._served_at}/{quote(self._place_of(video))}" if self._served_at else None
+
+    def file_at(self, place: str, valid_s: float, kind: str) -> Path | str:
+        """A file by its path below the root: a local one, or an address that shows it for some seconds; a secret.
+
+        Who asks sees to it that `place` is one of a video. `kind` is what a browser is told that it is.
+        """
+        if self._is_local:
+            return Path(self.root.path) / place
+        with self._told("sign an address of"):
+            told = {"ResponseContentType": kind} if self._inbox else {}
+            return str(self.root.fs.sign((self.root / place).path, expiration=int(valid_s), **told))
 
     def set_aside(self, incoming: Path, name: str) -> str:
         """Keeps a file that was paid for and is not the video that was asked for; gives its URI."""
@@ -151,14 +194,18 @@ class VideoStore:
         """Writes the sidecar, which makes the task's files count."""
         with self._told("write to"):
             sidecar = self._folder(task.fingerprint, simulated=task.is_simulated) / f"{task.task_uuid}.json"
-            self._write(sidecar, json.dumps(_as_json(task), ensure_ascii=False, indent=1).encode())
+            self._write(sidecar, json.dumps(as_json(task), ensure_ascii=False, indent=1).encode())
 
     def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
         return self.root / ("simulated" if simulated else "videos") / fingerprint[:2] / fingerprint
 
+    def _place_of(self, video: StoredVideo) -> str:
+        """The path below the root."""
+        return "/".join(video.uri.split("/")[-4:])
+
     def _read(self, sidecar: UPath) -> StoredTask | None:
         try:
-            task = _from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
+            task = from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
             whole = all(UPath(video.uri).stat().st_size == video.bytes for video in task.videos)
         except (FileNotFoundError, AttributeError, ValueError, KeyError, TypeError):
             return None
@@ -166,16 +213,14 @@ class VideoStore:
 
     def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
         target.parent.mkdir(parents=True, exist_ok=True)
+        size, sha256 = incoming.stat().st_size, _sha256_of(incoming)
         with incoming.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            size = os.fstat(file.fileno()).st_size
             if self._is_local:
                 os.fsync(file.fileno())
                 incoming.replace(target.path)
-                return str(target), size, sha256
-            file.seek(0)
-            with target.open("wb") as remote:
-                shutil.copyfileobj(file, remote, 1 << 20)
+            else:
+                with target.open("wb") as remote:
+                    shutil.copyfileobj(file, remote, 1 << 20)
         return str(target), size, sha256
 
     def _write(self, target: UPath, content: bytes) -> None:
@@ -202,8 +247,13 @@ class VideoStore:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, ImportError, ValueError) as error:
+        except _TROUBLES as error:
             raise self._error(what, error) from error
+
+    def _needed_inbox(self) -> Inbox:
+        if self._inbox is None:
+            raise StoreError(f"direct delivery needs a store on S3, such as s3://bucket/folder, and not {self.root}")
+        return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -211,12 +261,6 @@ class VideoStore:
         return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
 
 
-def _as_json(task: StoredTask) -> dict[str, Any]:
-    return {**vars(task), "videos": [vars(video) for video in task.videos]}
-
-
-def _from_json(said: dict[str, Any], folder: UPath) -> StoredTask:
-    """Reads a sidecar; its videos lie beside it, also where the store was moved since it was written."""
-    beside = ({**video, "uri": str(folder / video["uri"].rpartition("/")[2])} for video in said["videos"])
-    videos = tuple(StoredVideo(**video) for video in beside)
-    return StoredTask(**{**said, "videos": videos, "missing": tuple(said["missing"])})
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,61 @@
+"""wan-assets itself: its client and poller alone, the whole engine, and runs through Dagster."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from wan_assets.client import Pace, RunwareClient
+from wan_assets.generation import Limits, Order, generate
+from wan_assets.generation.poller import Poller
+from wan_assets.ledger import Ledger
+from wan_assets.request import VideoRequest
+from wan_assets.store import VideoStore
+
+
+def order_of(number: int) -> Order:
+    """A row: 480p, 5 s, without sound."""
+    silent = {"alibaba": {"audio": False}}
+    asked = {"positive_prompt": f"Kite {number}", "resolution": "480p", "provider_settings": silent}
+    return Order(VideoRequest.model_validate(asked), f"p{number}")
+
+
+def pace_of(scale: float) -> Pace:
+    """The client's own pace, for a clock that runs `scale` times as fast."""
+    usual = Pace()
+    return Pace(poll_first_s=usual.poll_first_s / scale, poll_most_s=usual.poll_most_s / scale)
+
+
+async def without_ledger_and_store(base_url: str, rows: int, in_flight: int, folder: Path, scale: float) -> None:
+    """Client and poller as the engine uses them; files go to a folder, unchecked."""
+    places = asyncio.Semaphore(in_flight)
+    async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
+        poller = Poller(client)
+
+        async def row(number: int) -> None:
+            async with places:
+                task_uuid = str(uuid.uuid4())
+                await client.submit(order_of(number).request.to_task(task_uuid))
+                report = await poller.finished(task_uuid, 1, 600.0)
+            await client.download(report.results[0].url or "", folder / f"{number}.mp4")
+
+        polling = asyncio.create_task(poller.run())
+        await asyncio.gather(*map(row, range(rows)))
+        polling.cancel()
+
+
+async def engine(base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **store: Any) -> int:
+    """The whole engine; gives the number of rows that have their video."""
+    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    means: dict[str, Any] = {"store": VideoStore(folder / "store", **store), "ledger": ledger}
+    async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
+        outcomes = generate(map(order_of, range(rows)), client=client, limits=Limits(max_in_flight=in_flight), **means)
+        stored = 0
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                stored += outcome.stored is not None
+    ledger.close()
+    return stored

@@ -1,0 +1,105 @@
+"""`wan-assets export`: a table's videos as a dataset to take away."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wan_assets.cli.display import dollars, printable, show_json
+from wan_assets.cli.options import json_option, url_option
+from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
+from wan_assets.ledger import Ledger
+from wan_assets.pricing import usd
+from wan_assets.prompts import PromptTable
+from wan_assets.settings import settings_from
+from wan_assets.store import VideoStore
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="What the export is to be.")
+@click.option("--to", "root", help="A folder or URL of its own; by default ./wan_assets_data/exports/FORMAT.")
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1),
+    default=ExportOptions.validation,
+    show_default=True,
+    help="The share of the videos that is for validation.",
+)
+@click.option("--link", "links", is_flag=True, help="Hard links to the store's files, where both are on one disk.")
+@click.option("--shard-mb", type=click.IntRange(1), default=500, show_default=True, help="Most megabytes of a shard.")
+@click.option("--title", default=ExportOptions.title, show_default=True, help="The dataset's name, for its card.")
+@click.option("--licence", default=ExportOptions.licence, show_default=True, help="Its licence, for its card.")
+@url_option
+@click.option("--store", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
+@json_option
+def export(
+    file: Path | None,
+    format_: Format,
+    root: str | None,
+    url: str | None,
+    store: str | None,
+    *,
+    shard_mb: int,
+    as_json: bool,
+    **said: Any,
+) -> None:
+    """Write the videos of the table FILE as a dataset, or bring an earlier export of it up to date.
+
+    FILE is by default WAN_ASSETS_PROMPTS, or the demo's table. Nothing is sent. Needs no Dagster.
+
+    Exit status: 0 every row has its video in it, 1 some have none, 2 it could not be written.
+    """
+    options = _options(format_, shard_bytes=shard_mb * 1_000_000, **said)
+    settings = settings_from(os.environ)
+    table = PromptTable.load(file or settings.prompts)
+    with closing(Ledger(url or settings.ledger, must_exist=True)) as book:
+        videos = VideoStore(store or settings.store)
+        target = root or str(settings.folder / "exports" / format_)
+        exported = export_dataset(table, target, options, store=videos, ledger=book)
+    if as_json:
+        show_json(_as_json(exported))
+    else:
+        _show(exported)
+    sys.exit(1 if exported.missing else 0)
+
+
+def _options(format_: Format, **said: Any) -> ExportOptions:
+    try:
+        return ExportOptions(format_, **said)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _show(exported: Exported) -> None:
+    changes = exported.changes
+    split = ", ".join(f"{count:,} for {split}" for split, count in exported.rows.items())
+    click.echo(f"{sum(exported.rows.values()):,} videos ({split}) are in {printable(exported.uri)}")
+    click.echo(
+        f"{changes.written:,} files were written, {changes.linked:,} of them as links; "
+        f"{changes.kept:,} were there already, {changes.removed:,} removed"
+    )
+    kind = "simulated, so not paid" if exported.is_simulated else "spent"
+    unknown = f"; the cost of {exported.cost_unknown:,} is unknown" if exported.cost_unknown else ""
+    click.echo(f"{kind}: {dollars(exported.cost_microusd)}{unknown}")
+    if exported.missing:
+        click.echo(f"{exported.missing:,} rows have no video")
+
+
+def _as_json(exported: Exported) -> dict[str, Any]:
+    return {
+        "uri": exported.uri,
+        "version": exported.version,
+        "rows": exported.rows,
+        "missing": exported.missing,
+        "cost_usd": float(usd(exported.cost_microusd)),
+        "unknown_cost": exported.cost_unknown,
+        "simulated": exported.is_simulated,
+        **asdict(exported.changes),
+    }

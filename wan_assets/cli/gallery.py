@@ -1,0 +1,79 @@
+"""`wan-assets gallery`: a folder of static pages that shows all videos of a table."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wan_assets.cli.display import dollars, show_json
+from wan_assets.cli.options import json_option
+from wan_assets.gallery import Gallery, write_gallery
+from wan_assets.ledger import Ledger
+from wan_assets.pricing import usd
+from wan_assets.prompts import PromptTable
+from wan_assets.settings import DATA_FOLDER, settings_from
+from wan_assets.store import VideoStore
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"The folder that has store and ledger, as of `materialize`; ./{DATA_FOLDER} by default.",
+)
+@click.option("--to", type=click.Path(path_type=Path), help="Where the gallery is written; OUT/gallery by default.")
+@json_option
+def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bool) -> None:
+    """Write a gallery of the videos of the table FILE: open its index.html in a browser.
+
+    FILE is WAN_ASSETS_PROMPTS, or the demo's table, if none is given. Nothing is sent; a gallery that is there is made
+    new.
+
+    Exit status: 0 it is written, 2 it cannot be.
+    """
+    settings = settings_from(os.environ, out)
+    source = file or settings.prompts
+    with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
+        found = write_gallery(
+            to or settings.folder / "gallery",
+            PromptTable.load(source),
+            store=VideoStore(settings.store),
+            ledger=ledger,
+            title=source.name,
+            now=datetime.now(UTC),
+        )
+    if as_json:
+        show_json(_as_json(found))
+    else:
+        _show(found)
+
+
+def _show(found: Gallery) -> None:
+    tally = found.tally
+    click.echo(f"{tally.videos:,} videos of {found.rows:,} rows; {tally.flawed:,} fail a check")
+    if found.missing or found.problems:
+        click.echo(f"{found.missing:,} rows have no video, {found.problems:,} have problems and are left out")
+    click.echo(f"they cost {dollars(tally.real.cost_microusd)}", nl=False)
+    click.echo(f"; simulated, so not paid: {dollars(tally.simulated.cost_microusd)}")
+    click.echo(f"open {found.index}")
+
+
+def _as_json(found: Gallery) -> dict[str, Any]:
+    tally = found.tally
+    return {
+        "index": str(found.index),
+        "rows": found.rows,
+        "videos": tally.videos,
+        "missing": found.missing,
+        "problems": found.problems,
+        "flawed": tally.flawed,
+        "cost_usd": float(usd(tally.real.cost_microusd)),
+        "simulated_cost_usd": float(usd(tally.simulated.cost_microusd)),
+        "cost_unknown": tally.real.unknown + tally.simulated.unknown,
+    }

@@ -1,0 +1,80 @@
+"""The entries of a dataset: every file of every row, each with the money that is told with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from wan_assets.dataset.costs import costs_of
+from wan_assets.dataset.subjects import Subject, is_all_simulated, subjects_of
+from wan_assets.ledger import Ledger, Origin
+from wan_assets.prompts import PromptTable
+from wan_assets.request import VideoRequest
+from wan_assets.store import StoredTask, StoredVideo, VideoStore
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: the row it was made for, its number among the results, and the money that is told with it."""
+
+    subject: Subject
+    stored: StoredTask
+    video: StoredVideo
+    number: int
+    cost_microusd: int | None
+    reserved_microusd: int
+
+    @property
+    def request(self) -> VideoRequest:
+        """What the row asks for."""
+        return self.subject.row.request
+
+    @property
+    def origin(self) -> Origin | None:
+        """What the task was bought for; None where the ledger does not have it."""
+        return self.subject.task.origin if self.subject.task else None
+
+
+@dataclass
+class Tally:
+    """What has been read so far; `missing` counts rows without a video, money is in µ$."""
+
+    rows: int = 0
+    missing: int = 0
+    cost_microusd: int = 0
+    cost_unknown: int = 0
+    carried: set[str] = field(default_factory=set)
+
+
+class Entries:
+    """The files of a table's rows in the table's order, read as they are asked for; `tally` counts along.
+
+    Unless told which, the simulator's videos count only where no row has a real task. Of videos and ledger, what 500
+    rows need is held at once. The money of a task that several rows share is told with the first of them.
+    """
+
+    def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger, simulated: bool | None = None) -> None:
+        self.is_simulated = is_all_simulated(table.rows, ledger) if simulated is None else simulated
+        self.tally = Tally()
+        self._subjects = subjects_of(table.rows, store, ledger, simulated=self.is_simulated)
+        self._told: set[str] = set()
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yields what has not been read yet."""
+        for subject in self._subjects:
+            self.tally.carried.update(subject.row.extra)
+            if subject.stored is None:
+                self.tally.missing += 1
+            else:
+                yield from self._files_of(subject, subject.stored)
+
+    def _files_of(self, subject: Subject, stored: StoredTask) -> Iterator[Entry]:
+        costs, reserved = costs_of(subject.task, stored)
+        if stored.task_uuid in self._told:
+            costs, reserved = [0] * len(costs), 0
+        self._told.add(stored.task_uuid)
+        for number, (video, cost) in enumerate(zip(stored.videos, costs, strict=True), 1):
+            self.tally.rows += 1
+            self.tally.cost_microusd += cost or 0
+            self.tally.cost_unknown += cost is None
+            yield Entry(subject, stored, video, number, cost, reserved if number == 1 else 0)

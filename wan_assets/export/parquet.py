@@ -1,0 +1,48 @@
+"""A Parquet file for each split, in exact types, and the videos beside them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pyarrow.parquet as pq
+
+from wan_assets.dataset import Entry
+from wan_assets.export.census import Sorted
+from wan_assets.export.records import PARQUET_SCHEMA, table_of
+from wan_assets.export.sources import place_of
+from wan_assets.export.splits import SPLITS, Split
+from wan_assets.export.target import Target
+
+_FILES_AT_ONCE = 500
+
+
+def write_parquet(entries: Sorted, target: Target) -> None:
+    """Writes what is not there yet; the videos come before what names them."""
+    with ExitStack() as stack:
+        paths = {split: stack.enter_context(target.draft()) for split in SPLITS}
+        writers = {
+            split: stack.enter_context(pq.ParquetWriter(path, PARQUET_SCHEMA, compression="zstd"))
+            for split, path in paths.items()
+        }
+        counts = _write(entries, target, writers)
+        for split, writer in writers.items():
+            writer.close()
+            if counts[split]:
+                target.put_draft(f"data/{split}.parquet", paths[split])
+
+
+def _write(entries: Sorted, target: Target, writers: dict[Split, pq.ParquetWriter]) -> dict[Split, int]:
+    waiting: dict[Split, list[tuple[Entry, str]]] = {split: [] for split in SPLITS}
+    counts = dict.fromkeys(SPLITS, 0)
+    for split, entry in entries:
+        name = f"videos/{place_of(entry.video)}"
+        target.put_video(name, entry.video)
+        waiting[split].append((entry, name))
+        counts[split] += 1
+        if len(waiting[split]) == _FILES_AT_ONCE:
+            writers[split].write_table(table_of(waiting[split]))
+            waiting[split].clear()
+    for split, rest in waiting.items():
+        if rest:
+            writers[split].write_table(table_of(rest))
+    return counts

@@ -1,0 +1,83 @@
+"""One export from its beginning to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wan_assets.dataset import Entries
+from wan_assets.errors import PromptTableError
+from wan_assets.export.card import card_of
+from wan_assets.export.census import Census
+from wan_assets.export.options import ExportOptions
+from wan_assets.export.parquet import write_parquet
+from wan_assets.export.splits import Split
+from wan_assets.export.target import CARD, Changes, Target
+from wan_assets.export.videofolder import write_videofolder
+from wan_assets.export.webdataset import write_webdataset
+from wan_assets.ledger import Ledger
+from wan_assets.prompts import PromptTable
+from wan_assets.store import VideoStore
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export holds and what was done for it; `missing` counts rows without a video, money is in µ$.
+
+    `version` is the same whenever the export holds the same.
+    """
+
+    uri: str
+    version: str
+    rows: Mapping[Split, int]
+    missing: int
+    cost_microusd: int
+    cost_unknown: int
+    is_simulated: bool
+    card: str
+    changes: Changes
+
+
+def export_dataset(
+    table: PromptTable,
+    root: str | os.PathLike[str],
+    options: ExportOptions,
+    *,
+    store: VideoStore,
+    ledger: Ledger,
+) -> Exported:
+    """Writes a table's videos to the folder `root`, or brings the export that is there up to date.
+
+    Only what changed is written, and what is gone is removed at the end. One at a time may write to a folder. Raises
+    `PromptTableError` for a table with problems, and `ExportError`.
+    """
+    if table.problems:
+        raise PromptTableError(f"{len(table.problems)} problems, the first: {table.problems[0]}")
+    entries, census = Entries(table, store=store, ledger=ledger), Census()
+    target = Target(root, options.format, links=options.links)
+    _write(entries, census, target, options)
+    card = card_of(census, entries.tally, options, is_simulated=entries.is_simulated)
+    target.put_text(CARD, card)
+    target.finish()
+    return Exported(
+        target.uri,
+        target.version,
+        rows={split: counts.files for split, counts in census.splits.items()},
+        missing=entries.tally.missing,
+        cost_microusd=entries.tally.cost_microusd,
+        cost_unknown=entries.tally.cost_unknown,
+        is_simulated=entries.is_simulated,
+        card=card,
+        changes=target.changes,
+    )
+
+
+def _write(entries: Entries, census: Census, target: Target, options: ExportOptions) -> None:
+    passing = census.passing(entries, options.validation)
+    if options.format == "videofolder":
+        write_videofolder(passing, target)
+    elif options.format == "parquet":
+        write_parquet(passing, target)
+    else:
+        write_webdataset(passing, target, options.shard_bytes)

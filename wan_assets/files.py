@@ -1,0 +1,78 @@
+"""The file server: shows a browser the store's videos and their pictures, and nothing else of it.
+
+Files on a disk are sent, with byte ranges, so that a player can seek. For those in a bucket the browser is sent on to
+an address that is signed anew each time, so that no event holds one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from wan_assets import serving
+from wan_assets.errors import StoreError
+from wan_assets.store import VideoStore
+
+_KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime", ".webp": "image/webp"}
+_PLACE = re.compile(r"(videos|simulated)/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f-]{36}-[0-9]+(\.mp4|\.webm|\.mov|\.webp)")
+"""Where a store keeps videos: no other path is looked at."""
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+}
+_VALID_S = 3600.0
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def files_app(store: VideoStore, *, hosts: tuple[str, ...] = _LOOPBACK) -> Starlette:
+    """An application that answers `GET /<path of a video below the root>`, to whoever names one of `hosts`.
+
+    The names keep a page of another site from reaching it under a name of its own. `*` lets all in.
+    """
+    route = Route("/{place:path}", _Files(store).endpoint, methods=["GET"])
+    return Starlette(routes=[route], middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
+
+
+def serve(
+    store: VideoStore, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serves until SIGINT or SIGTERM; `on_ready` is given the address. Raises `ListenError`."""
+    hosts = _LOOPBACK if host in (*_LOOPBACK, "::1") else ("*",)
+    serving.serve(files_app(store, hosts=hosts), host=host, port=port, on_ready=on_ready)
+
+
+class _Files:
+    def __init__(self, store: VideoStore) -> None:
+        self._store = store
+
+    async def endpoint(self, request: Request) -> Response:
+        place = request.path_params["place"]
+        if not _PLACE.fullmatch(place):
+            return PlainTextResponse("there is no such video", 404)
+        kind = _KINDS[PurePosixPath(place).suffix]
+        try:
+            file = await run_in_threadpool(self._store.file_at, place, _VALID_S, kind)
+        except StoreError as error:
+            return PlainTextResponse(f"{error}. {error.advice}", 502)
+        if isinstance(file, str):
+            return RedirectResponse(file, 307, headers={"Cache-Control": "no-store"})
+        if not await run_in_threadpool(self._is_inside, file):
+            return PlainTextResponse("there is no such video", 404)
+        return FileResponse(file, media_type=kind, headers=_HEADERS)
+
+    def _is_inside(self, file: Path) -> bool:
+        """Whether it is a file of the store, also behind links."""
+        root = Path(self._store.root.path).resolve()
+        return file.is_file() and file.resolve().is_relative_to(root)

@@ -1,0 +1,138 @@
+"use strict";
+/* One card of the grid. Cards are used again for other entries as the page scrolls. */
+
+(() => {
+  const { element, dollars } = wanGallery;
+  let playing = null;
+
+  function costOf(entry) {
+    if (entry.paid_by) return `paid with ${entry.paid_by}`;
+    return entry.cost === null ? "cost unknown" : dollars(entry.cost);
+  }
+
+  wanGallery.Card = class {
+    constructor(onOpen) {
+      this.entry = null;
+      this.video = null;
+      this.root = element("article", "card");
+      this.root.setAttribute("role", "listitem");
+      this.root.tabIndex = -1;
+      this.media = element("div", "media");
+      this.poster = element("img", "poster");
+      this.poster.alt = "";
+      this.poster.decoding = "async";
+      this.poster.onerror = () => { this.poster.hidden = true; };
+      this.simulated = element("span", "badge simulated", "SIMULATED");
+      this.length = element("span", "badge length");
+      this.play = element("button", "play");
+      this.play.type = "button";
+      this.play.tabIndex = -1;
+      this.play.onclick = () => this.toggle();
+      this.note = element("p", "note");
+      this.media.append(this.poster, this.play, this.simulated, this.length, this.note);
+      this.prompt = element("button", "prompt");
+      this.prompt.type = "button";
+      this.prompt.tabIndex = -1;
+      this.prompt.onclick = () => onOpen(this.entry);
+      this.id = element("span", "id");
+      this.cost = element("span", "cost");
+      this.facts = element("span", "facts");
+      this.flaws = element("span", "flaws");
+      const head = element("p", "line");
+      head.append(this.id, this.cost);
+      const foot = element("p", "line");
+      foot.append(this.facts, this.flaws);
+      const text = element("div", "text");
+      text.append(head, this.prompt, foot);
+      this.root.append(this.media, text);
+    }
+
+    /* Shows an entry: its text at once, its picture and its video when `picture` and `load` are called. */
+    fill(entry, position, count) {
+      this.clear();
+      this.entry = entry;
+      this.root.dataset.at = entry.at;
+      this.root.setAttribute("aria-posinset", position + 1);
+      this.root.setAttribute("aria-setsize", count);
+      this.root.setAttribute("aria-label", `${entry.title}: ${entry.prompt}`);
+      this.simulated.hidden = !entry.simulated;
+      this.length.textContent = entry.length_s ? `${entry.length_s} s` : "";
+      this.play.setAttribute("aria-label", `Play ${entry.title}`);
+      this.id.textContent = entry.title;
+      this.prompt.textContent = entry.prompt;
+      this.prompt.title = entry.prompt;
+      this.cost.textContent = costOf(entry);
+      this.facts.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");
+      const failed = entry.flaws.length;
+      this.flaws.textContent = failed ? `${failed} failed` : "";
+      this.flaws.title = entry.flaws.join(", ");
+    }
+
+    picture() {
+      if (this.poster.hasAttribute("src")) return;
+      this.poster.hidden = false;
+      this.poster.src = `posters/${this.entry.poster}`;
+    }
+
+    move(x, y, width) {
+      this.root.style.transform = `translate(${x}px, ${y}px)`;
+      this.root.style.width = `${width}px`;
+    }
+
+    /* Makes the player and lets it load, which shows the video's own first picture. */
+    load() {
+      if (this.video) return;
+      const video = element("video");
+      video.preload = "metadata";
+      video.playsInline = true;
+      video.tabIndex = -1;
+      video.onloadeddata = () => this.root.classList.add("loaded");
+      video.onplay = () => this.onPlay();
+      video.onerror = () => this.onError();
+      video.src = `videos/${this.entry.file}`;
+      this.video = video;
+      this.poster.after(video);
+    }
+
+    toggle() {
+      this.load();
+      if (this.video.paused) this.video.play().catch(() => {});
+      else this.video.pause();
+    }
+
+    onPlay() {
+      if (playing && playing !== this.video) playing.pause();
+      playing = this.video;
+      this.video.controls = true;
+      this.root.classList.add("played");
+    }
+
+    onError() {
+      this.root.classList.add("broken");
+      this.note.textContent = "This browser cannot play the file.";
+    }
+
+    get isPlaying() {
+      return Boolean(this.video && !this.video.paused && !this.video.ended);
+    }
+
+    clear() {
+      this.poster.hidden = true;
+      this.poster.removeAttribute("src");
+      this.root.classList.remove("loaded", "played", "broken");
+      this.note.textContent = "";
+      if (!this.video) return;
+      const video = this.video;
+      this.video = null;
+      video.onloadeddata = video.onplay = video.onerror = null;
+      if (playing === video) playing = null;
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+      video.remove();
+    }
+  };
+
+  /* Pauses whatever plays in the grid. */
+  wanGallery.pauseAll = () => { if (playing) playing.pause(); };
+})();

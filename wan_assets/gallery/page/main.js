@@ -1,0 +1,177 @@
+"use strict";
+/* Puts the page together: controls, grid, audit card, theme and keys. */
+
+(() => {
+  const { element, count, dollars } = wanGallery;
+  const at = (id) => document.getElementById(id);
+  const THEMES = ["auto", "light", "dark"];
+  const TYPING_MS = 80;
+  let typing = 0;
+
+  function options(id, choices) {
+    at(id).replaceChildren(...choices.map(([value, text]) => {
+      const option = element("option", "", text);
+      option.value = value;
+      return option;
+    }));
+  }
+
+  function fillChoices(told) {
+    const counted = (text, number) => `${text} (${count(number)})`;
+    const sizeText = (size) => size.replace("x", "×") || "size unknown";
+    const lengthText = (length) => (length ? `${length} s` : "length unknown");
+    const counts = (pairs, textOf) => pairs.map(([value, number]) => [value, counted(textOf(value), number)]);
+    options("size", [["*", "all sizes"], ...counts(told.sizes, sizeText)]);
+    options("length", [["*", "all lengths"], ...counts(told.lengths, lengthText)]);
+    options("check", [
+      ["", "all checks"],
+      ["passed", counted("passed", told.videos - told.flawed)],
+      ["failed", counted("any failed", told.flawed)],
+      ...told.flaws.map(([name, number]) => [`failed:${name}`, counted(`failed ${name}`, number)]),
+    ]);
+    const made = Object.fromEntries(told.money.map((money) => [money.kind, money.videos]));
+    options("made", [["", "any maker"], ...["real", "simulated"].map((kind) => [kind, counted(kind, made[kind])])]);
+    options("cost", [
+      ["", "any cost"],
+      ["known", "cost known"],
+      ["unknown", "cost unknown"],
+      ["shared", "paid with another row"],
+    ]);
+    options("sort", Object.entries(wanGallery.sorts));
+  }
+
+  function asked() {
+    const choice = (id) => (at(id).value === "*" ? null : at(id).value);
+    const length = choice("length");
+    return {
+      words: at("words").value.toLowerCase().split(/\s+/).filter(Boolean),
+      size: choice("size"),
+      length: length === null ? null : Number(length),
+      check: at("check").value,
+      made: at("made").value,
+      cost: at("cost").value,
+      least: wanGallery.amountOf(at("least").value),
+      most: wanGallery.amountOf(at("most").value),
+      sort: at("sort").value,
+    };
+  }
+
+  function foundText(found) {
+    const sums = wanGallery.costOf(found);
+    const parts = [`${count(found.length)} of ${count(wanGallery.summary.videos)} videos`];
+    if (sums.has_real) parts.push(dollars(sums.real));
+    if (sums.has_simulated) parts.push(`simulated ${dollars(sums.simulated)}`);
+    if (sums.unknown) parts.push(`${count(sums.unknown)} of unknown cost`);
+    return parts.join(" · ");
+  }
+
+  function refresh(grid) {
+    const found = wanGallery.queried(wanGallery.entries, asked());
+    at("found").textContent = foundText(found);
+    at("nothing").hidden = found.length > 0 || wanGallery.entries.length < wanGallery.summary.videos;
+    for (const id of ["least", "most"]) {
+      at(id).setAttribute("aria-invalid", at(id).value !== "" && wanGallery.amountOf(at(id).value) === null);
+    }
+    grid.show(found);
+  }
+
+  function listen(grid) {
+    const anew = () => {
+      const top = at("bar").offsetTop;
+      if (scrollY > top) scrollTo(0, top);
+      grid.current = 0;
+      refresh(grid);
+    };
+    const soon = () => {
+      clearTimeout(typing);
+      typing = setTimeout(anew, TYPING_MS);
+    };
+    at("bar").addEventListener("input", soon);
+    at("bar").addEventListener("reset", () => setTimeout(anew, 0));
+    at("bar").addEventListener("submit", (event) => {
+      event.preventDefault();
+      grid.focus(0);
+    });
+    at("clear-too").onclick = () => at("bar").reset();
+    at("filters-button").onclick = () => {
+      const isOpen = at("filters").classList.toggle("open");
+      at("filters-button").setAttribute("aria-expanded", isOpen);
+    };
+    at("keys-button").onclick = () => at("keys").showModal();
+    addEventListener("keydown", (event) => onKey(event, grid));
+  }
+
+  function onKey(event, grid) {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const isTyping = ["INPUT", "SELECT", "VIDEO"].includes(event.target.tagName);
+    if (event.key === "Escape" && event.target === at("words")) {
+      at("bar").reset();
+    } else if (event.key === "ArrowDown" && (event.target === at("words") || event.target === document.body)) {
+      event.preventDefault();
+      grid.focus(grid.current);
+    } else if (event.key === "/" && !isTyping) {
+      event.preventDefault();
+      at("words").focus();
+    } else if (event.key === "?" && !isTyping) {
+      at("keys").showModal();
+    }
+  }
+
+  /* The choice is kept where the browser lets a page keep anything. */
+  function keepTheme(theme) {
+    try {
+      if (theme === undefined) return localStorage.getItem("wan-gallery-theme");
+      localStorage.setItem("wan-gallery-theme", theme);
+    } catch {
+      /* then it holds until the page is closed */
+    }
+    return null;
+  }
+
+  function startTheme() {
+    const set = (theme) => {
+      document.documentElement.dataset.theme = theme;
+      at("theme").textContent = `Theme: ${theme}`;
+    };
+    const kept = keepTheme();
+    set(THEMES.includes(kept) ? kept : "auto");
+    at("theme").onclick = () => {
+      const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
+      set(next);
+      keepTheme(next);
+    };
+  }
+
+  async function start() {
+    startTheme();
+    const told = wanGallery.summary;
+    if (!told) {
+      at("about").textContent = "This gallery was not written to its end: write it again.";
+      return;
+    }
+    document.title = `${told.title}: ${count(told.videos)} videos`;
+    at("title").textContent = told.title;
+    at("about").textContent = wanGallery.aboutOf(told);
+    at("tiles").append(...wanGallery.tilesOf(told));
+    at("charts").append(...wanGallery.chartsOf(told));
+    at("totals").open = matchMedia("(min-width: 45rem)").matches;
+    fillChoices(told);
+    let audit = null;
+    const grid = new wanGallery.Grid(at("grid"), (entry) => audit.open(entry));
+    audit = new wanGallery.Audit(at("audit"), grid);
+    listen(grid);
+    try {
+      await wanGallery.readEntries(() => {
+        refresh(grid);
+        if (!performance.getEntriesByName("first-cards").length) performance.mark("first-cards");
+      });
+    } catch {
+      at("about").textContent = "The data of this gallery is gone or was written anew: load the page again.";
+    }
+    if (!told.videos) refresh(grid);
+    performance.mark("all-entries");
+    document.documentElement.dataset.ready = "yes";
+  }
+
+  start();
+})();

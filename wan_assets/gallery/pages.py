@@ -1,0 +1,52 @@
+"""Data for a page that is opened from a disk: scripts, since such a page may load those and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+INDEX_PAGE = 500
+AUDIT_PAGE = 100
+
+
+def script_of(kind: str, number: int, content: Any) -> bytes:
+    """A script that hands `content` to the page.
+
+    It is ASCII, and JSON within a text: no content is code, and none ends the text or names a prototype.
+    """
+    text = json.dumps(json.dumps(content, allow_nan=False, separators=(",", ":")))
+    return f'wanGallery.take("{kind}",{number},JSON.parse({text}));\n'.encode("ascii")
+
+
+class PageWriter:
+    """Writes records of one kind, `length` to a file."""
+
+    def __init__(self, folder: Path, kind: str, length: int) -> None:
+        self.pages = 0
+        self._folder = folder
+        self._kind = kind
+        self._length = length
+        self._waiting: list[Sequence[Any]] = []
+        self._digest = hashlib.sha256()
+
+    def add(self, record: Sequence[Any]) -> None:
+        """Takes the next record."""
+        self._waiting.append(record)
+        if len(self._waiting) == self._length:
+            self._write()
+
+    def end(self) -> str:
+        """Writes what is left; gives a digest of all pages."""
+        if self._waiting:
+            self._write()
+        return self._digest.hexdigest()
+
+    def _write(self) -> None:
+        script = script_of(self._kind, self.pages, self._waiting)
+        (self._folder / f"{self._kind}-{self.pages}.js").write_bytes(script)
+        self._digest.update(script)
+        self._waiting.clear()
+        self.pages += 1

@@ -1,0 +1,119 @@
+"""What the page is told of all files together: counts, money, the choices of its filters, and spending over time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from wan_assets.gallery.items import Item, money_text
+from wan_assets.ledger import Ledger, SpendLine
+from wan_assets.ledger.entries import money_of
+
+_MOST_DAYS = 92
+"""A longer time is told by month."""
+
+
+@dataclass
+class Money:
+    """What some files cost, in µ$."""
+
+    videos: int = 0
+    cost_microusd: int = 0
+    reserved_microusd: int = 0
+    unknown: int = 0
+
+    def add(self, item: Item) -> None:
+        self.videos += 1
+        self.cost_microusd += item.entry.cost_microusd or 0
+        self.reserved_microusd += item.entry.reserved_microusd
+        self.unknown += item.entry.cost_microusd is None
+
+
+@dataclass
+class Tally:
+    """What has been seen so far; `rows` holds the numbers of those that have a video."""
+
+    rows: set[int] = field(default_factory=set)
+    bytes: int = 0
+    length_s: int = 0
+    flawed: int = 0
+    real: Money = field(default_factory=Money)
+    simulated: Money = field(default_factory=Money)
+    sizes: Counter[tuple[float, str]] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    flaws: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def videos(self) -> int:
+        return self.real.videos + self.simulated.videos
+
+    def add(self, item: Item) -> None:
+        (self.simulated if item.entry.stored.is_simulated else self.real).add(item)
+        self.rows.add(item.entry.subject.row.number)
+        self.bytes += item.entry.video.bytes
+        self.length_s += item.length_s
+        self.flawed += bool(item.flaws)
+        self.sizes[item.pixels, item.size] += 1
+        self.lengths[item.length_s] += 1
+        self.flaws.update(item.flaws)
+
+    def told(self) -> dict[str, Any]:
+        """All of it for the page."""
+        return {
+            "videos": self.videos,
+            "bytes": self.bytes,
+            "length_s": self.length_s,
+            "flawed": self.flawed,
+            "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
+            "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
+            "flaws": [[name, count] for name, count in sorted(self.flaws.items())],
+            "money": [_money_told("real", self.real), _money_told("simulated", self.simulated)],
+        }
+
+
+def ledger_told(ledger: Ledger) -> dict[str, Any]:
+    """The ledger's sums, which count all that share it; real and simulated money are never added."""
+    totals, days = ledger.totals(), ledger.spending("day")
+    return {
+        money_of(line.is_simulated): {
+            "tasks": line.tasks,
+            "cost": money_text(line.cost_microusd),
+            "reserved": money_text(line.reserved_microusd),
+            "unknown": line.unknown,
+            "spending": spending_over_time([day for day in days if day.is_simulated == line.is_simulated]),
+        }
+        for line in (totals.real, totals.simulated)
+        if line.tasks
+    }
+
+
+def spending_over_time(lines: Sequence[SpendLine]) -> list[tuple[str, int, str]]:
+    """Each day from the first to the last, or each month where that is long: its name, its µ$, and those as text."""
+    if not lines:
+        return []
+    days = {line.key: line.cost_microusd for line in lines}
+    first, last = (date.fromisoformat(key) for key in (min(days), max(days)))
+    every = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    length = len("2026-01" if len(every) > _MOST_DAYS else "2026-01-01")
+    sums = _sums((day[:length], days.get(day, 0)) for day in every)
+    return [(key, amount, money_text(amount)) for key, amount in sums.items()]
+
+
+def _sums(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for key, amount in amounts:
+        sums[key] += amount
+    return dict(sums)
+
+
+def _money_told(kind: str, money: Money) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "videos": money.videos,
+        "cost": money_text(money.cost_microusd),
+        "reserved": money_text(money.reserved_microusd) if money.reserved_microusd else "",
+        "unknown": money.unknown,
+    }

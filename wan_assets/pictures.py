@@ -1,0 +1,129 @@
+"""What Dagster shows of videos to the eye: thumbnails, frames, contact sheets, links.
+
+The UI strips HTML from markdown, shows a text of up to about 1,000 characters at once and a longer one behind a click.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import dagster as dg
+
+from wan_assets.errors import StoreError
+from wan_assets.pricing import usd
+from wan_assets.store import StoredTask, StoredVideo, VideoStore
+
+_SHOWN_AT_ONCE = 990
+_PROMPT_SHOWN = 600
+_STRIPS_MOST = 2
+_SHEET_COLUMNS = 4
+_SHEET_MOST = 24
+"""A thumbnail takes some 900 bytes of the event."""
+
+_MARKS = re.compile(r"([!-/:-@\[-`{-~])")
+"""All ASCII punctuation, which markdown takes as it is after a backslash."""
+
+
+class Shown(NamedTuple):
+    """One video of a contact sheet, and the row and the cost that stand under it."""
+
+    video: StoredVideo
+    prompt_id: str
+    cost_microusd: int | None
+
+
+def thumbnail(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue:
+    """A picture that is shown at once, and opens the video where the store is served."""
+    simulated = " SIMULATED" if stored.is_simulated else ""
+    linked = _thumbnail_of(stored.videos[0], store) + simulated
+    is_short = len(linked) <= _SHOWN_AT_ONCE
+    return dg.MetadataValue.md(linked if is_short else _picture(stored.videos[0]) + simulated)
+
+
+def link(video: StoredVideo, store: VideoStore) -> dg.UrlMetadataValue | None:
+    """Where a browser finds the video, if the store is served."""
+    address = store.link_to(video)
+    return dg.MetadataValue.url(address) if address else None
+
+
+def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | None:
+    """First, middle and last frame of each video with prompt, facts and cost; None where there are no pictures.
+
+    What would make the event too large is left to links.
+    """
+    strips = [_strip_of(video, store) for video in stored.videos[:_STRIPS_MOST]]
+    if not any(strips):
+        return None
+    linked = [_linked(strip, video, store) for strip, video in zip(strips, stored.videos, strict=False) if strip]
+    told = f"{_facts(stored.videos[0])} · {_text(_cost(stored.cost_microusd))}"
+    links = [
+        f"[open video {number}]({at})" for number, video in enumerate(stored.videos, 1) if (at := store.link_to(video))
+    ]
+    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_text(stored.prompt)}", " · ".join([told, *links])]))
+
+
+def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetadataValue | None:
+    """The first videos of a batch as a table of thumbnails; None where there are no pictures."""
+    if not shown or not store.has_pictures:
+        return None
+    head = [f"|{cell * _SHEET_COLUMNS}" for cell in ("   |", "---|")]
+    rows = [*head, *_sheet_rows(shown[:_SHEET_MOST], store)]
+    more = f"\n\n… and {len(shown) - _SHEET_MOST:,} more" if len(shown) > _SHEET_MOST else ""
+    return dg.MetadataValue.md("\n".join(rows) + more)
+
+
+def _sheet_rows(shown: Sequence[Shown], store: VideoStore) -> Iterator[str]:
+    for start in range(0, len(shown), _SHEET_COLUMNS):
+        some = shown[start : start + _SHEET_COLUMNS]
+        yield _row_of([_thumbnail_of(one.video, store) for one in some])
+        yield _row_of([f"{_text(one.prompt_id)}: {_text(_cost(one.cost_microusd))}" for one in some])
+
+
+def _row_of(cells: list[str]) -> str:
+    return f"| {' | '.join([*cells, *[''] * (_SHEET_COLUMNS - len(cells))])} |"
+
+
+def _thumbnail_of(video: StoredVideo, store: VideoStore) -> str:
+    return _linked(_picture(video), video, store)
+
+
+def _linked(picture: str, video: StoredVideo, store: VideoStore) -> str:
+    address = store.link_to(video)
+    return f"[{picture}]({address})" if address else picture
+
+
+def _picture(video: StoredVideo) -> str:
+    return f"![poster](data:image/webp;base64,{video.poster})"
+
+
+def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
+    """A picture that cannot be read is no reason to lose an event."""
+    strip = None
+    if store.has_pictures:
+        with suppress(StoreError):
+            strip = store.strip_of(video)
+    return f"![frames](data:image/webp;base64,{base64.b64encode(strip).decode()})" if strip else None
+
+
+def _facts(video: StoredVideo) -> str:
+    facts = video.facts
+    sound = "sound" if facts["audio_codec"] else "no sound"
+    return f"{facts['width']}x{facts['height']} · {float(facts['duration_s']):g} s · {sound} · {_size(video.bytes)}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+
+
+def _cost(cost_microusd: int | None) -> str:
+    return "cost unknown" if cost_microusd is None else f"${usd(cost_microusd)}"
+
+
+def _text(said: str) -> str:
+    """Text of a table as text: in one line, with nothing that markdown would obey."""
+    line = " ".join(said.split())
+    return _MARKS.sub(r"\\\1", line[:_PROMPT_SHOWN] + ("…" if len(line) > _PROMPT_SHOWN else ""))
