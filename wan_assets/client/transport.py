@@ -176,7 +176,9 @@ def _misdirected(base_url: str, why: str) -> WrongAddressError:
 
 
 def _unreachable(error: Exception) -> RunwareBusyError:
-    kind = "timeout" if isinstance(error, (TimeoutError, httpx.TimeoutException)) else "connection"
+    # The transport calls every failure to connect, and every lost connection, a ConnectTimeout.
+    is_slow = isinstance(error, (TimeoutError, httpx.TimeoutException)) and not isinstance(error, httpx.ConnectTimeout)
+    kind = "timeout" if is_slow else "connection"
     return RunwareBusyError(ApiFault(kind, str(error) or type(error).__name__))
 
 

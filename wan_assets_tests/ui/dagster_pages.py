@@ -1,0 +1,79 @@
+"""Dagster's pages over the demo's videos: the webserver, and the file server that its pages link to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+_UP_S = 120.0
+_DOWN_S = 30.0
+
+
+@contextmanager
+def demo_in_dagster(folder: Path) -> Iterator[str]:
+    """The address of Dagster's pages, once the demo's table was materialized there on the simulator."""
+    web, files = _free_port(), _free_port()
+    out = folder / "out"
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment |= {
+        "DAGSTER_HOME": str(out / "dagster"),
+        "WAN_ASSETS_STORE": str(out / "videos"),
+        "WAN_ASSETS_LEDGER": f"sqlite:///{out / 'ledger.db'}",
+        "WAN_ASSETS_FILES_URL": f"http://127.0.0.1:{files}",
+    }
+    table = Path(__file__).parents[2] / "wan_assets" / "demo" / "prompts.csv"
+    how = {"env": environment, "cwd": folder}
+    command = [sys.executable, "-m", "wan_assets", "materialize", table, "--out", out]
+    subprocess.run(command, check=True, capture_output=True, timeout=180, **how)
+    server = ["-m", "dagster_webserver", "-m", "wan_assets.definitions", "-h", "127.0.0.1", "-p", str(web)]
+    with (
+        _running(["-m", "wan_assets", "files", "--port", str(files)], folder / "files.log", environment),
+        _running(server, folder / "webserver.log", environment) as process,
+    ):
+        address = f"http://127.0.0.1:{web}"
+        _wait_for(f"{address}/server_info", process)
+        yield address
+
+
+@contextmanager
+def _running(arguments: list[str], log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as said:
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(
+            command, env=environment, cwd=log.parent, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_DOWN_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _UP_S
+    while time.monotonic() < until:
+        assert process.poll() is None, "the webserver has ended"
+        try:
+            if httpx.get(url, trust_env=False, timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.3)  # nothing but time brings another process further
+    raise AssertionError(f"{url} did not answer within {_UP_S:g} s")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
