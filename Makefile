@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-ui check chaos format dev lock clean
+.PHONY: demo test test-ui check chaos bench format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -25,6 +25,9 @@ check: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python wan_assets_tests/chaos.py $(CHAOS)
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 format: $(READY)
 	$(BIN)/ruff check --fix
