@@ -114,7 +114,7 @@ def write(found: dict[Setting, list[dict[str, float]]], repeats: int) -> None:
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {machine}; medians of {repeats}, with the least and the most.",
         "A row is one video of 480p and 5 s without sound; the ideal is the number of waves, rows over rows in flight,",
-        "times the generation time, of which `60 s / 10` says that all clocks ran ten times as fast. CPU is the client's.",
+        "times the generation time. `60 s / 10` means that all clocks ran ten times as fast.",
         "",
         "| case | rows | in flight | generation | wall s | over ideal | rows/s | CPU ms/row | peak MB | POSTs/row |",
         "|---|---|---|---|---|---|---|---|---|---|",
