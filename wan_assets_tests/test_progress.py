@@ -279,11 +279,22 @@ def test_a_run_goes_on_when_whoever_reads_its_lines_goes_away(tmp_path: Path) ->
 # In a run's log.
 
 
+@pytest.fixture
+def root_log() -> Iterator[None]:
+    """Leaves the log of all tests as it was: Dagster changes its level for as long as the process lives."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
 def log_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     """What the log of a run says besides Dagster's own events."""
     return [entry.user_message for entry in instance.all_logs(run_id) if entry.dagster_event is None]
 
 
+@pytest.mark.usefixtures("root_log")
 def test_the_log_of_a_run_says_what_came_of_it_and_nothing_of_polls(tmp_path: Path) -> None:
     settings = {"python_logs": {"managed_python_loggers": ["root"], "python_log_level": "INFO"}}
     with dg.instance_for_test(overrides=settings) as instance, dagster_support.studio(tmp_path, **SLOW) as made:
