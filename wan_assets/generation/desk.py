@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from wan_assets.codes import verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedError, RunwareError
+from wan_assets.generation.scribe import Scribe
 from wan_assets.generation.underway import Tally, UnderWay, Watch
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
@@ -36,20 +36,19 @@ class Desk:
         self.tally = Tally(simulated=simulated)
         self._origin = origin
         self._owner = new_owner()
-        # One thread, so that what is booked is booked in order, also when its caller was cancelled.
-        self._thread = ThreadPoolExecutor(1, "ledger")
+        self._scribe = Scribe(ledger)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(LedgerError):
-            self._thread.submit(self.ledger.let_go, self._owner).result()
-        self._thread.shutdown()
+            self._scribe.book(partial(self.ledger.let_go, self._owner)).result()
+        self._scribe.close()
 
     async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a method of the ledger in the ledger's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(entry, *args, **kwargs))
+        """Calls a method of the ledger in the ledger's thread, and returns once it is committed."""
+        return await asyncio.wrap_future(self._scribe.book(partial(entry, *args, **kwargs)))
 
     async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
