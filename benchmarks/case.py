@@ -23,8 +23,10 @@ CASES: dict[str, Callable[[argparse.Namespace], Any]] = {
     "aiohttp, batched polls": lambda its: asyncio.run(loops.with_aiohttp(*_where(its), batched=True)),
     "httpx": lambda its: asyncio.run(loops.with_httpx(*_where(its))),
     "client and poller": lambda its: asyncio.run(ours.without_ledger_and_store(*_where(its), its.scale)),
+    "client and poller, one poll each": lambda its: asyncio.run(
+        ours.without_ledger_and_store(*_where(its), its.scale, polls_per_post=1)
+    ),
     "engine": lambda its: asyncio.run(ours.engine(*_where(its), its.scale)),
-    "engine, no pictures": lambda its: asyncio.run(ours.engine(*_where(its), its.scale, pictures=False)),
 }
 
 
