@@ -128,8 +128,8 @@ def write(found: dict[Setting, list[dict[str, float]]], repeats: int, told: dict
     """The table, and all that it is made of."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     lines = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; medians of {repeats}, with the least and the most; what takes minutes",
-        "ran once.",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; medians of {repeats}, with the least and the most;",
+        "what takes minutes ran once.",
         "A row is one video of 480p and 5 s without sound; the ideal is the number of waves, rows over rows in flight,",
         "times the generation time. `60 s / 10` means that all clocks ran ten times as fast.",
         "",
