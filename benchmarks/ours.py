@@ -51,8 +51,8 @@ async def without_ledger_and_store(
         polling.cancel()
 
 
-async def engine(base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **store: Any) -> int:
-    """The whole engine; gives the number of rows that have their video."""
+async def engine(base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **store: Any) -> None:
+    """The whole engine; every row has its video at the end."""
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     means: dict[str, Any] = {"store": VideoStore(folder / "store", **store), "ledger": ledger}
     async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
@@ -62,4 +62,5 @@ async def engine(base_url: str, rows: int, in_flight: int, folder: Path, scale: 
             async for outcome in outcomes:
                 stored += outcome.stored is not None
     ledger.close()
-    return stored
+    if stored != rows:
+        raise RuntimeError(f"{stored} of {rows} rows have their video")
