@@ -1,7 +1,8 @@
-"""What many tests share: servers of Postgres and S3, which start with the first test that asks for them."""
+"""What many tests share: servers of Postgres, S3 and Google Cloud Storage, which start with the first test that asks for them."""
 
 from collections.abc import Iterator
 
+import gs_support
 import pytest
 import s3_support
 from postgres_support import Cluster, cluster
@@ -33,3 +34,17 @@ def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a fresh bucket, which the environment gives access to."""
     s3_support.use(s3_address, monkeypatch)
     return s3_support.new_bucket()
+
+
+@pytest.fixture(scope="session")
+def gs_address() -> Iterator[str]:
+    """One server for all tests of this process."""
+    with gs_support.gs_server() as address:
+        yield address
+
+
+@pytest.fixture
+def gs_bucket(gs_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `bucket`, of Google's kind."""
+    gs_support.use(gs_address, monkeypatch)
+    return gs_support.new_bucket()
