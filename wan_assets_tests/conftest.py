@@ -1,4 +1,4 @@
-"""What many tests share: servers of Postgres, S3 and Google Cloud Storage, which start with the first test that asks for them."""
+"""What many tests share: servers of Postgres and object stores, which start with the first test that asks for them."""
 
 from collections.abc import Iterator
 

@@ -92,8 +92,13 @@ def put(path: Path, target: UPath) -> tuple[int, str]:
     """
     print_ = _print_of(path)
     target.fs.put_file(str(path), target.path, **_UPLOADS.get(_EXTRAS.get(target.protocol, ""), {}))
-    if not _holds(target, print_):
-        target.fs.rm_file(target.path)
+    has_arrived = False
+    try:
+        has_arrived = _holds(target, print_)
+    finally:
+        if not has_arrived:
+            target.fs.rm_file(target.path)
+    if not has_arrived:
         raise StoreError(f"what arrived at {target} is not what was sent there")
     return print_.size, print_.sha256
 
