@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import az_support
 import gs_support
 import pytest
 import s3_support
@@ -48,3 +49,17 @@ def gs_bucket(gs_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """As `bucket`, of Google's kind."""
     gs_support.use(gs_address, monkeypatch)
     return gs_support.new_bucket()
+
+
+@pytest.fixture(scope="session")
+def az_address() -> Iterator[str]:
+    """One server for all tests of this process."""
+    with az_support.az_server() as address:
+        yield address
+
+
+@pytest.fixture
+def az_bucket(az_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `bucket`, of Azure's kind."""
+    az_support.use(az_address, monkeypatch)
+    return az_support.new_container()

@@ -128,7 +128,8 @@ def _print_of(path: Path) -> _Print:
 def _holds(target: UPath, print_: _Print) -> bool:
     """Whether a store has what was sent to it, by the mark that it gave it; else it is read back."""
     info = target.fs.info(target.path)
-    marks = {str(info.get("ETag", "")).strip('"'), str(info.get("md5Hash", ""))}
+    of_azure = (info.get("content_settings") or {}).get("content_md5") or b""
+    marks = {str(info.get("ETag")).strip('"'), info.get("md5Hash"), base64.b64encode(of_azure).decode()}
     return info["size"] == print_.size and (bool(marks & print_.marks) or sha256_of(target) == print_.sha256)
 
 
@@ -139,6 +140,11 @@ def sha256_of(file: UPath) -> str:
         while piece := content.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def first_line_of(error: Exception) -> str:
+    """What a store said, without the page that some add to it."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _refuse_credentials(protocol: str, rest: str) -> None:

@@ -53,7 +53,7 @@ class VideoStore:
         with self._told("write to"):
             trial = self.root / ".incoming" / f"{new_owner()}~.trial"
             self._make_folder_of(trial)
-            trial.write_bytes(b"wan-assets" * 1000)
+            trial.fs.pipe_file(trial.path, b"wan-assets" * 1000)
             trial.unlink()
             self._sweep()
         if self.delivers:
@@ -208,7 +208,7 @@ class VideoStore:
 
     def _write(self, target: UPath, content: bytes) -> None:
         if not self._is_local:
-            target.write_bytes(content)
+            target.fs.pipe_file(target.path, content)
             return
         with self.incoming(".json") as path:
             with path.open("wb") as file:
@@ -239,6 +239,6 @@ class VideoStore:
         return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        said = error.strerror if isinstance(error, OSError) and error.strerror else objects.first_line_of(error)
         full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
         return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
