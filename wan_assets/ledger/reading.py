@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 
 import sqlalchemy as sa
 
-from wan_assets.ledger import pause, prices, report, told, uploads
+from wan_assets.ledger import moments, pause, prices, report, told, uploads
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
@@ -114,6 +114,11 @@ class LedgerReader:
         with self._transaction() as connection:
             return uploads.known(connection, reference, base_url, now=self._clock())
 
+    def seconds_since(self, moment: str) -> float:
+        """Time since a moment in the ledger, by the clock that wrote it."""
+        with self._transaction() as connection:
+            return moments.seconds_since(connection, moment, self._clock)
+
     def untold(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
         with self._transaction() as connection:
@@ -128,6 +133,3 @@ class LedgerReader:
     def _transaction(self) -> Iterator[sa.Connection]:
         with told_as_ledger_error(self.url), self._engine.begin() as connection:
             yield connection
-
-    def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
