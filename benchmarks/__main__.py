@@ -22,7 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.case import CASES
+from benchmarks.alone import alone
+from benchmarks.case import CASES, RUNS
 from wan_assets.video import Clip, render
 
 HERE = Path(__file__).parent
@@ -40,6 +41,8 @@ class Setting:
     scale: float = 1.0
     limited: float = 0.0
     failing: float = 0.0
+    file_mb: int = 0
+    is_long: bool = False
 
     @property
     def ideal_s(self) -> float:
@@ -49,19 +52,29 @@ class Setting:
     @property
     def name(self) -> str:
         trouble = f", {self.limited:.0%} of 429 and {self.failing:.0%} of failures" if self.limited else ""
-        return f"{self.case}{trouble}"
+        return f"{self.case}{trouble}{f', files of {self.file_mb} MB' if self.file_mb else ''}"
 
 
 def settings(sdk: bool) -> list[Setting]:
     """Everything that is measured, in the order of the table."""
     loops = ["aiohttp", "aiohttp, batched polls", *(["official SDK"] if sdk else []), "client and poller"]
-    wide = [Setting(case, 2000, 2000) for case in loops]
-    few = [Setting(case, 50, 50) for case in loops]
+    single = [*loops, "client and poller, one poll each"]
+    one = [Setting(case, 5, 1) for case in ("aiohttp", "client and poller", "engine")]
+    few = [Setting(case, 50, 50) for case in (*loops, "engine")]
+    wide = [Setting(case, 2000, 2000) for case in single]
     many = [Setting(case, 10_000, 10_000) for case in ("aiohttp, batched polls", "client and poller")]
-    whole = [Setting(case, 400, 200, 20.0) for case in ("aiohttp", "client and poller", "engine")]
-    long = [Setting(case, 500, 50, 6.0, 10.0) for case in ("client and poller", "engine")]
-    troubled = [Setting("engine", 500, 50, 6.0, 10.0, 0.01, 0.01)]
-    return [*few, Setting("httpx", 200, 200), *wide, *many, *whole, *long, *troubled]
+    sizes = [
+        Setting("client and poller", 100_000, 10_000, is_long=True),
+        Setting("client and poller", 20, 20, file_mb=100),
+    ]
+    whole = [Setting(case, 400, 200, 10.0) for case in ("aiohttp", "client and poller", "engine")]
+    long = [Setting(case, 200, 50, 6.0, 10.0) for case in ("client and poller", "engine")]
+    troubled = [Setting("engine", 200, 50, 6.0, 10.0, 0.01, 0.01)]
+    runs = [Setting(case, 2000, 200) for case in ("Dagster's events alone", "plain Dagster, aiohttp", "ranged run")]
+    batches = [Setting("run by batch", 2000, 100)]
+    again = [Setting(case, 10_000, 1000, 0.1, is_long=True) for case in ("Dagster's events alone", "ranged run, again")]
+    httpx = [Setting("httpx", 200, 200)]
+    return [*one, *few, *httpx, *wide, *many, *sizes, *whole, *long, *troubled, *runs, *batches, *again]
 
 
 def main() -> None:
@@ -77,9 +90,11 @@ def main() -> None:
         render(Clip("MP4", 854, 480, 5, has_audio=False, seed=7, prompt="A kite"), video)
         for repeat in range(given.repeats):
             for setting in chosen:
+                if setting.is_long and repeat:
+                    continue
                 found[setting].append(measured(setting, video, given.sdk))
                 print(f"{repeat + 1} {setting.name} {setting.in_flight}: {found[setting][-1]}", file=sys.stderr)
-    write(found, given.repeats)
+    write(found, given.repeats, alone() if not given.only else {})
 
 
 def measured(setting: Setting, video: Path, sdk: Path | None) -> dict[str, float]:
@@ -88,7 +103,7 @@ def measured(setting: Setting, video: Path, sdk: Path | None) -> dict[str, float
         where = ["--url", f"http://127.0.0.1:{port}/v1", "--rows", str(setting.rows), "--folder", folder]
         where += ["--in-flight", str(setting.in_flight)]
         command = [sys.executable, "-m", "benchmarks.case", setting.case, *where, "--scale", str(setting.scale)]
-        if setting.case not in CASES:
+        if setting.case not in (*CASES, *RUNS):
             command = [str(sdk), str(HERE / "sdk.py"), *where]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LIMIT_S, cwd=HERE.parent)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=10) as answer:
@@ -100,6 +115,7 @@ def measured(setting: Setting, video: Path, sdk: Path | None) -> dict[str, float
 def served(setting: Setting, video: Path) -> Iterator[int]:
     """The port of a fresh server."""
     how = ["--latency", setting.latency_s, "--limited", setting.limited, "--failing", setting.failing]
+    how += ["--file-mb", setting.file_mb]
     command = [sys.executable, "-m", "benchmarks.server", str(video), *map(str, how)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as server:
         try:
@@ -108,20 +124,23 @@ def served(setting: Setting, video: Path) -> Iterator[int]:
             server.terminate()
 
 
-def write(found: dict[Setting, list[dict[str, float]]], repeats: int) -> None:
+def write(found: dict[Setting, list[dict[str, float]]], repeats: int, told: dict[str, str]) -> None:
     """The table, and all that it is made of."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     lines = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; medians of {repeats}, with the least and the most.",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; medians of {repeats}, with the least and the most;",
+        "what takes minutes ran once.",
         "A row is one video of 480p and 5 s without sound; the ideal is the number of waves, rows over rows in flight,",
         "times the generation time. `60 s / 10` means that all clocks ran ten times as fast.",
         "",
         "| case | rows | in flight | generation | wall s | over ideal | rows/s | CPU ms/row | peak MB | POSTs/row |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_line(setting, runs) for setting, runs in found.items()),
+        "",
+        *(f"- {what}: {figure}" for what, figure in told.items()),
     ]
     kept = [{"setting": asdict(setting), "runs": runs} for setting, runs in found.items()]
-    (HERE / "results.json").write_text(json.dumps({"machine": machine, "cases": kept}, indent=1) + "\n")
+    (HERE / "results.json").write_text(json.dumps({"machine": machine, "cases": kept, "alone": told}, indent=1) + "\n")
     page = HERE / "RESULTS.md"
     begin, end = "<!-- table -->\n", "<!-- end of table -->\n"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)

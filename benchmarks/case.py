@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
+import logging
 import resource
 import time
 from collections.abc import Callable
@@ -13,13 +15,18 @@ from typing import Any
 
 from benchmarks import loops, ours
 
+RUNS = ("Dagster's events alone", "plain Dagster, aiohttp", "ranged run", "ranged run, again", "run by batch")
+"""What `benchmarks.runs` has; it is loaded for these alone, as Dagster's memory would count in the others."""
+
 CASES: dict[str, Callable[[argparse.Namespace], Any]] = {
     "aiohttp": lambda its: asyncio.run(loops.with_aiohttp(*_where(its), batched=False)),
     "aiohttp, batched polls": lambda its: asyncio.run(loops.with_aiohttp(*_where(its), batched=True)),
     "httpx": lambda its: asyncio.run(loops.with_httpx(*_where(its))),
     "client and poller": lambda its: asyncio.run(ours.without_ledger_and_store(*_where(its), its.scale)),
+    "client and poller, one poll each": lambda its: asyncio.run(
+        ours.without_ledger_and_store(*_where(its), its.scale, polls_per_post=1)
+    ),
     "engine": lambda its: asyncio.run(ours.engine(*_where(its), its.scale)),
-    "engine, no pictures": lambda its: asyncio.run(ours.engine(*_where(its), its.scale, pictures=False)),
 }
 
 
@@ -29,7 +36,7 @@ def _where(its: argparse.Namespace) -> tuple[str, int, int, Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=CASES)
+    parser.add_argument("case", choices=[*CASES, *RUNS])
     parser.add_argument("--url", required=True)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--in-flight", type=int, required=True)
@@ -37,10 +44,17 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     its = parser.parse_args()
     begun_s, begun_cpu_s = time.perf_counter(), _cpu_s()
-    CASES[its.case](its)
+    timed = _run(its)
     wall_s = time.perf_counter() - begun_s
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"wall_s": wall_s, "cpu_s": _cpu_s() - begun_cpu_s, "peak_mb": peak_mb}))
+    print(json.dumps({"wall_s": wall_s, "cpu_s": _cpu_s() - begun_cpu_s, "peak_mb": peak_mb, **(timed or {})}))
+
+
+def _run(its: argparse.Namespace) -> dict[str, float] | None:
+    if its.case in CASES:
+        return CASES[its.case](its)
+    logging.disable(logging.INFO)
+    return importlib.import_module("benchmarks.runs").CASES[its.case](*_where(its))
 
 
 def _cpu_s() -> float:

@@ -29,10 +29,13 @@ def pace_of(scale: float) -> Pace:
     return Pace(poll_first_s=usual.poll_first_s / scale, poll_most_s=usual.poll_most_s / scale)
 
 
-async def without_ledger_and_store(base_url: str, rows: int, in_flight: int, folder: Path, scale: float) -> None:
-    """Client and poller as the engine uses them; files go to a folder, unchecked."""
-    places = asyncio.Semaphore(in_flight)
+async def without_ledger_and_store(
+    base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **client_has: int
+) -> None:
+    """Client and poller as the engine uses them; files go to a folder, unchecked, where the last thousand are kept."""
+    places, downloads = asyncio.Semaphore(in_flight), asyncio.Semaphore(Limits().max_downloads)
     async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
+        vars(client).update(client_has)
         poller = Poller(client)
 
         async def row(number: int) -> None:
@@ -40,7 +43,8 @@ async def without_ledger_and_store(base_url: str, rows: int, in_flight: int, fol
                 task_uuid = str(uuid.uuid4())
                 await client.submit(order_of(number).request.to_task(task_uuid))
                 report = await poller.finished(task_uuid, 1, 600.0)
-            await client.download(report.results[0].url or "", folder / f"{number}.mp4")
+            async with downloads:
+                await client.download(report.results[0].url or "", folder / f"{number % 1000}.mp4")
 
         polling = asyncio.create_task(poller.run())
         await asyncio.gather(*map(row, range(rows)))

@@ -131,11 +131,13 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--latency", type=float, default=2.0)
     parser.add_argument("--polls-answered", type=int, default=100)
+    parser.add_argument("--file-mb", type=int, default=0, help="Files have so many megabytes of nothing at their end.")
     parser.add_argument("--limited", type=float, default=0.0)
     parser.add_argument("--failing", type=float, default=0.0)
     given = parser.parse_args()
     how = {"polls_answered": given.polls_answered, "limited": given.limited, "failing": given.failing}
-    asyncio.run(_serve(Api(given.latency, given.video.read_bytes(), **how)))
+    video = given.video.read_bytes() + bytes(given.file_mb * 1_000_000)
+    asyncio.run(_serve(Api(given.latency, video, **how)))
 
 
 if __name__ == "__main__":

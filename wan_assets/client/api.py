@@ -56,7 +56,7 @@ class RunwareClient:
         self._webhook_url = webhook_url
         self._transport = Transport(api_key, base_url, self.pace, secrets=secrets_in(webhook_url))
         self._downloads = Downloads(self._transport, self.pace, download_hosts)
-        self._polls_per_post = _POLLS_PER_POST
+        self.polls_per_post = _POLLS_PER_POST
         self._doubts = 0
         self._simulated: bool | None = None
 
@@ -135,7 +135,7 @@ class RunwareClient:
         """
         asked = tuple(task_uuids)
         found: dict[str, TaskReport] = {}
-        while rest := asked[: self._polls_per_post]:
+        while rest := asked[: self.polls_per_post]:
             asked = asked[len(rest) :]
             found |= await self._poll_shared(rest)
         return found
@@ -152,7 +152,7 @@ class RunwareClient:
         if missing := [task_uuid for task_uuid in task_uuids if task_uuid not in found]:
             self._doubts += 1
             if alone := await self._poll_once((missing[self._doubts % len(missing)],)):
-                self._polls_per_post = 1
+                self.polls_per_post = 1
                 return found | alone | await self.poll(missing)
         return found
 

@@ -38,15 +38,16 @@ class Downloads:
 
     async def _fetch_once(self, url: str, path: Path) -> None:
         for _ in range(_MOST_REDIRECTS + 1):
-            self._refuse_stranger(url)
-            async with self._transport.stream(url, {"Accept": "video/*, */*"}) as response:
+            address = self._expected(url)
+            async with self._transport.stream(address, {"accept": "video/*, */*"}) as response:
                 if not response.has_redirect_location:
                     await _written(response, path)
                     return
                 url = str(response.next_request.url) if response.next_request else url
         raise _unavailable("redirects", f"more than {_MOST_REDIRECTS} redirects")
 
-    def _refuse_stranger(self, url: str) -> None:
+    def _expected(self, url: str) -> httpx.URL:
+        """The address of a file, if it is on a host that files are expected on."""
         try:
             parts = parsed(url)
         except ValueError as error:
@@ -55,6 +56,7 @@ class Downloads:
         if not is_known or parts.scheme not in (("http", "https") if self._is_local else ("https",)):
             hint = f"name {parts.host} in allowed_download_hosts if you trust it"
             raise _unavailable("host", f"{parts.scheme}://{parts.host} is not an expected host; {hint}")
+        return parts
 
 
 async def _written(response: httpx.Response, path: Path) -> None:

@@ -66,7 +66,7 @@ class Transport:
         self, api_key: str, base_url: str, pace: Pace, *, secrets: Sequence[str] = (), connections: int = 32
     ) -> None:
         try:
-            host = parsed(base_url).host
+            self._url = parsed(base_url)
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
         logging.getLogger("httpx").addFilter(_is_for_others)
@@ -79,10 +79,10 @@ class Transport:
         limits = httpx.Limits(max_connections=2 * connections, max_keepalive_connections=connections)
         self._http = HttpxAiohttpClient(
             limits=limits,
-            timeout=httpx.Timeout(pace.answer_s, connect=pace.connect_s),
             headers={"User-Agent": f"wan-assets/{__version__}"},
-            trust_env=not is_loopback(host),
+            trust_env=not is_loopback(self._url.host),
         )
+        self._headers = dict(self._http.headers)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -94,8 +94,9 @@ class Transport:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        request = self._request("POST", self._url, self._pace.answer_s, headers, json=list(tasks))
         async with self._gate:
-            response = await self._answered("POST", headers=headers, json=list(tasks))
+            response = await self._answered(request)
         if response.is_redirect:
             raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
@@ -105,15 +106,14 @@ class Transport:
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
-        response = await self._answered("GET")
+        response = await self._answered(self._request("GET", self._url, self._pace.answer_s, {}))
         return str(response.headers[name]) if name in response.headers else None
 
     @asynccontextmanager
-    async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+    async def stream(self, url: httpx.URL, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
         """Opens a download, without the key."""
-        timeout = httpx.Timeout(self._pace.download_stall_s, connect=self._pace.connect_s)
         try:
-            request = self._http.build_request("GET", url, headers=dict(headers), timeout=timeout)
+            request = self._request("GET", url, self._pace.download_stall_s, headers)
             with _unlogged():
                 response = await self._http.send(request, stream=True)
             async with aclosing(response):
@@ -121,11 +121,20 @@ class Transport:
         except httpx.HTTPError as error:
             raise _unreachable(error) from None
 
-    async def _answered(self, method: str, **content: Any) -> httpx.Response:
+    def _request(
+        self, method: str, url: httpx.URL, limit_s: float, headers: Mapping[str, str], **content: Any
+    ) -> httpx.Request:
+        """A request as it goes out: merging it with a client's defaults would cost more than sending it."""
+        timeout = httpx.Timeout(limit_s, connect=self._pace.connect_s).as_dict()
+        return httpx.Request(
+            method, url, headers={**self._headers, **headers}, extensions={"timeout": timeout}, **content
+        )
+
+    async def _answered(self, request: httpx.Request) -> httpx.Response:
         try:
             async with asyncio.timeout(self._pace.answer_s):
                 with _unlogged():
-                    return await self._http.request(method, self.base_url, **content)
+                    return await self._http.send(request)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise _misdirected(self.base_url, str(error)) from None
         except (httpx.HTTPError, TimeoutError) as error:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
 from wan_assets.codes import verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedError, RunwareError
+from wan_assets.generation.scribe import Scribe
 from wan_assets.generation.underway import Tally, UnderWay, Watch
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
@@ -36,20 +38,25 @@ class Desk:
         self.tally = Tally(simulated=simulated)
         self._origin = origin
         self._owner = new_owner()
-        # One thread, so that what is booked is booked in order, also when its caller was cancelled.
-        self._thread = ThreadPoolExecutor(1, "ledger")
+        self._scribe = Scribe(ledger)
+        self._ahead_s = 0.0
 
     async def __aenter__(self) -> Self:
+        try:
+            self._ahead_s = await self.book(self.ledger.ahead_s)
+        except LedgerError:
+            self._scribe.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(LedgerError):
-            self._thread.submit(self.ledger.let_go, self._owner).result()
-        self._thread.shutdown()
+            self._scribe.book(partial(self.ledger.let_go, self._owner)).result()
+        self._scribe.close()
 
     async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a method of the ledger in the ledger's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(entry, *args, **kwargs))
+        """Calls a method of the ledger in the ledger's thread, and returns once it is committed."""
+        return await asyncio.wrap_future(self._scribe.book(partial(entry, *args, **kwargs)))
 
     async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
@@ -60,6 +67,10 @@ class Desk:
     async def take(self, task_uuid: str) -> Claim:
         """Claims one task for this run."""
         return self._counted(await self.book(self.ledger.take, task_uuid, self._owner))
+
+    def seconds_since(self, moment: str) -> float:
+        """Time since a moment in the ledger, which is ISO 8601; never below zero, whatever the clocks say."""
+        return max(0.0, time.time() + self._ahead_s - datetime.fromisoformat(moment).timestamp())
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books what a task brought and cost."""

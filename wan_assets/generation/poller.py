@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace, RunwareClient, TaskReport
 from wan_assets.errors import AccessDeniedError, RunwareError
+from wan_assets.slices import slices_of
 
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
@@ -27,6 +28,12 @@ _QUIET_POLLS = 6
 
 _BEATS_AFTER_WAKE = 2
 """A wake may come before the API tells of the result, which is then asked for again soon."""
+
+_BEAT = 0.25
+"""Polls that are not full are this share of the first wait apart, so that many tasks share one."""
+
+_TICK = 0.1
+"""How often within a beat it looks whether a poll is full."""
 
 _MOST_DOUBLINGS = 30
 
@@ -87,7 +94,9 @@ class Poller:
         self._pace: Pace = client.pace
         self._waiters: set[_Waiter] = set()
         self._changed = asyncio.Event()
+        self._beat_s = min(self._pace.poll_first_s * _BEAT, self._pace.wake_s / 2)
         self._silent_until = 0.0
+        self._spaced_until = 0.0
         self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
 
     async def look(self, task_uuid: str) -> TaskReport:
@@ -139,13 +148,24 @@ class Poller:
 
     async def run(self) -> None:
         """Polls until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            beat = self._pace.poll_first_s / 2
-            due = [waiter for waiter in self._waiters if waiter.due <= loop.time() + beat / 2]
-            if due:
-                await self._poll(due)
-            await self._sleep_until_due(min(beat, self._pace.wake_s) / 2)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for some in self._ready():
+                    group.create_task(self._poll(some))
+                await self._sleep_until_due(self._beat_s * _TICK)
+
+    def _ready(self) -> Iterator[list[_Waiter]]:
+        """Those to ask for now, by poll: what fills one goes at once, the rest when the last such was a beat ago."""
+        now = asyncio.get_running_loop().time()
+        due = [waiter for waiter in self._waiters if waiter.due <= now] if now >= self._silent_until else []
+        for some in slices_of(due, self._client.polls_per_post):
+            if len(some) < self._client.polls_per_post:
+                if now < self._spaced_until:
+                    return
+                self._spaced_until = now + self._beat_s
+            for waiter in some:
+                waiter.polled_at, waiter.due = now, math.inf
+            yield some
 
     async def _sleep_until_due(self, least_s: float) -> None:
         """Sleeps until somebody is due, who may come or be woken meanwhile, but a little in any case."""
@@ -161,22 +181,20 @@ class Poller:
         soonest = min((waiter.due for waiter in self._waiters), default=math.inf)
         return max(soonest, self._silent_until) - asyncio.get_running_loop().time()
 
-    async def _poll(self, due: list[_Waiter]) -> None:
-        for waiter in due:
-            waiter.polled_at = asyncio.get_running_loop().time()
+    async def _poll(self, asked: list[_Waiter]) -> None:
         try:
-            reports = await self._client.poll({waiter.task_uuid for waiter in due})
+            reports = await self._client.poll({waiter.task_uuid for waiter in asked})
         except AccessDeniedError as error:
             for waiter in self._waiters:
                 waiter.give(error)
-            return
         except RunwareError as error:
             self._be_silent(error.fault.retry_after_s or 0.0)
-            for waiter in due:
+            for waiter in asked:
                 self._take_trouble(waiter, error)
-            return
-        for waiter in due:
-            self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
+        else:
+            for waiter in asked:
+                self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
+        self._changed.set()
 
     def _be_silent(self, asked_s: float) -> None:
         """Asks nothing for as long as the API wants to be left alone."""

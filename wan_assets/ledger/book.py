@@ -100,9 +100,9 @@ class Ledger(LedgerReader):
             row = self._row(connection, task_uuid)
             if TaskState(row["state"]) in _UNSETTLED:
                 money = self._settled(connection, row, costs)
-                self._update(connection, task_uuid, state=TaskState.DELIVERED, results=_json(results), **money)
+                row = self._update(connection, task_uuid, state=TaskState.DELIVERED, results=_json(results), **money)
                 wakes.forget(connection, [task_uuid])
-            return task_of(self._row(connection, task_uuid))
+            return task_of(row)
 
     def _settled(self, connection: sa.Connection, row: sa.RowMapping, costs: Sequence[int | None]) -> dict[str, int]:
         """Corrects the sums by what a task cost, remembers its price, and notes an excess."""
@@ -152,8 +152,8 @@ class Ledger(LedgerReader):
                 raise LedgerError(f"task {task_uuid} is {task.state}, and its cost is not open")
             self._correct(connection, row, cost_microusd - task.committed_microusd)
             state = TaskState.FAILED if task.is_lost else task.state
-            self._update(connection, task_uuid, state=state, cost_microusd=cost_microusd, reserved_microusd=0)
-            return task_of(self._row(connection, task_uuid))
+            known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
+            return task_of(self._update(connection, task_uuid, state=state, **known))
 
     def note_trouble(self, task_uuid: str, fault: ApiFault) -> None:
         """Keeps the last trouble of a task that stays as it is."""
@@ -212,16 +212,16 @@ class Ledger(LedgerReader):
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
         kind, reserved = money_of(simulated), prices.quoted_microusd(connection, request, simulated=simulated)
-        known = {"namespace": f"{self._namespace} {kind}", "clock": self._clock}
-        row = new_row(connection, request, origin, simulated=simulated, **known)
+        space, clock = f"{self._namespace} {kind}", self._clock
+        row = new_row(connection, request, origin, simulated=simulated, namespace=space, clock=clock)
         row |= {"owner": owner, **lease(connection, self._clock, self.lease_s)}
         day = row["created_at"][:10]
         if (why := pause.reason(connection)) is not None:
             raise PausedError(why)
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
         self._refuse_if_crowded(connection, simulated=simulated)
-        connection.execute(tasks.insert().values(**row, reserved_microusd=reserved))
-        return task_of(self._row(connection, row["task_uuid"]))
+        new = tasks.insert().values(**row, reserved_microusd=reserved).returning(tasks)
+        return task_of(connection.execute(new).mappings().one())
 
     def _refuse_if_crowded(self, connection: sa.Connection, *, simulated: bool) -> None:
         """Counts after the sums were changed: their rows let one transaction at a time come here."""
@@ -251,8 +251,9 @@ class Ledger(LedgerReader):
             self._update(connection, task_uuid, state=state, finished_at=now, **changes)
             wakes.forget(connection, [task_uuid])
 
-    def _update(self, connection: sa.Connection, task_uuid: str, **changes: Any) -> None:
-        connection.execute(tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes))
+    def _update(self, connection: sa.Connection, task_uuid: str, **changes: Any) -> sa.RowMapping:
+        change = tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes).returning(tasks)
+        return connection.execute(change).mappings().one()
 
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
         kind, day = money_of(row["is_simulated"]), row["created_at"][:10]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -55,17 +55,17 @@ def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
 
 def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, microusd: int) -> None:
     """Adds to every scope of a task, or raises `BudgetExceededError`; the caller's transaction undoes all of it."""
-    for name, cap in budget.caps(run_id, day):
-        scope = f"{kind} {name}"
-        if not _added(connection, scope, microusd, cap):
-            committed = committed_in(connection, scope)
-            raise BudgetExceededError(name, cap or 0, committed, microusd)
+    caps = dict(budget.caps(run_id, day))
+    added = _added(connection, {f"{kind} {name}": cap for name, cap in caps.items()}, microusd)
+    for name, cap in caps.items():
+        if cap is not None and (f"{kind} {name}" not in added or microusd > cap):
+            before = committed_in(connection, f"{kind} {name}") - (microusd if f"{kind} {name}" in added else 0)
+            raise BudgetExceededError(name, cap, before, microusd)
 
 
 def correct(connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int) -> None:
     """Adds a difference to every scope of a task, without asking: the money is spent, or was never needed."""
-    for name, _ in Budget().caps(run_id, day):
-        _added(connection, f"{kind} {name}", microusd, None)
+    _added(connection, {f"{kind} {name}": None for name, _ in Budget().caps(run_id, day)}, microusd)
 
 
 def committed_in(connection: sa.Connection, scope: str) -> int:
@@ -80,11 +80,13 @@ def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, d
     return min((max(0, cap - committed_in(connection, scope)) for scope, cap in caps), default=None)
 
 
-def _added(connection: sa.Connection, scope: str, microusd: int, cap: int | None) -> bool:
-    new = inserted(connection, spend).values(scope=scope, committed_microusd=0)
-    connection.execute(new.on_conflict_do_nothing())
-    column = spend.c.committed_microusd
-    change = spend.update().where(spend.c.scope == scope).values(committed_microusd=column + microusd)
-    if cap is not None:
-        change = change.where(column + microusd <= cap)
-    return connection.execute(change).rowcount == 1
+def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> set[str]:
+    """Adds to scopes in one statement and returns those whose cap let it in; a new one is made without asking."""
+    sums = [{"scope": scope, "committed_microusd": microusd} for scope in caps]
+    new = inserted(connection, spend)
+    after = spend.c.committed_microusd + new.excluded.committed_microusd
+    fits = [(spend.c.scope != scope) | (after <= cap) for scope, cap in caps.items() if cap is not None]
+    change = new.on_conflict_do_update(
+        index_elements=(spend.c.scope,), set_={"committed_microusd": after}, where=sa.and_(sa.true(), *fits)
+    )
+    return set(connection.scalars(change.returning(spend.c.scope), sums))

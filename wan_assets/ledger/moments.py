@@ -5,6 +5,7 @@ Moments are SQL, so that whoever asks and whoever writes need no question of the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -35,7 +36,6 @@ def today(connection: sa.Connection, clock: Clock) -> str:
     return str(connection.execute(sa.select(now_iso(connection, clock))).scalar_one())[:10]
 
 
-def seconds_since(connection: sa.Connection, moment: str, clock: Clock) -> float:
-    """Time since a moment in the ledger; never below zero, should the clock have been set back."""
-    now = float(connection.execute(sa.select(now_s(connection, clock))).scalar_one())
-    return max(0.0, now - datetime.fromisoformat(moment).timestamp())
+def ahead_s(connection: sa.Connection, clock: Clock) -> float:
+    """How far the clock of the ledger's moments is ahead of this host's, in seconds."""
+    return float(connection.execute(sa.select(now_s(connection, clock))).scalar_one()) - time.time()

@@ -44,20 +44,25 @@ def quoted_microusd(connection: sa.Connection, request: VideoRequest, *, simulat
 def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:
     """Remembers what a task cost in all."""
     kind = _name(kind_of(request), simulated=simulated)
-    connection.execute(
-        inserted(connection, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]").on_conflict_do_nothing()
-    )
-    here = prices.c.kind == kind
-    recent = json.loads(connection.execute(sa.select(prices.c.recent).where(here).with_for_update()).scalar_one())
+    if (recent := _recent(connection, kind)) is None:
+        new = inserted(connection, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
+        connection.execute(new.on_conflict_do_nothing())
+        recent = _recent(connection, kind) or []
     connection.execute(
         prices.update()
-        .where(here)
+        .where(prices.c.kind == kind)
         .values(
             tasks=prices.c.tasks + 1,
             cost_microusd=prices.c.cost_microusd + cost_microusd,
             recent=json.dumps([*recent, cost_microusd][-_REMEMBERED:]),
         )
     )
+
+
+def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
+    """The latest costs of a kind, which no other process changes before this transaction ends."""
+    found = connection.execute(sa.select(prices.c.recent).where(prices.c.kind == kind).with_for_update()).scalar()
+    return None if found is None else list(json.loads(found))
 
 
 def seen(connection: sa.Connection) -> list[PriceSeen]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ class LedgerReader:
     def __init__(self, url: str, *, busy_s: float, must_exist: bool, clock: Callable[[], float]) -> None:
         self.url = url
         self._clock = clock
+        self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist)
 
     def close(self) -> None:
@@ -114,10 +116,10 @@ class LedgerReader:
         with self._transaction() as connection:
             return uploads.known(connection, reference, base_url, now=self._clock())
 
-    def seconds_since(self, moment: str) -> float:
-        """Time since a moment in the ledger, by the clock that wrote it."""
+    def ahead_s(self) -> float:
+        """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""
         with self._transaction() as connection:
-            return moments.seconds_since(connection, moment, self._clock)
+            return moments.ahead_s(connection, self._clock)
 
     def untold(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
@@ -130,6 +132,17 @@ class LedgerReader:
             return told.is_untold(connection, task_uuid)
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Makes one transaction of all that this thread asks and books inside: an error undoes it all."""
+        with self._transaction() as connection:
+            self._shared.connection = connection
+            try:
+                yield
+            finally:
+                del self._shared.connection
+
+    @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with told_as_ledger_error(self.url), self._engine.begin() as connection:
+        shared = getattr(self._shared, "connection", None)
+        with told_as_ledger_error(self.url), nullcontext(shared) if shared else self._engine.begin() as connection:
             yield connection

@@ -92,5 +92,5 @@ def _small_webp(image: Image.Image, max_bytes: int) -> bytes:
 
 def _webp(image: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
-    image.save(out, WebPImagePlugin.WebPImageFile.format, quality=quality, method=4)
+    image.save(out, WebPImagePlugin.WebPImageFile.format, quality=quality, method=2)
     return out.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub
 
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
@@ -52,7 +53,7 @@ class Signal:
     def _compare(self, cells: bytes) -> None:
         self.brightest_luma = max(self.brightest_luma or 0.0, float(max(cells)))
         if self._first:
-            change = max(abs(now - before) for now, before in zip(cells, self._first, strict=True))
+            change = max(map(abs, map(sub, cells, self._first)))
             self.change_luma = max(self.change_luma or 0.0, float(change))
         self._first = self._first or cells
 
