@@ -12,6 +12,7 @@ Each class is named for what the reader should do next::
     ├── TaskElsewhereError          wait for the process that works on it
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
+    │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
     ├── ExportError                 name a folder for the export alone, and make it writable
     ├── InvalidVideoError           the file is not the video that was asked for
     └── RunwareError                the API said no
@@ -130,6 +131,16 @@ class StoreError(WanAssetsError):
     """The store cannot be read or written."""
 
     advice = "Make the store's folder writable or free some space, then run again: paid videos are fetched, not bought."
+
+
+class StoreAddressError(StoreError):
+    """A store's address names no place that can be opened, or holds credentials."""
+
+    advice = (
+        "Name a folder or a URL such as s3://bucket/folder, gs://bucket/folder or az://container/folder, with the "
+        "package for it installed; credentials belong into the environment, where the cloud's own tools look for them."
+    )
+    is_worth_repeating = False
 
 
 class ExportError(WanAssetsError):

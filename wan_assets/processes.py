@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -29,9 +30,9 @@ def is_surely_dead(owner: str) -> bool:
 
 
 def _machine() -> str:
-    """Host name and process namespace, since containers may share the one and number processes by the other."""
-    try:
+    """Host name, boot and process namespace: hosts may share a name, and containers a host."""
+    boot, namespace = "", ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
         namespace = Path("/proc/self/ns/pid").readlink().name
-    except OSError:
-        namespace = ""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{platform.node()}-{namespace}").strip("-")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{platform.node()}-{boot}-{namespace}").strip("-")

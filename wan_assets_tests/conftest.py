@@ -1,7 +1,9 @@
-"""What many tests share: servers of Postgres and S3, which start with the first test that asks for them."""
+"""What many tests share: servers of Postgres and object stores, which start with the first test that asks for them."""
 
 from collections.abc import Iterator
 
+import az_support
+import gs_support
 import pytest
 import s3_support
 from postgres_support import Cluster, cluster
@@ -33,3 +35,31 @@ def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a fresh bucket, which the environment gives access to."""
     s3_support.use(s3_address, monkeypatch)
     return s3_support.new_bucket()
+
+
+@pytest.fixture(scope="session")
+def gs_address() -> Iterator[str]:
+    """One server for all tests of this process."""
+    with gs_support.gs_server() as address:
+        yield address
+
+
+@pytest.fixture
+def gs_bucket(gs_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `bucket`, of Google's kind."""
+    gs_support.use(gs_address, monkeypatch)
+    return gs_support.new_bucket()
+
+
+@pytest.fixture(scope="session")
+def az_address() -> Iterator[str]:
+    """One server for all tests of this process."""
+    with az_support.az_server() as address:
+        yield address
+
+
+@pytest.fixture
+def az_bucket(az_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `bucket`, of Azure's kind."""
+    az_support.use(az_address, monkeypatch)
+    return az_support.new_container()

@@ -1,27 +1,57 @@
 """A real S3-compatible server on loopback, a bucket for each test, and the credentials in the environment."""
 
+import contextlib
+import subprocess
+import sys
+import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI-a-secret-of-tests"
 
+Application = Callable[[dict[str, Any], Any], Any]
+"""A server as WSGI has it."""
 
-@contextmanager
-def s3_server() -> Iterator[str]:
-    """The address of a server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+
+@contextlib.contextmanager
+def s3_server(around: Callable[[Application], Application] = lambda inner: inner) -> Iterator[str]:
+    """The address of a server; what is put around it may bend what it is told and what it says."""
+    application = around(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+ELSEWHERE = """
+import sys
+from s3_support import s3_server
+with s3_server() as address:
+    print(address, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def s3_server_elsewhere() -> Iterator[str]:
+    """The address of a server in a process of its own, whose memory is not that of the test."""
+    command, pipe = [sys.executable, "-c", ELSEWHERE], subprocess.PIPE
+    folder, quiet = Path(__file__).parent, subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=quiet, text=True) as process:
+        yield process.stdout.readline().strip() if process.stdout else ""
+        process.communicate()
 
 
 def use(address: str, environment: pytest.MonkeyPatch) -> None:

@@ -218,6 +218,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(passed_s=st.sampled_from([1.0, 59.0, 61.0, DAY_S]))
     def wait(self, passed_s: float) -> None:
         self.clock.now += passed_s
+        if self.url.startswith("postgresql"):  # whose own clock cannot be set
+            with self.reader.begin() as connection:
+                aged = sa.text("UPDATE wan_tasks SET lease_until = lease_until - :passed_s")
+                connection.execute(aged, {"passed_s": passed_s})
 
     @invariant()
     def the_committed_sums_are_those_of_the_tasks(self) -> None:
@@ -269,6 +273,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgres_url") if request.param == "postgres" else sqlite_in(tmp_path)
 
 
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """The address of a new ledger in a file, to whose clock a test may set the time; Postgres has one of its own."""
+    return sqlite_in(tmp_path)
+
+
 def sqlite_in(folder: Path) -> str:
     return f"sqlite:///{folder / 'ledger.db'}"
 
@@ -277,7 +287,7 @@ def test_any_order_of_events_leaves_tasks_and_money_as_the_model_has_them(url: s
     run_state_machine_as_test(
         lambda: LedgerMachine(url),
         settings=settings(
-            max_examples=20 if url.startswith("sqlite") else 6,
+            max_examples=20 if url.startswith("sqlite") else 12,
             stateful_step_count=20,
             deadline=None,
             derandomize=True,
@@ -320,8 +330,8 @@ def dead_owner() -> str:
         (Budget(total_microusd=2 * PRICE), "total"),
     ],
 )
-def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(url: str, budget: Budget, scope: str) -> None:
-    ledger = Ledger(url, budget, clock=Clock())
+def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(file_url: str, budget: Budget, scope: str) -> None:
+    ledger = Ledger(file_url, budget, clock=Clock())
     claimed(ledger, "one")
     claimed(ledger, "two")
 
@@ -332,9 +342,9 @@ def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(url: str, budget: 
     assert len(ledger.open_tasks()) == 2
 
 
-def test_a_day_begins_at_midnight_utc_and_a_run_with_its_name(url: str) -> None:
+def test_a_day_begins_at_midnight_utc_and_a_run_with_its_name(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(url, Budget(per_day_microusd=PRICE), clock=clock)
+    ledger = Ledger(file_url, Budget(per_day_microusd=PRICE), clock=clock)
     claimed(ledger, "one")
     clock.now += DAY_S - clock.now % DAY_S - 1
 
@@ -461,9 +471,9 @@ def test_tasks_of_different_namespaces_have_different_uuids(tmp_path: Path) -> N
     assert len(uuids) == 2
 
 
-def test_a_task_is_foreign_until_its_lease_runs_out(url: str) -> None:
+def test_a_task_is_foreign_until_its_lease_runs_out(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(url, clock=clock, lease_s=60)
+    ledger = Ledger(file_url, clock=clock, lease_s=60)
     claimed(ledger, owner="elsewhere.1.x")
     standings = []
 
@@ -474,9 +484,9 @@ def test_a_task_is_foreign_until_its_lease_runs_out(url: str) -> None:
     assert standings == ["foreign", "resumed"]
 
 
-def test_a_renewed_lease_keeps_a_task_foreign(url: str) -> None:
+def test_a_renewed_lease_keeps_a_task_foreign(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(url, clock=clock, lease_s=60)
+    ledger = Ledger(file_url, clock=clock, lease_s=60)
     claimed(ledger, owner="elsewhere.1.x")
     clock.now += 59
     ledger.renew("elsewhere.1.x")
@@ -691,9 +701,9 @@ def test_many_processes_may_make_one_new_ledger_at_once(url: str, four: Crowd) -
     assert claimed(Ledger(url))
 
 
-def test_spending_is_told_by_state_day_asset_partition_and_run(url: str) -> None:
+def test_spending_is_told_by_state_day_asset_partition_and_run(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(url, clock=clock)
+    ledger = Ledger(file_url, clock=clock)
     first = submitted(ledger, "one")
     ledger.settle(first, [], [PRICE])
     ledger.mark_stored(first, [])
@@ -826,9 +836,9 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> 
     assert rows_of(url, "SELECT value FROM wan_ledger") == [("3",)]
 
 
-def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(url: str) -> None:
+def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(file_url: str) -> None:
     clock = Clock()
-    ledger, other = (Ledger(url, max_in_flight=2, clock=clock) for _ in range(2))
+    ledger, other = (Ledger(file_url, max_in_flight=2, clock=clock) for _ in range(2))
     first = claimed(ledger, "one", owner="a")
     claimed(other, "two", owner="b")
 

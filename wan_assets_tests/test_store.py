@@ -23,11 +23,14 @@ from wan_assets.store import StoredTask, VideoStore
 
 PRINT = "ab" + 62 * "c"
 CONTENT = b"a video, let us say" * 100
+BUCKETS = {"s3": "bucket", "gs": "gs_bucket", "az": "az_bucket"}
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "s3", "gs", "az"])
 def store(request: Any, tmp_path: Path) -> VideoStore:
-    """A local store, and one that only fsspec can reach."""
+    """A local store, one that only fsspec can reach, and buckets."""
+    if request.param in BUCKETS:
+        return VideoStore(f"{request.getfixturevalue(BUCKETS[request.param])}/store")
     return VideoStore(tmp_path / "store" if request.param == "folder" else f"memory://{uuid.uuid4().hex}/store")
 
 

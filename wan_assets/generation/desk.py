@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -37,8 +39,14 @@ class Desk:
         self._origin = origin
         self._owner = new_owner()
         self._scribe = Scribe(ledger)
+        self._ahead_s = 0.0
 
     async def __aenter__(self) -> Self:
+        try:
+            self._ahead_s = await self.book(self.ledger.ahead_s)
+        except LedgerError:
+            self._scribe.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -59,6 +67,10 @@ class Desk:
     async def take(self, task_uuid: str) -> Claim:
         """Claims one task for this run."""
         return self._counted(await self.book(self.ledger.take, task_uuid, self._owner))
+
+    def seconds_since(self, moment: str) -> float:
+        """Time since a moment in the ledger, which is ISO 8601; never below zero, whatever the clocks say."""
+        return max(0.0, time.time() + self._ahead_s - datetime.fromisoformat(moment).timestamp())
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books what a task brought and cost."""

@@ -15,7 +15,7 @@ from wan_assets.client import Result, RunwareClient, TaskReport
 from wan_assets.errors import ApiFault, InvalidVideoError, OutputUnavailableError
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.expected import expected_of
-from wan_assets.generation.values import Order, seconds_since
+from wan_assets.generation.values import Order
 from wan_assets.ledger import Task
 from wan_assets.pricing import microusd_of
 from wan_assets.store import StoredTask, StoredVideo
@@ -74,7 +74,7 @@ class Keeper:
 
     async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
         """Fetches, checks and stores all results of a task."""
-        generation_s = seconds_since(task.submitted_at or task.created_at)
+        generation_s = self._desk.seconds_since(task.submitted_at or task.created_at)
         is_alone = task.number_results == 1
         there = [(number, result) for number, result in enumerate(report.results, 1) if result.url or is_alone]
         videos = [await self._kept(order, task, number, result) for number, result in there]

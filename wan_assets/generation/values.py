@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from wan_assets.errors import WanAssetsError
@@ -67,8 +66,3 @@ class Outcome:
         if self.stored is None or not self.has_landed:
             return 0
         return self.stored.cost_microusd
-
-
-def seconds_since(moment: str) -> float:
-    """Time since a moment in the ledger, which is ISO 8601; never below zero, whatever the clocks say."""
-    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())

@@ -26,7 +26,7 @@ from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.keeping import Keeper, report_of_delivery
 from wan_assets.generation.poller import Poller
-from wan_assets.generation.values import Limits, Order, seconds_since
+from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Task
 from wan_assets.pricing import microusd_of
 from wan_assets.store import StoredTask
@@ -109,7 +109,7 @@ class Work:
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
         try:
-            since_s = seconds_since(task.submitted_at) if task.submitted_at else 0.0
+            since_s = self._desk.seconds_since(task.submitted_at) if task.submitted_at else 0.0
             wait_s = self._wait_s(since_s)
             with self._desk.tally.flying():
                 report = await self.poller.finished(task.task_uuid, task.number_results, wait_s, since_s=since_s)

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from wan_assets.errors import ApiFault, CrowdedError, LedgerError, PausedError
 from wan_assets.ledger import pause, prices, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct, room
-from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
+from wan_assets.ledger.claims import in_flight, is_taken, latest_row, lease, new_row
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
+from wan_assets.ledger.moments import now_iso, today
 from wan_assets.ledger.reading import LedgerReader
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
 from wan_assets.request import VideoRequest
@@ -25,7 +26,8 @@ class Ledger(LedgerReader):
     """All tasks and all money of one database. Blocking; safe for threads and processes.
 
     `namespace` separates ledgers that share an account and shall not share videos. `max_in_flight` is the cap on tasks
-    of all runs together, on whatever machines. `clock` gives seconds since 1970.
+    of all runs together, on whatever machines. `clock` gives seconds since 1970; Postgres has a clock of its own, which
+    counts for all hosts.
     """
 
     def __init__(
@@ -74,7 +76,8 @@ class Ledger(LedgerReader):
         if self.budget == Budget():
             return None
         with self._transaction() as connection:
-            return room(connection, self.budget, kind=money_of(simulated), run_id=run_id, day=self._now()[:10])
+            day = today(connection, self._clock)
+            return room(connection, self.budget, kind=money_of(simulated), run_id=run_id, day=day)
 
     def pause(self, why: str | None) -> None:
         """Lets no run send anything more, for a reason; None lets them go on. What is in flight lands."""
@@ -85,7 +88,8 @@ class Ledger(LedgerReader):
         """Books that the API has the task."""
         with self._transaction() as connection:
             here = (tasks.c.task_uuid == task_uuid) & (tasks.c.state == TaskState.RESERVED)
-            connection.execute(tasks.update().where(here).values(state=TaskState.SUBMITTED, submitted_at=self._now()))
+            now = now_iso(connection, self._clock)
+            connection.execute(tasks.update().where(here).values(state=TaskState.SUBMITTED, submitted_at=now))
 
     def settle(self, task_uuid: str, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
@@ -121,7 +125,7 @@ class Ledger(LedgerReader):
             if state is TaskState.DELIVERED:
                 told.add(connection, task_uuid)
             if state in (TaskState.DELIVERED, TaskState.STORED):
-                facts = {"results": _json(results), "finished_at": self._now(), "owner": None}
+                facts = {"results": _json(results), "finished_at": now_iso(connection, self._clock), "owner": None}
                 self._update(connection, task_uuid, state=TaskState.STORED, **facts)
 
     def mark_failed(self, task_uuid: str, fault: ApiFault) -> None:
@@ -159,8 +163,8 @@ class Ledger(LedgerReader):
     def renew(self, owner: str) -> None:
         """Extends the leases of all tasks that an owner works on."""
         with self._transaction() as connection:
-            lease = {"lease_until": self._clock() + self.lease_s}
-            connection.execute(tasks.update().where(tasks.c.owner == owner).values(**lease))
+            held = lease(connection, self._clock, self.lease_s)
+            connection.execute(tasks.update().where(tasks.c.owner == owner).values(**held))
 
     def let_go(self, owner: str, task_uuid: str | None = None) -> None:
         """Gives up one or all of an owner's tasks, so that others may take them over at once."""
@@ -208,8 +212,9 @@ class Ledger(LedgerReader):
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
         kind, reserved = money_of(simulated), prices.quoted_microusd(connection, request, simulated=simulated)
-        row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
-        row |= {"created_at": self._now(), "owner": owner, "lease_until": self._clock() + self.lease_s}
+        space, clock = f"{self._namespace} {kind}", self._clock
+        row = new_row(connection, request, origin, simulated=simulated, namespace=space, clock=clock)
+        row |= {"owner": owner, **lease(connection, self._clock, self.lease_s)}
         day = row["created_at"][:10]
         if (why := pause.reason(connection)) is not None:
             raise PausedError(why)
@@ -222,13 +227,13 @@ class Ledger(LedgerReader):
         """Counts after the sums were changed: their rows let one transaction at a time come here."""
         if self._max_in_flight is None:
             return
-        if in_flight(connection, simulated=simulated, now=self._clock()) >= self._max_in_flight:
+        if in_flight(connection, simulated=simulated, clock=self._clock) >= self._max_in_flight:
             raise CrowdedError(self._max_in_flight)
 
     def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:
         if row["state"] == TaskState.STORED:
             return Claim(task_of(row), "stored")
-        is_mine = is_taken(connection, row, owner, now=self._clock(), lease_s=self.lease_s)
+        is_mine = is_taken(connection, row, owner, clock=self._clock, lease_s=self.lease_s)
         return Claim(task_of(row), "resumed" if is_mine else "foreign")
 
     def _end(
@@ -242,7 +247,8 @@ class Ledger(LedgerReader):
             if state == TaskState.REJECTED:
                 self._correct(connection, row, -row["reserved_microusd"])
                 changes["reserved_microusd"] = 0
-            self._update(connection, task_uuid, state=state, finished_at=self._now(), **changes)
+            now = now_iso(connection, self._clock)
+            self._update(connection, task_uuid, state=state, finished_at=now, **changes)
             wakes.forget(connection, [task_uuid])
 
     def _update(self, connection: sa.Connection, task_uuid: str, **changes: Any) -> sa.RowMapping:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wan_assets.ledger.entries import Origin, TaskState
+from wan_assets.ledger.moments import Clock, now_iso, now_s
 from wan_assets.ledger.schema import tasks
 from wan_assets.processes import is_surely_dead
 from wan_assets.request import VideoRequest, task_uuid_of
@@ -27,12 +28,14 @@ def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, si
 
 
 def new_row(
-    connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str
+    connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str, clock: Clock
 ) -> dict[str, Any]:
-    """The next task of a request, as it begins, without its money, its moment and its owner."""
+    """The next task of a request, as it begins, without its money and its owner."""
     fingerprint = request.fingerprint()
-    last = sa.select(sa.func.max(tasks.c.attempt)).where(*_of(fingerprint, simulated))
-    attempt = (connection.execute(last).scalar() or 0) + 1
+    last = sa.func.coalesce(sa.func.max(tasks.c.attempt), 0).label("last")
+    asked = sa.select(last, now_iso(connection, clock).label("now")).where(*_of(fingerprint, simulated))
+    found = connection.execute(asked).one()
+    attempt = found.last + 1
     return {
         "task_uuid": task_uuid_of(fingerprint, attempt, namespace),
         "fingerprint": fingerprint,
@@ -46,13 +49,14 @@ def new_row(
         "partition": origin.partition,
         "prompt_id": origin.prompt_id,
         "purchase": origin.purchase,
+        "created_at": found.now,
     }
 
 
-def in_flight(connection: sa.Connection, *, simulated: bool, now: float) -> int:
+def in_flight(connection: sa.Connection, *, simulated: bool, clock: Clock) -> int:
     """How many tasks living processes wait for, in all runs together."""
     here = (tasks.c.is_simulated == simulated, tasks.c.state.in_((TaskState.RESERVED, TaskState.SUBMITTED)))
-    held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= now)
+    held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= now_s(connection, clock))
     return connection.execute(held).scalar_one()
 
 
@@ -65,15 +69,19 @@ def last_rows(
     return list({row["fingerprint"]: row for row in found}.values())
 
 
-def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, now: float, lease_s: float) -> bool:
+def lease(connection: sa.Connection, clock: Clock, lease_s: float) -> dict[str, Any]:
+    """What a task is held by until some seconds from now."""
+    return {"lease_until": now_s(connection, clock) + lease_s}
+
+
+def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, clock: Clock, lease_s: float) -> bool:
     """Takes a task for an owner, unless another one holds it that may still be alive."""
     holder = row["owner"]
-    is_free = holder in (None, owner) or (row["lease_until"] or 0) < now or is_surely_dead(holder)
-    if not is_free:
-        return False
     unchanged = tasks.c.owner.is_(None) if holder is None else tasks.c.owner == holder
     change = tasks.update().where(tasks.c.task_uuid == row["task_uuid"], unchanged)
-    return connection.execute(change.values(owner=owner, lease_until=now + lease_s)).rowcount == 1
+    if holder not in (None, owner) and not is_surely_dead(holder):
+        change = change.where(sa.func.coalesce(tasks.c.lease_until, 0) < now_s(connection, clock))
+    return connection.execute(change.values(owner=owner, **lease(connection, clock, lease_s))).rowcount == 1
 
 
 def _of(fingerprint: str, simulated: bool) -> tuple[sa.ColumnElement[bool], ...]:

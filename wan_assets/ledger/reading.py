@@ -6,11 +6,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, date, datetime
+from datetime import date
 
 import sqlalchemy as sa
 
-from wan_assets.ledger import pause, prices, report, told, uploads
+from wan_assets.ledger import moments, pause, prices, report, told, uploads
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
@@ -116,6 +116,11 @@ class LedgerReader:
         with self._transaction() as connection:
             return uploads.known(connection, reference, base_url, now=self._clock())
 
+    def ahead_s(self) -> float:
+        """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""
+        with self._transaction() as connection:
+            return moments.ahead_s(connection, self._clock)
+
     def untold(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
         with self._transaction() as connection:
@@ -141,6 +146,3 @@ class LedgerReader:
         shared = getattr(self._shared, "connection", None)
         with told_as_ledger_error(self.url), nullcontext(shared) if shared else self._engine.begin() as connection:
             yield connection
-
-    def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")

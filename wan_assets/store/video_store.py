@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from upath import UPath
 
 from wan_assets.errors import StoreError
 from wan_assets.processes import is_surely_dead, new_owner
+from wan_assets.store import objects
 from wan_assets.store.entries import StoredTask, StoredVideo, as_json, from_json
 from wan_assets.store.inbox import Inbox
 
 _INCOMING_KEPT_S = 3600
-_LOCAL = ("", "file")
-_S3 = ("s3", "s3a")
-_OPTIONS_OF_S3: Mapping[str, Any] = {"config_kwargs": {"signature_version": "s3v4"}, "use_listings_cache": False}
-"""Signatures of the older version would hold for one Content-Type alone; a listing may be old when others write."""
-
 _STRIP = ".webp"
-
-_TROUBLES: tuple[type[Exception], ...] = (OSError, ImportError, ValueError, NotImplementedError)
-with suppress(ImportError):
-    from botocore.exceptions import BotoCoreError
-
-    _TROUBLES = (*_TROUBLES, BotoCoreError)  # no credentials, no such host: s3fs lets them through as they are
 
 
 class VideoStore:
@@ -52,17 +39,12 @@ class VideoStore:
         served_at: str = "",
         pictures: bool = True,
     ) -> None:
-        try:
-            self.root = UPath(root)
-            if self.root.protocol in _S3:
-                self.root = UPath(root, **_OPTIONS_OF_S3)
-        except (ImportError, ValueError) as error:
-            raise StoreError(f"cannot open the store {root}: {error}") from error
+        self.root = objects.opened(root)
         self.delivers = direct_delivery
         self.has_pictures = pictures
         self._served_at = served_at.rstrip("/")
-        self._is_local = self.root.protocol in _LOCAL
-        self._inbox = Inbox(self.root / "inbox") if self.root.protocol in _S3 else None
+        self._is_local = self.root.protocol in objects.LOCAL
+        self._inbox = Inbox(self.root / "inbox") if self.root.protocol in objects.S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
 
@@ -70,8 +52,8 @@ class VideoStore:
         """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
         with self._told("write to"):
             trial = self.root / ".incoming" / f"{new_owner()}~.trial"
-            trial.parent.mkdir(parents=True, exist_ok=True)
-            trial.write_bytes(b"wan-assets" * 1000)
+            self._make_folder_of(trial)
+            trial.fs.pipe_file(trial.path, b"wan-assets" * 1000)
             trial.unlink()
             self._sweep()
         if self.delivers:
@@ -115,11 +97,7 @@ class VideoStore:
     def verifies(self, video: StoredVideo) -> bool:
         """Whether a file is there and holds what was stored, byte for byte."""
         try:
-            digest = hashlib.sha256()
-            with UPath(video.uri).open("rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-            return digest.hexdigest() == video.sha256
+            return objects.sha256_of(self._file_of(video)) == video.sha256
         except OSError:
             return False
 
@@ -147,21 +125,21 @@ class VideoStore:
         with self._told("write to"):
             target = self._folder(fingerprint, simulated=simulated) / name
             if etag and self._inbox and self._inbox.is_copied(name, etag, target):
-                return str(target), incoming.stat().st_size, _sha256_of(incoming)
+                return str(target), incoming.stat().st_size, objects.sha256_of(UPath(incoming))
             return self._moved(incoming, target)
 
     def put_strip(self, strip: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
         """Puts the picture that goes with a video beside it; `name` is the video's."""
         with self._told("write to"):
             target = (self._folder(fingerprint, simulated=simulated) / name).with_suffix(_STRIP)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder_of(target)
             self._write(target, strip)
 
     def strip_of(self, video: StoredVideo) -> bytes | None:
         """The picture that goes with a video, if it has one."""
         with self._told("read"):
             try:
-                return (self.root / self._place_of(video)).with_suffix(_STRIP).read_bytes()
+                return self._file_of(video).with_suffix(_STRIP).read_bytes()
             except FileNotFoundError:
                 return None
 
@@ -199,6 +177,9 @@ class VideoStore:
     def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
         return self.root / ("simulated" if simulated else "videos") / fingerprint[:2] / fingerprint
 
+    def _file_of(self, video: StoredVideo) -> UPath:
+        return self.root / self._place_of(video)
+
     def _place_of(self, video: StoredVideo) -> str:
         """The path below the root."""
         return "/".join(video.uri.split("/")[-4:])
@@ -206,26 +187,28 @@ class VideoStore:
     def _read(self, sidecar: UPath) -> StoredTask | None:
         try:
             task = from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
-            whole = all(UPath(video.uri).stat().st_size == video.bytes for video in task.videos)
+            whole = all(self._file_of(video).stat().st_size == video.bytes for video in task.videos)
         except (FileNotFoundError, AttributeError, ValueError, KeyError, TypeError):
             return None
         return task if whole and task.videos else None
 
     def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        size, sha256 = incoming.stat().st_size, _sha256_of(incoming)
+        self._make_folder_of(target)
+        if not self._is_local:
+            return str(target), *objects.put(incoming, target)
+        size, sha256 = incoming.stat().st_size, objects.sha256_of(UPath(incoming))
         with incoming.open("rb") as file:
-            if self._is_local:
-                os.fsync(file.fileno())
-                incoming.replace(target.path)
-            else:
-                with target.open("wb") as remote:
-                    shutil.copyfileobj(file, remote, 1 << 20)
+            os.fsync(file.fileno())
+        incoming.replace(target.path)
         return str(target), size, sha256
+
+    def _make_folder_of(self, target: UPath) -> None:
+        if not objects.is_bucket(self.root):
+            target.parent.mkdir(parents=True, exist_ok=True)
 
     def _write(self, target: UPath, content: bytes) -> None:
         if not self._is_local:
-            target.write_bytes(content)
+            target.fs.pipe_file(target.path, content)
             return
         with self.incoming(".json") as path:
             with path.open("wb") as file:
@@ -247,7 +230,7 @@ class VideoStore:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
-        except _TROUBLES as error:
+        except objects.TROUBLES as error:
             raise self._error(what, error) from error
 
     def _needed_inbox(self) -> Inbox:
@@ -256,11 +239,6 @@ class VideoStore:
         return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        said = error.strerror if isinstance(error, OSError) and error.strerror else objects.first_line_of(error)
         full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
         return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
