@@ -39,15 +39,18 @@ async def without_ledger_and_store(
         poller = Poller(client)
 
         async def row(number: int) -> None:
-            async with places:
-                task_uuid = str(uuid.uuid4())
-                await client.submit(order_of(number).request.to_task(task_uuid))
-                report = await poller.finished(task_uuid, 1, 600.0)
+            task_uuid = str(uuid.uuid4())
+            await client.submit(order_of(number).request.to_task(task_uuid))
+            report = await poller.finished(task_uuid, 1, 600.0)
+            places.release()
             async with downloads:
                 await client.download(report.results[0].url or "", folder / f"{number % 1000}.mp4")
 
         polling = asyncio.create_task(poller.run())
-        await asyncio.gather(*map(row, range(rows)))
+        async with asyncio.TaskGroup() as group:
+            for number in range(rows):
+                await places.acquire()
+                group.create_task(row(number))
         polling.cancel()
 
 
