@@ -12,7 +12,7 @@ from wan_assets.version import __version__
 
 if TYPE_CHECKING:
     from wan_assets.assets import build_video_assets
-    from wan_assets.automation import build_missing_job, build_video_sensor
+    from wan_assets.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
     from wan_assets.checks import build_video_checks
     from wan_assets.component import WanVideosComponent
     from wan_assets.dataset_assets import build_dataset_assets
@@ -33,6 +33,7 @@ __all__ = [
     "__version__",
     "build_dataset_assets",
     "build_export_asset",
+    "build_lost_run_sensor",
     "build_missing_job",
     "build_video_assets",
     "build_video_checks",
@@ -49,6 +50,7 @@ _HOMES = {
     "WanVideosComponent": "component",
     "build_dataset_assets": "dataset_assets",
     "build_export_asset": "export_assets",
+    "build_lost_run_sensor": "automation",
     "build_missing_job": "automation",
     "build_video_assets": "assets",
     "build_video_checks": "checks",

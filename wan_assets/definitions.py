@@ -8,7 +8,7 @@ import warnings
 import dagster as dg
 
 from wan_assets.assets import build_video_assets
-from wan_assets.automation import build_missing_job, build_video_sensor
+from wan_assets.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
 from wan_assets.checks import build_video_checks
 from wan_assets.dataset_assets import build_dataset_assets
 from wan_assets.resources import resources_of
@@ -16,7 +16,7 @@ from wan_assets.settings import Settings, settings_from
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
-    """The assets of a configuration's prompt table and all that goes with them; the sensor has to be switched on."""
+    """The assets of a configuration's prompt table and all that goes with them; the sensors have to be switched on."""
     if settings.is_simulated:
         warnings.warn("RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged", stacklevel=2)
     prompts = settings.prompts
@@ -24,7 +24,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
         assets=build_dataset_assets(prompts=prompts),
         asset_checks=build_video_checks(prompts=prompts),
         jobs=[build_missing_job(prompts=prompts)],
-        sensors=[build_video_sensor(prompts=prompts)],
+        sensors=[build_video_sensor(prompts=prompts), build_lost_run_sensor()],
         resources=resources_of(settings),
     )
     return dg.Definitions.merge(build_video_assets(prompts=prompts), around)

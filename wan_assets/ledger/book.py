@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LedgerError, PausedError
-from wan_assets.ledger import pause, prices, told, uploads, wakes
+from wan_assets.ledger import pause, presence, prices, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_taken, latest_row, lease, new_row
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
@@ -37,7 +37,7 @@ class Ledger(LedgerReader):
         *,
         max_in_flight: int | None = None,
         namespace: str = "wan-assets",
-        lease_s: float = 60.0,
+        lease_s: float = 45.0,
         busy_s: float = 30.0,
         must_exist: bool = False,
         clock: Callable[[], float] = time.time,
@@ -160,17 +160,30 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             self._update(connection, task_uuid, error_code=fault.code, error_message=fault.message)
 
+    def begin(self, run_id: str, owner: str) -> None:
+        """Books that an owner is at work for a run, until it lets go; one that is killed is found by `lost_runs`."""
+        with self._transaction() as connection:
+            presence.begin(connection, run_id, owner, lease(connection, self._clock, self.lease_s))
+
     def renew(self, owner: str) -> None:
-        """Extends the leases of all tasks that an owner works on."""
+        """Extends an owner's leases, on its run and on all tasks that it works on."""
         with self._transaction() as connection:
             held = lease(connection, self._clock, self.lease_s)
+            presence.renew(connection, owner, held)
             connection.execute(tasks.update().where(tasks.c.owner == owner).values(**held))
 
     def let_go(self, owner: str, task_uuid: str | None = None) -> None:
-        """Gives up one or all of an owner's tasks, so that others may take them over at once."""
+        """Gives up one or all of an owner's tasks, so that others may take them over at once; all, at its end."""
         with self._transaction() as connection:
+            if not task_uuid:
+                presence.end(connection, owner)
             change = tasks.update().where(tasks.c.owner == owner).values(owner=None, lease_until=None)
             connection.execute(change.where(tasks.c.task_uuid == task_uuid) if task_uuid else change)
+
+    def forget_run(self, run_id: str) -> None:
+        """Books that somebody has seen to a run that was lost."""
+        with self._transaction() as connection:
+            presence.forget(connection, run_id)
 
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""

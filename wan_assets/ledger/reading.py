@@ -10,7 +10,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from wan_assets.ledger import moments, pause, prices, report, told, uploads
+from wan_assets.ledger import moments, pause, presence, prices, report, told, uploads
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
@@ -115,6 +115,11 @@ class LedgerReader:
         """The API's UUID of a local file that was uploaded before and is still kept there."""
         with self._transaction() as connection:
             return uploads.known(connection, reference, base_url, now=self._clock())
+
+    def lost_runs(self) -> list[str]:
+        """Runs whose processes were at work and ended without a word, oldest first."""
+        with self._transaction() as connection:
+            return presence.lost(connection, self._clock)
 
     def ahead_s(self) -> float:
         """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""

@@ -16,11 +16,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wan_assets.errors import LedgerError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _UPGRADES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",),
     2: (),
+    3: (),
 }
 """What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack."""
 
@@ -90,6 +91,14 @@ wakes = sa.Table(
     metadata,
     sa.Column("task_uuid", sa.String(36), primary_key=True),
     sa.Column("woken_at", sa.Float, nullable=False),
+)
+
+runs = sa.Table(
+    "wan_runs",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
 )
 
 media = sa.Table(

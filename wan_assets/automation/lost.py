@@ -1,0 +1,56 @@
+"""Runs whose worker is gone: Dagster would believe for ever that they go on."""
+
+from contextlib import closing
+from typing import Unpack
+
+import dagster as dg
+
+from wan_assets.automation.sensor import SensorOptions
+from wan_assets.errors import LedgerError
+from wan_assets.ledger import Ledger
+from wan_assets.resources import LedgerResource
+
+_ENDED = "its process ended without a word: nobody has renewed its lease in the ledger. What it paid for is not lost"
+
+
+def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOptions]) -> dg.SensorDefinition:
+    """Ends runs whose process was killed, or whose host is gone, so that run retries take them to another worker.
+
+    Launchers notice that in part or not at all. A run counts as lost when no process has renewed its lease in the
+    resource `ledger` for 45 seconds, or was on this very host and is dead; a slow one renews it. With `run_retries` in
+    `dagster.yaml` Dagster repeats it; its tasks are found in the ledger, and nothing is paid for twice. `options` are
+    Dagster's own; by default it looks every 15 seconds once it is switched on.
+    """
+    options.setdefault("minimum_interval_seconds", 15)
+
+    @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:
+        try:
+            with closing(ledger.open()) as book:
+                ended = _end_lost_runs(book, context.instance)
+        except LedgerError as error:
+            return dg.SkipReason(f"{error}. {error.advice}")
+        return dg.SkipReason(f"ended lost runs: {', '.join(ended)}" if ended else "no run is lost")
+
+    return sensor
+
+
+def _end_lost_runs(book: Ledger, instance: dg.DagsterInstance) -> list[str]:
+    """Leaves alone what another instance of Dagster has started, which may share the ledger."""
+    found = [run for run_id in book.lost_runs() if (run := instance.get_run_by_id(run_id))]
+    ended = [run.run_id for run in found if _is_ended(run, instance)]
+    for run in found:
+        book.forget_run(run.run_id)
+    return ended
+
+
+def _is_ended(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
+    """Ends a run that Dagster believes to be at work."""
+    match run.status:
+        case dg.DagsterRunStatus.STARTED:
+            instance.report_run_failed(run, f"run {run.run_id}: {_ENDED}")
+        case dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, f"run {run.run_id}: {_ENDED}")
+        case _:
+            return False
+    return True

@@ -1,0 +1,143 @@
+"""Runs whose process is gone are found by their leases, and ended; those that are slow, or another's, are not."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from wan_assets import LedgerResource, build_lost_run_sensor
+from wan_assets.ledger import Ledger
+
+OWNER = "elsewhere.1.x"
+
+
+class Clock:
+    now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
+    with contextlib.closing(Ledger(url, clock=clock)) as book:
+        yield book
+
+
+def dead_owner() -> str:
+    """The name of an owner that was a process of this host."""
+    say = "from wan_assets.processes import new_owner; print(new_owner())"
+    return subprocess.run([sys.executable, "-c", say], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_run_is_lost_when_its_lease_ends_and_not_while_it_is_renewed(ledger: Ledger, clock: Clock) -> None:
+    seen = []
+    ledger.begin("run", OWNER)
+    for passed_s in (44.0, 2.0):
+        clock.now += passed_s
+        seen.append(ledger.lost_runs())
+    ledger.renew(OWNER)
+    seen.append(ledger.lost_runs())
+
+    assert seen == [[], ["run"], []]
+
+
+def test_a_run_that_another_process_is_at_work_for_is_not_lost(ledger: Ledger, clock: Clock) -> None:
+    ledger.begin("run", OWNER)
+    clock.now += 60
+    ledger.begin("run", "elsewhere.2.x")
+
+    assert ledger.lost_runs() == []
+
+
+def test_a_run_that_has_ended_in_any_way_is_not_lost(ledger: Ledger, clock: Clock) -> None:
+    ledger.begin("run", OWNER)
+    ledger.let_go(OWNER)
+    clock.now += 60
+
+    assert ledger.lost_runs() == []
+
+
+def test_letting_go_of_one_task_does_not_end_the_run(ledger: Ledger, clock: Clock) -> None:
+    ledger.begin("run", OWNER)
+    ledger.let_go(OWNER, "a task")
+    clock.now += 60
+
+    assert ledger.lost_runs() == ["run"]
+
+
+def test_a_process_of_this_host_that_is_dead_is_known_at_once(ledger: Ledger) -> None:
+    ledger.begin("run", dead_owner())
+
+    assert ledger.lost_runs() == ["run"]
+
+
+def test_what_nobody_has_seen_to_is_forgotten_after_a_week(ledger: Ledger, clock: Clock) -> None:
+    ledger.begin("run", OWNER)
+    clock.now += 7 * 24 * 3600 + 60
+    ledger.begin("another", "elsewhere.2.x")
+
+    assert ledger.lost_runs() == []
+
+
+@dg.job
+def nothing() -> None:
+    """A run of it is never started here."""
+
+
+def ticked(instance: dg.DagsterInstance, url: str) -> str:
+    """What the sensor says."""
+    context = dg.build_sensor_context(instance=instance, resources={"ledger": LedgerResource(url=url)})
+    said = build_lost_run_sensor()(context)
+    assert isinstance(said, dg.SkipReason)
+    return said.skip_message or ""
+
+
+@pytest.mark.parametrize(
+    ("status", "then"),
+    [
+        (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE),
+        (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED),
+        (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.SUCCESS),
+    ],
+)
+def test_the_sensor_ends_what_dagster_believes_to_be_at_work(
+    url: str, status: dg.DagsterRunStatus, then: dg.DagsterRunStatus
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance, contextlib.closing(Ledger(url)) as book:
+        run = instance.create_run_for_job(nothing, status=status)
+        book.begin(run.run_id, dead_owner())
+
+        said = ticked(instance, url)
+
+        assert instance.get_run_by_id(run.run_id).status == then
+        assert (run.run_id in said) == (status != then)
+        assert book.lost_runs() == []
+        assert ticked(instance, url) == "no run is lost"
+
+
+def test_the_sensor_leaves_the_runs_of_another_instance_to_it(url: str) -> None:
+    with dg.DagsterInstance.ephemeral() as instance, contextlib.closing(Ledger(url)) as book:
+        book.begin("a run of another instance", dead_owner())
+
+        assert ticked(instance, url) == "no run is lost"
+        assert book.lost_runs() == ["a run of another instance"]
+
+
+def test_the_sensor_says_what_keeps_it_from_looking(tmp_path: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert "unable to open database" in ticked(instance, f"sqlite:///{tmp_path}")
