@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-ui check chaos bench format dev lock clean
+.PHONY: demo test test-ui test-cluster check chaos bench format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -16,6 +16,9 @@ test: $(READY)
 
 test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui
+
+test-cluster: $(READY)
+	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster
 
 check: $(READY)
 	$(BIN)/ruff check

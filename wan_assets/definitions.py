@@ -26,6 +26,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
         jobs=[build_missing_job(prompts=prompts)],
         sensors=[build_video_sensor(prompts=prompts), build_lost_run_sensor()],
         resources=resources_of(settings),
+        executor=dg.in_process_executor,  # a run has one step that matters
     )
     return dg.Definitions.merge(build_video_assets(prompts=prompts), around)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ nux: {enabled: false}
 
 _UP_S = 120.0
 _DOWN_S = 30.0
-_REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "studio.py"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,11 @@ class DagsterServer:
     """What a person does in the UI, and what they see there."""
 
     http: httpx.Client
+    location: str = "studio.py"
+
+    @property
+    def _repository(self) -> dict[str, str]:
+        return {"repositoryName": "__repository__", "repositoryLocationName": self.location}
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The one field that a query asks for."""
@@ -51,18 +55,18 @@ class DagsterServer:
     def start_sensor(self, name: str) -> None:
         query = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
             __typename ... on Sensor { name } } }"""
-        answer = self.ask(query, selector={**_REPOSITORY, "sensorName": name})
+        answer = self.ask(query, selector={**self._repository, "sensorName": name})
         assert answer["__typename"] == "Sensor", answer
 
     def ticks(self, name: str) -> list[dict[str, Any]]:
         query = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
             ... on Sensor { sensorState { ticks(limit: 50) { status runIds skipReason } } } } }"""
-        return self.ask(query, selector={**_REPOSITORY, "sensorName": name})["sensorState"]["ticks"]
+        return self.ask(query, selector={**self._repository, "sensorName": name})["sensorState"]["ticks"]
 
     def launch(self, asset: str, **tags: str) -> str:
         query = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-        selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}]}
+        selector = {**self._repository, "jobName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}]}
         given = [{"key": key, "value": value} for key, value in tags.items()]
         answer = self.ask(query, params={"selector": selector, "executionMetadata": {"tags": given}})
         assert answer["__typename"] == "LaunchRunSuccess", answer
@@ -125,32 +129,43 @@ def dagster_dev(folder: Path, definitions: str, **environment: str) -> Iterator[
     home.mkdir()
     (home / "dagster.yaml").write_text(DAGSTER_YAML)
     (folder / "studio.py").write_text(definitions)
-    port = _free_port()
-    command = ["-m", "dagster", "dev", "-f", "studio.py", "-h", "127.0.0.1", "-p", str(port)]
     plain = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    log = (folder / "dagster_dev.log").open("wb")
-    server = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**plain, "DAGSTER_HOME": str(home), **environment},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    base = f"http://127.0.0.1:{port}"
-    try:
+    environment = {**plain, "DAGSTER_HOME": str(home), **environment}
+    with served(folder, ["-f", "studio.py"], environment, "studio.py") as dagster:
+        yield dagster
+
+
+@contextmanager
+def served(folder: Path, source: list[str], environment: dict[str, str], location: str) -> Iterator[DagsterServer]:
+    """Webserver and daemon in a folder, over the code location that `source` names."""
+    port = _free_port()
+    command = [sys.executable, "-m", "dagster", "dev", *source, "-h", "127.0.0.1", "-p", str(port)]
+    with running(command, folder, environment, "dagster_dev") as server:
+        base = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=base, trust_env=False, timeout=60) as http:
-            dagster = DagsterServer(http)
+            dagster = DagsterServer(http, location)
             dagster.wait("the webserver", lambda: _is_up(http, server), _UP_S)
             yield dagster
-    finally:
-        server.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def running(
+    command: list[str], folder: Path, environment: dict[str, str], name: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, whose words go to a log; with the block it ends, and all that it started."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
-            server.wait(_DOWN_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-        log.close()
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_DOWN_S)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _is_up(http: httpx.Client, server: subprocess.Popen[bytes]) -> bool:
