@@ -60,7 +60,7 @@ def settings(sdk: bool) -> list[Setting]:
         Setting("sizes", "client and poller", 20, 20, file_mb=100),
         Setting("sizes", "client and poller", 100_000, 10_000, is_long=True),
         Setting("sizes", "engine", 10_000, 10_000, is_long=True),
-        *(Setting("whole", case, 400, 200, 10.0) for case in ("aiohttp", "client and poller", "engine")),
+        *(Setting("whole", case, 400, 200, 20.0) for case in ("aiohttp", "client and poller", "engine")),
         *(Setting("minute", case, 480, 50, 6.0, 10.0) for case in ("client and poller", "engine")),
         Setting("minute", "engine", 480, 50, 6.0, 10.0, 0.01, 0.01),
         *(Setting("dagster", case, 2000, 200) for case in runs),

@@ -52,7 +52,7 @@ class Site:
         """Who generates videos now, by the names that the ledger has of them, each with its run."""
         with closing(sa.create_engine(self.ledger).connect()) as connection:
             found = connection.execute(sa.text("SELECT owner, run_id FROM wan_runs")).all()
-        return {owner: run_id for owner, run_id in found}
+        return {row.owner: row.run_id for row in found}
 
 
 @contextmanager
