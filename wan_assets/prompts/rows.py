@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from wan_assets.breaches import breaches_of
 from wan_assets.errors import PromptTableError
+from wan_assets.prompts.addresses import breaches_of_addresses
 from wan_assets.prompts.cells import Cells, cells_of, resolve_media
 from wan_assets.prompts.columns import (
     MADE_SOUND,
@@ -126,13 +127,16 @@ class RowReader:
         resolve_media(cells, self._media)
         given = _nested(cells.values)
         try:
-            return VideoRequest.model_validate(given)
+            request = VideoRequest.model_validate(given)
         except ValidationError as error:
             is_reported = self._has_header and not self._gives_prompts(layout)
             for breach in breaches_of(error, given):
                 if not (is_reported and breach.column == PROMPT):
                     cells.refuse(breach.column, breach.value, Refusal(breach.rule, breach.fix))
             return None
+        for column, value, refusal in breaches_of_addresses(request):
+            cells.refuse(column, value, refusal)
+        return request
 
     def _id(self, number: int, cells: Cells, request: VideoRequest | None) -> str | None:
         if cells.prompt_id is None:
