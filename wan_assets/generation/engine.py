@@ -17,6 +17,7 @@ from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
+from wan_assets.generation.telemetry import traced
 from wan_assets.generation.underway import Watch
 from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Limits, Order, Outcome
 from wan_assets.generation.wakes import attendants_for
@@ -65,9 +66,11 @@ async def generate(
         engine = _Engine(desk, Attempts(desk, work, limits, gate), limits, gate)
         heeding = attendants_for(client, desk, work.poller)
         running = streamed(partial(engine.run, orders), work.poller.run, *desk.attendants(watch), *heeding)
-        async with aclosing(running) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
+        with traced(origin or Origin(), simulated=desk.simulated) as trace:
+            async with aclosing(running) as outcomes:
+                async for outcome in outcomes:
+                    trace.see(outcome)
+                    yield outcome
         if watch:
             watch(await desk.under_way())
 

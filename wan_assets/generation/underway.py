@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import Task
 
 
@@ -40,11 +41,11 @@ class Tally:
     @contextmanager
     def flying(self) -> Iterator[None]:
         """The time in which a task is at the API."""
-        self.now = replace(self.now, in_flight=self.now.in_flight + 1)
+        self._fly(1)
         try:
             yield
         finally:
-            self.now = replace(self.now, in_flight=self.now.in_flight - 1)
+            self._fly(-1)
 
     @contextmanager
     def landing(self) -> Iterator[None]:
@@ -59,6 +60,9 @@ class Tally:
         """Counts a task's money as it is booked now, in the place of what it was before."""
         before = self._open.get(task.task_uuid)
         self._open[task.task_uuid] = task
+        if before and task.cost_microusd > before.cost_microusd:
+            cost_microusd = task.cost_microusd - before.cost_microusd
+            instruments().spend(cost_microusd, simulated=self.now.is_simulated)
         self._add(
             spent=task.cost_microusd - (before.cost_microusd if before else 0),
             reserved=task.reserved_microusd - (before.reserved_microusd if before else 0),
@@ -72,6 +76,10 @@ class Tally:
     def end(self, task_uuid: str) -> None:
         """Forgets a task whose money will not change any more."""
         self._open.pop(task_uuid, None)
+
+    def _fly(self, tasks: int) -> None:
+        self.now = replace(self.now, in_flight=self.now.in_flight + tasks)
+        instruments().fly(tasks, simulated=self.now.is_simulated)
 
     def _add(self, *, spent: int = 0, reserved: int = 0) -> None:
         spent, reserved = self.now.spent_microusd + spent, self.now.reserved_microusd + reserved

@@ -1,0 +1,126 @@
+"""Metrics and traces for OpenTelemetry where it is installed: names, units, and the only place that imports it.
+
+Who runs the engine configures what becomes of them. Prompts, addresses and error texts are in none of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from wan_assets.errors import RunwareError
+from wan_assets.generation.values import Outcome
+from wan_assets.ledger import Origin
+from wan_assets.version import __version__
+
+_SCOPE = "wan_assets"
+_SECONDS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)
+
+
+class _Silence:
+    """Stands for meter, tracer, instruments and spans where there is no OpenTelemetry."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: self
+
+
+def _api(part: str) -> Any:
+    try:
+        return import_module(f"opentelemetry.{part}")
+    except ImportError:
+        return _Silence()
+
+
+class Instruments:
+    """What is measured; `money` is `real` or `simulated`."""
+
+    def __init__(self) -> None:
+        meter = _api("metrics").get_meter(_SCOPE, __version__)
+        self._in_flight = meter.create_up_down_counter(
+            "wan_assets.tasks.in_flight", unit="{task}", description="Tasks that are at the API."
+        )
+        self._spent = meter.create_counter(
+            "wan_assets.spend", unit="{microdollar}", description="What settled tasks have cost, in millionths of $1."
+        )
+        self._rows = meter.create_counter(
+            "wan_assets.rows", unit="{row}", description="Rows by what became of them: stored, reused or an error."
+        )
+        self._generation = meter.create_histogram(
+            "wan_assets.generation.duration",
+            unit="s",
+            description="From a task's acknowledgement to its result.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+
+    def fly(self, tasks: int, *, simulated: bool) -> None:
+        """Counts tasks that come to the API, or leave it."""
+        self._in_flight.add(tasks, _money(simulated=simulated))
+
+    def spend(self, microusd: int, *, simulated: bool) -> None:
+        """Counts money, in µ$, that a task turned out to cost."""
+        self._spent.add(microusd, _money(simulated=simulated))
+
+    def see(self, outcome: Outcome, *, simulated: bool) -> None:
+        """Counts a row, and how long its video took if it is new."""
+        money = _money(simulated=simulated)
+        self._rows.add(1, {**money, "verdict": verdict_of(outcome)})
+        if outcome.stored and outcome.has_landed:
+            self._generation.record(outcome.stored.generation_s, money)
+
+
+@cache
+def instruments() -> Instruments:
+    """Those of this process."""
+    return Instruments()
+
+
+def verdict_of(outcome: Outcome) -> str:
+    """`stored`, `reused`, or the error's class with the API's code."""
+    if outcome.error is None:
+        return "reused" if outcome.is_reused else "stored"
+    code = outcome.error.code if isinstance(outcome.error, RunwareError) else ""
+    return " ".join(filter(None, (type(outcome.error).__name__, code)))
+
+
+class Trace:
+    """The span of one run; each video that it made is a span within, and each row without one an event."""
+
+    def __init__(self, span: Any, within: Any, *, simulated: bool) -> None:
+        self._span = span
+        self._within = within
+        self._simulated = simulated
+
+    def see(self, outcome: Outcome) -> None:
+        """Counts one row and tells of it, as it ends."""
+        instruments().see(outcome, simulated=self._simulated)
+        row = {"wan_assets.partition": outcome.order.partition, "wan_assets.prompt_id": outcome.order.prompt_id}
+        if outcome.stored is None:
+            self._span.add_event("no video", {**row, "wan_assets.verdict": verdict_of(outcome)})
+        elif outcome.has_landed:
+            tracer, now = _api("trace").get_tracer(_SCOPE, __version__), time.time_ns()
+            row |= {"wan_assets.task_uuid": outcome.stored.task_uuid}
+            row |= {"wan_assets.fingerprint": outcome.stored.fingerprint}
+            begun = now - int(outcome.stored.generation_s * 1e9)
+            tracer.start_span("video", context=self._within, start_time=begun, attributes=row).end(now)
+
+
+@contextmanager
+def traced(origin: Origin, *, simulated: bool) -> Iterator[Trace]:
+    """The span of a run, as long as the block."""
+    trace = _api("trace")
+    about = {"wan_assets.run_id": origin.run_id, "wan_assets.asset": origin.asset}
+    span = trace.get_tracer(_SCOPE, __version__).start_span(
+        "generate", attributes={**about, "wan_assets.money": _money(simulated=simulated)["money"]}
+    )
+    try:
+        yield Trace(span, trace.set_span_in_context(span), simulated=simulated)
+    finally:
+        span.end()
+
+
+def _money(*, simulated: bool) -> dict[str, str]:
+    return {"money": "simulated" if simulated else "real"}
