@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def order_of(number: int) -> Order:
 def pace_of(scale: float) -> Pace:
     """The client's own pace, for a clock that runs `scale` times as fast."""
     usual = Pace()
-    return Pace(poll_first_s=usual.poll_first_s / scale, poll_most_s=usual.poll_most_s / scale)
+    scaled = ("poll_first_s", "poll_most_s", "wake_s", "retry_first_s", "retry_most_s", "retry_jitter_s")
+    return replace(usual, **{name: getattr(usual, name) / scale for name in scaled})
 
 
 async def without_ledger_and_store(
