@@ -43,6 +43,11 @@ class PromptTable:
 
     `row_count` counts the rows that have problems too. `media` gives the local file for each reference
     `sha256:…` in a request.
+
+    >>> import pandas as pd
+    >>> table = PromptTable.load(pd.DataFrame({"positive_prompt": ["A red kite"], "resolution": ["480"]}))
+    >>> [(problem.row, problem.column, problem.rule) for problem in table.problems]
+    [(1, 'resolution', "input should be '480p', '720p' or '1080p'")]
     """
 
     rows: tuple[PromptRow, ...]

@@ -1,0 +1,73 @@
+"""What users may rely on: the names, that each says what it is, and that the examples do what they say."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import wan_assets
+
+NAMES = [
+    "ExportOptions",
+    "LedgerResource",
+    "PromptTable",
+    "RunwareResource",
+    "VideoRequest",
+    "VideoStoreResource",
+    "WanVideosComponent",
+    "__version__",
+    "build_dataset_assets",
+    "build_export_asset",
+    "build_lost_run_sensor",
+    "build_missing_job",
+    "build_video_assets",
+    "build_video_checks",
+    "build_video_sensor",
+]
+ROOT = Path(wan_assets.__file__).parents[1]
+MODULES = sorted(module.name for module in pkgutil.walk_packages(wan_assets.__path__, "wan_assets."))
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(wan_assets.__all__) == NAMES
+    assert set(NAMES) <= set(dir(wan_assets))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "__version__"])
+def test_each_public_name_says_what_it_is(name: str) -> None:
+    said = getattr(wan_assets, name).__doc__ or ""
+
+    assert len(said.split()) >= 4
+    assert said.strip().splitlines()[0].endswith((".", ":"))
+
+
+@pytest.mark.skipif(
+    not (ROOT / "docs").is_dir(), reason="the documentation is beside the package in the repository only"
+)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("__version__", "WanVideosComponent")])
+def test_each_public_name_is_in_an_example_that_the_tests_run(name: str) -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    examples = "".join(re.findall(r"```python\n(.*?)```", "".join(page.read_text() for page in pages), re.DOTALL))
+    own = getattr(wan_assets, name).__doc__ or ""
+
+    assert re.search(rf"\b{name}\b", examples) or re.search(rf">>> .*\b{name}\b", own)
+
+
+def test_the_examples_in_docstrings_do_what_they_say() -> None:
+    tried = 0
+    for name in MODULES:
+        if name != "wan_assets.definitions" and not name.endswith(("__main__", ".child")):
+            result = doctest.testmod(importlib.import_module(name))
+            assert not result.failed, name
+            tried += result.attempted
+
+    assert tried >= 3
+
+
+def test_nothing_private_of_dagster_is_imported() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(wan_assets.__file__).parent.rglob("*.py")]
+
+    assert not [found for source in sources for found in re.findall(r"dagster\._\w+", source)]
