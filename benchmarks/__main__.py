@@ -64,7 +64,7 @@ def settings(sdk: bool) -> list[Setting]:
         *(Setting("minute", case, 480, 50, 6.0, 10.0) for case in ("client and poller", "engine")),
         Setting("minute", "engine", 480, 50, 6.0, 10.0, 0.01, 0.01),
         *(Setting("dagster", case, 2000, 200) for case in runs),
-        Setting("dagster", "run by batch", 2000, 100),
+        Setting("batches", "run by batch", 2000, 50),
         *(Setting("again", case, 10_000, 1000, 0.1, is_long=True) for case in (runs[0], "ranged run, again")),
     ]
 
