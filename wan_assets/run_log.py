@@ -1,4 +1,7 @@
-"""What a Dagster run's log says: how far it is, ever more rarely, and each kind of failure a few times."""
+"""What a Dagster run's log says: how far it is, ever more rarely, and each kind of failure a few times.
+
+A record carries what it says as fields too, under `wan_assets`, for handlers that write JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from logging import Logger
+from typing import Any
 
 from wan_assets.errors import RunwareError, WanAssetsError
 from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, sentence
@@ -14,6 +19,7 @@ from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, sen
 _FIRST_S = 30.0
 _MOST_S = 300.0
 _FAILURES_OF_A_KIND = 5
+_FIELDS = "wan_assets"
 
 
 @contextmanager
@@ -27,18 +33,22 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
 
     def watch(progress: Progress) -> None:
         if not last:
-            log.info("%d rows are asked for", progress.total)
+            log.info("%d rows are asked for", progress.total, extra=_fields(progress))
         last[:] = [progress]
         estimate.note(progress)
         if spacing.is_due():
-            log.info("%s", sentence(progress, estimate.left()))
+            log.info("%s", sentence(progress, estimate.left()), extra=_fields(progress))
         onward(progress)
 
     try:
         yield watch
     finally:
         if last:
-            log.info("%s", sentence(last[0]))
+            log.info("%s", sentence(last[0]), extra=_fields(last[0]))
+
+
+def _fields(progress: Progress) -> dict[str, Any]:
+    return {_FIELDS: asdict(progress)}
 
 
 class FailureLog:
@@ -53,7 +63,9 @@ class FailureLog:
         kind = (type(error).__name__, error.code if isinstance(error, RunwareError) else "")
         self._seen[kind] += 1
         if self._seen[kind] <= _FAILURES_OF_A_KIND:
-            self._log.warning("%s has no video: %s", row, error)
+            task_uuid = error.fault.task_uuid if isinstance(error, RunwareError) else None
+            told = {"partition": row, "error": kind[0], "code": kind[1], "task_uuid": task_uuid}
+            self._log.warning("%s has no video: %s", row, error, extra={_FIELDS: told})
         if self._seen[kind] == _FAILURES_OF_A_KIND:
             said = "more rows without a video for the same reason, %s, are only counted from here on"
             self._log.warning(said, " ".join(filter(None, kind)))

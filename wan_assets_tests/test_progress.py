@@ -21,7 +21,7 @@ from terminal_support import Shown, on_terminal
 from test_cli import clean, lines, wan_assets
 
 from wan_assets.cli.progress import watched
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
 from wan_assets.generation import Limits, UnderWay
 from wan_assets.ledger import Budget, Origin
 from wan_assets.progress import Estimate, Following, Progress, Spacing, sentence
@@ -352,6 +352,19 @@ def test_rows_that_fail_for_one_reason_are_named_a_few_times_and_each_reason_is(
     assert said[0] == "row-0 has no video: is gone"
     assert "only counted" in said[5]
     assert said[6] == "row-100 has no video: is odd"
+
+
+def test_records_carry_what_they_say_as_fields(caplog: pytest.LogCaptureFixture) -> None:
+    log, _ = logger()
+    with progress_logged(log, lambda _: None, ManualClock()) as watch:
+        watch(Progress(200, new=3, under_way=UnderWay(in_flight=50, spent_microusd=7)))
+    FailureLog(log).add("row-1", TaskFailedError(ApiFault("providerError", "no", task_uuid="t-1")))
+
+    *progress, failure = (record.wan_assets for record in caplog.records)
+    assert (progress[-1]["total"], progress[-1]["new"]) == (200, 3)
+    assert (progress[-1]["under_way"]["in_flight"], progress[-1]["under_way"]["spent_microusd"]) == (50, 7)
+    told = {"partition": "row-1", "error": "TaskFailedError", "code": "providerError", "task_uuid": "t-1"}
+    assert failure == told
 
 
 class OddTableError(PromptTableError):
