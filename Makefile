@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-ui test-cluster check chaos bench format dev lock clean
+.PHONY: demo test test-ui test-cluster check chaos bench dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -31,6 +31,9 @@ chaos: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+dist: $(READY)
+	$(BIN)/python -m build --outdir dist
 
 format: $(READY)
 	$(BIN)/ruff check --fix
