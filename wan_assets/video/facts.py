@@ -20,6 +20,10 @@ from wan_assets.errors import InvalidVideoError
 from wan_assets.video.containers import container_of
 from wan_assets.video.signal import Signal
 
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""Odd bytes in a file's texts are no reason to refuse it; from its version 19 on PyAV thinks so too."""
+
+
 LENGTH_TOLERANCE_S = 0.5
 _FRAME_TOLERANCE = (3, 0.03)
 _DEMUXERS = {"MP4": "mov", "MOV": "mov", "WEBM": "matroska", "MATROSKA": "matroska"}
@@ -115,7 +119,7 @@ def open_video(path: str | os.PathLike[str]) -> tuple[str, InputContainer]:
     """The container's name, and the file opened as that and as nothing else."""
     container = container_of(path)
     url = f"file:{Path(path).absolute()}"
-    return container, av.open(url, format=_DEMUXERS[container], metadata_errors="replace")
+    return container, av.open(url, format=_DEMUXERS[container], **_LENIENT)
 
 
 def video_stream_of(file: InputContainer) -> VideoStream:
