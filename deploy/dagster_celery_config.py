@@ -10,5 +10,8 @@ worker_prefetch_multiplier = 1
 worker_disable_prefetch = True
 task_acks_late = False
 
+# Dagster asks here whether a run is alive: where nothing is known of it any more, it is taken for dead.
+result_expires = 30 * 24 * 3600
+
 worker_send_task_events = False
 broker_connection_retry_on_startup = True

@@ -16,7 +16,7 @@ from wan_assets.settings import Settings, settings_from
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
-    """The assets of a configuration's prompt table and all that goes with them; the sensors have to be switched on."""
+    """The assets of a configuration's prompt table and all that goes with them; its sensor has to be switched on."""
     if settings.is_simulated:
         warnings.warn("RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged", stacklevel=2)
     prompts = settings.prompts

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import dagster as dg
 from pydantic import Field
 
 from wan_assets.errand import Errand, Event
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import LedgerError, PromptTableError
 from wan_assets.grains import Grain
+from wan_assets.heartbeat import heartbeat
 from wan_assets.ledger import Origin
 from wan_assets.outcomes import outcomes_of
 from wan_assets.report import failure_to_start
@@ -42,24 +43,26 @@ def videos_of(
     ledger: LedgerResource,
 ) -> Iterator[Event]:
     """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
-    try:
-        begun = grain.begin(errand)
-    except PromptTableError as error:
-        raise failure_to_start(error) from None
     origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
-    videos = store.open()
-    with (
-        progress_logged(errand.log, errand.watch) as watch,
-        closing(ledger.open()) as book,
-        outcomes_of(
-            begun.orders,
-            runware=runware,
-            store=videos,
-            ledger=book,
-            limits=replace(runware.limits(), resends_refused=grain.resends_refused),
-            origin=origin,
-            media=begun.media,
-            watch=watch,
-        ) as outcomes,
-    ):
+    with ExitStack() as stack:
+        try:
+            book = stack.enter_context(closing(ledger.open()))
+            stack.enter_context(heartbeat(book, errand.run_id))
+            begun = grain.begin(errand)
+        except (LedgerError, PromptTableError) as error:
+            raise failure_to_start(error) from None
+        videos = store.open()
+        watch = stack.enter_context(progress_logged(errand.log, errand.watch))
+        outcomes = stack.enter_context(
+            outcomes_of(
+                begun.orders,
+                runware=runware,
+                store=videos,
+                ledger=book,
+                limits=replace(runware.limits(), resends_refused=grain.resends_refused),
+                origin=origin,
+                media=begun.media,
+                watch=watch,
+            )
+        )
         yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key), videos)

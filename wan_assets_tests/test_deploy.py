@@ -1,13 +1,16 @@
 """The files of `deploy/`: valid as compose and the chart have it, and agreed on what they hand to each other."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
+from postgres_support import USER, Cluster
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 OF_DAGSTER = {"webserver", "daemon", "worker", "files"}
@@ -16,7 +19,10 @@ CHART: dict[str, Any] = {
     "dagster-user-deployments": {"enabled", "enableSubchart", "deployments", "imagePullSecrets"},
     "runLauncher": {"type", "config"},
     "dagsterDaemon": {"enabled", "runCoordinator", "runMonitoring", "runRetries"},
-    "postgresql": {"enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase", "service"},
+    "global": {"postgresqlSecretName"},
+    "postgresql": {
+        *("enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase", "postgresqlScheme", "service"),
+    },
     "telemetry": {"enabled"},
 }
 """What of the chart's values is set here; whatever else stands in the file, Helm would pass over in silence."""
@@ -54,6 +60,30 @@ def test_compose_sets_all_that_dagster_and_its_workers_read() -> None:
         assert read <= loaded("compose.yaml")["services"][name]["environment"].keys()
 
 
+def test_dagster_takes_its_settings_from_the_environment(
+    tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    said = {"PORT": str(postgres.port), "HOST": "127.0.0.1", "USERNAME": USER, "PASSWORD": "none-is-asked-for"}
+    broker = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "CELERY_RESULT_BACKEND": "redis://127.0.0.1:1/1"}
+    with postgres.database() as url:
+        said |= {"DB": url.rpartition("/")[2]}
+        for name, value in ({f"DAGSTER_PG_{name}": said[name] for name in said} | broker | {"WORKERS": "3"}).items():
+            monkeypatch.setenv(name, value)
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            assert instance.get_runs() == []
+            assert instance.run_launcher.broker == broker["CELERY_BROKER_URL"]
+            assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 3
+            assert (instance.run_retries_max_retries, instance.run_retries_retry_on_asset_or_op_failure) == (3, False)
+
+
+def test_compose_has_as_many_workers_as_runs_at_once() -> None:
+    services = loaded("compose.yaml")["services"]
+
+    assert services["worker"]["deploy"]["replicas"] == services["daemon"]["environment"]["WORKERS"]
+    assert services["worker"]["command"][services["worker"]["command"].index("--concurrency") + 1] == "1"
+
+
 def test_compose_has_no_secret_of_its_own_and_asks_for_all_that_the_example_names() -> None:
     asked = named_in("compose.yaml", r"\$\{(\w+):\?\}")
 
@@ -78,6 +108,7 @@ def test_what_compose_copies_into_the_image_is_there() -> None:
 def test_the_chart_s_values_have_no_name_that_the_chart_does_not_know() -> None:
     values = loaded("helm-values.yaml")
 
+    assert values.pop("generatePostgresqlPasswordSecret") is False
     assert values.keys() <= CHART.keys()
     for name, known in CHART.items():
         assert values[name].keys() <= known

@@ -3,14 +3,21 @@
 import contextlib
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_support import studio, table_of, written
+from engine_support import rows_of
 
-from wan_assets import LedgerResource, build_lost_run_sensor
+from wan_assets import LedgerResource, build_lost_run_sensor, build_video_assets
+from wan_assets.generation import Outcome
+from wan_assets.heartbeat import heartbeat
 from wan_assets.ledger import Ledger
+from wan_assets.partitions import range_tags, sync_partitions
 
 OWNER = "elsewhere.1.x"
 
@@ -141,3 +148,54 @@ def test_the_sensor_leaves_the_runs_of_another_instance_to_it(url: str) -> None:
 def test_the_sensor_says_what_keeps_it_from_looking(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         assert "unable to open database" in ticked(instance, f"sqlite:///{tmp_path}")
+
+
+# When a run says that it lives.
+
+
+def at_work(folder: Path) -> int:
+    """How many processes are at work for any run."""
+    return len(rows_of(f"sqlite:///{folder / 'ledger.db'}", "SELECT 1 FROM wan_runs"))
+
+
+def test_a_run_lives_from_before_its_table_is_read_until_its_last_event(tmp_path: Path) -> None:
+    seen: dict[str, list[int]] = {"table": [], "events": []}
+    table = written(tmp_path, table_of("Kite 1", "Kite 2"))
+
+    def prompts() -> Path:
+        seen["table"].append(at_work(tmp_path))
+        return table
+
+    def once_the_engine_has_ended(_: Outcome) -> None:
+        for thread in threading.enumerate():
+            if thread.name == "generation":
+                thread.join()
+        seen["events"].append(at_work(tmp_path))
+
+    with studio(tmp_path) as made:
+        Ledger(made.resources()["ledger"].url).close()
+        sync_partitions(made.instance, "videos", ["a", "b"])
+        result = dg.materialize(
+            list(build_video_assets(prompts=prompts, on_outcome=once_the_engine_has_ended).assets or ()),
+            instance=made.instance,
+            resources=made.resources(),
+            selection="videos",
+            tags=range_tags("a", "b"),
+        )
+
+    assert result.success
+    assert seen["table"][-1] == 1
+    assert seen["events"] == [1, 1]
+    assert at_work(tmp_path) == 0
+
+
+def test_a_heartbeat_renews_the_lease_and_ends_with_its_block(url: str) -> None:
+    leases: set[float] = set()
+    until = time.monotonic() + 20
+    with contextlib.closing(Ledger(url, lease_s=0.2)) as book:
+        with heartbeat(book, "run"):
+            while len(leases) < 3 and time.monotonic() < until:
+                leases |= {row.lease_until for row in rows_of(url, "SELECT lease_until FROM wan_runs")}
+
+        assert len(leases) == 3
+        assert rows_of(url, "SELECT 1 FROM wan_runs") == []

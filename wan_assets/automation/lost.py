@@ -19,9 +19,9 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     Launchers notice that in part or not at all. A run counts as lost when no process has renewed its lease in the
     resource `ledger` for 45 seconds, or was on this very host and is dead; a slow one renews it. With `run_retries` in
     `dagster.yaml` Dagster repeats it; its tasks are found in the ledger, and nothing is paid for twice. `options` are
-    Dagster's own; by default it looks every 15 seconds once it is switched on.
+    Dagster's own; by default it is switched on and looks every 15 seconds.
     """
-    options.setdefault("minimum_interval_seconds", 15)
+    options = {"minimum_interval_seconds": 15, "default_status": dg.DefaultSensorStatus.RUNNING, **options}
 
     @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
     def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:

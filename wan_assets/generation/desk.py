@@ -44,7 +44,6 @@ class Desk:
     async def __aenter__(self) -> Self:
         try:
             self._ahead_s = await self.book(self.ledger.ahead_s)
-            await self.book(self.ledger.begin, self._origin.run_id, self._owner)
         except LedgerError:
             self._scribe.close()
             raise

@@ -27,7 +27,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 LOCATION = "wan_assets.definitions"
 _ONE_HOST = f"""{DAGSTER_YAML}
 concurrency: {{runs: {{max_concurrent_runs: 2}}}}
-run_retries: {{enabled: true, max_retries: 3}}
+run_retries: {{enabled: true, max_retries: 3, retry_on_asset_or_op_failure: false}}
 """
 
 
@@ -91,6 +91,7 @@ def several_hosts(
             "DAGSTER_PG_DB": dagsters.rpartition("/")[2],
             "DAGSTER_PG_USERNAME": USER,
             "DAGSTER_PG_PASSWORD": "none-is-asked-for",
+            "WORKERS": str(workers),
             "CELERY_BROKER_URL": f"{redis}/0",
             "CELERY_RESULT_BACKEND": f"{redis}/1",
         }

@@ -39,8 +39,7 @@ def table_of(some: list[str], folder: Path) -> Path:
 
 
 def begun(site: Site) -> str:
-    """A backfill of everything, with the sensor that ends lost runs switched on."""
-    site.dagster.start_sensor("lost_runs")
+    """A backfill of everything."""
     assert site.dagster.ended(site.dagster.launch("videos_prompts")) == "SUCCESS"
     return site.dagster.backfill("videos")
 
