@@ -114,6 +114,13 @@ class DagsterServer:
             ... on AssetNode { partitionStats { numMaterialized numFailed numPartitions } } } }"""
         return self.ask(query, key={"path": [asset]})["partitionStats"]
 
+    def green(self, asset: str) -> int:
+        """How many partitions have a materialization, by the events themselves and not by the counts kept of them."""
+        query = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { latestMaterializationByPartition { partition } } } }"""
+        found = self.ask(query, key={"path": [asset]})["latestMaterializationByPartition"]
+        return sum(event is not None for event in found)
+
     def stale(self, asset: str, keys: list[str]) -> list[str]:
         """Those of some partitions that the UI shows as stale."""
         query = """query($key: AssetKeyInput!, $keys: [String!]!) { assetNodeOrError(assetKey: $key) {

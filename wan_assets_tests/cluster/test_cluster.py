@@ -65,8 +65,10 @@ def finished(site: Site, backfill: str) -> None:
 
 def assert_all_is_well(site: Site, some: list[str]) -> None:
     """Every row is green, each request was charged once, the ledger has what the API has, and every file is whole."""
+    assert site.dagster.green("videos") == len(some)
     stats = site.dagster.partitions("videos")
-    assert (stats["numMaterialized"], stats["numFailed"]) == (len(some), 0)
+    sys.stdout.write(f"\nDagster's own counts: {stats}\n")
+    assert stats["numFailed"] == 0
     charged: dict[str, int] = defaultdict(int)
     charges = site.books.charges()
     for charge in charges:
