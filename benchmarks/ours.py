@@ -35,23 +35,25 @@ async def without_ledger_and_store(
     base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **client_has: int
 ) -> None:
     """Client and poller as the engine uses them; files go to a folder, unchecked, where the last thousand are kept."""
-    places, downloads = asyncio.Semaphore(in_flight), asyncio.Semaphore(Limits().max_downloads)
+    most = Limits().max_downloads
+    begun, places, downloads = map(asyncio.Semaphore, (in_flight + 2 * most, in_flight, most))
     async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
         vars(client).update(client_has)
         poller = Poller(client)
 
         async def row(number: int) -> None:
-            task_uuid = str(uuid.uuid4())
-            await client.submit(order_of(number).request.to_task(task_uuid))
-            report = await poller.finished(task_uuid, 1, 600.0)
-            places.release()
+            async with places:
+                task_uuid = str(uuid.uuid4())
+                await client.submit(order_of(number).request.to_task(task_uuid))
+                report = await poller.finished(task_uuid, 1, 600.0)
             async with downloads:
                 await client.download(report.results[0].url or "", folder / f"{number % 1000}.mp4")
+            begun.release()
 
         polling = asyncio.create_task(poller.run())
         async with asyncio.TaskGroup() as group:
             for number in range(rows):
-                await places.acquire()
+                await begun.acquire()
                 group.create_task(row(number))
         polling.cancel()
 
