@@ -787,7 +787,7 @@ def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
     Ledger(url).close()
     rows_of(url, "UPDATE wan_ledger SET value = '99'")
 
-    with pytest.raises(LedgerError, match="schema version 99, this package knows 3"):
+    with pytest.raises(LedgerError, match="schema version 99, this package knows 4"):
         Ledger(url)
 
 
@@ -833,7 +833,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> 
 
     assert task
     assert (task.state, task.origin.prompt_id) == ("reserved", "-")
-    assert rows_of(url, "SELECT value FROM wan_ledger") == [("3",)]
+    assert rows_of(url, "SELECT value FROM wan_ledger") == [("4",)]
 
 
 def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(file_url: str) -> None:

@@ -331,7 +331,7 @@ def test_a_ledger_of_version_2_is_brought_up_to_date_and_keeps_its_tasks(url: st
     ledger = Ledger(url)
 
     assert ledger.wake([task_uuid]) == ledger.take_wakes([task_uuid]) == {task_uuid}
-    assert rows_of(url, "SELECT value FROM wan_ledger") == [("3",)]
+    assert rows_of(url, "SELECT value FROM wan_ledger") == [("4",)]
     assert ledger.task(task_uuid).state == "submitted"
 
 

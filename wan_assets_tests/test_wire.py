@@ -705,7 +705,7 @@ def test_polls_fall_back_to_one_each_for_good_where_only_some_are_answered(
 async def submitted_and_polled(client: RunwareClient, asked: list[str]) -> tuple[dict[str, TaskReport], int]:
     for task_uuid in asked:
         await client.submit({**TASK, "taskUUID": task_uuid})
-    return await client.poll(asked), client._polls_per_post
+    return await client.poll(asked), client.polls_per_post
 
 
 # the key

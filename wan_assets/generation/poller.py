@@ -68,6 +68,11 @@ class _Waiter:
             return not self.last.lacks_url or self.polls_without_url >= _POLLS_WITHOUT_URL
         return now >= self.deadline and (self.last.is_known or self.silences >= _SILENCES_OF_A_LOST_TASK)
 
+    @property
+    def may_join(self) -> bool:
+        """Whether it may be asked for a little early: it was asked before, and nothing but its age sets its time."""
+        return self.polled_at > -math.inf and not (self.troubles or self.polls_without_url)
+
     def wake(self, now: float, beat_s: float) -> None:
         """Makes it due as soon as it was not polled for a beat.
 
@@ -157,7 +162,7 @@ class Poller:
     def _ready(self) -> Iterator[list[_Waiter]]:
         """Those to ask for now, by poll: what fills one goes at once, the rest when the last such was a beat ago."""
         now = asyncio.get_running_loop().time()
-        due = [waiter for waiter in self._waiters if waiter.due <= now] if now >= self._silent_until else []
+        due = self._due(now) if now >= self._silent_until else []
         for some in slices_of(due, self._client.polls_per_post):
             if len(some) < self._client.polls_per_post:
                 if now < self._spaced_until:
@@ -166,6 +171,12 @@ class Poller:
             for waiter in some:
                 waiter.polled_at, waiter.due = now, math.inf
             yield some
+
+    def _due(self, now: float) -> list[_Waiter]:
+        """Those whose time has come, and with them those that were asked for before and are due within a beat."""
+        due = [waiter for waiter in self._waiters if waiter.due <= now]
+        soon = now + self._beat_s
+        return due and due + [waiter for waiter in self._waiters if now < waiter.due <= soon and waiter.may_join]
 
     async def _sleep_until_due(self, least_s: float) -> None:
         """Sleeps until somebody is due, who may come or be woken meanwhile, but a little in any case."""

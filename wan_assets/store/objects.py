@@ -59,12 +59,12 @@ with suppress(ImportError):
     TROUBLES = (*TROUBLES, AzureError)
 
 
-def opened(root: str | os.PathLike[str]) -> UPath:
+def opened(root: str | os.PathLike[str] | UPath) -> UPath:
     """A store's root; nothing is read or written, and nobody is asked for credentials yet.
 
     Raises `StoreAddressError` for an address that holds credentials or that no installed package can read.
     """
-    protocol, has_protocol, rest = os.fspath(root).partition("://")
+    protocol, has_protocol, rest = str(root).partition("://")
     if not has_protocol:
         return UPath(root)
     _refuse_credentials(protocol, rest)
