@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +50,17 @@ class Site:
 
     def at_work(self) -> dict[str, str]:
         """Who generates videos now, by the names that the ledger has of them, each with its run."""
-        with closing(sa.create_engine(self.ledger).connect()) as connection:
-            found = connection.execute(sa.text("SELECT owner, run_id FROM wan_runs")).all()
-        return {row.owner: row.run_id for row in found}
+        return {row.owner: row.run_id for row in self.asked("SELECT owner, run_id FROM wan_runs")}
+
+    def in_flight(self, run_id: str) -> int:
+        """Tasks of a run that may have been paid for and are not stored yet."""
+        states = "state IN ('reserved', 'submitted', 'delivered')"
+        return len(self.asked(f"SELECT 1 FROM wan_tasks WHERE run_id = '{run_id}' AND {states}"))
+
+    def asked(self, question: str) -> Sequence[sa.Row[Any]]:
+        """What the ledger answers."""
+        with closing(sa.create_engine(self.ledger, poolclass=sa.NullPool).connect()) as connection:
+            return connection.execute(sa.text(question)).all()
 
 
 @contextmanager
@@ -120,7 +128,7 @@ def _environment(folder: Path, table: Path, simulator: LocalSimulator) -> dict[s
     return plain | {
         "HOME": str(folder),
         "TMPDIR": str(folder / "tmp"),
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", ""))).rstrip(os.pathsep),
         "DAGSTER_HOME": str(folder / "home"),
         "RUNWARE_API_KEY": "a-key-for-tests",
         "RUNWARE_BASE_URL": simulator.base_url,

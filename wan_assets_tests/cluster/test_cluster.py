@@ -19,6 +19,7 @@ from wan_assets.store import VideoStore
 
 LATENCY_S = 2.0
 VBENCH = Path(__file__).parents[3] / "shared" / "data" / "vbench_prompts_en.txt"
+MANY = 10
 _LIMIT_S = 600.0
 
 
@@ -45,12 +46,13 @@ def begun(site: Site) -> str:
 
 
 def half_way(site: Site, rows: int, is_meant: Callable[[str], bool] = bool) -> tuple[str, str]:
-    """Somebody at work who is meant to die, and the run, once half of the rows are green."""
+    """Somebody who is meant to die and has much in flight, and the run, once half of the rows are green."""
 
     def look() -> tuple[str, str] | None:
         if site.dagster.partitions("videos")["numMaterialized"] < rows / 2:
             return None
-        return next(((owner, run) for owner, run in site.at_work().items() if is_meant(owner)), None)
+        at_work = ((owner, run) for owner, run in site.at_work().items() if is_meant(owner))
+        return next(((owner, run) for owner, run in at_work if site.in_flight(run) >= MANY), None)
 
     return site.dagster.wait("half of the rows", look, _LIMIT_S)
 
@@ -96,10 +98,17 @@ def test_a_worker_that_dies_half_way_is_followed_by_another(
         _, run_id = half_way(site, len(some), lambda owner: is_on(owner, victim))
         killed(victim)
         died = time.monotonic()
+        orphans = site.in_flight(run_id)
         site.dagster.wait("the end of the lost run", lambda: site.dagster.status(run_id) == "FAILURE", 90)
-        sys.stdout.write(f"\nthe run of the dead worker was ended after {time.monotonic() - died:.0f} s\n")
+        ended = time.monotonic()
+        site.dagster.wait("the dead worker's videos", lambda: not site.in_flight(run_id), _LIMIT_S)
+        sys.stdout.write(
+            f"\n{orphans} tasks were in flight; the run of the dead worker was ended after {ended - died:.0f} s, "
+            f"and their videos were stored after {time.monotonic() - died:.0f} s\n"
+        )
         finished(site, backfill)
 
+        assert orphans
         assert_all_is_well(site, some)
 
 
