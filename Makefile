@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-ui test-cluster check chaos bench dist format dev lock clean
+.PHONY: demo test test-ui test-cluster check chaos bench bench-cluster dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -18,7 +18,7 @@ test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui
 
 test-cluster: $(READY)
-	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster
+	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_cluster.py
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -31,6 +31,9 @@ chaos: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-cluster: $(READY)
+	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_throughput.py
 
 dist: $(READY)
 	$(BIN)/python -m build --outdir dist

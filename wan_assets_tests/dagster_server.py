@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from ports import free_port
 
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
@@ -97,7 +97,7 @@ class DagsterServer:
 
     def runs(self, **wanted: Any) -> list[dict[str, Any]]:
         query = """query($filter: RunsFilter!) { runsOrError(filter: $filter) {
-            ... on Runs { results { runId status tags { key value } } } } }"""
+            ... on Runs { results { runId status startTime endTime tags { key value } } } } }"""
         return self.ask(query, filter=wanted)["results"]
 
     def status(self, run_id: str) -> str:
@@ -145,7 +145,7 @@ def dagster_dev(folder: Path, definitions: str, **environment: str) -> Iterator[
 @contextmanager
 def served(folder: Path, source: list[str], environment: dict[str, str], location: str) -> Iterator[DagsterServer]:
     """Webserver and daemon in a folder, over the code location that `source` names."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "dagster", "dev", *source, "-h", "127.0.0.1", "-p", str(port)]
     with running(command, folder, environment, "dagster_dev") as server:
         base = f"http://127.0.0.1:{port}"
@@ -181,8 +181,3 @@ def _is_up(http: httpx.Client, server: subprocess.Popen[bytes]) -> bool:
         return http.get("/server_info").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -15,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from ports import free_port
 
 USER = "postgres"
 """Who the server belongs to, since it refuses to run as root; Debian's package makes the account."""
@@ -81,7 +80,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("Postgres is not installed: apt-get install postgresql")
     # Not in pytest's folders, which are closed to other users and too long a way for a socket.
     with tempfile.TemporaryDirectory(prefix="wan-assets-postgres-", dir="/tmp") as folder:
-        made = Cluster(programs, Path(folder), _free_port())
+        made = Cluster(programs, Path(folder), free_port())
         if _account_to_run_as():
             shutil.chown(folder, USER, USER)
         made.make()
@@ -103,11 +102,3 @@ def _programs() -> Path | None:
 
 def _account_to_run_as() -> dict[str, Any]:
     return {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def _free_port() -> int:
-    """A port below those that outgoing connections use, so that nobody takes it while the server is stopped."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from engine_support import studio
+from ports import free_port
 from test_delivery import run
 
 from wan_assets.files import files_app
@@ -143,8 +144,7 @@ def test_a_store_that_can_sign_nothing_says_so(tmp_path: Path) -> None:
 
 def test_the_command_serves_on_loopback_and_says_where(made: Any) -> None:
     store, video = made
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "wan_assets", "files", "--store", str(store.root), "--port", str(port)]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ from click.testing import CliRunner
 from engine_support import KEY, PRICE, QUICK, Studio, errors_of, orders_of, request_of, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ports import free_port
 from simulator_support import ManualClock, receiving
 from starlette.applications import Starlette
 
@@ -647,8 +647,7 @@ def test_the_command_does_not_start_without_a_secret_or_a_ledger(tmp_path: Path)
 def test_the_command_takes_webhooks_on_loopback_and_never_prints_the_secret(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     task_uuid = submitted(Ledger(url))
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "wan_assets", "webhook", "--url", url, "--port", str(port)]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     environment = {**os.environ, "WAN_ASSETS_WEBHOOK_SECRET": SECRET}

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from dagster_server import DAGSTER_YAML, DagsterServer, running, served
+from ports import free_port
 from postgres_support import USER, Cluster
 from s3_support import ACCESS_KEY, SECRET_KEY, new_bucket, s3_server_elsewhere, use
 
@@ -153,8 +154,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("Redis is not installed: apt-get install redis-server")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with running(command, folder, dict(os.environ), "redis"):
         until = time.monotonic() + 10

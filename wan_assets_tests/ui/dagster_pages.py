@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from ports import free_port
 
 _UP_S = 120.0
 _DOWN_S = 30.0
@@ -21,7 +21,7 @@ _DOWN_S = 30.0
 @contextmanager
 def demo_in_dagster(folder: Path) -> Iterator[str]:
     """The address of Dagster's pages, once the demo's table was materialized there on the simulator."""
-    web, files = _free_port(), _free_port()
+    web, files = free_port(), free_port()
     out = folder / "out"
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     environment |= {
@@ -72,8 +72,3 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             time.sleep(0.3)  # nothing but time brings another process further
     raise AssertionError(f"{url} did not answer within {_UP_S:g} s")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
