@@ -12,8 +12,7 @@ from pydantic import Field
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import LedgerError, PromptTableError
 from wan_assets.grains import Grain
-from wan_assets.heartbeat import heartbeat
-from wan_assets.ledger import Origin
+from wan_assets.ledger import Origin, heartbeat
 from wan_assets.outcomes import outcomes_of
 from wan_assets.report import failure_to_start
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedErr
 from wan_assets.generation.scribe import Scribe
 from wan_assets.generation.underway import Tally, UnderWay, Watch
 from wan_assets.generation.values import Order
-from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState
+from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState, renewed
 from wan_assets.processes import new_owner
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -39,6 +39,7 @@ class Desk:
         self._origin = origin
         self._owner = new_owner()
         self._scribe = Scribe(ledger)
+        self._held = ExitStack()
         self._ahead_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -47,12 +48,12 @@ class Desk:
         except LedgerError:
             self._scribe.close()
             raise
+        self._held.enter_context(renewed(self.ledger, self._owner))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with suppress(LedgerError):
-            self._scribe.book(partial(self.ledger.let_go, self._owner)).result()
         self._scribe.close()
+        self._held.close()
 
     async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a method of the ledger in the ledger's thread, and returns once it is committed."""
@@ -152,8 +153,8 @@ class Desk:
         return replace(self.tally.now, room_microusd=room)
 
     def attendants(self, watch: Watch | None) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """What has to run beside this run's work: its claims are renewed, and who watches is told."""
-        return [self._keep_leases, *([partial(self._report_to, watch)] if watch else [])]
+        """What has to run beside this run's work: who watches is told."""
+        return [partial(self._report_to, watch)] if watch else []
 
     async def _report_to(self, watch: Watch) -> None:
         while True:
@@ -164,12 +165,6 @@ class Desk:
         if claim.standing in ("new", "resumed"):
             self.tally.see(claim.task)
         return claim
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(self.ledger.lease_s / 4)
-            with suppress(LedgerError):
-                await self.book(self.ledger.renew, self._owner)
 
 
 def _verdict_of(task: Task) -> RunwareError:

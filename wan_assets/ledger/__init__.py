@@ -3,6 +3,7 @@
 from wan_assets.ledger.book import Ledger
 from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
+from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.prices import PriceSeen
 from wan_assets.ledger.report import DayBooked, Overcharge, SpendLine, Totals
 
@@ -19,5 +20,7 @@ __all__ = [
     "Task",
     "TaskState",
     "Totals",
+    "heartbeat",
+    "renewed",
     "shortfalls_of",
 ]

@@ -1,4 +1,4 @@
-"""A run that lives says so: it renews its lease in the ledger from before its table is read until its last event."""
+"""Who lives says so: an owner's leases are renewed while it works, and end soon after it was killed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import Ledger
+from wan_assets.ledger.book import Ledger
 from wan_assets.processes import new_owner
 
 
 @contextmanager
 def heartbeat(ledger: Ledger, run_id: str) -> Iterator[None]:
-    """Renews a run's lease while the block lasts; one that is killed in it is found by `lost_runs`.
+    """Keeps a run's lease while the block lasts; one that is killed in it is found by `lost_runs`.
 
-    A thread of its own does so: a large table, a busy loop and many events take longer than a lease. Raises
-    `LedgerError` where the ledger cannot be used at first; later on it may be away for less than a lease.
+    Raises `LedgerError` where the ledger cannot be used at first; later on it may be away for less than a lease.
     """
-    owner, is_over = new_owner(), threading.Event()
+    owner = new_owner()
     ledger.begin(run_id, owner)
+    with renewed(ledger, owner):
+        yield
+
+
+@contextmanager
+def renewed(ledger: Ledger, owner: str) -> Iterator[None]:
+    """Renews all leases of an owner while the block lasts, and gives them up at its end.
+
+    A thread of its own does so: a large table, a busy loop and many events take longer than a lease.
+    """
+    is_over = threading.Event()
     thread = threading.Thread(target=_beat, args=(ledger, owner, is_over), name="heartbeat", daemon=True)
     thread.start()
     try:
