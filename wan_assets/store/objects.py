@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,22 +41,22 @@ _UPLOADS: Mapping[str, Mapping[str, Any]] = {
     "az": {"max_concurrency": _PARTS_AT_ONCE},
 }
 
-TROUBLES: tuple[type[Exception], ...] = (OSError, ImportError, ValueError, NotImplementedError)
-"""What goes wrong with a store, as those say who speak to it: s3fs and its like let much through as it is."""
+_TROUBLES_OF_PACKAGES = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("gcsfs.retry", "ChecksumError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+)
 
-with suppress(ImportError):
-    from botocore.exceptions import BotoCoreError
 
-    TROUBLES = (*TROUBLES, BotoCoreError)
-with suppress(ImportError):
-    from gcsfs.retry import ChecksumError, HttpError
-    from google.auth.exceptions import GoogleAuthError
+def troubles() -> tuple[type[Exception], ...]:
+    """What goes wrong with a store, as those say who speak to it: s3fs and its like let much through as it is.
 
-    TROUBLES = (*TROUBLES, ChecksumError, HttpError, GoogleAuthError)
-with suppress(ImportError):
-    from azure.core.exceptions import AzureError
-
-    TROUBLES = (*TROUBLES, AzureError)
+    A package that nothing has imported, which takes up to half a second, raises nothing either.
+    """
+    named = [getattr(sys.modules[module], name) for module, name in _TROUBLES_OF_PACKAGES if module in sys.modules]
+    return (OSError, ImportError, ValueError, NotImplementedError, *named)
 
 
 def opened(root: str | os.PathLike[str] | UPath) -> UPath:

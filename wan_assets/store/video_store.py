@@ -230,7 +230,7 @@ class VideoStore:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
-        except objects.TROUBLES as error:
+        except objects.troubles() as error:
             raise self._error(what, error) from error
 
     def _needed_inbox(self) -> Inbox:
