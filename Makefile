@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-ui test-cluster check chaos bench bench-cluster dist format dev lock clean
+.PHONY: demo test test-whole test-ui test-cluster check chaos bench bench-cluster dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
 
 test: $(READY)
 	$(BIN)/pytest
+
+test-whole: $(READY)
+	$(BIN)/pytest wan_assets_tests/whole
 
 test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui

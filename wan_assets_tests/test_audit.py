@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from api_double import NOTHING, Prepared
 from bent_api import POLL, Bend, Call, bent, on
+from cli_support import clean
 from click.testing import CliRunner, Result
+from crash_support import killed
 from engine_support import KEY, PRICE, Studio, errors_of, orders_of, request_of, studio
 from simulator_support import ManualClock
-from test_cli import clean
-from test_crashes import killed
 
 from wan_assets.cli import cli
 from wan_assets.errors import ApiFault, NotSentError

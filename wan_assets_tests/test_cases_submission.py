@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from api_double import NOTHING, Prepared, V, ack, refused, run
 from bent_api import PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
+from crash_support import killed
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, request_of, studio
 from simulator_support import KEY, running, task_of
-from test_crashes import killed
 
 from wan_assets.client import Pace
 from wan_assets.errors import AccessDeniedError, RequestRejectedError

@@ -1,11 +1,6 @@
-"""The component that declares a table's videos in YAML, and the example project."""
+"""The component that declares a table's videos in YAML."""
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,8 +11,6 @@ import wan_assets
 from wan_assets import WanVideosComponent
 from wan_assets.component import _Scaffolder
 from wan_assets.prompts import SqlQuery
-
-EXAMPLES = Path(wan_assets.__file__).parent.parent / "examples"
 
 
 def built(text: str) -> dg.Definitions:
@@ -144,35 +137,3 @@ def test_what_dagster_scaffolds_loads(tmp_path: Path) -> None:
     assert "type: wan_assets.WanVideosComponent" in text
     table = wan_assets.PromptTable.load(tmp_path / "prompts.csv")
     assert (len(table), table.problems) == (1, ())
-
-
-def _example(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    if not EXAMPLES.is_dir():
-        pytest.skip("the examples are beside the package in the repository only")
-    project = shutil.copytree(EXAMPLES, tmp_path / "examples")
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    return project, {**os.environ, "DAGSTER_HOME": str(tmp_path / "home")}
-
-
-def test_the_example_project_loads_and_makes_its_videos(tmp_path: Path) -> None:
-    project, environment = _example(tmp_path)
-
-    def dagster(*arguments: Any) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "dagster", *arguments],
-            cwd=project,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout + done.stderr
-
-    module = ("-m", "video_studio.definitions")
-    assert "Validation successful" in dagster("definitions", "validate", *module)
-    dagster("asset", "materialize", *module, "--select", "daily_clips", "--partition", "2026-02-01")
-
-    videos = list((project / "studio" / "videos").rglob("*.mp4"))
-    assert len(videos) == 1

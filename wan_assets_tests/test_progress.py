@@ -1,4 +1,4 @@
-"""How far long work is, as a terminal, a pipe and a run's log tell it."""
+"""How far long work is, as a pipe and a run's log tell it."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,8 @@ from typing import Any
 import dagster as dg
 import dagster_support
 import pytest
-from engine_support import KEY, PRICE, Studio, orders_of, studio
-from rich.cells import cell_len
+from engine_support import PRICE, Studio, orders_of, studio
 from simulator_support import ManualClock
-from terminal_support import Shown, on_terminal
-from test_cli import clean, lines, wan_assets
 
 from wan_assets.cli.progress import watched
 from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
@@ -26,7 +23,6 @@ from wan_assets.generation import Limits, UnderWay
 from wan_assets.ledger import Budget, Origin
 from wan_assets.progress import Estimate, Following, Progress, Spacing, sentence
 from wan_assets.run_log import FailureLog, progress_logged
-from wan_assets.simulator import Behaviour, LocalSimulator
 
 SLOW = {"latency_s": 2.5}
 """Longer than the engine's beat, so that it is told of tasks while they are in flight."""
@@ -170,61 +166,7 @@ def test_lines_come_ever_more_rarely_and_never_more_than_a_minute_apart() -> Non
     assert len(due) < 330
 
 
-# On a terminal.
-
-
-def materialized_on(columns: int, folder: Path, **environment: str) -> Shown:
-    """Three slow videos, made under a cap with a terminal that watches."""
-    table = lines(folder, "A kite", "A boat", "A pier")
-    with LocalSimulator(folder / "api", Behaviour(**SLOW)) as simulator:
-        means = {"RUNWARE_API_KEY": KEY, "RUNWARE_BASE_URL": simulator.base_url, "WAN_ASSETS_BUDGET_USD": "2"}
-        told = clean(**means, **{"TERM": "xterm-256color", **environment})
-        return on_terminal("materialize", table, "--out", folder / "out", columns=columns, **told)
-
-
-@pytest.mark.parametrize("columns", [80, 60])
-def test_a_terminal_shows_counts_and_money_move_while_the_run_works(tmp_path: Path, columns: int) -> None:
-    shown = materialized_on(columns, tmp_path)
-
-    assert shown.code == 0
-    assert "0 new, 0 reused, 0 failed, 3 in flight" in shown.lines
-    assert any(line.startswith("spent $0.0000, reserved $1.4190, budget left $0.5810") for line in shown.lines)
-    bar, counts, money, *_ = shown.lines[-4 if columns == 60 else -3 :]
-    assert (bar.split()[0], bar.split()[2]) == ("videos", "3/3")
-    assert counts == "3 new, 0 reused, 0 failed, 0 in flight"
-    assert money.startswith("spent $1.4190, reserved $0.0000, budget left $0.5810")
-    assert "simulated dollars" in shown.lines[-1]
-    assert max(map(cell_len, shown.lines)) <= columns
-    assert "\x1b" not in shown.stdout
-
-
-def test_the_bar_is_not_in_the_log_of_the_step_and_the_cursor_is_there_again(tmp_path: Path) -> None:
-    shown = materialized_on(80, tmp_path)
-
-    logs = list((tmp_path / "out").rglob("compute_logs/*.err"))
-    assert [log.read_text() for log in logs] == [""]
-    assert shown.raw.rindex("\x1b[?25h") > shown.raw.rindex("\x1b[?25l")
-
-
-def test_a_terminal_that_can_do_nothing_gets_no_bar(tmp_path: Path) -> None:
-    assert materialized_on(80, tmp_path, TERM="dumb").raw == ""
-
-
-def test_a_plan_leaves_its_result_alone_on_the_terminal(tmp_path: Path) -> None:
-    shown = on_terminal("plan", lines(tmp_path, "A kite", "A boat"), columns=60, **clean())
-
-    assert any(line.split()[0] == "rows" and " 2 " in line for line in shown.lines)
-    assert shown.raw.rstrip().endswith("\x1b[2K")
-    assert "2 rows, 2 valid" in shown.stdout
-
-
 # Where there is no terminal.
-
-
-def test_a_short_run_without_a_terminal_says_nothing_on_standard_error(tmp_path: Path) -> None:
-    result = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--out", tmp_path / "out", FORCE_COLOR="1")
-
-    assert (result.returncode, result.stderr) == (0, "")
 
 
 @contextlib.contextmanager

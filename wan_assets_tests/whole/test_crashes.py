@@ -1,25 +1,12 @@
 """Runs that are killed again and again: every video is paid once, and all of them come."""
 
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from crash_support import killed
 from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, orders_of, studio
-
-RUN = """
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-from engine_support import Studio, orders_of
-made = Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]))
-made.run(orders_of(int(sys.argv[3])))
-"""
 
 TROUBLE = {
     "drop_after_accept": 0.1,
@@ -34,18 +21,6 @@ TROUBLE = {
 def stored_in(made: Studio) -> int:
     """How many tasks the store holds whole."""
     return sum(1 for _ in (made.folder / "store").glob("simulated/*/*/*.json"))
-
-
-def killed(made: Studio, rows: int, *, when: Callable[[], bool]) -> int:
-    """Starts a run in a process of its own, and kills it at a point; gives its end."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows)]
-    process = subprocess.Popen(command, env=environment)
-    while not when() and process.returncode is None:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.003)
-    process.kill()
-    return process.wait()
 
 
 @pytest.mark.parametrize(

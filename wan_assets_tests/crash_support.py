@@ -1,0 +1,31 @@
+"""Runs of the engine in a process of their own, which are killed at a point."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from engine_support import Studio
+
+RUN = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from engine_support import Studio, orders_of
+made = Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]))
+made.run(orders_of(int(sys.argv[3])))
+"""
+
+
+def killed(made: Studio, rows: int, *, when: Callable[[], bool]) -> int:
+    """Starts a run in a process of its own, and kills it at a point; gives its end."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows)]
+    process = subprocess.Popen(command, env=environment)
+    while not when() and process.returncode is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.003)
+    process.kill()
+    return process.wait()

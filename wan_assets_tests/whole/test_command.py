@@ -1,0 +1,133 @@
+"""The command as people run it, from its start to its end, or to a signal's."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli_support import clean, lines, wan_assets
+
+from wan_assets.ledger import Ledger
+from wan_assets.simulator import Behaviour, Books, LocalSimulator
+from wan_assets.video import facts_of
+
+
+def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_second_time(tmp_path):
+    first = wan_assets("demo", "--out", tmp_path / "out")
+    second = wan_assets("demo", "--out", tmp_path / "out")
+
+    assert first.returncode == 0, first.stderr
+    assert "10 of 10 rows have their video" in first.stdout
+    assert "dagster dev" in first.stdout
+    videos = [path for path in (tmp_path / "out" / "videos").rglob("*") if path.suffix in (".mp4", ".mov", ".webm")]
+    facts = [facts_of(path) for path in videos]
+    assert len(facts) == 11
+    assert {fact.container for fact in facts} == {"MP4", "MOV", "WEBM"}
+    assert {round(fact.duration_s) for fact in facts} == {5, 10}
+    assert {fact.has_audio for fact in facts} == {True, False}
+    assert len({(fact.width, fact.height) for fact in facts}) >= 5
+    assert second.returncode == 0
+    assert "No submission was sent; this run cost $0.0000" in second.stdout
+    assert Books(tmp_path / "out" / "simulator").submissions() == 10
+
+
+def test_materialize_speaks_to_the_api_of_the_environment_and_tells_programs_all(tmp_path):
+    table = lines(tmp_path, "A kite", "A boat", "A kite")
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, api_key="right-key-1")) as simulator:
+        environment = {"RUNWARE_API_KEY": "right-key-1", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
+
+        assert len(simulator.books.charges()) == 2
+    told = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert (told["rows"], told["green"], told["failed"], told["submitted"]) == (3, 3, 0, 2)
+    assert (told["reused"], told["cost_usd"], told["unknown_cost"], told["failures"]) == (1, 0.946, 0, [])
+
+
+def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path):
+    table = lines(tmp_path, *(f"Clip {number}" for number in range(12)))
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, faults={"verdict_safety": 0.4})) as simulator:
+        environment = {"RUNWARE_API_KEY": "some-key-1", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
+
+    told = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert told["failed"] == len(told["failures"]) == 12 - told["green"] > 0
+    assert {failure["class"] for failure in told["failures"]} == {"ContentBlockedError"}
+    assert {failure["code"] for failure in told["failures"]} == {"invalidProviderContent"}
+    assert all(failure["prompt_id"] and failure["advice"] for failure in told["failures"])
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [({"api_key": "another-key"}, "invalidApiKey"), ({"balance_usd": 0.1}, "insufficientCredits")],
+)
+def test_a_wrong_key_and_an_empty_account_are_told_without_a_traceback(tmp_path, behaviour, code):
+    table = lines(tmp_path, "A kite", "A boat")
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, **behaviour)) as simulator:
+        environment = {"RUNWARE_API_KEY": "secret-key-42", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+
+        assert simulator.books.charges() == []
+    assert result.returncode == 1
+    assert code in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    held = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and b"secret-key-42" in path.read_bytes()]
+    assert held == []
+    assert "secret-key-42" not in result.stdout + result.stderr
+    assert Ledger(f"sqlite:///{tmp_path / 'out' / 'ledger.db'}").totals().simulated.reserved_microusd == 0
+
+
+def test_a_killed_run_is_finished_by_the_next_without_a_second_payment(tmp_path):
+    table = lines(tmp_path, *(f"Clip {number}" for number in range(24)))
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean())
+    wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 8, first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+
+    result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
+
+    assert json.loads(result.stdout)["green"] == 24
+    charges = Books(tmp_path / "out" / "simulator").charges()
+    assert len(charges) == len({charge.fingerprint for charge in charges}) == 24
+
+
+def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tmp_path):
+    table = lines(tmp_path, *(f"Clip {number}" for number in range(60)))
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean())
+    wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 10, first)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    books = Books(tmp_path / "out" / "simulator")
+    sent = books.submissions()
+
+    result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
+
+    assert "Traceback" not in said
+    assert sent < 60
+    assert first.returncode != 0
+    assert json.loads(result.stdout)["green"] == 60
+    assert len(books.charges()) == 60
+
+
+def wait_for_charges(books: Path, count: int, process: subprocess.Popen) -> None:
+    """Looks into the simulator's books until so many tasks are charged."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if books.exists():
+            try:
+                with sqlite3.connect(f"file:{books}?mode=ro", uri=True) as db:
+                    if db.execute("SELECT count(*) FROM charges").fetchone()[0] >= count:
+                        return
+            except sqlite3.OperationalError:
+                continue
+    raise AssertionError(f"{count} charges were not seen")
