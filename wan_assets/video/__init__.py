@@ -1,6 +1,6 @@
 """Videos as files: rendering simulated ones, finding out what a file is, posters.
 
-What draws is imported when it is first asked for: the processes that only decode start faster without it.
+What draws, and what asks other processes, is imported when it is first asked for: those that only decode start faster.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from wan_assets.video.facts import Expected, VideoFacts, facts_of, mismatches
 from wan_assets.video.poster import poster_of
 from wan_assets.video.seen import Seen, seen_in
-from wan_assets.video.verifier import Verifier
 
 if TYPE_CHECKING:
     from wan_assets.video.clips import MARK, Clip, render
     from wan_assets.video.picture import image_of
+    from wan_assets.video.verifier import Verifier
 
 __all__ = [
     "MARK",
@@ -32,7 +32,13 @@ __all__ = [
     "seen_in",
 ]
 
-_HOMES = {"MARK": "clips", "Clip": "clips", "image_of": "picture", "render": "clips"}
+_HOMES = {
+    "MARK": "clips",
+    "Clip": "clips",
+    "Verifier": "verifier",
+    "image_of": "picture",
+    "render": "clips",
+}
 
 
 def __getattr__(name: str) -> Any:
