@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-whole test-ui test-cluster check chaos bench bench-cluster dist format dev lock clean
+.PHONY: demo test test-whole test-ui test-cluster check docs chaos bench bench-cluster dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -29,6 +29,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	$(BIN)/sphinx-build -q -E -W --keep-going -n docs build/docs
+	@echo "build/docs/index.html"
+
 chaos: $(READY)
 	$(BIN)/python wan_assets_tests/chaos.py $(CHAOS)
 
@@ -44,6 +48,7 @@ dist: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python docs/drawings.py
 
 dev: $(READY)
 	mkdir -p wan_assets_data/dagster
@@ -52,7 +57,7 @@ dev: $(READY)
 
 lock:
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
-	    --group dev --all-extras pyproject.toml -o requirements.lock
+	    --group dev --group docs --all-extras pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

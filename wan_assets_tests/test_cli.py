@@ -95,3 +95,15 @@ def test_what_needs_no_dagster_starts_without_it(command):
     result = subprocess.run([sys.executable, "-c", script], check=False, env=clean())
 
     assert result.returncode == 0
+
+
+def test_plan_tells_rule_and_fix_whole_in_a_narrow_terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = tmp_path / "prompts.csv"
+    table.write_text("prompt_id,positive_prompt,resolution\nboat,A blue boat,480\n")
+
+    said = CliRunner().invoke(cli, ["plan", str(table)]).output
+
+    assert said.splitlines()[0].rstrip() == "1 problem"
+    assert "…" not in said
+    assert all(said.count(f"'{resolution}'") == 2 for resolution in ("480p", "720p", "1080p"))

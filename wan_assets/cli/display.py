@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console, JustifyMethod
+from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -35,10 +35,12 @@ def show_table(
     *,
     right: Sequence[str] = (),
     flexible: Sequence[str] = (),
+    folded: Sequence[str] = (),
 ) -> None:
     """Prints a table; foreign text is text, and where the line is too short the `flexible` columns are cut.
 
-    What stands to the right are numbers: those are never cut.
+    Those of them that are `folded` go on in the next line instead. What stands to the right are numbers: those are
+    never cut.
     """
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
@@ -52,7 +54,9 @@ def show_table(
     for name, width in whole.items():
         most = min(width, room) if name in flexible else width
         side: JustifyMethod = "right" if name in right else "left"
-        table.add_column(name, justify=side, overflow="ellipsis", no_wrap=True, max_width=most)
+        is_cut = name not in folded
+        overflow: OverflowMethod = "ellipsis" if is_cut else "fold"
+        table.add_column(name, justify=side, overflow=overflow, no_wrap=is_cut, max_width=most)
     for row in shown:
         table.add_row(*map(Text, row))
     console.print(table)

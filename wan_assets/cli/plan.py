@@ -65,9 +65,9 @@ def _show(file: Path, found: Summary) -> None:
     if found.problems:
         rows = [tuple(str(cell) for cell in problem.cells().values()) for problem in found.problems]
         columns = tuple(found.problems[0].cells())
-        title = f"{found.problem_count:,} problems"
+        title = "1 problem" if found.problem_count == 1 else f"{found.problem_count:,} problems"
         flexible = [name for name in columns if name in ("file", "value", "rule", "fix")]
-        show_table(title, columns, rows, right=("row",), flexible=flexible)
+        show_table(title, columns, rows, right=("row",), flexible=flexible, folded=("rule", "fix"))
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
     show_table("Videos to make", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
     click.echo(f"{file}: {found.rows:,} rows, {found.valid:,} valid, {len(found.prints):,} different requests")

@@ -59,6 +59,11 @@ class TableRun:
         return sum(outcome.cost_microusd or 0 for outcome in self.outcomes.values())
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether its money is the simulator's, whose address may have been given as the API's."""
+        return any(outcome.stored is not None and outcome.stored.is_simulated for outcome in self.outcomes.values())
+
+    @property
     def unknown_cost(self) -> int:
         """How many videos landed whose cost the API did not tell."""
         return sum(outcome.cost_microusd is None for outcome in self.outcomes.values())

@@ -69,7 +69,7 @@ def _show_sums(run: TableRun, settings: Settings) -> None:
     click.echo(f"{len(run.green):,} of {rows:,} rows have their video, {run.reused:,} of them reused.")
     sent = f"{run.submitted:,} submissions were sent" if run.submitted else "No submission was sent"
     unknown = f"; the cost of {run.unknown_cost:,} is unknown" if run.unknown_cost else ""
-    paid = "simulated dollars: nothing was charged" if settings.is_simulated else "spent"
+    paid = "simulated dollars: nothing was charged" if settings.is_simulated or run.is_simulated else "spent"
     click.echo(f"{sent}; this run cost {money} ({paid}){unknown}.")
 
 

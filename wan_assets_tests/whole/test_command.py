@@ -131,3 +131,13 @@ def wait_for_charges(books: Path, count: int, process: subprocess.Popen) -> None
             except sqlite3.OperationalError:
                 continue
     raise AssertionError(f"{count} charges were not seen")
+
+
+def test_dollars_of_a_simulator_behind_an_address_are_said_to_be_simulated(tmp_path):
+    table = lines(tmp_path, "A kite")
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1)) as simulator:
+        environment = {"RUNWARE_API_KEY": "any-key", "RUNWARE_BASE_URL": simulator.base_url}
+
+        result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+
+    assert "(simulated dollars: nothing was charged)" in result.stdout
