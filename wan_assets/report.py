@@ -15,6 +15,9 @@ from wan_assets.pricing import usd
 from wan_assets.prompts import Problem, PromptTable, Summary
 from wan_assets.store import StoredTask, VideoStore
 
+REASON = "wan_assets/reason"
+"""The key of the metadata that says why a run could not go on, as a table of one `failure_row`."""
+
 _ROWS_SHOWN = 100
 
 
@@ -100,9 +103,10 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
 
 
 def failure_to_start(error: WanAssetsError) -> dg.Failure:
-    """The failure of a run whose means are not usable."""
+    """The failure of a run that cannot begin or go on."""
     said = f"{type(error).__name__}: {error}. {error.advice}"
-    return dg.Failure(said, allow_retries=error.is_worth_repeating)
+    metadata = {REASON: table_of([failure_row(error)])}
+    return dg.Failure(said, metadata, allow_retries=error.is_worth_repeating)
 
 
 def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failure:

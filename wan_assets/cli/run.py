@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -37,6 +37,8 @@ class TableRun:
     green: frozenset[str]
     outcomes: dict[str, Outcome]
     store: VideoStore
+    trouble: Mapping[str, str]
+    """What ended the run before it came to all rows, as class, code, message and advice."""
 
     @property
     def is_green(self) -> bool:
@@ -89,8 +91,7 @@ class TableRun:
         outcome = self.outcomes.get(prompt_id)
         if outcome and outcome.error:
             return {"prompt_id": prompt_id, **report.failure_row(outcome.error)}
-        advice = f"See run {self.run_id} in the Dagster UI, then run again."
-        return {"prompt_id": prompt_id, "class": "NotReached", "code": "", "message": "not reached", "advice": advice}
+        return {"prompt_id": prompt_id, **self.trouble}
 
 
 def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
@@ -106,7 +107,7 @@ def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
         outcomes: dict[str, Outcome] = {}
         with watched("videos", Progress(len(table.rows)), is_quiet=is_quiet) as watch:
             result = _run(settings, table, instance, outcomes, watch)
-    return TableRun(table, result.run_id, frozenset(_green(result)), outcomes, store)
+    return TableRun(table, result.run_id, frozenset(_green(result)), outcomes, store, _trouble(result))
 
 
 def _run(
@@ -137,3 +138,16 @@ def _green(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.get_asset_materialization_events():
         if event.partition is not None:
             yield event.partition
+
+
+def _trouble(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
+    """Why the run ended as it did, in the words of the step that failed."""
+    advice = f"See run {result.run_id} in the Dagster UI, then run again."
+    message = "not reached"
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        data = event.step_failure_data
+        told = data.user_failure_data.metadata.get(report.REASON) if data.user_failure_data else None
+        if isinstance(told, dg.TableMetadataValue):
+            return {name: str(value) for name, value in told.records[0].data.items()}
+        message = data.error.message.strip() if data.error else message
+    return {"class": "NotReached", "code": "", "message": message, "advice": advice}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from wan_assets.settings import DATA_FOLDER
 from wan_assets.simulator import FAULTS, Behaviour, rates_in, serve
 
 _EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in FAULTS.items())
@@ -14,7 +15,13 @@ _EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in 
 @click.command(epilog=_EPILOG)
 @click.option("--port", type=click.IntRange(1, 65535), required=True, help="The port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The folder that the books are kept in.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=Path(DATA_FOLDER) / "simulator",
+    show_default=True,
+    help="The folder that the books are kept in.",
+)
 @click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds a video takes.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="A fault and its rate; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which tasks faults strike.")

@@ -67,10 +67,16 @@ def _show_failures(failures: list[dict[str, str]]) -> None:
 def _show_sums(run: TableRun, settings: Settings) -> None:
     rows, money = len(run.table.rows), dollars(run.cost_microusd)
     click.echo(f"{len(run.green):,} of {rows:,} rows have their video, {run.reused:,} of them reused.")
-    sent = f"{run.submitted:,} submissions were sent" if run.submitted else "No submission was sent"
+    sent = _sent(run.submitted)
     unknown = f"; the cost of {run.unknown_cost:,} is unknown" if run.unknown_cost else ""
     paid = "simulated dollars: nothing was charged" if settings.is_simulated or run.is_simulated else "spent"
     click.echo(f"{sent}; this run cost {money} ({paid}){unknown}.")
+
+
+def _sent(submissions: int) -> str:
+    if submissions == 1:
+        return "1 submission was sent"
+    return f"{submissions:,} submissions were sent" if submissions else "No submission was sent"
 
 
 def _show_places(settings: Settings) -> None:

@@ -32,6 +32,9 @@ from wan_assets.errors import (
 )
 from wan_assets.settings import PUBLIC_URL
 
+_GREETINGS = 3
+"""How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""
+
 _POLLS_PER_POST = 100
 
 
@@ -80,7 +83,7 @@ class RunwareClient:
         """Whether a simulator answers, which says so itself; the public API is not asked."""
         if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
             self._simulated = False
-        async for attempt in self._retries():
+        async for attempt in retries(self.pace, _GREETINGS):
             with attempt:
                 if self._simulated is None:
                     self._simulated = await self._transport.server_header("X-Simulated-By") is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import clean, lines, wan_assets
+from ports import free_port
 
 from wan_assets.ledger import Ledger
 from wan_assets.simulator import Behaviour, Books, LocalSimulator
@@ -141,3 +142,15 @@ def test_dollars_of_a_simulator_behind_an_address_are_said_to_be_simulated(tmp_p
         result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
 
     assert "(simulated dollars: nothing was charged)" in result.stdout
+
+
+def test_rows_of_a_run_that_finds_nobody_at_the_address_are_told_why(tmp_path):
+    table = lines(tmp_path, "A kite", "A boat")
+    environment = {"RUNWARE_API_KEY": "any-key", "RUNWARE_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
+
+    result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+
+    assert result.returncode == 1
+    assert "2 failed: RunwareBusyError [connection]" in result.stdout
+    assert "Cannot connect to host 127.0.0.1" in result.stdout
+    assert "Run again later" in result.stdout
