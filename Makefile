@@ -6,10 +6,13 @@ READY := $(VENV)/.ready
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo test test-whole test-ui test-cluster check docs chaos bench bench-cluster dist format dev lock clean
+.PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
+
+probe: $(READY)
+	$(BIN)/wan-assets probe $(PROBE)
 
 test: $(READY)
 	$(BIN)/pytest

@@ -396,7 +396,15 @@ def test_only_an_api_that_says_so_is_simulated(tmp_path: Path) -> None:
 
 
 def test_the_public_names_of_the_client() -> None:
-    assert sorted(package.__all__) == ["DayOfUsage", "Pace", "Result", "RunwareClient", "TaskReport"]
+    assert sorted(package.__all__) == [
+        "Answer",
+        "DayOfUsage",
+        "Heed",
+        "Pace",
+        "Result",
+        "RunwareClient",
+        "TaskReport",
+    ]
 
 
 # against the simulator

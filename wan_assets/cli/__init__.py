@@ -19,6 +19,7 @@ _COMMANDS = {
     "gallery": Late("gallery", "gallery", "Write a folder of static pages that shows a table's videos."),
     "files": Late("files", "files", "Show a browser the store's videos, which Dagster's pages link to."),
     "webhook": Late("webhook", "webhook", "Take the API's webhooks, which wake the runs that share a ledger."),
+    "probe": Late("probe", "probe", "Ask the API what its documentation leaves open; priced, and opt-in."),
     "simulator": Late("simulator", "simulator", "Serve the API locally, with faults on request."),
 }
 

@@ -19,7 +19,7 @@ from tenacity import AsyncRetrying
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
 from wan_assets.client.retrying import Pause, retries
-from wan_assets.client.transport import Pace, Transport, secrets_in
+from wan_assets.client.transport import Heed, Pace, Transport, secrets_in
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.codes import refusal_of
 from wan_assets.errors import (
@@ -43,7 +43,8 @@ class RunwareClient:
 
     Every method raises a `RunwareError` that keeps the API's code, message, parameter and task. `download_hosts` are
     hosts that results may come from, besides the API's own and `*.runware.ai`. `webhook_url` is where the API is to
-    tell of results, with the secret in its query; tasks that name a webhook of their own keep it.
+    tell of results, with the secret in its query; tasks that name a webhook of their own keep it. `on_answer` is told
+    of every exchange.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class RunwareClient:
         pace: Pace | None = None,
         download_hosts: Sequence[str] = (),
         webhook_url: str = "",
+        on_answer: Heed | None = None,
     ) -> None:
         self.pace = pace or Pace()
         self._webhook_url = webhook_url
-        self._transport = Transport(api_key, base_url, self.pace, secrets=secrets_in(webhook_url))
+        secrets = secrets_in(webhook_url)
+        self._transport = Transport(api_key, base_url, self.pace, secrets=secrets, on_answer=on_answer)
         self._downloads = Downloads(self._transport, self.pace, download_hosts)
         self.polls_per_post = _POLLS_PER_POST
         self._doubts = 0
@@ -209,6 +212,10 @@ class RunwareClient:
         asked: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
         asked |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
         return account.usage_in(await self._ask("accountManagement", **asked))
+
+    async def details(self, task_uuid: str) -> Mapping[str, Any]:
+        """What the API's archive has of a task: its request, and the last answer that it was given."""
+        return await self._ask("getTaskDetails", task_uuid=task_uuid)
 
     async def _ask(self, task_type: str, *, task_uuid: str = "", **parameters: Any) -> Mapping[str, Any]:
         task_uuid = task_uuid or str(uuid.uuid4())

@@ -7,13 +7,13 @@ import email.utils
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
 import httpx
@@ -32,6 +32,9 @@ _SECRET_OF_A_WEBHOOK = 16
 """Anything shorter may be an innocent word, such as one in the address of a video."""
 
 _KEY = re.compile(r"[\x21-\x7e]*")
+
+Heed: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Answer], None]
+"""Is told of each exchange: the tasks that were posted, and what was answered."""
 
 _is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
@@ -65,7 +68,14 @@ class Transport:
     """Posts arrays of task objects. The key goes with each post and nowhere else; no answer is kept with `secrets`."""
 
     def __init__(
-        self, api_key: str, base_url: str, pace: Pace, *, secrets: Sequence[str] = (), connections: int = 32
+        self,
+        api_key: str,
+        base_url: str,
+        pace: Pace,
+        *,
+        secrets: Sequence[str] = (),
+        on_answer: Heed | None = None,
+        connections: int = 32,
     ) -> None:
         try:
             self._url = parsed(base_url)
@@ -74,6 +84,7 @@ class Transport:
         logging.getLogger("httpx").addFilter(_is_for_others)
         self._api_key = api_key
         self._secrets = (api_key, *secrets)
+        self._on_answer = on_answer
         self.base_url = base_url
         self._pace = pace
         # httpx spends most of its time on its own pool when many callers wait in it, so they wait here.
@@ -105,7 +116,10 @@ class Transport:
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
         if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
             raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
-        return answer_of(response.status_code, text, _retry_after_s(response), secrets=self._secrets)
+        answer = answer_of(response.status_code, text, _retry_after_s(response), secrets=self._secrets)
+        if self._on_answer:
+            self._on_answer(tasks, answer)
+        return answer
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""

@@ -1,0 +1,90 @@
+"""`wan-assets probe`: the API's open questions, asked of the account itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import closing
+from typing import Any
+
+import click
+
+from wan_assets.cli.connection import connected
+from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.options import json_option
+from wan_assets.generation import Outcome
+from wan_assets.ledger import Budget, Ledger
+from wan_assets.pricing import microusd, usd
+from wan_assets.probe import PRICE_MICROUSD, Finding, Probe, Record
+from wan_assets.settings import Settings, settings_from
+from wan_assets.store import VideoStore
+
+
+@click.command()
+@click.option("--pay", is_flag=True, help="Buy the video that the questions are about, if it is not there yet.")
+@json_option
+def probe(*, pay: bool, as_json: bool) -> None:
+    """Ask the API what its documentation leaves open, with one video of the cheapest kind.
+
+    Without --pay nothing is sent, and the price is told. The video is booked and stored like any other, under the
+    budget that is configured: another probe finds it there, buys nothing, and tells whether the API still knows it.
+    Without a key the simulator answers.
+
+    Exit status: 0 the video is in the store, or nothing was asked, 1 it is not, 2 it could not start.
+    """
+    settings = settings_from(os.environ)
+    if not pay:
+        _tell_price(settings, as_json=as_json)
+        return
+    budget = Budget(total_microusd=microusd(settings.budget_usd) if settings.budget_usd else None)
+    with closing(Ledger(settings.ledger, budget)) as book:
+        outcome, findings = asyncio.run(_probed(settings, book))
+    if as_json:
+        show_json({"findings": [vars(finding) for finding in findings], **_money(outcome)})
+    else:
+        _show(outcome, findings)
+    sys.exit(0 if outcome.stored else 1)
+
+
+async def _probed(settings: Settings, book: Ledger) -> tuple[Outcome, list[Finding]]:
+    record = Record()
+    async with connected(settings, book, record) as client:
+        probe = Probe(client, record, VideoStore(settings.store), book)
+        findings = await probe.free()
+        outcome = await probe.outcome()
+        return outcome, findings + await probe.of_video(outcome)
+
+
+def _tell_price(settings: Settings, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"price_usd": float(usd(PRICE_MICROUSD)), "sent": False})
+        return
+    click.echo(f"One video of 5 s at 480p is about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
+    click.echo(
+        "Without RUNWARE_API_KEY the simulator answers, and nothing is charged." if settings.is_simulated else ""
+    )
+    click.echo("nothing was sent: `wan-assets probe --pay` asks")
+
+
+def _show(outcome: Outcome, findings: list[Finding]) -> None:
+    rows = [(finding.question, finding.seen) for finding in findings]
+    show_table(
+        "What the API does", ("question", "seen"), rows, flexible=("question", "seen"), folded=("question", "seen")
+    )
+    if outcome.error:
+        click.echo(f"  what to do  {outcome.error.advice}")
+    bought = (
+        "was there already, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
+    )
+    click.echo(f"The video {bought if outcome.stored else 'was not made'}; everything else was free.")
+
+
+def _money(outcome: Outcome) -> dict[str, Any]:
+    cost = outcome.cost_microusd
+    return {
+        "is_stored": outcome.stored is not None,
+        "is_reused": outcome.is_reused,
+        "submitted": outcome.submitted,
+        "cost_usd": None if cost is None else float(usd(cost)),
+    }

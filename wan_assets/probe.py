@@ -1,0 +1,222 @@
+"""What the API does where its documentation is silent: one cheap video that is paid for once, and free questions.
+
+The video goes through ledger and store as any other, so that another probe finds it there and buys nothing: it then
+tells whether the API still knows the task.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from wan_assets.client import Answer, DayOfUsage, RunwareClient
+from wan_assets.errors import RunwareError
+from wan_assets.generation import Limits, Order, Outcome, generate
+from wan_assets.ledger import Ledger, Origin
+from wan_assets.pricing import dollars, list_price_microusd, nearest_microusd
+from wan_assets.request import MODEL, VideoRequest
+from wan_assets.store import VideoStore
+
+T = TypeVar("T")
+
+NAME = "probe"
+"""Asset, partition and row that the video is booked under."""
+
+REQUEST = VideoRequest.model_validate(
+    {
+        "positive_prompt": "A paper boat drifts on calm water",
+        "resolution": "480p",
+        "duration": 5,
+        "seed": 1,
+        "provider_settings": {"alibaba": {"audio": False}},
+    }
+)
+"""The cheapest video, always the same, so that no second probe pays for it."""
+
+PRICE_MICROUSD = list_price_microusd(REQUEST)
+"""What the first probe costs, in µ$, as far as is published."""
+
+_IMPOSSIBLE = {"taskType": "videoInference", "model": MODEL, "positivePrompt": "", "width": 1, "height": 1}
+"""A task that breaks rules that any server must check, and that nothing could be made from."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An open question, and what was seen."""
+
+    question: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One POST and its answer."""
+
+    tasks: Sequence[Mapping[str, Any]]
+    answer: Answer
+
+    def items(self, task_uuid: str) -> list[Mapping[str, Any]]:
+        """What was answered about one task."""
+        return [item for item in self.answer.data if item.get("taskUUID") == task_uuid]
+
+    def asks_for(self, task_uuid: str) -> bool:
+        """Whether it is a poll for a task, alone or among others."""
+        return {"taskType": "getResponse", "taskUUID": task_uuid} in self.tasks
+
+    def keys(self) -> str:
+        """What the items have, of any of them."""
+        return ", ".join(sorted({key for item in self.answer.data for key in item})) or "nothing"
+
+    def __str__(self) -> str:
+        """Status, items and faults in a line."""
+        said = [f"HTTP {self.answer.status}", _counted(len(self.answer.data), "item")]
+        for fault in self.answer.faults:
+            about = f" of {fault.parameter}" if fault.parameter else ""
+            said.append(f"{fault.code}{about}")
+        return ", ".join(said)
+
+
+@dataclass
+class Record:
+    """All exchanges of a client, in order: its `on_answer`."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def __call__(self, tasks: Sequence[Mapping[str, Any]], answer: Answer) -> None:
+        self.exchanges.append(Exchange(tasks, answer))
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One go at all questions. `record` is the `on_answer` of `client`."""
+
+    client: RunwareClient
+    record: Record
+    store: VideoStore
+    ledger: Ledger
+
+    async def outcome(self) -> Outcome:
+        """The video, from the store, or bought at one try; an outcome also tells what went wrong."""
+        origin = Origin(run_id=f"{NAME}-{uuid.uuid4()}", asset=NAME)
+        order = Order(REQUEST, partition=NAME, prompt_id=NAME)
+        made = generate(
+            [order],
+            client=self.client,
+            store=self.store,
+            ledger=self.ledger,
+            limits=Limits(max_attempts=1),
+            origin=origin,
+        )
+        (outcome,) = [outcome async for outcome in made]
+        return outcome
+
+    async def free(self) -> list[Finding]:
+        """What can be asked without a video. Raises a `RunwareError` where nobody answers at all."""
+        await self.client.is_simulated()
+        stranger = str(uuid.uuid4())
+        impossible = {**_IMPOSSIBLE, "taskUUID": stranger}
+        return [
+            await self._asked("How is the balance told?", self.client.balance(), _balance),
+            await self._asked("What does a poll say of a task that was never sent?", self.client.poll([stranger])),
+            await self._asked("How is a task refused that breaks rules?", self.client.submit(impossible)),
+        ]
+
+    async def of_video(self, outcome: Outcome) -> list[Finding]:
+        """What a video tells that was just made, or that an earlier probe made."""
+        stored, findings = outcome.stored, self._of_making()
+        if stored is None:
+            return [*findings, Finding("Was the video made?", f"no: {outcome.error}")]
+        if not outcome.has_landed:
+            question = f"Is a task still known {_age(stored.stored_at)} after its end?"
+            findings.append(await self._asked(question, self.client.poll([stored.task_uuid])))
+        both, today = self.client.poll([str(uuid.uuid4()), stored.task_uuid]), datetime.now(UTC).date()
+        return [
+            *findings,
+            Finding("How long does a video take?", f"{stored.generation_s:.0f} s"),
+            Finding("What does 480p cost, which has no published price?", _price(stored.cost_microusd)),
+            await self._asked("Does one poll tell of several tasks?", both, partial(_shared, stored.task_uuid)),
+            await self._asked("What does the archive hold?", self.client.details(stored.task_uuid), _archived),
+            await self._asked("What does the usage of today hold?", self.client.usage(today, today, MODEL), _usage),
+        ]
+
+    def _of_making(self) -> list[Finding]:
+        """What the exchanges tell in which the video was made; nothing where an earlier probe has made it."""
+        sent = [
+            each for each in self.record.exchanges if each.tasks[0].get("positivePrompt") == REQUEST.positive_prompt
+        ]
+        if not sent:
+            return []
+        task_uuid = str(sent[0].tasks[0]["taskUUID"])
+        polls = [each for each in self.record.exchanges if each.asks_for(task_uuid)]
+        last = next((item for poll in reversed(polls) for item in poll.items(task_uuid)), {})
+        return [
+            Finding("What acknowledges a task?", "; then ".join(f"{each}: {each.keys()}" for each in sent)),
+            Finding("What do polls tell until it has ended?", _statuses(polls, task_uuid)),
+            Finding("What does the last item hold?", ", ".join(sorted(last)) or "there was none"),
+            Finding("Where do files come from?", urlsplit(str(last.get("videoURL"))).hostname or "no address was told"),
+        ]
+
+    async def _asked(
+        self, question: str, asked: Awaitable[T], read: Callable[[Exchange, T], str] | None = None
+    ) -> Finding:
+        """Asks, and reads the first answer, or tells its status and what it holds; a refusal is an answer too."""
+        before = len(self.record.exchanges)
+        try:
+            found = await asked
+        except RunwareError:
+            if len(self.record.exchanges) == before:
+                raise
+            return Finding(question, str(self.record.exchanges[before]))
+        first = self.record.exchanges[before]
+        return Finding(question, read(first, found) if read else str(first))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _balance(exchange: Exchange, _: object) -> str:
+    said = next((item.get("balance") for item in exchange.answer.data), None)
+    return f"an object of {', '.join(sorted(said))}" if isinstance(said, dict) else f"a {type(said).__name__}"
+
+
+def _statuses(polls: Sequence[Exchange], task_uuid: str) -> str:
+    """How often each status was told, in the order of their first coming; polls that said nothing count too."""
+    told = Counter(_status(poll, task_uuid) for poll in polls)
+    return "; ".join(f"{status} ({_counted(number, 'poll')})" for status, number in told.items())
+
+
+def _status(poll: Exchange, task_uuid: str) -> str:
+    items = poll.items(task_uuid)
+    said = [f"{item.get('status')}{' with progress' if 'progress' in item else ''}" for item in items]
+    faults = [fault.code for fault in poll.answer.faults]
+    return f"HTTP {poll.answer.status} {' + '.join([*said, *faults]) or 'nothing'}"
+
+
+def _price(cost_microusd: int | None) -> str:
+    return f"{dollars(cost_microusd)} for {REQUEST.duration} s; at the rate of 720p it is {dollars(PRICE_MICROUSD)}"
+
+
+def _shared(task_uuid: str, exchange: Exchange, _: object) -> str:
+    return f"{'yes' if exchange.items(task_uuid) else 'no'}: {exchange}, of one task that is known and one that is not"
+
+
+def _archived(exchange: Exchange, details: Mapping[str, Any]) -> str:
+    response = details.get("response")
+    held = ", ".join(sorted(response)) if isinstance(response, dict) else str(response)
+    return f"{exchange.keys()}; its response holds {held}"
+
+
+def _usage(_: Exchange, days: Sequence[DayOfUsage]) -> str:
+    return "; ".join(f"{day.count} for {dollars(nearest_microusd(day.spend_usd))}" for day in days) or "nothing yet"
+
+
+def _age(stored_at: str) -> str:
+    age = datetime.now(UTC) - datetime.fromisoformat(stored_at)
+    return f"{age.days} days" if age.days else f"{age.total_seconds() / 60:.0f} min"
