@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wan_assets.pricing import list_price_microusd, microusd, microusd_of, reservation_microusd, usd
+from wan_assets.pricing import (
+    dollars,
+    kind_of,
+    list_price_microusd,
+    microusd,
+    microusd_of,
+    nearest_microusd,
+    reservation_microusd,
+    usd,
+)
 from wan_assets.request import SIZES, VideoRequest
 
 PICTURE = {"frameImages": ["https://example.com/hill.png"]}
@@ -118,3 +127,40 @@ def test_an_amount_of_dollars_is_never_rounded_up(said: Any, amount: int) -> Non
 def test_what_is_no_amount_of_dollars_is_refused(said: Any) -> None:
     with pytest.raises(ValueError, match="is no amount of dollars"):
         microusd(said)
+
+
+@pytest.mark.parametrize(
+    ("amount_microusd", "shown"),
+    [
+        (None, "unknown"),
+        (0, "$0.0000"),
+        (473_000, "$0.4730"),
+        (-473_000, "-$0.4730"),
+        (1_234_567_890, "$1,234.5679"),
+        (100, "$0.0001"),
+    ],
+)
+def test_an_amount_is_shown_with_four_digits(amount_microusd: int | None, shown: str) -> None:
+    assert dollars(amount_microusd) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount_usd", "nearest"), [("0.0000025", 3), ("0.0000024", 2), ("0.0000005", 1), ("1.5", 1_500_000)]
+)
+def test_half_a_microdollar_is_rounded_up(amount_usd: str, nearest: int) -> None:
+    assert nearest_microusd(Decimal(amount_usd)) == nearest
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [
+        ({"inputs": PICTURE}, "1 x any size 5 s from image"),
+        ({"resolution": "720p", "duration": 10, "numberResults": 2}, "2 x 720p 10 s from text"),
+        ({"width": 1920, "height": 1080}, "1 x 1080p 5 s from text"),
+        ({"width": 1280, "height": 720, "inputs": PICTURE}, "1 x 1280x720 5 s from image"),
+        ({"resolution": "480p", "inputs": PICTURE}, "1 x 480p 5 s from image"),
+        ({"resolution": "720p", "providerSettings": {"alibaba": {"audio": False}}}, "1 x 720p 5 s from text, silent"),
+    ],
+)
+def test_a_kind_names_all_that_a_price_may_depend_on(parameters: dict[str, Any], kind: str) -> None:
+    assert kind_of(request(**parameters)) == kind
