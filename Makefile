@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Children that decode are started all the time: their modules are to be compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
 .PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster dist format dev lock clean

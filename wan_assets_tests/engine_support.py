@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits, Order, Outcome, Watch, generate
 from wan_assets.ledger import Budget, Ledger, Origin
-from wan_assets.request import VideoRequest
+from wan_assets.request import VideoRequest, task_uuid_of
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
@@ -47,6 +48,20 @@ def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
 def orders_of(number: int, **parameters: Any) -> list[Order]:
     """Orders of different prompts, with partitions `p0`, `p1` and so on."""
     return [Order(request_of(f"Kite {index}", **parameters), f"p{index}") for index in range(number)]
+
+
+def uuids_of(orders: list[Order]) -> list[str]:
+    """The UUIDs of the first tasks of some orders."""
+    return [task_uuid_of(order.request.fingerprint(), 1, "wan-assets simulated") for order in orders]
+
+
+def seed_that(strikes: Callable[[list[bool]], bool], fault: str, rate: float, orders: list[Order]) -> dict[str, Any]:
+    """A behaviour in which a fault strikes just those orders that it is meant to strike."""
+    for seed in itertools.count():
+        behaviour = Behaviour(faults={fault: rate}, seed=seed)
+        if strikes([behaviour.strikes(fault, task_uuid) for task_uuid in uuids_of(orders)]):
+            return {"faults": {fault: rate}, "seed": seed}
+    raise AssertionError("the seeds have no end")
 
 
 def stored_task(fingerprint: str = "f" * 64, task_uuid: str = "u-1", **changes: Any) -> StoredTask:

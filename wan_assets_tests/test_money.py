@@ -2,14 +2,11 @@
 
 import asyncio
 import contextlib
-import itertools
 import json
 import os
-import shutil
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +18,14 @@ from api_double import Prepared
 from bent_api import SUBMIT, bent, on
 from click.testing import CliRunner
 from dagster_support import failure_of, table_of, written
-from engine_support import PRICE, QUICK, Studio, errors_of, mounted, orders_of, request_of, studio
+from engine_support import PRICE, QUICK, Studio, errors_of, mounted, orders_of, request_of, seed_that, studio, uuids_of
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
-from wan_assets.client import Pace
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.ledger import Budget, Ledger, Origin, shortfalls_of
 from wan_assets.pricing import reservation_microusd
-from wan_assets.request import task_uuid_of
-from wan_assets.simulator import Behaviour
 
 PICTURE = {"inputs": {"frame_images": ["https://example.com/kite.png"]}}
 PICTURE_RESERVED = 738_000
@@ -46,20 +40,6 @@ def run_in_time(made: Studio, orders: list[Order], **settings: Any) -> list[Outc
             return [outcome async for outcome in outcomes]
 
     return asyncio.run(read())
-
-
-def uuids_of(orders: list[Order]) -> list[str]:
-    """The UUIDs of the first tasks of some orders."""
-    return [task_uuid_of(order.request.fingerprint(), 1, "wan-assets simulated") for order in orders]
-
-
-def seed_that(strikes: Callable[[list[bool]], bool], fault: str, rate: float, orders: list[Order]) -> dict[str, Any]:
-    """A behaviour in which a fault strikes just those orders that it is meant to strike."""
-    for seed in itertools.count():
-        behaviour = Behaviour(faults={fault: rate}, seed=seed)
-        if strikes([behaviour.strikes(fault, task_uuid) for task_uuid in uuids_of(orders)]):
-            return {"faults": {fault: rate}, "seed": seed}
-    raise AssertionError("the seeds have no end")
 
 
 # Charged more than was reserved.
@@ -475,45 +455,6 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
 
 
 # An API that is busy.
-
-
-def makespan_s(folder: Path, orders: list[Order], latency_s: float = 1.0, **behaviour: Any) -> float:
-    """How long a run takes that sends 20 at once; the API has rendered their videos before, as far as it did."""
-    pace = Pace(retry_first_s=0.25, retry_jitter_s=0.1, poll_first_s=0.1, poll_most_s=0.2)
-    if (rendered := folder.with_name("rendered") / "simulator" / "media").exists():
-        shutil.copytree(rendered, folder / "simulator" / "media")
-    with studio(folder, latency_s=latency_s, **behaviour) as made:
-        begun = time.perf_counter()
-        outcomes = made.run(orders, limits=Limits(max_in_flight=20), pace=pace)
-        took_s = time.perf_counter() - begun
-
-        assert made.books.outcomes()["fault"] == (7 if behaviour.get("faults") else 0)
-        assert_charged_once(made, len(orders))
-    assert errors_of(outcomes) == [""] * len(orders)
-    return took_s
-
-
-def strikes_seven_before_the_last_twenty(struck: list[bool]) -> bool:
-    """On this clock a wait before the last wave of rows is a tenth of the whole run by itself."""
-    return sum(struck) == sum(struck[:40]) == 7
-
-
-def test_seven_refusals_for_haste_in_sixty_rows_stretch_the_run_by_a_tenth_at_most(tmp_path: Path) -> None:
-    orders = orders_of(60)
-    busy = seed_that(strikes_seven_before_the_last_twenty, "rate_limit", 7 / 60, orders)
-    calm = {"seed": busy["seed"]}
-    makespan_s(tmp_path / "rendered", orders, latency_s=0.0, **calm)
-    stretches = []
-
-    # A machine that does other things besides may slow down any single run, so that only neighbours are compared.
-    for turn in range(4):
-        calm_s = makespan_s(tmp_path / f"calm {turn}", orders, **calm)
-        busy_s = makespan_s(tmp_path / f"busy {turn}", orders, **busy)
-        stretches.append(busy_s / calm_s)
-        if stretches[-1] <= 1.1:
-            break
-
-    assert min(stretches) <= 1.1, stretches
 
 
 def test_a_row_that_was_told_to_wait_leaves_its_place_to_others(tmp_path: Path) -> None:

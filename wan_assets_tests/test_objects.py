@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from s3_support import Application, files_in, fs, new_bucket, s3_server, s3_server_elsewhere, use
+from s3_support import Application, files_in, fs, new_bucket, s3_server, use
 
 from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.store import VideoStore
@@ -138,42 +138,6 @@ def test_what_was_put_is_read_back_only_where_its_mark_tells_nothing(store: Vide
     put(store, MIB)
 
     assert (with_marks, between.downloads > 0) == (0, True)
-
-
-LARGE = """
-import resource, sys
-from pathlib import Path
-from wan_assets.store import VideoStore
-
-def put(size):
-    with store.incoming(".mp4") as path:
-        with path.open("wb") as file:
-            for _ in range(size):
-                file.write(bytes(1 << 20))
-        return store.put(path, "a-1.mp4", "ab" * 32, simulated=False)
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-store = VideoStore(sys.argv[1])
-put(1)
-before = peak()
-put(int(sys.argv[2]))
-print(peak() - before)
-"""
-
-
-def test_memory_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    with s3_server_elsewhere() as address:
-        use(address, monkeypatch)
-        bucket = new_bucket()
-        command = [sys.executable, "-c", LARGE, bucket, "160"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        (name,) = files_in(bucket)
-        size = fs().info(f"{bucket}/{name}")["size"]
-
-    assert size == 160 * MIB
-    assert int(done.stdout) < 80, "MB"
 
 
 @pytest.mark.usefixtures("between")
