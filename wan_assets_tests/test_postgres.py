@@ -265,7 +265,8 @@ def test_a_server_that_stops_on_the_way_stops_the_run_and_nothing_is_lost(tmp_pa
             await asyncio.to_thread(server.stop)
             return [first, *[outcome async for outcome in outcomes]]
 
-    with cluster() as server, server.database() as url, studio(tmp_path, url, **CHARGES_EVERY_COPY) as made:
+    slow = {**CHARGES_EVERY_COPY, "latency_s": 0.5}
+    with cluster() as server, server.database() as url, studio(tmp_path, url, **slow) as made:
         first = asyncio.run(stopped_after_one(made, server))
         paid_at_first = made.paid
         server.start()
