@@ -53,10 +53,11 @@ def create_app(state: str | Path, behaviour: Behaviour | None = None) -> Starlet
         api.close()
         books.close()
 
-    routes = [Route("/v1", api.endpoint, methods=["POST"]), Route("/files/{name}", files.serve)]
-    middleware = [Middleware(_Signed), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)]
+    packed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)]
+    answers = Route("/v1", api.endpoint, methods=["POST"], middleware=packed)
+    routes = [answers, Route("/files/{name}", files.serve)]
     refusals = {HTTPException: _refused}
-    app = Starlette(routes=routes, middleware=middleware, lifespan=delivering, exception_handlers=refusals)
+    app = Starlette(routes=routes, middleware=[Middleware(_Signed)], lifespan=delivering, exception_handlers=refusals)
     app.router.redirect_slashes = False
     return app
 
