@@ -236,10 +236,10 @@ def _replaced(value: Any, names: Mapping[str, str]) -> Any:
         return {key: _replaced(item, names) for key, item in value.items()}
     if isinstance(value, list):
         return [_replaced(item, names) for item in value]
-    return names.get(value, value) if isinstance(value, str) else value
+    return names.get(value, value)
 
 
 def _restated(error: ErrorDetails) -> InitErrorDetails:
-    context = {**error.get("ctx", {}), "rule": error.get("ctx", {}).get("rule", error["msg"])}
+    context = {**error.get("ctx", {}), "rule": error["msg"]}
     custom = PydanticCustomError(error["type"], "{rule}", context)
     return InitErrorDetails(type=custom, loc=error["loc"], input=error["input"])

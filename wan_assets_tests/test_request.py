@@ -426,6 +426,124 @@ def test_a_breach_names_value_fix_and_allowed_values_in_either_spelling(
     assert (breach.path, breach.value, breach.fix, breach.allowed_values) == expected
 
 
+RESOLUTION = {"positivePrompt": "x", "resolution": "720p"}
+SIZE_ALLOWED = ", ".join(f"{width}x{height}" for width, height in SIZES)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "path", "rule", "fix"),
+    [
+        ({"duration": True}, "whole_number", "duration", "must be a whole number", "write it in digits, such as 5"),
+        ({"seed": 1.5}, "whole_number", "seed", "must be a whole number", "write it in digits, such as 5"),
+        (
+            {"positivePrompt": "a\x07"},
+            "text",
+            "positivePrompt",
+            "holds the character U+0007, which is not text",
+            "remove it",
+        ),
+        (
+            {"inputs": {"frameImages": [{"image": PICTURE, "frame": True}]}},
+            "frame",
+            "inputs.frameImages.frame",
+            "must be 'first' or 0",
+            "use 'first'",
+        ),
+        (
+            {"taskUUID": "x"},
+            "uuid4",
+            "taskUUID",
+            "must be a UUID of version 4",
+            "write one such as 80000000-0000-4000-8000-000000000000",
+        ),
+        (
+            {"webhookURL": "ftp://x"},
+            "url",
+            "webhookURL",
+            "must be an http or https URL",
+            "write it in full, such as https://example.com/path",
+        ),
+        (
+            {"inputs": {"frameImages": ["hill.png"]}},
+            "image",
+            "inputs.frameImages",
+            "is neither a UUID, a URL, a data URI nor base64",
+            "name a picture that exists",
+        ),
+        (
+            {"inputs": {"audio": "x.mp3"}},
+            "audio",
+            "inputs.audio",
+            "is neither a UUID nor a URL",
+            "name a sound that exists",
+        ),
+        (
+            {"resolution": None},
+            "size_missing",
+            "resolution",
+            "no size: it is decided by nothing in the request",
+            "give resolution, or width and height, or inputs.frameImages",
+        ),
+        (
+            {"width": 1280, "height": 720},
+            "size_twice",
+            "resolution",
+            "cannot be used with width/height",
+            "remove resolution, or width and height",
+        ),
+        (
+            {"resolution": None, "width": 1280},
+            "size_half",
+            "height",
+            "must be given together with width",
+            "add height, or use resolution",
+        ),
+        (
+            {"resolution": None, "height": 720},
+            "size_half",
+            "width",
+            "must be given together with height",
+            "add width, or use resolution",
+        ),
+        (
+            {"resolution": None, "width": 1280, "height": 721},
+            "size",
+            "width",
+            f"1280x721 is not supported; allowed: {SIZE_ALLOWED}",
+            "try 1280x720",
+        ),
+        (
+            {"inputs": {"audio": SOUND}, "providerSettings": {"alibaba": {"audio": True}}},
+            "audio_twice",
+            "inputs.audio",
+            "cannot be used with providerSettings.alibaba.audio",
+            "remove one of them: inputs.audio is a sound to use, the other asks for a new one",
+        ),
+    ],
+)
+def test_each_rule_of_ours_has_its_kind_and_says_what_is_wrong_and_what_to_do(
+    given: dict[str, Any], kind: str, path: str, rule: str, fix: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        VideoRequest.model_validate({**RESOLUTION, **given})
+
+    (error,), (breach,) = caught.value.errors(), breaches_of(caught.value, {**RESOLUTION, **given})
+    assert (error["type"], error["msg"]) == (kind, rule)
+    assert (breach.path, breach.rule, breach.fix) == (path, rule, fix)
+
+
+def test_rules_of_one_parameter_and_rules_between_several_are_told_in_the_same_words_as_alone() -> None:
+    with pytest.raises(ValidationError) as caught:
+        VideoRequest.model_validate({"positivePrompt": "x", "duration": 7, "seed": "a", "width": 1280})
+
+    told = {error["type"]: (error["loc"], error["msg"], error["input"]) for error in caught.value.errors()}
+    assert told == {
+        "literal_error": (("duration",), "Input should be 5 or 10", 7),
+        "whole_number": (("seed",), "must be a whole number", "a"),
+        "size_half": (("height",), "must be given together with width", None),
+    }
+
+
 def test_a_prompt_that_is_too_long_is_told_its_length() -> None:
     (breach,) = breaches({**BASE, "positive_prompt": "🪁" * 2001, "positivePrompt": None})
 
