@@ -252,6 +252,17 @@ def test_a_video_whose_file_has_expired_stays_delivered_and_paid(tmp_path: Path)
     assert names_of(found) == ["OutputUnavailableError"]
 
 
+def test_a_video_that_the_api_forgot_before_it_was_fetched_is_told_as_such_and_not_bought_again(tmp_path: Path) -> None:
+    undelivered(tmp_path)
+
+    with bent(tmp_path, on(POLL, lambda _: NOTHING)) as made:
+        (outcome,) = made.run(orders_of(1))
+
+        assert (made.kinds, made.states()) == ([POLL], ["delivered"])
+    assert errors_of([outcome]) == ["OutputUnavailableError"]
+    assert "its file is not in the store, and the API does not have it any more" in str(outcome.error)
+
+
 def test_a_task_that_still_runs_when_its_time_is_up_stays_open(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=60) as made:
         made.run(orders_of(1), limits=Limits(max_wait_s=0.1))

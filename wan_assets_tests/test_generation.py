@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
@@ -68,7 +69,9 @@ def test_requests_of_every_kind_become_the_videos_that_were_asked_for(tmp_path: 
     orders = [Order(request, f"p{number}") for number, request in enumerate(requests)]
 
     with studio(tmp_path) as made:
+        begun = time.perf_counter()
         outcomes = made.run(orders, media={reference: picture})
+        took_s = time.perf_counter() - begun
         again = made.run(orders, media={reference: picture})
 
         assert made.books.submissions() == 5
@@ -83,6 +86,7 @@ def test_requests_of_every_kind_become_the_videos_that_were_asked_for(tmp_path: 
     assert outcomes[2].stored.videos[0].seed == 7
     assert len({video.sha256 for video in outcomes[2].stored.videos}) == 3
     assert [outcome.submitted for outcome in outcomes] == [1] * 5
+    assert all(0 < outcome.stored.generation_s < took_s for outcome in outcomes if outcome.stored)
     assert [(outcome.is_reused, outcome.submitted, outcome.cost_microusd) for outcome in again] == [(True, 0, 0)] * 5
 
 

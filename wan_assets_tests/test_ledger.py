@@ -373,6 +373,53 @@ def test_simulated_money_does_not_count_against_the_cap_on_real_money(url: str) 
 
     assert claim.standing == "new"
     assert ledger.totals().simulated.reserved_microusd == ledger.totals().real.reserved_microusd == PRICE
+    assert ledger.totals().simulated.key == ledger.totals().real.key == "total"
+
+
+def test_the_room_is_what_the_tightest_cap_still_lets_in(file_url: str) -> None:
+    clock = Clock()
+    claimed(Ledger(file_url, clock=clock), "one", run="r1")
+    day, run, total = 4 * PRICE, 3 * PRICE, 5 * PRICE
+
+    def room(run_id: str, budget: Budget) -> int | None:
+        return Ledger(file_url, budget, clock=clock).room_microusd(run_id, simulated=False)
+
+    assert room("r1", Budget()) is None
+    assert room("r1", Budget(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 2 * PRICE
+    assert room("r2", Budget(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 3 * PRICE
+    assert room("r2", Budget(per_day_microusd=day, total_microusd=total)) == 3 * PRICE
+    assert room("r2", Budget(total_microusd=total)) == 4 * PRICE
+    assert room("r1", Budget(per_run_microusd=PRICE - 1)) == 0
+
+
+def test_the_last_trouble_of_a_task_is_kept_and_changes_nothing_else(url: str) -> None:
+    ledger = Ledger(url)
+    task_uuid = submitted(ledger)
+
+    ledger.note_trouble(task_uuid, FAULT)
+
+    (task,) = ledger.open_tasks()
+    assert (task.state, task.error_code, task.error_message) == (TaskState.SUBMITTED, "someCode", "some message")
+    assert task.reserved_microusd == PRICE
+
+
+def test_a_task_is_traced_by_each_of_its_names_and_by_no_part_of_one(url: str) -> None:
+    ledger = Ledger(url)
+    origin = Origin("run-7", "videos", "kite", prompt_id="row-1")
+    task = ledger.claim(request_of(), origin, "me", simulated=False).task
+    claimed(ledger, "another")
+    ledger.mark_submitted(task.task_uuid)
+    ledger.settle(task.task_uuid, [{"video_uuid": "video-9", "seed": 7, "cost": 0.473, "url": None}], [PRICE])
+    names = (task.task_uuid, task.fingerprint, "row-1", "kite", "run-7", "video-9")
+
+    traced = {name: [found.task_uuid for found in ledger.traced(name)] for name in names}
+
+    assert traced == dict.fromkeys(names, [task.task_uuid])
+    assert [name for name in names if ledger.traced(name[:-1])] == []
+    (found,) = ledger.traced("kite")
+    assert [dict(result) for result in found.results] == [
+        {"video_uuid": "video-9", "seed": 7, "cost": 0.473, "url": None}
+    ]
 
 
 def test_an_unknown_cost_keeps_its_share_reserved_and_is_listed(url: str) -> None:
