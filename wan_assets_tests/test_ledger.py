@@ -414,7 +414,7 @@ def test_a_task_is_traced_by_each_of_its_names_and_by_no_part_of_one(url: str) -
 
     traced = {name: [found.task_uuid for found in ledger.traced(name)] for name in names}
 
-    assert traced == dict.fromkeys(names, [task.task_uuid])
+    assert traced == {name: [task.task_uuid] for name in names}
     assert [name for name in names if ledger.traced(name[:-1])] == []
     (found,) = ledger.traced("kite")
     assert [dict(result) for result in found.results] == [
