@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster dist format dev lock clean
+.PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster mutants dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -48,6 +48,11 @@ bench: $(READY)
 bench-cluster: $(READY)
 	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_throughput.py
 
+# Breaks the code in one place at a time, and looks whether a test fails: make mutants MUTANTS='wan_assets.pricing*'
+mutants: $(READY)
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 dist: $(READY)
 	$(BIN)/python -m build --outdir dist
 
@@ -66,7 +71,7 @@ lock:
 	    --group dev --group docs --all-extras pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.11")'
