@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import tracemalloc
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -351,8 +352,25 @@ def test_usage_is_told_by_day_in_order() -> None:
         DayOfUsage(date(2026, 10, 1), 0, Decimal("0.473")),
         DayOfUsage(date(2026, 10, 2), 3, Decimal("1.419")),
     )
-    assert (task["startDate"], task["endDate"], task["timezone"]) == ("2026-10-01", "2026-10-02", "UTC")
-    assert (task["models"], task["groupBy"]) == ([MODEL], ["date"])
+    assert task == {
+        "taskType": "accountManagement",
+        "taskUUID": task["taskUUID"],
+        "operation": "getUsageActivity",
+        "startDate": "2026-10-01",
+        "endDate": "2026-10-02",
+        "timezone": "UTC",
+        "models": [MODEL],
+        "groupBy": ["date"],
+    }
+    assert str(uuid.UUID(task["taskUUID"], version=4)) == task["taskUUID"]
+
+
+def test_the_archive_is_asked_for_the_task_by_its_own_uuid() -> None:
+    with ApiDouble(Prepared({"data": [{"taskType": "getTaskDetails", "taskUUID": U, "request": {"a": 1}}]})) as api:
+        found = run(api.client(), lambda client: client.details(U))
+
+    assert api.posts[0].tasks == [{"taskType": "getTaskDetails", "taskUUID": U}]
+    assert found == {"taskType": "getTaskDetails", "taskUUID": U, "request": {"a": 1}}
 
 
 @pytest.mark.parametrize("row", [{"spend": 1}, {"spend": 1, "date": "soon"}, {"spend": 1, "date": None}, 3])

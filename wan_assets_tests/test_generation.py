@@ -253,6 +253,22 @@ def test_a_request_that_the_api_refuses_is_final_and_frees_its_money(tmp_path: P
     assert errors_of(outcomes) == ["RequestRejectedError", "", ""]
 
 
+def test_what_the_api_has_refused_is_sent_again_only_where_that_is_wanted(tmp_path: Path) -> None:
+    bad = request_of("bad").model_copy(update={"duration": 7})
+    orders = [Order(bad, "bad"), *orders_of(1)]
+
+    with studio(tmp_path) as made:
+        first = made.run(orders)
+        held = made.run(orders, limits=Limits(resends_refused=False))
+        submissions_then = made.books.submissions()
+        again = made.run(orders)
+
+        assert (submissions_then, made.books.submissions()) == (2, 3)
+        assert_paid_once(made, 1)
+    assert errors_of(first) == errors_of(held) == errors_of(again) == ["RequestRejectedError", ""]
+    assert (held[0].error.code, held[0].error.task_uuid) == (first[0].error.code, first[0].error.task_uuid)
+
+
 def test_a_local_picture_that_is_gone_refuses_its_row_alone(tmp_path: Path) -> None:
     reference = f"sha256:{'0' * 64}"
     gone = request_of("gone", inputs={"frame_images": [reference]})
