@@ -266,7 +266,7 @@ def test_what_the_api_has_refused_is_sent_again_only_where_that_is_wanted(tmp_pa
         assert (submissions_then, made.books.submissions()) == (2, 3)
         assert_paid_once(made, 1)
     assert errors_of(first) == errors_of(held) == errors_of(again) == ["RequestRejectedError", ""]
-    assert (held[0].error.code, held[0].error.task_uuid) == (first[0].error.code, first[0].error.task_uuid)
+    assert (held[0].error.code, held[0].error.fault.task_uuid) == (first[0].error.code, first[0].error.fault.task_uuid)
 
 
 def test_a_local_picture_that_is_gone_refuses_its_row_alone(tmp_path: Path) -> None:
