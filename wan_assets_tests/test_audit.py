@@ -235,10 +235,14 @@ def test_a_video_that_was_paid_for_and_not_fetched_is_fetched(tmp_path: Path) ->
     undelivered(tmp_path)
 
     with studio(tmp_path) as made:
+        (told,) = made.ledger().open_tasks()[0].results
         found = recovered(made)
 
         assert_all_that_was_paid_is_kept(made)
     assert names_of(found) == [""]
+    assert found[0].stored
+    (video,) = found[0].stored.videos
+    assert (told["video_uuid"], told["seed"], told["cost"]) == (video.video_uuid, video.seed, 0.473)
 
 
 def test_a_video_whose_file_has_expired_stays_delivered_and_paid(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Runs whose process is gone are found by their leases, and ended; those that are slow, or another's, are not."""
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import threading
@@ -188,13 +189,14 @@ def test_a_run_lives_from_before_its_table_is_read_until_its_last_event(tmp_path
     assert at_work(tmp_path) == 0
 
 
-def test_a_heartbeat_renews_the_lease_and_ends_with_its_block(url: str) -> None:
+def test_a_heartbeat_renews_the_lease_before_it_ends_and_ends_with_its_block(url: str) -> None:
     leases: set[float] = set()
     until = time.monotonic() + 20
-    with contextlib.closing(Ledger(url, lease_s=0.2)) as book:
+    with contextlib.closing(Ledger(url, lease_s=2)) as book:
         with heartbeat(book, "run"):
             while len(leases) < 3 and time.monotonic() < until:
                 leases |= {row.lease_until for row in rows_of(url, "SELECT lease_until FROM wan_runs")}
 
         assert len(leases) == 3
+        assert max(later - earlier for earlier, later in itertools.pairwise(sorted(leases))) < 2
         assert rows_of(url, "SELECT 1 FROM wan_runs") == []
