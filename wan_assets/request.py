@@ -190,16 +190,15 @@ class VideoRequest(_Part):
 
         `media` gives the API's UUID for each reference in `uploads`; a missing one is a `KeyError`.
         """
-        task = {"taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
-        task |= self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json") | task
-        uploaded = {reference: (media or {})[reference] for reference in self.uploads}
-        return _replaced(task, uploaded) if uploaded else task
+        given = self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
+        task = {**given, "taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
+        return _replaced(task, {reference: (media or {})[reference] for reference in self.uploads})
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the parameters that decide the picture; defaults count as if they were written."""
         alibaba = (self.provider_settings.alibaba if self.provider_settings else None) or AlibabaSettings()
         decisive = {
-            **self.model_dump(include=_DECISIVE, mode="json"),
+            **self.model_dump(include=_DECISIVE),
             "image": self.image,
             "sound": self.sound,
             "has_audio": self.has_audio,

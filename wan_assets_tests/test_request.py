@@ -196,8 +196,14 @@ def test_numbers_and_formats_of_a_table_are_those_of_the_wire() -> None:
 def test_what_is_absent_may_be_said_to_be_absent() -> None:
     absent = dict.fromkeys(("width", "height", "seed", "inputs", "safety", "numberResults", "duration", "ttl"))
 
+    inputs = {"frameImages": [PICTURE]}
+    nested = {"inputs": {**inputs, "audio": None}, "providerSettings": {"alibaba": {"audio": None}}}
+
     assert request(**absent) == request()
     assert request(**absent).to_task(U) == request().to_task(U)
+    assert request(**nested).to_task(U)["inputs"] == inputs
+    assert request(**nested).to_task(U)["providerSettings"] == {"alibaba": {}}
+    assert request(**nested).fingerprint() == request(inputs=inputs).fingerprint()
 
 
 def test_uploads_are_replaced_by_their_uuids_on_the_wire() -> None:
