@@ -192,7 +192,8 @@ class VideoRequest(_Part):
         """
         given = self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
         task = {**given, "taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
-        return _replaced(task, {reference: (media or {})[reference] for reference in self.uploads})
+        uploaded = {reference: (media or {})[reference] for reference in self.uploads}
+        return {name: _replaced(value, uploaded) for name, value in task.items()}
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the parameters that decide the picture; defaults count as if they were written."""
