@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -139,48 +136,6 @@ def test_files_that_are_missing_or_cut_short_are_written_again(shelf, out):
 
     assert exported.changes.written == 3
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == whole
-
-
-_DIES = """
-import os, sys
-from pathlib import Path
-from export_support import Shelf, table_of
-from test_export_steps import ROWS, SMALL
-
-folder, format_, moves = sys.argv[1:]
-shelf, done = Shelf(Path(folder)), []
-
-def die(event, _):
-    if event == "os.rename":
-        done.append(event)
-        if len(done) > int(moves):
-            os._exit(9)
-
-sys.addaudithook(die)
-shelf.export(table_of(*ROWS[2:]), format_, **SMALL)
-"""
-
-
-@pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("moves", [1, 4])
-def test_an_export_that_died_is_finished_by_the_next_and_leaves_nothing_behind(shelf, out, tmp_path, format_, moves):
-    shelf.export(shelf.buy(*ROWS[:4]), format_, **SMALL)
-    wanted = shelf.export(shelf.buy(*ROWS[2:]), format_, root=tmp_path / "wanted", **SMALL)
-
-    command = [sys.executable, "-c", _DIES, tmp_path, format_, str(moves)]
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    dead = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": path})
-    left = list(out.glob(".partial*"))
-    exported = shelf.export(shelf.buy(*ROWS[2:]), format_, **SMALL)
-
-    assert dead.returncode == 9
-    assert left
-    assert exported.version == wanted.version
-    contents = [
-        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        for folder in (out, tmp_path / "wanted")
-    ]
-    assert contents[0] == contents[1]
 
 
 def test_a_folder_that_holds_anything_else_is_left_as_it_is(shelf, out):
