@@ -2,10 +2,7 @@
 
 import io
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,21 +146,6 @@ def test_a_bucket_that_is_not_there_is_told_as_such_and_not_made() -> None:
 
 
 # Addresses.
-
-
-@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
-def test_a_package_that_is_missing_is_named_before_anything_is_sent(scheme: str, tmp_path: Path) -> None:
-    package = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}[scheme]
-    without = f"import sys; sys.modules[{package!r}] = None; from wan_assets.cli import main; main()"
-    (tmp_path / "prompts.txt").write_text("A red kite\n")
-    environment = {**os.environ, "WAN_ASSETS_STORE": f"{scheme}://videos/wan"}
-
-    command = [sys.executable, "-c", without, "materialize", "prompts.txt"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"cannot open the store {scheme}://videos/wan: it needs `pip install 'wan-assets[{scheme}]'`" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The command as people run it, from its start to its end, or to a signal's."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -154,3 +155,18 @@ def test_rows_of_a_run_that_finds_nobody_at_the_address_are_told_why(tmp_path):
     assert "2 failed: RunwareBusyError [connection]" in result.stdout
     assert "Cannot connect to host 127.0.0.1" in result.stdout
     assert "Run again later" in result.stdout
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_a_package_that_is_missing_is_named_before_anything_is_sent(scheme: str, tmp_path: Path) -> None:
+    package = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}[scheme]
+    without = f"import sys; sys.modules[{package!r}] = None; from wan_assets.cli import main; main()"
+    (tmp_path / "prompts.txt").write_text("A red kite\n")
+    environment = {**os.environ, "WAN_ASSETS_STORE": f"{scheme}://videos/wan"}
+
+    command = [sys.executable, "-c", without, "materialize", "prompts.txt"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"cannot open the store {scheme}://videos/wan: it needs `pip install 'wan-assets[{scheme}]'`" in done.stderr
+    assert "Traceback" not in done.stderr

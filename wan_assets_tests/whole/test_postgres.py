@@ -239,7 +239,7 @@ Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]), sys.argv[3]).ru
 
 
 def test_a_run_that_was_killed_is_taken_over_and_nothing_is_paid_twice(tmp_path: Path, postgres_url: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
     with studio(tmp_path, postgres_url, latency_s=0.2, **CHARGES_EVERY_COPY) as made:
         command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, made.url]

@@ -108,6 +108,8 @@ with studio(Path(sys.argv[1])) as made:
     print(all(outcome.stored for outcome in made.run(orders_of(2))))
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent.parent, check=True, capture_output=True, text=True, timeout=60
+    )
 
     assert done.stdout.strip() == "True"
