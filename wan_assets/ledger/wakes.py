@@ -19,12 +19,16 @@ _WAITED_FOR = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.LOST)
 
 
 def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -> set[str]:
-    """Notes those tasks that may be waited for, and returns all that the ledger knows."""
+    """Notes those tasks that may be waited for, and returns all that the ledger knows.
+
+    None of them ends meanwhile: the note on a task that has just ended would stay, since nobody takes it.
+    """
     connection.execute(table.delete().where(table.c.woken_at < now - _KEPT_S))
     states = {}
     for some in slices_of(sorted(task_uuids), _AT_ONCE):
         found = sa.select(tasks.c.task_uuid, tasks.c.state).where(tasks.c.task_uuid.in_(some))
-        states.update({row.task_uuid: row.state for row in connection.execute(found)})
+        held = connection.execute(found.with_for_update(read=True))
+        states.update({row.task_uuid: row.state for row in held})
     if fresh := [{"task_uuid": key, "woken_at": now} for key in sorted(states) if states[key] in _WAITED_FOR]:
         new = inserted(connection, table)
         latest = {"woken_at": new.excluded.woken_at}
