@@ -302,6 +302,24 @@ def test_what_has_ended_is_no_longer_noted(url: str, end: Any) -> None:
     assert rows_of(url, "SELECT * FROM wan_wakes") == []
 
 
+def test_a_task_that_ends_while_its_webhook_comes_is_not_noted(postgres_url: str) -> None:
+    ledger = Ledger(postgres_url)
+    task_uuid = submitted(ledger)
+    engine = sa.create_engine(postgres_url)
+    telling = threading.Thread(target=ledger.wake, args=([task_uuid],))
+
+    with engine.begin() as ending, engine.connect() as watching:
+        ending.execute(sa.text("UPDATE wan_tasks SET state = 'failed' WHERE task_uuid = :task"), {"task": task_uuid})
+        telling.start()
+        waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while telling.is_alive() and not watching.scalar(waits):
+            watching.rollback()
+    telling.join(timeout=20)
+    engine.dispose()
+
+    assert rows_of(postgres_url, "SELECT * FROM wan_wakes") == []
+
+
 def test_a_webhook_for_what_is_settled_is_known_and_not_noted(url: str) -> None:
     ledger = Ledger(url)
     task_uuid = submitted(ledger)
