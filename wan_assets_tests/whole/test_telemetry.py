@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 READER, SPANS = InMemoryMetricReader(), InMemorySpanExporter()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def provided() -> None:
     """A process has one provider of each kind, which cannot be replaced."""
     metrics.set_meter_provider(MeterProvider(metric_readers=[READER]))
@@ -48,7 +48,7 @@ def refusing(call: Call) -> Prepared | None:
     return Prepared({"errors": [said]}, 400)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[Any]]]:
     """Two runs: one of three rows, of which the first that comes is refused, and one that sends it again."""
     with bent(tmp_path_factory.mktemp("telemetry"), refusing) as made:
