@@ -20,8 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 READER, SPANS = InMemoryMetricReader(), InMemorySpanExporter()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def provided() -> None:
+def provide() -> None:
     """A process has one provider of each kind, which cannot be replaced."""
     metrics.set_meter_provider(MeterProvider(metric_readers=[READER]))
     spans = TracerProvider()
@@ -48,17 +47,18 @@ def refusing(call: Call) -> Prepared | None:
     return Prepared({"errors": [said]}, 400)
 
 
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[Any]]]:
+@pytest.fixture(scope="session", autouse=True)
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[Any], Any]]:
     """Two runs: one of three rows, of which the first that comes is refused, and one that sends it again."""
+    provide()
     with bent(tmp_path_factory.mktemp("telemetry"), refusing) as made:
-        SPANS.clear()
-        yield made, [made.run(orders_of(3)), made.run(orders_of(3))]
+        outcomes = [made.run(orders_of(3)), made.run(orders_of(3))]
+        SPANS.shutdown()  # what else runs in this process is not looked at
+        yield made, outcomes, measured()
 
 
-def test_figures_are_those_of_the_ledger(runs: tuple[Any, list[Any]]) -> None:
-    made, _ = runs
-    found = measured()
+def test_figures_are_those_of_the_ledger(runs: tuple[Any, list[Any], Any]) -> None:
+    made, _, found = runs
     (spent,) = found["wan_assets.spend {microdollar}"].values()
     (generation,) = found["wan_assets.generation.duration s"].values()
     (in_flight,) = found["wan_assets.tasks.in_flight {task}"].values()
@@ -72,7 +72,7 @@ def test_figures_are_those_of_the_ledger(runs: tuple[Any, list[Any]]) -> None:
     assert rows == {"simulated stored": 3, "simulated reused": 2, refused: 1}
 
 
-def test_each_run_is_a_span_and_each_new_video_one_within(runs: tuple[Any, list[Any]]) -> None:
+def test_each_run_is_a_span_and_each_new_video_one_within(runs: tuple[Any, list[Any], Any]) -> None:
     spans = SPANS.get_finished_spans()
     made = [span for span in spans if span.name == "generate"]
     videos = [span for span in spans if span.name == "video"]
