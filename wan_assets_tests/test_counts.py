@@ -16,7 +16,7 @@ from engine_support import orders_of
 from wan_assets.client import Pace
 from wan_assets.generation import Limits
 
-ROWS = 24
+ROWS = 60
 TOGETHER = Limits(max_in_flight=ROWS, max_wait_s=20)
 
 

@@ -47,7 +47,7 @@ def refusing(call: Call) -> Prepared | None:
     return Prepared({"errors": [said]}, 400)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[Any], Any]]:
     """Two runs: one of three rows, of which the first that comes is refused, and one that sends it again."""
     provide()
