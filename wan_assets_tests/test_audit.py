@@ -952,9 +952,9 @@ def test_a_paused_ledger_says_so_until_it_is_resumed(tmp_path: Path) -> None:
 # From any name to all the others.
 
 
-@pytest.fixture
-def two_rows(tmp_path: Path) -> Iterator[Studio]:
-    with studio(tmp_path) as made:
+@pytest.fixture(scope="module")
+def two_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    with studio(tmp_path_factory.mktemp("two_rows")) as made:
         orders = [Order(request_of(f"Kite {each}"), f"day-{each}", f"row-{each}") for each in range(2)]
         made.run(orders, origin=Origin("run-7", "videos"))
         yield made

@@ -10,7 +10,7 @@ import pytest
 from api_double import Prepared
 from bent_api import FILE, PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
 from engine_support import PRICE, Studio, errors_of, orders_of, request_of
-from s3_support import SECRET_KEY, files_in, fs, use
+from s3_support import SECRET_KEY, clients_of_its_own, files_in, fs, use
 
 from wan_assets.errors import StoreError
 from wan_assets.generation import Limits, Order, Outcome
@@ -288,7 +288,8 @@ def test_a_bucket_that_cannot_be_reached_is_told_as_such(bucket: str, monkeypatc
     use("http://127.0.0.1:9", monkeypatch)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
-    with pytest.raises(StoreError, match=r"cannot write to the store s3://.*127\.0\.0\.1:9"):
+    refusal = r"cannot write to the store s3://.*127\.0\.0\.1:9"
+    with clients_of_its_own(), pytest.raises(StoreError, match=refusal):
         VideoStore(bucket, direct_delivery=True).make_ready()
 
 
@@ -297,5 +298,5 @@ def test_missing_credentials_are_told_as_such(bucket: str, monkeypatch: pytest.M
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
 
-    with pytest.raises(StoreError, match="credentials"):
+    with clients_of_its_own(), pytest.raises(StoreError, match="credentials"):
         VideoStore(bucket, direct_delivery=True).make_ready()

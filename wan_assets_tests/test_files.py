@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ def served(store: VideoStore) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> tuple[VideoStore, StoredVideo]:
-    """A local store with one video."""
-    with studio(tmp_path) as made:
-        (outcome,) = run(made, VideoStore(tmp_path / "store"))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoStore, StoredVideo]:
+    """A local store with one video, which nobody changes."""
+    folder = tmp_path_factory.mktemp("made")
+    with studio(folder) as made:
+        (outcome,) = run(made, VideoStore(folder / "store"))
         return made.store, outcome.stored.videos[0]
 
 
@@ -98,12 +100,14 @@ def test_nothing_but_videos_is_shown(made: Any, path: str) -> None:
 
 def test_a_link_that_leads_out_of_the_store_is_not_followed(made: Any, tmp_path: Path) -> None:
     store, video = made
+    inside, outside = (video.uri.replace("-1.mp4", f"-{number}.mp4") for number in (2, 3))
     (tmp_path / "outside.mp4").write_bytes(b"a secret")
-    Path(video.uri).unlink()
-    Path(video.uri).symlink_to(tmp_path / "outside.mp4")
+    Path(inside).symlink_to(video.uri)
+    Path(outside).symlink_to(tmp_path / "outside.mp4")
 
     with served(store) as address:
-        assert httpx.get(VideoStore(store.root, served_at=address).link_to(video)).status_code == 404
+        links = [VideoStore(store.root, served_at=address).link_to(replace(video, uri=uri)) for uri in (inside, outside)]
+        assert [httpx.get(link).status_code for link in links] == [200, 404]
 
 
 def test_a_page_of_another_name_sees_nothing_and_nobody_can_write(made: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from s3_support import Application, files_in, fs, new_bucket, s3_server, use
+from s3_support import Application, clients_of_its_own, files_in, fs, new_bucket, s3_server, use
 
 from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.store import VideoStore
@@ -69,7 +69,7 @@ def flipped(environ: dict[str, Any]) -> None:
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> Iterator[BentBucket]:
     made = BentBucket()
-    with s3_server(made.around) as address:
+    with s3_server(made.around) as address, clients_of_its_own():
         use(address, monkeypatch)
         yield made
 

@@ -565,15 +565,31 @@ def test_a_cancelled_call_never_leaves_its_answer_to_another(endless: Path):
     asyncio.run(check())
 
 
-def test_no_more_children_run_than_were_allowed():
+def test_no_more_children_run_than_were_allowed_and_a_second_only_for_a_file_that_has_waited():
     path = file_of(CLIP)
 
-    async def check() -> None:
-        async with Verifier(processes=2) as verifier:
+    async def children(patience_s: float) -> int:
+        async with Verifier(processes=2, patience_s=patience_s) as verifier:
             facts = await asyncio.gather(*(verifier.facts_of(path) for _ in range(6)))
 
             assert {fact.frames for fact in facts} == {120}
-            assert len(verifier.pids) == 2
+            return len(verifier.pids)
+
+    assert [asyncio.run(children(patience_s)) for patience_s in (60.0, 0.0)] == [1, 2]
+
+
+def test_a_file_does_not_wait_for_one_that_is_stuck(endless: Path):
+    path = file_of(CLIP)
+
+    async def check() -> None:
+        async with Verifier(processes=2, patience_s=0.2) as verifier:
+            call, writer = await stuck_on(verifier, endless)
+
+            assert (await verifier.facts_of(path)).frames == 120
+            assert not call.done()
+
+            call.cancel()
+            os.close(writer)
 
     asyncio.run(check())
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -21,12 +22,18 @@ _START_LIMIT_S = 60.0
 
 
 class Verifier:
-    """Up to `processes` children, each started when needed and kept; a file may take `limit_s`."""
+    """Up to `processes` children, each started when needed and kept; a file may take `limit_s`.
 
-    def __init__(self, processes: int = 2, limit_s: float = 60.0) -> None:
+    Where there is a child, another is started only for a file that has waited `patience_s`: a start takes as long as
+    decoding several small files.
+    """
+
+    def __init__(self, processes: int = 2, limit_s: float = 60.0, patience_s: float = 1.0) -> None:
         self._limit_s = limit_s
+        self._patience_s = patience_s
         self._places = asyncio.Semaphore(processes)
-        self._idle: list[Process] = []
+        self._idle: asyncio.Queue[Process] = asyncio.Queue()
+        self._starting = 0
         self._alive: set[Process] = set()
         self._killed: set[Process] = set()
         self._is_open = False
@@ -44,7 +51,6 @@ class Verifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
-        self._idle.clear()
         for child in tuple(self._alive):
             self._kill(child)
         for child in tuple(self._killed):
@@ -74,8 +80,9 @@ class Verifier:
         return base64.b64decode(answer["poster"])
 
     async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
+        patient_until_s = asyncio.get_running_loop().time() + self._patience_s
         async with self._places:
-            child = self._waiting() or await self._started()
+            child = await self._waiting(patient_until_s) or await self._another()
             try:
                 answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
             except TimeoutError:
@@ -84,19 +91,28 @@ class Verifier:
             except BaseException:
                 self._kill(child)
                 raise
-            self._idle.append(child)
+            self._idle.put_nowait(child)
         if "refused" in answer:
             raise InvalidVideoError(answer["refused"])
         return answer
 
-    def _waiting(self) -> Process | None:
-        """A child that waits for work, if there is one; those that died meanwhile are left out."""
-        while self._idle:
-            child = self._idle.pop()
-            if child.returncode is None:
-                return child
-            self._kill(child)
+    async def _waiting(self, until_s: float) -> Process | None:
+        """A child that waits for work, or does so in time; those that died meanwhile are left out."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                while self._alive or self._starting:
+                    child = await self._idle.get()
+                    if child.returncode is None:
+                        return child
+                    self._kill(child)
         return None
+
+    async def _another(self) -> Process:
+        self._starting += 1
+        try:
+            return await self._started()
+        finally:
+            self._starting -= 1
 
     async def _started(self) -> Process:
         """A new child that has said that it is ready: one that cannot start says nothing about a file."""

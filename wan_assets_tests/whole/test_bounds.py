@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from accounts import assert_charged_once
 from engine_support import errors_of, orders_of, seed_that, studio
-from s3_support import files_in, fs, new_bucket, s3_server_elsewhere, use
+from s3_support import clients_of_its_own, files_in, fs, new_bucket, s3_server_elsewhere, use
 
 from wan_assets.client import Pace
 from wan_assets.generation import Limits, Order
@@ -39,7 +39,7 @@ print(peak() - before)
 
 
 def test_memory_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    with s3_server_elsewhere() as address:
+    with s3_server_elsewhere() as address, clients_of_its_own():
         use(address, monkeypatch)
         bucket = new_bucket()
         command = [sys.executable, "-c", LARGE, bucket, "160"]
