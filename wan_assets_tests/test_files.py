@@ -106,7 +106,8 @@ def test_a_link_that_leads_out_of_the_store_is_not_followed(made: Any, tmp_path:
     Path(outside).symlink_to(tmp_path / "outside.mp4")
 
     with served(store) as address:
-        links = [VideoStore(store.root, served_at=address).link_to(replace(video, uri=uri)) for uri in (inside, outside)]
+        seen_from = VideoStore(store.root, served_at=address)
+        links = [seen_from.link_to(replace(video, uri=uri)) for uri in (inside, outside)]
         assert [httpx.get(link).status_code for link in links] == [200, 404]
 
 
