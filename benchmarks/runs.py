@@ -22,7 +22,14 @@ _LIKE_OURS: dict[str, Any] = {
     "output_required": False,
 }
 _ENTRIES = 19
-"""As many metadata entries as one of our materializations has."""
+_PICTURE = "." * 720
+_TAGS = {
+    "dagster/code_version": "runware:201@1",
+    "dagster/data_version": "0123456789abcdef-0123456789abcdef",
+    "dagster/input_data_version/videos_requests": "0123456789abcdef",
+    "dagster/input_event_pointer/videos_requests": "1",
+}
+"""What one of our materializations has: so many entries of metadata, one of them a picture, and tags of its lineage."""
 
 Timed = dict[str, float]
 
@@ -52,7 +59,7 @@ def _ran(assets: list[Any], instance: dg.DagsterInstance, first: str, last: str,
 
 
 def floor(_: str, rows: int, __: int, folder: Path) -> Timed:
-    """Dagster's events alone: as many materializations as there are rows, with as many entries."""
+    """Dagster's events alone: as many materializations as there are rows, each with what one of ours has."""
 
     @dg.asset(
         name="videos", partitions_def=_PART, backfill_policy=dg.BackfillPolicy.single_run(), output_required=False
@@ -60,7 +67,8 @@ def floor(_: str, rows: int, __: int, folder: Path) -> Timed:
     def videos(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
         for key in context.partition_keys:
             entries = {f"wan_assets/entry_{number}": f"{key} {number}" for number in range(_ENTRIES)}
-            yield dg.AssetMaterialization("videos", partition=key, metadata=entries)
+            metadata = {**entries, "wan_assets/entry_0": dg.MetadataValue.md(_PICTURE)}
+            yield dg.AssetMaterialization("videos", partition=key, metadata=metadata, tags=_TAGS)
 
     return _plain(videos, rows, folder)
 

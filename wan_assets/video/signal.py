@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import sub
+from typing import cast
 
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
+from PIL import Image, ImageChops
 
 _GRID = (64, 36)
 _FRAMES_BETWEEN = 12
@@ -37,7 +38,7 @@ class Signal:
     change_luma: float | None = None
     audio_peak: float | None = None
     _seen: int = 0
-    _first: bytes = b""
+    _first: Image.Image | None = None
 
     def see(self, frame: VideoFrame) -> None:
         """Takes in the next frame of the picture."""
@@ -50,23 +51,26 @@ class Signal:
         if (peak := _peak_of(frame)) is not None:
             self.audio_peak = round(max(self.audio_peak or 0.0, peak), 5)
 
-    def _compare(self, cells: bytes) -> None:
-        self.brightest_luma = max(self.brightest_luma or 0.0, float(max(cells)))
+    def _compare(self, cells: Image.Image) -> None:
+        self.brightest_luma = max(self.brightest_luma or 0.0, _highest(cells))
         if self._first:
-            change = max(map(abs, map(sub, cells, self._first)))
-            self.change_luma = max(self.change_luma or 0.0, float(change))
+            change = _highest(ImageChops.difference(cells, self._first))
+            self.change_luma = max(self.change_luma or 0.0, change)
         self._first = self._first or cells
 
 
-def _cells_of(frame: VideoFrame) -> bytes:
+def _cells_of(frame: VideoFrame) -> Image.Image | None:
     width, height = _GRID
     try:
         small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
         plane = small.planes[0]
-        rows, stride = bytes(plane), plane.line_size
+        return Image.frombytes("L", _GRID, bytes(plane), "raw", "L", plane.line_size)
     except _UNMEASURABLE:
-        return b""
-    return b"".join(rows[row * stride : row * stride + width] for row in range(height))
+        return None
+
+
+def _highest(cells: Image.Image) -> float:
+    return float(cast("tuple[int, int]", cells.getextrema())[1])
 
 
 def _peak_of(frame: AudioFrame) -> float | None:
