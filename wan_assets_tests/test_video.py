@@ -565,17 +565,20 @@ def test_a_cancelled_call_never_leaves_its_answer_to_another(endless: Path):
     asyncio.run(check())
 
 
-def test_no_more_children_run_than_were_allowed_and_a_second_only_for_a_file_that_has_waited():
+@pytest.mark.parametrize(("files", "patience_s", "children"), [(6, 60.0, 1), (6, 0.0, 2), (12, 60.0, 2)])
+def test_a_second_child_and_no_more_is_started_for_a_crowd_or_for_a_file_that_has_waited(
+    files: int, patience_s: float, children: int
+):
     path = file_of(CLIP)
 
-    async def children(patience_s: float) -> int:
+    async def check() -> None:
         async with Verifier(processes=2, patience_s=patience_s) as verifier:
-            facts = await asyncio.gather(*(verifier.facts_of(path) for _ in range(6)))
+            facts = await asyncio.gather(*(verifier.facts_of(path) for _ in range(files)))
 
             assert {fact.frames for fact in facts} == {120}
-            return len(verifier.pids)
+            assert len(verifier.pids) == children
 
-    assert [asyncio.run(children(patience_s)) for patience_s in (60.0, 0.0)] == [1, 2]
+    asyncio.run(check())
 
 
 def test_a_file_does_not_wait_for_one_that_is_stuck(endless: Path):

@@ -8,7 +8,8 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -19,13 +20,14 @@ from wan_assets.video.seen import Seen
 
 _LONGEST_ANSWER = 16 * 2**20
 _START_LIMIT_S = 60.0
+_CROWD = 8
+"""A start takes about as long as decoding so many small files with one process more."""
 
 
 class Verifier:
     """Up to `processes` children, each started when needed and kept; a file may take `limit_s`.
 
-    Where there is a child, another is started only for a file that has waited `patience_s`: a start takes as long as
-    decoding several small files.
+    Where there is a child, another is started only for a crowd of files, or for one that has waited `patience_s`.
     """
 
     def __init__(self, processes: int = 2, limit_s: float = 60.0, patience_s: float = 1.0) -> None:
@@ -33,7 +35,7 @@ class Verifier:
         self._patience_s = patience_s
         self._places = asyncio.Semaphore(processes)
         self._idle: asyncio.Queue[Process] = asyncio.Queue()
-        self._starting = 0
+        self._asked = self._starting = 0
         self._alive: set[Process] = set()
         self._killed: set[Process] = set()
         self._is_open = False
@@ -80,26 +82,36 @@ class Verifier:
         return base64.b64decode(answer["poster"])
 
     async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
-        patient_until_s = asyncio.get_running_loop().time() + self._patience_s
-        async with self._places:
-            child = await self._waiting(patient_until_s) or await self._another()
+        async with self._child() as child:
             try:
                 answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
             except TimeoutError:
-                self._kill(child)
                 raise InvalidVideoError(f"decoding took longer than {self._limit_s:g} s") from None
-            except BaseException:
-                self._kill(child)
-                raise
-            self._idle.put_nowait(child)
         if "refused" in answer:
             raise InvalidVideoError(answer["refused"])
         return answer
 
+    @asynccontextmanager
+    async def _child(self) -> AsyncIterator[Process]:
+        """A child for one file, which is kept unless the block fails: its answer may then still be on the way."""
+        patient_until_s = asyncio.get_running_loop().time() + self._patience_s
+        self._asked += 1
+        try:
+            async with self._places:
+                child = await self._waiting(patient_until_s) or await self._another()
+                try:
+                    yield child
+                except BaseException:
+                    self._kill(child)
+                    raise
+                self._idle.put_nowait(child)
+        finally:
+            self._asked -= 1
+
     async def _waiting(self, until_s: float) -> Process | None:
         """A child that waits for work, or does so in time; those that died meanwhile are left out."""
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(until_s):
+            async with asyncio.timeout_at(until_s if self._asked <= _CROWD else 0.0):
                 while self._alive or self._starting:
                     child = await self._idle.get()
                     if child.returncode is None:
