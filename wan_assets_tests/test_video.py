@@ -565,7 +565,7 @@ def test_a_cancelled_call_never_leaves_its_answer_to_another(endless: Path):
     asyncio.run(check())
 
 
-@pytest.mark.parametrize(("files", "patience_s", "children"), [(6, 60.0, 1), (6, 0.0, 2), (12, 60.0, 2)])
+@pytest.mark.parametrize(("files", "patience_s", "children"), [(4, 60.0, 1), (4, 0.0, 2), (8, 60.0, 2)])
 def test_a_second_child_and_no_more_is_started_for_a_crowd_or_for_a_file_that_has_waited(
     files: int, patience_s: float, children: int
 ):

@@ -20,8 +20,8 @@ from wan_assets.video.seen import Seen
 
 _LONGEST_ANSWER = 16 * 2**20
 _START_LIMIT_S = 60.0
-_CROWD = 8
-"""A start takes about as long as decoding so many small files with one process more."""
+_CROWD = 4
+"""A start takes about as long as decoding so many small files; the engine asks for up to `max_downloads` at once."""
 
 
 class Verifier:
