@@ -26,7 +26,7 @@ def postgres_url(postgres: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_address() -> Iterator[str]:
     """One server for all tests of this process."""
-    with s3_support.s3_server() as address:
+    with s3_support.s3_server() as address, s3_support.clients_of_its_own():
         yield address
 
 
