@@ -35,8 +35,8 @@ async def without_ledger_and_store(
     base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **client_has: int
 ) -> None:
     """Client and poller as the engine uses them; files go to a folder, unchecked, where the last thousand are kept."""
-    most = Limits().max_downloads
-    begun, places, downloads = map(asyncio.Semaphore, (in_flight + 2 * most, in_flight, most))
+    limits = Limits(max_in_flight=in_flight)
+    begun, places, downloads = map(asyncio.Semaphore, (limits.max_begun, in_flight, limits.max_downloads))
     async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
         vars(client).update(client_has)
         poller = Poller(client)

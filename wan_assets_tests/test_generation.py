@@ -18,6 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from api_double import Prepared
+from bent_api import FILE, SUBMIT, bent, on
 from engine_support import CHARGES_EVERY_COPY, KEY, PRICE, Studio, errors_of, mounted, orders_of, request_of, studio
 from PIL import Image
 
@@ -115,6 +117,19 @@ def test_many_rows_go_through_few_places(tmp_path: Path) -> None:
 
         assert_paid_once(made, 7)
     assert errors_of(outcomes) == [""] * 7
+
+
+def test_rows_that_wait_for_the_store_leave_their_places_in_flight_to_as_many_others(tmp_path: Path) -> None:
+    slow = on(FILE, lambda call: Prepared(call.body, pause_s=1.5), first=1)
+
+    with bent(tmp_path, slow) as made:
+        outcomes = made.run(orders_of(12), limits=Limits(max_in_flight=4, max_downloads=1))
+
+        first = made.calls(FILE)[0].at
+        sent = [call for call in made.calls(SUBMIT) if call.at < first + 1.5]
+        made.assert_paid_once(12)
+    assert len(sent) == 8
+    assert errors_of(outcomes) == [""] * 12
 
 
 # Trouble on the way.

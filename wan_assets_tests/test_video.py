@@ -465,6 +465,15 @@ def test_one_child_serves_many_files(background: Background):
     assert len(before) == 1
 
 
+def test_a_child_gives_way_to_the_process_that_asks_it(background: Background):
+    background.result(background.verifier.facts_of(file_of(CLIP)))
+
+    own, *others = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (os.getpid(), *background.verifier.pids))
+
+    assert others
+    assert min(others) > own
+
+
 @pytest.mark.parametrize("call", ["facts_of", "poster_of"])
 def test_a_refusal_in_the_child_is_the_same_refusal(call: str, background: Background, tmp_path: Path):
     path = file_with(tmp_path, b"text")

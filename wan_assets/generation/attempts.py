@@ -74,9 +74,8 @@ class Attempts:
             if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
                 return stored
             report = await self._reported(row, place, claim)
-            async with self._downloads:
-                place.leave()
-                stored = await self._work.keep(row.order, claim.task, report)
+        async with self._downloads:
+            stored = await self._work.keep(row.order, claim.task, report)
         row.has_landed = True
         return stored
 

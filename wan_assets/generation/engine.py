@@ -81,7 +81,7 @@ class _Engine:
         self._attempts = attempts
         self._gate = gate
         self._resends_refused = limits.resends_refused
-        self._begun = asyncio.Semaphore(limits.max_in_flight + 2 * limits.max_downloads)
+        self._begun = asyncio.Semaphore(limits.max_begun)
         self._twins: dict[str, asyncio.Task[Outcome]] = {}
 
     async def run(self, orders: Iterable[Order], tell: Tell) -> None:

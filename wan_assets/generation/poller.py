@@ -16,7 +16,7 @@ from wan_assets.slices import slices_of
 _POLLS_WITHOUT_URL = 4
 """A result that has finished may get its address a little later."""
 
-_SHARE_OF_AGE = 0.05
+_SHARE_OF_AGE = 0.02
 """A task is asked for again after this share of the time it has taken so far, so that it is found about as soon."""
 
 _SHARE_OF_QUICKEST = 0.9
@@ -30,7 +30,7 @@ _BEATS_AFTER_WAKE = 2
 """A wake may come before the API tells of the result, which is then asked for again soon."""
 
 _BEAT = 0.25
-"""Polls that are not full are this share of the first wait apart, so that many tasks share one."""
+"""Polls that are not full are at most this share of the first wait apart, so that many tasks share one."""
 
 _TICK = 0.1
 """How often within a beat it looks whether a poll is full."""
@@ -162,15 +162,19 @@ class Poller:
     def _ready(self) -> Iterator[list[_Waiter]]:
         """Those to ask for now, by poll: what fills one goes at once, the rest when the last such was a beat ago."""
         now = asyncio.get_running_loop().time()
-        due = self._due(now) if now >= self._silent_until else []
-        for some in slices_of(due, self._client.polls_per_post):
+        for some in slices_of(self._due(now), self._client.polls_per_post):
             if len(some) < self._client.polls_per_post:
                 if now < self._spaced_until:
                     return
-                self._spaced_until = now + self._beat_s
+                self._spaced_until = now + self._beat_after(some, now)
             for waiter in some:
                 waiter.polled_at, waiter.due = now, math.inf
             yield some
+
+    def _beat_after(self, asked: list[_Waiter], now: float) -> float:
+        """How long others that are due wait for the next poll: little where the tasks themselves take little."""
+        ages_s = (now - waiter.begun for waiter in asked if not waiter.is_woken)
+        return min(self._beat_s, _SHARE_OF_AGE * min(ages_s, default=math.inf))
 
     def _due(self, now: float) -> list[_Waiter]:
         """Those whose time has come, and with them those that were asked for before and are due within a beat."""
@@ -179,7 +183,7 @@ class Poller:
         return due and due + [waiter for waiter in self._waiters if now < waiter.due <= soon and waiter.may_join]
 
     async def _sleep_until_due(self, least_s: float) -> None:
-        """Sleeps until somebody is due, who may come or be woken meanwhile, but a little in any case."""
+        """Sleeps until somebody is due and polls are wanted; who is due may come or be woken meanwhile."""
         if self._waiters:
             await asyncio.sleep(least_s)
         while (wait_s := self._until_due_s()) > 0:

@@ -12,6 +12,9 @@ from wan_assets.store import StoredTask
 LOOKED_UP_AT_ONCE = 200
 """So many requests are asked about in one query of ledger and store."""
 
+_MOST_LANDING = 200
+"""Rows that may be on their way from the API to the store while others take their places in flight."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -30,6 +33,11 @@ class Limits:
     on_lost: Literal["keep", "rebuy"] = "keep"
     checks_balance: bool = False
     resends_refused: bool = True
+
+    @property
+    def max_begun(self) -> int:
+        """How many rows are worked on at once: a slow store holds back what is sent only where so many wait for it."""
+        return self.max_in_flight + max(2 * self.max_downloads, min(self.max_in_flight, _MOST_LANDING))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from wan_assets.video.facts import facts_of
 from wan_assets.video.poster import poster_of
 from wan_assets.video.seen import seen_in
 
+_NICE = 5
+"""Sending and polling go first: what keeps the API busy is not to wait for decoding."""
+
 
 def answer_of(call: dict[str, Any]) -> dict[str, Any]:
     """The answer to a call: `facts`, `seen`, `poster`, or `refused` with the reason."""
@@ -34,6 +37,7 @@ def answer_of(call: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serves until the input ends, be it in the middle of a file: then nobody waits for the answer."""
+    os.nice(_NICE)
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     answers = _own_stdout()
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()

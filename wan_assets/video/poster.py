@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import av
 from av.video.frame import VideoFrame
@@ -13,6 +12,7 @@ from PIL import Image, WebPImagePlugin
 
 from wan_assets.errors import InvalidVideoError
 from wan_assets.video.facts import BROKEN, open_video, reason_of, video_stream_of
+from wan_assets.video.scaler import Scaler
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)
 _LEAST_SIDE = 8
@@ -39,12 +39,13 @@ def poster_of(
 
 def picture_of(frame: VideoFrame, size: tuple[int, int], max_bytes: int) -> bytes:
     """A frame as WebP, inside `size`, as good as `max_bytes` allows; raises InvalidVideoError if it has no picture."""
-    return _small_webp(_thumbnail(frame, size), max_bytes)
+    return _small_webp(_thumbnail(frame, size, Scaler()), max_bytes)
 
 
 def strip_of(frames: Sequence[VideoFrame], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000) -> bytes:
     """Frames of one size side by side as WebP, each inside `size`, as good as `max_bytes` allows."""
-    pictures = [_thumbnail(frame, size) for frame in frames]
+    scaler = Scaler()
+    pictures = [_thumbnail(frame, size, scaler) for frame in frames]
     width, height = pictures[0].size
     strip = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
     for place, picture in enumerate(pictures):
@@ -67,15 +68,14 @@ def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
     return found
 
 
-def _thumbnail(frame: Any, size: tuple[int, int]) -> Image.Image:
+def _thumbnail(frame: VideoFrame, size: tuple[int, int], scaler: Scaler) -> Image.Image:
     """The frame in its own shape, as large as the box allows."""
     scale = min(size[0] / frame.width, size[1] / frame.height)
     width, height = (max(round(side * scale), 1) for side in (frame.width, frame.height))
     try:
-        image: Image.Image = frame.to_image(width=width, height=height)
+        return scaler.picture_of(frame, (width, height), "RGB")
     except BROKEN as error:
         raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
-    return image
 
 
 def _small_webp(image: Image.Image, max_bytes: int) -> bytes:

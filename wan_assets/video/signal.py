@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from PIL import Image, ImageChops
+
+from wan_assets.video.scaler import Scaler
 
 _GRID = (64, 36)
 _FRAMES_BETWEEN = 12
@@ -39,10 +41,11 @@ class Signal:
     audio_peak: float | None = None
     _seen: int = 0
     _first: Image.Image | None = None
+    _scaler: Scaler = field(default_factory=Scaler)
 
     def see(self, frame: VideoFrame) -> None:
         """Takes in the next frame of the picture."""
-        if self._seen % _FRAMES_BETWEEN == 0 and (cells := _cells_of(frame)):
+        if self._seen % _FRAMES_BETWEEN == 0 and (cells := self._cells_of(frame)):
             self._compare(cells)
         self._seen += 1
 
@@ -51,22 +54,18 @@ class Signal:
         if (peak := _peak_of(frame)) is not None:
             self.audio_peak = round(max(self.audio_peak or 0.0, peak), 5)
 
+    def _cells_of(self, frame: VideoFrame) -> Image.Image | None:
+        try:
+            return self._scaler.picture_of(frame, _GRID, "L", "AREA")
+        except _UNMEASURABLE:
+            return None
+
     def _compare(self, cells: Image.Image) -> None:
         self.brightest_luma = max(self.brightest_luma or 0.0, _highest(cells))
         if self._first:
             change = _highest(ImageChops.difference(cells, self._first))
             self.change_luma = max(self.change_luma or 0.0, change)
         self._first = self._first or cells
-
-
-def _cells_of(frame: VideoFrame) -> Image.Image | None:
-    width, height = _GRID
-    try:
-        small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
-        plane = small.planes[0]
-        return Image.frombytes("L", _GRID, bytes(plane), "raw", "L", plane.line_size)
-    except _UNMEASURABLE:
-        return None
 
 
 def _highest(cells: Image.Image) -> float:
