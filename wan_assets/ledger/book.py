@@ -269,6 +269,8 @@ class Ledger(LedgerReader):
         return connection.execute(change).mappings().one()
 
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
+        if microusd == 0:
+            return  # All processes wait for the sums, so that they are left alone where a task cost what was reserved.
         kind, day = money_of(row["is_simulated"]), row["created_at"][:10]
         correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
 
