@@ -15,19 +15,28 @@ from engine_support import KEY, request_of
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation.poller import Poller
 
-UUIDS = tuple(f"770a3ef5-2dc8-4ed1-9f7d-47a8e9df100{number}" for number in range(3))
+UUIDS = tuple(f"770a3ef5-2dc8-4ed1-9f7d-47a8e9df10{number:02}" for number in range(40))
 BEAT_S = 0.5
 
 
-def polled(made: BentStudio, pace: Pace, apart_s: float, then: Callable[[Poller], Any] = lambda _: None) -> list[float]:
+def polled(
+    made: BentStudio,
+    pace: Pace,
+    apart_s: float,
+    then: Callable[[Poller], Any] = lambda _: None,
+    *,
+    tasks: int = 3,
+    polls_per_post: int = 100,
+) -> list[float]:
     """When it asked for tasks that were waited for one after the other, in seconds after the first of those polls."""
 
     async def waited() -> None:
         async with RunwareClient(KEY, made.simulator.base_url, pace=pace) as client:
+            client.polls_per_post = polls_per_post
             poller = Poller(client)
             polling = asyncio.create_task(poller.run())
             waits = []
-            for task_uuid in UUIDS:
+            for task_uuid in UUIDS[:tasks]:
                 await client.submit(request_of().to_task(task_uuid))
                 waits.append(asyncio.create_task(poller.finished(task_uuid, 1, 20.0)))
                 await asyncio.sleep(apart_s)
@@ -46,7 +55,7 @@ def test_quick_tasks_that_began_a_moment_apart_are_found_a_moment_apart(tmp_path
     with bent(tmp_path) as made:
         ats = polled(made, pace, 0.15)
 
-    assert len(ats) == len(UUIDS)
+    assert len(ats) == 3
     assert ats[-1] < 2 * BEAT_S, "they began 0.3 s apart; a beat after each poll would be 1 s in all"
 
 
@@ -69,3 +78,12 @@ def test_a_task_that_comes_while_the_api_wants_no_polls_waits_too(tmp_path: Path
 
     assert len(ats) >= 2
     assert ats[1] >= 1.0
+
+
+def test_the_more_tasks_there_are_the_longer_each_is_left_alone(tmp_path: Path) -> None:
+    pace = replace(PATIENT, poll_first_s=0.02, poll_most_s=10.0)
+
+    with bent(tmp_path, latency_s=1.5) as made:
+        ats = polled(made, pace, 0.0, tasks=len(UUIDS), polls_per_post=1)
+
+    assert 2 * len(UUIDS) <= len(ats) <= 100 * ats[-1] + len(UUIDS)

@@ -19,6 +19,9 @@ _POLLS_WITHOUT_URL = 4
 _SHARE_OF_AGE = 0.02
 """A task is asked for again after this share of the time it has taken so far, so that it is found about as soon."""
 
+_MOST_POSTS_A_SECOND = 100
+"""So often it would ask if all tasks were running late: the more there are, the longer each is left alone."""
+
 _SHARE_OF_QUICKEST = 0.9
 _QUICKEST_OF = 20
 """So many of the last tasks tell how long the next one takes at least."""
@@ -230,7 +233,8 @@ class Poller:
         waiter.troubles = 0
         waiter.silences += not report.is_known
         first_s = self._pace.wake_s * _BEATS_AFTER_WAKE if waiter.is_woken else self._pace.poll_first_s / 2
-        interval_s = max(first_s, _SHARE_OF_AGE * (now - waiter.begun))
+        turn_s = len(self._waiters) / self._client.polls_per_post / _MOST_POSTS_A_SECOND
+        interval_s = max(first_s, turn_s, _SHARE_OF_AGE * (now - waiter.begun))
         waiter.due = max(now + min(self._pace.poll_most_s, interval_s), self._earliest(waiter))
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)
