@@ -508,7 +508,7 @@ def test_a_dead_api_ends_the_run_with_a_clear_error(tmp_path: Path) -> None:
 
 def test_closing_the_iterator_stops_sending_and_the_next_run_pays_for_the_rest_alone(tmp_path: Path) -> None:
     async def read_two(made: Studio) -> None:
-        async with made.running(orders_of(12), limits=Limits(max_in_flight=3)) as outcomes:
+        async with made.running(orders_of(24), limits=Limits(max_in_flight=3)) as outcomes:
             async for _ in outcomes:
                 if made.paid >= 2:
                     return
@@ -517,13 +517,13 @@ def test_closing_the_iterator_stops_sending_and_the_next_run_pays_for_the_rest_a
         asyncio.run(read_two(made))
         sent_at_first = made.books.submissions()
         still_owned = made.rows("SELECT task_uuid FROM wan_tasks WHERE owner IS NOT NULL")
-        outcomes = made.run(orders_of(12))
+        outcomes = made.run(orders_of(24))
 
-        assert sent_at_first < 12
+        assert sent_at_first < 24
         assert still_owned == []
-        assert_paid_once(made, 12)
+        assert_paid_once(made, 24)
         assert_nothing_reserved(made)
-    assert errors_of(outcomes) == [""] * 12
+    assert errors_of(outcomes) == [""] * 24
 
 
 def test_two_runs_at_once_on_the_same_requests_pay_once_and_both_get_all(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Limits:
     @property
     def max_begun(self) -> int:
         """How many rows are worked on at once: a slow store holds back what is sent only where so many wait for it."""
-        return self.max_in_flight + max(2 * self.max_downloads, min(self.max_in_flight, _MOST_LANDING))
+        return self.max_in_flight + max(self.max_downloads, min(self.max_in_flight, _MOST_LANDING))
 
 
 @dataclass(frozen=True)
