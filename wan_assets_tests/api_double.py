@@ -26,7 +26,7 @@ U = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 V = "6f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a11"
 TASK = {"taskType": "videoInference", "taskUUID": U, "model": "runware:201@1", "positivePrompt": "A red kite"}
 TASK |= {"resolution": "480p"}
-QUICK = Pace(answer_s=2.0, retry_first_s=0.01, retry_jitter_s=0.0, retry_most_s=0.02, poll_first_s=0.02, retry_tries=4)
+QUICK = Pace(answer_s=10.0, retry_first_s=0.01, retry_jitter_s=0.0, retry_most_s=0.02, poll_first_s=0.02, retry_tries=4)
 
 T = TypeVar("T")
 

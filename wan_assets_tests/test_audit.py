@@ -114,8 +114,10 @@ def test_what_a_killed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
 
 
 def test_a_second_recovery_finds_nothing_to_do(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=1.0) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         made.run(orders_of(2), limits=Limits(max_wait_s=0.1))
+        clock.now += 60
         first, second = recovered(made), recovered(made)
         outcomes = made.run(orders_of(2))
 
@@ -277,8 +279,10 @@ def test_a_task_that_still_runs_when_its_time_is_up_stays_open(tmp_path: Path) -
 
 
 def test_a_task_that_failed_meanwhile_is_booked_as_failed_and_not_bought_anew(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=0.5, faults={"verdict_error": 1.0}) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_error": 1.0}) as made:
         made.run(orders_of(1), limits=Limits(max_wait_s=0.1))
+        clock.now += 60
         found = recovered(made)
 
         assert made.states() == ["failed"]
@@ -286,9 +290,11 @@ def test_a_task_that_failed_meanwhile_is_booked_as_failed_and_not_bought_anew(tm
 
 
 def test_one_task_that_cannot_be_had_does_not_keep_the_others_from_the_store(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=0.5, faults={"verdict_safety": 0.4}, seed=3) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_safety": 0.4}, seed=3) as made:
         made.run(orders_of(5), limits=Limits(max_wait_s=0.1))
         states = made.states()
+        clock.now += 60
         found = recovered(made)
 
         assert states == ["submitted"] * 5
@@ -785,10 +791,12 @@ def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tm
 
 
 def test_recover_ends_with_0_where_the_provider_gave_a_task_up_since_it_is_not_open_any_more(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=0.5, faults={"verdict_safety": 1.0}) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_safety": 1.0}) as made:
         made.run(orders_of(1), limits=Limits(max_wait_s=0.1))
         asked = ("ledger", "recover", "--url", made.url, "--store", tmp_path / "store", "--json")
 
+        clock.now += 60
         result = wan_assets(*asked, made=made)
 
         assert made.ledger().open_tasks() == []

@@ -22,6 +22,7 @@ from api_double import Prepared
 from bent_api import FILE, SUBMIT, bent, on
 from engine_support import CHARGES_EVERY_COPY, KEY, PRICE, Studio, errors_of, mounted, orders_of, request_of, studio
 from PIL import Image
+from simulator_support import ManualClock
 
 from wan_assets.client import Pace
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
@@ -480,9 +481,11 @@ def test_a_task_that_may_have_been_sent_waits_for_an_api_that_answers(tmp_path: 
 
 
 def test_a_task_whose_time_is_up_is_found_again_by_the_next_run(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=1.5) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         (first,) = made.run(orders_of(1), limits=Limits(max_wait_s=0.3))
         states = made.states()
+        clock.now += 60
         (second,) = made.run(orders_of(1), limits=PATIENT)
 
         assert_paid_once(made, 1)

@@ -285,11 +285,15 @@ def test_a_balance_that_does_not_cover_what_would_be_bought_refuses_all_of_it_an
 
 def test_rows_that_are_stored_or_in_flight_or_twins_do_not_count_against_the_balance(tmp_path: Path) -> None:
     orders = [*orders_of(3), Order(request_of("Kite 2"), "twin")]
+    clock = ManualClock()
 
-    with studio(tmp_path, balance_usd=3 * PRICE / 1e6, latency_s=1.0) as made:
+    with studio(tmp_path, clock=clock, balance_usd=3 * PRICE / 1e6, latency_s=0.0) as made:
         made.run(orders[:1])
+    with studio(tmp_path, clock=clock, balance_usd=3 * PRICE / 1e6, latency_s=60) as made:
         made.run(orders[1:2], limits=Limits(max_wait_s=0.1))
         states = made.states()
+        clock.now += 60
+    with studio(tmp_path, clock=clock, balance_usd=3 * PRICE / 1e6, latency_s=0.0) as made:
         outcomes = made.run(orders, limits=Limits(checks_balance=True))
 
         assert_charged_once(made, 3)
@@ -530,7 +534,8 @@ def overwritten(path: Path, start: int = 0) -> None:
 def test_a_ledger_of_garbage_is_told_before_money_is_spent_and_without_it_nothing_is_paid_twice(
     tmp_path: Path, noise_from: int
 ) -> None:
-    with studio(tmp_path, latency_s=1.0) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         made.run(orders_of(4), limits=Limits(max_wait_s=0.1))
         in_flight = made.states()
         overwritten(tmp_path / "ledger.db", noise_from)
@@ -540,6 +545,7 @@ def test_a_ledger_of_garbage_is_told_before_money_is_spent_and_without_it_nothin
         sent_with_garbage = made.books.submissions()
         for file in ledger_files(made):
             file.unlink()
+        clock.now += 60
         outcomes = made.run(orders_of(4))
 
         assert made.paid == 4
