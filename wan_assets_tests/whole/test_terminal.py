@@ -48,7 +48,9 @@ def test_the_bar_is_not_in_the_log_of_the_step_and_the_cursor_is_there_again(tmp
 
 
 def test_a_terminal_that_can_do_nothing_gets_no_bar(tmp_path: Path) -> None:
-    assert materialized_on(80, tmp_path, TERM="dumb").raw == ""
+    told = materialized_on(80, tmp_path, TERM="dumb").raw
+
+    assert all(line.startswith("[0:00:") for line in told.splitlines()), "the lines of a run that takes ten seconds"
 
 
 def test_a_plan_leaves_its_result_alone_on_the_terminal(tmp_path: Path) -> None:
