@@ -121,13 +121,14 @@ def test_many_rows_go_through_few_places(tmp_path: Path) -> None:
 
 
 def test_rows_that_wait_for_the_store_leave_their_places_in_flight_to_as_many_others(tmp_path: Path) -> None:
-    slow = on(FILE, lambda call: Prepared(call.body, pause_s=1.5), first=1)
+    pause_s = 3.0
+    slow = on(FILE, lambda call: Prepared(call.body, pause_s=pause_s), first=1)
 
     with bent(tmp_path, slow) as made:
         outcomes = made.run(orders_of(12), limits=Limits(max_in_flight=4, max_downloads=1))
 
         first = made.calls(FILE)[0].at
-        sent = [call for call in made.calls(SUBMIT) if call.at < first + 1.5]
+        sent = [call for call in made.calls(SUBMIT) if call.at < first + pause_s]
         made.assert_paid_once(12)
     assert len(sent) == 8
     assert errors_of(outcomes) == [""] * 12
