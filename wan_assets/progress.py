@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,9 @@ from wan_assets.pricing import dollars
 
 Clock: TypeAlias = Callable[[], float]
 Told: TypeAlias = Outcome | Recovered | UnderWay
+
+
+_LONGEST_REASON = 90
 
 
 class Stage(Protocol):
@@ -64,8 +68,9 @@ class Progress:
         """What became of the rows, and what is becoming of others."""
         now = self.under_way
         landing = (f"{now.landing:,} landing",) if now.landing else ()
+        trouble = (f"{now.trouble.waiting:,} to be tried again ({_shortened(now.trouble.why)})",)
         ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
-        return (*ended, f"{now.in_flight:,} in flight", *landing)
+        return (*ended, f"{now.in_flight:,} in flight", *landing, *(trouble if now.trouble.waiting else ()))
 
     def money(self) -> tuple[str, ...]:
         """What was spent and set aside, and what the caps leave."""
@@ -156,6 +161,11 @@ def clocked(seconds: float) -> str:
     """A length of time as hours, minutes and seconds."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _shortened(said: str) -> str:
+    """What the API said, on one line."""
+    return textwrap.shorten(said, _LONGEST_REASON, placeholder=" ...")
 
 
 def _roughly(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What a Dagster run's log says: how far it is, ever more rarely, and each kind of failure a few times.
+"""What a Dagster run's log says: how far it is, ever more rarely, each kind of trouble once, of failure a few times.
 
 A record carries what it says as fields too, under `wan_assets`, for handlers that write JSON.
 """
@@ -13,6 +13,7 @@ from dataclasses import asdict
 from logging import Logger
 from typing import Any
 
+from wan_assets.client import Trouble
 from wan_assets.errors import RunwareError, WanAssetsError
 from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, sentence
 
@@ -30,12 +31,14 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
     """
     spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock), Estimate(clock)
     last: list[Progress] = []
+    troubles = _TroubleLog(log)
 
     def watch(progress: Progress) -> None:
         if not last:
             log.info("%d rows are asked for", progress.total, extra=_fields(progress))
         last[:] = [progress]
         estimate.note(progress)
+        troubles.add(progress.under_way.trouble)
         if spacing.is_due():
             log.info("%s", sentence(progress, estimate.left()), extra=_fields(progress))
         onward(progress)
@@ -49,6 +52,23 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
 
 def _fields(progress: Progress) -> dict[str, Any]:
     return {_FIELDS: asdict(progress)}
+
+
+class _TroubleLog:
+    """Names each kind of trouble at the API when it is first met; progress tells how many tasks it keeps waiting."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._seen: set[str] = set()
+
+    def add(self, trouble: Trouble) -> None:
+        """Writes that calls wait, unless it was written before of calls that wait for the same."""
+        kind = trouble.why.partition(":")[0]
+        if trouble.waiting and kind not in self._seen:
+            self._seen.add(kind)
+            told = {"code": kind, "waiting": trouble.waiting}
+            said = "calls to the API wait to be tried again, %d now: %s"
+            self._log.warning(said, trouble.waiting, trouble.why, extra={_FIELDS: told})
 
 
 class FailureLog:

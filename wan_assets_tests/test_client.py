@@ -422,6 +422,7 @@ def test_the_public_names_of_the_client() -> None:
         "Result",
         "RunwareClient",
         "TaskReport",
+        "Trouble",
     ]
 
 

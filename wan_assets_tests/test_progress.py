@@ -14,10 +14,11 @@ from typing import Any
 import dagster as dg
 import dagster_support
 import pytest
-from engine_support import PRICE, Studio, orders_of, studio
+from engine_support import PRICE, QUICK, Studio, orders_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli.progress import watched
+from wan_assets.client import Trouble
 from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
 from wan_assets.generation import Limits, UnderWay
 from wan_assets.ledger import Budget, Origin
@@ -44,6 +45,20 @@ def test_a_run_tells_what_is_in_flight_and_in_the_end_what_it_cost(tmp_path: Pat
     busiest = max(told, key=lambda now: now.in_flight)
     assert busiest == UnderWay(3, 0, 0, 3 * PRICE, PRICE, is_simulated=True)
     assert told[-1] == UnderWay(0, 0, 3 * PRICE, 0, PRICE, is_simulated=True)
+
+
+def test_a_run_tells_what_keeps_it_waiting_at_the_api(tmp_path: Path) -> None:
+    slow = replace(QUICK, retry_first_s=1.2, retry_most_s=1.2)  # longer than the engine's beat
+    with studio(tmp_path, faults={"rate_limit": 1.0}) as made:
+        refused = told_by(made, pace=slow)
+    with studio(tmp_path / "other", faults={"poll_429": 1.0}) as made:
+        unpolled = told_by(made, pace=slow)
+
+    for told in (refused, unpolled):
+        worst = max((now.trouble for now in told), key=lambda trouble: trouble.waiting)
+        assert worst.waiting == 3
+        assert "rateLimitExceeded" in worst.why
+        assert told[-1].trouble == Trouble()
 
 
 def test_a_run_without_a_cap_tells_of_no_room(tmp_path: Path) -> None:
@@ -280,6 +295,24 @@ def test_the_log_of_a_long_run_gets_a_line_every_few_minutes() -> None:
 
     assert said[1].startswith("0 of 200 done")
     assert 10 * 3600 / 300 < len(said) < 180
+
+
+def test_the_log_names_each_kind_of_trouble_when_it_is_first_met() -> None:
+    log, said = logger()
+    told = [Trouble(12, "connection: refused"), Trouble(), Trouble(9, "connection: reset"), Trouble(1, "http_502: no")]
+    with progress_logged(log, lambda _: None, ManualClock()) as watch:
+        for trouble in told:
+            watch(Progress(200, under_way=UnderWay(trouble=trouble)))
+
+    _, first, second, last = said
+    assert first == "calls to the API wait to be tried again, 12 now: connection: refused"
+    assert second == "calls to the API wait to be tried again, 1 now: http_502: no"
+    assert "0 in flight, 1 to be tried again (http_502: no);" in last
+
+
+def test_a_reason_that_fills_the_screen_is_cut() -> None:
+    told = Progress(2, under_way=UnderWay(trouble=Trouble(2, "html:\n" + "very long " * 40)))
+    assert all(len(part) < 120 and "\n" not in part for part in told.counts())
 
 
 def test_rows_that_fail_for_one_reason_are_named_a_few_times_and_each_reason_is() -> None:

@@ -2,7 +2,8 @@
 
 from wan_assets.client.account import DayOfUsage
 from wan_assets.client.api import RunwareClient
+from wan_assets.client.retrying import Trouble
 from wan_assets.client.transport import Heed, Pace
 from wan_assets.client.wire import Answer, Result, TaskReport
 
-__all__ = ["Answer", "DayOfUsage", "Heed", "Pace", "Result", "RunwareClient", "TaskReport"]
+__all__ = ["Answer", "DayOfUsage", "Heed", "Pace", "Result", "RunwareClient", "TaskReport", "Trouble"]

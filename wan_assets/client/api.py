@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying
 
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
-from wan_assets.client.retrying import Pause, retries
+from wan_assets.client.retrying import Pause, Trouble, Troubles, retries
 from wan_assets.client.transport import Heed, Pace, Transport, secrets_in
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.codes import refusal_of
@@ -61,7 +61,8 @@ class RunwareClient:
         self._webhook_url = webhook_url
         secrets = secrets_in(webhook_url)
         self._transport = Transport(api_key, base_url, self.pace, secrets=secrets, on_answer=on_answer)
-        self._downloads = Downloads(self._transport, self.pace, download_hosts)
+        self._troubles = Troubles()
+        self._downloads = Downloads(self._transport, self.pace, download_hosts, self._troubles)
         self.polls_per_post = _POLLS_PER_POST
         self._doubts = 0
         self._simulated: bool | None = None
@@ -82,11 +83,16 @@ class RunwareClient:
         """Whether the API is asked to tell of results by itself."""
         return bool(self._webhook_url)
 
+    @property
+    def trouble(self) -> Trouble:
+        """What submissions, downloads and questions of the account wait for before they are tried again."""
+        return self._troubles.now
+
     async def is_simulated(self) -> bool:
         """Whether a simulator answers, which says so itself; the public API is not asked."""
         if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
             self._simulated = False
-        async for attempt in retries(self.pace, _GREETINGS):
+        async for attempt in retries(self.pace, _GREETINGS, self._troubles):
             with attempt:
                 if self._simulated is None:
                     self._simulated = await self._transport.server_header("X-Simulated-By") is not None
@@ -232,7 +238,7 @@ class RunwareClient:
         return item
 
     def _retries(self, pause: Pause = asyncio.sleep) -> AsyncRetrying:
-        return retries(self.pace, self.pace.retry_tries, pause)
+        return retries(self.pace, self.pace.retry_tries, self._troubles, pause)
 
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:

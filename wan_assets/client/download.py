@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from wan_assets.client.retrying import retries
+from wan_assets.client.retrying import Troubles, retries
 from wan_assets.client.transport import Pace, Transport, is_loopback, parsed
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
 
@@ -20,9 +20,10 @@ _MOST_REDIRECTS = 3
 class Downloads:
     """Streams results to files with bounded memory."""
 
-    def __init__(self, transport: Transport, pace: Pace, hosts: Sequence[str]) -> None:
+    def __init__(self, transport: Transport, pace: Pace, hosts: Sequence[str], troubles: Troubles) -> None:
         self._transport = transport
         self._pace = pace
+        self._troubles = troubles
         api_host = parsed(transport.base_url).host
         self._hosts = {api_host, *map(str.lower, hosts)}
         self._is_local = is_loopback(api_host)
@@ -30,7 +31,7 @@ class Downloads:
     async def fetch(self, url: str, path: Path) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
         try:
-            async for attempt in retries(self._pace, self._pace.download_tries):
+            async for attempt in retries(self._pace, self._pace.download_tries, self._troubles):
                 with attempt:
                     await self._fetch_once(url, path)
         except RunwareBusyError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from tenacity import (
@@ -21,7 +23,40 @@ Pause: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for some seconds."""
 
 
-def retries(pace: Pace, tries: int, pause: Pause = asyncio.sleep) -> AsyncRetrying:
+@dataclass(frozen=True)
+class Trouble:
+    """So many calls wait to be tried again; `why` is what stood in the way of the last of them."""
+
+    waiting: int = 0
+    why: str = ""
+
+    def __add__(self, other: Trouble) -> Trouble:
+        return Trouble(self.waiting + other.waiting, self.why if self.waiting else other.why)
+
+
+class Troubles:
+    """Keeps count of the calls that wait to be tried again."""
+
+    def __init__(self) -> None:
+        self._waiting, self._why = 0, ""
+
+    @property
+    def now(self) -> Trouble:
+        return Trouble(self._waiting, self._why) if self._waiting else Trouble()
+
+    async def wait(self, pause: Pause, wait_s: float) -> None:
+        self._waiting += 1
+        try:
+            await pause(wait_s)
+        finally:
+            self._waiting -= 1
+
+    def note(self, state: RetryCallState) -> None:
+        """Takes note of what a call will be tried again for."""
+        self._why = str(state.outcome.exception()) if state.outcome else ""
+
+
+def retries(pace: Pace, tries: int, troubles: Troubles, pause: Pause = asyncio.sleep) -> AsyncRetrying:
     """Attempts of a call that raises `RunwareBusyError` while another try may help; the last error is let through.
 
     A wait that the API asks for is kept, unless it is longer than `pace.asked_most_s`: then it was the last try.
@@ -40,7 +75,8 @@ def retries(pace: Pace, tries: int, pause: Pause = asyncio.sleep) -> AsyncRetryi
         retry=retry_if_exception_type(RunwareBusyError),
         wait=wait_s,
         stop=is_last,
-        sleep=pause,
+        before_sleep=troubles.note,
+        sleep=partial(troubles.wait, pause),
         reraise=True,
     )
 

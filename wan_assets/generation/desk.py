@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from wan_assets.codes import verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedError, RunwareError
 from wan_assets.generation.scribe import Scribe
-from wan_assets.generation.underway import Tally, UnderWay, Watch
+from wan_assets.generation.underway import Tally
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState, renewed
 from wan_assets.processes import new_owner
@@ -23,9 +23,6 @@ from wan_assets.store import StoredTask, VideoStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_BEAT_S = 1.0
-"""How often a run tells what it has under way."""
 
 
 class Desk:
@@ -145,21 +142,11 @@ class Desk:
             return None
         return self.store.task(fingerprint, task.task_uuid, simulated=self.simulated)
 
-    async def under_way(self) -> UnderWay:
-        """What this run has under way now; where the ledger does not answer, without the room under its caps."""
-        room = None
+    async def room_microusd(self) -> int | None:
+        """What the tightest cap still lets in, in µ$; None without one, and where the ledger does not answer."""
         with suppress(LedgerError):
-            room = await self.book(self.ledger.room_microusd, self._origin.run_id, simulated=self.simulated)
-        return replace(self.tally.now, room_microusd=room)
-
-    def attendants(self, watch: Watch | None) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """What has to run beside this run's work: who watches is told."""
-        return [partial(self._report_to, watch)] if watch else []
-
-    async def _report_to(self, watch: Watch) -> None:
-        while True:
-            watch(await self.under_way())
-            await asyncio.sleep(_BEAT_S)
+            return await self.book(self.ledger.room_microusd, self._origin.run_id, simulated=self.simulated)
+        return None
 
     def _counted(self, claim: Claim) -> Claim:
         if claim.standing in ("new", "resumed"):

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from wan_assets.client import RunwareClient
 from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
+from wan_assets.generation import wakes, watching
 from wan_assets.generation.attempts import Attempts, Row
 from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
@@ -20,7 +21,6 @@ from wan_assets.generation.stream import streamed
 from wan_assets.generation.telemetry import traced
 from wan_assets.generation.underway import Watch
 from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Limits, Order, Outcome
-from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.slices import slices_of
@@ -64,15 +64,15 @@ async def generate(
         gate = Gate()
         work = Work(client, desk, verifier, limits, gate, media or {})
         engine = _Engine(desk, Attempts(desk, work, limits, gate), limits, gate)
-        heeding = attendants_for(client, desk, work.poller)
-        running = streamed(partial(engine.run, orders), work.poller.run, *desk.attendants(watch), *heeding)
+        beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work)
+        running = streamed(partial(engine.run, orders), work.poller.run, *beside)
         with traced(origin or Origin(), simulated=desk.simulated) as trace:
             async with aclosing(running) as outcomes:
                 async for outcome in outcomes:
                     trace.see(outcome)
                     yield outcome
         if watch:
-            watch(await desk.under_way())
+            watch(await watching.under_way(desk, work))
 
 
 class _Engine:

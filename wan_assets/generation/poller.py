@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from wan_assets.client import Pace, RunwareClient, TaskReport
+from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble
 from wan_assets.errors import AccessDeniedError, RunwareError
 from wan_assets.slices import slices_of
 
@@ -105,6 +105,7 @@ class Poller:
         self._beat_s = min(self._pace.poll_first_s * _BEAT, self._pace.wake_s / 2)
         self._silent_until = 0.0
         self._spaced_until = 0.0
+        self._why = ""
         self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
 
     async def look(self, task_uuid: str) -> TaskReport:
@@ -145,6 +146,12 @@ class Poller:
     def awaited(self) -> set[str]:
         """All tasks that somebody waits for."""
         return {waiter.task_uuid for waiter in self._waiters}
+
+    @property
+    def trouble(self) -> Trouble:
+        """Tasks whose last poll was in vain."""
+        waiting = sum(waiter.troubles > 0 for waiter in self._waiters)
+        return Trouble(waiting, self._why) if waiting else Trouble()
 
     def wake(self, task_uuids: Collection[str]) -> None:
         """Polls some tasks now, as far as they are waited for; each at most once in `Pace.wake_s`."""
@@ -206,6 +213,7 @@ class Poller:
             for waiter in self._waiters:
                 waiter.give(error)
         except RunwareError as error:
+            self._why = str(error)
             self._be_silent(error.fault.retry_after_s or 0.0)
             for waiter in asked:
                 self._take_trouble(waiter, error)

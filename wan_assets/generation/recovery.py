@@ -10,12 +10,12 @@ from functools import partial
 
 from wan_assets.client import RunwareClient, TaskReport
 from wan_assets.errors import NotSentError, TaskElsewhereError, WanAssetsError
+from wan_assets.generation import wakes, watching
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.stream import streamed
 from wan_assets.generation.underway import Watch
 from wan_assets.generation.values import Limits, Order
-from wan_assets.generation.wakes import attendants_for
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.request import VideoRequest
@@ -55,14 +55,14 @@ async def recover(
     async with desk, Verifier() as verifier:
         work = Work(client, desk, verifier, limits, Gate(), {})
         recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)
-        heeding = attendants_for(client, desk, work.poller)
+        beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work)
         work_on = partial(recovery.run, await desk.open_tasks())
-        running = streamed(work_on, work.poller.run, *desk.attendants(watch), *heeding)
+        running = streamed(work_on, work.poller.run, *beside)
         async with aclosing(running) as found:
             async for recovered in found:
                 yield recovered
         if watch:
-            watch(await desk.under_way())
+            watch(await watching.under_way(desk, work))
 
 
 class _Recovery:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from wan_assets.client import Trouble
 from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import Task
 
@@ -17,7 +18,8 @@ class UnderWay:
 
     `in_flight` tasks are at the API; the files of `landing` ones are fetched, checked and stored. The tasks that a run
     works on have cost `spent_microusd`, and `reserved_microusd` is set aside for what they may still cost.
-    `room_microusd` is what the tightest cap still lets in, over all runs; None is no cap.
+    `room_microusd` is what the tightest cap still lets in, over all runs; None is no cap. `trouble` is what the API, or
+    the way to it, keeps waiting.
     """
 
     in_flight: int = 0
@@ -26,6 +28,7 @@ class UnderWay:
     reserved_microusd: int = 0
     room_microusd: int | None = None
     is_simulated: bool = False
+    trouble: Trouble = field(default_factory=Trouble)
 
 
 Watch: TypeAlias = Callable[[UnderWay], None]

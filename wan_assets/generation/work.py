@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wan_assets.client import RunwareClient, TaskReport
+from wan_assets.client import RunwareClient, TaskReport, Trouble
 from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     ApiFault,
@@ -57,6 +57,11 @@ class Work:
         self._gate = gate
         self._media = media
         self._uploads: dict[str, asyncio.Lock] = {reference: asyncio.Lock() for reference in media}
+
+    @property
+    def trouble(self) -> Trouble:
+        """What the API, or the way to it, keeps waiting."""
+        return self._client.trouble + self.poller.trouble
 
     async def send(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
         """Submits a task; what the API refuses is released, what may have got through stays reserved.

@@ -1,0 +1,32 @@
+"""Whoever watches a run is told what it has under way: about once a second, and once more at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.underway import UnderWay, Watch
+from wan_assets.generation.work import Work
+
+_BEAT_S = 1.0
+
+
+async def under_way(desk: Desk, work: Work) -> UnderWay:
+    """What a run has under way now."""
+    return replace(desk.tally.now, room_microusd=await desk.room_microusd(), trouble=work.trouble)
+
+
+def attendants_for(watch: Watch | None, desk: Desk, work: Work) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    """What has to run beside a run's work: nothing where nobody watches."""
+    return (partial(_tell, watch, desk, work),) if watch else ()
+
+
+async def _tell(watch: Watch, desk: Desk, work: Work) -> None:
+    """Tells until cancelled."""
+    while True:
+        watch(await under_way(desk, work))
+        await asyncio.sleep(_BEAT_S)
