@@ -7,13 +7,12 @@ import asyncio
 import importlib
 import json
 import logging
-import resource
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import loops, ours
+from benchmarks.measure import Meter
 
 RUNS = ("Dagster's events alone", "plain Dagster, aiohttp", "ranged run", "ranged run, again", "run by batch")
 """What `benchmarks.runs` has; it is loaded for these alone, as Dagster's memory would count in the others."""
@@ -21,7 +20,8 @@ RUNS = ("Dagster's events alone", "plain Dagster, aiohttp", "ranged run", "range
 CASES: dict[str, Callable[[argparse.Namespace], Any]] = {
     "aiohttp": lambda its: asyncio.run(loops.with_aiohttp(*_where(its), batched=False)),
     "aiohttp, batched polls": lambda its: asyncio.run(loops.with_aiohttp(*_where(its), batched=True)),
-    "httpx": lambda its: asyncio.run(loops.with_httpx(*_where(its))),
+    "httpx": lambda its: asyncio.run(loops.with_httpx(*_where(its), over_aiohttp=False)),
+    "httpx over aiohttp": lambda its: asyncio.run(loops.with_httpx(*_where(its), over_aiohttp=True)),
     "client and poller": lambda its: asyncio.run(ours.without_ledger_and_store(*_where(its), its.scale)),
     "client and poller, one poll each": lambda its: asyncio.run(
         ours.without_ledger_and_store(*_where(its), its.scale, polls_per_post=1)
@@ -43,11 +43,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--scale", type=float, default=1.0)
     its = parser.parse_args()
-    begun_s, begun_cpu_s = time.perf_counter(), _cpu_s()
+    meter = Meter()
     timed = _run(its)
-    wall_s = time.perf_counter() - begun_s
-    peak_mb = _peak_mb()
-    print(json.dumps({"wall_s": wall_s, "cpu_s": _cpu_s() - begun_cpu_s, "peak_mb": peak_mb, **(timed or {})}))
+    print(json.dumps({**meter.read(), **(timed or {})}))
 
 
 def _run(its: argparse.Namespace) -> dict[str, float] | None:
@@ -55,17 +53,6 @@ def _run(its: argparse.Namespace) -> dict[str, float] | None:
         return CASES[its.case](its)
     logging.disable(logging.INFO)
     return importlib.import_module("benchmarks.runs").CASES[its.case](*_where(its))
-
-
-def _cpu_s() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
-
-
-def _peak_mb() -> float:
-    """Of this program: what `getrusage` tells begins with the memory of the process that started it."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

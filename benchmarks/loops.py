@@ -6,30 +6,17 @@ Each submits a row, polls until it has finished and writes the file; `in_flight`
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import httpx
+from httpx_aiohttp import HttpxAiohttpClient
 
-POLL_S = 1.0
+from benchmarks.peers.bare import POLL_S, session_of, task_of
+
 Post = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]
 Fetch = Callable[[str, Path], Awaitable[None]]
-
-
-def request_of(number: int) -> dict[str, Any]:
-    """A task: 480p, 5 s, without sound."""
-    return {
-        "taskType": "videoInference",
-        "taskUUID": str(uuid.uuid4()),
-        "model": "alibaba:wan@2.5-preview",
-        "positivePrompt": f"Kite {number}",
-        "resolution": "480p",
-        "deliveryMethod": "async",
-        "includeCost": True,
-    }
 
 
 async def each_row(post: Post, fetch: Fetch, rows: int, in_flight: int, folder: Path) -> None:
@@ -38,7 +25,7 @@ async def each_row(post: Post, fetch: Fetch, rows: int, in_flight: int, folder: 
 
     async def row(number: int) -> None:
         async with places:
-            task = request_of(number)
+            task = task_of(number)
             await post([task])
             while True:
                 await asyncio.sleep(POLL_S)
@@ -68,7 +55,7 @@ async def in_batches(post: Post, fetch: Fetch, rows: int, in_flight: int, folder
 
     async def row(number: int) -> None:
         async with places:
-            task = request_of(number)
+            task = task_of(number)
             await post([task])
             waiting[task["taskUUID"]] = finished = asyncio.Future()
             url = await finished
@@ -81,7 +68,7 @@ async def in_batches(post: Post, fetch: Fetch, rows: int, in_flight: int, folder
 
 async def with_aiohttp(base_url: str, rows: int, in_flight: int, folder: Path, *, batched: bool) -> None:
     """A bare loop on aiohttp."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
+    async with session_of() as session:
 
         async def post(tasks: list[dict[str, Any]]) -> dict[str, Any]:
             async with session.post(base_url, json=tasks) as response:
@@ -96,10 +83,10 @@ async def with_aiohttp(base_url: str, rows: int, in_flight: int, folder: Path, *
         await (in_batches if batched else each_row)(post, fetch, rows, in_flight, folder)
 
 
-async def with_httpx(base_url: str, rows: int, in_flight: int, folder: Path) -> None:
-    """A bare loop on httpx, held at 32 calls at once: its pool is slower still when many wait in it."""
-    gate = asyncio.Semaphore(32)
-    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=64)) as client:
+async def with_httpx(base_url: str, rows: int, in_flight: int, folder: Path, *, over_aiohttp: bool) -> None:
+    """A bare loop on httpx, held at 32 calls at once: its own pool is slower still when many wait in it."""
+    gate, limits = asyncio.Semaphore(32), httpx.Limits(max_connections=64)
+    async with (HttpxAiohttpClient if over_aiohttp else httpx.AsyncClient)(timeout=60, limits=limits) as client:
 
         async def post(tasks: list[dict[str, Any]]) -> dict[str, Any]:
             async with gate:
