@@ -61,9 +61,7 @@ def _ran(assets: list[Any], instance: dg.DagsterInstance, first: str, last: str,
 def floor(_: str, rows: int, __: int, folder: Path) -> Timed:
     """Dagster's events alone: as many materializations as there are rows, each with what one of ours has."""
 
-    @dg.asset(
-        name="videos", partitions_def=_PART, backfill_policy=dg.BackfillPolicy.single_run(), output_required=False
-    )
+    @dg.asset(name="videos", **_LIKE_OURS)
     def videos(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
         for key in context.partition_keys:
             entries = {f"wan_assets/entry_{number}": f"{key} {number}" for number in range(_ENTRIES)}
@@ -76,9 +74,7 @@ def floor(_: str, rows: int, __: int, folder: Path) -> Timed:
 def plain(base_url: str, rows: int, in_flight: int, folder: Path) -> Timed:
     """What one would write: the bare aiohttp loop in an asset, and a materialization for each file."""
 
-    @dg.asset(
-        name="videos", partitions_def=_PART, backfill_policy=dg.BackfillPolicy.single_run(), output_required=False
-    )
+    @dg.asset(name="videos", **_LIKE_OURS)
     def videos(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
         asyncio.run(loops.with_aiohttp(base_url, rows, in_flight, folder, batched=False))
         for number, key in enumerate(context.partition_keys):
