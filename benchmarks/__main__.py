@@ -18,13 +18,11 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.alone import alone
+from benchmarks.peers import PEERS
 from wan_assets.video import Clip, render
 
 HERE = Path(__file__).parent
 _LIMIT_S = 900
-
-PEERS = {"official SDK": "sdk", "Daft": "daft", "Pixeltable": "pixeltable"}
-"""Each is a module of `benchmarks.peers`, and runs in an environment of its own where one is given."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from benchmarks.peers.bare import POLL_S, session_of, task_of
+from benchmarks.peers.bare import POLL_S, Post, fetched, finished, posted, session_of, task_of
 
-Post = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]
 Fetch = Callable[[str, Path], Awaitable[None]]
 
 
@@ -25,15 +25,8 @@ async def each_row(post: Post, fetch: Fetch, rows: int, in_flight: int, folder: 
 
     async def row(number: int) -> None:
         async with places:
-            task = task_of(number)
-            await post([task])
-            while True:
-                await asyncio.sleep(POLL_S)
-                answer = await post([{"taskType": "getResponse", "taskUUID": task["taskUUID"]}])
-                (said,) = answer["data"]
-                if said["status"] == "success":
-                    break
-        await fetch(said["videoURL"], folder / f"{number}.mp4")
+            url = await finished(number, post)
+        await fetch(url, folder / f"{number}.mp4")
 
     await asyncio.gather(*map(row, range(rows)))
 
@@ -69,17 +62,7 @@ async def in_batches(post: Post, fetch: Fetch, rows: int, in_flight: int, folder
 async def with_aiohttp(base_url: str, rows: int, in_flight: int, folder: Path, *, batched: bool) -> None:
     """A bare loop on aiohttp."""
     async with session_of() as session:
-
-        async def post(tasks: list[dict[str, Any]]) -> dict[str, Any]:
-            async with session.post(base_url, json=tasks) as response:
-                return await response.json()
-
-        async def fetch(url: str, path: Path) -> None:
-            async with session.get(url) as response:
-                with path.open("wb") as file:
-                    async for piece in response.content.iter_chunked(1 << 18):
-                        file.write(piece)
-
+        post, fetch = partial(posted, session, base_url), partial(fetched, session)
         await (in_batches if batched else each_row)(post, fetch, rows, in_flight, folder)
 
 

@@ -8,11 +8,12 @@ import json
 from pathlib import Path
 
 from benchmarks.measure import Meter
+from benchmarks.peers import PEERS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.peers", description=__doc__)
-    parser.add_argument("peer", choices=["sdk", "daft", "pixeltable"])
+    parser.add_argument("peer", choices=PEERS.values())
     parser.add_argument("--url", required=True)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--in-flight", type=int, required=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from functools import cache
+from collections.abc import Awaitable, Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 POLL_S = 1.0
+Post = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]
 
 
 def task_of(number: int) -> dict[str, Any]:
@@ -31,17 +33,35 @@ def session_of() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
 
 
-async def video_of(number: int, url: str, folder: str) -> str:
-    """The path of a row's file."""
-    session, task = _session(), task_of(number)
-    await _posted(session, url, task)
-    said: dict[str, Any] = {}
-    while said.get("status") != "success":
+async def posted(session: aiohttp.ClientSession, url: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the API answers to some tasks."""
+    async with session.post(url, json=tasks) as response:
+        return await response.json()
+
+
+async def fetched(session: aiohttp.ClientSession, url: str, path: Path) -> None:
+    """Writes a result's file."""
+    async with session.get(url) as response:
+        with path.open("wb") as file:
+            async for piece in response.content.iter_chunked(1 << 18):
+                file.write(piece)
+
+
+async def finished(number: int, post: Post) -> str:
+    """The address of a row's video, once it has one."""
+    task = task_of(number)
+    await post([task])
+    while True:
         await asyncio.sleep(POLL_S)
-        said = await _posted(session, url, {"taskType": "getResponse", "taskUUID": task["taskUUID"]})
-    path = Path(folder) / f"{number}.mp4"
-    async with session.get(said["videoURL"]) as response:
-        path.write_bytes(await response.read())
+        (said,) = (await post([{"taskType": "getResponse", "taskUUID": task["taskUUID"]}]))["data"]
+        if said["status"] == "success":
+            return said["videoURL"]
+
+
+async def video_of(number: int, url: str, folder: str) -> str:
+    """The path of a row's file, for those who take a row as a function."""
+    session, path = _session(), Path(folder) / f"{number}.mp4"
+    await fetched(session, await finished(number, partial(posted, session, url)), path)
     return str(path)
 
 
@@ -49,9 +69,3 @@ async def video_of(number: int, url: str, folder: str) -> str:
 def _session() -> aiohttp.ClientSession:
     """One for the process, in the event loop that first asks."""
     return session_of()
-
-
-async def _posted(session: aiohttp.ClientSession, url: str, task: dict[str, Any]) -> dict[str, Any]:
-    async with session.post(url, json=[task]) as response:
-        (said,) = (await response.json())["data"]
-    return said

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runware import Runware
 
-from benchmarks.peers.bare import session_of, task_of
+from benchmarks.peers.bare import fetched, session_of, task_of
 
 
 @contextmanager
@@ -25,7 +25,6 @@ async def _made(url: str, folder: Path, rows: int, in_flight: int) -> None:
         async def row(number: int) -> None:
             async with places:
                 (found,) = await client.run(task_of(number))
-            async with session.get(found["videoURL"]) as response:
-                (folder / f"{number}.mp4").write_bytes(await response.read())
+            await fetched(session, found["videoURL"], folder / f"{number}.mp4")
 
         await asyncio.gather(*map(row, range(rows)))

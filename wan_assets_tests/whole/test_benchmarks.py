@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import PEERS, Setting, measured, settings
+from benchmarks.__main__ import Setting, measured, settings
 from benchmarks.case import CASES, RUNS
+from benchmarks.peers import PEERS
 from wan_assets.video import Clip, render
 
 ROWS = 20
