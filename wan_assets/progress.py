@@ -68,9 +68,10 @@ class Progress:
         """What became of the rows, and what is becoming of others."""
         now = self.under_way
         landing = (f"{now.landing:,} landing",) if now.landing else ()
-        trouble = (f"{now.trouble.waiting:,} to be tried again ({_shortened(now.trouble.why)})",)
+        waiting = now.trouble.waiting
+        trouble = (f"{waiting:,} to be tried again ({_shortened(now.trouble.why)})",) if waiting else ()
         ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
-        return (*ended, f"{now.in_flight:,} in flight", *landing, *(trouble if now.trouble.waiting else ()))
+        return (*ended, f"{now.in_flight:,} in flight", *landing, *trouble)
 
     def money(self) -> tuple[str, ...]:
         """What was spent and set aside, and what the caps leave."""
