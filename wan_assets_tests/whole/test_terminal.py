@@ -14,7 +14,7 @@ from wan_assets.simulator import Behaviour, LocalSimulator
 SLOW = {"latency_s": 2.5}
 """Longer than the engine's beat, so that it is told of tasks while they are in flight."""
 
-LATE = re.compile(r"\[0:0(0:[1-5]|[1-9]:).+\] videos \d of \d done: ")
+LATE = re.compile(r"\[0:00:[1-5]\d\] videos \d of \d done: ")
 """A line after ten seconds, which even a short run takes on a slow machine."""
 
 
@@ -68,5 +68,4 @@ def test_a_plan_leaves_its_result_alone_on_the_terminal(tmp_path: Path) -> None:
 def test_a_short_run_without_a_terminal_says_nothing_on_standard_error(tmp_path: Path) -> None:
     result = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--out", tmp_path / "out", FORCE_COLOR="1")
 
-    assert result.returncode == 0
-    assert all(map(LATE.match, result.stderr.splitlines()))
+    assert (result.returncode, result.stderr) == (0, "")
