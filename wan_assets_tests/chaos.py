@@ -24,6 +24,7 @@ from typing import Any
 import click
 from chaos_audit import PROMISES, Evidence, evidence_in, summary, violations
 from chaos_run import POINTS
+from patience import PATIENCE_S
 
 from wan_assets.simulator import FAULTS, Behaviour, LocalSimulator
 
@@ -32,7 +33,6 @@ STOPPING = ("forbidden", "poll_401")
 """Faults that end a run, as they should: seldom, or no run would ever have many tasks in flight."""
 
 _MOST_RUNS = 6
-_RUN_LIMIT_S = 240.0
 _DUPLICATES = ("conflict_400", "conflict_409", "conflict_200", "race")
 
 
@@ -107,7 +107,7 @@ class Campaign:
     def _at_random(self, simulator: LocalSimulator) -> int:
         process = started(self.folder, simulator.base_url)
         began = simulator.books.submissions(), self._open_tasks()
-        until = time.monotonic() + _RUN_LIMIT_S
+        until = time.monotonic() + PATIENCE_S
         while process.poll() is None and time.monotonic() < until:
             if (simulator.books.submissions(), self._open_tasks()) != began:
                 break
@@ -132,11 +132,11 @@ class Campaign:
     def _ended(self, simulator: LocalSimulator, *trap: str) -> int:
         process = started(self.folder, simulator.base_url, *trap)
         try:
-            return process.wait(_RUN_LIMIT_S)
+            return process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise RuntimeError(f"a run {trap} did not end within {_RUN_LIMIT_S:g} s") from None
+            raise RuntimeError(f"a run {trap} did not end within {PATIENCE_S:g} s") from None
 
     def _open_tasks(self) -> int:
         path = self.folder / "ledger.db"

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from patience import PATIENCE_S
+
 
 def wan_assets(*arguments, cwd=None, **environment):
     """Runs the command to its end."""
@@ -11,7 +13,7 @@ def wan_assets(*arguments, cwd=None, **environment):
         [sys.executable, "-m", "wan_assets", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         cwd=cwd,
         env=clean(**environment),
         check=False,

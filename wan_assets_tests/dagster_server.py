@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from patience import PATIENCE_S
 from ports import free_port
 
 DAGSTER_YAML = """\
@@ -21,7 +22,6 @@ telemetry: {enabled: false}
 nux: {enabled: false}
 """
 
-_UP_S = 120.0
 _DOWN_S = 30.0
 
 
@@ -43,7 +43,7 @@ class DagsterServer:
         (field,) = answer["data"].values()
         return field
 
-    def wait(self, what: str, look: Callable[[], Any], within_s: float = 120.0) -> Any:
+    def wait(self, what: str, look: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         """The first true thing that is seen; fails when the time is up."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:
@@ -151,7 +151,7 @@ def served(folder: Path, source: list[str], environment: dict[str, str], locatio
         base = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=base, trust_env=False, timeout=60) as http:
             dagster = DagsterServer(http, location)
-            dagster.wait("the webserver", lambda: _is_up(http, server), _UP_S)
+            dagster.wait("the webserver", lambda: _is_up(http, server))
             yield dagster
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from patience import PATIENCE_S
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -44,7 +46,7 @@ def on_terminal(*arguments: Any, columns: int, **environment: str) -> Shown:
     os.close(theirs)
     raw = b"".join(_read(ours))
     os.close(ours)
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=PATIENCE_S)
     return Shown(process.returncode, raw.decode(), stdout.decode())
 
 

@@ -20,7 +20,6 @@ from wan_assets.store import VideoStore
 LATENCY_S = 2.0
 VBENCH = Path(__file__).parents[3] / "shared" / "data" / "vbench_prompts_en.txt"
 MANY = 10
-_LIMIT_S = 600.0
 
 
 def prompts() -> list[str]:
@@ -54,13 +53,13 @@ def half_way(site: Site, rows: int, is_meant: Callable[[str], bool] = bool) -> t
         at_work = ((owner, run) for owner, run in site.at_work().items() if is_meant(owner))
         return next(((owner, run) for owner, run in at_work if site.in_flight(run) >= MANY), None)
 
-    return site.dagster.wait("half of the rows", look, _LIMIT_S)
+    return site.dagster.wait("half of the rows", look)
 
 
 def finished(site: Site, backfill: str) -> None:
     ends = ("COMPLETED_SUCCESS", "COMPLETED_FAILED", "COMPLETED", "FAILED", "CANCELED")
     status = site.dagster.wait(
-        "the end of the backfill", lambda: (said := site.dagster.backfill_status(backfill)) in ends and said, _LIMIT_S
+        "the end of the backfill", lambda: (said := site.dagster.backfill_status(backfill)) in ends and said
     )
     assert status == "COMPLETED_SUCCESS"
 
@@ -101,7 +100,7 @@ def test_a_worker_that_dies_half_way_is_followed_by_another(
         orphans = site.in_flight(run_id)
         site.dagster.wait("the end of the lost run", lambda: site.dagster.status(run_id) == "FAILURE", 90)
         ended = time.monotonic()
-        site.dagster.wait("the dead worker's videos", lambda: not site.in_flight(run_id), _LIMIT_S)
+        site.dagster.wait("the dead worker's videos", lambda: not site.in_flight(run_id))
         sys.stdout.write(
             f"\n{orphans} tasks were in flight; the run of the dead worker was ended after {ended - died:.0f} s, "
             f"and their videos were stored after {time.monotonic() - died:.0f} s\n"

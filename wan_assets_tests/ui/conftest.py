@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from browser_support import Visit, apart, browser, visit
 from gallery_pages import mixed_gallery
+from patience import PATIENCE_S
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
     for command in ("demo", "gallery"):
         call = [sys.executable, "-m", "wan_assets", command, "--out", out]
-        subprocess.run(call, check=True, capture_output=True, timeout=120)
+        subprocess.run(call, check=True, capture_output=True, timeout=PATIENCE_S)
     return out / "gallery" / "index.html"
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from patience import PATIENCE_S
 from ports import free_port
 
-_UP_S = 120.0
 _DOWN_S = 30.0
 
 
@@ -33,7 +33,7 @@ def demo_in_dagster(folder: Path) -> Iterator[str]:
     table = Path(__file__).parents[2] / "wan_assets" / "demo" / "prompts.csv"
     how = {"env": environment, "cwd": folder}
     command = [sys.executable, "-m", "wan_assets", "materialize", table, "--out", out]
-    subprocess.run(command, check=True, capture_output=True, timeout=180, **how)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S, **how)
     server = ["-m", "dagster_webserver", "-m", "wan_assets.definitions", "-h", "127.0.0.1", "-p", str(web)]
     with (
         _running(["-m", "wan_assets", "files", "--port", str(files)], folder / "files.log", environment),
@@ -63,7 +63,7 @@ def _running(arguments: list[str], log: Path, environment: dict[str, str]) -> It
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _UP_S
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         assert process.poll() is None, "the webserver has ended"
         try:
@@ -71,4 +71,4 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.3)  # nothing but time brings another process further
-    raise AssertionError(f"{url} did not answer within {_UP_S:g} s")
+    raise AssertionError(f"{url} did not answer within {PATIENCE_S:g} s")

@@ -11,6 +11,7 @@ import pytest
 from chaos import RANDOM, Campaign, started, write_table
 from chaos_audit import evidence_in, violations
 from chaos_run import POINTS
+from patience import PATIENCE_S
 
 from wan_assets.simulator import Behaviour, LocalSimulator
 
@@ -33,7 +34,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ended")
     write_table(folder / "prompts.jsonl", 4, two_results_every=20)
     with LocalSimulator(folder / "simulator", Behaviour(latency_s=0.1)) as simulator:
-        assert started(folder, simulator.base_url).wait(60) == 0
+        assert started(folder, simulator.base_url).wait(PATIENCE_S) == 0
     return folder
 
 

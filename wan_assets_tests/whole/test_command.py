@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import clean, lines, wan_assets
+from patience import PATIENCE_S
 from ports import free_port
 
 from wan_assets.ledger import Ledger
@@ -108,7 +109,7 @@ def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tm
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean())
     wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 10, first)
     first.send_signal(signal.SIGINT)
-    said, _ = first.communicate(timeout=60)
+    said, _ = first.communicate(timeout=PATIENCE_S)
     books = Books(tmp_path / "out" / "simulator")
     sent = books.submissions()
 
@@ -123,7 +124,7 @@ def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tm
 
 def wait_for_charges(books: Path, count: int, process: subprocess.Popen) -> None:
     """Looks into the simulator's books until so many tasks are charged."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         if books.exists():
             try:

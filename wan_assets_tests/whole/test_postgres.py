@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, request_of, rows_of, studio
+from patience import PATIENCE_S
 from postgres_support import Cluster, cluster
 
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
@@ -50,7 +51,7 @@ def interleaved(url: str, deed: Deed, other: Deed | None = None) -> list[tuple[A
             sa.event.remove(first._engine, "before_cursor_execute", come_in)
             if come_in.deed is None:
                 return answers
-            answers.append((answer, come_in.deed.result(timeout=60)))
+            answers.append((answer, come_in.deed.result(timeout=PATIENCE_S)))
     raise AssertionError("a transaction has more statements than there are rounds")
 
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from patience import PATIENCE_S
 
 READER, SPANS = InMemoryMetricReader(), InMemorySpanExporter()
 
@@ -109,7 +110,7 @@ with studio(Path(sys.argv[1])) as made:
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, check=True, capture_output=True, text=True, timeout=60
+        command, cwd=Path(__file__).parent.parent, check=True, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
     assert done.stdout.strip() == "True"
