@@ -519,8 +519,8 @@ def test_case_45_an_acknowledgement_that_does_not_end_is_given_up_as_a_whole_and
 
 
 def test_case_45_a_poll_that_stalls_is_given_up_and_says_nothing_of_its_task(tmp_path: Path) -> None:
-    with bent(tmp_path, on(POLL, lambda call: Prepared(call.body, pause_s=0.6), first=1)) as made:
-        outcomes = made.run(orders_of(1), pace=replace(PATIENT, answer_s=0.3))
+    with bent(tmp_path, on(POLL, lambda call: Prepared(call.body, pause_s=2.5), first=1)) as made:
+        outcomes = made.run(orders_of(1), pace=replace(PATIENT, answer_s=1.5))
 
         assert made.kinds == [SUBMIT, POLL, POLL]
         made.assert_paid_once()

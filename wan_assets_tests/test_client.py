@@ -186,6 +186,14 @@ def test_a_redirect_on_the_same_host_is_followed_and_a_circle_is_not(tmp_path: P
     assert [request.path for request in api.received] == ["video.mp4", "elsewhere.mp4"]
 
 
+def test_a_redirect_to_what_is_no_address_is_refused(tmp_path: Path) -> None:
+    nowhere = Prepared(b"", 302, {"Location": "http://nowhere:x/"})
+    with ApiDouble(NOTHING, files=[nowhere]) as api, pytest.raises(OutputUnavailableError, match="is no address"):
+        downloaded(api, tmp_path / "video.mp4")
+
+    assert len(api.received) == 1
+
+
 def test_a_download_never_carries_the_key(tmp_path: Path) -> None:
     around = Prepared(b"", 302, {"Location": "elsewhere.mp4"})
     with ApiDouble(known(), files=[around, Prepared(b"", 422), WHOLE]) as api:

@@ -32,7 +32,7 @@ SECRETS = {
     "the bucket's key": s3_support.SECRET_KEY,
 }
 
-_OF_THE_SERVERS = ("werkzeug", "httpx")
+_OF_THE_SERVERS = ("werkzeug",)
 """Loggers of the API and the bucket, which run in this process here and tell of what they are asked."""
 
 

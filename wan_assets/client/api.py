@@ -6,19 +6,19 @@ import asyncio
 import base64
 import mimetypes
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
-from tenacity import AsyncRetrying
 
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
-from wan_assets.client.retrying import Pause, Trouble, Troubles, retries
+from wan_assets.client.retrying import Pause, Trouble, Troubles, tried
 from wan_assets.client.transport import Heed, Pace, Transport, secrets_in
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.codes import refusal_of
@@ -36,6 +36,8 @@ _GREETINGS = 3
 """How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""
 
 _POLLS_PER_POST = 100
+
+T = TypeVar("T")
 
 
 class RunwareClient:
@@ -92,11 +94,10 @@ class RunwareClient:
         """Whether a simulator answers, which says so itself; the public API is not asked."""
         if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
             self._simulated = False
-        async for attempt in retries(self.pace, _GREETINGS, self._troubles):
-            with attempt:
-                if self._simulated is None:
-                    self._simulated = await self._transport.server_header("X-Simulated-By") is not None
-        return bool(self._simulated)
+        if self._simulated is None:
+            said = await self._tried(partial(self._transport.server_header, "X-Simulated-By"), tries=_GREETINGS)
+            self._simulated = said is not None
+        return self._simulated
 
     async def submit(self, task: Mapping[str, Any], pause: Pause = asyncio.sleep) -> None:
         """Sends one task until the API has it; returns once it was accepted, now or before.
@@ -111,19 +112,21 @@ class RunwareClient:
         task = {**hook, **task, "deliveryMethod": "async", "includeCost": True}
         may_be_there = False
 
+        async def send() -> None:
+            nonlocal may_be_there
+            try:
+                if not (may_be_there and await self._knows(task["taskUUID"])):
+                    await self._submit_once(task)
+            except RunwareError as error:
+                if may_be_there and not error.is_transient:
+                    raise SubmissionUnconfirmedError(error.fault) from None
+                may_be_there = may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
+                raise
+
         async def wait(wait_s: float) -> None:
             await (asyncio.sleep if may_be_there else pause)(wait_s)
 
-        async for attempt in self._retries(wait):
-            with attempt:
-                try:
-                    if not (may_be_there and await self._knows(task["taskUUID"])):
-                        await self._submit_once(task)
-                except RunwareError as error:
-                    if may_be_there and not error.is_transient:
-                        raise SubmissionUnconfirmedError(error.fault) from None
-                    may_be_there = may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
-                    raise
+        await self._tried(send, wait)
 
     async def _submit_once(self, task: Mapping[str, Any]) -> None:
         answer = await self._transport.post([task])
@@ -189,11 +192,9 @@ class RunwareClient:
             item = await self._ask("mediaStorage", task_uuid=task_uuid, operation="upload", media=media)
         except TaskConflictError:
             item = {}
-        media_uuid = _media_uuid_in(item)
-        async for attempt in self._retries():
-            with attempt:
-                media_uuid = media_uuid or await self._uploaded(task_uuid)
-        return str(media_uuid)
+        if media_uuid := _media_uuid_in(item):
+            return media_uuid
+        return await self._tried(partial(self._uploaded, task_uuid))
 
     async def _uploaded(self, task_uuid: str) -> str:
         answer = await self._transport.post([{"taskType": "getResponse", "taskUUID": task_uuid}])
@@ -224,21 +225,21 @@ class RunwareClient:
         return await self._ask("getTaskDetails", task_uuid=task_uuid)
 
     async def _ask(self, task_type: str, *, task_uuid: str = "", **parameters: Any) -> Mapping[str, Any]:
-        task_uuid = task_uuid or str(uuid.uuid4())
-        item: Mapping[str, Any] = {}
-        async for attempt in self._retries():
-            with attempt:
-                answer = await self._transport.post([{"taskType": task_type, "taskUUID": task_uuid, **parameters}])
-                fault = refusal_in(answer, task_uuid)
-                if fault or not answer.data:
-                    raise refusal_of(
-                        fault or ApiFault("unrecognizedResponse", f"{task_type} was answered with nothing")
-                    )
-                item = answer.data[0]
-        return item
+        task = {"taskType": task_type, "taskUUID": task_uuid or str(uuid.uuid4()), **parameters}
+        return await self._tried(partial(self._ask_once, task))
 
-    def _retries(self, pause: Pause = asyncio.sleep) -> AsyncRetrying:
-        return retries(self.pace, self.pace.retry_tries, self._troubles, pause)
+    async def _ask_once(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = await self._transport.post([task])
+        fault = refusal_in(answer, task["taskUUID"])
+        if fault or not answer.data:
+            nothing = ApiFault("unrecognizedResponse", f"{task['taskType']} was answered with nothing")
+            raise refusal_of(fault or nothing)
+        return answer.data[0]
+
+    async def _tried(
+        self, call: Callable[[], Awaitable[T]], pause: Pause = asyncio.sleep, *, tries: int | None = None
+    ) -> T:
+        return await tried(call, self.pace, tries or self.pace.retry_tries, self._troubles, pause)
 
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from wan_assets.client.retrying import Troubles, retries
-from wan_assets.client.transport import Pace, Transport, is_loopback, parsed
+from wan_assets.client.connections import is_loopback
+from wan_assets.client.retrying import Troubles, tried
+from wan_assets.client.transport import Pace, Transport, parsed
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
 
 _NOT_READY = {408, 409, 422, 425, 429}
@@ -31,20 +33,18 @@ class Downloads:
     async def fetch(self, url: str, path: Path) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
         try:
-            async for attempt in retries(self._pace, self._pace.download_tries, self._troubles):
-                with attempt:
-                    await self._fetch_once(url, path)
+            await tried(partial(self._fetch_once, url, path), self._pace, self._pace.download_tries, self._troubles)
         except RunwareBusyError as error:
             raise OutputUnavailableError(error.fault) from None
 
     async def _fetch_once(self, url: str, path: Path) -> None:
         for _ in range(_MOST_REDIRECTS + 1):
             address = self._expected(url)
-            async with self._transport.stream(address, {"accept": "video/*, */*"}) as response:
+            async with self._transport.stream(address) as response:
                 if not response.has_redirect_location:
                     await _written(response, path)
                     return
-                url = str(response.next_request.url) if response.next_request else url
+                url = _led_to(address, response.headers["Location"])
         raise _unavailable("redirects", f"more than {_MOST_REDIRECTS} redirects")
 
     def _expected(self, url: str) -> httpx.URL:
@@ -58,6 +58,13 @@ class Downloads:
             hint = f"name {parts.host} in allowed_download_hosts if you trust it"
             raise _unavailable("host", f"{parts.scheme}://{parts.host} is not an expected host; {hint}")
         return parts
+
+
+def _led_to(address: httpx.URL, location: str) -> str:
+    try:
+        return str(address.join(location))
+    except httpx.InvalidURL:
+        return location
 
 
 async def _written(response: httpx.Response, path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from tenacity import (
     AsyncRetrying,
@@ -19,6 +19,7 @@ from tenacity import (
 from wan_assets.client.transport import Pace
 from wan_assets.errors import RunwareBusyError
 
+T = TypeVar("T")
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for some seconds."""
 
@@ -56,11 +57,28 @@ class Troubles:
         self._why = str(state.outcome.exception()) if state.outcome else ""
 
 
-def retries(pace: Pace, tries: int, troubles: Troubles, pause: Pause = asyncio.sleep) -> AsyncRetrying:
-    """Attempts of a call that raises `RunwareBusyError` while another try may help; the last error is let through.
+async def tried(
+    call: Callable[[], Awaitable[T]], pace: Pace, tries: int, troubles: Troubles, pause: Pause = asyncio.sleep
+) -> T:
+    """Calls until `RunwareBusyError` is not raised, or another try would not help: then it is let through.
 
     A wait that the API asks for is kept, unless it is longer than `pace.asked_most_s`: then it was the last try.
     """
+    try:
+        return await call()
+    except RunwareBusyError as error:
+        failed = [error]
+
+    async def again() -> T:
+        if failed:
+            raise failed.pop()
+        return await call()
+
+    # Attempts cost as much as an exchange, so that they are kept only where the first call has failed.
+    return await _attempts(pace, tries, troubles, pause)(again)
+
+
+def _attempts(pace: Pace, tries: int, troubles: Troubles, pause: Pause) -> AsyncRetrying:
     backoff = wait_exponential(pace.retry_first_s, pace.retry_most_s)
     jitter = wait_random(0, pace.retry_jitter_s)
 

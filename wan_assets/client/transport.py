@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import logging
+import json
 import re
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
 import httpx
-from httpx_aiohttp import HttpxAiohttpClient
 
+from wan_assets.client.connections import Connections, is_loopback
 from wan_assets.client.wire import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
 from wan_assets.version import __version__
@@ -31,12 +28,14 @@ _WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
 _SECRET_OF_A_WEBHOOK = 16
 """Anything shorter may be an innocent word, such as one in the address of a video."""
 
+_HEADERS = httpx.Headers(
+    {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": f"wan-assets/{__version__}"}
+)
+_OF_VIDEOS = httpx.Headers({**_HEADERS, "Accept": "video/*, */*"})
 _KEY = re.compile(r"[\x21-\x7e]*")
 
 Heed: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Answer], None]
 """Is told of each exchange: the tasks that were posted, and what was answered."""
-
-_is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 
 @dataclass(frozen=True)
@@ -81,36 +80,26 @@ class Transport:
             self._url = parsed(base_url)
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
-        logging.getLogger("httpx").addFilter(_is_for_others)
-        self._api_key = api_key
+        self._headers = _headers_with(api_key)
         self._secrets = (api_key, *secrets)
         self._on_answer = on_answer
         self.base_url = base_url
         self._pace = pace
-        # httpx spends most of its time on its own pool when many callers wait in it, so they wait here.
+        # Who waits for a connection waits here: it is no time that the API takes to answer.
         self._gate = asyncio.Semaphore(connections)
-        limits = httpx.Limits(max_connections=2 * connections, max_keepalive_connections=connections)
-        self._http = HttpxAiohttpClient(
-            verify=_trusted(),
-            limits=limits,
-            headers={"User-Agent": f"wan-assets/{__version__}"},
-            trust_env=not is_loopback(self._url.host),
-        )
-        self._headers = dict(self._http.headers)
+        self._connections = Connections(connections, has_proxies=not is_loopback(self._url.host))
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._connections.close()
 
     async def post(self, tasks: Sequence[Mapping[str, Any]]) -> Answer:
         """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read."""
-        if not _KEY.fullmatch(self._api_key):
-            # The layers below would complain by quoting the header, and with it the key.
+        if self._headers is None:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-        request = self._request("POST", self._url, self._pace.answer_s, headers, json=list(tasks))
+        content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         async with self._gate:
-            response = await self._answered(request)
+            response = await self._answered("POST", self._headers, content)
         if response.is_redirect:
             raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
@@ -123,58 +112,36 @@ class Transport:
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
-        response = await self._answered(self._request("GET", self._url, self._pace.answer_s, {}))
+        response = await self._answered("GET", _HEADERS)
         return str(response.headers[name]) if name in response.headers else None
 
     @asynccontextmanager
-    async def stream(self, url: httpx.URL, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
-        """Opens a download, without the key."""
+    async def stream(self, url: httpx.URL) -> AsyncIterator[httpx.Response]:
+        """Opens the download of a video, without the key."""
         try:
-            request = self._request("GET", url, self._pace.download_stall_s, headers)
-            with _unlogged():
-                response = await self._http.send(request, stream=True)
-            async with aclosing(response):
+            request = self._request("GET", url, _OF_VIDEOS, limit_s=self._pace.download_stall_s)
+            async with aclosing(await self._connections.open(request)) as response:
                 yield response
         except httpx.HTTPError as error:
             raise _unreachable(error) from None
 
     def _request(
-        self, method: str, url: httpx.URL, limit_s: float, headers: Mapping[str, str], **content: Any
+        self, method: str, url: httpx.URL, headers: httpx.Headers, *, limit_s: float, content: bytes | None = None
     ) -> httpx.Request:
-        """A request as it goes out: merging it with a client's defaults would cost more than sending it."""
         timeout = httpx.Timeout(limit_s, connect=self._pace.connect_s).as_dict()
-        return httpx.Request(
-            method, url, headers={**self._headers, **headers}, extensions={"timeout": timeout}, **content
-        )
+        return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeout})
 
-    async def _answered(self, request: httpx.Request) -> httpx.Response:
+    async def _answered(self, method: str, headers: httpx.Headers, content: bytes | None = None) -> httpx.Response:
+        request = self._request(method, self._url, headers, limit_s=self._pace.answer_s, content=content)
         try:
             async with asyncio.timeout(self._pace.answer_s):
-                with _unlogged():
-                    return await self._http.send(request)
+                async with aclosing(await self._connections.open(request)) as response:
+                    await response.aread()
+                    return response
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise _misdirected(self.base_url, str(error)) from None
         except (httpx.HTTPError, TimeoutError) as error:
             raise _unreachable(error) from None
-
-
-def _is_for_others(record: logging.LogRecord) -> bool:
-    """Whether httpx may log a request: not one of ours, as it writes a line for each poll, and signed addresses."""
-    return not _is_ours.get() or record.levelno > logging.INFO
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    token = _is_ours.set(True)
-    try:
-        yield
-    finally:
-        _is_ours.reset(token)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine, which no proxy of the environment can reach."""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def parsed(url: str) -> httpx.URL:
@@ -197,10 +164,12 @@ def secrets_in(url: str) -> list[str]:
     return sorted(filter(None, {url, query, *long}), key=len, reverse=True)
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Who signs certificates: read once, which takes as long as decoding a video."""
-    return httpx.create_ssl_context()
+def _headers_with(api_key: str) -> httpx.Headers | None:
+    """What goes with each post; None for what can be no key: below, a complaint would quote it."""
+    if not _KEY.fullmatch(api_key):
+        return None
+    key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return httpx.Headers({**_HEADERS, **key, "Content-Type": "application/json"})
 
 
 def _misdirected(base_url: str, why: str) -> WrongAddressError:
