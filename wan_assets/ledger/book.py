@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import ApiFault, CrowdedError, LedgerError, PausedError
-from wan_assets.ledger import pause, presence, prices, told, uploads, wakes
+from wan_assets.errors import ApiFault, CrowdedError, LedgerError
+from wan_assets.ledger import pause, presence, prices, steps, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct, room
-from wan_assets.ledger.claims import in_flight, is_taken, latest_row, lease, new_row
+from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
-from wan_assets.ledger.moments import now_iso, today
+from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
 from wan_assets.ledger.reading import LedgerReader
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
+from wan_assets.ledger.steps import Results
 from wan_assets.request import VideoRequest
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
@@ -69,14 +69,14 @@ class Ledger(LedgerReader):
     def take(self, task_uuid: str, owner: str) -> Claim:
         """Gives `owner` one task to work on, unless another process does."""
         with self._transaction() as connection:
-            return self._joined(connection, self._row(connection, task_uuid), owner)
+            return self._joined(connection, steps.found(connection, task_uuid), owner)
 
     def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
         """What may still be reserved for a run under its tightest cap, in µ$; None where there is no cap."""
         if self.budget == Budget():
             return None
         with self._transaction() as connection:
-            day = today(connection, self._clock)
+            day = today(connection)
             return room(connection, self.budget, kind=money_of(simulated), run_id=run_id, day=day)
 
     def pause(self, why: str | None) -> None:
@@ -87,21 +87,19 @@ class Ledger(LedgerReader):
     def mark_submitted(self, task_uuid: str) -> None:
         """Books that the API has the task."""
         with self._transaction() as connection:
-            here = (tasks.c.task_uuid == task_uuid) & (tasks.c.state == TaskState.RESERVED)
-            now = now_iso(connection, self._clock)
-            connection.execute(tasks.update().where(here).values(state=TaskState.SUBMITTED, submitted_at=now))
+            steps.submitted(connection, task_uuid)
 
-    def settle(self, task_uuid: str, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
+    def settle(self, task_uuid: str, results: Results, costs: Sequence[int | None]) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
 
         `costs` has one entry for each result that was asked for, failed ones included.
         """
         with self._transaction() as connection:
-            row = self._row(connection, task_uuid)
+            row = steps.found(connection, task_uuid)
             if TaskState(row["state"]) in _UNSETTLED:
                 money = self._settled(connection, row, costs)
-                row = self._update(connection, task_uuid, state=TaskState.DELIVERED, results=_json(results), **money)
-                wakes.forget(connection, [task_uuid])
+                row = steps.delivered(connection, task_uuid, results, **money)
+                wakes.forget(connection, task_uuid)
             return task_of(row)
 
     def _settled(self, connection: sa.Connection, row: sa.RowMapping, costs: Sequence[int | None]) -> dict[str, int]:
@@ -118,15 +116,13 @@ class Ledger(LedgerReader):
             connection.execute(overcharges.insert().values(task_uuid=row["task_uuid"], **over))
         return {"cost_microusd": cost, "reserved_microusd": held}
 
-    def mark_stored(self, task_uuid: str, results: Sequence[Mapping[str, Any]]) -> None:
+    def mark_stored(self, task_uuid: str, results: Results) -> None:
         """Books that the videos lie in the store, and what they are."""
         with self._transaction() as connection:
-            state = TaskState(self._row(connection, task_uuid)["state"])
-            if state is TaskState.DELIVERED:
+            if steps.stored(connection, task_uuid, results, before=TaskState.DELIVERED):
                 told.add(connection, task_uuid)
-            if state in (TaskState.DELIVERED, TaskState.STORED):
-                facts = {"results": _json(results), "finished_at": now_iso(connection, self._clock), "owner": None}
-                self._update(connection, task_uuid, state=TaskState.STORED, **facts)
+            elif not steps.stored(connection, task_uuid, results, before=TaskState.STORED):
+                steps.found(connection, task_uuid)  # says so where there is none
 
     def mark_failed(self, task_uuid: str, fault: ApiFault) -> None:
         """Books that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
@@ -146,31 +142,30 @@ class Ledger(LedgerReader):
         Raises `LedgerError` for a task whose cost is known already, or that still runs.
         """
         with self._transaction() as connection:
-            row = self._row(connection, task_uuid)
+            row = steps.found(connection, task_uuid)
             task = task_of(row)
             if not (task.is_lost or task.is_cost_unknown):
                 raise LedgerError(f"task {task_uuid} is {task.state}, and its cost is not open")
             self._correct(connection, row, cost_microusd - task.committed_microusd)
             state = TaskState.FAILED if task.is_lost else task.state
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
-            return task_of(self._update(connection, task_uuid, state=state, **known))
+            return task_of(steps.changed(connection, task_uuid, state=state, **known))
 
     def note_trouble(self, task_uuid: str, fault: ApiFault) -> None:
         """Keeps the last trouble of a task that stays as it is."""
         with self._transaction() as connection:
-            self._update(connection, task_uuid, error_code=fault.code, error_message=fault.message)
+            steps.changed(connection, task_uuid, error_code=fault.code, error_message=fault.message)
 
     def begin(self, run_id: str, owner: str) -> None:
         """Books that an owner is at work for a run, until it lets go; one that is killed is found by `lost_runs`."""
         with self._transaction() as connection:
-            presence.begin(connection, run_id, owner, lease(connection, self._clock, self.lease_s))
+            presence.begin(connection, run_id, owner, lease_s=self.lease_s)
 
     def renew(self, owner: str) -> None:
         """Extends an owner's leases, on its run and on all tasks that it works on."""
         with self._transaction() as connection:
-            held = lease(connection, self._clock, self.lease_s)
-            presence.renew(connection, owner, held)
-            connection.execute(tasks.update().where(tasks.c.owner == owner).values(**held))
+            presence.renew(connection, owner, lease_s=self.lease_s)
+            connection.execute(tasks.update().where(tasks.c.owner == owner).values(lease_until=NOW_S + self.lease_s))
 
     def let_go(self, owner: str, task_uuid: str | None = None) -> None:
         """Gives up one or all of an owner's tasks, so that others may take them over at once; all, at its end."""
@@ -213,67 +208,46 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             return wakes.take(connection, task_uuids)
 
-    def _row(self, connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
-        """A task, which no other process changes before this transaction ends."""
-        found = tasks.select().where(tasks.c.task_uuid == task_uuid).with_for_update()
-        row = connection.execute(found).mappings().first()
-        if row is None:
-            raise LedgerError(f"task {task_uuid} is not in the ledger: was its file replaced while it was in use?")
-        return row
-
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
         kind, reserved = money_of(simulated), prices.quoted_microusd(connection, request, simulated=simulated)
-        space, clock = f"{self._namespace} {kind}", self._clock
-        row = new_row(connection, request, origin, simulated=simulated, namespace=space, clock=clock)
-        row |= {"owner": owner, **lease(connection, self._clock, self.lease_s)}
+        row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         day = row["created_at"][:10]
-        if (why := pause.reason(connection)) is not None:
-            raise PausedError(why)
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
         self._refuse_if_crowded(connection, simulated=simulated)
-        new = tasks.insert().values(**row, reserved_microusd=reserved).returning(tasks)
-        return task_of(connection.execute(new).mappings().one())
+        row |= {"reserved_microusd": reserved, "owner": owner}
+        return task_of(steps.reserved(connection, row, self.lease_s))
 
     def _refuse_if_crowded(self, connection: sa.Connection, *, simulated: bool) -> None:
         """Counts after the sums were changed: their rows let one transaction at a time come here."""
         if self._max_in_flight is None:
             return
-        if in_flight(connection, simulated=simulated, clock=self._clock) >= self._max_in_flight:
+        if in_flight(connection, simulated=simulated) >= self._max_in_flight:
             raise CrowdedError(self._max_in_flight)
 
     def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:
         if row["state"] == TaskState.STORED:
             return Claim(task_of(row), "stored")
-        is_mine = is_taken(connection, row, owner, clock=self._clock, lease_s=self.lease_s)
+        is_mine = is_taken(connection, row, owner, lease_s=self.lease_s)
         return Claim(task_of(row), "resumed" if is_mine else "foreign")
 
     def _end(
         self, task_uuid: str, state: TaskState, fault: ApiFault, from_states: Sequence[TaskState] = _UNSETTLED
     ) -> None:
         with self._transaction() as connection:
-            row = self._row(connection, task_uuid)
+            row = steps.found(connection, task_uuid)
             if TaskState(row["state"]) not in from_states:
                 return
             changes: dict[str, Any] = {"error_code": fault.code, "error_message": fault.message[:2000], "owner": None}
             if state == TaskState.REJECTED:
                 self._correct(connection, row, -row["reserved_microusd"])
                 changes["reserved_microusd"] = 0
-            now = now_iso(connection, self._clock)
-            self._update(connection, task_uuid, state=state, finished_at=now, **changes)
-            wakes.forget(connection, [task_uuid])
-
-    def _update(self, connection: sa.Connection, task_uuid: str, **changes: Any) -> sa.RowMapping:
-        change = tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes).returning(tasks)
-        return connection.execute(change).mappings().one()
+            steps.changed(connection, task_uuid, state=state, finished_at=NOW_ISO, **changes)
+            wakes.forget(connection, task_uuid)
 
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
         if microusd == 0:
             return  # All processes wait for the sums, so that they are left alone where a task cost what was reserved.
         kind, day = money_of(row["is_simulated"]), row["created_at"][:10]
         correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
-
-
-def _json(results: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps([dict(result) for result in results], ensure_ascii=False)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningInsert
 
 from wan_assets.errors import BudgetExceededError
-from wan_assets.ledger.schema import inserted, spend
+from wan_assets.ledger.schema import given, inserted, spend
+
+_NO_CAP = 2**62
+_COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,7 @@ def correct(connection: sa.Connection, *, kind: str, run_id: str, day: str, micr
 
 def committed_in(connection: sa.Connection, scope: str) -> int:
     """What is spent and reserved in a scope, in µ$."""
-    found = connection.execute(sa.select(spend.c.committed_microusd).where(spend.c.scope == scope)).scalar()
-    return int(found or 0)
+    return int(connection.execute(_COMMITTED, {"given_scope": scope}).scalar() or 0)
 
 
 def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> int | None:
@@ -82,11 +87,23 @@ def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, d
 
 def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> set[str]:
     """Adds to scopes in one statement and returns those whose cap let it in; a new one is made without asking."""
-    sums = [{"scope": scope, "committed_microusd": microusd} for scope in caps]
-    new = inserted(connection, spend)
+    known: dict[str, Any] = {}
+    for number, (scope, cap) in enumerate(caps.items()):
+        known |= {f"scope_{number}": scope, f"cap_{number}": _NO_CAP if cap is None else cap}
+    sums = [{"scope": scope, "committed_microusd": microusd, **known} for scope in caps]
+    return set(connection.scalars(_addition(connection.dialect.name, len(caps)), sums))
+
+
+@cache
+def _addition(dialect: str, scopes: int) -> ReturningInsert[tuple[str]]:
+    new = inserted(dialect, spend)
     after = spend.c.committed_microusd + new.excluded.committed_microusd
-    fits = [(spend.c.scope != scope) | (after <= cap) for scope, cap in caps.items() if cap is not None]
-    change = new.on_conflict_do_update(
-        index_elements=(spend.c.scope,), set_={"committed_microusd": after}, where=sa.and_(sa.true(), *fits)
+    fits = (
+        (spend.c.scope != sa.bindparam(f"scope_{number}", type_=spend.c.scope.type))
+        | (after <= sa.bindparam(f"cap_{number}", type_=sa.BigInteger))
+        for number in range(scopes)
     )
-    return set(connection.scalars(change.returning(spend.c.scope), sums))
+    change = new.on_conflict_do_update(
+        index_elements=(spend.c.scope,), set_={"committed_microusd": after}, where=sa.and_(*fits)
+    )
+    return change.returning(spend.c.scope)

@@ -7,34 +7,53 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from wan_assets.errors import PausedError
+from wan_assets.ledger import pause
 from wan_assets.ledger.entries import Origin, TaskState
-from wan_assets.ledger.moments import Clock, now_iso, now_s
-from wan_assets.ledger.schema import tasks
+from wan_assets.ledger.moments import NOW_ISO, NOW_S
+from wan_assets.ledger.schema import given, tasks
 from wan_assets.processes import is_surely_dead
 from wan_assets.request import VideoRequest, task_uuid_of
+
+_IS_ALIVE = (tasks.c.state != TaskState.FAILED) & (tasks.c.state != TaskState.REJECTED)
+_OF_REQUEST = (tasks.c.fingerprint == given(tasks.c.fingerprint)) & (
+    tasks.c.is_simulated == given(tasks.c.is_simulated)
+)
+_OF_PURCHASE = (given(tasks.c.purchase) == "") | (tasks.c.purchase == given(tasks.c.purchase))
+
+_LATEST = (
+    tasks.select()
+    .where(_OF_REQUEST, _IS_ALIVE, _OF_PURCHASE)
+    .order_by(tasks.c.state == TaskState.LOST, tasks.c.attempt.desc())
+    .limit(1)
+    .with_for_update()
+)
+_LAST_ATTEMPT = sa.func.coalesce(sa.func.max(tasks.c.attempt), 0)
+_BEFORE_A_NEW_ONE = sa.select(_LAST_ATTEMPT.label("last"), NOW_ISO.label("now"), pause.REASON.label("paused")).where(
+    _OF_REQUEST
+)
 
 
 def that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
     """Tasks that brought a video or may still do so; those of one purchase where one is named."""
-    is_alive = tasks.c.state.not_in((TaskState.FAILED, TaskState.REJECTED))
-    return (is_alive, tasks.c.purchase == purchase) if purchase else (is_alive,)
+    return (_IS_ALIVE, tasks.c.purchase == purchase) if purchase else (_IS_ALIVE,)
 
 
 def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, simulated: bool) -> sa.RowMapping | None:
     """The newest task that counts for a request; a lost one only where there is no other."""
-    best_first = (tasks.c.state == TaskState.LOST, tasks.c.attempt.desc())
-    found = tasks.select().where(*_of(fingerprint, simulated), *that_count(purchase)).order_by(*best_first).limit(1)
-    return connection.execute(found.with_for_update()).mappings().first()
+    asked = {"given_fingerprint": fingerprint, "given_is_simulated": simulated, "given_purchase": purchase}
+    return connection.execute(_LATEST, asked).mappings().first()
 
 
 def new_row(
-    connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str, clock: Clock
+    connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str
 ) -> dict[str, Any]:
-    """The next task of a request, as it begins, without its money and its owner."""
+    """The next task of a request, as it begins, without its money and its owner; `PausedError` where none may be."""
     fingerprint = request.fingerprint()
-    last = sa.func.coalesce(sa.func.max(tasks.c.attempt), 0).label("last")
-    asked = sa.select(last, now_iso(connection, clock).label("now")).where(*_of(fingerprint, simulated))
-    found = connection.execute(asked).one()
+    asked = {"given_fingerprint": fingerprint, "given_is_simulated": simulated}
+    found = connection.execute(_BEFORE_A_NEW_ONE, asked).one()
+    if found.paused is not None:
+        raise PausedError(found.paused)
     attempt = found.last + 1
     return {
         "task_uuid": task_uuid_of(fingerprint, attempt, namespace),
@@ -53,10 +72,10 @@ def new_row(
     }
 
 
-def in_flight(connection: sa.Connection, *, simulated: bool, clock: Clock) -> int:
+def in_flight(connection: sa.Connection, *, simulated: bool) -> int:
     """How many tasks living processes wait for, in all runs together."""
     here = (tasks.c.is_simulated == simulated, tasks.c.state.in_((TaskState.RESERVED, TaskState.SUBMITTED)))
-    held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= now_s(connection, clock))
+    held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= NOW_S)
     return connection.execute(held).scalar_one()
 
 
@@ -69,20 +88,11 @@ def last_rows(
     return list({row["fingerprint"]: row for row in found}.values())
 
 
-def lease(connection: sa.Connection, clock: Clock, lease_s: float) -> dict[str, Any]:
-    """What a task is held by until some seconds from now."""
-    return {"lease_until": now_s(connection, clock) + lease_s}
-
-
-def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, clock: Clock, lease_s: float) -> bool:
+def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, lease_s: float) -> bool:
     """Takes a task for an owner, unless another one holds it that may still be alive."""
     holder = row["owner"]
     unchanged = tasks.c.owner.is_(None) if holder is None else tasks.c.owner == holder
     change = tasks.update().where(tasks.c.task_uuid == row["task_uuid"], unchanged)
     if holder not in (None, owner) and not is_surely_dead(holder):
-        change = change.where(sa.func.coalesce(tasks.c.lease_until, 0) < now_s(connection, clock))
-    return connection.execute(change.values(owner=owner, **lease(connection, clock, lease_s))).rowcount == 1
-
-
-def _of(fingerprint: str, simulated: bool) -> tuple[sa.ColumnElement[bool], ...]:
-    return (tasks.c.fingerprint == fingerprint, tasks.c.is_simulated == simulated)
+        change = change.where(sa.func.coalesce(tasks.c.lease_until, 0) < NOW_S)
+    return connection.execute(change.values(owner=owner, lease_until=NOW_S + lease_s)).rowcount == 1

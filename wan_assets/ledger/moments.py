@@ -8,34 +8,68 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 Clock = Callable[[], float]
 """Gives seconds since 1970 by this host's clock."""
 
 
-def now_s(connection: sa.Connection, clock: Clock) -> sa.ColumnElement[float]:
-    """Seconds since 1970, at the moment when the statement is executed."""
-    if connection.dialect.name == "postgresql":
-        # Not now(), which is when the transaction began: it may have waited for others since.
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
-    return sa.literal(clock())
+class _Seconds(FunctionElement[float]):
+    name = "wan_now_s"
+    type = sa.Double()
+    inherit_cache = True
 
 
-def now_iso(connection: sa.Connection, clock: Clock) -> sa.ColumnElement[str]:
-    """The same as ISO 8601 in UTC, to the millisecond."""
-    if connection.dialect.name == "postgresql":
-        in_utc = sa.func.timezone("UTC", sa.func.clock_timestamp())
-        return sa.func.to_char(in_utc, 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
-    return sa.literal(datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds"))
+class _Iso(FunctionElement[str]):
+    name = "wan_now_iso"
+    type = sa.Text()
+    inherit_cache = True
 
 
-def today(connection: sa.Connection, clock: Clock) -> str:
+NOW_S = _Seconds()
+"""Seconds since 1970, at the moment when the statement is executed."""
+
+NOW_ISO = _Iso()
+"""The same as ISO 8601 in UTC, to the millisecond."""
+
+
+@compiles(_Seconds, "sqlite")
+@compiles(_Iso, "sqlite")
+def _taught(moment: FunctionElement[Any], *_: Any, **__: Any) -> str:
+    return f"{moment.name}()"
+
+
+# Not now(), which is when the transaction began: it may have waited for others since.
+@compiles(_Seconds, "postgresql")
+def _seconds(*_: Any, **__: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+@compiles(_Iso, "postgresql")
+def _iso(*_: Any, **__: Any) -> str:
+    return """to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')"""
+
+
+def teach(connection: Any, clock: Clock) -> None:
+    """Gives a connection to SQLite, which has no clock of its own that tests could set, this host's."""
+    connection.create_function(_Seconds.name, 0, clock)
+    connection.create_function(_Iso.name, 0, partial(_iso_of, clock))
+
+
+def today(connection: sa.Connection) -> str:
     """The UTC day, as ISO 8601."""
-    return str(connection.execute(sa.select(now_iso(connection, clock))).scalar_one())[:10]
+    return str(connection.execute(sa.select(NOW_ISO)).scalar_one())[:10]
 
 
-def ahead_s(connection: sa.Connection, clock: Clock) -> float:
+def ahead_s(connection: sa.Connection) -> float:
     """How far the clock of the ledger's moments is ahead of this host's, in seconds."""
-    return float(connection.execute(sa.select(now_s(connection, clock))).scalar_one()) - time.time()
+    return float(connection.execute(sa.select(NOW_S)).scalar_one()) - time.time()
+
+
+def _iso_of(clock: Clock) -> str:
+    return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds")

@@ -8,10 +8,13 @@ from wan_assets.ledger.schema import about, inserted
 
 _PAUSED = "paused"
 
+REASON = sa.select(about.c.value).where(about.c.name == _PAUSED).scalar_subquery()
+"""Why nothing may be sent, or NULL; to be asked beside something else."""
+
 
 def reason(connection: sa.Connection) -> str | None:
     """Why nothing may be sent, or None."""
-    return connection.execute(sa.select(about.c.value).where(about.c.name == _PAUSED)).scalar()
+    return connection.execute(sa.select(REASON)).scalar()
 
 
 def switch(connection: sa.Connection, why: str | None) -> None:
@@ -19,5 +22,5 @@ def switch(connection: sa.Connection, why: str | None) -> None:
     if why is None:
         connection.execute(about.delete().where(about.c.name == _PAUSED))
         return
-    new = inserted(connection, about).values(name=_PAUSED, value=why)
+    new = inserted(connection.dialect.name, about).values(name=_PAUSED, value=why)
     connection.execute(new.on_conflict_do_update(index_elements=(about.c.name,), set_={"value": why}))

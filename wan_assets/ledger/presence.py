@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
-from wan_assets.ledger.moments import Clock, now_s
+from wan_assets.ledger.moments import NOW_S
 from wan_assets.ledger.schema import runs as table
 from wan_assets.processes import is_surely_dead
 
 _WEEK_S = 7 * 24 * 3600.0
 
 
-def begin(connection: sa.Connection, run_id: str, owner: str, lease: dict[str, Any]) -> None:
+def begin(connection: sa.Connection, run_id: str, owner: str, *, lease_s: float) -> None:
     """An owner begins its work for a run; those of whom nobody has heard for a week are forgotten."""
-    connection.execute(table.delete().where(table.c.lease_until < lease["lease_until"] - _WEEK_S))
-    connection.execute(table.insert().values(run_id=run_id, owner=owner, **lease))
+    connection.execute(table.delete().where(table.c.lease_until < NOW_S - _WEEK_S))
+    connection.execute(table.insert().values(run_id=run_id, owner=owner, lease_until=NOW_S + lease_s))
 
 
-def renew(connection: sa.Connection, owner: str, lease: dict[str, Any]) -> None:
+def renew(connection: sa.Connection, owner: str, *, lease_s: float) -> None:
     """It is still at work."""
-    connection.execute(table.update().where(table.c.owner == owner).values(**lease))
+    connection.execute(table.update().where(table.c.owner == owner).values(lease_until=NOW_S + lease_s))
 
 
 def end(connection: sa.Connection, owner: str) -> None:
@@ -29,9 +27,9 @@ def end(connection: sa.Connection, owner: str) -> None:
     connection.execute(table.delete().where(table.c.owner == owner))
 
 
-def lost(connection: sa.Connection, clock: Clock) -> list[str]:
+def lost(connection: sa.Connection) -> list[str]:
     """Runs that ended without a word, oldest first: nobody at work for them has renewed its lease."""
-    is_late = (table.c.lease_until < now_s(connection, clock)).label("is_late")
+    is_late = (table.c.lease_until < NOW_S).label("is_late")
     found = connection.execute(sa.select(table.c.run_id, table.c.owner, is_late).order_by(table.c.lease_until)).all()
     alive = {row.run_id for row in found if not (row.is_late or is_surely_dead(row.owner))}
     return [run_id for run_id in dict.fromkeys(row.run_id for row in found) if run_id not in alive]

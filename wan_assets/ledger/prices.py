@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from wan_assets.ledger.entries import money_of
-from wan_assets.ledger.schema import inserted, prices
+from wan_assets.ledger.schema import given, inserted, prices
 from wan_assets.pricing import kind_of, reservation_microusd
 from wan_assets.request import VideoRequest
 
@@ -17,6 +17,20 @@ _REMEMBERED = 20
 
 _ENOUGH = 5
 """So many costs of a kind must be known before they are believed to be lower than the price list says."""
+
+
+_OF_KIND = prices.c.kind == given(prices.c.kind)
+_FOUND = prices.select().where(_OF_KIND)
+_RECENT = sa.select(prices.c.recent).where(_OF_KIND).with_for_update()
+_LEARNED = (
+    prices.update()
+    .where(_OF_KIND)
+    .values(
+        tasks=prices.c.tasks + 1,
+        cost_microusd=prices.c.cost_microusd + given(prices.c.cost_microusd),
+        recent=given(prices.c.recent),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -45,23 +59,17 @@ def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, 
     """Remembers what a task cost in all."""
     kind = _name(kind_of(request), simulated=simulated)
     if (recent := _recent(connection, kind)) is None:
-        new = inserted(connection, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
+        new = inserted(connection.dialect.name, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
         connection.execute(new.on_conflict_do_nothing())
         recent = _recent(connection, kind) or []
-    connection.execute(
-        prices.update()
-        .where(prices.c.kind == kind)
-        .values(
-            tasks=prices.c.tasks + 1,
-            cost_microusd=prices.c.cost_microusd + cost_microusd,
-            recent=json.dumps([*recent, cost_microusd][-_REMEMBERED:]),
-        )
-    )
+    latest = json.dumps([*recent, cost_microusd][-_REMEMBERED:])
+    learned = {"given_kind": kind, "given_cost_microusd": cost_microusd, "given_recent": latest}
+    connection.execute(_LEARNED, learned)
 
 
 def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
     """The latest costs of a kind, which no other process changes before this transaction ends."""
-    found = connection.execute(sa.select(prices.c.recent).where(prices.c.kind == kind).with_for_update()).scalar()
+    found = connection.execute(_RECENT, {"given_kind": kind}).scalar()
     return None if found is None else list(json.loads(found))
 
 
@@ -71,8 +79,7 @@ def seen(connection: sa.Connection) -> list[PriceSeen]:
 
 
 def _seen(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
-    here = prices.c.kind == _name(kind, simulated=simulated)
-    return connection.execute(prices.select().where(here)).mappings().first()
+    return connection.execute(_FOUND, {"given_kind": _name(kind, simulated=simulated)}).mappings().first()
 
 
 def _name(kind: str, *, simulated: bool) -> str:

@@ -27,7 +27,7 @@ class LedgerReader:
         self.url = url
         self._clock = clock
         self._shared = threading.local()
-        self._engine = opened(url, busy_s, must_exist=must_exist)
+        self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
 
     def close(self) -> None:
         """Ends all connections."""
@@ -119,12 +119,12 @@ class LedgerReader:
     def lost_runs(self) -> list[str]:
         """Runs whose processes were at work and ended without a word, oldest first."""
         with self._transaction() as connection:
-            return presence.lost(connection, self._clock)
+            return presence.lost(connection)
 
     def ahead_s(self) -> float:
         """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""
         with self._transaction() as connection:
-            return moments.ahead_s(connection, self._clock)
+            return moments.ahead_s(connection)
 
     def untold(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""

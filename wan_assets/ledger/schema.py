@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from wan_assets.errors import LedgerError
+from wan_assets.ledger.moments import Clock, teach
 
 SCHEMA_VERSION = 4
 
@@ -118,7 +119,15 @@ about = sa.Table(
 )
 
 
-def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
+def given(column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    """A value for a column that a statement is executed with, as `given_` and the column's name.
+
+    Statements that each row needs are made once: making one costs several times as much as executing it.
+    """
+    return sa.bindparam(f"given_{column.name}", type_=column.type)
+
+
+def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Engine:
     """Opens the database and creates the tables where there are none; raises `LedgerError`.
 
     With `must_exist` a SQLite file that is not there is an error instead of a new, empty ledger.
@@ -127,7 +136,7 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
         address = _address(url)
         if must_exist and _is_missing(address):
             raise LedgerError(f"there is no ledger at {shown(url)}")
-        engine = _engine(address, busy_s)
+        engine = _engine(address, busy_s, clock)
         try:
             with engine.begin() as connection:
                 alone_with(connection, _MAKING_TABLES)
@@ -139,9 +148,9 @@ def opened(url: str, busy_s: float, *, must_exist: bool) -> sa.Engine:
         return engine
 
 
-def inserted(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+def inserted(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can be told what to do on a conflict, which each database has a word of its own for."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def alone_with(connection: sa.Connection, number: int) -> None:
@@ -180,14 +189,14 @@ def _address(url: str) -> sa.URL:
         raise LedgerError("the ledger's address is no valid SQLAlchemy URL, such as sqlite:///ledger.db") from None
 
 
-def _engine(url: sa.URL, busy_s: float) -> sa.Engine:
+def _engine(url: sa.URL, busy_s: float, clock: Clock) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         waits = {"options": f"-c lock_timeout={int(busy_s * 1000)}", "connect_timeout": max(2, int(busy_s))}
         return sa.create_engine(url, pool_pre_ping=True, connect_args=waits)
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": busy_s})
-    sa.event.listen(engine, "connect", partial(_prepare_sqlite, busy_s=busy_s))
+    sa.event.listen(engine, "connect", partial(_prepare_sqlite, busy_s=busy_s, clock=clock))
     sa.event.listen(engine, "begin", _begin_immediately)
     return engine
 
@@ -196,7 +205,7 @@ def _is_missing(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
 
 
-def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float) -> None:
+def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> None:
     """Turns on the write-ahead log; SQLite lets nobody wait for the switch, so it is tried again."""
     connection.isolation_level = None
     trials = Retrying(
@@ -206,6 +215,7 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float) -> None:
         reraise=True,
     )
     trials(connection.execute, "PRAGMA journal_mode=WAL")
+    teach(connection, clock)
     connection.execute("PRAGMA synchronous=FULL")
 
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.schema import tasks
+from wan_assets.ledger.schema import given, tasks
 from wan_assets.ledger.schema import untold as table
+
+_ADDED = table.insert()
+_FOUND = table.select().where(table.c.task_uuid == given(table.c.task_uuid))
 
 
 def add(connection: sa.Connection, task_uuid: str) -> None:
     """Begins the time in which a task is stored and not told."""
-    connection.execute(table.insert().values(task_uuid=task_uuid))
+    connection.execute(_ADDED, {"task_uuid": task_uuid})
 
 
 def untold(connection: sa.Connection, asset: str) -> dict[str, str]:
@@ -25,7 +28,7 @@ def untold(connection: sa.Connection, asset: str) -> dict[str, str]:
 
 def is_untold(connection: sa.Connection, task_uuid: str) -> bool:
     """Whether a task is one of them."""
-    return connection.execute(sa.select(table).where(table.c.task_uuid == task_uuid)).first() is not None
+    return connection.execute(_FOUND, {"given_task_uuid": task_uuid}).first() is not None
 
 
 def mark(connection: sa.Connection, task_uuids: Sequence[str]) -> None:

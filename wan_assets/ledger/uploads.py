@@ -20,7 +20,7 @@ def known(connection: sa.Connection, reference: str, base_url: str, *, now: floa
 def remember(connection: sa.Connection, reference: str, base_url: str, media_uuid: str, *, now: float) -> None:
     """Keeps the API's UUID of a file."""
     fresh = {"media_uuid": media_uuid, "used_at": now}
-    new = inserted(connection, media).values(reference=reference, base_url=base_url, **fresh)
+    new = inserted(connection.dialect.name, media).values(reference=reference, base_url=base_url, **fresh)
     key = (media.c.reference, media.c.base_url)
     connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))
 

@@ -7,13 +7,15 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from wan_assets.ledger.entries import TaskState
-from wan_assets.ledger.schema import inserted, tasks
+from wan_assets.ledger.schema import given, inserted, tasks
 from wan_assets.ledger.schema import wakes as table
 from wan_assets.slices import slices_of
 
 _KEPT_S = 24 * 3600
 _AT_ONCE = 500
 """So many names go into one statement; the databases have limits of their own."""
+
+_FORGOTTEN = table.delete().where(table.c.task_uuid == given(table.c.task_uuid))
 
 _WAITED_FOR = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.LOST)
 
@@ -30,7 +32,7 @@ def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -
         held = connection.execute(found.with_for_update(read=True))
         states.update({row.task_uuid: row.state for row in held})
     if fresh := [{"task_uuid": key, "woken_at": now} for key in sorted(states) if states[key] in _WAITED_FOR]:
-        new = inserted(connection, table)
+        new = inserted(connection.dialect.name, table)
         latest = {"woken_at": new.excluded.woken_at}
         connection.execute(new.on_conflict_do_update(index_elements=(table.c.task_uuid,), set_=latest), fresh)
     return set(states)
@@ -40,11 +42,11 @@ def take(connection: sa.Connection, task_uuids: Collection[str]) -> set[str]:
     """Removes and returns those of some tasks that are noted; what is noted for others stays."""
     noted = set(connection.scalars(sa.select(table.c.task_uuid)))
     taken = noted.intersection(task_uuids)
-    for some in slices_of(sorted(taken), _AT_ONCE):
-        forget(connection, some)
+    if taken:
+        connection.execute(_FORGOTTEN, [{"given_task_uuid": task_uuid} for task_uuid in sorted(taken)])
     return taken
 
 
-def forget(connection: sa.Connection, task_uuids: Collection[str]) -> None:
-    """Removes some tasks, which nobody waits for any more."""
-    connection.execute(table.delete().where(table.c.task_uuid.in_(task_uuids)))
+def forget(connection: sa.Connection, task_uuid: str) -> None:
+    """Removes a task, which nobody waits for any more."""
+    connection.execute(_FORGOTTEN, {"given_task_uuid": task_uuid})

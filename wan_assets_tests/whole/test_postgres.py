@@ -260,8 +260,10 @@ def test_a_run_that_was_killed_is_taken_over_and_nothing_is_paid_twice(tmp_path:
 
 
 def test_a_server_that_stops_on_the_way_stops_the_run_and_nothing_is_lost(tmp_path: Path) -> None:
+    rows = 40  # more than a busy machine makes while it stops the server
+
     async def stopped_after_one(made: Studio, server: Cluster) -> list[Outcome]:
-        async with made.running(orders_of(12), limits=Limits(max_in_flight=3, max_wait_s=20), lease_s=1) as outcomes:
+        async with made.running(orders_of(rows), limits=Limits(max_in_flight=3, max_wait_s=20), lease_s=1) as outcomes:
             first = await anext(outcomes)
             await asyncio.to_thread(server.stop)
             return [first, *[outcome async for outcome in outcomes]]
@@ -271,13 +273,13 @@ def test_a_server_that_stops_on_the_way_stops_the_run_and_nothing_is_lost(tmp_pa
         first = asyncio.run(stopped_after_one(made, server))
         paid_at_first = made.paid
         server.start()
-        second = made.run(orders_of(12))
+        second = made.run(orders_of(rows))
 
-        assert paid_at_first < 12
-        assert_paid_once(made, 12)
+        assert paid_at_first < rows
+        assert_paid_once(made, rows)
     assert set(errors_of(first)) == {"", "LedgerError"}
-    assert len(first) == 12
-    assert errors_of(second) == [""] * 12
+    assert len(first) == rows
+    assert errors_of(second) == [""] * rows
 
 
 def test_a_server_that_restarts_between_two_calls_is_not_noticed() -> None:

@@ -1,0 +1,84 @@
+"""A task's row, and how it changes with each step of the task's life."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+
+from wan_assets.errors import LedgerError
+from wan_assets.ledger.entries import TaskState
+from wan_assets.ledger.moments import NOW_ISO, NOW_S
+from wan_assets.ledger.schema import given, tasks
+
+Results: TypeAlias = Sequence[Mapping[str, Any]]
+
+_IT = tasks.c.task_uuid == given(tasks.c.task_uuid)
+_FOUND = tasks.select().where(_IT).with_for_update()
+_RESERVED = tasks.insert().values(lease_until=NOW_S + sa.bindparam("lease_s", type_=sa.Double)).returning(tasks)
+_SUBMITTED = (
+    tasks.update()
+    .where(_IT, tasks.c.state == TaskState.RESERVED)
+    .values(state=TaskState.SUBMITTED, submitted_at=NOW_ISO)
+)
+_DELIVERED = (
+    tasks.update()
+    .where(_IT)
+    .values(
+        state=TaskState.DELIVERED,
+        results=given(tasks.c.results),
+        cost_microusd=given(tasks.c.cost_microusd),
+        reserved_microusd=given(tasks.c.reserved_microusd),
+    )
+    .returning(tasks)
+)
+_STORED = (
+    tasks.update()
+    .where(_IT, tasks.c.state == given(tasks.c.state))
+    .values(state=TaskState.STORED, results=given(tasks.c.results), finished_at=NOW_ISO, owner=None)
+)
+
+
+def found(connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
+    """A task, which no other process changes before this transaction ends; raises `LedgerError` for one unknown."""
+    row = connection.execute(_FOUND, {"given_task_uuid": task_uuid}).mappings().first()
+    if row is None:
+        raise LedgerError(f"task {task_uuid} is not in the ledger: was its file replaced while it was in use?")
+    return row
+
+
+def reserved(connection: sa.Connection, row: Mapping[str, Any], lease_s: float) -> sa.RowMapping:
+    """A new task begins, as its owner's for some seconds."""
+    return connection.execute(_RESERVED, {**row, "lease_s": lease_s}).mappings().one()
+
+
+def submitted(connection: sa.Connection, task_uuid: str) -> None:
+    """The API has a task, if that was not booked before."""
+    connection.execute(_SUBMITTED, {"given_task_uuid": task_uuid})
+
+
+def delivered(
+    connection: sa.Connection, task_uuid: str, results: Results, *, cost_microusd: int, reserved_microusd: int
+) -> sa.RowMapping:
+    """The API has told a task's results, and what they cost; part of its reservation may stay."""
+    money = {"given_cost_microusd": cost_microusd, "given_reserved_microusd": reserved_microusd}
+    brought = {"given_task_uuid": task_uuid, "given_results": _json(results), **money}
+    return connection.execute(_DELIVERED, brought).mappings().one()
+
+
+def stored(connection: sa.Connection, task_uuid: str, results: Results, *, before: TaskState) -> bool:
+    """A task's videos lie in the store, if it was in some state before; whether it was."""
+    kept = {"given_task_uuid": task_uuid, "given_results": _json(results), "given_state": before}
+    return connection.execute(_STORED, kept).rowcount == 1
+
+
+def changed(connection: sa.Connection, task_uuid: str, **changes: Any) -> sa.RowMapping:
+    """A task after any other change."""
+    change = tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes).returning(tasks)
+    return connection.execute(change).mappings().one()
+
+
+def _json(results: Results) -> str:
+    return json.dumps([dict(result) for result in results], ensure_ascii=False)
