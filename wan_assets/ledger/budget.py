@@ -14,6 +14,8 @@ from wan_assets.errors import BudgetExceededError
 from wan_assets.ledger.schema import given, inserted, spend
 
 _NO_CAP = 2**62
+"""In µ$: more than anybody has."""
+
 _COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
 
 
