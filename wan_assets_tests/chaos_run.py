@@ -17,6 +17,7 @@ import httpx
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.client import Pace, RunwareClient
+from wan_assets.client.connections import Connections
 from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Claim, Ledger, Task
@@ -100,8 +101,20 @@ class TrappedRunware(RunwareResource):
 
     def _client(self, base_url: str) -> RunwareClient:
         client = RunwareClient(self.api_key, base_url, pace=PACE)
-        client._transport._http.event_hooks["response"].append(_seen)
+        client._transport._connections = TrappedConnections(32, has_proxies=False)
         return client
+
+
+class TrappedConnections(Connections):
+    """The client's connections, with points where an answer begins."""
+
+    async def open(self, request: httpx.Request) -> httpx.Response:
+        response = await super().open(request)
+        if request.method == "GET" and "/files/" in request.url.path:
+            TRAP.passed("during the download")
+        if request.method == "POST" and json.loads(request.content)[0]["taskType"] == "videoInference":
+            TRAP.passed("after the POST")
+        return response
 
 
 class TrappedLedgerResource(LedgerResource):
@@ -116,13 +129,6 @@ class TrappedStoreResource(VideoStoreResource):
 
     def open(self) -> VideoStore:
         return TrappedStore(self.root)
-
-
-async def _seen(response: httpx.Response) -> None:
-    if response.request.method == "GET" and "/files/" in response.request.url.path:
-        TRAP.passed("during the download")
-    if response.request.method == "POST" and json.loads(response.request.content)[0]["taskType"] == "videoInference":
-        TRAP.passed("after the POST")
 
 
 def _before_the_event(outcome: Outcome) -> None:
