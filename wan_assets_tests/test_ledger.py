@@ -474,6 +474,15 @@ def test_a_task_is_settled_once(url: str) -> None:
     assert committed(ledger) == PRICE
 
 
+def test_a_task_that_the_ledger_does_not_have_is_not_booked_in_silence(url: str) -> None:
+    ledger = Ledger(url)
+
+    with pytest.raises(LedgerError, match="task of-another is not in the ledger"):
+        ledger.settle("of-another", [], [None])
+    with pytest.raises(LedgerError, match="task of-another is not in the ledger"):
+        ledger.mark_stored("of-another", [])
+
+
 def test_a_purchase_buys_once_under_each_name_also_after_another(url: str) -> None:
     ledger = Ledger(url)
     bought = []
