@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from accounts import assert_charged_once, assert_nothing_reserved
+from bent_api import PATIENT
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, studio
 
 from wan_assets.generation import Limits
@@ -18,11 +19,12 @@ import json, sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from bent_api import PATIENT
 from engine_support import Studio, errors_of, orders_of
 from wan_assets.ledger import Budget
 folder, base_url, rows, cap = sys.argv[1:]
 made = Studio(Path(folder), SimpleNamespace(base_url=base_url))
-outcomes = made.run(orders_of(int(rows)), budget=Budget(total_microusd=int(cap)))
+outcomes = made.run(orders_of(int(rows)), budget=Budget(total_microusd=int(cap)), pace=PATIENT)
 print(json.dumps(Counter(errors_of(outcomes))))
 """
 
@@ -31,7 +33,7 @@ def test_answers_that_are_lost_after_the_task_was_taken_cost_nothing_in_three_hu
     faults = {"drop_after_accept": 0.05, "error_503_after_accept": 0.05}
 
     with studio(tmp_path, faults=faults, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(300), limits=Limits(max_in_flight=200))
+        outcomes = made.run(orders_of(300), limits=Limits(max_in_flight=200), pace=PATIENT)
 
         assert made.books.submissions() == made.paid == 300
         assert_charged_once(made, 300)
