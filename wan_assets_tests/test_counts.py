@@ -65,6 +65,7 @@ def test_a_row_takes_few_statements_and_none_that_is_there_takes_any_of_its_own(
 
     assert bought["INSERT wan_tasks"] == ROWS
     assert bought["INSERT wan_spend"] == ROWS, "none to correct a sum by nothing"
+    assert bought.total() / ROWS < 19
     assert (bought.total() - bought["BEGIN "]) / ROWS < 14, "and a transaction may have those of many rows"
     assert reused.total() < 25
 

@@ -13,7 +13,7 @@ _WEEK_S = 7 * 24 * 3600.0
 
 def begin(connection: sa.Connection, run_id: str, owner: str, *, lease_s: float) -> None:
     """An owner begins its work for a run; those of whom nobody has heard for a week are forgotten."""
-    connection.execute(table.delete().where(table.c.lease_until < NOW_S - _WEEK_S))
+    connection.execute(table.delete().where(table.c.lease_until < NOW_S + lease_s - _WEEK_S))
     connection.execute(table.insert().values(run_id=run_id, owner=owner, lease_until=NOW_S + lease_s))
 
 
