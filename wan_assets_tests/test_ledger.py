@@ -474,6 +474,17 @@ def test_a_task_is_settled_once(url: str) -> None:
     assert committed(ledger) == PRICE
 
 
+def test_what_came_further_is_not_booked_as_only_sent(url: str) -> None:
+    ledger = Ledger(url)
+    task_uuid = submitted(ledger)
+    ledger.settle(task_uuid, [], [PRICE])
+    before = ledger.task(task_uuid)
+
+    ledger.mark_submitted(task_uuid)
+
+    assert ledger.task(task_uuid) == before
+
+
 def test_a_task_that_the_ledger_does_not_have_is_not_booked_in_silence(url: str) -> None:
     ledger = Ledger(url)
 
