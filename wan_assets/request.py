@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -28,6 +28,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets import rules
+from wan_assets.url_secrets import host_of, public_part_of
 
 MODEL: Literal["runware:201@1"] = "runware:201@1"
 
@@ -190,10 +191,22 @@ class VideoRequest(_Part):
 
         `media` gives the API's UUID for each reference in `uploads`; a missing one is a `KeyError`.
         """
-        given = self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
-        task = {**given, "taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
+        task = {**self._given(), "taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
         uploaded = {reference: (media or {})[reference] for reference in self.uploads}
-        return {name: _replaced(value, uploaded) for name, value in task.items()}
+        return _with_each_text(lambda text: uploaded.get(text, text), task) if uploaded else task
+
+    def to_record(self) -> dict[str, Any]:
+        """What was given, under the API's names, as it may be kept: addresses without user, password and query.
+
+        Of those that the API is to send to, the host alone is kept. It is a request too, but of another fingerprint.
+        """
+        given = self._given()
+        sent_to = {name: host_of(given[name]) for name in _SENT_TO & given.keys()}
+        taken_from = {"inputs": _with_each_text(public_part_of, given["inputs"])} if "inputs" in given else {}
+        return {**given, **taken_from, **sent_to}
+
+    def _given(self) -> dict[str, Any]:
+        return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the parameters that decide the picture; defaults count as if they were written."""
@@ -208,6 +221,8 @@ class VideoRequest(_Part):
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+
+_SENT_TO = {"webhookURL", "uploadEndpoint"}
 
 _DECISIVE = {
     "model",
@@ -231,12 +246,12 @@ def task_uuid_of(fingerprint: str, attempt: int, namespace: str) -> str:
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
-def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+def _with_each_text(change: Callable[[str], str], value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _replaced(item, names) for key, item in value.items()}
+        return {key: _with_each_text(change, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replaced(item, names) for item in value]
-    return names.get(value, value)
+        return [_with_each_text(change, item) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _restated(error: ErrorDetails) -> InitErrorDetails:

@@ -83,6 +83,18 @@ def test_a_table_tells_row_column_and_value(column: str, url: str) -> None:
     assert url in problem.value
 
 
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+@pytest.mark.parametrize("column", ["inputs.frame_images", "webhook_url"])
+def test_a_problem_with_an_address_tells_no_secret_of_it(column: str, scheme: str) -> None:
+    address = f" {scheme}://me:pa55word@10.0.0.1/a.png?sig=5ecret "
+    row = {"prompt_id": "a", "positive_prompt": "Kite", "resolution": "480p", column: address}
+    said = "\n".join(map(str, PromptTable.load(pd.DataFrame([row])).problems))
+
+    assert f"{scheme}://10.0.0.1/a.png" in said
+    assert "pa55word" not in said
+    assert "5ecret" not in said
+
+
 def test_a_table_with_public_addresses_is_taken() -> None:
     row = {"prompt_id": "a", "positive_prompt": "Kite", "webhook_url": "https://example.com/hook", "resolution": "480p"}
 

@@ -16,9 +16,9 @@ from upath import UPath
 
 from wan_assets.errors import ExportError, PromptTableError
 from wan_assets.export import FORMATS, ExportOptions, split_of
-from wan_assets.export.addresses import shown, without_secrets
 from wan_assets.export.shards import shards_of
 from wan_assets.prompts import PromptTable
+from wan_assets.url_secrets import public_part_of, without_secrets_of
 
 MARKER = ".wan-assets-export.json"
 ROWS = tuple(row_of(f"p{number}", number=number) for number in range(1, 13))
@@ -338,8 +338,8 @@ def test_one_more_sample_changes_one_shard_or_cuts_it(numbers, new):
     ],
 )
 def test_addresses_are_shown_and_quoted_without_secrets(address, said):
-    assert shown(address) == said
-    assert "secret" not in without_secrets(f"cannot open {address}", address)
+    assert public_part_of(address) == said
+    assert "secret" not in without_secrets_of(address, f"cannot open {address}")
 
 
 def test_a_target_that_cannot_be_written_is_told_without_its_secrets(shelf):

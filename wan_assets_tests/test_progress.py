@@ -53,11 +53,13 @@ def test_a_run_tells_what_keeps_it_waiting_at_the_api(tmp_path: Path) -> None:
         refused = told_by(made, pace=slow)
     with studio(tmp_path / "other", faults={"poll_429": 1.0}) as made:
         unpolled = told_by(made, pace=slow)
+    with studio(tmp_path / "third", faults={"download_422": 1.0}) as made:
+        not_ready = told_by(made, pace=slow)
 
-    for told in (refused, unpolled):
+    for told, why in ((refused, "rateLimitExceeded"), (unpolled, "rateLimitExceeded"), (not_ready, "not ready yet")):
         worst = max((now.trouble for now in told), key=lambda trouble: trouble.waiting)
         assert worst.waiting == 3
-        assert "rateLimitExceeded" in worst.why
+        assert why in worst.why
         assert told[-1].trouble == Trouble()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,36 @@ def test_what_is_absent_may_be_said_to_be_absent() -> None:
     assert request(**nested).to_task(U)["inputs"] == inputs
     assert request(**nested).to_task(U)["providerSettings"] == {"alibaba": {}}
     assert request(**nested).fingerprint() == request(inputs=inputs).fingerprint()
+
+
+SECRET = "5ecret-of-0123456789"
+NAMED = f"https://me:{SECRET}@example.com:8443/{{}}?size=2&sig={SECRET}&{SECRET}"
+
+
+@ready
+@given(wire_objects())
+def test_a_record_is_what_was_given_but_for_the_queries_of_addresses(wire: dict[str, Any]) -> None:
+    given = {name: value for name, value in wire.items() if name not in ("webhookURL", "uploadEndpoint")}
+    inputs = json.loads(json.dumps(given.pop("inputs", {})).replace("?x=1#y", ""))
+
+    assert VideoRequest.model_validate(wire | {"webhookURL": None, "uploadEndpoint": None}).to_record() == (
+        given | ({"inputs": inputs} if "inputs" in wire else {})
+    )
+
+
+@pytest.mark.parametrize("form", [str, lambda picture: {"image": picture, "frame": "first"}])
+def test_a_record_holds_no_secret_of_an_address_and_is_a_request_of_the_same_kind(form: Callable[[str], Any]) -> None:
+    sent_to = {"webhookURL": NAMED.format(SECRET), "uploadEndpoint": NAMED.format("b.mp4")}
+    sound = NAMED.format("a.mp3").replace("https", "HTTPS")
+    found = request(**sent_to, inputs={"frameImages": [form(NAMED.format("a.png"))], "audio": sound})
+    record = found.to_record()
+
+    assert SECRET not in json.dumps(record)
+    assert record["webhookURL"] == record["uploadEndpoint"] == "https://example.com:8443"
+    kept = VideoRequest.model_validate(record)
+    assert kept.image == "https://example.com:8443/a.png"
+    assert kept.sound == "https://example.com:8443/a.mp3"
+    assert (kept.tier, kept.has_audio, kept.to_record()) == (found.tier, found.has_audio, record)
 
 
 def test_uploads_are_replaced_by_their_uuids_on_the_wire() -> None:

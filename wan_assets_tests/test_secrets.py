@@ -26,7 +26,10 @@ from wan_assets.simulator import Behaviour
 
 KEY = "rw-5ecret-key-of-an-account-0123456789"
 PASSWORD = "pa55word-of-the-ledger"
+HOOK = "5ecret-of-a-hook-that-a-row-names"
+OWN = {"webhook_url": f"https://me:{PASSWORD}@hooks.invalid/{HOOK}?token={HOOK}"}
 SECRETS = {
+    "the webhook's secret": HOOK,
     "the API's key": KEY,
     "the ledger's password": PASSWORD,
     "the bucket's key": s3_support.SECRET_KEY,
@@ -41,7 +44,7 @@ def echoing(call: Call) -> Prepared | None:
     if call.kind != SUBMIT or call.number not in (1, 4, 5, 6):
         return None
     code, status = ("invalidPositivePrompt", 400) if call.number == 1 else ("invalidApiKey", 401)
-    said = f"not with {KEY}, nor with Bearer {KEY}, and not to {call.tasks[0].get('uploadEndpoint')}"
+    said = f"not with {KEY}, nor with Bearer {KEY}, and not to {call.tasks[0].get('uploadEndpoint')}; {HOOK} is wrong"
     return Prepared({"errors": [{"code": code, "message": said, "taskUUID": call.task_uuid}]}, status)
 
 
@@ -57,7 +60,7 @@ class Scene:
         """A run over a table, in an instance on disk; whether it was green."""
         folder = self.folder / f"table-{number}"
         folder.mkdir()
-        table = written(folder, table_of(*prompts))
+        table = written(folder, table_of(*prompts, **OWN))
         with instance_in(self.folder / "dagster") as instance, redirect_stdout(self.said), redirect_stderr(self.said):
             keys = [row["prompt_id"] for row in table_of(*prompts)]
             sync_partitions(instance, "videos", keys)
@@ -79,9 +82,9 @@ class Scene:
         self.said.write(CliRunner().invoke(cli, arguments).output)
 
     def written(self) -> Iterator[tuple[str, bytes]]:
-        """All that lies anywhere, but in the API's own books."""
+        """All that lies anywhere, but in the API's own books and in the tables themselves."""
         for path in self.folder.rglob("*"):
-            if path.is_file() and "simulator" not in path.parts:
+            if path.is_file() and "simulator" not in path.parts and path.name != "prompts.jsonl":
                 yield str(path), path.read_bytes()
         for name in s3_support.files_in(self.bucket):
             yield name, s3_support.fs().cat_file(f"{self.bucket}/{name}")

@@ -19,7 +19,7 @@ import httpx
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
 from wan_assets.client.retrying import Pause, Trouble, Troubles, tried
-from wan_assets.client.transport import Heed, Pace, Transport, secrets_in
+from wan_assets.client.transport import Heed, Pace, Transport
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.codes import refusal_of
 from wan_assets.errors import (
@@ -31,6 +31,7 @@ from wan_assets.errors import (
     TaskConflictError,
 )
 from wan_assets.settings import PUBLIC_URL
+from wan_assets.url_secrets import secrets_in
 
 _GREETINGS = 3
 """How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""

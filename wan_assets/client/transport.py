@@ -6,18 +6,18 @@ import asyncio
 import email.utils
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
-from urllib.parse import unquote_plus, urlsplit
 
 import httpx
 
 from wan_assets.client.connections import Connections, is_loopback
 from wan_assets.client.wire import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
+from wan_assets.url_secrets import secrets_in
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535
@@ -25,8 +25,7 @@ _NOT_HERE = (404, 405)
 _WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
 """What the API itself does not find, it names."""
 
-_SECRET_OF_A_WEBHOOK = 16
-"""Anything shorter may be an innocent word, such as one in the address of a video."""
+_OWN_ADDRESSES = ("webhookURL", "uploadEndpoint")
 
 _HEADERS = httpx.Headers(
     {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": f"wan-assets/{__version__}"}
@@ -105,7 +104,8 @@ class Transport:
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
         if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
             raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
-        answer = answer_of(response.status_code, text, _retry_after_s(response), secrets=self._secrets)
+        secrets = (*self._secrets, *_secrets_of(tasks))
+        answer = answer_of(response.status_code, text, _retry_after_s(response), secrets=secrets)
         if self._on_answer:
             self._on_answer(tasks, answer)
         return answer
@@ -156,12 +156,11 @@ def parsed(url: str) -> httpx.URL:
     return parts
 
 
-def secrets_in(url: str) -> list[str]:
-    """What of a webhook's address nobody is to read, longest first: all of it, and each long value of its query."""
-    query = urlsplit(url).query
-    values = [value for name_and_value in query.split("&") for value in name_and_value.partition("=")[2:]]
-    long = {value for value in (*values, *map(unquote_plus, values)) if len(value) >= _SECRET_OF_A_WEBHOOK}
-    return sorted(filter(None, {url, query, *long}), key=len, reverse=True)
+def _secrets_of(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What of the addresses that tasks name a complaint is not to repeat."""
+    for task in tasks:
+        for address in filter(None, map(task.get, _OWN_ADDRESSES)):
+            yield from secrets_in(address)
 
 
 def _headers_with(api_key: str) -> httpx.Headers | None:

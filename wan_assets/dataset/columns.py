@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from wan_assets.dataset.entries import Entry
 from wan_assets.pricing import usd
 from wan_assets.request import AlibabaSettings, Safety
+from wan_assets.url_secrets import public_part_of
 
 _LONGEST_NAME = 100
 """Text longer than this is a picture itself, not a name of one."""
@@ -67,9 +67,8 @@ def _named(media: str | None) -> str | None:
     """A picture or sound by its name: inline ones by their hash, URLs without what may be a secret."""
     if media is None or media.startswith("sha256:"):
         return media
-    parts = urlsplit(media)
-    if parts.scheme in ("http", "https"):
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if "://" in media:
+        return public_part_of(media)
     return f"sha256:{hashlib.sha256(media.encode()).hexdigest()}" if len(media) > _LONGEST_NAME else media
 
 

@@ -21,12 +21,12 @@ from pathlib import Path
 from upath import UPath
 
 from wan_assets.errors import ExportError
-from wan_assets.export.addresses import shown, without_secrets
 from wan_assets.export.options import Format
 from wan_assets.export.sources import SUFFIXES, checked
 from wan_assets.export.splits import SPLITS
 from wan_assets.processes import is_surely_dead, new_owner
 from wan_assets.store import StoredVideo
+from wan_assets.url_secrets import public_part_of, without_secrets_of
 
 CARD = "README.md"
 
@@ -75,7 +75,7 @@ class Target:
     @property
     def uri(self) -> str:
         """The folder's address, without what may be a secret."""
-        return shown(str(self.root))
+        return public_part_of(str(self.root))
 
     @property
     def version(self) -> str:
@@ -240,5 +240,5 @@ class Target:
             yield
         except kinds as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            where = shown(self._address)
-            raise ExportError(f"cannot write the export {where}: {without_secrets(said, self._address)}") from error
+            where = public_part_of(self._address)
+            raise ExportError(f"cannot write the export {where}: {without_secrets_of(self._address, said)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def new_row(
         "is_simulated": simulated,
         "state": TaskState.RESERVED,
         "number_results": request.number_results,
-        "request": request.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
+        "request": json.dumps(request.to_record(), ensure_ascii=False, separators=(",", ":")),
         "run_id": origin.run_id,
         "asset": origin.asset,
         "partition": origin.partition,

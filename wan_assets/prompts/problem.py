@@ -6,8 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
+from wan_assets.url_secrets import public_part_of
+
 _SHOWN_CHARACTERS = 80
 _DASH = "\N{EN DASH}"
+_READ_CHARACTERS = 2000
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,14 @@ class Problem:
 
 
 def shown(value: Any) -> str:
-    """A value in at most 80 printable characters; empty for None, plain for words and numbers."""
+    """A value in at most 80 printable characters; empty for None, plain for words and numbers, without secrets."""
     if value is None:
         return ""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]{1,79}", value):
         return value
-    limit = _SHOWN_CHARACTERS + 1
-    text = repr_of(value[:limit] if isinstance(value, (str, bytes)) else value)[:limit]
-    return shortened(printable(text))
+    text = repr_of(value[:_READ_CHARACTERS] if isinstance(value, (str, bytes)) else value)[:_READ_CHARACTERS]
+    text = _ADDRESS.sub(lambda found: public_part_of(found[0]), text)
+    return shortened(printable(text[: _SHOWN_CHARACTERS + 1]))
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,47 @@
+"""What of an address nobody is to read: keys in its query, a password before its host."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_plus, urlsplit
+
+_USER = re.compile(r"(?<=://)[^/]*@")
+_PATH = re.compile(r"(?<=[^:/])/.*", re.DOTALL)
+
+_LEAST_LENGTH = 16
+"""Anything shorter may be an innocent word, such as one in the address of a video."""
+
+
+def public_part_of(address: str) -> str:
+    """A URL without user, password and query; a path as it is.
+
+    >>> public_part_of("https://me:word@example.com/a.png?token=0123456789abcdef")
+    'https://example.com/a.png'
+    """
+    scheme, separator, rest = address.partition("?")[0].partition("://")
+    return _USER.sub("", f"{scheme.lower()}://{rest}") if separator else address
+
+
+def host_of(address: str) -> str:
+    """A URL up to the end of its host: of one that takes whatever is sent to it, the path may be a secret too.
+
+    >>> host_of("https://hooks.example.com:8443/T00/B00/0123456789")
+    'https://hooks.example.com:8443'
+    """
+    return _PATH.sub("", public_part_of(address))
+
+
+def without_secrets_of(address: str, text: str) -> str:
+    """A text that may quote an address, without its user and query."""
+    user, query = _USER.search(address.partition("?")[0]), address.partition("?")[2] if "://" in address else ""
+    for secret in (user[0] if user else "", query):
+        text = text.replace(secret, "") if secret else text
+    return text
+
+
+def secrets_in(url: str) -> list[str]:
+    """What of a webhook's address may be secret, longest first: all of it, and each long value of its query."""
+    query = urlsplit(url).query
+    values = [value for name_and_value in query.split("&") for value in name_and_value.partition("=")[2:]]
+    long = {value for value in (*values, *map(unquote_plus, values)) if len(value) >= _LEAST_LENGTH}
+    return sorted(filter(None, {url, query, *long}), key=len, reverse=True)
