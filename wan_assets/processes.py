@@ -7,6 +7,7 @@ import platform
 import re
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 
@@ -29,6 +30,7 @@ def is_surely_dead(owner: str) -> bool:
     return False
 
 
+@cache
 def _machine() -> str:
     """Host name, boot and process namespace: hosts may share a name, and containers a host."""
     boot, namespace = "", ""

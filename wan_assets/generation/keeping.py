@@ -7,7 +7,6 @@ import base64
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,7 +92,8 @@ class Keeper:
         )
         await asyncio.to_thread(self._store.commit, stored)
         await self._desk.mark_stored(task, [_booked(video) for video in videos])
-        await asyncio.to_thread(self._store.forget_delivery, _name(task))
+        if self._store.has_inbox:
+            await asyncio.to_thread(self._store.forget_delivery, _name(task))
         return stored
 
     async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
@@ -103,11 +103,7 @@ class Keeper:
             if wrong := mismatches(seen.facts, expected_of(order.request)):
                 aside = await asyncio.to_thread(self._store.set_aside, path, name)
                 raise InvalidVideoError(f"task {task.task_uuid}: {'; '.join(wrong)}. The file is kept as {aside}")
-            place, simulated = (name, task.fingerprint), task.is_simulated
-            if seen.strip:
-                await asyncio.to_thread(partial(self._store.put_strip, simulated=simulated), seen.strip, *place)
-            put = partial(self._store.put, simulated=simulated, etag=etag)
-            uri, size, sha256 = await asyncio.to_thread(put, path, *place)
+            uri, size, sha256 = await asyncio.to_thread(self._put, task, name, path, seen, etag)
         return StoredVideo(
             uri=uri,
             bytes=size,
@@ -120,10 +116,20 @@ class Keeper:
             poster=base64.b64encode(seen.poster).decode(),
         )
 
+    def _put(self, task: Task, name: str, path: Path, seen: Seen, etag: str | None) -> tuple[str, int, str]:
+        """Puts a file and its frames in their place; gives its URI, bytes and SHA-256."""
+        where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
+        if seen.strip:
+            self._store.put_strip(seen.strip, name, **where)
+        return self._store.put(path, name, **where, etag=etag)
+
     async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[Seen, str | None]:
         """A file as decoded, and its ETag where it is the one that was put into the bucket."""
         name = _name(task, number)
-        if etag := await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path)):
+        etag = None
+        if self._store.has_inbox:
+            etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path))
+        if etag:
             with suppress(InvalidVideoError):
                 return await self._seen_in(path), etag
         return await self._downloaded(result, path), None

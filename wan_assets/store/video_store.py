@@ -65,6 +65,11 @@ class VideoStore:
         with self._told("sign an address of"):
             return self._needed_inbox().url_for(name, valid_s)
 
+    @property
+    def has_inbox(self) -> bool:
+        """Whether the API may have put files here, now or when an earlier run had it do so."""
+        return self._inbox is not None
+
     def is_delivered(self, name: str) -> bool:
         """Whether the API has put a file here."""
         with self._told("read"):
@@ -175,7 +180,7 @@ class VideoStore:
             self._write(sidecar, json.dumps(as_json(task), ensure_ascii=False, indent=1).encode())
 
     def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
-        return self.root / ("simulated" if simulated else "videos") / fingerprint[:2] / fingerprint
+        return self.root / f"{'simulated' if simulated else 'videos'}/{fingerprint[:2]}/{fingerprint}"
 
     def _file_of(self, video: StoredVideo) -> UPath:
         return self.root / self._place_of(video)
