@@ -28,7 +28,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets import rules
-from wan_assets.url_secrets import host_of, public_part_of
+from wan_assets.url_secrets import SENT_TO, host_of, public_part_of
 
 MODEL: Literal["runware:201@1"] = "runware:201@1"
 
@@ -201,7 +201,7 @@ class VideoRequest(_Part):
         Of those that the API is to send to, the host alone is kept. It is a request too, but of another fingerprint.
         """
         given = self._given()
-        sent_to = {name: host_of(given[name]) for name in _SENT_TO & given.keys()}
+        sent_to = {name: host_of(given[name]) for name in SENT_TO if name in given}
         taken_from = {"inputs": _with_each_text(public_part_of, given["inputs"])} if "inputs" in given else {}
         return {**given, **taken_from, **sent_to}
 
@@ -221,8 +221,6 @@ class VideoRequest(_Part):
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-
-_SENT_TO = {"webhookURL", "uploadEndpoint"}
 
 _DECISIVE = {
     "model",

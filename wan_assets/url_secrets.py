@@ -8,6 +8,9 @@ from urllib.parse import unquote_plus, urlsplit
 _USER = re.compile(r"(?<=://)[^/]*@")
 _PATH = re.compile(r"(?<=[^:/])/.*", re.DOTALL)
 
+SENT_TO = ("webhookURL", "uploadEndpoint")
+"""What a task says of where it is to be sent to; the model's other addresses are taken from."""
+
 _LEAST_LENGTH = 16
 """Anything shorter may be an innocent word, such as one in the address of a video."""
 
@@ -33,8 +36,9 @@ def host_of(address: str) -> str:
 
 def without_secrets_of(address: str, text: str) -> str:
     """A text that may quote an address, without its user and query."""
-    user, query = _USER.search(address.partition("?")[0]), address.partition("?")[2] if "://" in address else ""
-    for secret in (user[0] if user else "", query):
+    place, _, query = address.partition("?")
+    user = _USER.search(place)
+    for secret in (user[0] if user else "", query if "://" in address else ""):
         text = text.replace(secret, "") if secret else text
     return text
 

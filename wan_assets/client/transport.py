@@ -17,15 +17,13 @@ import httpx
 from wan_assets.client.connections import Connections, is_loopback
 from wan_assets.client.wire import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
-from wan_assets.url_secrets import secrets_in
+from wan_assets.url_secrets import SENT_TO, secrets_in
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535
 _NOT_HERE = (404, 405)
 _WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
 """What the API itself does not find, it names."""
-
-_OWN_ADDRESSES = ("webhookURL", "uploadEndpoint")
 
 _HEADERS = httpx.Headers(
     {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": f"wan-assets/{__version__}"}
@@ -159,7 +157,7 @@ def parsed(url: str) -> httpx.URL:
 def _secrets_of(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What of the addresses that tasks name a complaint is not to repeat."""
     for task in tasks:
-        for address in filter(None, map(task.get, _OWN_ADDRESSES)):
+        for address in filter(None, map(task.get, SENT_TO)):
             yield from secrets_in(address)
 
 

@@ -78,13 +78,12 @@ class VideoStore:
     def delivered(self, name: str, path: Path) -> str | None:
         """Reads what the API has put here into a local file; gives its ETag, or None where there is nothing."""
         with self._told("read"):
-            return self._inbox.fetch(name, path) if self._inbox else None
+            return self._needed_inbox().fetch(name, path)
 
     def forget_delivery(self, name: str) -> None:
         """Removes what the API has put here, once it is in its place."""
         with self._told("write to"):
-            if self._inbox:
-                self._inbox.remove(name)
+            self._needed_inbox().remove(name)
 
     def find(self, fingerprint: str, *, simulated: bool) -> StoredTask | None:
         """The newest whole task of a request, or None."""
