@@ -10,6 +10,7 @@ Each class is named for what the reader should do next::
     ├── CrowdedError                wait until fewer tasks are in flight
     ├── NotSentError                run the row again, or give its reservation back
     ├── TaskElsewhereError          wait for the process that works on it
+    ├── LeaseExpiredError           run again: another process may have taken the task over
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
     │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
@@ -119,6 +120,18 @@ class TaskElsewhereError(WanAssetsError):
 
     def __init__(self, task_uuid: str) -> None:
         super().__init__(f"another process works on task {task_uuid}")
+
+
+class LeaseExpiredError(WanAssetsError):
+    """A process was held up for longer than its lease on a task lasts, so that another one may work on it by now."""
+
+    advice = "Run again: the task is polled first, and submitted only if the API does not know it."
+
+    def __init__(self, task_uuid: str) -> None:
+        super().__init__(
+            f"the lease on task {task_uuid} expired while this process was suspended or the ledger did not answer; "
+            "another process may work on the task now, and this one did not submit it"
+        )
 
 
 class LedgerError(WanAssetsError):

@@ -88,7 +88,6 @@ class Grain:
     prompts: Prompts
     partitions_def: dg.PartitionsDefinition[str]
     partitions_per_run: int
-    resends_refused: bool
     partition_of: PartitionOf
     digest: Callable[[str, PromptRow], str]
     run: Callable[[Errand, Rows, Lineage], VideoRun]
@@ -176,7 +175,6 @@ def by_prompt(name: str, prompts: Prompts) -> Grain:
         prompts=prompts,
         partitions_def=dg.DynamicPartitionsDefinition(name=name),
         partitions_per_run=100,
-        resends_refused=True,
         partition_of=lambda row: row.prompt_id,
         digest=lambda _, row: row.request.fingerprint(),
         run=RowRun,
@@ -189,7 +187,6 @@ def by_batch(partitions_def: dg.PartitionsDefinition[str], prompts: Prompts, par
         prompts=prompts,
         partitions_def=partitions_def,
         partitions_per_run=1,
-        resends_refused=False,
         partition_of=partition_of,
         digest=_with_row,
         run=BatchRun,

@@ -31,6 +31,16 @@ class RunwareResource(dg.ConfigurableResource):
     on_lost: Literal["keep", "rebuy"] = Field(
         default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
     )
+    max_resubmit_age_s: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Age in seconds up to which a task is submitted again, under its UUID, when an interrupted run "
+        "left it unconfirmed and the API does not know it. An older task counts as lost.",
+    )
+    resend_refused: bool = Field(
+        default=False,
+        description="Submit rows again that the provider has refused for their content or parameters.",
+    )
     checks_balance: bool = Field(
         default=False, description="Send nothing unless the account's balance covers all that would be bought."
     )
@@ -56,6 +66,8 @@ class RunwareResource(dg.ConfigurableResource):
             max_attempts=self.max_attempts,
             max_wait_s=self.max_wait_s,
             on_lost=self.on_lost,
+            max_resubmit_age_s=self.max_resubmit_age_s,
+            resend_refused=self.resend_refused,
             checks_balance=self.checks_balance,
         )
 

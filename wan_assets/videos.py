@@ -11,6 +11,7 @@ from pydantic import Field
 
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import LedgerError, PromptTableError
+from wan_assets.generation import Limits
 from wan_assets.grains import Grain
 from wan_assets.ledger import Origin, heartbeat
 from wan_assets.outcomes import outcomes_of
@@ -30,6 +31,16 @@ class GenerationConfig(dg.Config):
         default="",
         description="The name of a purchase, such as 'new-look': every row is bought anew, once under each name.",
     )
+    resend_refused: bool = Field(
+        default=False,
+        description="Submit rows again that the provider has refused for their content or parameters. By default "
+        "they fail with the reason of the refusal, and cost nothing.",
+    )
+
+    def limits_of(self, runware: RunwareResource) -> Limits:
+        """The account's limits as this run has them."""
+        limits = runware.limits()
+        return replace(limits, resend_refused=limits.resend_refused or self.resend_refused)
 
 
 def videos_of(
@@ -58,7 +69,7 @@ def videos_of(
                 runware=runware,
                 store=videos,
                 ledger=book,
-                limits=replace(runware.limits(), resends_refused=grain.resends_refused),
+                limits=config.limits_of(runware),
                 origin=origin,
                 media=begun.media,
                 watch=watch,

@@ -276,9 +276,9 @@ def test_what_the_api_has_refused_is_sent_again_only_where_that_is_wanted(tmp_pa
 
     with studio(tmp_path) as made:
         first = made.run(orders)
-        held = made.run(orders, limits=Limits(resends_refused=False))
+        held = made.run(orders)
         submissions_then = made.books.submissions()
-        again = made.run(orders)
+        again = made.run(orders, limits=Limits(resend_refused=True))
 
         assert (submissions_then, made.books.submissions()) == (2, 3)
         assert_paid_once(made, 1)
@@ -631,7 +631,7 @@ def test_a_video_that_was_deleted_is_fetched_again_at_no_cost(tmp_path: Path) ->
         assert made.books.submissions() == 1
         assert_paid_once(made, 1)
     assert second.stored
-    assert second.has_landed
+    assert second.is_reused
     assert second.stored.videos[0].sha256 == first.stored.videos[0].sha256
 
 

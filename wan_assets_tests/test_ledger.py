@@ -19,7 +19,14 @@ from engine_support import PRICE, request_of, rows_of
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from wan_assets.errors import ApiFault, BudgetExceededError, CrowdedError, LedgerError, PausedError
+from wan_assets.errors import (
+    ApiFault,
+    BudgetExceededError,
+    CrowdedError,
+    LeaseExpiredError,
+    LedgerError,
+    PausedError,
+)
 from wan_assets.ledger import Budget, Ledger, Origin, TaskState
 from wan_assets.processes import new_owner
 
@@ -29,7 +36,7 @@ CAP = 6 * PRICE
 REQUESTS = [request_of("one"), request_of("two", number_results=2)]
 ENDED = ("failed", "rejected")
 ARROWS = {
-    "reserved": {"submitted", "rejected"},
+    "reserved": {"submitted", "rejected", "lost"},
     "submitted": {"delivered", "failed", "lost"},
     "lost": {"delivered", "failed"},
     "delivered": {"stored"},
@@ -141,16 +148,25 @@ class LedgerMachine(RuleBasedStateMachine):
         return "resumed" if is_free else "foreign"
 
     @precondition(lambda self: self.tasks)
-    @rule(data=st.data(), event=st.sampled_from(["submitted", "rejected", "failed", "lost", "stored"]))
-    def end_or_go_on(self, data: Any, event: str) -> None:
+    @rule(
+        data=st.data(),
+        event=st.sampled_from(["submitted", "rejected", "failed", "lost", "stored"]),
+        owner=st.sampled_from([None, "a", "b"]),
+    )
+    def end_or_go_on(self, data: Any, event: str, owner: str | None) -> None:
         uuid, task = self.any_task(data)
-        {
+        book: Callable[[], Any] = {
             "submitted": lambda: self.ledger.mark_submitted(uuid),
-            "rejected": lambda: self.ledger.release(uuid, FAULT),
-            "failed": lambda: self.ledger.mark_failed(uuid, FAULT),
-            "lost": lambda: self.ledger.mark_lost(uuid, FAULT),
-            "stored": lambda: self.ledger.mark_stored(uuid, []),
-        }[event]()
+            "rejected": lambda: self.ledger.release(uuid, FAULT, owner=owner),
+            "failed": lambda: self.ledger.mark_failed(uuid, FAULT, owner=owner),
+            "lost": lambda: self.ledger.mark_lost(uuid, FAULT, owner=owner),
+            "stored": lambda: self.ledger.mark_stored(uuid, [], owner=owner),
+        }[event]
+        if event != "submitted" and self.is_of_another(task, owner):
+            with pytest.raises(LeaseExpiredError):
+                book()
+            return
+        book()
         if event in ARROWS[task.state]:
             self.untold |= {uuid} if event == "stored" else set()
             task.state = event
@@ -159,13 +175,22 @@ class LedgerMachine(RuleBasedStateMachine):
         elif event == task.state:
             task.owner = None if event in ("lost", "stored") else task.owner
 
+    @staticmethod
+    def is_of_another(task: Entry, owner: str | None) -> bool:
+        """Whether an owner may not write what it says of a task."""
+        return owner is not None and task.state not in (*ENDED, "stored") and task.owner != owner
+
     @precondition(lambda self: self.tasks)
-    @rule(data=st.data(), price=st.sampled_from([None, 0.5, 1.0, 2.5]))
-    def settle(self, data: Any, price: float | None) -> None:
+    @rule(data=st.data(), price=st.sampled_from([None, 0.5, 1.0, 2.5]), owner=st.sampled_from([None, "a", "b"]))
+    def settle(self, data: Any, price: float | None, owner: str | None) -> None:
         uuid, task = self.any_task(data)
         share = task.reserved // task.results
         costs = [None if price is None else int(price * PRICE)] + [PRICE] * (task.results - 1)
-        self.ledger.settle(uuid, [], costs)
+        if self.is_of_another(task, owner):
+            with pytest.raises(LeaseExpiredError):
+                self.ledger.settle(uuid, [], costs, owner=owner)
+            return
+        self.ledger.settle(uuid, [], costs, owner=owner)
         if "delivered" in ARROWS[task.state]:
             task.state = "delivered"
             task.cost = sum(cost or 0 for cost in costs)

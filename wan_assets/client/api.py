@@ -19,7 +19,7 @@ import httpx
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
 from wan_assets.client.retrying import Pause, Trouble, Troubles, tried
-from wan_assets.client.transport import Heed, Pace, Transport
+from wan_assets.client.transport import BeforeSending, Heed, Pace, Transport
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
 from wan_assets.codes import refusal_of
 from wan_assets.errors import (
@@ -100,10 +100,17 @@ class RunwareClient:
             self._simulated = said is not None
         return self._simulated
 
-    async def submit(self, task: Mapping[str, Any], pause: Pause = asyncio.sleep) -> None:
+    async def submit(
+        self,
+        task: Mapping[str, Any],
+        pause: Pause = asyncio.sleep,
+        before_sending: Callable[[bool], None] | None = None,
+    ) -> None:
         """Sends one task until the API has it; returns once it was accepted, now or before.
 
         `pause` is how it waits, in seconds, after an answer that tells that the API does not have the task.
+        `before_sending` is called before each POST is written, and told whether an earlier one may have been accepted;
+        what it raises is raised, and that POST is not sent.
 
         After trouble on the way it polls first and sends again only what the API does not know, under the same UUID.
         Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
@@ -117,7 +124,7 @@ class RunwareClient:
             nonlocal may_be_there
             try:
                 if not (may_be_there and await self._knows(task["taskUUID"])):
-                    await self._submit_once(task)
+                    await self._submit_once(task, before_sending and partial(before_sending, may_be_there))
             except RunwareError as error:
                 if may_be_there and not error.is_transient:
                     raise SubmissionUnconfirmedError(error.fault) from None
@@ -129,8 +136,8 @@ class RunwareClient:
 
         await self._tried(send, wait)
 
-    async def _submit_once(self, task: Mapping[str, Any]) -> None:
-        answer = await self._transport.post([task])
+    async def _submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None) -> None:
+        answer = await self._transport.post([task], before_sending)
         fault = refusal_in(answer, task["taskUUID"])
         if fault is None:
             return

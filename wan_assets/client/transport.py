@@ -34,6 +34,9 @@ _KEY = re.compile(r"[\x21-\x7e]*")
 Heed: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Answer], None]
 """Is told of each exchange: the tasks that were posted, and what was answered."""
 
+BeforeSending: TypeAlias = Callable[[], None]
+"""Is called when a connection is open and before the first byte of a body is written; what it raises stops the POST."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -89,14 +92,20 @@ class Transport:
     async def close(self) -> None:
         await self._connections.close()
 
-    async def post(self, tasks: Sequence[Mapping[str, Any]]) -> Answer:
+    async def post(self, tasks: Sequence[Mapping[str, Any]], before_sending: BeforeSending | None = None) -> Answer:
         """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read."""
         if self._headers is None:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
         content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        body = _Guarded(content, before_sending) if before_sending else content
         async with self._gate:
-            response = await self._answered("POST", self._headers, content)
+            try:
+                response = await self._answered("POST", self._headers, body)
+            except RunwareBusyError:
+                if isinstance(body, _Guarded) and body.refusal:
+                    raise body.refusal from None
+                raise
         if response.is_redirect:
             raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
         text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
@@ -124,12 +133,14 @@ class Transport:
             raise _unreachable(error) from None
 
     def _request(
-        self, method: str, url: httpx.URL, headers: httpx.Headers, *, limit_s: float, content: bytes | None = None
+        self, method: str, url: httpx.URL, headers: httpx.Headers, *, limit_s: float, content: Body = None
     ) -> httpx.Request:
         timeout = httpx.Timeout(limit_s, connect=self._pace.connect_s).as_dict()
+        if isinstance(content, _Guarded):
+            headers = httpx.Headers({**headers, "Content-Length": str(content.length)})
         return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeout})
 
-    async def _answered(self, method: str, headers: httpx.Headers, content: bytes | None = None) -> httpx.Response:
+    async def _answered(self, method: str, headers: httpx.Headers, content: Body = None) -> httpx.Response:
         request = self._request(method, self._url, headers, limit_s=self._pace.answer_s, content=content)
         try:
             async with asyncio.timeout(self._pace.answer_s):
@@ -140,6 +151,30 @@ class Transport:
             raise _misdirected(self.base_url, str(error)) from None
         except (httpx.HTTPError, TimeoutError) as error:
             raise _unreachable(error) from None
+
+
+class _Guarded:
+    """A body whose first byte waits for a last look; `refusal` is what that look raised."""
+
+    def __init__(self, content: bytes, before_sending: BeforeSending) -> None:
+        self.refusal: Exception | None = None
+        self._content = content
+        self._before_sending = before_sending
+
+    @property
+    def length(self) -> int:
+        return len(self._content)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            self._before_sending()
+        except Exception as error:
+            self.refusal = error
+            raise
+        yield self._content
+
+
+Body: TypeAlias = bytes | _Guarded | None
 
 
 def parsed(url: str) -> httpx.URL:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 from wan_assets.client import TaskReport
-from wan_assets.errors import BudgetExceededError, CrowdedError, TaskFailedError, TaskUnknownError, WanAssetsError
+from wan_assets.errors import (
+    BudgetExceededError,
+    CrowdedError,
+    LeaseExpiredError,
+    TaskFailedError,
+    TaskUnknownError,
+    WanAssetsError,
+)
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.places import Place
@@ -24,13 +32,16 @@ _FOREIGN_LOOK_S = 1.0
 
 @dataclass
 class Row:
-    """One order on its way, and what has come of it; `latest` is its task of an earlier run."""
+    """One order on its way, and what has come of it; `latest` is its task of an earlier run.
+
+    `submitted` has the UUIDs of the tasks that this run has posted for it.
+    """
 
     order: Order
     latest: Task | None
     begun: asyncio.Semaphore | None
     has_landed: bool = False
-    submitted: int = 0
+    submitted: set[str] = field(default_factory=set)
 
     @property
     def may_be_in_flight(self) -> bool:
@@ -60,13 +71,19 @@ class Attempts:
         instead_of = ""
         for attempt in itertools.count(1):
             try:
-                return await self._attempted(row, instead_of)
+                return await self._attempted_while_held(row, instead_of)
             except (TaskFailedError, TaskUnknownError) as error:
                 is_lost = isinstance(error, TaskUnknownError)
                 if attempt >= self._limits.max_attempts or (is_lost and self._limits.on_lost == "keep"):
                     raise
                 instead_of = (error.fault.task_uuid or "") if is_lost else instead_of
         raise AssertionError("the loop above returns or raises")
+
+    async def _attempted_while_held(self, row: Row, instead_of: str) -> StoredTask:
+        """One attempt, begun anew wherever the lease on its task expired: then another process may have it."""
+        while True:
+            with suppress(LeaseExpiredError):
+                return await self._attempted(row, instead_of)
 
     async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
         async with Place(self._in_flight) as place:
@@ -75,8 +92,7 @@ class Attempts:
                 return stored
             report = await self._reported(row, place, claim)
         async with self._downloads:
-            stored = await self._work.keep(row.order, claim.task, report)
-        row.has_landed = True
+            stored, row.has_landed = await self._work.keep(row.order, claim.task, report)
         return stored
 
     async def _claimed(self, row: Row, place: Place, instead_of: str) -> Claim:
@@ -111,6 +127,8 @@ class Attempts:
         if claim.standing == "resumed":
             if await self._work.was_sent(claim.task):
                 return
+            if self._work.is_too_old(claim.task):
+                await self._work.lose(claim.task)
             await self._desk.refuse_if_paused()
         async with self._gate.entered():
             try:
@@ -119,8 +137,7 @@ class Attempts:
                 if claim.standing == "new":
                     await self._work.withdraw(claim.task, error)
                 raise
-            row.submitted += 1
-            await self._work.send(row.order, claim.task, partial(self._wait_aside, place))
+            await self._work.send(row.order, claim, partial(self._wait_aside, place), row.submitted.add)
 
     async def _wait_aside(self, place: Place, wait_s: float) -> None:
         """Waits while the API takes no more tasks, and keeps nobody else from trying."""

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
 from wan_assets.codes import verdict_of
-from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LedgerError, PausedError, RunwareError
+from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
 from wan_assets.generation.scribe import Scribe
 from wan_assets.generation.underway import Tally
 from wan_assets.generation.values import Order
-from wan_assets.ledger import Claim, Ledger, Origin, Task, TaskState, renewed
+from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, Task, TaskState, renewed
 from wan_assets.processes import new_owner
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -37,6 +37,7 @@ class Desk:
         self._owner = new_owner()
         self._scribe = Scribe(ledger)
         self._held = ExitStack()
+        self._lease = Lease(ledger.lease_s)
         self._ahead_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -45,7 +46,7 @@ class Desk:
         except LedgerError:
             self._scribe.close()
             raise
-        self._held.enter_context(renewed(self.ledger, self._owner))
+        self._lease = self._held.enter_context(renewed(self.ledger, self._owner))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -55,6 +56,15 @@ class Desk:
     async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a method of the ledger in the ledger's thread, and returns once it is committed."""
         return await asyncio.wrap_future(self._scribe.book(partial(entry, *args, **kwargs)))
+
+    async def book_held(self, entry: Callable[..., T], task_uuid: str, *args: Any) -> T:
+        """Calls a method of the ledger for a task that this run holds; raises `LeaseExpiredError` where it does not."""
+        return await self.book(partial(entry, task_uuid, *args, owner=self._owner))
+
+    def refuse_if_expired(self, claim: Claim) -> None:
+        """Raises `LeaseExpiredError` unless the claimed task is surely still this run's; asks the database nothing."""
+        if not self._lease.covers(claim.claimed_at, Instant.now()):
+            raise LeaseExpiredError(claim.task.task_uuid)
 
     async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
@@ -72,19 +82,20 @@ class Desk:
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books what a task brought and cost."""
-        settled = await self.book(self.ledger.settle, task.task_uuid, results, costs)
+        settled = await self.book_held(self.ledger.settle, task.task_uuid, results, costs)
         self.tally.see(settled)
         return settled
 
     async def release(self, task: Task, fault: ApiFault) -> None:
         """Books that the API never took a task."""
-        await self.book(self.ledger.release, task.task_uuid, fault)
+        await self.book_held(self.ledger.release, task.task_uuid, fault)
         self.tally.free(task.task_uuid)
 
-    async def mark_stored(self, task: Task, results: Sequence[Mapping[str, Any]]) -> None:
-        """Books that a task's videos lie in the store."""
-        await self.book(self.ledger.mark_stored, task.task_uuid, results)
+    async def mark_stored(self, task: Task, results: Sequence[Mapping[str, Any]]) -> bool:
+        """Books that a task's videos lie in the store; whether they were not there before."""
+        is_new = await self.book_held(self.ledger.mark_stored, task.task_uuid, results)
         self.tally.end(task.task_uuid)
+        return is_new
 
     async def open_tasks(self) -> list[Task]:
         """Every task of this kind of money that may still bring a video."""

@@ -80,7 +80,7 @@ class _Engine:
         self._desk = desk
         self._attempts = attempts
         self._gate = gate
-        self._resends_refused = limits.resends_refused
+        self._resend_refused = limits.resend_refused
         self._begun = asyncio.Semaphore(limits.max_begun)
         self._twins: dict[str, asyncio.Task[Outcome]] = {}
 
@@ -94,7 +94,7 @@ class _Engine:
         try:
             latest = await self._desk.latest(list(prints.values()))
             stored = await self._desk.all_stored(list(prints.values()), latest)
-            refused = {} if self._resends_refused else await self._desk.refused(list(prints.values()))
+            refused = {} if self._resend_refused else await self._desk.refused(list(prints.values()))
         except (LedgerError, StoreError) as error:
             self._gate.close(error)
             for order in some:
@@ -125,11 +125,11 @@ class _Engine:
     async def _row(self, row: Row, tell: Tell) -> Outcome:
         try:
             stored = await self._attempts.video_of(row)
-            outcome = Outcome(row.order, stored, None, row.has_landed, row.submitted)
+            outcome = Outcome(row.order, stored, None, row.has_landed, len(row.submitted))
         except WanAssetsError as error:
             if isinstance(error, _STOP_SENDING):
                 self._gate.close(error)
-            outcome = Outcome(row.order, None, error, submitted=row.submitted)
+            outcome = Outcome(row.order, None, error, submitted=len(row.submitted))
         finally:
             row.let_others_begin()
         tell(outcome)

@@ -71,8 +71,8 @@ class Keeper:
             patience_s -= pace.wake_s
         return found
 
-    async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
-        """Fetches, checks and stores all results of a task."""
+    async def keep(self, order: Order, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
+        """Fetches, checks and stores all results of a task; whether the ledger did not have them as stored before."""
         generation_s = self._desk.seconds_since(task.submitted_at or task.created_at)
         is_alone = task.number_results == 1
         there = [(number, result) for number, result in enumerate(report.results, 1) if result.url or is_alone]
@@ -91,10 +91,10 @@ class Keeper:
             package_version=__version__,
         )
         await asyncio.to_thread(self._store.commit, stored)
-        await self._desk.mark_stored(task, [_booked(video) for video in videos])
+        is_new = await self._desk.mark_stored(task, [_booked(video) for video in videos])
         if self._store.has_inbox:
             await asyncio.to_thread(self._store.forget_delivery, _name(task))
-        return stored
+        return stored, is_new
 
     async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
         name = _name(task, number)

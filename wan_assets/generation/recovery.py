@@ -94,12 +94,15 @@ class _Recovery:
             report = await self._reported(claim.task)
         order = Order(VideoRequest.model_validate(task.request), task.origin.partition)
         async with self._downloads:
-            return await self._work.keep(order, claim.task, report)
+            stored, _ = await self._work.keep(order, claim.task, report)
+            return stored
 
     async def _reported(self, task: Task) -> TaskReport:
         if task.state in (TaskState.DELIVERED, TaskState.STORED):
             return await self._work.look_again(task)
         if task.state is TaskState.RESERVED and not await self._work.was_sent(task):
+            if self._work.is_too_old(task):
+                await self._work.lose(task)
             unsent = NotSentError(task.task_uuid)
             if self._releases_unsent:
                 await self._work.withdraw(task, unsent)

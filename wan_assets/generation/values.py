@@ -21,9 +21,11 @@ class Limits:
     """How much at once, how often and how long.
 
     `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="rebuy"` buys a task again that the API
-    no longer knows; the default keeps it booked as lost and asks again in the next run. With `checks_balance`
-    nothing is sent unless the account's balance covers all that would have to be bought. Without `resends_refused` a
-    request that was refused for good before, by its content or its parameters, is not sent again.
+    no longer knows; the default keeps it booked as lost and asks again in the next run. A task whose submission was
+    not confirmed, and that the API does not know, is submitted again under its UUID until it is `max_resubmit_age_s`
+    old; after that it counts as lost, since the API may have accepted, charged and forgotten it. With `checks_balance`
+    nothing is sent unless the account's balance covers all that would have to be bought. A request that was refused
+    for good before, by its content or its parameters, is sent again only with `resend_refused`.
     """
 
     max_in_flight: int = 50
@@ -31,8 +33,9 @@ class Limits:
     max_wait_s: float = 1200.0
     max_downloads: int = 8
     on_lost: Literal["keep", "rebuy"] = "keep"
+    max_resubmit_age_s: float = 3600.0
     checks_balance: bool = False
-    resends_refused: bool = True
+    resend_refused: bool = False
 
     @property
     def max_begun(self) -> int:
@@ -53,8 +56,8 @@ class Order:
 class Outcome:
     """What became of one order: either `stored` or `error` is set.
 
-    `has_landed` tells that this run brought the video to the store; what was there before is reused. `submitted` counts
-    the tasks that this run sent for it.
+    `has_landed` tells that this run was the first to store the video; one that was stored before is reused, also where
+    its file had to be fetched again. `submitted` counts the tasks that this run sent for it.
     """
 
     order: Order

@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 from wan_assets.client import RunwareClient, TaskReport, Trouble
 from wan_assets.codes import verdict_of
@@ -27,12 +28,14 @@ from wan_assets.generation.gate import Gate
 from wan_assets.generation.keeping import Keeper, report_of_delivery
 from wan_assets.generation.poller import Poller
 from wan_assets.generation.values import Limits, Order
-from wan_assets.ledger import Task
+from wan_assets.ledger import Claim, Task
 from wan_assets.pricing import microusd_of
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
-_FETCHES_OF_BROKEN_FILES = 3
+Pause: TypeAlias = Callable[[float], Awaitable[None]]
+OnPost: TypeAlias = Callable[[str], None]
+
 _UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
 
 
@@ -63,36 +66,64 @@ class Work:
         """What the API, or the way to it, keeps waiting."""
         return self._client.trouble + self.poller.trouble
 
-    async def send(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def send(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
         """Submits a task; what the API refuses is released, what may have got through stays reserved.
 
-        `pause` waits, in seconds, while the API takes no more tasks.
+        `pause` waits, in seconds, while the API takes no more tasks; `on_post` is told the UUID with each POST. Raises
+        `LeaseExpiredError`, and posts nothing, where another process may work on the task by now.
         """
+        task = claim.task
         try:
-            await self._submit(order, task, pause)
+            await self._submit(order, claim, pause, on_post)
         except (RunwareBusyError, SubmissionUnconfirmedError) as error:
-            await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
+            await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
         except RunwareError as error:
             await self._desk.release(task, error.fault)
             raise
         await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
 
-    async def _submit(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def _submit(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
         """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
         try:
-            await self._submit_once(order, task, pause)
+            await self._submit_once(order, claim, pause, on_post)
         except RequestRejectedError as error:
             if error.code not in _UPLOAD_IS_GONE or not order.request.uploads:
                 raise
             for reference in order.request.uploads:
                 await self._desk.book(self._ledger.forget_upload, reference, self._client.base_url)
-            await self._submit_once(order, task, pause)
+            await self._submit_once(order, claim, pause, on_post)
 
-    async def _submit_once(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def _submit_once(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
         uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
-        delivery = await self._keeper.delivery(task, self._limits.max_wait_s)
-        await self._client.submit(order.request.to_task(task.task_uuid, uploaded) | delivery, pause)
+        delivery = await self._keeper.delivery(claim.task, self._limits.max_wait_s)
+        submission = order.request.to_task(claim.task.task_uuid, uploaded) | delivery
+        await self._client.submit(submission, pause, partial(self._look_before_sending, claim, on_post))
+
+    def _look_before_sending(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
+        """Refuses a POST of a task that another process may hold, or that is too old to be sent again."""
+        self._desk.refuse_if_expired(claim)
+        if may_be_accepted and self.is_too_old(claim.task):
+            raise SubmissionUnconfirmedError(self._too_old(claim.task))
+        on_post(claim.task.task_uuid)
+
+    def is_too_old(self, task: Task) -> bool:
+        """Whether the API may have accepted a task so long ago that it has forgotten it."""
+        return self._desk.seconds_since(task.created_at) > self._limits.max_resubmit_age_s
+
+    async def lose(self, task: Task) -> NoReturn:
+        """Books a task as lost that may have been accepted long ago, and that the API does not know now."""
+        fault = self._too_old(task)
+        await self._desk.book_held(self._ledger.mark_lost, task.task_uuid, fault)
+        raise TaskUnknownError(fault)
+
+    def _too_old(self, task: Task) -> ApiFault:
+        age_s, limit_s = self._desk.seconds_since(task.created_at), self._limits.max_resubmit_age_s
+        message = (
+            f"the API does not know the task, which was reserved {age_s:,.0f} s ago; it may have been accepted and "
+            f"charged, so it is not submitted again after {limit_s:,.0f} s"
+        )
+        return ApiFault("taskLost", message, task_uuid=task.task_uuid)
 
     async def withdraw(self, task: Task, why: WanAssetsError) -> None:
         """Frees the money of a task that was never sent."""
@@ -114,12 +145,13 @@ class Work:
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a task that was sent and books what it came to; raises what became of it if no video did."""
         try:
-            since_s = self._desk.seconds_since(task.submitted_at) if task.submitted_at else 0.0
+            begun_at = task.submitted_at or (task.created_at if task.is_lost else None)
+            since_s = self._desk.seconds_since(begun_at) if begun_at else 0.0
             wait_s = self._wait_s(since_s)
             with self._desk.tally.flying():
                 report = await self.poller.finished(task.task_uuid, task.number_results, wait_s, since_s=since_s)
         except RunwareError as error:
-            await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
+            await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
         report = await self._or_delivered(task, report)
         if not report.is_complete(task.number_results):
@@ -128,7 +160,7 @@ class Work:
             verdict = verdict_of(report.faults[0])
             lost = isinstance(verdict, TaskUnknownError)
             end = self._ledger.mark_lost if lost else self._ledger.mark_failed
-            await self._desk.book(end, task.task_uuid, verdict.fault)
+            await self._desk.book_held(end, task.task_uuid, verdict.fault)
             raise verdict
         return await self._settled(task, report)
 
@@ -146,8 +178,8 @@ class Work:
             return report
         return report_of_delivery(task)
 
-    async def keep(self, order: Order, task: Task, report: TaskReport) -> StoredTask:
-        """Fetches, checks and stores all results of a task."""
+    async def keep(self, order: Order, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
+        """Fetches, checks and stores all results of a task; whether the ledger did not have them as stored before."""
         with self._desk.tally.landing():
             return await self._keeper.keep(order, task, report)
 
@@ -155,10 +187,10 @@ class Work:
         waited = f"after {self._limits.max_wait_s:g} s"
         if report.is_known:
             fault = ApiFault("stillRunning", f"the task had not finished {waited}", task_uuid=task.task_uuid)
-            await self._desk.book(self._ledger.note_trouble, task.task_uuid, fault)
+            await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, fault)
             raise TaskTimeoutError(fault)
         fault = ApiFault("taskLost", f"the API does not know the task {waited}", task_uuid=task.task_uuid)
-        await self._desk.book(self._ledger.mark_lost, task.task_uuid, fault)
+        await self._desk.book_held(self._ledger.mark_lost, task.task_uuid, fault)
         raise TaskUnknownError(fault)
 
     def _wait_s(self, since_s: float) -> float:

@@ -4,6 +4,7 @@ from wan_assets.ledger.book import Ledger
 from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
 from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
 from wan_assets.ledger.heartbeat import heartbeat, renewed
+from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.prices import PriceSeen
 from wan_assets.ledger.report import DayBooked, Overcharge, SpendLine, Totals
 
@@ -11,6 +12,8 @@ __all__ = [
     "Budget",
     "Claim",
     "DayBooked",
+    "Instant",
+    "Lease",
     "Ledger",
     "Origin",
     "Overcharge",

@@ -8,11 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import ApiFault, CrowdedError, LedgerError
+from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, LedgerError
 from wan_assets.ledger import pause, presence, prices, steps, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
-from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of, task_of
+from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
+from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
 from wan_assets.ledger.reading import LedgerReader
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
@@ -28,6 +29,9 @@ class Ledger(LedgerReader):
     `namespace` separates ledgers that share an account and shall not share videos. `max_in_flight` is the cap on tasks
     of all runs together, on whatever machines. `clock` gives seconds since 1970; Postgres has a clock of its own, which
     counts for all hosts.
+
+    A method that takes an `owner` raises `LeaseExpiredError`, and writes nothing, when the task is open and its lease
+    has passed to somebody else; without one it writes in any case.
     """
 
     def __init__(
@@ -58,18 +62,19 @@ class Ledger(LedgerReader):
         `BudgetExceededError` raised, when the reservation does not fit, `CrowdedError` when too many tasks are in
         flight, and `PausedError` when the ledger is paused.
         """
-        fingerprint = request.fingerprint()
+        fingerprint, asked_at = request.fingerprint(), Instant.now()
         with self._transaction() as connection:
             alone_with(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
             latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
             if latest is not None and latest["task_uuid"] != instead_of:
-                return self._joined(connection, latest, owner)
-            return Claim(self._insert(connection, request, origin, owner=owner, simulated=simulated), "new")
+                return self._joined(connection, latest, owner, asked_at)
+            return Claim(self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", asked_at)
 
     def take(self, task_uuid: str, owner: str) -> Claim:
         """Gives `owner` one task to work on, unless another process does."""
+        asked_at = Instant.now()
         with self._transaction() as connection:
-            return self._joined(connection, steps.found(connection, task_uuid), owner)
+            return self._joined(connection, steps.found(connection, task_uuid), owner, asked_at)
 
     def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
         """What may still be reserved for a run under its tightest cap, in µ$; None where there is no cap."""
@@ -85,17 +90,19 @@ class Ledger(LedgerReader):
             pause.switch(connection, why)
 
     def mark_submitted(self, task_uuid: str) -> None:
-        """Books that the API has the task."""
+        """Books that the API has the task: true whoever holds its lease, and it keeps others from sending it again."""
         with self._transaction() as connection:
             steps.submitted(connection, task_uuid)
 
-    def settle(self, task_uuid: str, results: Results, costs: Sequence[int | None]) -> Task:
+    def settle(
+        self, task_uuid: str, results: Results, costs: Sequence[int | None], *, owner: str | None = None
+    ) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
 
         `costs` has one entry for each result that was asked for, failed ones included.
         """
         with self._transaction() as connection:
-            row = steps.found(connection, task_uuid)
+            row = _held(steps.found(connection, task_uuid), owner)
             if TaskState(row["state"]) in _UNSETTLED:
                 money = self._settled(connection, row, costs)
                 row = steps.delivered(connection, task_uuid, results, **money)
@@ -116,25 +123,26 @@ class Ledger(LedgerReader):
             connection.execute(overcharges.insert().values(task_uuid=row["task_uuid"], **over))
         return {"cost_microusd": cost, "reserved_microusd": held}
 
-    def mark_stored(self, task_uuid: str, results: Results) -> None:
-        """Books that the videos lie in the store, and what they are."""
+    def mark_stored(self, task_uuid: str, results: Results, *, owner: str | None = None) -> bool:
+        """Books that the videos lie in the store, and what they are; whether they were not there before."""
         with self._transaction() as connection:
-            if steps.stored(connection, task_uuid, results, before=TaskState.DELIVERED):
+            if is_new := steps.stored(connection, task_uuid, results, before=TaskState.DELIVERED, owner=owner):
                 told.add(connection, task_uuid)
             elif not steps.stored(connection, task_uuid, results, before=TaskState.STORED):
-                steps.found(connection, task_uuid)  # says so where there is none
+                _held(steps.found(connection, task_uuid), owner)
+            return is_new
 
-    def mark_failed(self, task_uuid: str, fault: ApiFault) -> None:
+    def mark_failed(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
         """Books that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
-        self._end(task_uuid, TaskState.FAILED, fault)
+        self._end(task_uuid, TaskState.FAILED, fault, owner=owner)
 
-    def mark_lost(self, task_uuid: str, fault: ApiFault) -> None:
-        """Books that the API did not know the task by its deadline: it stays reserved and can be resumed."""
-        self._end(task_uuid, TaskState.LOST, fault)
+    def mark_lost(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
+        """Books that the API does not know a task that it may have had: it stays reserved and can be resumed."""
+        self._end(task_uuid, TaskState.LOST, fault, from_states=(TaskState.RESERVED, *_UNSETTLED), owner=owner)
 
-    def release(self, task_uuid: str, fault: ApiFault) -> None:
+    def release(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
         """Books that the API never accepted the task: its reservation is free again."""
-        self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,))
+        self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,), owner=owner)
 
     def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
         """Books what an ended task cost in all, as a person found out; a lost one is then given up as failed.
@@ -151,9 +159,10 @@ class Ledger(LedgerReader):
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
             return task_of(steps.changed(connection, task_uuid, state=state, **known))
 
-    def note_trouble(self, task_uuid: str, fault: ApiFault) -> None:
+    def note_trouble(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
         """Keeps the last trouble of a task that stays as it is."""
         with self._transaction() as connection:
+            _held(steps.found(connection, task_uuid), owner)
             steps.changed(connection, task_uuid, error_code=fault.code, error_message=fault.message)
 
     def begin(self, run_id: str, owner: str) -> None:
@@ -226,17 +235,23 @@ class Ledger(LedgerReader):
         if in_flight(connection, simulated=simulated) >= self._max_in_flight:
             raise CrowdedError(self._max_in_flight)
 
-    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str) -> Claim:
+    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str, asked_at: Instant) -> Claim:
         if row["state"] == TaskState.STORED:
-            return Claim(task_of(row), "stored")
+            return Claim(task_of(row), "stored", asked_at)
         is_mine = is_taken(connection, row, owner, lease_s=self.lease_s)
-        return Claim(task_of(row), "resumed" if is_mine else "foreign")
+        return Claim(task_of(row), "resumed" if is_mine else "foreign", asked_at)
 
     def _end(
-        self, task_uuid: str, state: TaskState, fault: ApiFault, from_states: Sequence[TaskState] = _UNSETTLED
+        self,
+        task_uuid: str,
+        state: TaskState,
+        fault: ApiFault,
+        *,
+        from_states: Sequence[TaskState] = _UNSETTLED,
+        owner: str | None,
     ) -> None:
         with self._transaction() as connection:
-            row = steps.found(connection, task_uuid)
+            row = _held(steps.found(connection, task_uuid), owner)
             if TaskState(row["state"]) not in from_states:
                 return
             changes: dict[str, Any] = {"error_code": fault.code, "error_message": fault.message[:2000], "owner": None}
@@ -251,3 +266,10 @@ class Ledger(LedgerReader):
             return  # All processes wait for the sums, so that they are left alone where a task cost what was reserved.
         kind, day = money_of(row["is_simulated"]), row["created_at"][:10]
         correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
+
+
+def _held(row: sa.RowMapping, owner: str | None) -> sa.RowMapping:
+    """A task that its owner still holds, or that is not open any more; raises `LeaseExpiredError`."""
+    if owner is not None and TaskState(row["state"]) in OPEN_STATES and row["owner"] != owner:
+        raise LeaseExpiredError(row["task_uuid"])
+    return row

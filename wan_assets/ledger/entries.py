@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from sqlalchemy import RowMapping
 
+from wan_assets.ledger.lease import Instant
+
 
 class TaskState(StrEnum):
     """Where a task stands.
@@ -103,11 +105,12 @@ class Claim:
     """What the ledger answers to somebody who wants a request's video.
 
     `new` and `resumed` tasks are the asker's to work on; a `foreign` one is being worked on by another process; a
-    `stored` one is done.
+    `stored` one is done. The asker's lease runs from `claimed_at`.
     """
 
     task: Task
     standing: Literal["new", "resumed", "foreign", "stored"]
+    claimed_at: Instant
 
 
 def task_of(row: RowMapping) -> Task:

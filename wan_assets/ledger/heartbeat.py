@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 from wan_assets.errors import LedgerError
 from wan_assets.ledger.book import Ledger
+from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.processes import new_owner
 
 
@@ -24,16 +25,16 @@ def heartbeat(ledger: Ledger, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def renewed(ledger: Ledger, owner: str) -> Iterator[None]:
+def renewed(ledger: Ledger, owner: str) -> Iterator[Lease]:
     """Renews all leases of an owner while the block lasts, and gives them up at its end.
 
     A thread of its own does so: a large table, a busy loop and many events take longer than a lease.
     """
-    is_over = threading.Event()
-    thread = threading.Thread(target=_beat, args=(ledger, owner, is_over), name="heartbeat", daemon=True)
+    is_over, lease = threading.Event(), Lease(ledger.lease_s)
+    thread = threading.Thread(target=_beat, args=(ledger, owner, lease, is_over), name="heartbeat", daemon=True)
     thread.start()
     try:
-        yield
+        yield lease
     finally:
         is_over.set()
         thread.join()
@@ -41,7 +42,9 @@ def renewed(ledger: Ledger, owner: str) -> Iterator[None]:
             ledger.let_go(owner)
 
 
-def _beat(ledger: Ledger, owner: str, is_over: threading.Event) -> None:
+def _beat(ledger: Ledger, owner: str, lease: Lease, is_over: threading.Event) -> None:
     while not is_over.wait(ledger.lease_s / 4):
         with suppress(LedgerError):
+            started = Instant.now()
             ledger.renew(owner)
+            lease.confirm(started, Instant.now())

@@ -29,6 +29,9 @@ _UPGRADES: dict[int, tuple[str, ...]] = {
 _MAKING_TABLES = 0x77616E
 """Names that lock among all locks of the database."""
 
+_LOCKED = "database is locked"
+_HELD = "; another process holds it: one that writes for long, or that was suspended while it wrote"
+
 metadata = sa.MetaData()
 
 tasks = sa.Table(
@@ -166,7 +169,7 @@ def told_as_ledger_error(url: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise LedgerError(f"ledger {shown(url)}: {said}") from None
+        raise LedgerError(f"ledger {shown(url)}: {said}{_HELD if said == _LOCKED else ''}") from None
     except (OSError, ImportError) as error:
         raise LedgerError(f"ledger {shown(url)}: {error}") from None
     except (ValueError, KeyError, TypeError) as error:

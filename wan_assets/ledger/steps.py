@@ -34,9 +34,10 @@ _DELIVERED = (
     )
     .returning(tasks)
 )
+_BY_OWNER = (given(tasks.c.owner) == "") | (tasks.c.owner == given(tasks.c.owner))
 _STORED = (
     tasks.update()
-    .where(_IT, tasks.c.state == given(tasks.c.state))
+    .where(_IT, tasks.c.state == given(tasks.c.state), _BY_OWNER)
     .values(state=TaskState.STORED, results=given(tasks.c.results), finished_at=NOW_ISO, owner=None)
 )
 
@@ -68,10 +69,12 @@ def delivered(
     return connection.execute(_DELIVERED, brought).mappings().one()
 
 
-def stored(connection: sa.Connection, task_uuid: str, results: Results, *, before: TaskState) -> bool:
-    """A task's videos lie in the store, if it was in some state before; whether it was."""
+def stored(
+    connection: sa.Connection, task_uuid: str, results: Results, *, before: TaskState, owner: str | None = None
+) -> bool:
+    """A task's videos lie in the store, if it was in some state before, and its owner's if one is given; whether so."""
     kept = {"given_task_uuid": task_uuid, "given_results": _json(results), "given_state": before}
-    return connection.execute(_STORED, kept).rowcount == 1
+    return connection.execute(_STORED, {**kept, "given_owner": owner or ""}).rowcount == 1
 
 
 def changed(connection: sa.Connection, task_uuid: str, **changes: Any) -> sa.RowMapping:
