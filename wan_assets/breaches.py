@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
+from wan_assets.prompt_text import normalized
 from wan_assets.request import VideoRequest
 from wan_assets.rules import nearest
 
@@ -93,7 +94,8 @@ def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Breach:
     if details["type"] == "extra_forbidden":
         rule, fix = "is no parameter of this model", _suggestion(column)
     elif details["type"] == "string_too_long":
-        fix = f"{_FIXES['string_too_long'].format(**context)}; it has {len(str(_value_at(given, column)))}"
+        length = len(normalized(str(_value_at(given, column))))
+        fix = f"{_FIXES['string_too_long'].format(**context)}; it has {length}"
     return Breach(
         column=column,
         path=known.path if known else ".".join(str(part) for part in details["loc"]),

@@ -10,6 +10,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,8 +21,10 @@ from pydantic import (
     Discriminator,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     Tag,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -51,7 +54,7 @@ SIZES: dict[tuple[int, int], Tier] = {
 }
 """The 13 supported sizes in pixels, (width, height), and the resolution each belongs to."""
 
-Text = Annotated[str, AfterValidator(rules.text)]
+Text = Annotated[str, BeforeValidator(rules.prompt)]
 Whole = Annotated[int, BeforeValidator(rules.number)]
 Image = Annotated[str, AfterValidator(rules.image)]
 Url = Annotated[str, AfterValidator(rules.http_url)]
@@ -104,12 +107,21 @@ class Safety(_Part):
     mode: Literal["none", "fast", "full"] | None = None
 
 
+@dataclass(frozen=True)
+class _Written:
+    """The texts of a request before they were normalized; requests that differ in these alone are equal."""
+
+    texts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
 class VideoRequest(_Part):
     """Takes snake case and the API's camel case, and gives the wire object with `to_task`.
 
     >>> request = VideoRequest.model_validate({"positivePrompt": "A red kite", "resolution": "720p"})
     >>> request.to_task("5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10")["positivePrompt"]
     'A red kite'
+
+    Prompts are kept, submitted and compared in their normal form: NFC, line feeds between lines, no spaces at the ends.
 
     Raises pydantic's `ValidationError` that holds every broken rule; `breaches_of` reads it.
     """
@@ -136,10 +148,16 @@ class VideoRequest(_Part):
     safety: Safety | None = None
     inputs: Inputs | None = None
     provider_settings: ProviderSettings | None = None
+    _written: _Written = PrivateAttr(default=_Written())
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Reads a request that a ledger keeps, with its texts as they were submitted, also by an older release."""
+        return cls.model_validate(record, context=rules.AS_RECORDED)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _report_every_breach(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _report_every_breach(cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if not isinstance(data, Mapping):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
@@ -153,6 +171,8 @@ class VideoRequest(_Part):
             breaches = [*map(_restated, error.errors(include_url=False)), *breaches]
         if breaches:
             raise ValidationError.from_exception_data(cls.__name__, breaches)
+        if info.context != rules.AS_RECORDED:
+            request.keep_as_written(given)
         return request
 
     @property
@@ -210,9 +230,27 @@ class VideoRequest(_Part):
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the parameters that decide the picture; defaults count as if they were written."""
+        return self._fingerprint_with({})
+
+    def former_fingerprint(self) -> str | None:
+        """The fingerprint that releases before 0.2 gave to the same texts as they were written, where it differs.
+
+        They took every difference in spaces, line breaks and Unicode forms for another request.
+        """
+        return self._fingerprint_with(self._written.texts) if self._written.texts else None
+
+    def keep_as_written(self, given: Mapping[str, Any]) -> None:
+        """Keeps texts that were normalized as they were given, for `former_fingerprint`."""
+        texts = {name: given.get(name, given.get(to_camel(name))) for name in _TEXTS}
+        changed = {name: text for name, text in texts.items() if text is not None and text != getattr(self, name)}
+        if changed:
+            self._written = _Written({name: str(text) for name, text in changed.items()})
+
+    def _fingerprint_with(self, texts: Mapping[str, str]) -> str:
         alibaba = (self.provider_settings.alibaba if self.provider_settings else None) or AlibabaSettings()
         decisive = {
             **self.model_dump(include=_DECISIVE),
+            **texts,
             "image": self.image,
             "sound": self.sound,
             "has_audio": self.has_audio,
@@ -221,6 +259,8 @@ class VideoRequest(_Part):
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+
+_TEXTS = ("positive_prompt", "negative_prompt")
 
 _DECISIVE = {
     "model",

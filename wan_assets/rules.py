@@ -9,7 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
+
+from wan_assets.prompt_text import is_visible, names_of, normalized
+
+AS_RECORDED = {"as_recorded": True}
+"""The context of a validation that takes texts as an older release submitted them."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _UUID4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
@@ -39,6 +45,17 @@ def text(value: str) -> str:
     if found := _CONTROL.search(value):
         _refuse("text", f"holds the character U+{ord(found[0]):04X}, which is not text", "remove it")
     return value
+
+
+def prompt(value: Any, info: ValidationInfo) -> Any:
+    """Gives a text in its normal form, which limits of its length apply to; refuses one of which nothing is visible."""
+    if not isinstance(value, str) or info.context == AS_RECORDED:
+        return value
+    text(value)
+    if value and not is_visible(value):
+        rule = f"holds no visible character, but only {names_of(value)}"
+        _refuse("visible", rule, "write a text that can be seen, or leave it out")
+    return normalized(value)
 
 
 def frame(value: Any) -> Any:

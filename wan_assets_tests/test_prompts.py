@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wan_assets.errors import PromptTableError
+from wan_assets.prompt_text import is_visible, normalized
 from wan_assets.prompts import Problem, PromptTable, scan
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
@@ -33,7 +34,7 @@ prompts = st.text(
     ),
     min_size=1,
     max_size=30,
-).filter(lambda text: bool(text.strip()))
+).filter(is_visible)
 words = st.sampled_from(["NA", "null", "None", "nan", "true", "007"])
 prompt_lists = st.lists(prompts | words, min_size=1)
 
@@ -106,13 +107,13 @@ WRITERS = [as_csv, as_csv_with_bom, as_tsv, as_jsonl, as_json, as_parquet, as_fr
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 @quick
 @given(rows=prompt_lists)
-def test_any_prompts_are_read_as_they_were_written(
+def test_any_prompts_are_read_as_they_were_written_in_their_normal_form(
     folder: Path, write: Callable[[Path, list[str]], Any], rows: list[str]
 ) -> None:
     table = PromptTable.load(write(folder / write.__name__, rows))
 
     assert table.problems == ()
-    assert [request.positive_prompt for request in table.requests] == rows
+    assert [request.positive_prompt for request in table.requests] == [normalized(text) for text in rows]
     assert len(table.by_id) == len(table) == table.row_count == len(rows)
 
 
@@ -123,18 +124,18 @@ def test_each_line_of_plain_text_is_a_prompt_of_720p(folder: Path, rows: list[st
 
     table = table_of(folder, "\ufeff" + "\r\n\n".join(lines), "lines.txt")
 
-    assert [(r.positive_prompt, r.resolution) for r in table.requests] == [(text, "720p") for text in lines]
+    assert [(r.positive_prompt, r.resolution) for r in table.requests] == [(normalized(text), "720p") for text in lines]
 
 
 @quick
 @given(
-    rows=st.lists(prompts, min_size=1, unique=True),
+    rows=st.lists(prompts, min_size=1, unique_by=normalized),
     added=st.lists(prompts, max_size=5),
     shuffle=st.randoms(use_true_random=False),
 )
 def test_derived_ids_outlive_insertion_and_order(rows: list[str], added: list[str], shuffle: Shuffle) -> None:
     before = PromptTable.load(as_frame(Path(), rows))
-    more = [*rows, *(text for text in added if text not in rows)]
+    more = [*rows, *(text for text in added if normalized(text) not in map(normalized, rows))]
     shuffle.shuffle(more)
 
     after = PromptTable.load(as_frame(Path(), more))

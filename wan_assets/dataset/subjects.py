@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wan_assets.ledger import Ledger, Task
 from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.request import VideoRequest
 from wan_assets.slices import slices_of
 from wan_assets.store import StoredTask, VideoStore
 
@@ -52,7 +53,11 @@ def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *,
     for some in slices_of(rows, ROWS_AT_ONCE):
         prints = [row.request.fingerprint() for row in some]
         tasks = ledger.latest(list(dict.fromkeys(prints)), simulated=simulated)
-        stored = {print_: _stored(store, print_, tasks.get(print_), simulated=simulated) for print_ in set(prints)}
+        requests = {print_: row.request for print_, row in zip(prints, some, strict=True)}
+        stored = {
+            print_: _stored(store, print_, tasks.get(print_), request, simulated=simulated)
+            for print_, request in requests.items()
+        }
         for row, print_ in zip(some, prints, strict=True):
             yield Subject(row, print_, tasks.get(print_), stored[print_])
 
@@ -62,8 +67,10 @@ def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> 
     return any(ledger.latest(sorted(some), simulated=simulated) for some in prints)
 
 
-def _stored(store: VideoStore, fingerprint: str, task: Task | None, *, simulated: bool) -> StoredTask | None:
+def _stored(
+    store: VideoStore, fingerprint: str, task: Task | None, request: VideoRequest, *, simulated: bool
+) -> StoredTask | None:
     """What the store has of the task that counts; of a row without one, what an older ledger may have bought."""
     if task is None:
-        return store.find(fingerprint, simulated=simulated)
-    return store.task(fingerprint, task.task_uuid, simulated=simulated)
+        return store.find(fingerprint, simulated=simulated, former=request.former_fingerprint())
+    return store.task(fingerprint, task.task_uuid, simulated=simulated, former=task.former_fingerprint)

@@ -119,10 +119,17 @@ class Desk:
         if (why := await self.book(self.ledger.paused)) is not None:
             raise PausedError(why)
 
+    async def known(self, distinct: Mapping[str, VideoRequest]) -> tuple[dict[str, Task], dict[str, StoredTask]]:
+        """What ledger and store have of some requests, given by fingerprint, also from an older release."""
+        former = {former: print_ for print_, one in distinct.items() if (former := one.former_fingerprint())}
+        if former:
+            await self.book(self.ledger.rename, former)
+        latest = await self.latest(list(distinct))
+        return latest, await self.all_stored(distinct, latest)
+
     async def missing(self, distinct: Mapping[str, VideoRequest]) -> list[VideoRequest]:
         """Those requests, given by fingerprint, that would have to be bought."""
-        latest = await self.latest(list(distinct))
-        stored = await self.all_stored(list(distinct), latest)
+        latest, stored = await self.known(distinct)
         return [
             request for fingerprint, request in distinct.items() if fingerprint not in latest.keys() | stored.keys()
         ]
@@ -133,25 +140,31 @@ class Desk:
 
     async def stored(self, task: Task) -> StoredTask | None:
         """A task's files, if they are all there."""
-        return await asyncio.to_thread(self.store.task, task.fingerprint, task.task_uuid, simulated=self.simulated)
+        return await asyncio.to_thread(self._files_of, task)
 
-    async def all_stored(self, fingerprints: Sequence[str], latest: dict[str, Task]) -> dict[str, StoredTask]:
+    async def all_stored(
+        self, requests: Mapping[str, VideoRequest], latest: Mapping[str, Task]
+    ) -> dict[str, StoredTask]:
         """What the store has of many requests; it is searched where the ledger knows no task.
 
         A purchase reuses only what was bought under its name.
         """
-        return await asyncio.to_thread(self._all_stored, fingerprints, latest)
+        return await asyncio.to_thread(self._all_stored, requests, latest)
 
-    def _all_stored(self, fingerprints: Sequence[str], latest: dict[str, Task]) -> dict[str, StoredTask]:
-        found = {fingerprint: self._stored(fingerprint, latest.get(fingerprint)) for fingerprint in fingerprints}
-        return {fingerprint: stored for fingerprint, stored in found.items() if stored}
+    def _all_stored(self, requests: Mapping[str, VideoRequest], latest: Mapping[str, Task]) -> dict[str, StoredTask]:
+        found = {print_: self._stored(print_, request, latest.get(print_)) for print_, request in requests.items()}
+        return {print_: stored for print_, stored in found.items() if stored}
 
-    def _stored(self, fingerprint: str, task: Task | None) -> StoredTask | None:
-        if task is None:
-            return None if self._origin.purchase else self.store.find(fingerprint, simulated=self.simulated)
-        if task.state is not TaskState.STORED:
+    def _stored(self, fingerprint: str, request: VideoRequest, task: Task | None) -> StoredTask | None:
+        if task is not None:
+            return self._files_of(task) if task.state is TaskState.STORED else None
+        if self._origin.purchase:
             return None
-        return self.store.task(fingerprint, task.task_uuid, simulated=self.simulated)
+        return self.store.find(fingerprint, simulated=self.simulated, former=request.former_fingerprint())
+
+    def _files_of(self, task: Task) -> StoredTask | None:
+        names = task.fingerprint, task.task_uuid
+        return self.store.task(*names, simulated=self.simulated, former=task.former_fingerprint)
 
     async def room_microusd(self) -> int | None:
         """What the tightest cap still lets in, in µ$; None without one, and where the ledger does not answer."""

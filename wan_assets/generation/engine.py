@@ -92,8 +92,7 @@ class _Engine:
     async def _begin(self, group: asyncio.TaskGroup, some: list[Order], tell: Tell) -> None:
         prints = {id(order): order.request.fingerprint() for order in some}
         try:
-            latest = await self._desk.latest(list(prints.values()))
-            stored = await self._desk.all_stored(list(prints.values()), latest)
+            latest, stored = await self._desk.known({prints[id(order)]: order.request for order in some})
             refused = {} if self._resend_refused else await self._desk.refused(list(prints.values()))
         except (LedgerError, StoreError) as error:
             self._gate.close(error)

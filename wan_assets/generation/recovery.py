@@ -92,7 +92,7 @@ class _Recovery:
             if claim.standing == "stored":
                 return await self._desk.stored(claim.task)
             report = await self._reported(claim.task)
-        order = Order(VideoRequest.model_validate(task.request), task.origin.partition)
+        order = Order(VideoRequest.from_record(task.request), task.origin.partition)
         async with self._downloads:
             stored, _ = await self._work.keep(order, claim.task, report)
             return stored

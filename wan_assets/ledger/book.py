@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, LedgerError
-from wan_assets.ledger import pause, presence, prices, steps, told, uploads, wakes
+from wan_assets.ledger import fingerprints, pause, presence, prices, steps, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
 from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
@@ -69,6 +69,11 @@ class Ledger(LedgerReader):
             if latest is not None and latest["task_uuid"] != instead_of:
                 return self._joined(connection, latest, owner, asked_at)
             return Claim(self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", asked_at)
+
+    def rename(self, present: Mapping[str, str]) -> None:
+        """Brings tasks that an older release has booked under other fingerprints, given by their former ones."""
+        with self._transaction() as connection:
+            fingerprints.rename(connection, present)
 
     def take(self, task_uuid: str, owner: str) -> Claim:
         """Gives `owner` one task to work on, unless another process does."""

@@ -77,6 +77,8 @@ class Task:
     finished_at: str | None
     error_code: str | None
     error_message: str | None
+    former_fingerprint: str | None = None
+    """That of an older release, under which the store may have the task's files."""
 
     @property
     def committed_microusd(self) -> int:
@@ -132,4 +134,5 @@ def task_of(row: RowMapping) -> Task:
         finished_at=row["finished_at"],
         error_code=row["error_code"],
         error_message=row["error_message"],
+        former_fingerprint=row["former_fingerprint"],
     )

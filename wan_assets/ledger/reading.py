@@ -77,7 +77,8 @@ class LedgerReader:
 
     def traced(self, what: str) -> list[Task]:
         """Every task of a row, a partition, a run, a request or a video, by any of their names, oldest first."""
-        names = (tasks.c.task_uuid, tasks.c.fingerprint, tasks.c.prompt_id, tasks.c.partition, tasks.c.run_id)
+        of_request = (tasks.c.fingerprint, tasks.c.former_fingerprint)
+        names = (tasks.c.task_uuid, *of_request, tasks.c.prompt_id, tasks.c.partition, tasks.c.run_id)
         in_results = tasks.c.results.contains(json.dumps(what), autoescape=True)
         return self.tasks_where(sa.or_(in_results, *(name == what for name in names)))
 

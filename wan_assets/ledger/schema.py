@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,16 +15,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from wan_assets.errors import LedgerError
+from wan_assets.ledger import fingerprints
 from wan_assets.ledger.moments import Clock, teach
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
-_UPGRADES: dict[int, tuple[str, ...]] = {
+Step: TypeAlias = str | Callable[[sa.Connection], None]
+
+_UPGRADES: dict[int, tuple[Step, ...]] = {
     1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",),
     2: (),
     3: (),
+    4: ("ALTER TABLE wan_tasks ADD COLUMN former_fingerprint VARCHAR(64)", fingerprints.upgrade),
 }
-"""What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack."""
+"""What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack.
+
+A step is a statement, or a function of the connection, in whose transaction all steps are made.
+"""
 
 _MAKING_TABLES = 0x77616E
 """Names that lock among all locks of the database."""
@@ -39,6 +46,7 @@ tasks = sa.Table(
     metadata,
     sa.Column("task_uuid", sa.String(36), primary_key=True),
     sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("former_fingerprint", sa.String(64)),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("is_simulated", sa.Boolean, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
@@ -240,6 +248,9 @@ def _upgrade(connection: sa.Connection, url: str) -> None:
             "use the package version that wrote it"
         )
     for version in range(int(found), SCHEMA_VERSION):
-        for statement in _UPGRADES[version]:
-            connection.exec_driver_sql(statement)
+        for step in _UPGRADES[version]:
+            if callable(step):
+                step(connection)
+            else:
+                connection.exec_driver_sql(step)
     connection.execute(about.update().where(here).values(value=str(SCHEMA_VERSION)))

@@ -147,7 +147,7 @@ def format_of(task: AcceptedTask) -> str:
 
 def clip_of(task: AcceptedTask, number: int) -> Clip:
     """What to render for a result."""
-    request = VideoRequest.model_validate(task.request)
+    request = VideoRequest.from_record(task.request)
     width, height = _size_of(request)
     return Clip(
         container=request.output_format,

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -85,18 +86,25 @@ class VideoStore:
         with self._told("write to"):
             self._needed_inbox().remove(name)
 
-    def find(self, fingerprint: str, *, simulated: bool) -> StoredTask | None:
-        """The newest whole task of a request, or None."""
+    def find(self, fingerprint: str, *, simulated: bool, former: str | None = None) -> StoredTask | None:
+        """The newest whole task of a request, or None; it may be kept under a `former` fingerprint."""
         with self._told("read"):
-            folder = self._folder(fingerprint, simulated=simulated)
-            sidecars = folder.glob("*.json") if folder.is_dir() else []
-            found = [task for sidecar in sidecars if (task := self._read(sidecar))]
-        return max(found, key=lambda task: task.stored_at, default=None)
+            found = [task for print_ in (fingerprint, former) if print_ for task in self._all(print_, simulated)]
+        newest = max(found, key=lambda task: task.stored_at, default=None)
+        return replace(newest, fingerprint=fingerprint) if newest else None
 
-    def task(self, fingerprint: str, task_uuid: str, *, simulated: bool) -> StoredTask | None:
-        """One task's files if all are there at their recorded size, or None."""
+    def task(
+        self, fingerprint: str, task_uuid: str, *, simulated: bool, former: str | None = None
+    ) -> StoredTask | None:
+        """One task's files if all are there at their recorded size, or None; they may be under a `former` fingerprint.
+
+        What older releases have stored stays where it is, and is told under the present fingerprint.
+        """
         with self._told("read"):
-            return self._read(self._folder(fingerprint, simulated=simulated) / f"{task_uuid}.json")
+            for print_ in (fingerprint, former):
+                if print_ and (found := self._read(self._folder(print_, simulated=simulated) / f"{task_uuid}.json")):
+                    return replace(found, fingerprint=fingerprint)
+        return None
 
     def verifies(self, video: StoredVideo) -> bool:
         """Whether a file is there and holds what was stored, byte for byte."""
@@ -180,6 +188,11 @@ class VideoStore:
 
     def _folder(self, fingerprint: str, *, simulated: bool) -> UPath:
         return self.root / f"{'simulated' if simulated else 'videos'}/{fingerprint[:2]}/{fingerprint}"
+
+    def _all(self, fingerprint: str, simulated: bool) -> Iterator[StoredTask]:
+        folder = self._folder(fingerprint, simulated=simulated)
+        sidecars = folder.glob("*.json") if folder.is_dir() else []
+        yield from filter(None, map(self._read, sidecars))
 
     def _file_of(self, video: StoredVideo) -> UPath:
         return self.root / self._place_of(video)
