@@ -854,7 +854,7 @@ def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
     Ledger(url).close()
     rows_of(url, "UPDATE wan_ledger SET value = '99'")
 
-    with pytest.raises(LedgerError, match="schema version 99, this package knows 4"):
+    with pytest.raises(LedgerError, match="schema version 99, this package knows 5"):
         Ledger(url)
 
 
@@ -893,14 +893,15 @@ def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> None:
     task_uuid = claimed(Ledger(url))
-    rows_of(url, "ALTER TABLE wan_tasks DROP COLUMN prompt_id")
+    for column in ("prompt_id", "submitted_by", "settled_by"):
+        rows_of(url, f"ALTER TABLE wan_tasks DROP COLUMN {column}")
     rows_of(url, "UPDATE wan_ledger SET value = '1'")
 
     task = Ledger(url).task(task_uuid)
 
     assert task
     assert (task.state, task.origin.prompt_id) == ("reserved", "-")
-    assert rows_of(url, "SELECT value FROM wan_ledger") == [("4",)]
+    assert rows_of(url, "SELECT value FROM wan_ledger") == [("5",)]
 
 
 def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(file_url: str) -> None:

@@ -72,9 +72,13 @@ class Desk:
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books what a task brought and cost."""
-        settled = await self.book(self.ledger.settle, task.task_uuid, results, costs)
+        settled = await self.book(self.ledger.settle, task.task_uuid, results, costs, self._origin.run_id)
         self.tally.see(settled)
         return settled
+
+    async def mark_submitted(self, task: Task) -> None:
+        """Books that the API has a task."""
+        await self.book(self.ledger.mark_submitted, task.task_uuid, self._origin.run_id)
 
     async def release(self, task: Task, fault: ApiFault) -> None:
         """Books that the API never took a task."""
