@@ -918,8 +918,8 @@ def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> None:
     task_uuid = claimed(Ledger(url))
-    rows_of(url, "ALTER TABLE wan_tasks DROP COLUMN prompt_id")
-    rows_of(url, "ALTER TABLE wan_tasks DROP COLUMN former_fingerprint")
+    for column in ("prompt_id", "former_fingerprint", "submitted_by", "settled_by"):
+        rows_of(url, f"ALTER TABLE wan_tasks DROP COLUMN {column}")
     rows_of(url, "UPDATE wan_ledger SET value = '1'")
 
     task = Ledger(url).task(task_uuid)

@@ -2,45 +2,99 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from wan_assets.cli import signals, streams
+from wan_assets.cli.display import show_error, show_json
+from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.late import Late, LateGroup
 from wan_assets.errors import WanAssetsError
 from wan_assets.version import __version__
 
 _COMMANDS = {
-    "demo": Late("materialize", "demo", "Make the demo's videos on the simulator, through Dagster."),
-    "materialize": Late("materialize", "materialize", "Make a table's videos with what the environment configures."),
-    "plan": Late("plan", "plan", "Check and price a table; nothing is sent."),
-    "export": Late("export", "export", "Write a table's videos as a dataset, or bring it up to date."),
-    "ledger": Late("ledger", "ledger", "Show what was spent, reserved and left open; reconcile and recover it."),
-    "gallery": Late("gallery", "gallery", "Write a folder of static pages that shows a table's videos."),
-    "files": Late("files", "files", "Show a browser the store's videos, which Dagster's pages link to."),
-    "webhook": Late("webhook", "webhook", "Take the API's webhooks, which wake the runs that share a ledger."),
-    "probe": Late("probe", "probe", "Ask the API what its documentation leaves open; priced, and opt-in."),
-    "simulator": Late("simulator", "simulator", "Serve the API locally, with faults on request."),
+    "demo": Late("materialize", "demo", "Generate the demo's videos on the simulator, through Dagster."),
+    "materialize": Late("materialize", "materialize", "Generate a table's videos with the configured API."),
+    "plan": Late("plan", "plan", "Validate and price a table; nothing is submitted."),
+    "export": Late("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
+    "ledger": Late("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
+    "gallery": Late("gallery", "gallery", "Write static pages that show a table's videos."),
+    "files": Late("files", "files", "Serve the store's videos to browsers; Dagster's pages link to them."),
+    "webhook": Late("webhook", "webhook", "Receive the API's webhooks for all runs that share a ledger."),
+    "probe": Late("probe", "probe", "Test open questions about the API with one paid video; opt-in."),
+    "simulator": Late("simulator", "simulator", "Serve the API locally, with optional faults."),
 }
 
 
 class _Commands(LateGroup):
-    """Tells what a person can mend in two lines, and ends with status 2."""
+    """Ends every command with a status and, where it failed, with what happened and what to do."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs a command to its end."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        streams.prepare()
+        given = list(sys.argv[1:] if args is None else args)
         try:
-            return super().invoke(ctx)
-        except WanAssetsError as error:
-            click.echo(f"error: {error}\n  what to do: {error.advice}", err=True)
-            ctx.exit(2)
+            with signals.raised():
+                status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
+        except (click.ClickException, click.Abort, WanAssetsError) as error:
+            status = _status_after(error, is_json="--json" in given)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _status_after(error: click.ClickException | click.Abort | WanAssetsError, *, is_json: bool) -> int:
+    """Says why a command did not do its work; 2 where it could not start."""
+    if isinstance(error, WanAssetsError):
+        show_error(error)
+        failure, status = failure_of(error), 2
+    elif isinstance(error, click.ClickException):
+        error.show()
+        failure, status = (
+            Failure(type(error).__name__, error.format_message(), "See `wan-assets --help`."),
+            error.exit_code,
+        )
+    else:
+        number = error.__cause__.signal if isinstance(error.__cause__, signals.Interrupted) else signal.SIGINT
+        failure, status = interruption(number), signals.exit_code_of(number)
+        click.echo(f"{failure.message}.", err=True)
+    if is_json:
+        show_json({"error": failure.as_json()})
+    return status
 
 
 @click.group(cls=_Commands, late=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wan-assets")
 def cli() -> None:
-    """Prompt tables become videos: each paid for once, kept, and booked to the cent."""
+    """Generate videos from prompt tables; each is paid for once, stored, and recorded to the cent."""
 
 
 def main() -> None:
-    """Runs the command."""
-    cli(prog_name="wan-assets")
+    """Runs the command in a process of its own."""
+    standard = streams.prepare_process()
+    try:
+        cli.main(prog_name="wan-assets")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    else:
+        status = 0
+    for stream in standard:
+        stream.flush()
+        if stream.file.failure:
+            status = status or 1
+            click.echo(f"error: cannot write the output: {stream.file.failure.strerror}", err=True)
+    if signals.is_work_left_behind():
+        os._exit(status)  # what it waits for would keep the process from ending
+    sys.exit(status)

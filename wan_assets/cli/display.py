@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -13,9 +14,20 @@ from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
+from wan_assets.cli.streams import speaks_unicode
+from wan_assets.errors import WanAssetsError
 from wan_assets.pricing import dollars
 
-__all__ = ["ROWS_SHOWN", "dollars", "printable", "show_json", "show_table"]
+__all__ = [
+    "ROWS_SHOWN",
+    "console_on",
+    "counted",
+    "dollars",
+    "printable",
+    "show_error",
+    "show_json",
+    "show_table",
+]
 
 ROWS_SHOWN = 50
 _MOST_WIDTH = 40
@@ -24,8 +36,24 @@ _GAP = 3
 
 
 def show_json(content: Mapping[str, Any]) -> None:
-    """Prints one JSON object."""
-    click.echo(json.dumps(content, ensure_ascii=False, indent=2, default=str))
+    """Prints one JSON object, which is valid in any encoding."""
+    click.echo(json.dumps(content, ensure_ascii=not speaks_unicode(sys.stdout), indent=2, default=str))
+
+
+def show_error(error: WanAssetsError) -> None:
+    """Prints what happened and what to do on standard error."""
+    click.echo(f"error: {printable(str(error), keep=chr(10))}\n  what to do: {error.advice}", err=True)
+
+
+def console_on(file: IO[str] | None = None) -> Console:
+    """A console that writes no escape sequence but those that move the cursor where NO_COLOR is set."""
+    console = Console(file=file)
+    return Console(file=file, color_system=None) if console.no_color else console
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number of things: `1 row`, `2 rows`."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def show_table(
@@ -36,34 +64,65 @@ def show_table(
     right: Sequence[str] = (),
     flexible: Sequence[str] = (),
     folded: Sequence[str] = (),
+    more: str = "--json lists all",
 ) -> None:
-    """Prints a table; foreign text is text, and where the line is too short the `flexible` columns are cut.
+    """Prints a table no wider than the terminal; where it does not fit, one field in a line.
 
-    Those of them that are `folded` go on in the next line instead. What stands to the right are numbers: those are
-    never cut.
+    Foreign text is text. Where the line is too short the `flexible` columns are cut, or go on in the next line where
+    they are `folded`. What stands to the `right` are numbers: those are never cut. `more` says where the rest is of a
+    table with too many rows.
     """
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
     whole = {
         name: width if name in right else min(width, _MOST_WIDTH) for name, width in zip(columns, widths, strict=True)
     }
+    console = console_on()
     rigid = sum(width + _GAP for name, width in whole.items() if name not in flexible)
-    room = max(_LEAST_WIDTH, (Console().width - rigid) // max(1, len(flexible)) - _GAP)
-    console = Console(width=max(Console().width, rigid + len(flexible) * (room + _GAP)))
+    room = (console.width - rigid) // len(flexible) - _GAP if flexible else console.width - rigid + _GAP
+    most = {name: min(width, room) if name in flexible else width for name, width in whole.items()}
+    if room < (_LEAST_WIDTH if flexible else 0):
+        _show_stacked(console, title, columns, shown)
+    else:
+        _show_columns(console, title, most, shown, right=right, folded=folded)
+    if len(rows) > ROWS_SHOWN:
+        console.print(f"... and {counted(len(rows) - ROWS_SHOWN, 'more row')}; {more}", highlight=False, markup=False)
+
+
+def _show_columns(
+    console: Console,
+    title: str,
+    widths: Mapping[str, int],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str],
+    folded: Sequence[str],
+) -> None:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name, width in whole.items():
-        most = min(width, room) if name in flexible else width
+    for name, width in widths.items():
         side: JustifyMethod = "right" if name in right else "left"
         is_cut = name not in folded
         overflow: OverflowMethod = "ellipsis" if is_cut else "fold"
-        table.add_column(name, justify=side, overflow=overflow, no_wrap=is_cut, max_width=most)
-    for row in shown:
+        table.add_column(name, justify=side, overflow=overflow, no_wrap=is_cut, max_width=width)
+    for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
-    if len(rows) > ROWS_SHOWN:
-        console.print(f"… and {len(rows) - ROWS_SHOWN:,} more rows; --json has them all", highlight=False)
 
 
-def printable(text: str) -> str:
+def _show_stacked(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints each row as lines of a name and a value, which goes on in the next line where it is long."""
+    console.print(Text(title, style="bold"))
+    for row in rows:
+        fields = Table.grid(padding=(0, 2, 0, 0))
+        fields.add_column(no_wrap=True)
+        fields.add_column(overflow="fold")
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                fields.add_row(Text(name), Text(cell))
+        console.print(fields)
+        console.print()
+
+
+def printable(text: str, keep: str = "") -> str:
     """Foreign text without what would move the cursor or change colours."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)

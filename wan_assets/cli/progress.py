@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any, TextIO, TypeAlias
+from typing import IO, TextIO, TypeAlias
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from wan_assets.cli.display import console_on
+from wan_assets.cli.streams import open_standard
 from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
 
 Show: TypeAlias = Callable[[Stage], None]
@@ -38,7 +39,7 @@ def watched(
         yield lambda _: None
         return
     with _standard_error() as file:
-        console = Console(file=file)
+        console = console_on(file)
         if file.isatty() and console.is_terminal and not console.is_dumb_terminal:
             screen = _Screen(title, first, console, clock)
             with Live(
@@ -104,26 +105,15 @@ class _Lines:
             self._file.write(f"[{took}] {self._title} {sentence(stage, self._estimate.left())}\n")
 
 
-class _Unbreakable(io.FileIO):
-    """A file whose reader may go away: a run that pays for videos does not end because nobody watches."""
-
-    def write(self, content: Any) -> int:
-        try:
-            return super().write(content)
-        except OSError:
-            return len(memoryview(content).cast("B"))
-
-
 @contextmanager
 def _standard_error() -> Iterator[TextIO]:
     """Where standard error goes now: while a Dagster step runs, it goes to the step's own log."""
     try:
         own = os.dup(sys.stderr.fileno())
-    except OSError:
+    except (AttributeError, OSError):
         yield sys.stderr
         return
-    raw = io.BufferedWriter(_Unbreakable(own, "w"))
-    with io.TextIOWrapper(raw, encoding=sys.stderr.encoding, errors="replace", line_buffering=True) as file:
+    with open_standard(own, sys.stderr.encoding) as file:
         yield file
 
 

@@ -82,9 +82,13 @@ class Desk:
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
         """Books what a task brought and cost."""
-        settled = await self.book_held(self.ledger.settle, task.task_uuid, results, costs)
+        settled = await self.book_held(self.ledger.settle, task.task_uuid, results, costs, self._origin.run_id)
         self.tally.see(settled)
         return settled
+
+    async def mark_submitted(self, task: Task, run_id: str = "") -> None:
+        """Books that the API has a task that some run, by default this one, has submitted."""
+        await self.book(self.ledger.mark_submitted, task.task_uuid, run_id or self._origin.run_id)
 
     async def release(self, task: Task, fault: ApiFault) -> None:
         """Books that the API never took a task."""

@@ -81,7 +81,7 @@ class Work:
         except RunwareError as error:
             await self._desk.release(task, error.fault)
             raise
-        await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
+        await self._desk.mark_submitted(task)
 
     async def _submit(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
         """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
@@ -137,7 +137,7 @@ class Work:
         for wait_s in (self._client.pace.retry_first_s, 0.0):
             report = await self.poller.look(task.task_uuid)
             if report.is_known or await self._keeper.is_delivered(task):
-                await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
+                await self._desk.mark_submitted(task, task.origin.run_id)
                 return True
             await asyncio.sleep(wait_s)
         return False

@@ -7,6 +7,7 @@ from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.prices import PriceSeen
 from wan_assets.ledger.report import DayBooked, Overcharge, SpendLine, Totals
+from wan_assets.ledger.run_account import RunAccount
 
 __all__ = [
     "Budget",
@@ -18,6 +19,7 @@ __all__ = [
     "Origin",
     "Overcharge",
     "PriceSeen",
+    "RunAccount",
     "Shortfall",
     "SpendLine",
     "Task",

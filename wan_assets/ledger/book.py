@@ -94,23 +94,33 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             pause.switch(connection, why)
 
-    def mark_submitted(self, task_uuid: str) -> None:
-        """Books that the API has the task: true whoever holds its lease, and it keeps others from sending it again."""
+    def mark_submitted(self, task_uuid: str, run_id: str = "-") -> None:
+        """Books that the API has the task, which a run submitted.
+
+        True whoever holds its lease, and it keeps others from sending it again.
+        """
         with self._transaction() as connection:
-            steps.submitted(connection, task_uuid)
+            steps.submitted(connection, task_uuid, run_id)
 
     def settle(
-        self, task_uuid: str, results: Results, costs: Sequence[int | None], *, owner: str | None = None
+        self,
+        task_uuid: str,
+        results: Results,
+        costs: Sequence[int | None],
+        run_id: str = "-",
+        *,
+        owner: str | None = None,
     ) -> Task:
         """Books the results and what they cost in µ$; None keeps that result's share reserved.
 
-        `costs` has one entry for each result that was asked for, failed ones included.
+        `costs` has one entry for each result that was asked for, failed ones included. The run that books a cost is
+        the one that reports it.
         """
         with self._transaction() as connection:
             row = _held(steps.found(connection, task_uuid), owner)
             if TaskState(row["state"]) in _UNSETTLED:
                 money = self._settled(connection, row, costs)
-                row = steps.delivered(connection, task_uuid, results, **money)
+                row = steps.delivered(connection, task_uuid, results, run_id=run_id, **money)
                 wakes.forget(connection, task_uuid)
             return task_of(row)
 

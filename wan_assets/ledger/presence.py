@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from wan_assets.ledger.moments import NOW_S
@@ -27,12 +29,21 @@ def end(connection: sa.Connection, owner: str) -> None:
     connection.execute(table.delete().where(table.c.owner == owner))
 
 
+def at_work(connection: sa.Connection) -> set[str]:
+    """Runs that some living process is at work for."""
+    return {row.run_id for row in _found(connection) if not (row.is_late or is_surely_dead(row.owner))}
+
+
 def lost(connection: sa.Connection) -> list[str]:
     """Runs that ended without a word, oldest first: nobody at work for them has renewed its lease."""
-    is_late = (table.c.lease_until < NOW_S).label("is_late")
-    found = connection.execute(sa.select(table.c.run_id, table.c.owner, is_late).order_by(table.c.lease_until)).all()
+    found = _found(connection)
     alive = {row.run_id for row in found if not (row.is_late or is_surely_dead(row.owner))}
     return [run_id for run_id in dict.fromkeys(row.run_id for row in found) if run_id not in alive]
+
+
+def _found(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, bool]]]:
+    is_late = (table.c.lease_until < NOW_S).label("is_late")
+    return connection.execute(sa.select(table.c.run_id, table.c.owner, is_late).order_by(table.c.lease_until)).all()
 
 
 def forget(connection: sa.Connection, run_id: str) -> None:

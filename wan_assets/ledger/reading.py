@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from wan_assets.ledger import moments, pause, presence, prices, report, told, uploads
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
 from wan_assets.request import VideoRequest
 
@@ -121,6 +122,16 @@ class LedgerReader:
         """Runs whose processes were at work and ended without a word, oldest first."""
         with self._transaction() as connection:
             return presence.lost(connection)
+
+    def runs_at_work(self) -> set[str]:
+        """Runs that some living process is at work for."""
+        with self._transaction() as connection:
+            return presence.at_work(connection)
+
+    def run_account(self, run_id: str, fingerprints: Collection[str] = ()) -> RunAccount:
+        """What a run over some requests, given by their fingerprints, comes to by now."""
+        with self._transaction() as connection:
+            return run_account(connection, run_id, fingerprints)
 
     def ahead_s(self) -> float:
         """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""

@@ -26,7 +26,12 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
     1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",),
     2: (),
     3: (),
-    4: ("ALTER TABLE wan_tasks ADD COLUMN former_fingerprint VARCHAR(64)", fingerprints.upgrade),
+    4: (
+        "ALTER TABLE wan_tasks ADD COLUMN former_fingerprint VARCHAR(64)",
+        "ALTER TABLE wan_tasks ADD COLUMN submitted_by VARCHAR(64)",
+        "ALTER TABLE wan_tasks ADD COLUMN settled_by VARCHAR(64)",
+        fingerprints.upgrade,
+    ),
 }
 """What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack.
 
@@ -67,6 +72,8 @@ tasks = sa.Table(
     sa.Column("error_message", sa.Text),
     sa.Column("owner", sa.Text),
     sa.Column("lease_until", sa.Float),
+    sa.Column("submitted_by", sa.String(64)),
+    sa.Column("settled_by", sa.String(64)),
     sa.Index("wan_tasks_fingerprint", "fingerprint", "is_simulated", "attempt"),
     sa.Index("wan_tasks_state", "state"),
     sa.Index("wan_tasks_owner", "owner"),

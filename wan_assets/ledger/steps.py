@@ -21,7 +21,7 @@ _RESERVED = tasks.insert().values(lease_until=NOW_S + sa.bindparam("lease_s", ty
 _SUBMITTED = (
     tasks.update()
     .where(_IT, tasks.c.state == TaskState.RESERVED)
-    .values(state=TaskState.SUBMITTED, submitted_at=NOW_ISO)
+    .values(state=TaskState.SUBMITTED, submitted_at=NOW_ISO, submitted_by=given(tasks.c.submitted_by))
 )
 _DELIVERED = (
     tasks.update()
@@ -31,6 +31,7 @@ _DELIVERED = (
         results=given(tasks.c.results),
         cost_microusd=given(tasks.c.cost_microusd),
         reserved_microusd=given(tasks.c.reserved_microusd),
+        settled_by=given(tasks.c.settled_by),
     )
     .returning(tasks)
 )
@@ -55,17 +56,23 @@ def reserved(connection: sa.Connection, row: Mapping[str, Any], lease_s: float) 
     return connection.execute(_RESERVED, {**row, "lease_s": lease_s}).mappings().one()
 
 
-def submitted(connection: sa.Connection, task_uuid: str) -> None:
-    """The API has a task, if that was not booked before."""
-    connection.execute(_SUBMITTED, {"given_task_uuid": task_uuid})
+def submitted(connection: sa.Connection, task_uuid: str, run_id: str) -> None:
+    """The API has a task, which a run submitted, if that was not booked before."""
+    connection.execute(_SUBMITTED, {"given_task_uuid": task_uuid, "given_submitted_by": run_id})
 
 
 def delivered(
-    connection: sa.Connection, task_uuid: str, results: Results, *, cost_microusd: int, reserved_microusd: int
+    connection: sa.Connection,
+    task_uuid: str,
+    results: Results,
+    *,
+    run_id: str,
+    cost_microusd: int,
+    reserved_microusd: int,
 ) -> sa.RowMapping:
-    """The API has told a task's results, and what they cost; part of its reservation may stay."""
+    """The API has told a run a task's results, and what they cost; part of its reservation may stay."""
     money = {"given_cost_microusd": cost_microusd, "given_reserved_microusd": reserved_microusd}
-    brought = {"given_task_uuid": task_uuid, "given_results": _json(results), **money}
+    brought = {"given_task_uuid": task_uuid, "given_results": _json(results), "given_settled_by": run_id, **money}
     return connection.execute(_DELIVERED, brought).mappings().one()
 
 

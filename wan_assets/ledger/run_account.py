@@ -1,0 +1,71 @@
+"""What one run comes to: the tasks that it submitted, what it settled, and what its rows still have open."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.schema import tasks
+from wan_assets.slices import slices_of
+
+_AT_ONCE = 500
+
+_AT_THE_API = (TaskState.SUBMITTED, TaskState.DELIVERED)
+
+
+@dataclass(frozen=True)
+class RunAccount:
+    """One run in the ledger; money in µ$.
+
+    `submitted` tasks were submitted by the run, `stored` ones are settled by it and in the store. A cost is counted by
+    the run that settled it, so that the sum over runs is the ledger's. `in_flight` tasks are at the API, or finished
+    and not stored yet; `unconfirmed` ones are reserved, and may have reached the API; `lost` ones are unknown to it:
+    these are all that the run's rows have open, whichever run submitted them. `reserved_microusd` is what those and
+    the run's tasks of unknown cost still reserve.
+    """
+
+    submitted: int = 0
+    in_flight: int = 0
+    unconfirmed: int = 0
+    lost: int = 0
+    stored: int = 0
+    cost_microusd: int = 0
+    reserved_microusd: int = 0
+    unknown_costs: int = 0
+    is_simulated: bool | None = None
+    """None where the run has no task."""
+
+    open_tasks: tuple[Task, ...] = ()
+
+
+def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection[str]) -> RunAccount:
+    """The account of a run over requests, given by their fingerprints."""
+    of_run = (tasks.c.run_id == run_id, tasks.c.submitted_by == run_id, tasks.c.settled_by == run_id)
+    mine = [task_of(row) for row in connection.execute(tasks.select().where(sa.or_(*of_run))).mappings()]
+    settled = set(connection.scalars(sa.select(tasks.c.task_uuid).where(tasks.c.settled_by == run_id)))
+    sent = tasks.c.submitted_by == run_id
+    still_open = {task.task_uuid: task for task in mine if task.state in OPEN_STATES}
+    still_open |= {task.task_uuid: task for task in _open_of(connection, fingerprints)}
+    unknown = [task for task in mine if task.is_cost_unknown]
+    states = [task.state for task in still_open.values()]
+    return RunAccount(
+        submitted=connection.execute(sa.select(sa.func.count()).select_from(tasks).where(sent)).scalar_one(),
+        in_flight=sum(state in _AT_THE_API for state in states),
+        unconfirmed=states.count(TaskState.RESERVED),
+        lost=states.count(TaskState.LOST),
+        stored=sum(task.state is TaskState.STORED and task.task_uuid in settled for task in mine),
+        cost_microusd=sum(task.cost_microusd for task in mine if task.task_uuid in settled),
+        reserved_microusd=sum(task.reserved_microusd for task in (*still_open.values(), *unknown)),
+        unknown_costs=len(unknown),
+        is_simulated=all(task.is_simulated for task in mine) if mine else None,
+        open_tasks=tuple(still_open.values()),
+    )
+
+
+def _open_of(connection: sa.Connection, fingerprints: Collection[str]) -> Iterator[Task]:
+    for some in slices_of(fingerprints, _AT_ONCE):
+        here = (tasks.c.fingerprint.in_(some), tasks.c.state.in_(OPEN_STATES))
+        yield from map(task_of, connection.execute(tasks.select().where(*here)).mappings())
