@@ -49,11 +49,11 @@ def answer_of(status: int, text: str, retry_after_s: float | None = None, *, sec
     An API may repeat a wrong key or an address in its complaint: the answer is kept without `secrets`.
     """
     try:
-        body = _without(secrets, parsed(text))
+        body = without(secrets, parsed(text))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(shown(str(_unsigned(_without(secrets, text))), _MOST_QUOTED).split()) or "nothing"
+        said = " ".join(shown(str(_unsigned(without(secrets, text))), _MOST_QUOTED).split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
@@ -100,7 +100,8 @@ def is_doubtful(answer: Answer, fault: ApiFault, task_uuid: str) -> bool:
     return holds_items or (is_bare and names_others)
 
 
-def _without(secrets: Sequence[str], said: Any) -> Any:
+def without(secrets: Sequence[str], said: Any) -> Any:
+    """What was said, in whatever shape, without any of some secrets."""
     long = [secret for secret in secrets if len(secret) >= _SECRET_LENGTH]
 
     def cleaned(text: str) -> str:
