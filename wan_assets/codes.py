@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
+from typing import Any
 
 from wan_assets.errors import (
     AccessDeniedError,
@@ -16,17 +18,37 @@ from wan_assets.errors import (
     TaskUnknownError,
 )
 
+_LONGEST_WORD = 40
+_WHOSE = re.compile(r"^(?:task|job|generation|inference|video|provider|request|status)+")
+_SUCCEEDED = frozenset(
+    ("success", "successful", "succeeded", "complete", "completed", "done", "finished", "ended", "ok", "ready")
+)
+_FAILED = {
+    **dict.fromkeys(("error", "errored", "fail", "failed", "failure", "unsuccessful", "crashed", "dead"), "taskFailed"),
+    **dict.fromkeys(("aborted", "killed", "terminated", "stopped", "interrupted", "invalid"), "taskFailed"),
+    **dict.fromkeys(("timeout", "timedout", "deadlineexceeded"), "taskTimeout"),
+    **dict.fromkeys(("expired", "deleted", "removed", "gone"), "taskExpired"),
+    **dict.fromkeys(("cancel", "cancelled", "canceled", "revoked"), "taskCancelled"),
+    **dict.fromkeys(("notfound", "lost"), "taskNotFound"),
+    **dict.fromkeys(("rejected", "refused", "denied", "declined"), "taskRejected"),
+    **dict.fromkeys(("blocked", "moderated", "filtered", "flagged", "nsfw", "censored"), "taskBlocked"),
+}
+"""Words that end a task without a result, and the code that each stands for where none is given."""
+
+_OF_CREDIT = r".*(credits|quota|balance).*|paymentrequired"
+
 _KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
     (r"conflicttaskuuid", TaskConflictError),
     (r".*ratelimitrequesttoolarge", RequestRejectedError),
     (r".*ratelimit.*", RunwareBusyError),
     (r"invalidprovidercontent|.*contentpolicy.*|moderation.*|.*blocked", ContentBlockedError),
     (r"(nsfw|sensitive|unsafe)content.*", ContentBlockedError),
-    (r".*(credits|quota|balance).*|paymentrequired", AccessDeniedError),
+    (_OF_CREDIT, AccessDeniedError),
     (r"(invalid|missing|expired)?apikey|unauthorized|forbidden|insufficientpermissions", AccessDeniedError),
     (r"(account|organization|workspace)(suspended|disabled)|token.*", AccessDeniedError),
     (r".*timeout.*", TaskFailedError),
     (r"task(notfound|expired|cancelled|failedornotfound)", TaskUnknownError),
+    (r"taskrejected", RequestRejectedError),
     (r"(internalserver|standard|unknown|undefined|default)error|.*serviceunavailable", RunwareBusyError),
     (r"serverunavailable|unrecognizedresponse|errorretrieving.*", RunwareBusyError),
     (r"(model|media)(notfound|expired|disabled)|unknownmodel", RequestRejectedError),
@@ -45,12 +67,30 @@ _BY_STATUS: dict[int, type[RunwareError]] = {
     404: RequestRejectedError,
     405: RequestRejectedError,
     408: RunwareBusyError,
-    409: RequestRejectedError,
+    409: RunwareBusyError,
     413: RequestRejectedError,
     422: RequestRejectedError,
     425: RunwareBusyError,
     429: RunwareBusyError,
 }
+
+
+def is_success_word(status: Any) -> bool:
+    """Whether a status ends a task with a result, in whatever case and spelling."""
+    return _letters_of(status) in _SUCCEEDED
+
+
+def code_of_failure_word(status: Any) -> str | None:
+    """The code of a status that ends a task without a result; None for any other status."""
+    return _FAILED.get(_letters_of(status))
+
+
+def _letters_of(status: Any) -> str:
+    """Only the letters of a status word, in lower case, without words that say whose status it is."""
+    if not isinstance(status, str) or len(status) > _LONGEST_WORD:
+        return ""
+    letters = "".join(filter(str.isalpha, status)).lower()
+    return _WHOSE.sub("", letters) or letters
 
 
 def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
@@ -61,6 +101,11 @@ def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
     return _BY_STATUS.get(http_status or 0, RunwareBusyError)
 
 
+def is_about_credit(fault: ApiFault) -> bool:
+    """Whether an account has no credit left, as against a key that is not accepted."""
+    return fault.http_status == HTTPStatus.PAYMENT_REQUIRED or bool(re.fullmatch(_OF_CREDIT, fault.code.lower()))
+
+
 def refusal_of(fault: ApiFault) -> RunwareError:
     """The error of an answer to a submission, poll or other call.
 
@@ -68,7 +113,7 @@ def refusal_of(fault: ApiFault) -> RunwareError:
     """
     kind = class_of(fault.code, fault.http_status)
     on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
-    if kind is TaskFailedError and on_the_way and fault.detail.get("status") != "error":
+    if kind is TaskFailedError and on_the_way and code_of_failure_word(fault.detail.get("status")) is None:
         kind = RunwareBusyError
     return kind(fault)
 

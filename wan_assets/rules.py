@@ -19,6 +19,11 @@ AS_RECORDED = {"as_recorded": True}
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _UUID4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
+_WRITTEN_UUID = re.compile(
+    r"\s*(?:urn:)?(?:uuid:)?[{(\"']?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})[})\"']?\s*",
+    re.IGNORECASE | re.ASCII,
+)
+_LONGEST_UUID = 100
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
 _UPLOAD = re.compile(r"sha256:[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -70,6 +75,16 @@ def uuid4(value: str) -> str:
     if not _UUID4.fullmatch(value):
         _refuse("uuid4", "must be a UUID of version 4", f"write one such as {uuid.UUID(int=1 << 127, version=4)}")
     return value
+
+
+def uuid_in(value: Any) -> str | None:
+    """A UUID in its one canonical form, whatever form it was written in; None for what is no UUID.
+
+    >>> uuid_in(" {5F0C1C9E6A5E4C539F5A3B1D4C3B2A10} ")
+    '5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10'
+    """
+    found = _WRITTEN_UUID.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_UUID else None
+    return str(uuid.UUID("".join(found.groups()))) if found else None
 
 
 def http_url(value: str) -> str:

@@ -34,7 +34,8 @@ from hypothesis import strategies as st
 
 from wan_assets.client import Pace, RunwareClient, TaskReport
 from wan_assets.client.account import usage_in
-from wan_assets.client.wire import answer_of, refusal_in, reports_in
+from wan_assets.client.reports import reports_in
+from wan_assets.client.wire import answer_of, refusal_in
 from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     AccessDeniedError,
@@ -484,7 +485,8 @@ def test_results_are_counted_and_never_doubled() -> None:
     doubled = report({"data": [success("v1"), success("v1"), success("v2")]})[U]
     complete = report({"data": [success("v1"), success("v2"), success("v3")]})[U]
 
-    assert [each.is_complete(3) for each in (placeholder, partial, doubled, complete)] == [False, False, False, True]
+    assert [each.is_complete(3) for each in (placeholder, partial, doubled, complete)] == [False, False, True, True]
+    assert (doubled.is_doubtful(3), complete.is_doubtful(3)) == (True, False)
     assert [video.video_uuid for video in doubled.results] == ["v1", "v2"]
 
 
@@ -726,7 +728,7 @@ def test_the_key_goes_with_every_post_in_one_header_alone() -> None:
         refused(KEY, 401, None, context={"key": [KEY]}),
         Prepared(f"<html>{KEY}</html>".encode(), 403),
         Prepared(("x" * 110 + KEY).encode(), 403),
-        Prepared({"data": [{"taskUUID": U}], "error": f"no {KEY}"}, 400),
+        Prepared({"data": [], "error": f"no {KEY}"}, 400),
     ],
 )
 def test_a_key_that_the_server_echoes_is_in_no_error(answer: Prepared) -> None:

@@ -29,9 +29,10 @@ def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
 def settle(
     context: click.Context, tasks: tuple[str, ...], cost_microusd: int, url: str | None, *, as_json: bool
 ) -> None:
-    """Book the cost of TASKS that ended without telling it, or are lost: 0 where `reconcile` shows no charge.
+    """Book the cost of TASKS that ended without telling it, are lost, or whose files never came.
 
-    What was reserved beyond it is free again. A lost task is given up: the next run buys its row anew.
+    The cost is 0 where `reconcile` shows no charge. What was reserved beyond it is free again. A task that is lost or
+    without files is given up: the next run buys its row anew.
     """
     book, _ = opened(url, context)
     with closing(book):

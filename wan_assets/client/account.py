@@ -10,6 +10,9 @@ from typing import Any
 
 from wan_assets.errors import ApiFault, RunwareBusyError
 
+_MOST_USD = 1_000_000_000
+"""More dollars than any account has; what claims more is no amount."""
+
 
 @dataclass(frozen=True)
 class DayOfUsage:
@@ -47,6 +50,6 @@ def amount_of(said: Any) -> Decimal | None:
         return None
     try:
         amount = Decimal(str(said))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         return None
-    return amount if amount.is_finite() else None
+    return amount if amount.is_finite() and abs(amount) <= _MOST_USD else None

@@ -7,6 +7,7 @@ import base64
 import mimetypes
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -17,10 +18,12 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from wan_assets.client import account
+from wan_assets.client.bounds import name_in
 from wan_assets.client.download import Downloads
+from wan_assets.client.reports import TaskReport, reports_in
 from wan_assets.client.retrying import Pause, Trouble, Troubles, tried
 from wan_assets.client.transport import BeforeSending, Heed, Pace, Transport
-from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
+from wan_assets.client.wire import Answer, is_doubtful, refusal_in
 from wan_assets.codes import refusal_of
 from wan_assets.errors import (
     AccessDeniedError,
@@ -30,6 +33,7 @@ from wan_assets.errors import (
     SubmissionUnconfirmedError,
     TaskConflictError,
 )
+from wan_assets.rules import uuid_in
 from wan_assets.settings import PUBLIC_URL
 from wan_assets.url_secrets import secrets_in
 
@@ -68,6 +72,7 @@ class RunwareClient:
         self._downloads = Downloads(self._transport, self.pace, download_hosts, self._troubles)
         self.polls_per_post = _POLLS_PER_POST
         self._doubts = 0
+        self._early: dict[str, TaskReport] = {}
         self._simulated: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -137,13 +142,32 @@ class RunwareClient:
         await self._tried(send, wait)
 
     async def _submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None) -> None:
-        answer = await self._transport.post([task], before_sending)
-        fault = refusal_in(answer, task["taskUUID"])
-        if fault is None:
+        answer, task_uuid = await self._transport.post([task], before_sending), task["taskUUID"]
+        report = reports_in(answer, (task_uuid,)).get(task_uuid, TaskReport(task_uuid))
+        if report.results:
+            self._early[task_uuid] = report
             return
-        refusal = refusal_of(fault)
-        if not isinstance(refusal, TaskConflictError):
+        fault = refusal_in(answer, task_uuid) or next(iter(report.faults), None)
+        if fault is None or isinstance(refusal := refusal_of(fault), TaskConflictError):
+            return
+        if not is_doubtful(answer, fault, task_uuid):
             raise refusal
+        unclear = replace(fault, http_status=None, retry_after_s=None)
+        if refusal.is_transient:
+            raise RunwareBusyError(unclear)
+        await self._find(task_uuid, unclear)
+
+    async def _find(self, task_uuid: str, fault: ApiFault) -> None:
+        """Looks for a task that was refused in an answer that also tells of its acceptance; never sends it again."""
+
+        async def look() -> None:
+            if not await self._knows(task_uuid):
+                raise RunwareBusyError(fault)
+
+        try:
+            await self._tried(look)
+        except RunwareError:
+            raise SubmissionUnconfirmedError(fault) from None
 
     async def _knows(self, task_uuid: str) -> bool:
         report = (await self._poll_once((task_uuid,))).get(task_uuid)
@@ -185,7 +209,7 @@ class RunwareClient:
         found = reports_in(answer, task_uuids)
         if not found and (fault := _trouble_in(answer, task_uuids)):
             raise refusal_of(fault)
-        return found
+        return {**{task_uuid: self._early[task_uuid] for task_uuid in task_uuids if task_uuid in self._early}, **found}
 
     async def download(self, url: str, path: Path) -> None:
         """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet."""
@@ -242,7 +266,7 @@ class RunwareClient:
         if fault or not answer.data:
             nothing = ApiFault("unrecognizedResponse", f"{task['taskType']} was answered with nothing")
             raise refusal_of(fault or nothing)
-        return answer.data[0]
+        return next((item for item in answer.data if item.get("taskUUID") == task["taskUUID"]), answer.data[0])
 
     async def _tried(
         self, call: Callable[[], Awaitable[T]], pause: Pause = asyncio.sleep, *, tries: int | None = None
@@ -252,8 +276,8 @@ class RunwareClient:
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:
     """An upload that is still being processed has the UUID 1, or none."""
-    said = item.get("mediaUUID")
-    return None if said in (None, "", "1", 1) else str(said)
+    said = name_in(item.get("mediaUUID"))
+    return None if said in (None, "1") else uuid_in(said) or said
 
 
 def _trouble_in(answer: Answer, task_uuids: tuple[str, ...]) -> ApiFault | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from urllib.request import getproxies, proxy_bypass
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -13,7 +16,8 @@ from httpx_aiohttp import AiohttpTransport
 class Connections:
     """Kept connections, so many of each kind. Requests go out as they are: a client above would cost more than they do.
 
-    Cookies, redirects and logging are such a client's; the API needs none of them.
+    Cookies, redirects and logging are such a client's; the API needs none of them. This is the one door to the
+    libraries that speak HTTP: whatever they raise about a host or its answer leaves it as an `httpx.HTTPError`.
     """
 
     def __init__(self, kept: int, *, has_proxies: bool) -> None:
@@ -30,7 +34,10 @@ class Connections:
         """Sends a request; the response is still to be read and closed. Raises `httpx.HTTPError`."""
         proxy = self._proxy_to(request.url) if self._has_proxies else ""
         way = self._ways.get(proxy) or self._ways.setdefault(proxy, self._way_through(proxy))
-        return await way.handle_async_request(request)
+        with _told_as_http_error():
+            response = await way.handle_async_request(request)
+            response.stream = _Guarded(response.stream)
+            return response
 
     def _proxy_to(self, url: httpx.URL) -> str:
         whither = (url.scheme, url.host)
@@ -39,7 +46,45 @@ class Connections:
         return self._proxies[whither]
 
     def _way_through(self, proxy: str) -> AiohttpTransport:
-        return AiohttpTransport(verify=_trusted(), limits=self._limits, proxy=httpx.Proxy(proxy) if proxy else None)
+        return AiohttpTransport(client=self._session, proxy=httpx.Proxy(proxy) if proxy else None)
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Keeps no cookies: they would be sent back, and a server may have written anything into them."""
+        connector = aiohttp.TCPConnector(
+            limit=self._limits.max_connections or 0,
+            keepalive_timeout=self._limits.keepalive_expiry,
+            ssl=_trusted(),
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+class _Guarded(httpx.AsyncByteStream):
+    """A body whose reading raises nothing but `httpx.HTTPError`."""
+
+    def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise TypeError("the transport gives bodies that are read asynchronously")
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _told_as_http_error():
+            async for piece in self._stream:
+                yield piece
+
+    async def aclose(self) -> None:
+        with _told_as_http_error():
+            await self._stream.aclose()
+
+
+@contextmanager
+def _told_as_http_error() -> Iterator[None]:
+    """Parsers of malformed answers raise what they will: of errors of their own up to `ValueError`."""
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise
+    except Exception as error:
+        raise httpx.RemoteProtocolError(f"the answer is no valid HTTP: {type(error).__name__}: {error}") from error
 
 
 def is_loopback(host: str) -> bool:

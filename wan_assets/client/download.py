@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
 import httpx
 
+from wan_assets.client.bodies import TooLargeError, pieces_of
 from wan_assets.client.connections import is_loopback
 from wan_assets.client.retrying import Troubles, tried
 from wan_assets.client.transport import Pace, Transport, parsed
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
 
 _NOT_READY = {408, 409, 422, 425, 429}
-_PIECE_BYTES = 1 << 18
-_MOST_BYTES = 2 << 30
 _MOST_REDIRECTS = 3
 
 
@@ -32,8 +34,12 @@ class Downloads:
 
     async def fetch(self, url: str, path: Path) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
+        pace = self._pace
         try:
-            await tried(partial(self._fetch_once, url, path), self._pace, self._pace.download_tries, self._troubles)
+            async with asyncio.timeout(pace.download_s):
+                await tried(partial(self._fetch_once, url, path), pace, pace.download_tries, self._troubles)
+        except TimeoutError:
+            raise _unavailable("slow", f"the file did not come within {pace.download_s:g} s") from None
         except RunwareBusyError as error:
             raise OutputUnavailableError(error.fault) from None
 
@@ -42,10 +48,42 @@ class Downloads:
             address = self._expected(url)
             async with self._transport.stream(address) as response:
                 if not response.has_redirect_location:
-                    await _written(response, path)
+                    await self._written(response, path)
                     return
                 url = _led_to(address, response.headers["Location"])
         raise _unavailable("redirects", f"more than {_MOST_REDIRECTS} redirects")
+
+    async def _written(self, response: httpx.Response, path: Path) -> None:
+        _refuse_status(response.status_code)
+        try:
+            with path.open("wb") as file:
+                async with aclosing(pieces_of(response, self._pace.download_most_bytes)) as pieces:
+                    async for piece in self._steadily(pieces):
+                        file.write(piece)
+                size = file.tell()
+        except TooLargeError as error:
+            raise _unavailable("too_large", f"the result is not fetched: {error}") from None
+        stated = response.headers.get("Content-Length", "")
+        if size == 0 or ("Content-Encoding" not in response.headers and stated.isdecimal() and int(stated) != size):
+            raise RunwareBusyError(ApiFault("cut", f"{size} of {stated or 'unknown'} bytes came"))
+
+    async def _steadily(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Gives pieces as long as enough of them come: who sends a byte now and then would keep a place for ever."""
+        window_s, least = self._pace.download_window_s, self._pace.download_least_bytes
+        ends, got = time.monotonic() + window_s, 0
+        while True:
+            try:
+                async with asyncio.timeout(ends - time.monotonic()):
+                    piece = await anext(pieces, None)
+            except TimeoutError:
+                said = f"{got} bytes came within {window_s:g} s, and {least} are the least"
+                raise RunwareBusyError(ApiFault("slow", said)) from None
+            if piece is None:
+                return
+            yield piece
+            got += len(piece)
+            if got >= least:
+                ends, got = time.monotonic() + window_s, 0
 
     def _expected(self, url: str) -> httpx.URL:
         """The address of a file, if it is on a host that files are expected on."""
@@ -63,26 +101,16 @@ class Downloads:
 def _led_to(address: httpx.URL, location: str) -> str:
     try:
         return str(address.join(location))
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         return location
 
 
-async def _written(response: httpx.Response, path: Path) -> None:
-    status = response.status_code
+def _refuse_status(status: int) -> None:
+    """Raises what a status other than success means for a file."""
     if status in _NOT_READY or status >= 500:
         raise RunwareBusyError(ApiFault(f"http_{status}", "the result is not ready yet", http_status=status))
     if status not in (200, 203):
         raise _unavailable(f"http_{status}", "the result's file is not there (it may have expired)", status)
-    size = 0
-    with path.open("wb") as file:
-        async for piece in response.aiter_bytes(_PIECE_BYTES):
-            size += len(piece)
-            if size > _MOST_BYTES:
-                raise _unavailable("too_large", f"the result is larger than {_MOST_BYTES} bytes")
-            file.write(piece)
-    stated = response.headers.get("Content-Length", "")
-    if size == 0 or ("Content-Encoding" not in response.headers and stated.isdigit() and int(stated) != size):
-        raise RunwareBusyError(ApiFault("cut", f"{size} of {stated or 'unknown'} bytes came"))
 
 
 def _unavailable(code: str, message: str, status: int | None = None) -> OutputUnavailableError:

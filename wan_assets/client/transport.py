@@ -14,13 +14,16 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from wan_assets.client.bodies import TooLargeError, pieces_of
+from wan_assets.client.bounds import shown, wait_in
 from wan_assets.client.connections import Connections, is_loopback
-from wan_assets.client.wire import Answer, answer_of
+from wan_assets.client.wire import Answer, answer_of, without
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
 from wan_assets.url_secrets import SENT_TO, secrets_in
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535
+_MOST_SAID = 300
 _NOT_HERE = (404, 405)
 _WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
 """What the API itself does not find, it names."""
@@ -46,10 +49,14 @@ class Pace:
     faster (wire notes, "Same taskUUID submitted twice"). `asked_most_s` is the longest Retry-After that is waited for.
     `wake_s` is how often a run asks for tasks that a webhook told of, and how often such a task is polled at most.
     `delivery_s` is how long a finished task's file may take to the bucket before it is downloaded instead.
+    An answer has at most `answer_most_bytes` and a file `download_most_bytes`, both as they are after decompression. Of
+    a file at least `download_least_bytes` have to come in each `download_window_s`, and all of it, with all tries, in
+    `download_s`.
     """
 
     connect_s: float = 10.0
     answer_s: float = 60.0
+    answer_most_bytes: int = 8 << 20
     retry_first_s: float = 1.0
     retry_most_s: float = 30.0
     retry_jitter_s: float = 1.0
@@ -60,6 +67,10 @@ class Pace:
     wake_s: float = 1.0
     download_stall_s: float = 60.0
     download_tries: int = 8
+    download_window_s: float = 60.0
+    download_least_bytes: int = 128 << 10
+    download_most_bytes: int = 2 << 30
+    download_s: float = 900.0
     delivery_s: float = 30.0
 
 
@@ -98,17 +109,17 @@ class Transport:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
         content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        body = _Guarded(content, before_sending) if before_sending else content
+        sent = _Guarded(content, before_sending) if before_sending else content
         async with self._gate:
             try:
-                response = await self._answered("POST", self._headers, body)
+                response, body = await self._answered("POST", self._headers, sent)
             except RunwareBusyError:
-                if isinstance(body, _Guarded) and body.refusal:
-                    raise body.refusal from None
+                if isinstance(sent, _Guarded) and sent.refusal:
+                    raise sent.refusal from None
                 raise
         if response.is_redirect:
             raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
-        text = str(response.content, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
+        text = str(body, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
         if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
             raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
         secrets = (*self._secrets, *_secrets_of(tasks))
@@ -119,7 +130,7 @@ class Transport:
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
-        response = await self._answered("GET", _HEADERS)
+        response, _ = await self._answered("GET", _HEADERS)
         return str(response.headers[name]) if name in response.headers else None
 
     @asynccontextmanager
@@ -127,10 +138,12 @@ class Transport:
         """Opens the download of a video, without the key."""
         try:
             request = self._request("GET", url, _OF_VIDEOS, limit_s=self._pace.download_stall_s)
-            async with aclosing(await self._connections.open(request)) as response:
+            async with asyncio.timeout(self._pace.answer_s):
+                response = await self._connections.open(request)
+            async with aclosing(response):
                 yield response
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from None
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise self._unreachable(error) from None
 
     def _request(
         self, method: str, url: httpx.URL, headers: httpx.Headers, *, limit_s: float, content: Body = None
@@ -140,17 +153,29 @@ class Transport:
             headers = httpx.Headers({**headers, "Content-Length": str(content.length)})
         return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeout})
 
-    async def _answered(self, method: str, headers: httpx.Headers, content: Body = None) -> httpx.Response:
+    async def _answered(
+        self, method: str, headers: httpx.Headers, content: Body = None
+    ) -> tuple[httpx.Response, bytes]:
+        """An answer and its body, whole and decompressed."""
         request = self._request(method, self._url, headers, limit_s=self._pace.answer_s, content=content)
         try:
             async with asyncio.timeout(self._pace.answer_s):
                 async with aclosing(await self._connections.open(request)) as response:
-                    await response.aread()
-                    return response
+                    pieces = [piece async for piece in pieces_of(response, self._pace.answer_most_bytes)]
+                    return response, b"".join(pieces)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise _misdirected(self.base_url, str(error)) from None
+        except TooLargeError as error:
+            raise RunwareBusyError(ApiFault("answerTooLarge", f"the answer is not read: {error}")) from None
         except (httpx.HTTPError, TimeoutError) as error:
-            raise _unreachable(error) from None
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Exception) -> RunwareBusyError:
+        # The transport calls every failure to connect, and every lost connection, a ConnectTimeout.
+        is_timeout = isinstance(error, (TimeoutError, httpx.TimeoutException))
+        kind = "timeout" if is_timeout and not isinstance(error, httpx.ConnectTimeout) else "connection"
+        said = " ".join(without(self._secrets, str(error)).split()) or type(error).__name__
+        return RunwareBusyError(ApiFault(kind, shown(said, _MOST_SAID)))
 
 
 class _Guarded:
@@ -208,19 +233,12 @@ def _misdirected(base_url: str, why: str) -> WrongAddressError:
     return WrongAddressError(ApiFault("base_url", f"{base_url} is not the API's address: {why}"))
 
 
-def _unreachable(error: Exception) -> RunwareBusyError:
-    # The transport calls every failure to connect, and every lost connection, a ConnectTimeout.
-    is_slow = isinstance(error, (TimeoutError, httpx.TimeoutException)) and not isinstance(error, httpx.ConnectTimeout)
-    kind = "timeout" if is_slow else "connection"
-    return RunwareBusyError(ApiFault(kind, str(error) or type(error).__name__))
-
-
 def _retry_after_s(response: httpx.Response) -> float | None:
-    """Reads the header in both its forms, seconds and HTTP date."""
-    said = response.headers.get("Retry-After", "").strip()
+    """Reads the header in both its forms, seconds and HTTP date; None for a wait that nobody can mean."""
+    said = response.headers.get("Retry-After", "").strip()[:_MOST_SAID]
     if said.isdecimal():
-        return float(said)
+        return wait_in(float(said))
     try:
-        return max(0.0, (email.utils.parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+        return wait_in(max(0.0, (email.utils.parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()))
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None

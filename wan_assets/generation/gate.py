@@ -6,7 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from wan_assets.errors import BudgetExceededError, OverchargedError, WanAssetsError
+from wan_assets.codes import is_about_credit
+from wan_assets.errors import (
+    AccessDeniedError,
+    BudgetExceededError,
+    OverchargedError,
+    WanAssetsError,
+    WrongAddressError,
+)
 from wan_assets.ledger import Task
 
 _FIRST_AT_ONCE = 4
@@ -22,6 +29,8 @@ class Gate:
         self._turn = asyncio.Event()
         self._entering = 0
         self._is_proven = False
+        self._has_taken = False
+        self._is_doubted = False
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
@@ -32,6 +41,7 @@ class Gate:
         try:
             yield
             self.prove()
+            self._has_taken, self._is_doubted = True, False
         finally:
             self._entering -= 1
             self._turn = _renewed(self._turn)
@@ -42,8 +52,15 @@ class Gate:
         self._turn = _renewed(self._turn)
 
     def close(self, error: WanAssetsError) -> None:
-        """Stops the run from sending more."""
-        self._closed_by = self._closed_by or error
+        """Stops the run from sending more.
+
+        Where the API has taken a task, or others are being sent, one refusal of the key or the address may be about one
+        task: then only the second one in a row stops the run. That no credit is left is about all.
+        """
+        if _may_be_of_one(error) and not self._is_doubted and (self._has_taken or self._entering):
+            self._is_doubted = True
+        else:
+            self._closed_by = self._closed_by or error
 
     def refuse_if_closed(self) -> None:
         """Raises what closed the gate."""
@@ -81,6 +98,11 @@ class Gate:
             self.close(OverchargedError(after.task_uuid, before.committed_microusd, after.committed_microusd))
         elif after.committed_microusd < before.committed_microusd:
             self._freed = _renewed(self._freed)
+
+
+def _may_be_of_one(error: WanAssetsError) -> bool:
+    is_key = isinstance(error, AccessDeniedError) and not is_about_credit(error.fault)
+    return is_key or isinstance(error, WrongAddressError)
 
 
 def _renewed(event: asyncio.Event) -> asyncio.Event:

@@ -13,8 +13,8 @@ from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble
 from wan_assets.errors import AccessDeniedError, RunwareError
 from wan_assets.slices import slices_of
 
-_POLLS_WITHOUT_URL = 4
-"""A result that has finished may get its address a little later."""
+_POLLS_IN_DOUBT = 4
+"""A result that has finished may get its address a little later, and one that is listed twice may get its own name."""
 
 _SHARE_OF_AGE = 0.02
 """A task is asked for again after this share of the time it has taken so far, so that it is found about as soon."""
@@ -40,6 +40,11 @@ _TICK = 0.1
 
 _MOST_DOUBLINGS = 30
 
+_SHARE_OF_FAILED_POLL = 4
+"""Tasks whose poll has failed are asked for again in so many smaller polls."""
+
+_REFUSALS_OF_ALL = 2
+
 _SILENCES_OF_A_LOST_TASK = 2
 """One answer that leaves a task out may be a slip."""
 
@@ -54,9 +59,10 @@ class _Waiter:
     polled_at: float = -math.inf
     is_look: bool = False
     is_woken: bool = False
-    polls_without_url: int = 0
+    polls_in_doubt: int = 0
     silences: int = 0
     troubles: int = 0
+    most_together: int = 0
     answer: asyncio.Future[TaskReport] = field(default_factory=asyncio.Future)
     last: TaskReport = field(init=False)
 
@@ -68,20 +74,20 @@ class _Waiter:
         if self.is_look:
             return True
         if self.last.is_complete(self.number_results):
-            return not self.last.lacks_url or self.polls_without_url >= _POLLS_WITHOUT_URL
+            return not self.last.is_doubtful(self.number_results) or self.polls_in_doubt >= _POLLS_IN_DOUBT
         return now >= self.deadline and (self.last.is_known or self.silences >= _SILENCES_OF_A_LOST_TASK)
 
     @property
     def may_join(self) -> bool:
         """Whether it may be asked for a little early: it was asked before, and nothing but its age sets its time."""
-        return self.polled_at > -math.inf and not (self.troubles or self.polls_without_url)
+        return self.polled_at > -math.inf and not (self.troubles or self.polls_in_doubt)
 
     def wake(self, now: float, beat_s: float) -> None:
         """Makes it due as soon as it was not polled for a beat.
 
         Not where trouble or a missing address set its time: more polls would not help, and use up its patience.
         """
-        if not (self.is_look or self.troubles or self.polls_without_url):
+        if not (self.is_look or self.troubles or self.polls_in_doubt):
             self.due = min(self.due, max(now, self.polled_at + beat_s))
             self.begun, self.is_woken = now, True
 
@@ -106,6 +112,7 @@ class Poller:
         self._silent_until = 0.0
         self._spaced_until = 0.0
         self._why = ""
+        self._refused: set[str] = set()
         self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
 
     async def look(self, task_uuid: str) -> TaskReport:
@@ -172,14 +179,21 @@ class Poller:
     def _ready(self) -> Iterator[list[_Waiter]]:
         """Those to ask for now, by poll: what fills one goes at once, the rest when the last such was a beat ago."""
         now = asyncio.get_running_loop().time()
-        for some in slices_of(self._due(now), self._client.polls_per_post):
-            if len(some) < self._client.polls_per_post:
+        for some, most in self._polls_of(self._due(now)):
+            if len(some) < most:
                 if now < self._spaced_until:
-                    return
+                    continue
                 self._spaced_until = now + self._beat_after(some, now)
             for waiter in some:
                 waiter.polled_at, waiter.due = now, math.inf
             yield some
+
+    def _polls_of(self, due: list[_Waiter]) -> Iterator[tuple[list[_Waiter], int]]:
+        """Those that share a poll, and how many may: fewer where the last poll failed, so that one task fails alone."""
+        for most in sorted({waiter.most_together for waiter in due}):
+            together = min(most or self._client.polls_per_post, self._client.polls_per_post)
+            alike = [waiter for waiter in due if waiter.most_together == most]
+            yield from ((some, together) for some in slices_of(alike, together))
 
     def _beat_after(self, asked: list[_Waiter], now: float) -> float:
         """How long others that are due wait for the next poll: little where the tasks themselves take little."""
@@ -210,21 +224,37 @@ class Poller:
         try:
             reports = await self._client.poll({waiter.task_uuid for waiter in asked})
         except AccessDeniedError as error:
-            for waiter in self._waiters:
-                waiter.give(error)
+            self._take_refusal(asked, error)
         except RunwareError as error:
             self._why = str(error)
             self._be_silent(error.fault.retry_after_s or 0.0)
             for waiter in asked:
+                waiter.most_together = _fewer_than(asked)
                 self._take_trouble(waiter, error)
         else:
+            self._refused.clear()
             for waiter in asked:
                 self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
         self._changed.set()
 
+    def _take_refusal(self, asked: list[_Waiter], error: AccessDeniedError) -> None:
+        """Ends a task that was asked for alone, and all when two have been refused alone and none was answered since.
+
+        Tasks that were asked for together are asked for again in smaller polls: the refusal may be about one of them.
+        """
+        if len(asked) > 1:
+            for waiter in asked:
+                waiter.most_together, waiter.due = _fewer_than(asked), 0.0
+            return
+        self._refused.add(asked[0].task_uuid)
+        is_of_all = len(self._refused) >= _REFUSALS_OF_ALL
+        for waiter in self._waiters if is_of_all else asked:
+            waiter.give(error)
+
     def _be_silent(self, asked_s: float) -> None:
-        """Asks nothing for as long as the API wants to be left alone."""
-        self._silent_until = asyncio.get_running_loop().time() + min(asked_s, self._pace.asked_most_s)
+        """Asks nothing for as long as the API wants to be left alone, unless that is longer than any wait."""
+        plausible_s = asked_s if asked_s <= self._pace.asked_most_s else 0.0
+        self._silent_until = asyncio.get_running_loop().time() + plausible_s
 
     def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
         """Puts off those that were asked for, and no others."""
@@ -238,7 +268,7 @@ class Poller:
     def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
         now = asyncio.get_running_loop().time()
         waiter.last = report
-        waiter.troubles = 0
+        waiter.troubles = waiter.most_together = 0
         waiter.silences += not report.is_known
         first_s = self._pace.wake_s * _BEATS_AFTER_WAKE if waiter.is_woken else self._pace.poll_first_s / 2
         turn_s = len(self._waiters) / self._client.polls_per_post / _MOST_POSTS_A_SECOND
@@ -247,6 +277,10 @@ class Poller:
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)
         if report.is_complete(waiter.number_results):
-            waiter.polls_without_url += report.lacks_url
+            waiter.polls_in_doubt += report.is_doubtful(waiter.number_results)
         if waiter.has_all(now):
             waiter.give(report)
+
+
+def _fewer_than(asked: list[_Waiter]) -> int:
+    return max(1, len(asked) // _SHARE_OF_FAILED_POLL)

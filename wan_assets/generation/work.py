@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from wan_assets.client import RunwareClient, TaskReport, Trouble
-from wan_assets.codes import verdict_of
+from wan_assets.codes import code_of_failure_word, verdict_of
 from wan_assets.errors import (
     ApiFault,
     OutputUnavailableError,
@@ -19,6 +19,7 @@ from wan_assets.errors import (
     RunwareBusyError,
     RunwareError,
     SubmissionUnconfirmedError,
+    TaskFailedError,
     TaskTimeoutError,
     TaskUnknownError,
     WanAssetsError,
@@ -79,9 +80,17 @@ class Work:
             await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
         except RunwareError as error:
-            await self._desk.release(task, error.fault)
+            await self._refused(task, error)
             raise
         await self._desk.mark_submitted(task)
+
+    async def _refused(self, task: Task, error: RunwareError) -> None:
+        """Books that a task was refused; where the API says that it has run and failed, its cost is not known."""
+        if isinstance(error, TaskFailedError) and code_of_failure_word(error.fault.detail.get("status")):
+            await self._desk.mark_submitted(task)
+            await self._desk.book_held(self._ledger.mark_failed, task.task_uuid, error.fault)
+        else:
+            await self._desk.release(task, error.fault)
 
     async def _submit(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
         """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
@@ -156,6 +165,7 @@ class Work:
         report = await self._or_delivered(task, report)
         if not report.is_complete(task.number_results):
             await self._give_up(task, report)
+        report = report.of(task.number_results)
         if not report.results:
             verdict = verdict_of(report.faults[0])
             lost = isinstance(verdict, TaskUnknownError)
@@ -166,7 +176,8 @@ class Work:
 
     async def look_again(self, task: Task) -> TaskReport:
         """What the API still has of a finished task whose files are not in the store."""
-        report = await self._or_delivered(task, await self.poller.look(task.task_uuid))
+        found = await self._or_delivered(task, await self.poller.look(task.task_uuid))
+        report = found.of(task.number_results)
         if not report.results:
             message = "its file is not in the store, and the API does not have it any more"
             raise OutputUnavailableError(ApiFault("gone", message, task_uuid=task.task_uuid))

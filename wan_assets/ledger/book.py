@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, LedgerError
 from wan_assets.ledger import fingerprints, pause, presence, prices, steps, told, uploads, wakes
 from wan_assets.ledger.budget import Budget, commit, correct, room
-from wan_assets.ledger.claims import in_flight, is_taken, latest_row, new_row
+from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
 from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
 from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
@@ -160,17 +160,21 @@ class Ledger(LedgerReader):
         self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,), owner=owner)
 
     def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
-        """Books what an ended task cost in all, as a person found out; a lost one is then given up as failed.
+        """Books what an ended task cost in all, as a person found out.
 
-        Raises `LedgerError` for a task whose cost is known already, or that still runs.
+        A lost task, and one whose files never came, are then given up as failed. Raises `LedgerError` for a task that
+        still runs, that a process works on, or that is stored at a known cost.
         """
         with self._transaction() as connection:
             row = steps.found(connection, task_uuid)
             task = task_of(row)
-            if not (task.is_lost or task.is_cost_unknown):
+            is_given_up = task.is_lost or task.state is TaskState.DELIVERED
+            if task.state is TaskState.DELIVERED and is_held(connection, task_uuid):
+                raise LedgerError(f"a process still works on task {task_uuid}: wait for its run to end")
+            if not (is_given_up or task.is_cost_unknown):
                 raise LedgerError(f"task {task_uuid} is {task.state}, and its cost is not open")
             self._correct(connection, row, cost_microusd - task.committed_microusd)
-            state = TaskState.FAILED if task.is_lost else task.state
+            state = TaskState.FAILED if is_given_up else task.state
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
             return task_of(steps.changed(connection, task_uuid, state=state, **known))
 

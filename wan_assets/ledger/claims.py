@@ -89,6 +89,13 @@ def last_rows(
     return list({row["fingerprint"]: row for row in found}.values())
 
 
+def is_held(connection: sa.Connection, task_uuid: str) -> bool:
+    """Whether a process that may still be alive works on a task."""
+    held = (tasks.c.task_uuid == task_uuid, tasks.c.owner.is_not(None), tasks.c.lease_until >= NOW_S)
+    owner = connection.execute(sa.select(tasks.c.owner).where(*held)).scalar()
+    return owner is not None and not is_surely_dead(owner)
+
+
 def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, lease_s: float) -> bool:
     """Takes a task for an owner, unless another one holds it that may still be alive."""
     holder = row["owner"]

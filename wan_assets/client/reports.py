@@ -1,0 +1,165 @@
+"""What an answer to a poll says of each task: its results, its faults, and whether it still runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wan_assets.client.bounds import cost_in, name_in, seed_in, url_in
+from wan_assets.client.wire import Answer, failure_of
+from wan_assets.codes import class_of, code_of_failure_word, is_success_word
+from wan_assets.errors import ApiFault, ContentBlockedError, RequestRejectedError, TaskFailedError, TaskUnknownError
+from wan_assets.rules import uuid_in
+
+_MOST_ENDS = 100
+"""So many results and so many faults are read of one task: a request has at most four."""
+
+_VIDEO = "videoInference"
+_NO_VIDEO = re.compile(r"\.(png|jpe?g|gif|webp|avif|svg|txt|json|html?|xml|mp3|wav|ogg|zip)(\?|#|$)", re.IGNORECASE)
+_NOT_FOUND = "tasknotfound"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished result. `cost` is as the API wrote it; `url` is None where it gave none; `kind` is a task type."""
+
+    video_uuid: str
+    url: str | None
+    seed: int | None
+    cost: Any
+    is_nsfw: bool | None
+    kind: str = _VIDEO
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """All that one poll says about a task; every poll repeats the whole state."""
+
+    task_uuid: str
+    results: tuple[Result, ...] = ()
+    faults: tuple[ApiFault, ...] = ()
+    is_known: bool = False
+    progress: int | None = None
+    is_running: bool = False
+    twins: int = 0
+    """Items that repeat a result."""
+
+    def is_complete(self, number_results: int) -> bool:
+        """Whether every result has come or failed; counted, since early polls show fewer items than asked.
+
+        A fault beside which nothing came and nothing runs is that of the whole task. Where nothing runs, a result that
+        is listed twice stands in the place of another one, which does not come any more.
+        """
+        has_failed_whole = bool(self.faults) and not self.results and not self.is_running
+        ended = len(self.results) + len(self.faults) + (0 if self.is_running else self.twins)
+        return has_failed_whole or ended >= number_results
+
+    def is_doubtful(self, number_results: int) -> bool:
+        """Whether a complete report may still change: a result names no file or is listed twice, or something runs."""
+        found = self.of(number_results)
+        has_no_file = any(result.url is None for result in found.results)
+        is_filled_up = len(self.results) + len(self.faults) < number_results and self.twins > 0
+        return has_no_file or is_filled_up or (self.is_running and bool(self.faults))
+
+    def of(self, number_results: int) -> TaskReport:
+        """The report of so many results: videos before anything else, and a fault for each that did not come."""
+        results = sorted(self.results, key=_rank)[:number_results]
+        missing = number_results - len(results)
+        twins = [_twin_fault(self.task_uuid, self.results)] * (0 if self.is_running else self.twins)
+        return replace(self, results=tuple(results), faults=(*self.faults, *twins)[:missing], twins=0)
+
+
+@dataclass
+class _Gathered:
+    results: dict[tuple[str, str | None], Result] = field(default_factory=dict)
+    faults: list[ApiFault] = field(default_factory=list)
+    is_known: bool = False
+    progress: int | None = None
+    is_running: bool = False
+    twins: int = 0
+
+
+def reports_in(answer: Answer, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
+    """What an answer to a poll says of each task; tasks it does not mention are left out.
+
+    A fault that names no task is about the only one that was asked for, unless an item says that this one runs. A task
+    that the answer says was not found is reported with that fault, as not known.
+    """
+    only = task_uuids[0] if len(task_uuids) == 1 else ""
+    gathered = {uuid_in(task_uuid) or task_uuid: _Gathered() for task_uuid in task_uuids}
+    for item in answer.data:
+        if found := gathered.get(str(item.get("taskUUID"))):
+            _gather(found, item, answer.status)
+    for fault in answer.faults:
+        found = gathered.get(fault.task_uuid or only)
+        if found and found.is_running and fault.task_uuid is None:
+            continue
+        if found and _is_verdict(fault, answer) and len(found.faults) < _MOST_ENDS:
+            found.faults.append(fault)
+            found.is_known = found.is_known or fault.code.lower() != _NOT_FOUND
+    return {
+        task_uuid: TaskReport(
+            task_uuid,
+            tuple(found.results.values()),
+            tuple(found.faults),
+            found.is_known,
+            found.progress,
+            found.is_running,
+            found.twins,
+        )
+        for task_uuid, found in gathered.items()
+        if found.is_known or found.faults
+    }
+
+
+def _gather(found: _Gathered, item: Mapping[str, Any], status: int) -> None:
+    found.is_known = True
+    word = item.get("status")
+    if code := code_of_failure_word(word):
+        if len(found.faults) < _MOST_ENDS:
+            found.faults.append(failure_of(item, code, status))
+    elif is_success_word(word) or item.get("videoURL"):
+        result = _result_of(item, len(found.results))
+        found.twins += (result.video_uuid, result.url) in found.results
+        if len(found.results) < _MOST_ENDS:
+            found.results.setdefault((result.video_uuid, result.url), result)
+    else:
+        found.is_running = True
+        progress = item.get("progress")
+        if isinstance(progress, (int, float)) and math.isfinite(progress):
+            found.progress = int(progress)
+
+
+def _result_of(item: Mapping[str, Any], index: int) -> Result:
+    nsfw = item.get("NSFWContent")
+    return Result(
+        video_uuid=uuid_in(item.get("videoUUID")) or name_in(item.get("videoUUID")) or f"result-{index + 1}",
+        url=url_in(item.get("videoURL")),
+        seed=seed_in(item.get("seed")),
+        cost=cost_in(item.get("cost")),
+        is_nsfw=nsfw if isinstance(nsfw, bool) else None,
+        kind=name_in(item.get("taskType")) or _VIDEO,
+    )
+
+
+def _rank(result: Result) -> tuple[bool, bool, bool]:
+    """Sorts what is surely a video before what may be none."""
+    return result.url is None, result.kind != _VIDEO, bool(_NO_VIDEO.search(result.url or ""))
+
+
+def _twin_fault(task_uuid: str, results: Sequence[Result]) -> ApiFault:
+    named = ", ".join(dict.fromkeys(result.video_uuid for result in results))
+    return ApiFault("duplicateResult", f"the API lists a result twice (video {named})", task_uuid=task_uuid)
+
+
+def _is_verdict(fault: ApiFault, answer: Answer) -> bool:
+    """A task's failure, and not trouble with the poll itself, which says nothing about the task."""
+    kind = class_of(fault.code)
+    if code_of_failure_word(fault.detail.get("status")) or kind is TaskUnknownError:
+        return True
+    if kind is RequestRejectedError and fault.task_uuid is None:
+        return False
+    return answer.is_success and kind in (TaskFailedError, ContentBlockedError, RequestRejectedError)
