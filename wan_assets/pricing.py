@@ -8,7 +8,7 @@ reserved at the 1080p rate.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from wan_assets.request import Tier, VideoRequest
@@ -16,15 +16,27 @@ from wan_assets.request import Tier, VideoRequest
 MICROUSD_PER_S: dict[Tier, int] = {"480p": 94_600, "720p": 94_600, "1080p": 147_600}
 
 
+PRICE_MARGIN = Decimal("0.02")
+"""Charges of 0.5 to 1.3 % above the list have been observed: so much more than the list price is reserved."""
+
+PLAUSIBLE_USD = 100
+"""No video of this model family costs a tenth of it; an API that states more for one has made a mistake."""
+
+
 def list_price_microusd(request: VideoRequest) -> int:
     """The published price of all results of a request, in µ$; without a size, the 1080p rate."""
     return MICROUSD_PER_S[request.tier or "1080p"] * request.duration * request.number_results
 
 
-def reservation_microusd(request: VideoRequest) -> int:
-    """The worst plausible price of all results of a request, in µ$: what must fit the budget before it is sent."""
+def worst_price_microusd(request: VideoRequest) -> int:
+    """The highest list price that all results of a request may turn out to have, in µ$."""
     tier: Tier = "1080p" if request.image else request.tier or "1080p"
     return MICROUSD_PER_S[tier] * request.duration * request.number_results
+
+
+def reservation_microusd(request: VideoRequest, margin: Decimal = PRICE_MARGIN) -> int:
+    """What must fit the budget before a request is sent, in µ$: its worst price and a margin on it."""
+    return int((worst_price_microusd(request) * (1 + margin)).to_integral_value(ROUND_CEILING))
 
 
 def kind_of(request: VideoRequest) -> str:
@@ -40,14 +52,30 @@ def kind_of(request: VideoRequest) -> str:
 
 
 def microusd_of(cost: Any) -> int | None:
-    """A cost as the API states it, in µ$; None where it is no price: absent, text, NaN, zero or less."""
-    if isinstance(cost, bool) or not isinstance(cost, (int, float, Decimal)):
+    """The cost of one video as the API states it, in µ$; None where it is no price: absent, text, NaN, zero or less.
+
+    None also for a cost above `PLAUSIBLE_USD`, which `implausible_usd` gives.
+    """
+    amount = None if isinstance(cost, str) else _amount_of(cost)
+    if amount is None or not 0 < amount <= PLAUSIBLE_USD:
+        return None
+    return nearest_microusd(amount) or None
+
+
+def implausible_usd(cost: Any) -> Decimal | None:
+    """A stated cost, also as text, where it is more than any video costs; else None."""
+    amount = _amount_of(cost)
+    return amount if amount is not None and amount > PLAUSIBLE_USD else None
+
+
+def _amount_of(cost: Any) -> Decimal | None:
+    if isinstance(cost, bool) or not isinstance(cost, (int, float, Decimal, str)):
         return None
     try:
-        amount = nearest_microusd(Decimal(str(cost)))
-    except (InvalidOperation, ValueError, OverflowError):
+        amount = Decimal(str(cost).rstrip("…"))
+    except (InvalidOperation, ValueError):
         return None
-    return amount if amount > 0 else None
+    return amount if amount.is_finite() else None
 
 
 def nearest_microusd(amount_usd: Decimal) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -44,6 +44,16 @@ class DayCompared:
         if 0 < self.difference_microusd <= self.reserved_microusd:
             return "unknown costs"
         return "charged more" if self.difference_microusd > 0 else "charged less"
+
+
+def days_without_unknown_charges(days: Sequence[DayCompared]) -> set[date]:
+    """Days on which the account charged exactly what the ledger knows, so that tasks of unknown cost cost nothing.
+
+    A charge may fall on the day after the task: such a day must not show more than the ledger knows either.
+    """
+    equal = {day.day for day in days if day.verdict == "equal"}
+    charged_more = {day.day for day in days if day.difference_microusd > 0}
+    return {day for day in equal if day + timedelta(days=1) not in charged_more}
 
 
 async def reconciled(client: RunwareClient, ledger: Ledger, first: date, last: date) -> list[DayCompared]:

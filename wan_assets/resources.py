@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
 from typing import Literal
 
 import dagster as dg
@@ -13,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits
 from wan_assets.ledger import Budget, Ledger
-from wan_assets.pricing import microusd
+from wan_assets.pricing import PRICE_MARGIN, microusd
 from wan_assets.rules import http_url
 from wan_assets.settings import PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError
 from wan_assets.simulator import Behaviour, LocalSimulator
@@ -125,14 +126,29 @@ class LedgerResource(dg.ConfigurableResource):
     budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
     budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
     budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars on all that is booked.")
+    price_margin: float = Field(
+        default=float(PRICE_MARGIN),
+        ge=0,
+        le=1,
+        description="Share of the list price that is reserved on top of it until real prices of the same kind of "
+        "request are known.",
+    )
     max_in_flight: int | None = Field(
         default=None, ge=1, description="Cap on tasks in flight in all runs together, on whatever machines."
     )
 
     def open(self) -> Ledger:
         """Opens the ledger, making its tables where there are none."""
-        caps = (self.budget_usd_per_run, self.budget_usd_per_day, self.budget_usd_total)
-        budget = Budget(*(None if cap is None else microusd(cap) for cap in caps))
+
+        def cap(usd: float | None) -> int | None:
+            return None if usd is None else microusd(usd)
+
+        budget = Budget(
+            per_run_microusd=cap(self.budget_usd_per_run),
+            per_day_microusd=cap(self.budget_usd_per_day),
+            total_microusd=cap(self.budget_usd_total),
+            price_margin=Decimal(str(self.price_margin)),
+        )
         return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wan_assets.generation.expected import expected_of
-from wan_assets.pricing import MICROUSD_PER_S, list_price_microusd, reservation_microusd, usd
+from wan_assets.pricing import MICROUSD_PER_S, list_price_microusd, usd, worst_price_microusd
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.video import VideoFacts, mismatches
@@ -140,7 +140,7 @@ def _cost_verdict(request: VideoRequest, cost_microusd: int | None, tolerance: f
 def _estimate_microusd(request: VideoRequest) -> tuple[int, int]:
     """The list price and the worst plausible one; where a picture decides the size, from the lowest list price on."""
     lowest = min(MICROUSD_PER_S.values()) * request.duration * request.number_results
-    return list_price_microusd(request) if request.tier else lowest, reservation_microusd(request)
+    return list_price_microusd(request) if request.tier else lowest, worst_price_microusd(request)
 
 
 def _number(facts: Mapping[str, Any], name: str) -> float | None:

@@ -6,6 +6,7 @@ import itertools
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ QUICK = Pace(
     retry_jitter_s=0.0,
     download_stall_s=0.5,
 )
+
+
+def caps(**microusd: int) -> Budget:
+    """Caps in µ$; what is reserved is the list price alone, so that tests can count in whole prices."""
+    return Budget(**microusd, price_margin=Decimal(0))
 
 
 def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
@@ -113,7 +119,7 @@ class Studio:
         return len(self.books.charges())
 
     def ledger(self, budget: Budget | None = None, **settings: Any) -> Ledger:
-        return Ledger(self.url, budget, **settings)
+        return Ledger(self.url, budget or caps(), **settings)
 
     def client(self, key: str = KEY, pace: Pace = QUICK) -> RunwareClient:
         return RunwareClient(key, self.simulator.base_url, pace=pace)

@@ -17,12 +17,11 @@ from typing import Any
 import pytest
 from api_double import HTML_504, NOTHING, Prepared, V, known, refused, run
 from bent_api import PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
-from engine_support import PRICE, errors_of, orders_of
+from engine_support import PRICE, caps, errors_of, orders_of
 from simulator_support import ManualClock, running, task_of
 
 from wan_assets.client import RunwareClient
 from wan_assets.generation import Limits, Outcome
-from wan_assets.ledger import Budget
 
 ONE_ATTEMPT = Limits(max_attempts=1, max_wait_s=20)
 HASTY = Limits(max_attempts=1, max_wait_s=0.5)
@@ -97,7 +96,7 @@ def test_case_03_the_cost_is_told_only_where_it_was_asked_for(tmp_path: Path) ->
 
 
 def test_case_04_a_finished_task_that_is_polled_again_tells_the_same_and_is_booked_once(tmp_path: Path) -> None:
-    enough_for_two = Budget(total_microusd=2 * PRICE)
+    enough_for_two = caps(total_microusd=2 * PRICE)
 
     with bent(tmp_path) as made:
         (first,) = made.run(orders_of(1), budget=enough_for_two)
@@ -109,7 +108,7 @@ def test_case_04_a_finished_task_that_is_polled_again_tells_the_same_and_is_book
         made.assert_paid_once(2)
     assert one.body == other.body
     assert video_uuids(first) == video_uuids(second)
-    assert (second.has_landed, second.submitted) == (True, 0)
+    assert (second.is_reused, second.submitted) == (True, 0)
     assert errors_of(both) == ["", ""]
 
 

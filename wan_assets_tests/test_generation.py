@@ -20,7 +20,18 @@ from typing import Any
 import pytest
 from api_double import Prepared
 from bent_api import FILE, SUBMIT, bent, on
-from engine_support import CHARGES_EVERY_COPY, KEY, PRICE, Studio, errors_of, mounted, orders_of, request_of, studio
+from engine_support import (
+    CHARGES_EVERY_COPY,
+    KEY,
+    PRICE,
+    Studio,
+    caps,
+    errors_of,
+    mounted,
+    orders_of,
+    request_of,
+    studio,
+)
 from PIL import Image
 from simulator_support import ManualClock
 
@@ -29,7 +40,7 @@ from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, 
 from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.generation.expected import expected_of
 from wan_assets.generation.threaded import threaded
-from wan_assets.ledger import Budget, Origin
+from wan_assets.ledger import Origin
 from wan_assets.simulator import FAULTS
 from wan_assets.simulator.faults import AFTER, BEFORE, DOWNLOADS, POLL
 from wan_assets.store import VideoStore
@@ -378,7 +389,7 @@ def test_an_account_without_credit_stops_new_tasks_and_lets_those_in_flight_fini
 
 def test_rows_beyond_the_budget_are_not_sent(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        outcomes = made.run(orders_of(6), budget=Budget(per_run_microusd=4 * PRICE))
+        outcomes = made.run(orders_of(6), budget=caps(per_run_microusd=4 * PRICE))
 
         assert made.books.submissions() == 4
         assert_paid_once(made, 4)
@@ -387,8 +398,8 @@ def test_rows_beyond_the_budget_are_not_sent(tmp_path: Path) -> None:
 
 def test_what_costs_more_than_reserved_is_booked_in_full(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=2.0) as made:
-        made.run(orders_of(2), budget=Budget(total_microusd=2 * PRICE))
-        outcomes = made.run([Order(request_of("one more"))], budget=Budget(total_microusd=2 * PRICE))
+        made.run(orders_of(2), budget=caps(total_microusd=2 * PRICE))
+        outcomes = made.run([Order(request_of("one more"))], budget=caps(total_microusd=2 * PRICE))
 
         assert_paid_once(made, 2)
         assert made.books.spent_microusd() == 4 * PRICE

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from engine_support import request_of
+from engine_support import caps, request_of
 
 from wan_assets.errors import CrowdedError
-from wan_assets.ledger import Budget, Claim, Ledger, Origin
+from wan_assets.ledger import Claim, Ledger, Origin
 
 HOUR_S = 3600.0
 LEASE_S = 60.0
@@ -68,7 +68,7 @@ def test_a_renewal_from_a_host_that_lags_holds(postgres_url: str) -> None:
 
 
 def test_the_day_of_a_budget_is_the_same_on_all_hosts(postgres_url: str) -> None:
-    cap = Budget(per_day_microusd=500_000)
+    cap = caps(per_day_microusd=500_000)
     day_s = 24 * HOUR_S
     with host(postgres_url, budget=cap) as here, host(postgres_url, day_s, budget=cap) as there:
         claimed(here, "here")

@@ -15,7 +15,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 import sqlalchemy as sa
-from engine_support import PRICE, request_of, rows_of
+from engine_support import PRICE, caps, request_of, rows_of
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -98,7 +98,7 @@ class LedgerMachine(RuleBasedStateMachine):
                     connection.execute(sa.text(f"DELETE FROM {table}"))
 
     def opened(self) -> Ledger:
-        return Ledger(self.url, Budget(total_microusd=CAP), clock=self.clock, busy_s=5)
+        return Ledger(self.url, caps(total_microusd=CAP), clock=self.clock, busy_s=5)
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -350,9 +350,9 @@ def dead_owner() -> str:
 @pytest.mark.parametrize(
     ("budget", "scope"),
     [
-        (Budget(per_run_microusd=2 * PRICE), "run r"),
-        (Budget(per_day_microusd=2 * PRICE), "day 2026-02-02"),
-        (Budget(total_microusd=2 * PRICE), "total"),
+        (caps(per_run_microusd=2 * PRICE), "run r"),
+        (caps(per_day_microusd=2 * PRICE), "day 2026-02-02"),
+        (caps(total_microusd=2 * PRICE), "total"),
     ],
 )
 def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(file_url: str, budget: Budget, scope: str) -> None:
@@ -369,7 +369,7 @@ def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(file_url: str, bud
 
 def test_a_day_begins_at_midnight_utc_and_a_run_with_its_name(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(file_url, Budget(per_day_microusd=PRICE), clock=clock)
+    ledger = Ledger(file_url, caps(per_day_microusd=PRICE), clock=clock)
     claimed(ledger, "one")
     clock.now += DAY_S - clock.now % DAY_S - 1
 
@@ -382,7 +382,7 @@ def test_a_day_begins_at_midnight_utc_and_a_run_with_its_name(file_url: str) -> 
 
 
 def test_a_cap_per_run_does_not_concern_other_runs(url: str) -> None:
-    ledger = Ledger(url, Budget(per_run_microusd=PRICE))
+    ledger = Ledger(url, caps(per_run_microusd=PRICE))
     claimed(ledger, "one", run="r1")
 
     claimed(ledger, "two", run="r2")
@@ -391,7 +391,7 @@ def test_a_cap_per_run_does_not_concern_other_runs(url: str) -> None:
 
 
 def test_simulated_money_does_not_count_against_the_cap_on_real_money(url: str) -> None:
-    ledger = Ledger(url, Budget(total_microusd=PRICE))
+    ledger = Ledger(url, caps(total_microusd=PRICE))
     ledger.claim(request_of(), Origin(), "me", simulated=True)
 
     claim = ledger.claim(request_of(), Origin(), "me", simulated=False)
@@ -403,22 +403,22 @@ def test_simulated_money_does_not_count_against_the_cap_on_real_money(url: str) 
 
 def test_the_room_is_what_the_tightest_cap_still_lets_in(file_url: str) -> None:
     clock = Clock()
-    claimed(Ledger(file_url, clock=clock), "one", run="r1")
+    claimed(Ledger(file_url, caps(), clock=clock), "one", run="r1")
     day, run, total = 4 * PRICE, 3 * PRICE, 5 * PRICE
 
     def room(run_id: str, budget: Budget) -> int | None:
         return Ledger(file_url, budget, clock=clock).room_microusd(run_id, simulated=False)
 
-    assert room("r1", Budget()) is None
-    assert room("r1", Budget(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 2 * PRICE
-    assert room("r2", Budget(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 3 * PRICE
-    assert room("r2", Budget(per_day_microusd=day, total_microusd=total)) == 3 * PRICE
-    assert room("r2", Budget(total_microusd=total)) == 4 * PRICE
-    assert room("r1", Budget(per_run_microusd=PRICE - 1)) == 0
+    assert room("r1", caps()) is None
+    assert room("r1", caps(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 2 * PRICE
+    assert room("r2", caps(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 3 * PRICE
+    assert room("r2", caps(per_day_microusd=day, total_microusd=total)) == 3 * PRICE
+    assert room("r2", caps(total_microusd=total)) == 4 * PRICE
+    assert room("r1", caps(per_run_microusd=PRICE - 1)) == 0
 
 
 def test_the_last_trouble_of_a_task_is_kept_and_changes_nothing_else(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger)
 
     ledger.note_trouble(task_uuid, FAULT)
@@ -429,7 +429,7 @@ def test_the_last_trouble_of_a_task_is_kept_and_changes_nothing_else(url: str) -
 
 
 def test_a_task_is_traced_by_each_of_its_names_and_by_no_part_of_one(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     origin = Origin("run-7", "videos", "kite", prompt_id="row-1")
     task = ledger.claim(request_of(), origin, "me", simulated=False).task
     claimed(ledger, "another")
@@ -448,7 +448,7 @@ def test_a_task_is_traced_by_each_of_its_names_and_by_no_part_of_one(url: str) -
 
 
 def test_an_unknown_cost_keeps_its_share_reserved_and_is_listed(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger, number_results=3)
 
     ledger.settle(task_uuid, [], [PRICE - 1000, None, PRICE])
@@ -460,7 +460,7 @@ def test_an_unknown_cost_keeps_its_share_reserved_and_is_listed(url: str) -> Non
 
 
 def test_what_costs_more_than_reserved_is_booked_and_closes_the_cap(url: str) -> None:
-    ledger = Ledger(url, Budget(total_microusd=2 * PRICE))
+    ledger = Ledger(url, caps(total_microusd=2 * PRICE))
     task_uuid = submitted(ledger)
 
     ledger.settle(task_uuid, [], [3 * PRICE])
@@ -471,7 +471,7 @@ def test_what_costs_more_than_reserved_is_booked_and_closes_the_cap(url: str) ->
 
 
 def test_what_was_never_accepted_frees_its_reservation(url: str) -> None:
-    ledger = Ledger(url, Budget(total_microusd=PRICE))
+    ledger = Ledger(url, caps(total_microusd=PRICE))
     ledger.release(claimed(ledger, "one"), FAULT)
 
     claimed(ledger, "two")
@@ -480,7 +480,7 @@ def test_what_was_never_accepted_frees_its_reservation(url: str) -> None:
 
 
 def test_what_was_accepted_is_not_released_by_a_late_refusal(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger)
 
     ledger.release(task_uuid, FAULT)
@@ -490,7 +490,7 @@ def test_what_was_accepted_is_not_released_by_a_late_refusal(url: str) -> None:
 
 
 def test_a_task_is_settled_once(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger)
 
     ledger.settle(task_uuid, [], [PRICE])
@@ -500,7 +500,7 @@ def test_a_task_is_settled_once(url: str) -> None:
 
 
 def test_what_came_further_is_not_booked_as_only_sent(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger)
     ledger.settle(task_uuid, [], [PRICE])
     before = ledger.task(task_uuid)
@@ -511,7 +511,7 @@ def test_what_came_further_is_not_booked_as_only_sent(url: str) -> None:
 
 
 def test_a_task_that_the_ledger_does_not_have_is_not_booked_in_silence(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
 
     with pytest.raises(LedgerError, match="task of-another is not in the ledger"):
         ledger.settle("of-another", [], [None])
@@ -520,7 +520,7 @@ def test_a_task_that_the_ledger_does_not_have_is_not_booked_in_silence(url: str)
 
 
 def test_a_purchase_buys_once_under_each_name_also_after_another(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     bought = []
     for purchase in ("", "spring", "autumn", "spring", ""):
         claim = ledger.claim(request_of(), Origin(purchase=purchase), "me", simulated=False)
@@ -530,7 +530,7 @@ def test_a_purchase_buys_once_under_each_name_also_after_another(url: str) -> No
 
 
 def test_a_stored_video_counts_although_a_later_purchase_failed(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger)
     ledger.settle(task_uuid, [], [PRICE])
     ledger.mark_stored(task_uuid, [])
@@ -543,7 +543,7 @@ def test_a_stored_video_counts_although_a_later_purchase_failed(url: str) -> Non
 
 
 def test_a_lost_task_is_bought_again_once_by_however_many_gave_it_up(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     lost = submitted(ledger)
     ledger.mark_lost(lost, FAULT)
 
@@ -565,7 +565,7 @@ def test_tasks_of_different_namespaces_have_different_uuids(tmp_path: Path) -> N
 
 def test_a_task_is_foreign_until_its_lease_runs_out(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(file_url, clock=clock, lease_s=60)
+    ledger = Ledger(file_url, caps(), clock=clock, lease_s=60)
     claimed(ledger, owner="elsewhere.1.x")
     standings = []
 
@@ -578,7 +578,7 @@ def test_a_task_is_foreign_until_its_lease_runs_out(file_url: str) -> None:
 
 def test_a_renewed_lease_keeps_a_task_foreign(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(file_url, clock=clock, lease_s=60)
+    ledger = Ledger(file_url, caps(), clock=clock, lease_s=60)
     claimed(ledger, owner="elsewhere.1.x")
     clock.now += 59
     ledger.renew("elsewhere.1.x")
@@ -590,7 +590,7 @@ def test_a_renewed_lease_keeps_a_task_foreign(file_url: str) -> None:
 
 
 def test_a_dead_process_loses_its_tasks_at_once(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     claimed(ledger, owner=dead_owner())
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
@@ -599,7 +599,7 @@ def test_a_dead_process_loses_its_tasks_at_once(url: str) -> None:
 
 
 def test_a_live_process_keeps_its_tasks(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     claimed(ledger, owner=new_owner())
 
     claim = ledger.claim(request_of("one"), Origin(), new_owner(), simulated=False)
@@ -608,7 +608,7 @@ def test_a_live_process_keeps_its_tasks(url: str) -> None:
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     claimed(ledger, owner=f"elsewhere.{dead_owner().split('.', 1)[1]}")
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
@@ -620,6 +620,7 @@ def test_a_process_of_another_machine_is_not_taken_for_dead(url: str) -> None:
 
 ONE_OF_MANY = """
 import faulthandler, json, sys, traceback
+from decimal import Decimal
 from wan_assets.errors import ApiFault, BudgetExceededError
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.request import VideoRequest
@@ -642,7 +643,7 @@ name, fault = sys.argv[1], ApiFault("someCode", "some message")
 for job in sys.stdin:
     faulthandler.dump_traceback_later(60, exit=True)
     url, entry, cap = json.loads(job)
-    ledger = Ledger(url, Budget(total_microusd=cap))
+    ledger = Ledger(url, Budget(total_microusd=cap, price_margin=Decimal(0)))
     print("ready", flush=True)
     work = json.loads(sys.stdin.readline())
     print(json.dumps(done(eval(entry), work), default=str), flush=True)
@@ -698,7 +699,7 @@ def assert_each_has_one_task(answers: list[list[Any]], others: str, attempt: int
 
 
 def test_processes_that_claim_the_same_requests_at_once_share_one_task_for_each(url: str, four: Crowd) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     same = [[row_of(f"Kite {number}")] for number in range(40)]
 
     answers = four.do(url, "claimed", *[same] * 4)
@@ -710,7 +711,7 @@ def test_processes_that_claim_the_same_requests_at_once_share_one_task_for_each(
 
 
 def test_processes_together_never_exceed_a_cap_for_fifty(url: str, four: Crowd) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     different = [[[row_of(f"Kite {process} {number}")] for number in range(25)] for process in range(4)]
 
     answers = four.do(url, "claimed", *different, cap=50 * PRICE)
@@ -721,7 +722,7 @@ def test_processes_together_never_exceed_a_cap_for_fifty(url: str, four: Crowd) 
 
 
 def test_purchases_of_different_names_at_once_each_get_a_task_of_their_own(url: str, four: Crowd) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     different = [[[row_of(f"Kite {number}"), name] for number in range(20)] for name in ("a", "b", "c", "d")]
 
     answers = four.do(url, "claimed", *different)
@@ -734,7 +735,7 @@ def test_purchases_of_different_names_at_once_each_get_a_task_of_their_own(url: 
 
 
 def test_a_lost_task_is_bought_again_once_by_processes_that_give_it_up_at_once(url: str, four: Crowd) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     lost = {f"Kite {number}": submitted(ledger, f"Kite {number}") for number in range(20)}
     for task_uuid in lost.values():
         ledger.mark_lost(task_uuid, FAULT)
@@ -747,7 +748,7 @@ def test_a_lost_task_is_bought_again_once_by_processes_that_give_it_up_at_once(u
 
 
 def test_the_tasks_of_a_dead_process_are_taken_over_by_one_of_many(url: str, four: Crowd) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     for number in range(40):
         claimed(ledger, f"Kite {number}", owner=dead_owner())
 
@@ -768,7 +769,7 @@ def test_the_tasks_of_a_dead_process_are_taken_over_by_one_of_many(url: str, fou
 def test_a_task_that_many_processes_end_at_once_corrects_the_sums_once(
     url: str, four: Crowd, entry: str, each_costs: int
 ) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     begin = submitted if each_costs else claimed
     begun = [[begin(ledger, f"Kite {number}")] for number in range(20)]
 
@@ -779,7 +780,7 @@ def test_a_task_that_many_processes_end_at_once_corrects_the_sums_once(
 
 
 def test_an_upload_may_be_remembered_by_many_processes_at_once(url: str, four: Crowd) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     uploads = [(f"sha256:{number}", "https://one", f"m-{number}") for number in range(20)]
 
     four.do(url, "ledger.remember_upload", *[uploads] * 4)
@@ -790,12 +791,12 @@ def test_an_upload_may_be_remembered_by_many_processes_at_once(url: str, four: C
 def test_many_processes_may_make_one_new_ledger_at_once(url: str, four: Crowd) -> None:
     four.do("sqlite://", "Ledger", *[[[url]]] * 4)
 
-    assert claimed(Ledger(url))
+    assert claimed(Ledger(url, caps()))
 
 
 def test_spending_is_told_by_state_day_asset_partition_and_run(file_url: str) -> None:
     clock = Clock()
-    ledger = Ledger(file_url, clock=clock)
+    ledger = Ledger(file_url, caps(), clock=clock)
     first = submitted(ledger, "one")
     ledger.settle(first, [], [PRICE])
     ledger.mark_stored(first, [])
@@ -817,7 +818,7 @@ def test_spending_is_told_by_state_day_asset_partition_and_run(file_url: str) ->
 
 def test_an_upload_is_remembered_for_its_host_until_the_api_may_have_deleted_it(url: str) -> None:
     clock = Clock()
-    ledger = Ledger(url, clock=clock)
+    ledger = Ledger(url, caps(), clock=clock)
     ledger.remember_upload("sha256:1", "https://one", "m-0")
     ledger.remember_upload("sha256:1", "https://one", "m-1")
 
@@ -830,14 +831,14 @@ def test_an_upload_is_remembered_for_its_host_until_the_api_may_have_deleted_it(
 
 def test_a_locked_file_is_a_clear_error_and_works_again_afterwards(tmp_path: Path) -> None:
     url = sqlite_in(tmp_path)
-    ledger = Ledger(url, busy_s=0.1)
+    ledger = Ledger(url, caps(), busy_s=0.1)
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(LedgerError, match=r"ledger\.db: database is locked"):
             claimed(ledger)
         with pytest.raises(LedgerError, match="database is locked"):
-            Ledger(url, busy_s=0.1)
+            Ledger(url, caps(), busy_s=0.1)
 
     assert claimed(ledger)
 
@@ -849,7 +850,7 @@ def broken_file(folder: Path) -> str:
 
 def damaged_file(folder: Path) -> str:
     path = folder / "damaged.db"
-    ledger = Ledger(f"sqlite:///{path}")
+    ledger = Ledger(f"sqlite:///{path}", caps())
     claimed(ledger)
     ledger.close()
     whole = path.read_bytes()
@@ -876,11 +877,11 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, make_url: Any, said
 
 
 def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
-    Ledger(url).close()
+    Ledger(url, caps()).close()
     rows_of(url, "UPDATE wan_ledger SET value = '99'")
 
     with pytest.raises(LedgerError, match="schema version 99, this package knows 5"):
-        Ledger(url)
+        Ledger(url, caps())
 
 
 def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
@@ -908,7 +909,7 @@ def test_passwords_are_never_told(address: str) -> None:
 
 
 def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
 
     with pytest.raises(LedgerError, match="was its file replaced"):
         ledger.settle("no-such-task", [], [PRICE])
@@ -917,12 +918,12 @@ def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
 
 
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> None:
-    task_uuid = claimed(Ledger(url))
+    task_uuid = claimed(Ledger(url, caps()))
     for column in ("prompt_id", "former_fingerprint", "submitted_by", "settled_by"):
         rows_of(url, f"ALTER TABLE wan_tasks DROP COLUMN {column}")
     rows_of(url, "UPDATE wan_ledger SET value = '1'")
 
-    task = Ledger(url).task(task_uuid)
+    task = Ledger(url, caps()).task(task_uuid)
 
     assert task
     assert (task.state, task.origin.prompt_id) == ("reserved", "-")
@@ -931,7 +932,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> 
 
 def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(file_url: str) -> None:
     clock = Clock()
-    ledger, other = (Ledger(file_url, max_in_flight=2, clock=clock) for _ in range(2))
+    ledger, other = (Ledger(file_url, caps(), max_in_flight=2, clock=clock) for _ in range(2))
     first = claimed(ledger, "one", owner="a")
     claimed(other, "two", owner="b")
 
@@ -946,9 +947,9 @@ def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_toge
 
 
 def test_a_paused_ledger_lets_nothing_new_in_and_what_is_in_flight_go_on(url: str) -> None:
-    ledger = Ledger(url)
+    ledger = Ledger(url, caps())
     task_uuid = submitted(ledger, "one")
-    Ledger(url).pause("the budget is reviewed")
+    Ledger(url, caps()).pause("the budget is reviewed")
 
     with pytest.raises(PausedError, match="the budget is reviewed"):
         claimed(ledger, "two")

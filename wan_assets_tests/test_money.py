@@ -18,14 +18,26 @@ from api_double import Prepared
 from bent_api import SUBMIT, bent, on
 from click.testing import CliRunner
 from dagster_support import failure_of, table_of, written
-from engine_support import PRICE, QUICK, Studio, errors_of, mounted, orders_of, request_of, seed_that, studio, uuids_of
+from engine_support import (
+    PRICE,
+    QUICK,
+    Studio,
+    caps,
+    errors_of,
+    mounted,
+    orders_of,
+    request_of,
+    seed_that,
+    studio,
+    uuids_of,
+)
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.generation import Limits, Order, Outcome
-from wan_assets.ledger import Budget, Ledger, Origin, shortfalls_of
-from wan_assets.pricing import reservation_microusd
+from wan_assets.ledger import Ledger, Origin, shortfalls_of
+from wan_assets.pricing import worst_price_microusd
 
 PICTURE = {"inputs": {"frame_images": ["https://example.com/kite.png"]}}
 PICTURE_RESERVED = 738_000
@@ -90,7 +102,7 @@ def test_an_overcharge_of_one_kind_stops_the_rows_of_all_kinds_and_raises_the_pr
         quoted = made.ledger().quoted_microusd([other], simulated=True)
 
     assert errors_of(outcomes) == ["", "OverchargedError"]
-    assert quoted == reservation_microusd(other)
+    assert quoted == worst_price_microusd(other)
 
 
 def test_a_new_attempt_in_a_run_that_was_stopped_is_not_sent_and_gives_its_money_back(tmp_path: Path) -> None:
@@ -120,7 +132,7 @@ def test_a_new_attempt_in_a_run_that_was_stopped_is_not_sent_and_gives_its_money
 
 @pytest.mark.parametrize("in_flight", [1, 50])
 def test_a_row_that_does_not_fit_waits_for_money_that_comes_free(tmp_path: Path, in_flight: int) -> None:
-    budget = Budget(total_microusd=3 * PICTURE_RESERVED)
+    budget = caps(total_microusd=3 * PICTURE_RESERVED)
 
     with studio(tmp_path) as made:
         outcomes = run_in_time(made, orders_of(4, **PICTURE), budget=budget, limits=Limits(max_in_flight=in_flight))
@@ -134,7 +146,7 @@ def test_a_row_that_does_not_fit_waits_for_money_that_comes_free(tmp_path: Path,
 
 @pytest.mark.parametrize("in_flight", [1, 50])
 def test_a_row_that_does_not_fit_even_then_is_refused_and_holds_nobody_up(tmp_path: Path, in_flight: int) -> None:
-    budget = Budget(total_microusd=3 * PICTURE_RESERVED)
+    budget = caps(total_microusd=3 * PICTURE_RESERVED)
 
     with studio(tmp_path) as made:
         outcomes = run_in_time(made, orders_of(5, **PICTURE), budget=budget, limits=Limits(max_in_flight=in_flight))
@@ -148,7 +160,7 @@ def test_a_row_that_does_not_fit_even_then_is_refused_and_holds_nobody_up(tmp_pa
 
 def test_rows_that_wait_for_money_are_refused_when_what_is_in_flight_keeps_it(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"cost_missing": 1.0}) as made:
-        outcomes = run_in_time(made, orders_of(8, **PICTURE), budget=Budget(total_microusd=3 * PICTURE_RESERVED))
+        outcomes = run_in_time(made, orders_of(8, **PICTURE), budget=caps(total_microusd=3 * PICTURE_RESERVED))
 
         assert made.paid == 3
         assert made.ledger().totals().simulated.reserved_microusd == 3 * PICTURE_RESERVED
@@ -161,7 +173,7 @@ def test_rows_that_wait_for_money_are_refused_when_what_is_in_flight_keeps_it(tm
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """A new ledger."""
-    with contextlib.closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as book:
+    with contextlib.closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", caps())) as book:
         yield book
 
 
@@ -254,7 +266,7 @@ def test_what_one_kind_costs_says_nothing_of_another(ledger: Ledger, name: str) 
     settled(ledger, *[222_000] * 4, **other)
 
     assert quote(ledger, **one) == 111_000
-    assert quote(ledger, **other) == reservation_microusd(request_of("one more", **other))
+    assert quote(ledger, **other) == worst_price_microusd(request_of("one more", **other))
     assert len({seen.kind for seen in ledger.prices_seen()}) == 2
 
 
@@ -385,10 +397,10 @@ def test_the_money_that_a_cap_lacks_is_just_enough_for_all_rows(tmp_path: Path, 
     cap = 4 * PRICE + 100_000
 
     with studio(tmp_path) as made:
-        first = run_in_time(made, orders_of(7), budget=Budget(total_microusd=cap))
+        first = run_in_time(made, orders_of(7), budget=caps(total_microusd=cap))
         (shortfall,) = shortfalls_of(refusals_in(first))
         raised = cap + shortfall.missing_microusd - lacks_microusd
-        second = run_in_time(made, orders_of(7), budget=Budget(total_microusd=raised))
+        second = run_in_time(made, orders_of(7), budget=caps(total_microusd=raised))
 
         assert_charged_once(made, 7 - lacks_microusd)
     assert (shortfall.scope, shortfall.rows) == ("total", 3)
@@ -401,7 +413,7 @@ def test_what_is_lacking_takes_account_of_cheaper_rows_that_still_went_through(t
 
     with studio(tmp_path) as made:
         outcomes = run_in_time(
-            made, orders, budget=Budget(total_microusd=700_000), limits=Limits(max_in_flight=1, max_downloads=1)
+            made, orders, budget=caps(total_microusd=700_000), limits=Limits(max_in_flight=1, max_downloads=1)
         )
 
     (shortfall,) = shortfalls_of(refusals_in(outcomes))
@@ -410,8 +422,8 @@ def test_what_is_lacking_takes_account_of_cheaper_rows_that_still_went_through(t
 
 
 def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
-    day = Budget(per_day_microusd=3 * PRICE + 3)
-    run = Budget(per_run_microusd=PRICE + 2)
+    day = caps(per_day_microusd=3 * PRICE + 3)
+    run = caps(per_run_microusd=PRICE + 2)
 
     with studio(tmp_path) as made:
         first = run_in_time(made, orders_of(3), budget=run, origin=Origin("run-1"))
@@ -436,9 +448,9 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
         (failed,) = (event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
     metadata = failed.step_failure_data.user_failure_data.metadata
     assert "2 rows were not sent: the cap run " in failure_of(result)
-    assert "lacks $0.8920 for them" in failure_of(result)
+    assert "lacks $0.9109 for them" in failure_of(result)
     assert metadata["wan_assets/not_sent"].value == 2
-    assert metadata["wan_assets/missing_usd"].value == 0.892
+    assert metadata["wan_assets/missing_usd"].value == 0.91092
     assert metadata["wan_assets/failed"].value == 2
 
 
@@ -453,9 +465,9 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
 
     told = json.loads(programs.stdout)
     assert (programs.exit_code, people.exit_code) == (1, 1)
-    assert (told["green"], told["failed"], told["submitted"], told["missing_usd"]) == (2, 2, 2, 0.892)
+    assert (told["green"], told["failed"], told["submitted"], told["missing_usd"]) == (2, 2, 2, 0.91092)
     assert {failure["class"] for failure in told["failures"]} == {"BudgetExceededError"}
-    assert "2 rows were not sent: the cap total lacks $0.8920 for them." in people.stdout
+    assert "2 rows were not sent: the cap total lacks $0.9109 for them." in people.stdout
 
 
 # An API that is busy.

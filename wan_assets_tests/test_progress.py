@@ -14,14 +14,14 @@ from typing import Any
 import dagster as dg
 import dagster_support
 import pytest
-from engine_support import PRICE, QUICK, Studio, orders_of, studio
+from engine_support import PRICE, QUICK, Studio, caps, orders_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli.progress import watched
 from wan_assets.client import Trouble
 from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
 from wan_assets.generation import Limits, UnderWay
-from wan_assets.ledger import Budget, Origin
+from wan_assets.ledger import Origin
 from wan_assets.progress import Estimate, Following, Progress, Spacing, sentence
 from wan_assets.run_log import FailureLog, progress_logged
 
@@ -40,7 +40,7 @@ def told_by(made: Studio, rows: int = 3, **settings: Any) -> list[UnderWay]:
 
 def test_a_run_tells_what_is_in_flight_and_in_the_end_what_it_cost(tmp_path: Path) -> None:
     with studio(tmp_path, **SLOW) as made:
-        told = told_by(made, budget=Budget(total_microusd=4 * PRICE))
+        told = told_by(made, budget=caps(total_microusd=4 * PRICE))
 
     busiest = max(told, key=lambda now: now.in_flight)
     assert busiest == UnderWay(3, 0, 0, 3 * PRICE, PRICE, is_simulated=True)
@@ -69,11 +69,11 @@ def test_a_run_without_a_cap_tells_of_no_room(tmp_path: Path) -> None:
 
 
 def test_the_room_is_that_of_the_tightest_cap_whoever_uses_it_up(tmp_path: Path) -> None:
-    caps = Budget(per_run_microusd=9 * PRICE, total_microusd=5 * PRICE)
+    both = caps(per_run_microusd=9 * PRICE, total_microusd=5 * PRICE)
     with studio(tmp_path) as made:
-        made.run(orders_of(2), budget=caps, origin=Origin("another-run"))
+        made.run(orders_of(2), budget=both, origin=Origin("another-run"))
 
-        told = told_by(made, 3, budget=caps, origin=Origin("this-run"))
+        told = told_by(made, 3, budget=both, origin=Origin("this-run"))
 
     assert (told[0].room_microusd, told[-1].room_microusd) == (3 * PRICE, 2 * PRICE)
 

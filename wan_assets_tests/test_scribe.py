@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from engine_support import request_of
+from engine_support import caps, request_of
 
 from wan_assets.errors import BudgetExceededError
 from wan_assets.generation.scribe import Scribe
-from wan_assets.ledger import Budget, Claim, Ledger, Origin
+from wan_assets.ledger import Claim, Ledger, Origin
 
 ROWS = 30
 
@@ -43,7 +43,7 @@ class Desk:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", Budget(total_microusd=10 * 473_000))
+    book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", caps(total_microusd=10 * 473_000))
     yield book
     book.close()
 

@@ -13,9 +13,9 @@ import click
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.ledger import Ledger
+from wan_assets.ledger import Ledger, Task
 from wan_assets.pricing import usd
-from wan_assets.reconciliation import DayCompared, reconciled
+from wan_assets.reconciliation import DayCompared, days_without_unknown_charges, reconciled
 from wan_assets.settings import Settings
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -26,12 +26,25 @@ _DAYS = 30
 @url_option
 @click.option("--since", type=_DAY, help=f"The first UTC day, such as 2026-01-31; {_DAYS} days ago by default.")
 @click.option("--until", type=_DAY, help="The last UTC day; today by default.")
+@click.option(
+    "--release", is_flag=True, help="Settle unknown costs at $0 on days when the account charged what the ledger knows."
+)
 @json_option
 @click.pass_context
 def reconcile(
-    context: click.Context, url: str | None, since: datetime | None, until: datetime | None, *, as_json: bool
+    context: click.Context,
+    url: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    release: bool,
+    as_json: bool,
 ) -> None:
     """Compare the ledger with the account's usage by day, and list every difference.
+
+    With --release, the money that is reserved for ended tasks of unknown cost is free again for every day on which the
+    account charged exactly the amount that the ledger knows. The account may show a charge late: release a day's money
+    when its usage is complete.
 
     Exit status: 0 every day is equal, 1 some are not, 2 it could not start.
     """
@@ -41,17 +54,33 @@ def reconcile(
         raise click.UsageError(f"--since {first} is after --until {last}")
     book, settings = opened(url, context)
     with closing(book):
-        days = asyncio.run(_compared(book, settings, first, last))
+        days, simulated = asyncio.run(_compared(book, settings, first, last))
+        settled = days_without_unknown_charges(days) if release else set()
+        released = book.release_unknown(settled, simulated=simulated)
     if as_json:
-        show_json({"first": first.isoformat(), "last": last.isoformat(), "days": [_line(day) for day in days]})
+        compared = {"first": first.isoformat(), "last": last.isoformat(), "days": [_line(day) for day in days]}
+        show_json(compared | ({"released": [_released(task) for task in released]} if release else {}))
     else:
         _show(days, first, last)
+        if release:
+            _show_released(released)
     sys.exit(0 if all(day.verdict == "equal" for day in days) else 1)
 
 
-async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> list[DayCompared]:
+async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> tuple[list[DayCompared], bool]:
+    """The days, and whether they are the simulator's."""
     async with connected(settings, book) as client:
-        return await reconciled(client, book, first, last)
+        return await reconciled(client, book, first, last), await client.is_simulated()
+
+
+def _show_released(released: list[Task]) -> None:
+    amount = dollars(sum(task.reserved_microusd for task in released))
+    tasks = f"{len(released):,} task{'' if len(released) == 1 else 's'}"
+    click.echo(f"Released {amount} that was reserved for {tasks} of unknown cost.")
+
+
+def _released(task: Task) -> dict[str, Any]:
+    return {"task_uuid": task.task_uuid, "day": task.day, "released_usd": float(usd(task.reserved_microusd))}
 
 
 def _show(days: list[DayCompared], first: date, last: date) -> None:

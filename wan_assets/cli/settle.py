@@ -1,7 +1,8 @@
-"""`wan-assets ledger settle`: books the cost of tasks that the API did not tell, as a person found it out."""
+"""`wan-assets ledger settle`: books the cost of tasks that the API did not state, as a person found it out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -9,8 +10,13 @@ import click
 
 from wan_assets.cli.display import dollars, show_json
 from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.ledger import Task
+from wan_assets.ledger import Ledger, Task, TaskState
 from wan_assets.pricing import microusd, usd
+
+_GIVEN_UP = (TaskState.LOST, TaskState.DELIVERED)
+"""To settle such a task is to give it up, and the next run buys its row anew: only where its state is named."""
+
+_STATES = (TaskState.FAILED, TaskState.STORED, *_GIVEN_UP)
 
 
 def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
@@ -21,27 +27,67 @@ def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
 
 
 @click.command()
-@click.argument("tasks", nargs=-1, required=True)
+@click.argument("tasks", nargs=-1)
 @click.option("--cost", "cost_microusd", required=True, callback=_microusd, help="What each of them cost, in dollars.")
+@click.option(
+    "--state", type=click.Choice([str(state) for state in _STATES]), help="All in this state whose cost is not known."
+)
+@click.option("--error", "error_code", metavar="CODE", help="All of unknown cost that ended with this error code.")
+@click.option("--run", "run_id", metavar="ID", help="All of unknown cost of this run.")
+@click.option("--asset", metavar="KEY", help="All of unknown cost of this asset.")
+@click.option("--partition", metavar="KEY", help="All of unknown cost of this partition.")
+@click.option("--day", metavar="YYYY-MM-DD", help="All of unknown cost that were submitted on this UTC day.")
 @url_option
 @json_option
 @click.pass_context
 def settle(
-    context: click.Context, tasks: tuple[str, ...], cost_microusd: int, url: str | None, *, as_json: bool
+    context: click.Context,
+    /,
+    tasks: tuple[str, ...],
+    cost_microusd: int,
+    url: str | None,
+    *,
+    as_json: bool,
+    **wanted: str | None,
 ) -> None:
-    """Book the cost of TASKS that ended without telling it, are lost, or whose files never came.
+    """Book the cost of TASKS that ended without stating it, or are lost: 0 where `reconcile` shows no charge.
 
-    The cost is 0 where `reconcile` shows no charge. What was reserved beyond it is free again. A task that is lost or
-    without files is given up: the next run buys its row anew.
+    Instead of TASKS, or to choose among them, give one or more of the options below; a task is settled if it matches
+    all of them. What was reserved beyond the cost is free again. A lost task is given up, and the next run buys its row
+    anew: name it, or give --state lost.
     """
+    chosen = {name: value for name, value in wanted.items() if value}
+    if not tasks and not chosen:
+        raise click.UsageError("Name the tasks, or choose them with --state, --error, --run, --asset or --day.")
     book, _ = opened(url, context)
     with closing(book):
-        settled = [book.book_cost(task_uuid, cost_microusd) for task_uuid in tasks]
+        uuids = tasks if not chosen else [task.task_uuid for task in _matching(book, tasks, chosen)]
+        settled = [book.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]
     if as_json:
         show_json({"tasks": [_line(task) for task in settled]})
         return
     for task in settled:
         click.echo(f"{task.task_uuid} {task.state}: {dollars(task.cost_microusd)}, nothing reserved")
+    if not settled:
+        click.echo("No task of unknown cost matches.")
+
+
+def _matching(book: Ledger, named: Sequence[str], wanted: dict[str, str]) -> list[Task]:
+    """Tasks whose cost is not known, and that match everything that is wanted."""
+    given_up = [task for task in book.open_tasks() if task.state in _GIVEN_UP and wanted.get("state") == task.state]
+    found = (task for task in (*book.unknown_costs(), *given_up) if not named or task.task_uuid in named)
+    return [task for task in found if all(_facts(task)[name] == value for name, value in wanted.items())]
+
+
+def _facts(task: Task) -> dict[str, str | None]:
+    return {
+        "state": task.state,
+        "error_code": task.error_code,
+        "run_id": task.origin.run_id,
+        "asset": task.origin.asset,
+        "partition": task.origin.partition,
+        "day": task.day,
+    }
 
 
 def _line(task: Task) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from wan_assets.generation.keeping import Keeper, report_of_delivery
 from wan_assets.generation.poller import Poller
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Claim, Task
-from wan_assets.pricing import microusd_of
+from wan_assets.pricing import PLAUSIBLE_USD, implausible_usd, microusd_of
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
@@ -217,8 +217,16 @@ class Work:
         costs = told + [None] * (task.number_results - len(told))
         settled = await self._desk.settle(task, _finite(results), costs)
         self._gate.settled(task, settled)
+        await self._note_implausible(task, report)
         await self._keeper.refuse_if_empty(task, report)
         return report
+
+    async def _note_implausible(self, task: Task, report: TaskReport) -> None:
+        """Keeps beside a task that the API states a cost that no video has; the task's reservation stays."""
+        for stated in filter(None, (implausible_usd(result.cost) for result in report.results)):
+            message = f"the API states a cost of ${stated:.6g} for one video, above the plausible ${PLAUSIBLE_USD}"
+            fault = ApiFault("implausibleCost", message, task_uuid=task.task_uuid)
+            await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, fault)
 
     async def _uploaded(self, reference: str) -> str:
         path = self._media.get(reference)

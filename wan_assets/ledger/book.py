@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, LedgerError
 from wan_assets.ledger import fingerprints, pause, presence, prices, steps, told, uploads, wakes
+from wan_assets.ledger.amounts import MAX_MICROUSD
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
 from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
@@ -18,6 +20,7 @@ from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
 from wan_assets.ledger.reading import LedgerReader
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
 from wan_assets.ledger.steps import Results
+from wan_assets.pricing import usd
 from wan_assets.request import VideoRequest
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
@@ -46,8 +49,7 @@ class Ledger(LedgerReader):
         must_exist: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(url, busy_s=busy_s, must_exist=must_exist, clock=clock)
-        self.budget = budget or Budget()
+        super().__init__(url, budget or Budget(), busy_s=busy_s, must_exist=must_exist, clock=clock)
         self.lease_s = lease_s
         self._max_in_flight = max_in_flight
         self._namespace = namespace
@@ -83,7 +85,7 @@ class Ledger(LedgerReader):
 
     def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
         """What may still be reserved for a run under its tightest cap, in µ$; None where there is no cap."""
-        if self.budget == Budget():
+        if not self.budget.has_caps:
             return None
         with self._transaction() as connection:
             day = today(connection)
@@ -163,11 +165,13 @@ class Ledger(LedgerReader):
         """Books what an ended task cost in all, as a person found out.
 
         A lost task, and one whose files never came, are then given up as failed. Raises `LedgerError` for a task that
-        still runs, that a process works on, or that is stored at a known cost.
+        still runs, that a process works on, or that is stored at a known cost, and for a cost that no task has.
         """
         with self._transaction() as connection:
             row = steps.found(connection, task_uuid)
             task = task_of(row)
+            if cost_microusd > MAX_MICROUSD * task.number_results:
+                raise LedgerError(f"task {task_uuid} cannot have cost ${usd(cost_microusd)}: no video costs so much")
             is_given_up = task.is_lost or task.state is TaskState.DELIVERED
             if task.state is TaskState.DELIVERED and is_held(connection, task_uuid):
                 raise LedgerError(f"a process still works on task {task_uuid}: wait for its run to end")
@@ -177,6 +181,17 @@ class Ledger(LedgerReader):
             state = TaskState.FAILED if is_given_up else task.state
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
             return task_of(steps.changed(connection, task_uuid, state=state, **known))
+
+    def release_unknown(self, days: Collection[date], *, simulated: bool) -> list[Task]:
+        """Books that tasks of unknown cost, submitted on some UTC days, cost no more than is known; as they were."""
+        released = [
+            task
+            for task in self.unknown_costs()
+            if task.is_simulated == simulated and date.fromisoformat(task.day) in days
+        ]
+        for task in released:
+            self.book_cost(task.task_uuid, task.cost_microusd)
+        return released
 
     def note_trouble(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
         """Keeps the last trouble of a task that stays as it is."""
@@ -239,7 +254,8 @@ class Ledger(LedgerReader):
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
-        kind, reserved = money_of(simulated), prices.quoted_microusd(connection, request, simulated=simulated)
+        kind = money_of(simulated)
+        reserved = prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         day = row["created_at"][:10]
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -12,20 +13,38 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from wan_assets.errors import BudgetExceededError
 from wan_assets.ledger.schema import given, inserted, spend
+from wan_assets.pricing import PRICE_MARGIN
 
 _NO_CAP = 2**62
 """In µ$: more than anybody has."""
 
 _COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
 
+_CORRECTED = (
+    spend.update()
+    .where(spend.c.scope.in_(sa.bindparam("scopes", expanding=True)))
+    .values(committed_microusd=spend.c.committed_microusd + sa.bindparam("microusd", type_=sa.BigInteger))
+)
+"""No insertion with a conflict: the database would check the difference itself against the constraint on sums."""
+
 
 @dataclass(frozen=True)
 class Budget:
-    """Caps in µ$ on what is spent and reserved together; None is no cap. A day is a UTC day."""
+    """Caps in µ$ on what is spent and reserved together; None is no cap. A day is a UTC day.
+
+    While the real prices of a kind of request are not known, its list price and `price_margin`, a share of it, are
+    reserved.
+    """
 
     per_run_microusd: int | None = None
     per_day_microusd: int | None = None
     total_microusd: int | None = None
+    price_margin: Decimal = PRICE_MARGIN
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether anything limits what may be reserved."""
+        return any(cap is not None for _, cap in self.caps("", ""))
 
     def caps(self, run_id: str, day: str) -> Iterator[tuple[str, int | None]]:
         """Yields each scope that a task of a run and day counts in, with its cap."""
@@ -73,7 +92,8 @@ def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str,
 
 def correct(connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int) -> None:
     """Adds a difference to every scope of a task, without asking: the money is spent, or was never needed."""
-    _added(connection, {f"{kind} {name}": None for name, _ in Budget().caps(run_id, day)}, microusd)
+    scopes = [f"{kind} {name}" for name, _ in Budget().caps(run_id, day)]
+    connection.execute(_CORRECTED, {"scopes": scopes, "microusd": microusd})
 
 
 def committed_in(connection: sa.Connection, scope: str) -> int:

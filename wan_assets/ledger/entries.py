@@ -86,6 +86,11 @@ class Task:
         return self.cost_microusd + self.reserved_microusd
 
     @property
+    def day(self) -> str:
+        """The UTC day on which the task was submitted, or reserved if that is not known."""
+        return (self.submitted_at or self.created_at)[:10]
+
+    @property
     def is_lost(self) -> bool:
         """Whether the API did not know the task by its deadline."""
         return self.state is TaskState.LOST

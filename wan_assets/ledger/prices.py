@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -45,9 +46,9 @@ class PriceSeen:
     highest_microusd: int
 
 
-def quoted_microusd(connection: sa.Connection, request: VideoRequest, *, simulated: bool) -> int:
-    """What to reserve for a request, in µ$: the worst plausible price, or the highest that was seen of late."""
-    worst = reservation_microusd(request)
+def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: Decimal, *, simulated: bool) -> int:
+    """What to reserve for a request, in µ$: the worst list price and a margin, or the highest recent price."""
+    worst = reservation_microusd(request, margin)
     row = _seen(connection, kind_of(request), simulated=simulated)
     if row is None:
         return worst

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
+from functools import partial
 
 import sqlalchemy as sa
 
 from wan_assets.ledger import moments, pause, presence, prices, report, told, uploads
+from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
@@ -24,8 +26,11 @@ class LedgerReader:
     `clock` gives seconds since 1970.
     """
 
-    def __init__(self, url: str, *, busy_s: float, must_exist: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, url: str, budget: Budget, *, busy_s: float, must_exist: bool, clock: Callable[[], float]
+    ) -> None:
         self.url = url
+        self.budget = budget
         self._clock = clock
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
@@ -106,7 +111,8 @@ class LedgerReader:
     def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
         """What would be reserved for some requests together, in µ$."""
         with self._transaction() as connection:
-            return sum(prices.quoted_microusd(connection, request, simulated=simulated) for request in requests)
+            quoted = partial(prices.quoted_microusd, connection, margin=self.budget.price_margin, simulated=simulated)
+            return sum(map(quoted, requests))
 
     def paused(self) -> str | None:
         """Why nothing may be sent, or None."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import fingerprints
+from wan_assets.ledger import amounts, fingerprints
 from wan_assets.ledger.moments import Clock, teach
 
 SCHEMA_VERSION = 5
@@ -31,6 +31,7 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
         "ALTER TABLE wan_tasks ADD COLUMN submitted_by VARCHAR(64)",
         "ALTER TABLE wan_tasks ADD COLUMN settled_by VARCHAR(64)",
         fingerprints.upgrade,
+        amounts.upgrade,
     ),
 }
 """What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack.
@@ -77,6 +78,7 @@ tasks = sa.Table(
     sa.Index("wan_tasks_fingerprint", "fingerprint", "is_simulated", "attempt"),
     sa.Index("wan_tasks_state", "state"),
     sa.Index("wan_tasks_owner", "owner"),
+    *amounts.constraints_of("wan_tasks"),
 )
 
 spend = sa.Table(
@@ -84,6 +86,7 @@ spend = sa.Table(
     metadata,
     sa.Column("scope", sa.String(128), primary_key=True),
     sa.Column("committed_microusd", sa.BigInteger, nullable=False),
+    *amounts.constraints_of("wan_spend"),
 )
 
 prices = sa.Table(
@@ -93,6 +96,7 @@ prices = sa.Table(
     sa.Column("tasks", sa.Integer, nullable=False),
     sa.Column("cost_microusd", sa.BigInteger, nullable=False),
     sa.Column("recent", sa.Text, nullable=False),
+    *amounts.constraints_of("wan_prices"),
 )
 
 overcharges = sa.Table(

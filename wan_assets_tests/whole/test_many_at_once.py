@@ -24,7 +24,7 @@ from engine_support import Studio, errors_of, orders_of
 from wan_assets.ledger import Budget
 folder, base_url, rows, cap = sys.argv[1:]
 made = Studio(Path(folder), SimpleNamespace(base_url=base_url))
-outcomes = made.run(orders_of(int(rows)), budget=Budget(total_microusd=int(cap)), pace=PATIENT)
+outcomes = made.run(orders_of(int(rows)), budget=caps(total_microusd=int(cap)), pace=PATIENT)
 print(json.dumps(Counter(errors_of(outcomes))))
 """
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, request_of, rows_of, studio
+from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, caps, errors_of, orders_of, request_of, rows_of, studio
 from patience import PATIENCE_S
 from postgres_support import Cluster, cluster
 
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
 from wan_assets.generation import Limits, Outcome
-from wan_assets.ledger import Budget, Claim, Ledger, Origin, TaskState
+from wan_assets.ledger import Claim, Ledger, Origin, TaskState
 
 FAULT = ApiFault("someCode", "some message")
 MANY = range(40)
@@ -140,7 +140,7 @@ def test_a_task_that_nobody_holds_is_taken_by_one_of_two(postgres_url: str) -> N
 
 def test_the_last_money_goes_to_one_of_two(postgres_url: str) -> None:
     def got_in(ledger: Ledger, name: str, number: int) -> bool:
-        ledger.budget = Budget(total_microusd=(number + 1) * PRICE)
+        ledger.budget = caps(total_microusd=(number + 1) * PRICE)
         try:
             ledger.claim(request_of(f"{name} {number}"), Origin(), name, simulated=False)
         except BudgetExceededError:
