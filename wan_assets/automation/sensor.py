@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.automation.cursor import Cursor
-from wan_assets.automation.stretches import stretches
+from wan_assets.automation.stretches import row_of_keys, stretches
 from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, Partitions, Reading, grain_of
@@ -102,7 +102,8 @@ class Watch:
         asks_for, told = standing.asks_for, standing.told
         left = _after(self.grain.present(instance), cursor.after)
         wanted = set(filter(standing.wants_run, left))
-        found = stretches(left, asks_for, wanted, self.grain.partitions_per_run)
+        length, row_of = self.grain.partitions_per_run, row_of_keys(self.grain.partitions_def)
+        found = stretches(left, asks_for, wanted, length, row_of)
         portion = list(islice(found, self.runs_per_tick))
         keys = [key for stretch in portion for key in stretch.wanting]
         note_changes(self.asset_key, told, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event)
@@ -118,7 +119,8 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
 
 def _trouble_of(reading: Reading) -> str:
     summary = reading.summary
-    return f"the prompt table has {summary.problem_count} problems. The first is {summary.problems[0]}."
+    count = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
+    return f"the prompt table has {count}. The first is {summary.problems[0]}."
 
 
 def _after(present: Sequence[str], last: str | None) -> Sequence[str]:
