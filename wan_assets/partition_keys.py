@@ -19,6 +19,40 @@ _REFUSED_BY_DAGSTER = ("...", *map(chr, range(32)))
 _REFUSED_IN_DIMENSIONS = ("|", ",", "[", "]")
 _KEYS_KEPT = 10_000
 
+_WINDOWS = {
+    "hour": dg.HourlyPartitionsDefinition,
+    "day": dg.DailyPartitionsDefinition,
+    "week": dg.WeeklyPartitionsDefinition,
+    "month": dg.MonthlyPartitionsDefinition,
+}
+
+
+def definition_by(
+    by: str,
+    *,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    timezone: str = "UTC",
+    shards: int | None = None,
+    campaigns: str = "campaigns",
+) -> dg.PartitionsDefinition[str]:
+    """Partitions by hour, day, week, month, shard or campaign; raises `ValueError` for what is missing or unknown."""
+    if by == "campaign":
+        return dg.DynamicPartitionsDefinition(name=campaigns)
+    if by == "shard":
+        if shards is None:
+            raise ValueError("partitions by shard need `shards`, their number")
+        digits = len(str(shards - 1))
+        return dg.StaticPartitionsDefinition([f"shard-{each:0{digits}}" for each in range(shards)])
+    if start_date is None:
+        raise ValueError(f"partitions by {by} need `start_date`, such as 2026-01-01")
+    zone_of(timezone)
+    try:
+        windows: dg.PartitionsDefinition[str] = _WINDOWS[by](start_date, end_date, timezone=timezone)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"the dates of partitions by {by} cannot be read: {error}") from None
+    return windows
+
 
 def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool = False) -> CheckKey:
     """How keys are checked under a definition; keys of later windows and of dynamic partitions to come are fine."""
