@@ -9,7 +9,7 @@ from wan_assets import report
 from wan_assets.batches import PartitionOf
 from wan_assets.checks import Severities, partition_check_spec, severities_of
 from wan_assets.errand import Errand, Event, OnOutcome, ignore
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import EmptyRangeError, PromptTableError
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
 from wan_assets.progress import Watcher, unwatched
@@ -140,8 +140,11 @@ def _videos_asset(
     ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
         watch = options.get("on_progress", unwatched)
-        wanted = context.asset_key, context.partition_keys
-        errand = Errand.of(context, *wanted, see=on_outcome, watch=watch, severities=severities)
+        keys = context.partition_keys
+        if not keys:
+            asked = context.partition_key_range
+            raise report.failure_to_start(EmptyRangeError(asked.start, asked.end))
+        errand = Errand.of(context, context.asset_key, keys, see=on_outcome, watch=watch, severities=severities)
         yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))

@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from functools import partial
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TypeAlias
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from wan_assets.errors import PromptTableError
-from wan_assets.prompts import PromptRow
+from wan_assets.partition_keys import CheckKey, check_of, window_of, zone_of
+from wan_assets.prompts import Chunk, Problem, PromptRow, Refusal
 
 PartitionOf: TypeAlias = Callable[[PromptRow], str]
+
+_DATES_KEPT = 10_000
+_FAULTS_OF_FUNCTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class NoPartitionError(PromptTableError):
+    """A row belongs to no partition that a run can ever make; `problem` says why."""
+
+    def __init__(self, row: PromptRow, column: str, value: object, refusal: Refusal) -> None:
+        line, prompt_id, file = row.line, row.prompt_id, row.file
+        self.problem = Problem.of(
+            refusal, row=row.number, line=line, prompt_id=prompt_id, column=column, value=value, file=file
+        )
+        found = f"{self.problem.value} " if self.problem.value else ""
+        super().__init__(f"row {row.number} ({prompt_id}): {found}{self.problem.rule}; {self.problem.fix}")
+
+
+def placed(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
+    """A chunk in which rows that no run can ever make are problems, and the partition of each other row."""
+    rows: list[PromptRow] = []
+    keys: list[str] = []
+    problems: list[Problem] = []
+    for row in chunk.rows:
+        try:
+            keys.append(partition_of(row))
+            rows.append(row)
+        except NoPartitionError as error:
+            problems.append(error.problem)
+    if not problems:
+        return chunk, keys
+    return replace(chunk, rows=tuple(rows), problems=(*chunk.problems, *problems)), keys
 
 
 def shard_of(prompt_id: str, shards: Sequence[str]) -> str:
@@ -31,46 +62,76 @@ def partition_of(partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
     """How rows are told apart under a partitions definition.
 
     Time windows take the column `date`, static partitions `shard` or else `shard_of`, dynamic ones `campaign`, and
-    multi-partitions each dimension's. Raises `ValueError` for a definition of another kind.
+    multi-partitions each dimension's. The function raises `NoPartitionError` for a row that no run can ever make.
+    Raises `ValueError` for a definition of another kind, or of an unknown time zone.
     """
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         dimensions = {part.name: partition_of(part.partitions_def) for part in partitions_def.partitions_defs}
-        return partial(_combined, dimensions)
+        return _Checked(partial(_combined, dimensions), check_of(partitions_def), "")
     if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
-        return partial(_window_of, partitions_def)
+        window = lru_cache(_DATES_KEPT)(partial(window_of, partitions_def, zone_of(partitions_def.timezone)))
+        return _Checked(partial(_window_of, window), check_of(partitions_def), "date")
     if isinstance(partitions_def, dg.StaticPartitionsDefinition):
-        return partial(_static_of, tuple(partitions_def.get_partition_keys()))
+        keys = tuple(partitions_def.get_partition_keys())
+        return _Checked(partial(_static_of, keys), check_of(partitions_def), "shard")
     if isinstance(partitions_def, dg.DynamicPartitionsDefinition):
-        return partial(_column, "campaign")
+        return _Checked(partial(_column, "campaign"), check_of(partitions_def), "campaign")
     kind = type(partitions_def).__name__
     raise ValueError(f"rows cannot be told apart under a {kind} by themselves: give `partition_key_of`")
+
+
+def told_by(partition_key_of: PartitionOf, partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
+    """What a function of the user's says of each row, checked as `partition_of` does."""
+    return _Checked(partial(_told, partition_key_of), check_of(partitions_def), "")
+
+
+class _Checked:
+    """A `PartitionOf` whose keys are checked; `column` is where a key comes from."""
+
+    def __init__(self, key_of: PartitionOf, check: CheckKey, column: str) -> None:
+        self._key_of = key_of
+        self._check = check
+        self._column = column
+
+    def __call__(self, row: PromptRow) -> str:
+        key = self._key_of(row)
+        if refusal := self._check(key):
+            value = row.extra.get(self._column, key) if self._column else key
+            raise NoPartitionError(row, self._column, value, refusal)
+        return key
 
 
 def _combined(dimensions: dict[str, PartitionOf], row: PromptRow) -> str:
     return dg.MultiPartitionKey({name: part(row) for name, part in dimensions.items()})
 
 
-def _window_of(partitions_def: dg.TimeWindowPartitionsDefinition, row: PromptRow) -> str:
-    said = _column("date", row)
+def _told(partition_key_of: PartitionOf, row: PromptRow) -> str:
     try:
-        moment = datetime.fromisoformat(said)
-    except ValueError:
-        fix = "write it as 2026-01-31, or with a time"
-        raise PromptTableError(f"row {row.number} ({row.prompt_id}): {said[:40]!r} is no date; {fix}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(partitions_def.timezone))
-    return partitions_def.get_partition_key_for_timestamp(moment.timestamp())
+        key = partition_key_of(row)
+    except _FAULTS_OF_FUNCTIONS as error:
+        rule = f"has no partition: partition_key_of raises {type(error).__name__}: {error}"
+        raise NoPartitionError(row, "", None, Refusal(rule, "correct the row, or the function")) from error
+    if isinstance(key, str):
+        return key
+    rule = f"has no partition: partition_key_of gives {type(key).__name__}"
+    raise NoPartitionError(row, "", None, Refusal(rule, "return a partition key, which is text"))
+
+
+def _window_of(window: Callable[[str], str | Refusal], row: PromptRow) -> str:
+    said = _column("date", row)
+    found = window(said)
+    if isinstance(found, Refusal):
+        raise NoPartitionError(row, "date", said, found)
+    return found
 
 
 def _static_of(keys: tuple[str, ...], row: PromptRow) -> str:
-    said = row.extra.get("shard", "")
-    if said and said not in keys:
-        raise PromptTableError(f"row {row.number} ({row.prompt_id}): {said[:40]!r} is none of the partitions")
-    return said or shard_of(row.prompt_id, keys)
+    return row.extra.get("shard", "").strip() or (shard_of(row.prompt_id, keys) if keys else "")
 
 
 def _column(name: str, row: PromptRow) -> str:
     said = row.extra.get(name, "").strip()
     if not said:
-        raise PromptTableError(f"row {row.number} ({row.prompt_id}) has no {name}, which tells its partition")
+        refusal = Refusal(f"has no {name}, which tells its partition", f"fill in the column {name}")
+        raise NoPartitionError(row, name, None, refusal)
     return said

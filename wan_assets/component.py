@@ -15,18 +15,13 @@ from wan_assets.assets import VideoOptions, build_video_assets
 from wan_assets.automation import build_missing_job, build_video_sensor
 from wan_assets.checks import build_video_checks
 from wan_assets.dataset_assets import build_dataset_assets
+from wan_assets.partition_keys import definition_by
 from wan_assets.prompts import Prompts, SqlQuery
 from wan_assets.resources import LedgerResource, resources_of
 from wan_assets.settings import Settings, settings_from
 
 Severity = Literal["ERROR", "WARN"]
 
-_WINDOWS = {
-    "hour": dg.HourlyPartitionsDefinition,
-    "day": dg.DailyPartitionsDefinition,
-    "week": dg.WeeklyPartitionsDefinition,
-    "month": dg.MonthlyPartitionsDefinition,
-}
 _FIRST_TABLE_NAME = "prompts.csv"
 _FIRST_TABLE = "prompt_id,positive_prompt,resolution\nkite,A red kite over a beach,480p\n"
 
@@ -43,22 +38,16 @@ class Batches(dg.Model, dg.Resolvable):
 
     by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="What a partition is.")
     start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
-    timezone: str = Field(default="UTC", description="Of the windows.")
+    end_date: str | None = Field(default=None, description="Where the windows end; open by default.")
+    timezone: str = Field(default="UTC", description="Of the windows, such as Europe/Paris.")
     shards: int | None = Field(default=None, ge=1, le=10_000, description="How many shards there are; never change it.")
 
     def definition(self, name: str) -> dg.PartitionsDefinition[str]:
         """Dagster's partitions for the videos' asset `name`; raises `ValueError` where something is left open."""
-        if self.by == "campaign":
-            return dg.DynamicPartitionsDefinition(name=f"{name}_campaigns")
-        if self.by == "shard":
-            if self.shards is None:
-                raise ValueError(f"{name}: partitions by shard need `shards`, their number")
-            digits = len(str(self.shards - 1))
-            return dg.StaticPartitionsDefinition([f"shard-{each:0{digits}}" for each in range(self.shards)])
-        if self.start_date is None:
-            raise ValueError(f"{name}: partitions by {self.by} need `start_date`, such as 2026-01-01")
-        windows: dg.PartitionsDefinition[str] = _WINDOWS[self.by](self.start_date, timezone=self.timezone)
-        return windows
+        try:
+            return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
 
 class Sensor(dg.Model, dg.Resolvable):

@@ -4,6 +4,7 @@ Each class is named for what the reader should do next::
 
     WanAssetsError
     ├── PromptTableError            fix the table
+    ├── EmptyRangeError             request a range that holds partitions
     ├── BudgetExceededError         raise the budget or send less
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 let the ledger go on
@@ -51,6 +52,16 @@ class PromptTableError(WanAssetsError):
 
     advice = "Fix the table; `wan-assets plan FILE` lists every problem and sends nothing."
     is_worth_repeating = False
+
+
+class EmptyRangeError(WanAssetsError):
+    """A run was requested over a range that holds no partition; it would succeed and make nothing."""
+
+    advice = "Request single partitions, or a range whose ends are in order in each dimension."
+    is_worth_repeating = False
+
+    def __init__(self, first: str, last: str) -> None:
+        super().__init__(f"the range from {first} to {last} holds no partition")
 
 
 class BudgetExceededError(WanAssetsError):

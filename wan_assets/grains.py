@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -13,12 +13,12 @@ import dagster as dg
 
 from wan_assets import report
 from wan_assets.batch_run import BatchRun
-from wan_assets.batches import PartitionOf, partition_of
+from wan_assets.batches import NoPartitionError, PartitionOf, partition_of, placed, told_by
 from wan_assets.errand import Errand, Event
 from wan_assets.generation import Order, Outcome
 from wan_assets.lineage import Lineage, Told, note_changes
-from wan_assets.partitions import PartitionChanges, sync_partitions
-from wan_assets.prompts import PromptRow, Prompts, PromptTable, Summary, scan
+from wan_assets.partitions import PartitionChanges, add_partitions, dynamic_dimensions, sync_partitions
+from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
 from wan_assets.store import VideoStore
 from wan_assets.telling import Telling
@@ -96,23 +96,32 @@ class Grain:
     def dynamic_name(self) -> str | None:
         """The name of the partitions that come and go with the table's rows."""
         cut = self.partitions_def
-        return str(cut.name) if isinstance(cut, dg.DynamicPartitionsDefinition) else None
+        return cut.name if isinstance(cut, dg.DynamicPartitionsDefinition) else None
 
     def read(self) -> Reading:
-        """Reads the whole table in pieces; of its rows only a digest for each partition is held."""
+        """Reads the whole table in pieces; of its rows only a digest for each partition is held.
+
+        A row that no run can ever make is a problem of the table.
+        """
         summary, asks_for = Summary(), dict[str, str]()
-        for chunk in scan(self.prompts):
+        for read in scan(self.prompts):
+            chunk, keys = placed(read, self.partition_of)
             summary.add(chunk)
-            for row in chunk.rows:
-                key = self.partition_of(row)
+            for key, row in zip(keys, chunk.rows, strict=True):
                 asks_for[key] = self.digest(asks_for.get(key, _NOTHING), row)
         return Reading(summary, asks_for)
 
     def sync(self, instance: dg.DagsterInstance, reading: Reading, **most: int) -> PartitionChanges:
-        """Makes dynamic partitions those of the table, or as `sync_partitions` is told by `most_…`."""
-        if self.dynamic_name is None:
-            return PartitionChanges()
-        return sync_partitions(instance, self.dynamic_name, list(reading.asks_for), **most)
+        """Makes dynamic partitions those of the table, or as `sync_partitions` is told by `most_…`.
+
+        To dynamic dimensions of multi-partitions keys are added. None is retired there, since others may use them.
+        """
+        if self.dynamic_name is not None:
+            return sync_partitions(instance, self.dynamic_name, list(reading.asks_for), **most)
+        dimensions = dynamic_dimensions(self.partitions_def, reading.asks_for)
+        added = [add_partitions(instance, name, keys, most.get("most_added")) for name, keys in dimensions]
+        keys = tuple(key for changes in added for key in changes.added)
+        return PartitionChanges(keys, left=sum(changes.left for changes in added))
 
     def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
         """All partitions that there are by now, in Dagster's order."""
@@ -142,14 +151,27 @@ class Grain:
 
     def begin(self, errand: Errand) -> Begun:
         """Reads the rows of a run's partitions, and tells which of them ask for something else than before."""
-        wanted = set(errand.keys)
-        table = _sound(PromptTable.load(self.prompts, keep=lambda row: self.partition_of(row) in wanted))
+        table = self._table_of(set(errand.keys))
         rows: dict[str, list[PromptRow]] = {key: [] for key in errand.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
         asks_for = {key: reduce(self.digest, found, _NOTHING) for key, found in rows.items()}
         lineage = Lineage(errand.instance, errand.asset_key, asks_for, errand.note)
         return Begun(self.run(errand, rows, lineage), _orders_of(rows), table.media)
+
+    def _table_of(self, keys: Container[str]) -> PromptTable:
+        """The rows of some partitions, out of a table without any problem."""
+        unplaced: list[Problem] = []
+
+        def is_wanted(row: PromptRow) -> bool:
+            try:
+                return self.partition_of(row) in keys
+            except NoPartitionError as error:
+                unplaced.append(error.problem)
+                return False
+
+        table = PromptTable.load(self.prompts, keep=is_wanted)
+        return _sound(replace(table, problems=(*table.problems, *unplaced)))
 
 
 def grain_of(
@@ -163,10 +185,14 @@ def grain_of(
     if partitions == "prompt":
         grain = by_prompt(name, prompts)
     elif isinstance(partitions, dg.PartitionsDefinition):
-        grain = by_batch(partitions, prompts, partition_key_of or partition_of(partitions))
+        grain = by_batch(partitions, prompts, _partition_of(partitions, partition_key_of))
     else:
         raise ValueError(f"partitions={partitions!r} is neither 'prompt' nor a partitions definition")
     return replace(grain, partitions_per_run=partitions_per_run or grain.partitions_per_run)
+
+
+def _partition_of(partitions: dg.PartitionsDefinition[str], partition_key_of: PartitionOf | None) -> PartitionOf:
+    return told_by(partition_key_of, partitions) if partition_key_of else partition_of(partitions)
 
 
 def by_prompt(name: str, prompts: Prompts) -> Grain:

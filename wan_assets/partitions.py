@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -44,6 +44,31 @@ def sync_partitions(
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
     return replace(changes, left=len(new) + len(old) - len(changes.added) - len(changes.retired))
+
+
+def add_partitions(
+    instance: dg.DagsterInstance, name: str, keys: Sequence[str], most_added: int | None = None
+) -> PartitionChanges:
+    """Adds keys that are not there yet; none is retired."""
+    known = set(instance.get_dynamic_partitions(name))
+    new = [key for key in keys if key not in known]
+    for some in slices_of(new[:most_added], _KEYS_PER_STATEMENT):
+        instance.add_dynamic_partitions(name, some)
+    added = tuple(new[:most_added])
+    return PartitionChanges(added, left=len(new) - len(added))
+
+
+def dynamic_dimensions(
+    partitions_def: dg.PartitionsDefinition[str], keys: Iterable[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields the dynamic dimensions of multi-partitions by their names, and what each is to hold for some keys."""
+    if not isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        return
+    parts = [partitions_def.get_partition_key_from_str(key).keys_by_dimension for key in keys]
+    for dimension in partitions_def.partitions_defs:
+        cut = dimension.partitions_def
+        if isinstance(cut, dg.DynamicPartitionsDefinition) and cut.name is not None:
+            yield cut.name, list(dict.fromkeys(part[dimension.name] for part in parts))
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -303,9 +304,10 @@ def test_rows_are_asked_for_when_their_day_comes(tmp_path: Path) -> None:
     columns = {"date": lambda each: f"2026-01-0{each + 1}"}
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(3, **columns))
+        ahead = (datetime.now(UTC).date() - date(2026, 1, 3)).days
         today, later = (
-            Watched(made, path, dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date=end))
-            for end in ("2026-01-03", "2026-01-04")
+            Watched(made, path, dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=offset))
+            for offset in (-ahead, 1 - ahead)
         )
         first = [request.partition_key for request in today.tick().run_requests]
         assert all(today.launch(dg.RunRequest(partition_key=key)).success for key in first)

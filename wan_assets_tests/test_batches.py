@@ -109,9 +109,9 @@ def test_a_row_without_a_shard_has_one_that_other_rows_do_not_change() -> None:
 @pytest.mark.parametrize(
     ("partitions", "extra", "said"),
     [
-        (DAYS, {}, r"row 1 \(r0\) has no date"),
-        (DAYS, {"date": "soon"}, "'soon' is no date"),
-        (SHARDS, {"shard": "shard-9"}, "'shard-9' is none of the partitions"),
+        (DAYS, {}, r"row 1 \(r0\): has no date, .*; fill in the column date"),
+        (DAYS, {"date": "soon"}, "soon is no date; write it as 2026-01-31"),
+        (SHARDS, {"shard": "shard-9"}, "shard-9 is none of the partitions; use one of shard-0, shard-1"),
         (CAMPAIGNS, {"campaign": " "}, "has no campaign"),
     ],
 )

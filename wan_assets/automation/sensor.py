@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,13 +11,14 @@ from typing import TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.automation.cursor import Cursor
-from wan_assets.automation.stretches import stretches
+from wan_assets.automation.stretches import row_of_keys, stretches
 from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
 from wan_assets.grains import Grain, Partitions, Reading, grain_of
 from wan_assets.lineage import note_changes
 from wan_assets.prompts import Prompts, signature_of
 
+_WINDOWS = (dg.TimeWindowPartitionsDefinition,)
 _ADDED_PER_TICK = 20_000
 _RETIRED_PER_TICK = 1_000
 """Each is a statement of its own."""
@@ -92,9 +94,12 @@ class Watch:
         return self._work(instance, cursor, reading)
 
     def _signature(self) -> str:
-        """Changes with the table, and when a window of time opens."""
-        opened = [windows.get_last_partition_key() or "" for windows in _windows_of(self.grain.partitions_def)]
-        return "/".join([signature_of(self.grain.prompts), *opened])
+        """Changes with the table, with the definition of its partitions, and when a window of time opens."""
+        cuts = list(_dimensions_of(self.grain.partitions_def))
+        opened = [cut.get_last_partition_key() or "" for cut in cuts if isinstance(cut, _WINDOWS)]
+        fixed = repr([cut for cut in cuts if isinstance(cut, (dg.StaticPartitionsDefinition, *_WINDOWS))])
+        defined = hashlib.sha256(fixed.encode()).hexdigest()[:16]
+        return "/".join([signature_of(self.grain.prompts), defined, *opened])
 
     def _work(self, instance: dg.DagsterInstance, cursor: Cursor, reading: Reading) -> dg.SensorResult:
         changes = self.grain.sync(instance, reading, most_added=_ADDED_PER_TICK, most_retired=_RETIRED_PER_TICK)
@@ -102,7 +107,8 @@ class Watch:
         asks_for, told = standing.asks_for, standing.told
         left = _after(self.grain.present(instance), cursor.after)
         wanted = set(filter(standing.wants_run, left))
-        found = stretches(left, asks_for, wanted, self.grain.partitions_per_run)
+        length, row_of = self.grain.partitions_per_run, row_of_keys(self.grain.partitions_def)
+        found = stretches(left, asks_for, wanted, length, row_of)
         portion = list(islice(found, self.runs_per_tick))
         keys = [key for stretch in portion for key in stretch.wanting]
         note_changes(self.asset_key, told, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event)
@@ -118,7 +124,8 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
 
 def _trouble_of(reading: Reading) -> str:
     summary = reading.summary
-    return f"the prompt table has {summary.problem_count} problems. The first is {summary.problems[0]}."
+    count = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
+    return f"the prompt table has {count}. The first is {summary.problems[0]}."
 
 
 def _after(present: Sequence[str], last: str | None) -> Sequence[str]:
@@ -126,9 +133,9 @@ def _after(present: Sequence[str], last: str | None) -> Sequence[str]:
     return present[present.index(last) + 1 :] if last in present else present
 
 
-def _windows_of(partitions_def: dg.PartitionsDefinition[str]) -> Iterator[dg.TimeWindowPartitionsDefinition]:
-    if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
-        yield partitions_def
-    elif isinstance(partitions_def, dg.MultiPartitionsDefinition):
+def _dimensions_of(partitions_def: dg.PartitionsDefinition[str]) -> Iterator[dg.PartitionsDefinition[str]]:
+    if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         for dimension in partitions_def.partitions_defs:
-            yield from _windows_of(dimension.partitions_def)
+            yield dimension.partitions_def
+    else:
+        yield partitions_def

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -29,17 +29,44 @@ class Stretch:
         return dg.RunRequest(run_key, tags={**tags, **range_tags(first, last)})
 
 
-def stretches(present: Sequence[str], asked: Container[str], wanted: Collection[str], length: int) -> Iterator[Stretch]:
+def stretches(
+    present: Sequence[str],
+    asked: Container[str],
+    wanted: Collection[str],
+    length: int,
+    row_of: Callable[[str], str] | None = None,
+) -> Iterator[Stretch]:
     """Yields what covers all that want a run, at most `length` partitions at a time, in the order of `present`.
 
-    None holds a partition that is not among those `asked` for: its row is gone.
+    None holds a partition that is not among those `asked` for: its row is gone. With `row_of`, none leaves the row that
+    it begins in, and none holds a partition that wants no run.
 
     >>> list(stretches("abcdefgh", "abcdegh", set("bdeh"), 3))
     [Stretch(wanting=('b', 'd')), Stretch(wanting=('e',)), Stretch(wanting=('h',))]
     """
-    for is_asked, neighbours in groupby(present, key=asked.__contains__):
-        if is_asked:
+    if row_of is None:
+        parts = groupby(present, key=lambda key: (key in asked, ""))
+    else:
+        parts = groupby(present, key=lambda key: (key in wanted, row_of(key)))
+    for (is_part, _), neighbours in parts:
+        if is_part:
             yield from _stretches(neighbours, wanted, length)
+
+
+def row_of_keys(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[str], str] | None:
+    """What keys of one row of multi-partitions have in common, or None for other partitions.
+
+    Dagster takes a range of multi-partitions for the cross product of the ranges of both dimensions, so that only a
+    range within one row is what lies between its ends.
+    """
+    if not isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        return None
+    first = partitions_def.partitions_defs[0].name
+
+    def row_of(key: str) -> str:
+        return partitions_def.get_partition_key_from_str(key).keys_by_dimension[first]
+
+    return row_of
 
 
 def _stretches(neighbours: Iterable[str], wanted: Collection[str], length: int) -> Iterator[Stretch]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack, cast
 
 import click
 
@@ -34,23 +35,53 @@ class _Read:
         return ()
 
 
+class PartitionOptions(TypedDict):
+    """What is said of the partitions that a table is made for; all None where each row has its own."""
+
+    by: str | None
+    start_date: str | None
+    end_date: str | None
+    timezone: str
+    shards: int | None
+
+
+_BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--by", type=_BY, help="Check that each row belongs to a partition of this kind, as in a component.")
+@click.option("--start-date", help="Where windows of time start, such as 2026-01-01.")
+@click.option("--end-date", help="Where windows of time end; open by default.")
+@click.option("--timezone", default="UTC", show_default=True, help="The time zone of windows of time.")
+@click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def plan(file: Path, as_json: bool) -> None:
+def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> None:
     """Check and price the table FILE; nothing is sent.
 
-    FILE may be a folder of tables, or a pattern in quotes.
+    FILE may be a folder of tables, or a pattern in quotes. With --by, rows that no run can ever make are problems too.
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
     with watched("rows", _Read(), is_quiet=as_json, leaves_trace=False) as show:
-        found = Summary.of(_shown(scan(file), show))
+        found = Summary.of(_shown(map(_placing(**partitions), scan(file)), show))
     if as_json:
         show_json(_as_json(found))
     else:
         _show(file, found)
     sys.exit(1 if found.problem_count else 0)
+
+
+def _placing(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
+    """What makes problems of rows without a partition; Dagster is imported only where partitions are given."""
+    if partitions["by"] is None:
+        return lambda chunk: chunk
+    batches, keys = import_module("wan_assets.batches"), import_module("wan_assets.partition_keys")
+    try:
+        partition_of = batches.partition_of(keys.definition_by(**partitions))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return lambda chunk: cast("Chunk", batches.placed(chunk, partition_of)[0])
 
 
 def _shown(chunks: Iterable[Chunk], show: Show) -> Iterator[Chunk]:

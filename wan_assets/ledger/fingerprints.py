@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import ValidationError
 
+from wan_assets.prompt_text import normalized
 from wan_assets.request import VideoRequest
 from wan_assets.slices import slices_of
 
@@ -26,6 +27,8 @@ _tasks = sa.table(
 
 _COUNTS_LAST = ("failed", "rejected", "lost", "reserved", "submitted", "delivered", "stored")
 """States in the order in which tasks of one request count; the last one is what a run finds first."""
+
+_TEXTS = ("positivePrompt", "negativePrompt")
 
 _PER_STATEMENT = 500
 
@@ -67,6 +70,8 @@ def _present_fingerprint(fingerprint: str, record: Mapping[str, Any]) -> str | N
     None also where the record does not give the former one, since addresses in it were shortened, and where no row may
     request the like any more.
     """
+    if all(text == normalized(text) for name in _TEXTS if (text := record.get(name))):
+        return None  # quickly: a ledger may hold a million tasks
     try:
         request = VideoRequest.model_validate(record)
     except ValidationError:

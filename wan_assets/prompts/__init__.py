@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from wan_assets.prompts.problem import Problem
+from wan_assets.prompts.problem import Problem, Refusal, shortened
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.sources import SqlQuery
 from wan_assets.prompts.summary import Summary
 from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 
-__all__ = ["Chunk", "Problem", "PromptRow", "PromptTable", "Prompts", "SqlQuery", "Summary", "scan", "signature_of"]
+__all__ = [
+    "Chunk",
+    "Problem",
+    "PromptRow",
+    "PromptTable",
+    "Prompts",
+    "Refusal",
+    "SqlQuery",
+    "Summary",
+    "scan",
+    "shortened",
+    "signature_of",
+]

@@ -43,12 +43,18 @@ _LAYOUTS_KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """One valid row: its number, counted from 1, its id, its request, and the text it carries along."""
+    """One valid row: its number, counted from 1, its id, its request, and the text it carries along.
+
+    `line` is the physical line where it begins, in formats that have lines; `file` is the one of several files that it
+    is in, and empty where the table is one file.
+    """
 
     number: int
     prompt_id: str
     request: VideoRequest
     extra: Mapping[str, str]
+    line: int | None = None
+    file: str = ""
 
     @property
     def priority(self) -> int:
@@ -79,6 +85,7 @@ class RowReader:
         self._defaults = tuple((name, value, rivals[name]) for name, value in defaults.items())
         self._media = media
         self._ids = ids
+        self._file = file
         self._problem = partial(Problem.of, file=file)
         self._layouts: dict[tuple[str, ...], Layout] = {}
 
@@ -106,7 +113,7 @@ class RowReader:
         if request is None or prompt_id is None or cells.findings:
             problem = partial(self._problem, row=number, line=record.line, prompt_id=prompt_id)
             return [problem(why, column=column, value=value) for column, value, why in cells.findings]
-        return PromptRow(number, prompt_id, request, cells.carried)
+        return PromptRow(number, prompt_id, request, cells.carried, record.line, self._file)
 
     def _layout(self, names: tuple[str, ...]) -> Layout:
         layout = self._layouts.get(names)
