@@ -15,7 +15,6 @@ from urllib.parse import quote, unquote
 import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-from wan_assets.errors import WanAssetsError
 from wan_assets.paths import PathError, at_home, cleaned, expanded, sqlite_url
 from wan_assets.url_secrets import HIDDEN, PUBLIC_OPTIONS
 
@@ -30,11 +29,8 @@ _FORMS = "write it as sqlite:///folder/ledger.db, or sqlite:////absolute/folder/
 _OTHERS = "write it as sqlite:///ledger.db or postgresql+psycopg://user@host/name"
 
 
-class DatabaseUrlError(WanAssetsError):
+class DatabaseUrlError(ValueError):
     """A database's URL is none, or cannot be what is meant; the message quotes nothing of it that may be secret."""
-
-    advice = "Correct the URL where it is configured, then run again; nothing was sent."
-    is_worth_repeating = False
 
 
 def url_of(text: str, name: str, environment: Mapping[str, str] = os.environ, *, takes_options: bool = False) -> sa.URL:

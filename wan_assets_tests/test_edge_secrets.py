@@ -277,6 +277,11 @@ def test_options_of_commands_may_have_variables_and_a_tilde(tmp_path: Path) -> N
     assert (tmp_path / "o" / "videos").is_dir()
 
 
+def opened_home(path: str) -> None:
+    with instance_in(settings_from({"DAGSTER_HOME": path}).dagster_home):
+        pass
+
+
 @pytest.mark.parametrize(
     ("home", "said"),
     [
@@ -290,9 +295,8 @@ def test_options_of_commands_may_have_variables_and_a_tilde(tmp_path: Path) -> N
 def test_a_dagster_home_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, home: str, said: str) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(WanAssetsError, match=said) as refused, contextlib.ExitStack() as stack:
-        settings = settings_from({"DAGSTER_HOME": home.format(folder=tmp_path)})
-        stack.enter_context(instance_in(settings.dagster_home))
+    with pytest.raises(WanAssetsError, match=said) as refused:
+        opened_home(home.format(folder=tmp_path))
 
     assert "\n" not in str(refused.value)
 
