@@ -1,6 +1,9 @@
 """The ledger keeps its place and its password, and nothing secret that the API repeats is kept or said."""
 
+import asyncio
+import base64
 import contextlib
+import html
 import json
 import os
 import re
@@ -9,22 +12,35 @@ import sqlite3
 import string
 import subprocess
 import sys
+import unicodedata
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
 
 import dagster as dg
 import pytest
+from api_double import KEY, ApiDouble, Prepared, U, run
+from bent_api import PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
 from cli_support import clean, lines, wan_assets
+from engine_support import orders_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wan_assets import WanVideosComponent
+from wan_assets.client import RunwareClient
 from wan_assets.database_urls import DatabaseUrlError, url_of
 from wan_assets.database_urls import shown as shown_url
-from wan_assets.errors import LedgerError, StoreAddressError, WanAssetsError
+from wan_assets.errors import LedgerError, RunwareError, StoreAddressError, WanAssetsError
+from wan_assets.generation import Limits, Recovered, recover
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.schema import shown
 from wan_assets.paths import PathError, escaped, expanded, sqlite_url
+from wan_assets.redaction import Redaction
 from wan_assets.settings import SettingsError, settings_from
 from wan_assets.store import VideoStore
 
@@ -479,3 +495,231 @@ def test_a_store_that_cannot_be_opened_is_refused_in_one_line_and_makes_no_folde
 
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+WORD = "q8w7-e6r5-t4z3"
+HOOK = f"https://me:pass-{WORD}@hooks.example.com/services/path-{WORD}?token=tok-{WORD}"
+PUT = f"https://bucket.example.com/videos/a.mp4?sv=1&sig=sig-{WORD}%2Fmore%2B"
+ADDRESSES = {"webhook_url": HOOK, "upload_endpoint": PUT}
+PARTS = {"password": f"pass-{WORD}", "path": f"path-{WORD}", "token": f"tok-{WORD}", "signature": f"sig-{WORD}"}
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": partial(quote, safe=""),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "every byte in percent": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "JSON": lambda text: json.dumps(text).replace("/", "\\/"),
+    "JSON in JSON": lambda text: json.dumps(json.dumps(text).replace("&", "\\u0026")),
+    "JSON with numbers": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "HTML": html.escape,
+    "HTML with numbers": lambda text: "".join(f"&#x{ord(letter):x};" for letter in text),
+    "upper case": str.upper,
+    "swapped case": str.swapcase,
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 of more": lambda text: base64.urlsafe_b64encode(f"x{text}".encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "wide": lambda text: "".join(chr(ord(letter) + 0xFEE0) if "!" <= letter <= "~" else letter for letter in text),
+    "with soft hyphens": "\u00ad".join,
+    "cut short": lambda text: f"{text[: len(text) * 2 // 3]}…",
+    "without its beginning": lambda text: text[len(text) // 3 :],
+    "in quotation marks": repr,
+}
+
+
+def decoded(text: str) -> str:
+    """A text as somebody would read it who undoes its encodings."""
+    for _ in range(6):
+        text = html.unescape(unquote(re.sub(r"\\+u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)))
+    return unicodedata.normalize("NFKC", text.replace("\\", "").replace("\u00ad", "")).casefold()
+
+
+def assert_hidden(text: str, *, secrets: Iterable[str] = PARTS.values()) -> None:
+    """No text, however it is encoded, tells eight characters of a secret in a row that say which it is."""
+    for secret in secrets:
+        marks = {encode(secret)[1:10] for encode in (str, ENCODINGS["base64"], ENCODINGS["hexadecimal"])}
+        assert not [mark for mark in marks if mark.casefold() in decoded(text)], text
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("address", [HOOK, PUT])
+def test_no_address_is_repeated_in_any_encoding(address: str, encoding: str) -> None:
+    redaction = Redaction()
+    redaction.hide(address, is_sent_to=True)
+    shown_text = redaction.text(f"cannot post to {ENCODINGS[encoding](address)} now")
+
+    assert_hidden(shown_text)
+    assert shown_text.startswith("cannot post to ")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_of_an_address_is_repeated_in_any_encoding(part: str, encoding: str) -> None:
+    redaction = Redaction()
+    redaction.hide(HOOK, is_sent_to=True)
+    redaction.hide(PUT, is_sent_to=True)
+
+    assert_hidden(redaction.text(f"{ENCODINGS[encoding](PARTS[part])} is wrong"), secrets=[PARTS[part]])
+
+
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name not in ("hexadecimal", "base64 of more")])
+@pytest.mark.parametrize("address", [HOOK, PUT])
+def test_unknown_addresses_are_repeated_without_what_is_private_in_them(address: str, encoding: str) -> None:
+    assert_hidden(Redaction().text(f"cannot post to {ENCODINGS[encoding](address)} now"))
+
+
+@given(
+    st.text(string.ascii_letters + string.digits + "-_.~%+/ &\"'\\", min_size=9, max_size=40),
+    st.lists(st.sampled_from([*ENCODINGS]), max_size=2),
+    st.text(max_size=20),
+)
+def test_a_key_is_not_repeated_in_any_encoding(key: str, encodings: list[str], around: str) -> None:
+    echoed = key
+    for name in encodings:
+        echoed = ENCODINGS[name](echoed)
+    shown_text = Redaction([key]).text(f"{around} {echoed}")
+
+    assert key not in shown_text or key in around
+    assert echoed not in shown_text or len(echoed) < 8 or echoed in around
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The prompt is too long (parameter positivePrompt)",
+        "Model runware:201@1 is busy; see https://runware.ai/docs/models/alibaba-wan2-5-preview",
+        "task 5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10 was not found",
+        "width must be one of 1280x720, 1920x1080",
+        "Cannot connect to host 127.0.0.1:1 ssl:default [Connect call failed ('127.0.0.1', 1)]",
+        "webhookURL is no address",
+        "50 % of the tokens are used & gone",
+    ],
+)
+def test_what_is_not_secret_is_told_word_for_word(said: str) -> None:
+    redaction = Redaction(["rw-0123456789-secret-key"])
+    redaction.hide(HOOK, is_sent_to=True)
+
+    assert redaction.text(said) == said
+
+
+def said_of_all(encoding: str) -> str:
+    return " and ".join(ENCODINGS[encoding](address) for address in (HOOK, PUT, *PARTS.values()))
+
+
+def fault_with(said: str, task_uuid: str) -> dict[str, Any]:
+    told = {"code": "providerError", "message": said, "taskUUID": task_uuid, "parameter": said}
+    return {**told, "status": "error", "allowedValues": [said], "documentation": said}
+
+
+Bends = dict[str, Bend]
+
+
+def bends_with(said: str) -> Bends:
+    """Answers to each kind of POST that repeat what is private."""
+
+    def failed(call: Call) -> Prepared:
+        return Prepared({"data": [], "errors": [fault_with(said, call.task_uuid)]})
+
+    def nested(call: Call) -> Prepared:
+        item = {"taskType": "videoInference", "taskUUID": call.task_uuid, "status": "error", "error": {"message": said}}
+        return Prepared({"data": [{**item, "code": "providerError", said: said}]})
+
+    def strange(call: Call) -> Prepared:
+        item = {"taskType": "videoInference", "taskUUID": call.task_uuid, "status": "success", "cost": said}
+        return Prepared({"data": [{**item, "videoUUID": said, "videoURL": said}]})
+
+    def named(call: Call) -> Prepared:
+        item = {"taskType": "videoInference", "taskUUID": call.task_uuid, "status": "success", "cost": 0.473}
+        return Prepared({"data": [{**item, "videoUUID": call.task_uuid, "videoURL": PUT}]})
+
+    def unreadable(_: Call) -> Prepared:
+        return Prepared(said.encode(), 200)
+
+    def redirected(_: Call) -> Prepared:
+        return Prepared(b"", 302, {"Location": quote(said, safe=":/?&=@%")})
+
+    return {
+        "a refused submission": on(SUBMIT, failed),
+        "a refused poll": on(POLL, failed),
+        "a failed item": on(POLL, nested),
+        "a strange result": on(POLL, strange),
+        "a result that names an address of the row": on(POLL, named),
+        "an answer that is no JSON": on(SUBMIT, unreadable),
+        "a poll that is no JSON": on(POLL, unreadable),
+        "a redirect of a file": on("file", redirected),
+    }
+
+
+@pytest.mark.parametrize("encoding", ["plain", "percent twice", "JSON", "cut short", "base64"])
+@pytest.mark.parametrize("bend", bends_with(""))
+def test_no_answer_brings_a_secret_of_a_row_into_the_ledger_the_store_or_an_error(
+    tmp_path: Path, bend: str, encoding: str
+) -> None:
+    with bent(tmp_path, bends_with(said_of_all(encoding))[bend]) as made:
+        limits = Limits(max_wait_s=0.3, max_attempts=1)
+        outcomes = made.run(orders_of(1, **ADDRESSES), limits=limits, pace=replace(PATIENT, download_tries=2))
+
+    told = [f"{outcome.error} {outcome.error!r} {vars(outcome.error) if outcome.error else ''}" for outcome in outcomes]
+    rows = [repr(row) for row in made.rows("SELECT * FROM wan_tasks")]
+    kept = [path.read_bytes().decode(errors="replace") for path in (tmp_path / "store").rglob("*.json")]
+    assert rows
+    for text in (*told, *rows, *kept):
+        assert_hidden(text)
+
+
+def test_a_row_that_an_earlier_process_has_sent_keeps_its_secrets_too(tmp_path: Path) -> None:
+    said = f"{PARTS['path']} and {PARTS['token']} and {ENCODINGS['percent'](PARTS['signature'])}"
+    is_later: list[bool] = []
+
+    def told(call: Call) -> Prepared | None:
+        return bends_with(said)["a refused poll"](call) if is_later else None
+
+    with bent(tmp_path, told, latency_s=3600.0) as made:
+        orders = orders_of(1, **ADDRESSES)
+        made.run(orders, limits=Limits(max_wait_s=0.1))
+        is_later.append(True)
+        (outcome,) = made.run(orders, limits=Limits(max_wait_s=0.5, max_attempts=1))
+
+    assert "providerError" in str(outcome.error)
+    assert_hidden(f"{outcome.error} {made.rows('SELECT * FROM wan_tasks')}")
+
+
+@pytest.mark.parametrize("encoding", ["plain", "percent", "percent twice", "JSON", "cut short", "base64"])
+def test_recovery_knows_no_row_and_tells_no_private_part_of_an_address(tmp_path: Path, encoding: str) -> None:
+    said = f"no post to {ENCODINGS[encoding](HOOK)}, {ENCODINGS[encoding](PUT)}, {HOOK.partition('@')[2]}"
+    is_later: list[bool] = []
+
+    def told(call: Call) -> Prepared | None:
+        return bends_with(said)["a refused poll"](call) if is_later else None
+
+    async def read(made: BentStudio) -> list[Recovered]:
+        async with made.client(pace=PATIENT) as client:
+            found = recover(client=client, store=made.store, ledger=made.ledger(), limits=Limits(max_wait_s=0.5))
+            return [one async for one in found]
+
+    with bent(tmp_path, told, latency_s=3600.0) as made:
+        made.run(orders_of(1, **ADDRESSES), limits=Limits(max_wait_s=0.1))
+        is_later.append(True)
+        (recovered,) = asyncio.run(read(made))
+
+    assert "providerError" in str(recovered.error)
+    assert_hidden(f"{recovered.error} {made.rows('SELECT * FROM wan_tasks')}")
+
+
+@pytest.mark.parametrize("call", ["balance", "usage", "upload", "poll"])
+def test_no_other_answer_repeats_a_secret(tmp_path: Path, call: str) -> None:
+    (file := tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    calls: dict[str, Callable[[RunwareClient], Awaitable[Any]]] = {
+        "balance": lambda client: client.balance(),
+        "usage": lambda client: client.usage(date(2026, 1, 1), date(2026, 1, 2), "runware:201@1"),
+        "upload": lambda client: client.upload(file),
+        "poll": lambda client: client.poll([U]),
+    }
+    said = f"{KEY} is wrong, as are {quote(KEY[:12])}, {said_of_all('plain')} and {said_of_all('JSON')}"
+
+    with ApiDouble(Prepared({"errors": [{"code": "invalidApiKey", "message": said, "parameter": said}]}, 401)) as api:
+        client = api.client(webhook_url=HOOK)
+        client.hide({"uploadEndpoint": PUT})
+        with pytest.raises(RunwareError) as refused:
+            run(client, calls[call])
+
+    assert_hidden(f"{refused.value} {refused.value.fault}", secrets=[KEY, *PARTS.values()])

@@ -34,8 +34,8 @@ class Downloads:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
         try:
             await tried(partial(self._fetch_once, url, path), self._pace, self._pace.download_tries, self._troubles)
-        except RunwareBusyError as error:
-            raise OutputUnavailableError(error.fault) from None
+        except (RunwareBusyError, OutputUnavailableError) as error:
+            raise OutputUnavailableError(self._transport.redaction.fault(error.fault)) from None
 
     async def _fetch_once(self, url: str, path: Path) -> None:
         for _ in range(_MOST_REDIRECTS + 1):
