@@ -13,6 +13,7 @@ from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits, Order, generate
 from wan_assets.generation.poller import Poller
 from wan_assets.ledger import Ledger
+from wan_assets.paths import sqlite_url
 from wan_assets.request import VideoRequest
 from wan_assets.store import VideoStore
 
@@ -63,7 +64,7 @@ async def without_ledger_and_store(
 
 async def engine(base_url: str, rows: int, in_flight: int, folder: Path, scale: float, **store: Any) -> None:
     """The whole engine; every row has its video at the end."""
-    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    ledger = Ledger(sqlite_url(folder / "ledger.db"))
     means: dict[str, Any] = {"store": VideoStore(folder / "store", **store), "ledger": ledger}
     async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
         outcomes = generate(map(order_of, range(rows)), client=client, limits=Limits(max_in_flight=in_flight), **means)

@@ -13,6 +13,7 @@ import pandas as pd
 from benchmarks import loops
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.partitions import sync_partitions
+from wan_assets.paths import sqlite_url
 
 SHARDS = 20
 _PART = dg.DynamicPartitionsDefinition(name="videos")
@@ -124,7 +125,7 @@ def _resources(base_url: str, in_flight: int, folder: Path) -> dict[str, Any]:
     return {
         "runware": RunwareResource(api_key="key", base_url=base_url, max_in_flight=in_flight),
         "store": VideoStoreResource(root=str(folder / "store")),
-        "ledger": LedgerResource(url=f"sqlite:///{folder / 'ledger.db'}"),
+        "ledger": LedgerResource(url=sqlite_url(folder / "ledger.db")),
     }
 
 

@@ -16,8 +16,9 @@ from wan_assets.automation import build_missing_job, build_video_sensor
 from wan_assets.checks import build_video_checks
 from wan_assets.dataset_assets import build_dataset_assets
 from wan_assets.partition_keys import definition_by
+from wan_assets.paths import local_path
 from wan_assets.prompts import Prompts, SqlQuery
-from wan_assets.resources import LedgerResource, resources_of
+from wan_assets.resources import LedgerResource, ledger_url_of, resources_of
 from wan_assets.settings import Settings, settings_from
 
 Severity = Literal["ERROR", "WARN"]
@@ -118,9 +119,9 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
 
     def _prompts(self, folder: Path) -> Prompts:
-        return (
-            SqlQuery(self.prompts.url, self.prompts.query) if isinstance(self.prompts, Query) else folder / self.prompts
-        )
+        if isinstance(self.prompts, Query):
+            return SqlQuery(self.prompts.url, self.prompts.query)
+        return folder / local_path(self.prompts, "prompts")
 
     def _settings(self) -> Settings:
         given = {
@@ -140,7 +141,7 @@ def _resources_of(
 ) -> dict[str, object]:
     """The same objects for the same settings: Dagster merges several components only if they share them."""
     ledger = LedgerResource(
-        url=settings.ledger,
+        url=ledger_url_of(settings.ledger),
         budget_usd_total=settings.budget_usd,
         budget_usd_per_day=per_day,
         budget_usd_per_run=per_run,

@@ -225,6 +225,11 @@ class VideoRequest(_Part):
         taken_from = {"inputs": _with_each_text(public_part_of, given["inputs"])} if "inputs" in given else {}
         return {**given, **taken_from, **sent_to}
 
+    def to_addresses(self) -> dict[str, Any]:
+        """The addresses that it names, under the API's names."""
+        named = {"webhookURL": self.webhook_url, "uploadEndpoint": self.upload_endpoint}
+        return {**named, "inputs": [self.image, self.sound]}
+
     def _given(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
 

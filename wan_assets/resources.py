@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Literal
@@ -14,11 +15,13 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits
 from wan_assets.ledger import Budget, Ledger
+from wan_assets.paths import escaped, local_path
 from wan_assets.pricing import PRICE_MARGIN, microusd
 from wan_assets.rules import http_url
-from wan_assets.settings import PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError
+from wan_assets.settings import LEDGER_URL, PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
+from wan_assets.url_secrets import may_hold_password
 
 
 class RunwareResource(dg.ConfigurableResource):
@@ -92,7 +95,9 @@ class SimulatedRunwareResource(RunwareResource):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[RunwareClient]:
-        simulator = LocalSimulator(self.state, Behaviour(latency_s=self.latency_s))
+        simulator = LocalSimulator(
+            local_path(self.state, "the simulator's folder"), Behaviour(latency_s=self.latency_s)
+        )
         with simulator:
             async with self._client(simulator.base_url) as client:
                 yield client
@@ -101,7 +106,10 @@ class SimulatedRunwareResource(RunwareResource):
 class VideoStoreResource(dg.ConfigurableResource):
     """Where videos are kept."""
 
-    root: str = Field(description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder.")
+    root: str = Field(
+        description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder; `~` and `$NAME` in it are "
+        "replaced, and `$$` is a dollar sign."
+    )
     direct_delivery: bool = Field(
         default=False,
         description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
@@ -122,7 +130,10 @@ class VideoStoreResource(dg.ConfigurableResource):
 class LedgerResource(dg.ConfigurableResource):
     """Where tasks and money are booked, and the caps on the money."""
 
-    url: str = Field(description="SQLAlchemy URL, such as sqlite:///ledger.db.")
+    url: str = Field(
+        description="SQLAlchemy URL, such as sqlite:///ledger.db; `~`, `$NAME` and `%XX` in its path are replaced. "
+        "Pass one with a password as `dg.EnvVar('WAN_ASSETS_LEDGER')`: Dagster shows any other."
+    )
     budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
     budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
     budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars on all that is booked.")
@@ -168,13 +179,29 @@ def _webhook_url(given: str) -> str:
         raise SettingsError(f"RunwareResource(webhook_url=…) {error.message()}; it is not shown here") from None
 
 
+def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
+    """A ledger's URL for a resource: by the name of its variable where it may hold a password, for Dagster shows it.
+
+    Raises `SettingsError` where no variable holds it.
+    """
+    if not may_hold_password(url):
+        return url
+    named = (name for name, value in environment.items() if value == url)
+    name = LEDGER_URL if environment.get(LEDGER_URL) == url else next(named, "")
+    if not name:
+        raise SettingsError(
+            "the ledger's URL may hold a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
+        )
+    return dg.EnvVar(name)
+
+
 def resources_of(settings: Settings) -> dict[str, object]:
     """The resources `runware`, `store` and `ledger` of a configuration; without a key, the simulator's."""
-    simulated = SimulatedRunwareResource(state=str(settings.folder / "simulator"))
+    simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"))
     hook = dg.EnvVar(WEBHOOK_URL) if settings.has_webhook else ""
     real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
     return {
         "runware": simulated if settings.is_simulated else real,
         "store": VideoStoreResource(root=settings.store, served_at=settings.files_url),
-        "ledger": LedgerResource(url=settings.ledger, budget_usd_total=settings.budget_usd),
+        "ledger": LedgerResource(url=ledger_url_of(settings.ledger), budget_usd_total=settings.budget_usd),
     }

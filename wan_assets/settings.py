@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wan_assets.errors import WanAssetsError
+from wan_assets.paths import escaped, local_path, sqlite_url
 
 PUBLIC_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
+LEDGER_URL = "WAN_ASSETS_LEDGER"
 WEBHOOK_URL = "WAN_ASSETS_WEBHOOK_URL"
 """Holds a secret: read where it is used, and kept nowhere."""
 
@@ -53,18 +55,19 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
     """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD, _WEBHOOK_URL,
     _FILES_URL.
 
-    An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. Raises `SettingsError` for a
-    budget that is no amount.
+    An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. In paths `~` and variables are
+    expanded. Raises `SettingsError` for a budget that is no amount, and `PathError` for what cannot be meant as a path.
     """
     given = environment.get
-    home = (folder or Path(DATA_FOLDER)).absolute()
+    home = (local_path(str(folder), "the data folder") if folder else Path(DATA_FOLDER)).absolute()
     places = {} if folder else environment
+    prompts, dagster_home = given("WAN_ASSETS_PROMPTS"), places.get("DAGSTER_HOME")
     return Settings(
         folder=home,
-        prompts=Path(given("WAN_ASSETS_PROMPTS") or DEMO_PROMPTS),
-        store=places.get("WAN_ASSETS_STORE") or str(home / "videos"),
-        ledger=places.get("WAN_ASSETS_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
-        dagster_home=Path(places.get("DAGSTER_HOME") or home / "dagster"),
+        prompts=local_path(prompts, "WAN_ASSETS_PROMPTS", environment) if prompts else DEMO_PROMPTS,
+        store=places.get("WAN_ASSETS_STORE") or escaped(home / "videos"),
+        ledger=places.get(LEDGER_URL) or sqlite_url(home / "ledger.db"),
+        dagster_home=local_path(dagster_home, "DAGSTER_HOME", environment) if dagster_home else home / "dagster",
         budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
         api_key=given("RUNWARE_API_KEY", "").strip(),
         base_url=given("RUNWARE_BASE_URL") or PUBLIC_URL,

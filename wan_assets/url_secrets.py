@@ -11,6 +11,22 @@ _PATH = re.compile(r"(?<=[^:/])/.*", re.DOTALL)
 SENT_TO = ("webhookURL", "uploadEndpoint")
 """What a task says of where it is to be sent to; the model's other addresses are taken from."""
 
+HIDDEN = "***"
+
+PUBLIC_OPTIONS = frozenset(
+    (
+        "application_name",
+        "connect_timeout",
+        "host",
+        "hostaddr",
+        "port",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+    )
+)
+"""Options in a database's URL that hold no secret; any other may."""
+
 _LEAST_LENGTH = 16
 """Anything shorter may be an innocent word, such as one in the address of a video."""
 
@@ -32,6 +48,15 @@ def host_of(address: str) -> str:
     'https://hooks.example.com:8443'
     """
     return _PATH.sub("", public_part_of(address))
+
+
+def may_hold_password(database_url: str) -> bool:
+    """Whether anything in a database's URL may be a password; a SQLite file has none."""
+    if database_url.lower().startswith("sqlite"):
+        return False
+    place, _, query = database_url.partition("?")
+    options = {option.partition("=")[0].lower() for option in query.split("&") if option}
+    return ":" in place.partition("://")[2].rpartition("@")[0] or "://" not in place or bool(options - PUBLIC_OPTIONS)
 
 
 def without_secrets_of(address: str, text: str) -> str:

@@ -14,6 +14,7 @@ import dagster as dg
 
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Task
+from wan_assets.paths import sqlite_url
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Books
@@ -62,7 +63,7 @@ def evidence_in(folder: Path) -> Evidence:
     for charge in books.charges():
         charges[charge.task_uuid].append(charge.amount_microusd)
         fingerprints[charge.task_uuid] = charge.fingerprint
-    tasks = {task.task_uuid: task for task in Ledger(f"sqlite:///{folder / 'ledger.db'}").tasks_where()}
+    tasks = {task.task_uuid: task for task in Ledger(sqlite_url(folder / "ledger.db")).tasks_where()}
     found = {uuid: store.task(task.fingerprint, uuid, simulated=True) for uuid, task in tasks.items()}
     return Evidence(
         prompts=PromptTable.load(folder / "prompts.jsonl"),

@@ -22,6 +22,7 @@ from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Claim, Ledger, Task
 from wan_assets.partitions import sync_partitions
+from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
 from wan_assets.store import StoredTask, VideoStore
 
@@ -142,7 +143,7 @@ def run(folder: Path, base_url: str) -> bool:
     resources = {
         "runware": TrappedRunware(api_key="a-key-for-chaos", base_url=base_url, max_in_flight=1000, max_wait_s=45.0),
         "store": TrappedStoreResource(root=str(folder / "store")),
-        "ledger": TrappedLedgerResource(url=f"sqlite:///{folder / 'ledger.db'}"),
+        "ledger": TrappedLedgerResource(url=sqlite_url(folder / "ledger.db")),
     }
     with instance_in(folder / "dagster") as instance:
         sync_partitions(instance, "videos", [row.prompt_id for row in table.rows])

@@ -11,6 +11,7 @@ import dagster as dg
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.partitions import sync_partitions
+from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Behaviour, LocalSimulator
 
@@ -48,7 +49,7 @@ class Studio:
                 api_key="a-key-for-tests", base_url=self.simulator.base_url, poll_first_s=0.1, max_in_flight=20
             ),
             "store": VideoStoreResource(root=str(self.folder / "store"), **self.shown),
-            "ledger": LedgerResource(url=f"sqlite:///{self.folder / 'ledger.db'}", **ledger),
+            "ledger": LedgerResource(url=sqlite_url(self.folder / "ledger.db"), **ledger),
         }
 
     def run(

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits, Order, Outcome, Watch, generate
 from wan_assets.ledger import Budget, Ledger, Origin
+from wan_assets.paths import sqlite_url
 from wan_assets.request import VideoRequest, task_uuid_of
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
@@ -103,7 +104,7 @@ class Studio:
     place: VideoStore | None = None
 
     def __post_init__(self) -> None:
-        self.url = self.url or f"sqlite:///{self.folder / 'ledger.db'}"
+        self.url = self.url or sqlite_url(self.folder / "ledger.db")
 
     @property
     def store(self) -> VideoStore:

@@ -14,6 +14,7 @@ from engine_support import PRICE, request_of, stored_task
 os.environ["HF_HUB_OFFLINE"] = "1"
 from wan_assets.export import Exported, ExportOptions, export_dataset, split_of
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredVideo, VideoStore
@@ -74,7 +75,7 @@ class Shelf:
     store: VideoStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(f"sqlite:///{self.folder / 'ledger.db'}")
+        self.ledger = Ledger(sqlite_url(self.folder / "ledger.db"))
         self.store = VideoStore(self.root or self.folder / "store")
 
     def buy(self, *rows: PromptRow, simulated: bool = False, **video: Any) -> PromptTable:

@@ -10,6 +10,7 @@ from engine_support import PRICE, stored_task, stored_video
 
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.request import VideoRequest
 from wan_assets.store import VideoStore
@@ -26,7 +27,7 @@ def table_of(*requests: VideoRequest, problems: int = 0) -> PromptTable:
 
 def gallery_of(folder: Path, table: PromptTable, *, store: VideoStore | None = None) -> Gallery:
     """A gallery in a studio's folder."""
-    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    ledger = Ledger(sqlite_url(folder / "ledger.db"))
     store = store or VideoStore(folder / "store")
     gallery = write_gallery(folder / "gallery", table, store=store, ledger=ledger, title="prompts.csv", now=NOW)
     ledger.close()
@@ -35,7 +36,7 @@ def gallery_of(folder: Path, table: PromptTable, *, store: VideoStore | None = N
 
 def paid(folder: Path, request: VideoRequest, *, content: bytes = b"", cost: int | None = PRICE, **video: Any) -> Path:
     """A video as it is kept that was really paid for; gives its place."""
-    ledger, store = Ledger(f"sqlite:///{folder / 'ledger.db'}"), VideoStore(folder / "store")
+    ledger, store = Ledger(sqlite_url(folder / "ledger.db")), VideoStore(folder / "store")
     task = ledger.claim(request, Origin(run_id="run-1", asset="videos"), "me", simulated=False).task
     ledger.mark_submitted(task.task_uuid)
     held = ledger.settle(task.task_uuid, [], [cost]).reserved_microusd

@@ -61,7 +61,7 @@ def export(
     table = PromptTable.load(file or settings.prompts)
     with closing(Ledger(url or settings.ledger, must_exist=True)) as book:
         videos = VideoStore(store or settings.store)
-        target = root or str(settings.folder / "exports" / format_)
+        target = root or settings.folder / "exports" / format_
         exported = export_dataset(table, target, options, store=videos, ledger=book)
     if as_json:
         show_json(_as_json(exported))

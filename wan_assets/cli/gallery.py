@@ -14,6 +14,7 @@ from wan_assets.cli.display import dollars, show_json
 from wan_assets.cli.options import json_option
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
+from wan_assets.paths import local_path
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import DATA_FOLDER, settings_from
@@ -41,7 +42,7 @@ def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bo
     source = file or settings.prompts
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         found = write_gallery(
-            to or settings.folder / "gallery",
+            local_path(str(to), "--to") if to else settings.folder / "gallery",
             PromptTable.load(source),
             store=VideoStore(settings.store),
             ledger=ledger,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from wan_assets.paths import local_path
 from wan_assets.settings import DATA_FOLDER
 from wan_assets.simulator import FAULTS, Behaviour, rates_in, serve
 
@@ -40,6 +41,7 @@ def simulator(
 ) -> None:
     """Serve the Runware API locally: real small videos, no charges. Stop it with Ctrl-C."""
     behaviour = Behaviour(latency_s=latency, faults=rates_in(faults), seed=seed, api_key=api_key, balance_usd=balance)
+    state = local_path(str(state), "--state")
     serve(state, behaviour, host=host, port=port, on_ready=lambda url: _announce(url, state))
 
 

@@ -12,8 +12,9 @@ from wan_assets.cli.display import dollars, printable, show_table
 from wan_assets.cli.run import TableRun
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptRow
-from wan_assets.settings import Settings
+from wan_assets.settings import LEDGER_URL, Settings
 from wan_assets.store import StoredTask
+from wan_assets.url_secrets import may_hold_password
 
 _PROMPT_SHOWN = 60
 _FAILED_SHOWN = 10
@@ -85,10 +86,12 @@ def _show_places(settings: Settings) -> None:
         "DAGSTER_HOME": str(settings.dagster_home),
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
-        "WAN_ASSETS_LEDGER": settings.ledger,
     }
+    ledger = ""
+    if not may_hold_password(settings.ledger):  # else it stays in the environment that it came from
+        places[LEDGER_URL], ledger = settings.ledger, f" --url {shlex.quote(settings.ledger)}"
     click.echo(f"\nvideos    {settings.store}")
-    click.echo(f"spending  {python} -m wan_assets ledger --url {shlex.quote(settings.ledger)}")
+    click.echo(f"spending  {python} -m wan_assets ledger{ledger}")
     click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
     for name, value in places.items():
         click.echo(f"  {name}={shlex.quote(value)} \\")

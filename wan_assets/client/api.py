@@ -105,6 +105,14 @@ class RunwareClient:
             self._simulated = said is not None
         return self._simulated
 
+    def hide(self, task: Mapping[str, Any]) -> None:
+        """Has nothing that the API says repeat what is private in the addresses of a task, sent here or before."""
+        self._transport.redaction.hide_task(task)
+
+    def shown(self, said: str) -> str:
+        """A text of the API, such as the address of a result, as it may be kept: without secrets."""
+        return self._transport.redaction.text(said)
+
     async def submit(
         self,
         task: Mapping[str, Any],

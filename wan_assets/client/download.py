@@ -40,8 +40,8 @@ class Downloads:
                 await tried(partial(self._fetch_once, url, path), pace, pace.download_tries, self._troubles)
         except TimeoutError:
             raise _unavailable("slow", f"the file did not come within {pace.download_s:g} s") from None
-        except RunwareBusyError as error:
-            raise OutputUnavailableError(error.fault) from None
+        except (RunwareBusyError, OutputUnavailableError) as error:
+            raise OutputUnavailableError(self._transport.redaction.fault(error.fault)) from None
 
     async def _fetch_once(self, url: str, path: Path) -> None:
         for _ in range(_MOST_REDIRECTS + 1):

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -18,8 +18,9 @@ from wan_assets.client.bodies import TooLargeError, pieces_of
 from wan_assets.client.bounds import shown, wait_in
 from wan_assets.client.connections import Connections, is_loopback
 from wan_assets.client.wire import Answer, answer_of, without
-from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, WrongAddressError
-from wan_assets.url_secrets import SENT_TO, secrets_in
+from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
+from wan_assets.redaction import Redaction
+from wan_assets.url_secrets import SENT_TO, public_part_of, secrets_in
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535
@@ -93,6 +94,7 @@ class Transport:
             raise _misdirected(base_url, str(error)) from None
         self._headers = _headers_with(api_key)
         self._secrets = (api_key, *secrets)
+        self.redaction = Redaction(self._secrets)
         self._on_answer = on_answer
         self.base_url = base_url
         self._pace = pace
@@ -104,7 +106,23 @@ class Transport:
         await self._connections.close()
 
     async def post(self, tasks: Sequence[Mapping[str, Any]], before_sending: BeforeSending | None = None) -> Answer:
-        """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read."""
+        """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read.
+
+        No answer and no error repeats a secret of the key, of the tasks, or of any address that was hidden before.
+        """
+        for task in tasks:
+            self.redaction.hide_task(task)
+        try:
+            answer = await self._exchanged(tasks, before_sending)
+        except RunwareError as error:
+            raise self.redaction.error(error) from None
+        data, faults = map(self.redaction.value, answer.data), map(self.redaction.fault, answer.faults)
+        answer = replace(answer, data=tuple(data), faults=tuple(faults))
+        if self._on_answer:
+            self._on_answer(tasks, answer)
+        return answer
+
+    async def _exchanged(self, tasks: Sequence[Mapping[str, Any]], before_sending: BeforeSending | None) -> Answer:
         if self._headers is None:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
@@ -123,10 +141,7 @@ class Transport:
         if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
             raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
         secrets = (*self._secrets, *_secrets_of(tasks))
-        answer = answer_of(response.status_code, text, _retry_after_s(response), secrets=secrets)
-        if self._on_answer:
-            self._on_answer(tasks, answer)
-        return answer
+        return answer_of(response.status_code, text, _retry_after_s(response), secrets=secrets)
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
@@ -230,7 +245,7 @@ def _headers_with(api_key: str) -> httpx.Headers | None:
 
 
 def _misdirected(base_url: str, why: str) -> WrongAddressError:
-    return WrongAddressError(ApiFault("base_url", f"{base_url} is not the API's address: {why}"))
+    return WrongAddressError(ApiFault("base_url", f"{public_part_of(base_url)} is not the API's address: {why}"))
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:

@@ -24,6 +24,7 @@ from wan_assets.errors import ExportError
 from wan_assets.export.options import Format
 from wan_assets.export.sources import SUFFIXES, checked
 from wan_assets.export.splits import SPLITS
+from wan_assets.paths import expanded
 from wan_assets.processes import is_surely_dead, new_owner
 from wan_assets.store import StoredVideo
 from wan_assets.url_secrets import public_part_of, without_secrets_of
@@ -57,11 +58,13 @@ class Target:
 
     def __init__(self, root: str | os.PathLike[str], format_: Format, *, links: bool = False) -> None:
         self.changes = Changes()
+        if isinstance(root, str):
+            root = expanded(root, "the export's folder")
         self._address = str(root)
         self._format = format_
         self._links = links
         self._wanted: set[str] = set()
-        with self._told((OSError, ImportError, ValueError)):
+        with self._told((OSError, ImportError, ValueError, TypeError, AttributeError, LookupError)):
             self.root = UPath(root)
         self._is_local = self.root.protocol in ("", "file")
         if self._is_local:

@@ -68,6 +68,7 @@ class Attempts:
 
     async def video_of(self, row: Row) -> StoredTask:
         """The stored video of a row; raises the `WanAssetsError` that leaves it without one."""
+        self._work.hide(row.order)
         instead_of = ""
         for attempt in itertools.count(1):
             try:

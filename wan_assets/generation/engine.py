@@ -55,7 +55,9 @@ async def generate(
     """
     limits = limits or Limits()
     await asyncio.to_thread(store.make_ready)
-    desk = Desk(ledger, store, origin or Origin(), simulated=await client.is_simulated())
+    simulated = await client.is_simulated()
+    ledger.refuse_if_forgotten(simulated=simulated)
+    desk = Desk(ledger, store, origin or Origin(), simulated=simulated)
     async with desk, Verifier() as verifier:
         await desk.latest([])
         if limits.checks_balance:

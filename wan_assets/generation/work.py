@@ -62,6 +62,10 @@ class Work:
         self._media = media
         self._uploads: dict[str, asyncio.Lock] = {reference: asyncio.Lock() for reference in media}
 
+    def hide(self, order: Order) -> None:
+        """Has no answer of the API repeat a secret of a row, also where an earlier process has sent it."""
+        self._client.hide(order.request.to_addresses())
+
     @property
     def trouble(self) -> Trouble:
         """What the API, or the way to it, keeps waiting."""
@@ -210,7 +214,12 @@ class Work:
 
     async def _settled(self, task: Task, report: TaskReport) -> TaskReport:
         results = [
-            {"video_uuid": result.video_uuid, "url": result.url, "seed": result.seed, "cost": result.cost}
+            {
+                "video_uuid": result.video_uuid,
+                "url": self._client.shown(result.url or ""),
+                "seed": result.seed,
+                "cost": result.cost,
+            }
             for result in report.results
         ]
         told = [microusd_of(result.cost) for result in report.results]

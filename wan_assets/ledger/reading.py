@@ -11,12 +11,13 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from wan_assets.errors import LedgerError
 from wan_assets.ledger import moments, pause, presence, prices, report, told, uploads
 from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
-from wan_assets.ledger.schema import opened, tasks, told_as_ledger_error
+from wan_assets.ledger.schema import is_in_memory, opened, tasks, told_as_ledger_error
 from wan_assets.request import VideoRequest
 
 
@@ -34,6 +35,11 @@ class LedgerReader:
         self._clock = clock
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
+
+    def refuse_if_forgotten(self, *, simulated: bool) -> None:
+        """Raises `LedgerError` where real money would be booked in memory, and forgotten when the process ends."""
+        if not simulated and is_in_memory(self.url):
+            raise LedgerError("the ledger is in memory, and real money would be forgotten: name a file, or Postgres")
 
     def close(self) -> None:
         """Ends all connections."""

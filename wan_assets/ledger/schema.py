@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from wan_assets import database_urls
+from wan_assets.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import amounts, fingerprints
 from wan_assets.ledger.moments import Clock, teach
@@ -154,10 +157,10 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
 
     With `must_exist` a SQLite file that is not there is an error instead of a new, empty ledger.
     """
+    address = _address(url)
     with told_as_ledger_error(url):
-        address = _address(url)
-        if must_exist and _is_missing(address):
-            raise LedgerError(f"there is no ledger at {shown(url)}")
+        if is_file(address):
+            _refuse_unusable(Path(address.database or ""), shown(url), must_exist=must_exist)
         engine = _engine(address, busy_s, clock)
         try:
             with engine.begin() as connection:
@@ -187,44 +190,68 @@ def told_as_ledger_error(url: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+        said = _without_secrets(lines[0], url)
         raise LedgerError(f"ledger {shown(url)}: {said}{_HELD if said == _LOCKED else ''}") from None
     except (OSError, ImportError) as error:
-        raise LedgerError(f"ledger {shown(url)}: {error}") from None
+        raise LedgerError(f"ledger {shown(url)}: {_without_secrets(str(error), url)}") from None
     except (ValueError, KeyError, TypeError) as error:
         said = f"it holds what this package does not write: {type(error).__name__}: {error}"
-        raise LedgerError(f"ledger {shown(url)}: {said}") from None
+        raise LedgerError(f"ledger {shown(url)}: {_without_secrets(said, url)}") from None
 
 
 def shown(url: str) -> str:
-    """A URL fit for eyes: no password."""
+    """A URL fit for eyes: no password, and no option that may hold one."""
     try:
-        return _address(url).render_as_string(hide_password=True)
+        return database_urls.shown(_address(url))
     except LedgerError:
         return "(not shown: it may hold a password)"
 
 
+def is_in_memory(url: str) -> bool:
+    """Whether a ledger is gone once its process ends."""
+    return _address(url).database == IN_MEMORY
+
+
+def _without_secrets(said: str, url: str) -> str:
+    for secret in secrets_of(_address(url)):
+        if secret in said or quote(secret, safe="") in said:
+            return "the database's message is not shown, because it repeats the password"
+    return said
+
+
 def _address(url: str) -> sa.URL:
     try:
-        return sa.make_url(url)
-    except (SQLAlchemyError, ValueError):
-        raise LedgerError("the ledger's address is no valid SQLAlchemy URL, such as sqlite:///ledger.db") from None
+        address = url_of(url, "the ledger's URL")
+    except DatabaseUrlError as error:
+        raise LedgerError(str(error)) from None
+    if (backend := address.get_backend_name()) not in ("sqlite", "postgresql"):
+        raise LedgerError(f"the ledger's URL begins with {backend}: a ledger is kept in SQLite or Postgres")
+    if address.get_dialect().is_async:
+        raise LedgerError(f"the ledger's URL names {address.drivername}: write postgresql+psycopg://")
+    return address
+
+
+def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
+    """Refuses a file that is none, before a database is made of it."""
+    if must_exist and not file.exists():
+        raise LedgerError(f"there is no ledger at {where}")
+    if file.is_dir():
+        raise LedgerError(f"ledger {where}: unable to open database file: it is a folder; name a file in it")
+    if file.exists() and not file.is_file():
+        raise LedgerError(f"ledger {where}: unable to open database file: it is no regular file")
 
 
 def _engine(url: sa.URL, busy_s: float, clock: Clock) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         waits = {"options": f"-c lock_timeout={int(busy_s * 1000)}", "connect_timeout": max(2, int(busy_s))}
         return sa.create_engine(url, pool_pre_ping=True, connect_args=waits)
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if is_file(url):
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": busy_s})
     sa.event.listen(engine, "connect", partial(_prepare_sqlite, busy_s=busy_s, clock=clock))
     sa.event.listen(engine, "begin", _begin_immediately)
     return engine
-
-
-def _is_missing(url: sa.URL) -> bool:
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
 
 
 def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from wan_assets.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.formats import Record
 from wan_assets.prompts.problem import printable
@@ -35,14 +36,11 @@ def records_of_query(query: SqlQuery) -> Generator[Record]:
 
 def _url_of(query: SqlQuery) -> sa.URL:
     try:
-        url = sa.make_url(query.url)
-    except (SQLAlchemyError, ValueError):
-        # What SQLAlchemy says may quote the URL, password and all.
-        raise PromptTableError("the query's URL is none; write it as postgresql+psycopg://user@host/name") from None
-    if "@" in (url.host or ""):  # the end of a password, which the database would repeat as a host that it cannot find
-        raise PromptTableError("the query's URL has a password with an @ in it; write %40 for it")
-    file = url.database if url.get_backend_name() == "sqlite" else None
-    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+        url = url_of(query.url, "the query's URL", takes_options=True)
+    except DatabaseUrlError as error:
+        raise PromptTableError(str(error)) from None
+    file = str(url.database)
+    if is_file(url) and not file.startswith("file:") and not Path(file).is_file():
         raise PromptTableError(f"the query's database {printable(file)} does not exist; check its URL")
     return url
 
@@ -70,11 +68,9 @@ def _told(url: sa.URL) -> Iterator[None]:
 
 def _without_secrets(said: str, url: sa.URL) -> str:
     """The words, unless they hold the password or another part of the URL that may be one."""
-    options = [value for values in url.normalized_query.values() for value in values]
-    secrets = [secret for secret in (str(url.password or ""), *options) if secret]
     return (
         ""
-        if any(secret in said or quote_plus(secret) in said for secret in secrets)
+        if any(secret in said or quote_plus(secret) in said for secret in secrets_of(url))
         else printable(" ".join(said.split()))
     )
 

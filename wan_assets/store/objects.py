@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import fsspec
 from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
+from wan_assets.paths import expanded
 
 PART_BYTES = 8 << 20
 """How much of a file goes at once; a bucket takes 10,000 parts, and so files of 80 GB."""
@@ -41,6 +43,12 @@ _UPLOADS: Mapping[str, Mapping[str, Any]] = {
     "az": {"max_concurrency": _PARTS_AT_ONCE},
 }
 
+_SCHEMES = frozenset({*_EXTRAS, "file", "http", "https", "ftp", "data", "sqlite", "postgres", "postgresql"})
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+-]*)(?::|//)")
+_READ_ONLY = ("data", "git", "github", "hf", "http", "https", "libarchive", "reference", "tar", "zip")
+_UNFIT = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "generic", "simplecache"})
+"""What fsspec can only read, or only puts in front of another place."""
+
 _TROUBLES_OF_PACKAGES = (
     ("botocore.exceptions", "BotoCoreError"),
     ("gcsfs.retry", "ChecksumError"),
@@ -64,18 +72,31 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
 
     Raises `StoreAddressError` for an address that holds credentials or that no installed package can read.
     """
+    if isinstance(root, str):
+        root = expanded(root, "the store's address")
+        _refuse_misspelt(root)
     protocol, has_protocol, rest = str(root).partition("://")
     if not has_protocol:
         return UPath(root)
     _refuse_credentials(protocol, rest)
+    _refuse_no_place(protocol, rest)
     extra = _EXTRAS.get(protocol, "")
     try:
         fsspec.get_filesystem_class(protocol)
         # A listing may be old when others write.
         options = {"use_listings_cache": False, **_OPTIONS[extra]} if extra else {}
         place: UPath = UPath(root, **options)
-    except (ImportError, ValueError) as error:
-        said = f"it needs `pip install 'wan-assets[{extra}]'`" if extra else str(error)
+        if not extra and (place / "videos").fs is None:  # some packages find out here that they lack an option
+            raise StoreAddressError(f"cannot open the store {root}")
+    except (
+        ImportError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+    ) as error:
+        said = f"it needs `pip install 'wan-assets[{extra}]'`" if extra else first_line_of(error)
         raise StoreAddressError(f"cannot open the store {root}: {said}") from error
     return place
 
@@ -145,6 +166,27 @@ def sha256_of(file: UPath) -> str:
 def first_line_of(error: Exception) -> str:
     """What a store said, without the page that some add to it."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _refuse_misspelt(root: str) -> None:
+    """Refuses what is neither a path nor a URL, before a folder of that name is made."""
+    found = _SCHEME.match(root)
+    scheme = found["scheme"].lower() if found else ""
+    if root.startswith("://") or (scheme in _SCHEMES and not root.startswith((f"{scheme}://", "file:/"))):
+        known = scheme or "s3"
+        raise StoreAddressError(f"the store's address {root} is neither a path nor a URL: write {known}://…")
+    if re.match(r"[A-Za-z]:[\\/]", root) and os.sep == "/":
+        raise StoreAddressError(f"the store's address {root} is a path of Windows, and this is another system")
+
+
+def _refuse_no_place(protocol: str, rest: str) -> None:
+    """Refuses addresses that name nothing, or a place where nothing can be written."""
+    if protocol in _EXTRAS and not rest.partition("/")[0]:
+        raise StoreAddressError(f"the store's address {protocol}://{rest} names no bucket: write {protocol}://bucket/…")
+    if protocol == "file" and rest and not rest.startswith("/"):
+        raise StoreAddressError(f"the store's address {protocol}://{rest} names a host: write file:///folder")
+    if protocol.partition("::")[0] in _UNFIT:
+        raise StoreAddressError(f"the store's address begins with {protocol}://, where no store can be kept")
 
 
 def _refuse_credentials(protocol: str, rest: str) -> None:

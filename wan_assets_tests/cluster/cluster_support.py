@@ -22,6 +22,7 @@ from ports import free_port
 from postgres_support import USER, Cluster
 from s3_support import ACCESS_KEY, SECRET_KEY, new_bucket, s3_server_elsewhere, use
 
+from wan_assets.paths import sqlite_url
 from wan_assets.simulator import Behaviour, Books, LocalSimulator
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -67,7 +68,7 @@ class Site:
 @contextmanager
 def one_host(folder: Path, table: Path, latency_s: float) -> Iterator[Site]:
     """SQLite, a local store, and runs as processes of their own."""
-    places = {"WAN_ASSETS_LEDGER": f"sqlite:///{folder / 'ledger.db'}", "WAN_ASSETS_STORE": str(folder / "store")}
+    places = {"WAN_ASSETS_LEDGER": sqlite_url(folder / "ledger.db"), "WAN_ASSETS_STORE": str(folder / "store")}
     with LocalSimulator(folder / "simulator", Behaviour(latency_s=latency_s)) as simulator:
         environment = _environment(folder / "host", table, simulator) | places
         (folder / "host" / "home" / "dagster.yaml").write_text(_ONE_HOST)

@@ -1,0 +1,245 @@
+"""Text of the API without secrets: the private parts of every URL, and known secrets in whatever encoding."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from wan_assets.errors import ApiFault, RunwareError, WrongAddressError
+from wan_assets.url_secrets import SENT_TO
+
+_HIDDEN = "[hidden]"
+_ALL_HIDDEN = "[hidden: the text repeats a secret]"
+_PIECE = 8
+"""So many characters of a secret in a row are not shown; an innocent word is seldom as long and part of one."""
+
+_LEAST = 5
+"""A password shorter than a piece is not shown as a whole; one shorter than this would be found in innocent words."""
+
+_ADDRESSES = 2048
+_DECODINGS = 5
+_MOST_CHARACTERS = 4000
+
+_FOUND_AS_THEY_ARE = frozenset({"videoURL", "taskType"})
+"""The address of a result is fetched as it is; whoever keeps or shows it takes its secrets out."""
+
+_WORDS_OF_STATUS = frozenset({"success", "processing", "completed", "error", "queued", "pending"})
+"""Nothing has to be looked for in the answers that come by the thousand."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
+_INVISIBLE = re.compile(r"[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+_WORDS = re.compile(r"([\s\"'<>|]+)")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<place>[^/?#\s]*)(?P<rest>\S*)")
+_ENCODED_URL = re.compile(r"[a-z][a-z0-9+.-]*:/{2,}|^//")
+_BARE_URL = re.compile(r"(?<![\w.:/-])(?P<host>(?:[\w-]+\.)+[A-Za-z]{2,}(?::\d+)?)/[^\s…]+")
+_BARE_PATH = re.compile(r"(?<![\w.:/…-])/[^\s/]+/[^\s]{8,}")
+_LOGIN = re.compile(r"[^\s/:@]+:[^\s@]+@(?=[A-Za-z\[])")
+_PAIR = re.compile(
+    r"((?:x-(?:amz|goog|ms)-[\w-]+|\w*(?:sig|signature|token|secret|passw(?:or)?d|pwd|api[_-]?key|key|auth|credential)"
+    r"|authorization|bearer)(?:=|%(?:25)*3d|\\u003d))[^&\s,;]+",
+    re.IGNORECASE,
+)
+_RANDOM = re.compile(r"[A-Za-z0-9+/=_~-]{20,}")
+_DIGITS_OF_RANDOM = 3
+_HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
+_OUR_HOST = re.compile(r"(?:[\w-]+\.)*runware\.ai(?::\d+)?", re.IGNORECASE)
+
+E = TypeVar("E", bound=RunwareError)
+
+
+class Redaction:
+    """What text of the API may not repeat. `secrets` are hidden for good, addresses for as long as they are recent."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = {part for secret in secrets if secret for part in _parts_of(secret)}
+        self._addresses: OrderedDict[tuple[str, bool], None] = OrderedDict()
+        self._known = ""
+        self._short: tuple[str, ...] = ()
+        self._is_stale = True
+
+    def hide(self, address: str, *, is_sent_to: bool) -> None:
+        """Hides the private parts of an address; of one that takes what is sent to it, the path is one of them."""
+        if "://" not in address:
+            return
+        key = (address, is_sent_to)
+        self._is_stale = self._is_stale or key not in self._addresses
+        self._addresses[key] = None
+        self._addresses.move_to_end(key)
+        if len(self._addresses) > _ADDRESSES:
+            self._addresses.popitem(last=False)
+
+    def hide_task(self, task: Mapping[str, Any]) -> None:
+        """Hides what is private in the addresses that a task names."""
+        for name in SENT_TO:
+            if isinstance(address := task.get(name), str):
+                self.hide(address, is_sent_to=True)
+        for address in _texts_in(task.get("inputs")):
+            self.hide(address, is_sent_to=False)
+
+    def text(self, said: str) -> str:
+        """A text without secrets."""
+        said = said if len(said) <= _MOST_CHARACTERS else f"{said[:_MOST_CHARACTERS]}…"
+        parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(said))]
+        found = "".join(parts)
+        return _ALL_HIDDEN if self._repeats(found) else found
+
+    def value(self, said: Any) -> Any:
+        """Whatever JSON holds, without secrets; addresses of results stay as they are."""
+        if isinstance(said, str):
+            return said if said in _WORDS_OF_STATUS or _UUID.fullmatch(said) else self.text(said)
+        if isinstance(said, Mapping):
+            return {
+                name if str(name).isalpha() else self.value(name): part
+                if name in _FOUND_AS_THEY_ARE
+                else self.value(part)
+                for name, part in said.items()
+            }
+        return [self.value(part) for part in said] if isinstance(said, (list, tuple)) else said
+
+    def fault(self, fault: ApiFault) -> ApiFault:
+        """A fault without secrets."""
+        parameter = fault.parameter
+        return replace(
+            fault,
+            code=self.value(fault.code),
+            message=self.text(fault.message),
+            parameter=tuple(map(self.value, parameter)) if isinstance(parameter, tuple) else self.value(parameter),
+            task_uuid=self.value(fault.task_uuid),
+            allowed_values=tuple(map(self.value, fault.allowed_values)),
+            detail=self.value(fault.detail),
+        )
+
+    def error(self, error: E) -> E:
+        """An error without secrets; that of a wrong address names it on purpose."""
+        return error if isinstance(error, WrongAddressError) else type(error)(self.fault(error.fault))
+
+    def _name(self, name: str) -> str:
+        return name if name.isalpha() else str(self.value(name))
+
+    def _member(self, name: str, part: Any) -> Any:
+        return part if name in _FOUND_AS_THEY_ARE else self.value(part)
+
+    def _word(self, word: str) -> str:
+        if len(word) < _LEAST or _UUID.fullmatch(word):
+            return word
+        shown = _shown(word)
+        if not self._repeats(shown):
+            return shown
+        host = _URL.match(word)
+        place = f"{host['scheme']}://{host['place'].rpartition('@')[2]}/" if host else ""
+        return f"{'' if self._repeats(place) else place}{_HIDDEN}"
+
+    def _repeats(self, said: str) -> bool:
+        """Whether a text has a piece of a known secret in it."""
+        if self._is_stale:
+            self._learn()
+        plain = _plain(said)
+        pieces = {plain[start : start + _PIECE] for start in range(len(plain) - _PIECE + 1)}
+        return any(piece in self._known for piece in pieces) or any(short in plain for short in self._short)
+
+    def _learn(self) -> None:
+        secrets = set(self._secrets)
+        for address, is_sent_to in self._addresses:
+            secrets.update(_secrets_in(address, is_sent_to=is_sent_to))
+        plain = {_plain(secret) for secret in secrets}
+        self._short = tuple(secret for secret in plain if _LEAST <= len(secret) < _PIECE)
+        self._known = "\0".join(form for secret in secrets if len(secret) >= _PIECE for form in _forms_of(secret))
+        self._is_stale = False
+
+
+def _shown(word: str) -> str:
+    """A word without what may be secret in any: of URLs scheme and host are left, of pairs the name."""
+    if _URL.search(word):
+        word = _URL.sub(_public_url, word)
+    elif _ENCODED_URL.search(_plain(word)):
+        return _HIDDEN
+    word = _BARE_PATH.sub("/…", _BARE_URL.sub(_public_bare_url, word))
+    word = _PAIR.sub(rf"\1{_HIDDEN}", _LOGIN.sub(f"{_HIDDEN}@", word))
+    return _RANDOM.sub(lambda found: _HIDDEN if _is_random(found[0]) else found[0], word)
+
+
+def _public_url(found: re.Match[str]) -> str:
+    host = found["place"].rpartition("@")[2]
+    if not _HOST.fullmatch(host):
+        return f"{found['scheme']}://{_HIDDEN}"
+    path = re.split(r"[?&\\]|%(?:25)*3f|[;#]", found["rest"], maxsplit=1, flags=re.IGNORECASE)[0]
+    if _OUR_HOST.fullmatch(host) and "%" not in path:
+        return f"{found['scheme']}://{host}{path}"
+    return f"{found['scheme']}://{host}{'/…' if found['rest'] not in ('', '/') else found['rest']}"
+
+
+def _public_bare_url(found: re.Match[str]) -> str:
+    return found[0].partition("?")[0] if _OUR_HOST.fullmatch(found["host"]) else f"{found['host']}/…"
+
+
+def _is_random(text: str) -> bool:
+    """Whether a run of letters and digits is no name: UUIDs have dashes, and names have few digits."""
+    if _UUID.search(text):
+        return False
+    run = max(re.split(r"[-/]", text), key=len)
+    return len(run) >= _PIECE * 2 and sum(map(str.isdigit, run)) >= _DIGITS_OF_RANDOM
+
+
+def _parts_of(secret: str) -> set[str]:
+    return _secrets_in(secret, is_sent_to=True) if "://" in secret else {secret}
+
+
+def _secrets_in(address: str, *, is_sent_to: bool) -> set[str]:
+    """What of an address is private: user and password, query, fragment, and maybe the path."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return {address.partition("://")[2]}
+    login, _, _ = parts.netloc.rpartition("@")
+    _, _, password = login.partition(":")
+    values = {
+        value for pair in re.split("[&;]", parts.query) for value in pair.partition("=")[2:] if len(value) >= _PIECE
+    }
+    path = parts.path.strip("/") if is_sent_to else ""
+    found = {login, password, path, parts.query, parts.fragment, *values}
+    return {secret for secret in found if secret}
+
+
+@lru_cache(maxsize=_ADDRESSES)
+def _forms_of(secret: str) -> tuple[str, ...]:
+    """A secret as it may be written: plain, with a plus for blanks, in base64 and in hexadecimal."""
+    plain = _plain(secret)
+    found = [plain, plain.replace(" ", "+"), plain.replace("+", " ")]
+    for text in {secret, unquote(secret)}:
+        content = text.encode("utf-8", "replace")
+        found.append(content.hex())
+        for skipped in range(3):
+            encoded = base64.b64encode(content[skipped:])[: (len(content) - skipped) * 4 // 3].decode().casefold()
+            found += [encoded, encoded.replace("+", "-").replace("/", "_")]
+    return tuple(dict.fromkeys(form for form in found if len(form) >= _PIECE))
+
+
+def _plain(text: str) -> str:
+    """A text with all its encodings undone: percent, JSON, HTML, wide letters, invisible ones and case."""
+    for _ in range(_DECODINGS):
+        before = text
+        text = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), text).replace("\\/", "/")
+        text = html.unescape(unquote(text)) if "%" in text or "&" in text else text
+        if text == before:
+            break
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+
+
+def _texts_in(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts_in(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts_in(part)
