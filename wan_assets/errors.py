@@ -13,6 +13,7 @@ Each class is named for what the reader should do next::
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
     │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
+    ├── DagsterHomeError            move its damaged files aside
     ├── ExportError                 name a folder for the export alone, and make it writable
     ├── InvalidVideoError           the file is not the video that was asked for
     └── RunwareError                the API said no
@@ -31,8 +32,9 @@ Each class is named for what the reader should do next::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -141,6 +143,20 @@ class StoreAddressError(StoreError):
         "package for it installed; credentials belong into the environment, where the cloud's own tools look for them."
     )
     is_worth_repeating = False
+
+
+class DagsterHomeError(WanAssetsError):
+    """Dagster's home cannot be opened; the ledger and the store are elsewhere, and are whole."""
+
+    advice = (
+        "Move the damaged files aside, as the message says, then run again. The ledger and the store are separate: no "
+        "task, cost or video is lost, and stored videos are reused at $0. Only Dagster's history of runs starts anew."
+    )
+    is_worth_repeating = False
+
+    def __init__(self, folder: Path, reason: str, broken: Sequence[Path], moves: str) -> None:
+        named = f"; damaged: {', '.join(map(str, broken))}; repair with: {moves}" if broken else ""
+        super().__init__(f"cannot open Dagster's home {folder}: {reason}{named}")
 
 
 class ExportError(WanAssetsError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -17,7 +17,7 @@ from wan_assets.batches import PartitionOf, partition_of
 from wan_assets.errand import Errand, Event
 from wan_assets.generation import Order, Outcome
 from wan_assets.lineage import Lineage, Told, note_changes
-from wan_assets.partitions import PartitionChanges, sync_partitions
+from wan_assets.partitions import PartitionChanges, keys_of_tables, sync_partitions, table_id_of
 from wan_assets.prompts import PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
 from wan_assets.store import VideoStore
@@ -82,7 +82,8 @@ class Grain:
     """How prompts are cut into partitions.
 
     `partition_of` tells the partition of a row; `digest` that of a partition's rows, given what it is without the last;
-    `run` makes a run over the rows of some partitions. A `PromptTableError` or a `Failure` of any method sends nothing.
+    `run` makes a run over the rows of some partitions. Without `retires_partitions` dynamic ones are only added.
+    A `PromptTableError` or a `Failure` of any method sends nothing.
     """
 
     prompts: Prompts
@@ -91,6 +92,7 @@ class Grain:
     resends_refused: bool
     partition_of: PartitionOf
     digest: Callable[[str, PromptRow], str]
+    retires_partitions: bool = field(default=True, kw_only=True)
     run: Callable[[Errand, Rows, Lineage], VideoRun]
 
     @property
@@ -113,7 +115,10 @@ class Grain:
         """Makes dynamic partitions those of the table, or as `sync_partitions` is told by `most_…`."""
         if self.dynamic_name is None:
             return PartitionChanges()
-        return sync_partitions(instance, self.dynamic_name, list(reading.asks_for), **most)
+        if not self.retires_partitions:
+            most["most_retired"] = 0
+        others = keys_of_tables(instance, self.dynamic_name, but=table_id_of(self.prompts))
+        return sync_partitions(instance, self.dynamic_name, list(reading.asks_for), kept=others, **most)
 
     def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
         """All partitions that there are by now, in Dagster's order."""
