@@ -33,6 +33,9 @@ class _Read:
     def money(self) -> tuple[str, ...]:
         return ()
 
+    def pending(self) -> tuple[str, ...]:
+        return ()
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))

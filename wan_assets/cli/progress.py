@@ -20,7 +20,7 @@ from wan_assets.cli.display import console_on, printable
 from wan_assets.cli.streams import open_standard
 from wan_assets.errors import WanAssetsError
 from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
-from wan_assets.run_log import FailureLog
+from wan_assets.run_log import FailureLog, PendingLog
 
 
 class Show(Protocol):
@@ -75,7 +75,11 @@ class _Noting:
     def __init__(self) -> None:
         log = logging.getLogger(__name__)
         log.propagate, log.handlers[:] = False, [_Noted(self)]
-        self._failures = FailureLog(log)
+        self._failures, self._unknown = FailureLog(log), PendingLog(log)
+
+    def note_of(self, stage: Stage) -> None:
+        if isinstance(stage, Progress):
+            self._unknown.add(stage.under_way)
 
     def note(self, text: str) -> None:
         raise NotImplementedError
@@ -107,6 +111,7 @@ class _Screen(_Noting):
 
     def __call__(self, stage: Stage) -> None:
         self._stage = stage
+        self.note_of(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
 
@@ -116,7 +121,9 @@ class _Screen(_Noting):
             self._console.width = width
         stage, most = self._stage, min(self._console.width, _WIDEST)
         words = [*_wrapped(stage.counts(), most), *_wrapped(stage.money(), most)]
-        return Group(self._head(stage, most), *(Text(line, no_wrap=True, overflow="ellipsis") for line in words))
+        lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in words]
+        pending = [Text(printable(line), overflow="fold") for line in _wrapped(stage.pending(), most)]
+        return Group(self._head(stage, most), *lines, *pending)
 
     def _head(self, stage: Stage, width: int) -> RenderableType:
         bar = ProgressBar(total=stage.total, completed=stage.ended, pulse=stage.total is None)
@@ -146,6 +153,7 @@ class _Lines(_Noting):
         self._file.flush()
 
     def __call__(self, stage: Stage) -> None:
+        self.note_of(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
         if not self._is_quiet and self._spacing.is_due():
