@@ -50,7 +50,7 @@ class WanAssetsError(Exception):
 class PromptTableError(WanAssetsError):
     """The table cannot be read, or has rows that break a rule."""
 
-    advice = "Fix the table; `wan-assets plan FILE` lists every problem and sends nothing."
+    advice = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
     is_worth_repeating = False
 
 
@@ -280,7 +280,8 @@ def _sentence(fault: ApiFault) -> str:
     where = f" (parameter {_names(fault.parameter)})" if fault.parameter else ""
     allowed = f"; allowed: {', '.join(map(str, fault.allowed_values))}" if fault.allowed_values else ""
     task = f" [task {fault.task_uuid}]" if fault.task_uuid else ""
-    return f"{fault.code}: {fault.message}{where}{allowed}{task}"
+    said = fault.message.removeprefix(f"{fault.code}: ")
+    return f"{fault.code}: {said}{where}{allowed}{task}"
 
 
 def _names(parameter: str | tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.progress import Show
 from wan_assets.cli.signals import Interrupted, Stop
+from wan_assets.client import RunwareClient
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
 from wan_assets.grains import by_prompt
@@ -68,6 +69,8 @@ class TableRun:
     def execute(self, show: Show, stop: Stop) -> None:
         """Makes the videos; raises a `WanAssetsError` before anything is submitted where it cannot start."""
         table, settings = self.table or self.load(), self.settings
+        if not settings.is_simulated:
+            RunwareClient(settings.api_key, settings.base_url)  # refuses an address or a proxy of no use
         VideoStore(settings.store).make_ready()
         stop.check()
         with closing(Ledger(settings.ledger)) as book, instance_in(settings.dagster_home) as instance:

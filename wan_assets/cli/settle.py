@@ -22,16 +22,16 @@ def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
 
 @click.command()
 @click.argument("tasks", nargs=-1, required=True)
-@click.option("--cost", "cost_microusd", required=True, callback=_microusd, help="What each of them cost, in dollars.")
+@click.option("--cost", "cost_microusd", required=True, callback=_microusd, help="The cost of each task in dollars.")
 @url_option
 @json_option
 @click.pass_context
 def settle(
     context: click.Context, tasks: tuple[str, ...], cost_microusd: int, url: str | None, *, as_json: bool
 ) -> None:
-    """Book the cost of TASKS that ended without telling it, or are lost: 0 where `reconcile` shows no charge.
+    """Record the cost of TASKS that ended without reporting it, or are lost: 0 where `reconcile` shows no charge.
 
-    What was reserved beyond it is free again. A lost task is given up: the next run buys its row anew.
+    The rest of the reservation is released. A lost task is given up: the next run buys its row again.
     """
     book, _ = opened(url, context)
     with closing(book):

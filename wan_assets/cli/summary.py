@@ -177,13 +177,16 @@ def _show_failures(failures: Sequence[tuple[PromptRow, Failure]]) -> None:
         verb = "interrupted" if kind == "Interrupted" else "failed"
         click.echo(f"{len(found):,} {verb}: {kind}{f' [{code}]' if code else ''}")
         click.echo(f"  {'rows' if len(found) > 1 else 'row':10}  {printable(named)}{more}")
-        click.echo(f"  message     {printable(first.message)}")
+        message = f"interrupted by {code}" if kind == "Interrupted" and code else first.message
+        click.echo(f"  message     {printable(message)}")
         click.echo(f"  what to do  {first.hint}\n")
 
 
 def _show_sums(found: Summary) -> None:
     account, of_all = found.account, f"{found.succeeded:,} of {counted(len(found.rows), 'row')}"
-    click.echo(f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} reused.")
+    click.echo(
+        f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."
+    )
     if found.unread:
         click.echo(f"The ledger cannot be read, so that the money is not known: {found.unread.message}")
         click.echo("  what to do  Run `wan-assets ledger` once it can be read.")
@@ -201,9 +204,14 @@ def _tasks(account: RunAccount) -> str:
         "lost": account.lost,
         "stored": account.stored,
     }
-    told = [f"{count:,} {what}" for what, count in counts.items() if count]
-    submitted = f"{counted(account.submitted, 'task')} submitted" if account.submitted else "No task was submitted"
-    return ", ".join([submitted, *told])
+    told = [f"{count:,} {what}" for what, count in counts.items() if count and account.open_tasks]
+    return ", ".join([_sent(account.submitted), *told])
+
+
+def _sent(submissions: int) -> str:
+    if not submissions:
+        return "No submission was sent"
+    return f"{counted(submissions, 'submission was', 'submissions were')} sent"
 
 
 def _show_continuing(found: Summary) -> None:

@@ -74,7 +74,7 @@ class Transport:
         connections: int = 32,
     ) -> None:
         try:
-            self._url = parsed(base_url)
+            self._url = _spoken(parsed(base_url))
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
         self._headers = _headers_with(api_key)
@@ -85,6 +85,7 @@ class Transport:
         # Who waits for a connection waits here: it is no time that the API takes to answer.
         self._gate = asyncio.Semaphore(connections)
         self._connections = Connections(connections, has_proxies=not is_loopback(self._url.host))
+        self._connections.refuse_unusable_proxy(self._url)
 
     async def close(self) -> None:
         await self._connections.close()
@@ -152,6 +153,13 @@ def parsed(url: str) -> httpx.URL:
     if not is_host or port > _MOST_PORT:
         raise ValueError("it names no host" if port <= _MOST_PORT else f"there is no port {port}")
     return parts
+
+
+def _spoken(url: httpx.URL) -> httpx.URL:
+    """An address that HTTP is spoken at; raises `ValueError` for any other."""
+    if url.scheme not in ("http", "https"):
+        raise ValueError(f"it begins with {url.scheme}://, not with http:// or https://")
+    return url
 
 
 def _secrets_of(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:

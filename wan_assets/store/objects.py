@@ -68,6 +68,7 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
     if not has_protocol:
         return UPath(root)
     _refuse_credentials(protocol, rest)
+    _refuse_pattern(protocol, rest)
     extra = _EXTRAS.get(protocol, "")
     try:
         fsspec.get_filesystem_class(protocol)
@@ -145,6 +146,16 @@ def sha256_of(file: UPath) -> str:
 def first_line_of(error: Exception) -> str:
     """What a store said, without the page that some add to it."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _refuse_pattern(protocol: str, rest: str) -> None:
+    """What lists the files of a bucket takes these for patterns, and then finds nothing or another place."""
+    found = next((letter for letter in "[]*?" if letter in rest), None)
+    if found and protocol in _EXTRAS:
+        raise StoreAddressError(
+            f"the store's address {protocol}://{rest} holds {found!r}, which object stores read as part of a pattern: "
+            "name a bucket and folder without [ ] * ?"
+        )
 
 
 def _refuse_credentials(protocol: str, rest: str) -> None:
