@@ -1,6 +1,7 @@
 """Asset factories: the prompt table, what its rows ask for, and its videos, by prompt or by batch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
 import dagster as dg
@@ -57,10 +58,23 @@ def build_video_assets(
     is `freshness_policy`, that of the table; `on_progress` is called about once a second with a run's `Progress`.
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
-    videos = _videos_asset(name, grain, group_name, on_outcome, options)
-    return dg.Definitions(
-        assets=[_table_asset(name, grain, group_name, options), _requests_asset(name, grain, group_name), videos]
-    )
+    return assets_of(name, grain, grain.partitions_def, group_name=group_name, on_outcome=on_outcome, **options)
+
+
+def assets_of(
+    name: str,
+    grain: Grain,
+    partitions_def: dg.PartitionsDefinition[str],
+    *,
+    group_name: str = "videos",
+    on_outcome: OnOutcome = ignore,
+    **options: Unpack[VideoOptions],
+) -> dg.Definitions:
+    """The three assets of a table, whose partitions are `partitions_def`: the grain's, or some of them alone."""
+    table = _table_asset(name, grain, group_name, options)
+    grain = replace(grain, partitions_def=partitions_def)
+    requests = _requests_asset(name, grain, group_name)
+    return dg.Definitions(assets=[table, requests, _videos_asset(name, grain, group_name, on_outcome, options)])
 
 
 def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions) -> dg.AssetsDefinition:

@@ -63,6 +63,17 @@ def _literals_in(annotation: Any) -> Iterator[Any]:
 PARAMETERS: Mapping[str, Parameter] = {found.column: found for found in _parameters_of(VideoRequest)}
 """Every parameter of the model by its column, nested ones with dots: `provider_settings.alibaba.audio`."""
 
+MEANINGS = {
+    **dict.fromkeys(("text", "caption", "description"), "positive_prompt"),
+    **dict.fromkeys(("negative", "neg_prompt", "negative_text"), "negative_prompt"),
+    **dict.fromkeys(("size", "dimensions", "res"), "resolution"),
+    **dict.fromkeys(("length", "seconds", "secs", "duration_s", "video_length"), "duration"),
+    **dict.fromkeys(("format", "container", "file_format"), "output_format"),
+    **dict.fromkeys(("n", "count", "samples", "num_videos", "number_of_results"), "number_results"),
+    "quality": "output_quality",
+}
+"""Names that are no parameter but are often meant as one; suggested, never assumed."""
+
 _FIXES = {
     "missing": "fill it in",
     "literal_error": "use {expected}",
@@ -110,8 +121,8 @@ _TAGS = ("text", "object")
 
 
 def _suggestion(column: str) -> str:
-    found = nearest(column, PARAMETERS)
-    return f"did you mean {found}?" if found else "remove it"
+    found = nearest(column, [*PARAMETERS, *MEANINGS])
+    return f"did you mean {MEANINGS.get(found, found)}?" if found else "remove it"
 
 
 def _value_at(given: Any, column: str) -> Any:

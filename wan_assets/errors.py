@@ -15,6 +15,7 @@ Each class is named for what the reader should do next::
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
     │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
+    ├── DagsterHomeError            move its damaged files aside
     ├── ExportError                 name a folder for the export alone, and make it writable
     ├── InvalidVideoError           the file is not the video that was asked for
     └── RunwareError                the API said no
@@ -33,8 +34,9 @@ Each class is named for what the reader should do next::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -50,7 +52,7 @@ class WanAssetsError(Exception):
 class PromptTableError(WanAssetsError):
     """The table cannot be read, or has rows that break a rule."""
 
-    advice = "Fix the table; `wan-assets plan FILE` lists every problem and sends nothing."
+    advice = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
     is_worth_repeating = False
 
 
@@ -165,6 +167,20 @@ class StoreAddressError(StoreError):
         "package for it installed; credentials belong into the environment, where the cloud's own tools look for them."
     )
     is_worth_repeating = False
+
+
+class DagsterHomeError(WanAssetsError):
+    """Dagster's home cannot be opened; the ledger and the store are elsewhere, and are whole."""
+
+    advice = (
+        "Move the damaged files aside, as the message says, then run again. The ledger and the store are separate: no "
+        "task, cost or video is lost, and stored videos are reused at $0. Only Dagster's history of runs starts anew."
+    )
+    is_worth_repeating = False
+
+    def __init__(self, folder: Path, reason: str, broken: Sequence[Path], moves: str) -> None:
+        named = f"; damaged: {', '.join(map(str, broken))}; repair with: {moves}" if broken else ""
+        super().__init__(f"cannot open Dagster's home {folder}: {reason}{named}")
 
 
 class ExportError(WanAssetsError):
@@ -288,7 +304,8 @@ def _sentence(fault: ApiFault) -> str:
     where = f" (parameter {_names(fault.parameter)})" if fault.parameter else ""
     allowed = f"; allowed: {', '.join(map(str, fault.allowed_values))}" if fault.allowed_values else ""
     task = f" [task {fault.task_uuid}]" if fault.task_uuid else ""
-    return f"{fault.code}: {fault.message}{where}{allowed}{task}"
+    said = fault.message.removeprefix(f"{fault.code}: ")
+    return f"{fault.code}: {said}{where}{allowed}{task}"
 
 
 def _names(parameter: str | tuple[str, ...]) -> str:

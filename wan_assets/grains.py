@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -17,7 +17,14 @@ from wan_assets.batches import NoPartitionError, PartitionOf, partition_of, plac
 from wan_assets.errand import Errand, Event
 from wan_assets.generation import Order, Outcome
 from wan_assets.lineage import Lineage, Told, note_changes
-from wan_assets.partitions import PartitionChanges, add_partitions, dynamic_dimensions, sync_partitions
+from wan_assets.partitions import (
+    PartitionChanges,
+    add_partitions,
+    dynamic_dimensions,
+    keys_of_tables,
+    sync_partitions,
+    table_id_of,
+)
 from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.row_run import RowRun
 from wan_assets.store import VideoStore
@@ -82,7 +89,8 @@ class Grain:
     """How prompts are cut into partitions.
 
     `partition_of` tells the partition of a row; `digest` that of a partition's rows, given what it is without the last;
-    `run` makes a run over the rows of some partitions. A `PromptTableError` or a `Failure` of any method sends nothing.
+    `run` makes a run over the rows of some partitions. Without `retires_partitions` dynamic ones are only added.
+    A `PromptTableError` or a `Failure` of any method sends nothing.
     """
 
     prompts: Prompts
@@ -90,6 +98,7 @@ class Grain:
     partitions_per_run: int
     partition_of: PartitionOf
     digest: Callable[[str, PromptRow], str]
+    retires_partitions: bool = field(default=True, kw_only=True)
     run: Callable[[Errand, Rows, Lineage], VideoRun]
 
     @property
@@ -117,11 +126,17 @@ class Grain:
         To dynamic dimensions of multi-partitions keys are added. None is retired there, since others may use them.
         """
         if self.dynamic_name is not None:
-            return sync_partitions(instance, self.dynamic_name, list(reading.asks_for), **most)
+            return self._sync_own(instance, self.dynamic_name, reading, **most)
         dimensions = dynamic_dimensions(self.partitions_def, reading.asks_for)
         added = [add_partitions(instance, name, keys, most.get("most_added")) for name, keys in dimensions]
         keys = tuple(key for changes in added for key in changes.added)
         return PartitionChanges(keys, left=sum(changes.left for changes in added))
+
+    def _sync_own(self, instance: dg.DagsterInstance, name: str, reading: Reading, **most: int) -> PartitionChanges:
+        if not self.retires_partitions:
+            most["most_retired"] = 0
+        others = keys_of_tables(instance, name, but=table_id_of(self.prompts))
+        return sync_partitions(instance, name, list(reading.asks_for), kept=others, **most)
 
     def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
         """All partitions that there are by now, in Dagster's order."""

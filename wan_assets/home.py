@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock, Timeout
 
+from wan_assets.errors import DagsterHomeError
 from wan_assets.paths import is_misread_in_url
 from wan_assets.settings import SettingsError
 
@@ -19,30 +23,40 @@ telemetry:
 nux:
   enabled: false
 """
+_LOCK = ".wan-assets.lock"
+_LOCK_S = 120.0
 
 
 @contextmanager
 def instance_in(folder: Path) -> Iterator[dg.DagsterInstance]:
-    """The instance that keeps its runs in a folder, which is made ready where it is not; raises `SettingsError`."""
-    _make_ready(folder)
-    with _named_for_dagster(folder) as home, dg.DagsterInstance.from_config(str(home)) as instance:
+    """The instance that keeps its runs in a folder, which is made ready where it is not.
+
+    Raises `SettingsError` for a folder that cannot be used, `DagsterHomeError` for one whose databases are damaged.
+    """
+    _refuse_unfit(folder)
+    with _named_for_dagster(folder) as home, _made_ready(folder, home) as instance:
         yield instance
 
 
-def _make_ready(folder: Path) -> None:
+def _refuse_unfit(folder: Path) -> None:
     if not folder.is_absolute():
         raise SettingsError(f"DAGSTER_HOME is {folder}, which is no absolute path: Dagster takes no other")
     if not folder.exists() and not folder.parent.exists() and not folder.parent.parent.exists():
         raise SettingsError(f"DAGSTER_HOME is {folder}, and {folder.parent} does not exist: check its spelling")
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"DAGSTER_HOME is {folder}, which is a file: name a folder")
+
+
+def _made_ready(folder: Path, home: Path) -> dg.DagsterInstance:
+    """Opens the instance of a folder, under the name that Dagster is told."""
     settings = folder / "dagster.yaml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
-            settings.write_text(_DAGSTER_YAML)
-    except OSError as error:
-        raise SettingsError(f"cannot use {folder} as DAGSTER_HOME: {error.strerror}") from None
+    with locked(folder):
+        try:
+            if not settings.exists():
+                settings.write_text(_DAGSTER_YAML)
+        except OSError as error:
+            raise _unusable(folder, error) from None
+        return _opened(folder, home)
 
 
 @contextmanager
@@ -54,3 +68,65 @@ def _named_for_dagster(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="wan-assets-") as aside:
         (link := Path(aside) / "dagster_home").symlink_to(folder, target_is_directory=True)
         yield link
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lets one process at a time work on a Dagster home: two that create its databases at once destroy them."""
+    lock = FileLock(folder / _LOCK, timeout=_LOCK_S)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise SettingsError(
+            f"cannot use {folder} as DAGSTER_HOME: another process has held {folder / _LOCK} for {_LOCK_S:.0f} s"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise _unusable(folder, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _unusable(folder: Path, error: Exception) -> SettingsError:
+    return SettingsError(f"cannot use {folder} as DAGSTER_HOME: {getattr(error, 'strerror', None) or error}")
+
+
+def _opened(folder: Path, home: Path) -> dg.DagsterInstance:
+    """Opens the instance and every database of it, which creates those that are not there."""
+    try:
+        instance = dg.DagsterInstance.from_config(str(home))
+        instance.get_runs_count()
+        instance.get_dynamic_partitions("")
+        instance.all_instigator_state()
+    except Exception as error:
+        raise _damaged(folder, error) from error
+    return instance
+
+
+def _damaged(folder: Path, error: Exception) -> DagsterHomeError:
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    broken = [path for path in _databases_in(folder) if not _is_sound(path)]
+    parts = dict.fromkeys(folder / path.relative_to(folder).parts[0] for path in broken)
+    moves = " && ".join(f"mv {shlex.quote(str(part))} {shlex.quote(f'{part}.broken')}" for part in parts)
+    return DagsterHomeError(folder, said, tuple(broken), moves)
+
+
+def _databases_in(folder: Path) -> list[Path]:
+    """The databases that all runs share."""
+    return [
+        *sorted(folder.glob("history/*.db")),
+        *sorted(folder.glob("history/runs/index.db")),
+        *sorted(folder.glob("schedules/*.db")),
+    ]
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether SQLite can read a database of Dagster's, and it has one version."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            is_whole = database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            return is_whole and len(database.execute("SELECT version_num FROM alembic_version").fetchall()) == 1
+    except sqlite3.Error:
+        return False

@@ -6,9 +6,10 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
-from wan_assets.generation import Outcome, Recovered, UnderWay
+from wan_assets.generation import Outcome, Pending, Recovered, UnderWay
 from wan_assets.pricing import dollars
 
 Clock: TypeAlias = Callable[[], float]
@@ -16,6 +17,8 @@ Told: TypeAlias = Outcome | Recovered | UnderWay
 
 
 _LONGEST_REASON = 90
+_PENDING_AFTER_S = 10.0
+_PENDING_NAMED = 3
 
 
 class Stage(Protocol):
@@ -32,6 +35,9 @@ class Stage(Protocol):
 
     def money(self) -> tuple[str, ...]:
         """What it costs, in a few words each."""
+
+    def pending(self) -> tuple[str, ...]:
+        """What it waits for, in a few words each."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,20 @@ class Progress:
         kind = ("simulated dollars",) if now.is_simulated else ()
         return (f"spent {dollars(now.spent_microusd)}", f"reserved {dollars(now.reserved_microusd)}", *room, *kind)
 
+    def pending(self) -> tuple[str, ...]:
+        """Which rows were waited for longest, since when and until when, once that takes a while."""
+        now = self.under_way
+        late = [one for one in now.pending if now.at - one.since >= _PENDING_AFTER_S][:_PENDING_NAMED]
+        more = now.in_flight - len(late)
+        named = [_waited_for(one) for one in late]
+        if not named:
+            return ()
+        return (f"waiting for {named[0]}", *named[1:], *((f"and {more:,} more",) if more > 0 else ()))
+
 
 def sentence(stage: Stage, left: str = "") -> str:
     """A stage in one line; `left` says how long it may still take."""
-    parts = [", ".join(stage.counts()), ", ".join(stage.money()), left]
+    parts = [", ".join(stage.counts()), ", ".join(stage.money()), ", ".join(stage.pending()), left]
     of_all = "" if stage.total is None else f" of {stage.total:,}"
     return f"{stage.ended:,}{of_all} done: {'; '.join(filter(None, parts))}"
 
@@ -162,6 +178,16 @@ def clocked(seconds: float) -> str:
     """A length of time as hours, minutes and seconds."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def hour_of(moment: float) -> str:
+    """The time of day of a moment in seconds since 1970, in UTC."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
+
+
+def _waited_for(one: Pending) -> str:
+    unknown = ", unknown to the API" if one.is_unknown else ""
+    return f"{one.row} since {hour_of(one.since)} until {hour_of(one.until)} UTC (task {one.task_uuid}{unknown})"
 
 
 def _shortened(said: str) -> str:

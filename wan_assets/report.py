@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -85,7 +85,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
     """
     rows = [{"partition": key, **failure_row(error)} for key, error in failed]
     shortfalls = shortfalls_of(error for _, error in failed)
-    lines = [f"{row['partition']}: {row['class']} [{row['code']}] {row['message']}: {row['advice']}" for row in rows]
+    lines = [f"{row['partition']}: {_named(row)}: {row['message']}. {row['advice']}" for row in rows]
     more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
     return dg.Failure(
         description="\n".join(
@@ -120,13 +120,19 @@ def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failu
 
 
 def failure_row(error: WanAssetsError) -> dict[str, str]:
-    """Why a row failed: the error's class and code, what was said and what to do."""
+    """Why a row failed: the error's class and code, the message without the code, and what to do."""
+    code = error.code if isinstance(error, RunwareError) else ""
     return {
         "class": type(error).__name__,
-        "code": error.code if isinstance(error, RunwareError) else "",
-        "message": str(error),
+        "code": code,
+        "message": str(error).removeprefix(f"{code}: "),
         "advice": error.advice,
     }
+
+
+def _named(row: Mapping[str, str]) -> str:
+    """An error's class, with the API's code where it has one."""
+    return f"{row['class']} [{row['code']}]" if row["code"] else row["class"]
 
 
 def table_of(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

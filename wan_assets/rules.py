@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -137,9 +136,29 @@ def breaches_between_parameters(
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like a mistyped one."""
-    matches = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    """The known name that a mistyped one is closest to, if it is close: one slip in three letters at most.
+
+    >>> nearest("lenght", ["height", "length"])
+    'length'
+    """
+    written = name.lower()
+    slips = {candidate: _slips(written, candidate.lower()) for candidate in known}
+    found = min(slips, key=lambda candidate: slips[candidate], default=None)
+    return found if found is not None and slips[found] <= max(1, len(written) // 3) else None
+
+
+def _slips(one: str, other: str) -> int:
+    """How many letters are missing, added, replaced, or swapped with their neighbour."""
+    before, last = list[int](), list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        now = [row]
+        for column, its in enumerate(other, 1):
+            now.append(min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != its)))
+            is_swapped = row > 1 and column > 1 and (letter, one[row - 2]) == (other[column - 2], its)
+            if is_swapped:
+                now[-1] = min(now[-1], before[column - 2] + 1)
+        before, last = last, now
+    return last[-1]
 
 
 def _size_breaches(width: Any, height: Any, sizes: list[tuple[int, int]]) -> Iterator[tuple[str, PydanticCustomError]]:

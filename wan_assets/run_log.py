@@ -15,11 +15,14 @@ from typing import Any
 
 from wan_assets.client import Trouble
 from wan_assets.errors import RunwareError, WanAssetsError
-from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, sentence
+from wan_assets.generation import UnderWay
+from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
 
 _FIRST_S = 30.0
 _MOST_S = 300.0
 _FAILURES_OF_A_KIND = 5
+_UNKNOWN_AFTER_S = 10.0
+_UNKNOWN_NAMED = 10
 _FIELDS = "wan_assets"
 
 
@@ -31,14 +34,17 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
     """
     spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock), Estimate(clock)
     last: list[Progress] = []
-    troubles = _TroubleLog(log)
+    troubles, unknown = _TroubleLog(log), PendingLog(log)
 
     def watch(progress: Progress) -> None:
         if not last:
-            log.info("%d rows are asked for", progress.total, extra=_fields(progress))
+            log.info(
+                "%s requested", f"{progress.total:,} row{'' if progress.total == 1 else 's'}", extra=_fields(progress)
+            )
         last[:] = [progress]
         estimate.note(progress)
         troubles.add(progress.under_way.trouble)
+        unknown.add(progress.under_way)
         if spacing.is_due():
             log.info("%s", sentence(progress, estimate.left()), extra=_fields(progress))
         onward(progress)
@@ -69,6 +75,25 @@ class _TroubleLog:
             told = {"code": kind, "waiting": trouble.waiting}
             said = "calls to the API wait to be tried again, %d now: %s"
             self._log.warning(said, trouble.waiting, trouble.why, extra={_FIELDS: told})
+
+
+class PendingLog:
+    """Names each task that the API does not know while it is still waited for, the first few of them."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._seen: set[str] = set()
+
+    def add(self, under_way: UnderWay) -> None:
+        """Writes which tasks are waited for in vain, unless that was written before."""
+        for one in under_way.pending:
+            is_late = under_way.at - one.since >= _UNKNOWN_AFTER_S
+            if one.is_unknown and is_late and one.task_uuid not in self._seen and len(self._seen) < _UNKNOWN_NAMED:
+                self._seen.add(one.task_uuid)
+                told = {"partition": one.partition, "task_uuid": one.task_uuid, "until": one.until}
+                said = "%s: the API does not know task %s, waited for since %s; it is polled until %s UTC"
+                moments = hour_of(one.since), hour_of(one.until)
+                self._log.warning(said, one.row, one.task_uuid, *moments, extra={_FIELDS: told})
 
 
 class FailureLog:

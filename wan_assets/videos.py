@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.errand import Errand, Event
-from wan_assets.errors import LedgerError, PromptTableError
+from wan_assets.errors import WanAssetsError
 from wan_assets.generation import Limits
 from wan_assets.grains import Grain
 from wan_assets.ledger import Origin, heartbeat
@@ -53,14 +53,26 @@ def videos_of(
     ledger: LedgerResource,
 ) -> Iterator[Event]:
     """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
+    try:
+        yield from _events_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
+    except WanAssetsError as error:
+        raise failure_to_start(error) from None
+
+
+def _events_of(
+    grain: Grain,
+    errand: Errand,
+    config: GenerationConfig,
+    *,
+    runware: RunwareResource,
+    store: VideoStoreResource,
+    ledger: LedgerResource,
+) -> Iterator[Event]:
     origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
     with ExitStack() as stack:
-        try:
-            book = stack.enter_context(closing(ledger.open()))
-            stack.enter_context(heartbeat(book, errand.run_id))
-            begun = grain.begin(errand)
-        except (LedgerError, PromptTableError) as error:
-            raise failure_to_start(error) from None
+        book = stack.enter_context(closing(ledger.open()))
+        stack.enter_context(heartbeat(book, errand.run_id))
+        begun = grain.begin(errand)
         videos = store.open()
         watch = stack.enter_context(progress_logged(errand.log, errand.watch))
         outcomes = stack.enter_context(

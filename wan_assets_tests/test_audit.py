@@ -613,7 +613,7 @@ def test_ledger_tells_programs_what_is_open_lost_unknown_overcharged_and_what_th
     ]
     assert set(told["by"]) == {"state", "day", "asset"}
     assert (told["real"]["cost_usd"], told["real"]["reserved_usd"]) == (0.946001, 4 * 0.473)
-    assert (told["real"]["tasks"], told["real"]["unknown_cost"], told["simulated"]["tasks"]) == (5, 1, 0)
+    assert (told["real"]["tasks"], told["real"]["unknown_cost_count"], told["simulated"]["tasks"]) == (5, 1, 0)
 
 
 def test_ledger_groups_by_what_it_is_asked_for_and_by_nothing_else(tmp_path: Path) -> None:
@@ -638,10 +638,10 @@ def test_ledger_tells_people_each_trouble_under_its_own_heading(tmp_path: Path) 
 
     shown = wan_assets("ledger", "--url", url)
 
-    headings = ("Prices seen", "Open:", "Lost:", "Ended, cost unknown", "Charged more than was reserved")
+    headings = ("Recent prices", "Open:", "Lost:", "Ended, cost unknown", "Charged more than was reserved")
     assert shown.exit_code == 0
     assert [heading for heading in headings if heading not in shown.stdout] == []
-    assert "spent $0.9461, reserved $1.8920; simulated, so not paid: $0.0000" in shown.stdout
+    assert "spent $0.9461, reserved $1.8920; simulated dollars, not charged: $0.0000" in shown.stdout
 
 
 def test_reconcile_ends_with_0_where_every_day_is_equal(tmp_path: Path) -> None:
@@ -667,7 +667,7 @@ def test_reconcile_ends_with_0_where_every_day_is_equal(tmp_path: Path) -> None:
             "verdict": "equal",
         }
     ]
-    assert "1 of 1 days from 2026-03-01 to 2026-03-01 (UTC) are equal." in people.stdout
+    assert "1 of 1 day from 2026-03-01 to 2026-03-01 (UTC) is equal." in people.stdout
 
 
 @pytest.mark.parametrize(
@@ -754,7 +754,7 @@ def test_recover_ends_with_0_where_nothing_is_open_any_more(tmp_path: Path) -> N
         ("p0", True, 0.473),
         ("p1", True, 0.473),
     ]
-    assert {(task["class"], task["code"], task["message"], task["advice"]) for task in tasks} == {("", "", "", "")}
+    assert {(task["class"], task["code"], task["message"], task["hint"]) for task in tasks} == {("", "", "", "")}
     assert "0 of 0 open tasks are in the store now; nothing was sent." in second.stdout
 
 
@@ -770,8 +770,8 @@ def test_recover_ends_with_1_while_something_is_open_and_says_what_to_do(tmp_pat
     assert (programs.exit_code, people.exit_code) == (1, 1)
     assert (task["is_stored"], task["cost_usd"], task["class"]) == (False, None, "OutputUnavailableError")
     assert task["message"]
-    assert task["advice"] in people.stdout
-    assert "0 of 1 open tasks are in the store now; nothing was sent." in people.stdout
+    assert task["hint"] in people.stdout
+    assert "0 of 1 open task is in the store now; nothing was sent." in people.stdout
 
 
 def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tmp_path: Path) -> None:
@@ -995,6 +995,6 @@ def test_a_trace_is_told_in_words_and_a_stranger_as_such(two_rows: Studio) -> No
     known = CliRunner().invoke(cli, ["ledger", "--url", two_rows.url, "trace", "run-7"])
     strange = CliRunner().invoke(cli, ["ledger", "--url", two_rows.url, "trace", "%"])
 
-    assert "2 tasks belong to run-7" in known.output
+    assert "2 tasks found for run-7" in known.output
     assert "row      row-0, partition day-0 of videos" in known.output
     assert (strange.exit_code, "0 tasks belong" in strange.output) == (1, True)

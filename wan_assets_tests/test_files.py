@@ -157,5 +157,5 @@ def test_the_command_serves_on_loopback_and_says_where(made: Any) -> None:
         answer = httpx.get(VideoStore(store.root, served_at=f"http://127.0.0.1:{port}").link_to(video))
         process.terminate()
 
-    assert said == f"showing {store.root} at http://127.0.0.1:{port}\n"
+    assert said == f"serving {store.root} at http://127.0.0.1:{port}\n"
     assert answer.content == content_of(video)

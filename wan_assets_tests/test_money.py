@@ -465,7 +465,7 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
 
     told = json.loads(programs.stdout)
     assert (programs.exit_code, people.exit_code) == (1, 1)
-    assert (told["green"], told["failed"], told["submitted"], told["missing_usd"]) == (2, 2, 2, 0.91092)
+    assert (told["succeeded"], told["failed"], told["submitted"], told["shortfall_usd"]) == (2, 2, 2, 0.91092)
     assert {failure["class"] for failure in told["failures"]} == {"BudgetExceededError"}
     assert "2 rows were not sent: the cap total lacks $0.9109 for them." in people.stdout
 

@@ -264,7 +264,7 @@ def test_the_log_of_a_run_says_what_came_of_it_and_nothing_of_polls(tmp_path: Pa
         said = log_of(instance, result.run_id)
     money = "spent $1.4190, reserved $0.0000, budget left $0.5810, simulated dollars"
     ended = f"3 of 3 done: 3 new, 0 reused, 0 failed, 0 in flight; {money}"
-    assert [line for line in said if "rows are asked for" in line or "done:" in line] == ["3 rows are asked for", ended]
+    assert [line for line in said if "rows requested" in line or "done:" in line] == ["3 rows requested", ended]
     assert not [line for line in said if "HTTP" in line or "127.0.0.1" in line]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from wan_assets.cli.display import dollars, printable, show_json
+from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, url_option
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
@@ -23,19 +23,25 @@ from wan_assets.store import VideoStore
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="What the export is to be.")
-@click.option("--to", "root", help="A folder or URL of its own; by default ./wan_assets_data/exports/FORMAT.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="The format of the export.")
+@click.option("--to", "root", help="The folder or URL to write to; ./wan_assets_data/exports/FORMAT by default.")
 @click.option(
     "--validation",
     type=click.FloatRange(0, 1),
     default=ExportOptions.validation,
     show_default=True,
-    help="The share of the videos that is for validation.",
+    help="The share of the videos used for validation.",
 )
-@click.option("--link", "links", is_flag=True, help="Hard links to the store's files, where both are on one disk.")
-@click.option("--shard-mb", type=click.IntRange(1), default=500, show_default=True, help="Most megabytes of a shard.")
-@click.option("--title", default=ExportOptions.title, show_default=True, help="The dataset's name, for its card.")
-@click.option("--licence", default=ExportOptions.licence, show_default=True, help="Its licence, for its card.")
+@click.option("--link", "links", is_flag=True, help="Make hard links to the store's files where both are on one disk.")
+@click.option(
+    "--shard-mb",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="The largest size of a shard in megabytes.",
+)
+@click.option("--title", default=ExportOptions.title, show_default=True, help="The dataset's title in its card.")
+@click.option("--licence", default=ExportOptions.licence, show_default=True, help="The dataset's license in its card.")
 @url_option
 @click.option("--store", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
 @json_option
@@ -50,11 +56,11 @@ def export(
     as_json: bool,
     **said: Any,
 ) -> None:
-    """Write the videos of the table FILE as a dataset, or bring an earlier export of it up to date.
+    """Write the videos of the table FILE as a dataset, or update an earlier export of it.
 
-    FILE is by default WAN_ASSETS_PROMPTS, or the demo's table. Nothing is sent. Needs no Dagster.
+    FILE is WAN_ASSETS_PROMPTS, or the demo's table, by default. Nothing is submitted. Dagster is not needed.
 
-    Exit status: 0 every row has its video in it, 1 some have none, 2 it could not be written.
+    Exit status: 0 every row's video is exported, 1 some rows have no video, 2 the export cannot be written.
     """
     options = _options(format_, shard_bytes=shard_mb * 1_000_000, **said)
     settings = settings_from(os.environ)
@@ -80,16 +86,15 @@ def _options(format_: Format, **said: Any) -> ExportOptions:
 def _show(exported: Exported) -> None:
     changes = exported.changes
     split = ", ".join(f"{count:,} for {split}" for split, count in exported.rows.items())
-    click.echo(f"{sum(exported.rows.values()):,} videos ({split}) are in {printable(exported.uri)}")
-    click.echo(
-        f"{changes.written:,} files were written, {changes.linked:,} of them as links; "
-        f"{changes.kept:,} were there already, {changes.removed:,} removed"
-    )
-    kind = "simulated, so not paid" if exported.is_simulated else "spent"
-    unknown = f"; the cost of {exported.cost_unknown:,} is unknown" if exported.cost_unknown else ""
+    click.echo(f"{counted(sum(exported.rows.values()), 'video')} exported ({split}) to {printable(exported.uri)}")
+    links = f" ({changes.linked:,} as links)" if changes.linked else ""
+    written = counted(changes.written, "file")
+    click.echo(f"{written} written{links}, {changes.kept:,} unchanged, {changes.removed:,} removed")
+    kind = "simulated dollars, nothing was charged" if exported.is_simulated else "spent"
+    unknown = f"; the cost of {counted(exported.cost_unknown, 'video')} is unknown" if exported.cost_unknown else ""
     click.echo(f"{kind}: {dollars(exported.cost_microusd)}{unknown}")
     if exported.missing:
-        click.echo(f"{exported.missing:,} rows have no video")
+        click.echo(f"{counted(exported.missing, 'row has', 'rows have')} no video")
 
 
 def _as_json(exported: Exported) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def _as_json(exported: Exported) -> dict[str, Any]:
         "rows": exported.rows,
         "missing": exported.missing,
         "cost_usd": float(usd(exported.cost_microusd)),
-        "unknown_cost": exported.cost_unknown,
+        "unknown_cost_count": exported.cost_unknown,
         "simulated": exported.is_simulated,
         **asdict(exported.changes),
     }

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from wan_assets.cli.display import printable
 from wan_assets.files import serve
 from wan_assets.settings import FILES_PORT, settings_from
 from wan_assets.store import VideoStore
@@ -16,6 +17,11 @@ from wan_assets.store import VideoStore
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
 def files(*, port: int, host: str, root: str | None) -> None:
-    """Show a browser the store's videos, which Dagster's pages link to. Read-only. Stop it with Ctrl-C."""
+    """Serve the store's videos to browsers; Dagster's pages link to them. Read-only. Stop it with Ctrl-C."""
     store = VideoStore(root or settings_from(os.environ).store)
-    serve(store, host=host, port=port, on_ready=lambda address: click.echo(f"showing {store.root} at {address}"))
+    serve(
+        store,
+        host=host,
+        port=port,
+        on_ready=lambda address: click.echo(f"serving {printable(str(store.root))} at {address}"),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from wan_assets.cli.display import dollars, show_json
+from wan_assets.cli.display import counted, dollars, show_json
 from wan_assets.cli.options import json_option
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
@@ -26,17 +26,18 @@ from wan_assets.store import VideoStore
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help=f"The folder that has store and ledger, as of `materialize`; ./{DATA_FOLDER} by default.",
+    help=f"The folder with store and ledger, the --out of `materialize`; ./{DATA_FOLDER} by default.",
 )
-@click.option("--to", type=click.Path(path_type=Path), help="Where the gallery is written; OUT/gallery by default.")
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="The folder to write the gallery to; OUT/gallery by default."
+)
 @json_option
 def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bool) -> None:
     """Write a gallery of the videos of the table FILE: open its index.html in a browser.
 
-    FILE is WAN_ASSETS_PROMPTS, or the demo's table, if none is given. Nothing is sent; a gallery that is there is made
-    new.
+    FILE is WAN_ASSETS_PROMPTS, or the demo's table, by default. Nothing is submitted; an existing gallery is replaced.
 
-    Exit status: 0 it is written, 2 it cannot be.
+    Exit status: 0 the gallery is written, 2 it cannot be written.
     """
     settings = settings_from(os.environ, out)
     source = file or settings.prompts
@@ -57,11 +58,13 @@ def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bo
 
 def _show(found: Gallery) -> None:
     tally = found.tally
-    click.echo(f"{tally.videos:,} videos of {found.rows:,} rows; {tally.flawed:,} fail a check")
+    fail = counted(tally.flawed, "video fails", "videos fail")
+    click.echo(f"{counted(tally.videos, 'video')} of {counted(found.rows, 'row')}; {fail} a check")
     if found.missing or found.problems:
-        click.echo(f"{found.missing:,} rows have no video, {found.problems:,} have problems and are left out")
-    click.echo(f"they cost {dollars(tally.real.cost_microusd)}", nl=False)
-    click.echo(f"; simulated, so not paid: {dollars(tally.simulated.cost_microusd)}")
+        missing = counted(found.missing, "row has", "rows have")
+        click.echo(f"{missing} no video; {counted(found.problems, 'row')} with problems left out")
+    simulated = dollars(tally.simulated.cost_microusd)
+    click.echo(f"cost: {dollars(tally.real.cost_microusd)}; simulated dollars, not charged: {simulated}")
     click.echo(f"open {found.index}")
 
 
@@ -73,8 +76,8 @@ def _as_json(found: Gallery) -> dict[str, Any]:
         "videos": tally.videos,
         "missing": found.missing,
         "problems": found.problems,
-        "flawed": tally.flawed,
+        "failed_checks": tally.flawed,
         "cost_usd": float(usd(tally.real.cost_microusd)),
         "simulated_cost_usd": float(usd(tally.simulated.cost_microusd)),
-        "cost_unknown": tally.real.unknown + tally.simulated.unknown,
+        "unknown_cost_count": tally.real.unknown + tally.simulated.unknown,
     }

@@ -18,11 +18,11 @@ from wan_assets.pricing import usd
 
 _COMMANDS = {
     "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),
-    "pause": Late("pause", "pause", "Let no run send anything more; what is in flight lands."),
-    "resume": Late("pause", "resume", "Let runs send again."),
-    "settle": Late("settle", "settle", "Book the cost of tasks that ended without telling it."),
-    "trace": Late("trace", "trace", "Show row, run, cost and files of whatever is named."),
-    "recover": Late("recover", "recover", "Settle and fetch what is still open; nothing is sent."),
+    "pause": Late("pause", "pause", "Stop all runs from submitting tasks; tasks in flight complete."),
+    "resume": Late("pause", "resume", "Let runs submit tasks again."),
+    "settle": Late("settle", "settle", "Record the cost of tasks that ended without reporting it."),
+    "trace": Late("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
+    "recover": Late("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
 }
 
 
@@ -46,7 +46,7 @@ class _Account:
 @json_option
 @click.pass_context
 def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *, as_json: bool) -> None:
-    """Show what was spent, reserved and left open, real and simulated apart."""
+    """Show what was spent and reserved, and which tasks are open; real and simulated money apart."""
     if context.invoked_subcommand:
         return
     book, _ = opened(url, context)
@@ -90,15 +90,15 @@ def _show(account: _Account) -> None:
     for group, found in account.groups.items():
         _show_group(group, found)
     _show_prices(account.prices)
-    _show_tasks("Open: may still bring a video", account.still_open)
-    _show_tasks("Lost: the API does not know them; asked for again in every run", account.lost)
+    _show_tasks("Open: these tasks may still produce a video", account.still_open)
+    _show_tasks("Lost: the API does not know these tasks; every run polls them again", account.lost)
     _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
     _show_overcharged(account.overcharged)
     if account.paused is not None:
         click.echo(f"paused: {printable(account.paused)}")
     real, simulated = account.totals.real, account.totals.simulated
     click.echo(f"spent {dollars(real.cost_microusd)}, reserved {dollars(real.reserved_microusd)}", nl=False)
-    click.echo(f"; simulated, so not paid: {dollars(simulated.cost_microusd)}")
+    click.echo(f"; simulated dollars, not charged: {dollars(simulated.cost_microusd)}")
 
 
 def _show_prices(prices: list[PriceSeen]) -> None:
@@ -115,7 +115,7 @@ def _show_prices(prices: list[PriceSeen]) -> None:
     ]
     columns = ("request", "money", "tasks", "spent", "lowest", "highest")
     if rows:
-        show_table("Prices seen of late", columns, rows, right=columns[2:], flexible=columns[:1])
+        show_table("Recent prices", columns, rows, right=columns[2:], flexible=columns[:1])
 
 
 def _show_overcharged(overcharged: list[Overcharge]) -> None:
@@ -123,7 +123,7 @@ def _show_overcharged(overcharged: list[Overcharge]) -> None:
         (over.task_uuid, over.partition, dollars(over.reserved_microusd), dollars(over.excess_microusd))
         for over in overcharged
     ]
-    columns = ("task", "partition", "reserved", "charged beyond")
+    columns = ("task", "partition", "reserved", "excess")
     if rows:
         show_table("Charged more than was reserved", columns, rows, right=columns[2:], flexible=("partition",))
 
@@ -150,8 +150,8 @@ def _show_tasks(title: str, tasks: list[Task]) -> None:
             (task.task_uuid, task.state, task.origin.partition, dollars(task.reserved_microusd), task.error_code or "")
             for task in tasks
         ]
-        columns = ("task", "state", "partition", "reserved", "trouble")
-        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "trouble"))
+        columns = ("task", "state", "partition", "reserved", "error")
+        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "error"))
 
 
 def _line(line: SpendLine) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _line(line: SpendLine) -> dict[str, Any]:
         "tasks": line.tasks,
         "cost_usd": float(usd(line.cost_microusd)),
         "reserved_usd": float(usd(line.reserved_microusd)),
-        "unknown_cost": line.unknown,
+        "unknown_cost_count": line.unknown,
     }
 
 

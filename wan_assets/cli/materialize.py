@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
-from wan_assets.cli.display import show_json
-from wan_assets.cli.run import run_table
-from wan_assets.cli.summary import show_summary, summary_json
+from wan_assets.cli import signals
+from wan_assets.cli.display import show_error, show_json
+from wan_assets.cli.failures import failure_of, interruption
+from wan_assets.cli.progress import Show, watched
+from wan_assets.cli.run import TableRun, error_of
+from wan_assets.cli.summary import Summary, show_summary, summary_json
+from wan_assets.errors import WanAssetsError
+from wan_assets.progress import Progress
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
 
 _OUT = click.option(
     "--out", type=click.Path(path_type=Path), help=f"The folder for everything; ./{DATA_FOLDER} by default."
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, however the command ends.")
+_END_S = 5.0
+"""So long it may take to tell Dagster that a run was left behind."""
 
 
 @click.command()
@@ -25,14 +36,15 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     "--prompts",
     type=click.Path(path_type=Path),
     default=DEMO_PROMPTS,
-    help="A table, a folder or a pattern; the demo's own if none.",
+    help="A table, a folder or a pattern; the demo's own table by default.",
 )
 @_OUT
 @_JSON
 def demo(prompts: Path, out: Path | None, *, as_json: bool) -> None:
-    """Make a table's videos on the simulator, through Dagster; nothing is charged.
+    """Generate a table's videos on the simulator, through Dagster; nothing is charged.
 
-    Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start.
+    Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start, 130 and 143 after the signals
+    INT and TERM.
     """
     settings = settings_from({}, out or Path(DATA_FOLDER))
     _make(replace(settings, prompts=prompts), as_json=as_json, is_demo=True)
@@ -43,21 +55,65 @@ def demo(prompts: Path, out: Path | None, *, as_json: bool) -> None:
 @_OUT
 @_JSON
 def materialize(file: Path, out: Path | None, *, as_json: bool) -> None:
-    """Make the videos of the table FILE through Dagster, with what the environment configures.
+    """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
     FILE may be a folder of tables, or a pattern in quotes.
 
-    Exit status: 0 every row has its video, 1 some have not, 2 it could not start.
+    Exit status: 0 every row has its video, 1 some have not, 2 it could not start, 130 and 143 after the signals INT and
+    TERM.
     """
     settings = settings_from(os.environ, out)
     _make(replace(settings, prompts=file), as_json=as_json, is_demo=False)
 
 
 def _make(settings: Settings, *, as_json: bool, is_demo: bool) -> None:
-    run = run_table(settings, is_quiet=as_json)
-    broken = run.broken() if is_demo else []
+    """Makes the videos, and reports from the ledger whatever ended that."""
+    run = TableRun(settings)
+    status = 1
+    try:
+        run.load()
+        status = _made(run, is_quiet=as_json)
+    except WanAssetsError as error:
+        run.failure, status = failure_of(error), 1 if run.is_begun else 2
+        if not run.is_begun:
+            show_error(error)
+    except signals.Interrupted as error:
+        run.signal = error.signal
+    if run.signal:
+        run.failure, status = interruption(run.signal), signals.exit_code_of(run.signal)
+    summary = Summary.of(run)
+    broken = summary.broken() if is_demo and not status else []
     if as_json:
-        show_json(summary_json(run))
-    else:
-        show_summary(run, settings, broken)
-    sys.exit(0 if run.is_green and not broken else 1)
+        show_json(summary_json(summary))
+    elif run.is_begun or run.signal:
+        show_summary(summary, broken)
+    sys.exit(1 if broken else status)
+
+
+def _made(run: TableRun, *, is_quiet: bool) -> int:
+    """Executes the run in a thread of its own, and gives the status; raises what kept it from starting."""
+    rows = len(run.table.rows) if run.table else 0
+    with watched("videos", Progress(rows), is_quiet=is_quiet) as show:
+        ended = signals.supervised(partial(run.execute, show), on_signal=partial(_say_stopping, show))
+    run.signal = ended.signal
+    if ended.is_left_behind:
+        _end_in_dagster(run)
+    if isinstance(ended.error, WanAssetsError):
+        raise ended.error
+    if ended.error is not None:
+        run.failure = error_of(ended.error)
+    return 0 if len(run.materialized) == rows and ended.error is None else 1
+
+
+def _say_stopping(show: Show, number: signal.Signals) -> None:
+    show.note(f"{number.name} received: no more tasks are submitted, and the run stops. Once more ends it at once.")
+
+
+def _end_in_dagster(run: TableRun) -> None:
+    def end() -> None:
+        with suppress(Exception):  # the report does not depend on it
+            run.end()
+
+    thread = threading.Thread(target=end, daemon=True)
+    thread.start()
+    thread.join(_END_S)

@@ -10,22 +10,22 @@ from wan_assets.cli.options import opened, url_option
 
 
 @click.command()
-@click.option("--why", default="by hand", show_default=True, help="What runs say of it.")
+@click.option("--why", default="by hand", show_default=True, help="The reason that runs report.")
 @url_option
 @click.pass_context
 def pause(context: click.Context, why: str, url: str | None) -> None:
-    """Let no run send anything more; what is in flight lands."""
+    """Stop all runs from submitting tasks; tasks in flight complete."""
     _switch(context, url, why)
-    click.echo("paused: nothing more is sent, and what is in flight lands; `wan-assets ledger resume` ends it")
+    click.echo("paused: no run submits tasks; tasks in flight complete; `wan-assets ledger resume` ends the pause")
 
 
 @click.command()
 @url_option
 @click.pass_context
 def resume(context: click.Context, url: str | None) -> None:
-    """Let runs send again."""
+    """Let runs submit tasks again."""
     _switch(context, url, None)
-    click.echo("runs may send again")
+    click.echo("runs may submit tasks again")
 
 
 def _switch(context: click.Context, url: str | None, why: str | None) -> None:

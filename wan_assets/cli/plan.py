@@ -1,4 +1,4 @@
-"""`wan-assets plan`: a table checked and priced; nothing is sent."""
+"""`wan-assets plan`: a table validated and priced; nothing is submitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack, cast
 
 import click
 
-from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.progress import Show, watched
 from wan_assets.pricing import usd
 from wan_assets.prompts import Chunk, Summary, scan
@@ -29,9 +29,12 @@ class _Read:
         return _Read(self.ended + chunk.row_count, self.problems + len(chunk.problems))
 
     def counts(self) -> tuple[str, ...]:
-        return (f"{self.problems:,} problems",)
+        return (counted(self.problems, "problem"),)
 
     def money(self) -> tuple[str, ...]:
+        return ()
+
+    def pending(self) -> tuple[str, ...]:
         return ()
 
 
@@ -57,7 +60,7 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 @click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> None:
-    """Check and price the table FILE; nothing is sent.
+    """Validate and price the table FILE; nothing is submitted.
 
     FILE may be a folder of tables, or a pattern in quotes. With --by, rows that no run can ever make are problems too.
 
@@ -96,14 +99,16 @@ def _show(file: Path, found: Summary) -> None:
     if found.problems:
         rows = [tuple(str(cell) for cell in problem.cells().values()) for problem in found.problems]
         columns = tuple(found.problems[0].cells())
-        title = "1 problem" if found.problem_count == 1 else f"{found.problem_count:,} problems"
+        title = counted(found.problem_count, "problem")
         flexible = [name for name in columns if name in ("file", "value", "rule", "fix")]
         show_table(title, columns, rows, right=("row",), flexible=flexible, folded=("rule", "fix"))
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
-    show_table("Videos to make", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
-    click.echo(f"{file}: {found.rows:,} rows, {found.valid:,} valid, {len(found.prints):,} different requests")
-    click.echo(f"list price {dollars(found.price_microusd)}; set aside at most {dollars(found.reserved_microusd)}")
-    click.echo("nothing was sent" + ("; nothing can be sent before the problems are fixed" if found.problems else ""))
+    show_table("Videos to generate", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
+    distinct = counted(len(found.prints), "different request")
+    click.echo(f"{printable(str(file))}: {counted(found.rows, 'row')}, {found.valid:,} valid, {distinct}")
+    click.echo(f"list price {dollars(found.price_microusd)}; reserved at most {dollars(found.reserved_microusd)}")
+    fix = "; fix the problems first: no row of a table with problems is submitted" if found.problems else ""
+    click.echo(f"nothing was submitted{fix}")
 
 
 def _as_json(found: Summary) -> dict[str, Any]:
@@ -113,6 +118,10 @@ def _as_json(found: Summary) -> dict[str, Any]:
         "requests": len(found.prints),
         "price_usd": float(usd(found.price_microusd)),
         "reserved_usd": float(usd(found.reserved_microusd)),
+        "kinds": [
+            {"kind": kind, "resolution": tier, "duration_s": length, "videos": count}
+            for (kind, tier, length), count in sorted(found.kinds.items())
+        ],
         "problem_count": found.problem_count,
         "problems": [{**problem.cells(), "prompt_id": problem.prompt_id} for problem in found.problems],
     }

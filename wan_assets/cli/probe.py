@@ -22,16 +22,16 @@ from wan_assets.store import VideoStore
 
 
 @click.command()
-@click.option("--pay", is_flag=True, help="Buy the video that the questions are about, if it is not there yet.")
+@click.option("--pay", is_flag=True, help="Buy the test video, unless it is stored already.")
 @json_option
 def probe(*, pay: bool, as_json: bool) -> None:
-    """Ask the API what its documentation leaves open, with one video of the cheapest kind.
+    """Test what the API's documentation leaves open, with one video of the cheapest kind.
 
-    Without --pay nothing is sent, and the price is told. The video is booked and stored like any other, under the
-    budget that is configured: another probe finds it there, buys nothing, and tells whether the API still knows it.
-    Without a key the simulator answers.
+    Without --pay nothing is submitted, and the price is shown. The video is recorded and stored like any other, within
+    the configured budget: a later probe reuses it and tests whether the API still knows its task. Without a key the
+    simulator answers.
 
-    Exit status: 0 the video is in the store, or nothing was asked, 1 it is not, 2 it could not start.
+    Exit status: 0 the video is stored, or --pay is not given, 1 it is not stored, 2 it could not start.
     """
     settings = settings_from(os.environ)
     if not pay:
@@ -60,11 +60,10 @@ def _tell_price(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         show_json({"price_usd": float(usd(PRICE_MICROUSD)), "sent": False})
         return
-    click.echo(f"One video of 5 s at 480p is about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
-    click.echo(
-        "Without RUNWARE_API_KEY the simulator answers, and nothing is charged." if settings.is_simulated else ""
-    )
-    click.echo("nothing was sent: `wan-assets probe --pay` asks")
+    click.echo(f"One video of 5 s at 480p costs about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
+    if settings.is_simulated:
+        click.echo("RUNWARE_API_KEY is not set: the simulator answers, and nothing is charged.")
+    click.echo("nothing was submitted; `wan-assets probe --pay` starts the test")
 
 
 def _show(outcome: Outcome, findings: list[Finding]) -> None:
@@ -75,9 +74,9 @@ def _show(outcome: Outcome, findings: list[Finding]) -> None:
     if outcome.error:
         click.echo(f"  what to do  {outcome.error.advice}")
     bought = (
-        "was there already, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
+        "was stored already, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
     )
-    click.echo(f"The video {bought if outcome.stored else 'was not made'}; everything else was free.")
+    click.echo(f"The video {bought if outcome.stored else 'was not generated'}; everything else was free.")
 
 
 def _money(outcome: Outcome) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TextIO, TypeAlias
+from typing import IO, Protocol, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,11 +16,25 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from wan_assets.cli.display import console_on
+from wan_assets.cli.display import console_on, printable
 from wan_assets.cli.streams import open_standard
+from wan_assets.errors import WanAssetsError
 from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
+from wan_assets.run_log import FailureLog, PendingLog
 
-Show: TypeAlias = Callable[[Stage], None]
+
+class Show(Protocol):
+    """Is told how far work is, and of what people should know at once."""
+
+    def __call__(self, stage: Stage) -> None:
+        """Shows how far the work is now."""
+
+    def note(self, text: str) -> None:
+        """Shows a line that stays."""
+
+    def fail(self, row: str, error: WanAssetsError) -> None:
+        """Shows why a row has no video; of many rows with the same reason the first few."""
+
 
 _FIRST_S = 10.0
 _MOST_S = 60.0
@@ -31,16 +46,15 @@ _WIDEST = 100
 def watched(
     title: str, first: Stage, *, is_quiet: bool, leaves_trace: bool = True, clock: Clock = time.monotonic
 ) -> Iterator[Show]:
-    """Gives the function that is told how far the work is, which begins at `first`; quiet, it says nothing.
+    """Gives the function that is told how far the work is, which begins at `first`; quiet, it shows lines that stay.
 
     On a terminal the last of it stays, unless it `leaves_trace` no longer than the work lasts.
     """
-    if is_quiet:
-        yield lambda _: None
-        return
     with _standard_error() as file:
         console = console_on(file)
-        if file.isatty() and console.is_terminal and not console.is_dumb_terminal:
+        if is_quiet:
+            yield _Lines(title, file, clock, is_quiet=True)
+        elif file.isatty() and console.is_terminal and not console.is_dumb_terminal:
             screen = _Screen(title, first, console, clock)
             with Live(
                 get_renderable=screen.frame,
@@ -50,21 +64,54 @@ def watched(
                 redirect_stdout=False,
                 redirect_stderr=False,
             ):
-                yield screen.show
+                yield screen
         else:
-            yield _Lines(title, file, clock).show
+            yield _Lines(title, file, clock)
 
 
-class _Screen:
-    """Three lines that are drawn over and over."""
+class _Noting:
+    """What of a display stays: lines, and the first failures of each kind."""
+
+    def __init__(self) -> None:
+        log = logging.getLogger(__name__)
+        log.propagate, log.handlers[:] = False, [_Noted(self)]
+        self._failures, self._unknown = FailureLog(log), PendingLog(log)
+
+    def note_of(self, stage: Stage) -> None:
+        if isinstance(stage, Progress):
+            self._unknown.add(stage.under_way)
+
+    def note(self, text: str) -> None:
+        raise NotImplementedError
+
+    def fail(self, row: str, error: WanAssetsError) -> None:
+        self._failures.add(row, error)
+
+
+class _Noted(logging.Handler):
+    def __init__(self, noting: _Noting) -> None:
+        super().__init__()
+        self._noting = noting
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._noting.note(record.getMessage())
+
+
+class _Screen(_Noting):
+    """A few lines that are drawn over and over, below those that stay."""
 
     def __init__(self, title: str, first: Stage, console: Console, clock: Clock) -> None:
+        super().__init__()
         self._title, self._stage, self._console, self._clock = title, first, console, clock
         self._began = clock()
         self._estimate = Estimate(clock)
 
-    def show(self, stage: Stage) -> None:
+    def note(self, text: str) -> None:
+        self._console.print(Text(printable(text)), soft_wrap=True)
+
+    def __call__(self, stage: Stage) -> None:
         self._stage = stage
+        self.note_of(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
 
@@ -74,7 +121,9 @@ class _Screen:
             self._console.width = width
         stage, most = self._stage, min(self._console.width, _WIDEST)
         words = [*_wrapped(stage.counts(), most), *_wrapped(stage.money(), most)]
-        return Group(self._head(stage, most), *(Text(line, no_wrap=True, overflow="ellipsis") for line in words))
+        lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in words]
+        pending = [Text(printable(line), overflow="fold") for line in _wrapped(stage.pending(), most)]
+        return Group(self._head(stage, most), *lines, *pending)
 
     def _head(self, stage: Stage, width: int) -> RenderableType:
         bar = ProgressBar(total=stage.total, completed=stage.ended, pulse=stage.total is None)
@@ -88,19 +137,26 @@ class _Screen:
         return head
 
 
-class _Lines:
-    """A line now and then, the first not before work turns out to be long."""
+class _Lines(_Noting):
+    """A line now and then, the first not before work turns out to be long; quiet, just those that stay."""
 
-    def __init__(self, title: str, file: TextIO, clock: Clock) -> None:
+    def __init__(self, title: str, file: TextIO, clock: Clock, *, is_quiet: bool = False) -> None:
+        super().__init__()
+        self._is_quiet = is_quiet
         self._title, self._file, self._clock = title, file, clock
         self._began = clock()
         self._estimate = Estimate(clock)
         self._spacing = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock)
 
-    def show(self, stage: Stage) -> None:
+    def note(self, text: str) -> None:
+        self._file.write(f"{printable(text)}\n")
+        self._file.flush()
+
+    def __call__(self, stage: Stage) -> None:
+        self.note_of(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
-        if self._spacing.is_due():
+        if not self._is_quiet and self._spacing.is_due():
             took = clocked(self._clock() - self._began)
             self._file.write(f"[{took}] {self._title} {sentence(stage, self._estimate.left())}\n")
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.connection import connected
-from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.display import counted, dollars, show_json, show_table
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.ledger import Ledger, Task
 from wan_assets.pricing import usd
@@ -98,10 +98,11 @@ def _show(days: list[DayCompared], first: date, last: date) -> None:
     columns = ("day", "spent", "reserved", "account", "difference", "verdict")
     show_table("The ledger and the account", columns, rows, right=columns[1:-1])
     unequal = [day for day in days if day.verdict != "equal"]
-    click.echo(f"{len(days) - len(unequal)} of {len(days)} days from {first} to {last} (UTC) are equal.")
+    equal = f"{len(days) - len(unequal)} of {counted(len(days), 'day')}"
+    click.echo(f"{equal} from {first} to {last} (UTC) {'is' if len(days) == 1 else 'are'} equal.")
     if unequal:
         click.echo(
-            "`wan-assets ledger recover` settles what is open; what else uses the account is not in this ledger."
+            "`wan-assets ledger recover` settles open tasks. The ledger has no charges of others who use the account."
         )
 
 

@@ -3,30 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from contextlib import closing
-from typing import Any
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, aclosing, closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
 
 import click
 
+from wan_assets.cli import signals
 from wan_assets.cli.connection import connected
-from wan_assets.cli.display import dollars, show_json, show_table
+from wan_assets.cli.display import counted, dollars, show_json, show_table
+from wan_assets.cli.failures import interruption
 from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.cli.progress import watched
+from wan_assets.cli.progress import Show, watched
 from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, Recovered
 from wan_assets.generation import recover as recovered_in
-from wan_assets.ledger import Ledger
+from wan_assets.ledger import Ledger, Origin
 from wan_assets.pricing import usd
 from wan_assets.progress import Following, Progress
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
 
+Display: TypeAlias = Callable[[Progress], AbstractContextManager[Show]]
+
+_LOOK_S = 0.2
+
+
+@dataclass
+class _Recovery:
+    """What becomes of the open tasks, as far as it has come."""
+
+    book: Ledger
+    settings: Settings
+    store: VideoStore
+    limits: Limits
+    releases: bool
+    run_id: str = field(default_factory=lambda: f"recover-{uuid.uuid4()}")
+    found: list[Recovered] = field(default_factory=list)
+    is_simulated: bool = False
+
+    async def run(self, display: Display, stop: signals.Stop) -> None:
+        """Recovers until all is done, or `stop` says so."""
+        working = asyncio.create_task(self._work(display))
+        while not working.done():
+            await asyncio.wait([working], timeout=_LOOK_S)
+            if stop.signal:
+                working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+    async def _work(self, display: Display) -> None:
+        async with connected(self.settings, self.book) as client:
+            self.is_simulated = simulated = await client.is_simulated()
+            first = Progress(sum(task.is_simulated == simulated for task in self.book.open_tasks()))
+            with display(first) as show:
+                following = Following(first, show)
+                recovering = recovered_in(
+                    client=client,
+                    store=self.store,
+                    ledger=self.book,
+                    limits=self.limits,
+                    releases_unsent=self.releases,
+                    origin=Origin(self.run_id),
+                    watch=following.tell,
+                )
+                async with aclosing(recovering) as found:
+                    async for one in found:
+                        self.found.append(one)
+                        following.tell(one)
+
 
 @click.command()
 @url_option
 @click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
-@click.option("--release-unsent", is_flag=True, help="Give back the money of tasks that never reached the API.")
+@click.option("--release-unsent", is_flag=True, help="Release the reservations of tasks that never reached the API.")
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(min=0), default=1200.0, show_default=True, help="Seconds for a task."
 )
@@ -35,38 +90,58 @@ from wan_assets.store import VideoStore
 def recover(
     context: click.Context, url: str | None, root: str | None, *, release_unsent: bool, wait_s: float, as_json: bool
 ) -> None:
-    """Settle and fetch every task that is still open; nothing is sent. Needs no Dagster.
+    """Settle and fetch every open task; nothing is submitted. Dagster is not needed.
 
-    Exit status: 0 nothing is open any more, 1 something still is, 2 it could not start.
+    Exit status: 0 no task is open any more, 1 some still are, 2 it could not start, 130 and 143 after the signals INT
+    and TERM.
     """
     book, settings = opened(url, context)
     with closing(book):
-        store, limits = VideoStore(root or settings.store), Limits(max_wait_s=wait_s)
-        found = asyncio.run(_recovered(book, settings, store, limits, releases=release_unsent, is_quiet=as_json))
-        still_open = {task.task_uuid for task in book.open_tasks()} & {one.task.task_uuid for one in found}
+        limits = Limits(max_wait_s=wait_s)
+        recovery = _Recovery(book, settings, VideoStore(root or settings.store), limits, release_unsent)
+        display = partial(watched, "open tasks", is_quiet=as_json)
+        ended = signals.supervised(
+            lambda stop: asyncio.run(recovery.run(display, stop)), on_signal=partial(_say_stopping, is_quiet=as_json)
+        )
+        if ended.error is not None:
+            raise ended.error
+        _report(recovery, ended.signal, as_json=as_json)
+
+
+def _say_stopping(number: signal.Signals, *, is_quiet: bool) -> None:
+    if not is_quiet:
+        click.echo(f"{number.name} received: recovery stops. Once more ends it at once.", err=True)
+
+
+def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool) -> None:
+    """Tells from the ledger what was recovered and what is still open, and ends with the status."""
+    account = recovery.book.run_account(recovery.run_id)
+    tasks = [task for task in recovery.book.open_tasks() if task.is_simulated == recovery.is_simulated]
+    still_open = {task.task_uuid for task in tasks} & {one.task.task_uuid for one in recovery.found}
+    stored = sum(one.stored is not None for one in recovery.found)
+    reserved_microusd = sum(task.reserved_microusd for task in tasks)
     if as_json:
-        show_json({"tasks": [_line(one) for one in found]})
+        show_json(
+            {
+                "tasks": [_line(one) for one in recovery.found],
+                "submitted": 0,
+                "stored": stored,
+                "in_flight": len(tasks),
+                "cost_usd": float(usd(account.cost_microusd)),
+                "reserved_usd": float(usd(reserved_microusd)),
+                "unknown_cost_count": account.unknown_costs,
+                "simulated": recovery.is_simulated,
+                "error": interruption(number).as_json() if number else None,
+            }
+        )
     else:
-        _show(found)
-    sys.exit(1 if still_open else 0)
-
-
-async def _recovered(
-    book: Ledger, settings: Settings, store: VideoStore, limits: Limits, *, releases: bool, is_quiet: bool
-) -> list[Recovered]:
-    found: list[Recovered] = []
-    async with connected(settings, book) as client:
-        simulated = await client.is_simulated()
-        first = Progress(sum(task.is_simulated == simulated for task in book.open_tasks()))
-        with watched("open tasks", first, is_quiet=is_quiet) as show:
-            following = Following(first, show)
-            recovering = recovered_in(
-                client=client, store=store, ledger=book, limits=limits, releases_unsent=releases, watch=following.tell
-            )
-            async for one in recovering:
-                found.append(one)
-                following.tell(one)
-    return found
+        _show(recovery.found)
+        kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
+        money = f"{dollars(account.cost_microusd)} settled, {dollars(reserved_microusd)} reserved{kind}"
+        click.echo(f"{counted(len(tasks), 'task')} still open; {money}.")
+        if number:
+            click.echo(f"interrupted by {number.name}; to continue, run the same command again.")
+    sys.exit(signals.exit_code_of(number) if number else 1 if still_open else 0)
 
 
 def _show(found: list[Recovered]) -> None:
@@ -77,7 +152,8 @@ def _show(found: list[Recovered]) -> None:
     if rows:
         show_table("Open tasks", ("task", "partition", "cost", "now"), rows, right=("cost",), flexible=("now",))
     stored = sum(one.stored is not None for one in found)
-    click.echo(f"{stored:,} of {len(found):,} open tasks are in the store now; nothing was sent.")
+    tasks = f"{stored:,} of {counted(len(found), 'open task')}"
+    click.echo(f"{tasks} {'is' if len(found) == 1 else 'are'} in the store now; nothing was sent.")
     for advice in dict.fromkeys(one.error.advice for one in found if one.error):
         click.echo(f"  what to do  {advice}")
 
@@ -97,5 +173,5 @@ def _line(one: Recovered) -> dict[str, Any]:
         "class": type(one.error).__name__ if one.error else "",
         "code": one.error.code if isinstance(one.error, RunwareError) else "",
         "message": str(one.error or ""),
-        "advice": one.error.advice if one.error else "",
+        "hint": one.error.advice if one.error else "",
     }

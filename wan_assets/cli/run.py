@@ -1,23 +1,32 @@
-"""A table's videos made in one Dagster run in this process, watched as they land."""
+"""A table's videos made in one Dagster run in this process, watched as they are stored."""
 
 from __future__ import annotations
 
+import signal
+import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dagster as dg
 
 from wan_assets import report
-from wan_assets.assets import build_video_assets
-from wan_assets.cli.progress import watched
+from wan_assets.assets import assets_of
+from wan_assets.cli.failures import Failure
+from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
+from wan_assets.cli.progress import Show
+from wan_assets.cli.signals import Interrupted, Stop
+from wan_assets.client import RunwareClient
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Outcome
-from wan_assets.home import instance_in
-from wan_assets.ledger import Ledger, Shortfall, shortfalls_of
-from wan_assets.partitions import range_tags, sync_partitions
-from wan_assets.progress import Progress, Watcher
+from wan_assets.grains import by_prompt
+from wan_assets.home import instance_in, locked
+from wan_assets.ledger import Ledger
+from wan_assets.partitions import range_tags, sync_table, table_id_of
+from wan_assets.processes import new_owner
+from wan_assets.progress import Progress
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings
@@ -28,126 +37,143 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PROBLEMS_SHOWN = 5
 
 
-@dataclass(frozen=True)
+@dataclass
 class TableRun:
-    """What became of a table: `green` are the partitions that Dagster recorded, `outcomes` what the engine said."""
+    """One run over a table, as far as it has come: it can be reported at any moment, whatever ended it.
 
-    table: PromptTable
-    run_id: str
-    green: frozenset[str]
-    outcomes: dict[str, Outcome]
-    store: VideoStore
-    trouble: Mapping[str, str]
-    """What ended the run before it came to all rows, as class, code, message and advice."""
+    `materialized` are the partitions that Dagster recorded, `outcomes` what the engine told of rows. `failure` is what
+    ended the run before it came to all rows.
+    """
 
-    @property
-    def is_green(self) -> bool:
-        """Whether every row's partition is green."""
-        return len(self.green) == len(self.table.rows)
+    settings: Settings
+    table: PromptTable | None = None
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    is_begun: bool = False
+    is_simulated: bool = False
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    materialized: set[str] = field(default_factory=set)
+    failure: Failure | None = None
+    signal: signal.Signals | None = None
 
-    @property
-    def submitted(self) -> int:
-        """How many tasks this run sent."""
-        return sum(outcome.submitted for outcome in self.outcomes.values())
+    def load(self) -> PromptTable:
+        """Reads the table; raises `PromptTableError` where it cannot be read or has problems."""
+        prompts = self.settings.prompts
+        self.table = table = PromptTable.load(prompts)
+        if table.problems:
+            problems = table.problems
+            counted = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+            shown = "".join(f"\n  {problem}" for problem in problems[:_PROBLEMS_SHOWN])
+            raise PromptTableError(f"{prompts} has {counted}:{shown}")
+        return table
 
-    @property
-    def reused(self) -> int:
-        """How many rows had their video before this run."""
-        return sum(outcome.is_reused for outcome in self.outcomes.values())
+    def execute(self, show: Show, stop: Stop) -> None:
+        """Makes the videos; raises a `WanAssetsError` before anything is submitted where it cannot start."""
+        table, settings = self.table or self.load(), self.settings
+        if not settings.is_simulated:
+            RunwareClient(settings.api_key, settings.base_url)  # refuses an address or a proxy of no use
+        VideoStore(settings.store).make_ready()
+        stop.check()
+        with closing(Ledger(settings.ledger)) as book, instance_in(settings.dagster_home) as instance:
+            self._sync(instance, table)
+            slot = PoolSlot(instance, book, self.run_id, _NAME, show.note)
+            with slot.held(stop):
+                stop.check()
+                self.is_begun = True
+                result = self._execute(instance, show, stop)
+        self.materialized.update(_materialized(result))
+        self.failure = _failure(result)
 
-    @property
-    def cost_microusd(self) -> int:
-        """What the videos that landed in this run cost, as far as it is known."""
-        return sum(outcome.cost_microusd or 0 for outcome in self.outcomes.values())
+    def end(self) -> None:
+        """Tells Dagster that a run has ended which was left behind."""
+        with instance_in(self.settings.dagster_home) as instance:
+            run = instance.get_run_by_id(self.run_id)
+            if run is not None and not run.is_finished:
+                instance.report_run_canceled(run, "interrupted")
+            instance.event_log_storage.free_concurrency_slots_for_run(self.run_id)
 
-    @property
-    def is_simulated(self) -> bool:
-        """Whether its money is the simulator's, whose address may have been given as the API's."""
-        return any(outcome.stored is not None and outcome.stored.is_simulated for outcome in self.outcomes.values())
+    def _sync(self, instance: dg.DagsterInstance, table: PromptTable) -> None:
+        table_id = table_id_of(self.settings.prompts) or ""
+        with locked(self.settings.dagster_home):
+            sync_table(instance, _NAME, table_id, [row.prompt_id for row in table.rows])
 
-    @property
-    def unknown_cost(self) -> int:
-        """How many videos landed whose cost the API did not tell."""
-        return sum(outcome.cost_microusd is None for outcome in self.outcomes.values())
+    def _execute(self, instance: dg.DagsterInstance, show: Show, stop: Stop) -> dg.ExecuteInProcessResult:
+        """One run over all rows: its partitions are theirs alone, whatever other tables have beside them."""
+        table = self.table or self.load()
+        keys = [row.prompt_id for row in table.rows]
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = assets_of(
+            _NAME,
+            replace(by_prompt(_NAME, table), retires_partitions=False),
+            dg.StaticPartitionsDefinition(keys),
+            on_outcome=self._kept(show),
+            on_progress=self._watched(instance, show, stop),
+        )
+        definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(self.settings)))
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            run_id=self.run_id,
+            run_config=_QUIET,
+            raise_on_error=False,
+            tags={**range_tags(keys[0], keys[-1]), PROCESS_TAG: new_owner()},
+        )
 
-    def failures(self) -> list[dict[str, str]]:
-        """Every row without a green partition: what went wrong and what to do."""
-        return [self._failure(row.prompt_id) for row in self.table.rows if row.prompt_id not in self.green]
+    def _kept(self, show: Show) -> Callable[[Outcome], None]:
+        def keep(outcome: Outcome) -> None:
+            self.outcomes[outcome.order.partition] = outcome
+            if outcome.stored:
+                self.is_simulated = self.is_simulated or outcome.stored.is_simulated
+            if outcome.error:
+                show.fail(outcome.order.partition, outcome.error)
 
-    def shortfalls(self) -> list[Shortfall]:
-        """What each cap lacks that kept rows from being sent."""
-        return shortfalls_of(outcome.error for outcome in self.outcomes.values() if outcome.error)
+        return keep
 
-    def broken(self) -> list[str]:
-        """Files of this table that are not there or are not what was stored."""
-        return [
-            video.uri
-            for outcome in self.outcomes.values()
-            for video in (outcome.stored.videos if outcome.stored else ())
-            if not self.store.verifies(video)
-        ]
+    def _watched(self, instance: dg.DagsterInstance, show: Show, stop: Stop) -> Callable[[Progress], None]:
+        def watch(progress: Progress) -> None:
+            self.is_simulated = self.is_simulated or progress.under_way.is_simulated
+            show(progress)
+            if stop.signal:
+                if run := instance.get_run_by_id(self.run_id):
+                    instance.report_run_canceling(run)
+                raise dg.DagsterExecutionInterruptedError
 
-    def _failure(self, prompt_id: str) -> dict[str, str]:
-        outcome = self.outcomes.get(prompt_id)
-        if outcome and outcome.error:
-            return {"prompt_id": prompt_id, **report.failure_row(outcome.error)}
-        return {"prompt_id": prompt_id, **self.trouble}
-
-
-def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
-    """Makes the videos of a table; raises a `WanAssetsError` before anything is sent where it cannot start."""
-    table = PromptTable.load(settings.prompts)
-    if table.problems:
-        shown = "".join(f"\n  {problem}" for problem in table.problems[:_PROBLEMS_SHOWN])
-        raise PromptTableError(f"{settings.prompts} has {len(table.problems)} problems:{shown}")
-    store = VideoStore(settings.store)
-    store.make_ready()
-    with closing(Ledger(settings.ledger)), instance_in(settings.dagster_home) as instance:
-        sync_partitions(instance, _NAME, [row.prompt_id for row in table.rows])
-        outcomes: dict[str, Outcome] = {}
-        with watched("videos", Progress(len(table.rows)), is_quiet=is_quiet) as watch:
-            result = _run(settings, table, instance, outcomes, watch)
-    return TableRun(table, result.run_id, frozenset(_green(result)), outcomes, store, _trouble(result))
-
-
-def _run(
-    settings: Settings,
-    table: PromptTable,
-    instance: dg.DagsterInstance,
-    outcomes: dict[str, Outcome],
-    watch: Watcher,
-) -> dg.ExecuteInProcessResult:
-    """One run over all partitions: they are those of the table alone, so the range from first to last is exact."""
-    keys = instance.get_dynamic_partitions(_NAME)
-    warnings.simplefilter("ignore", dg.BetaWarning)
-
-    def keep(outcome: Outcome) -> None:
-        outcomes[outcome.order.partition] = outcome
-
-    assets = build_video_assets(name=_NAME, prompts=table, on_outcome=keep, on_progress=watch)
-    definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(settings)))
-    return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance,
-        run_config=_QUIET,
-        raise_on_error=False,
-        tags=range_tags(keys[0], keys[-1]),
-    )
+        return watch
 
 
-def _green(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+def error_of(error: BaseException) -> Failure:
+    """An error that is none of ours, in a line."""
+    if isinstance(error, Interrupted):
+        return Failure("Interrupted", f"interrupted by {error.signal.name}", "", error.signal.name)
+    message = next(iter(str(error).strip().splitlines()), "")
+    return Failure(type(error).__name__, message or type(error).__name__, "Run the same command again.")
+
+
+def _materialized(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.get_asset_materialization_events():
         if event.partition is not None:
             yield event.partition
 
 
-def _trouble(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
-    """Why the run ended as it did, in the words of the step that failed."""
-    advice = f"See run {result.run_id} in the Dagster UI, then run again."
-    message = "not reached"
+def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
+    """Why the run ended as it did, in the words of the step that failed; None where none has."""
     for event in result.filter_events(lambda event: event.is_step_failure):
         data = event.step_failure_data
         told = data.user_failure_data.metadata.get(report.REASON) if data.user_failure_data else None
         if isinstance(told, dg.TableMetadataValue):
-            return {name: str(value) for name, value in told.records[0].data.items()}
-        message = data.error.message.strip() if data.error else message
-    return {"class": "NotReached", "code": "", "message": message, "advice": advice}
+            row = {name: str(value) for name, value in told.records[0].data.items()}
+            return Failure(row["class"], row["message"], row["advice"], row["code"])
+        if data.error and not data.user_failure_data:
+            return _innermost(data.error, result.run_id)
+    for event in result.filter_events(lambda event: event.is_failure):
+        if event.event_type_value == "PIPELINE_FAILURE" and event.job_failure_data.error:
+            return _innermost(event.job_failure_data.error, result.run_id)
+    return None
+
+
+def _innermost(error: Any, run_id: str) -> Failure:
+    """What went wrong below the layers of Dagster."""
+    while error.cause:
+        error = error.cause
+    name = error.cls_name or "Error"
+    message = error.message.strip().splitlines()[0] if error.message.strip() else name
+    hint = f"Run the same command again. The log of run {run_id} in the Dagster UI has the details."
+    return Failure(name, message.removeprefix(f"{name}: "), hint)

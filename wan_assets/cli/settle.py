@@ -50,11 +50,11 @@ def settle(
     as_json: bool,
     **wanted: str | None,
 ) -> None:
-    """Book the cost of TASKS that ended without stating it, or are lost: 0 where `reconcile` shows no charge.
+    """Record the cost of TASKS that ended without reporting it, or are lost: 0 where `reconcile` shows no charge.
 
     Instead of TASKS, or to choose among them, give one or more of the options below; a task is settled if it matches
-    all of them. What was reserved beyond the cost is free again. A lost task is given up, and the next run buys its row
-    anew: name it, or give --state lost.
+    all of them. The rest of the reservation is released. A lost task is given up, and the next run buys its row again:
+    name it, or give --state lost.
     """
     chosen = {name: value for name, value in wanted.items() if value}
     if not tasks and not chosen:

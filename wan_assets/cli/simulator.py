@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from wan_assets.cli.display import printable
 from wan_assets.paths import local_path
 from wan_assets.settings import DATA_FOLDER
 from wan_assets.simulator import FAULTS, Behaviour, rates_in, serve
@@ -21,13 +22,17 @@ _EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in 
     type=click.Path(path_type=Path),
     default=Path(DATA_FOLDER) / "simulator",
     show_default=True,
-    help="The folder that the books are kept in.",
+    help="The folder with the simulator's records.",
 )
-@click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds a video takes.")
+@click.option(
+    "--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds that a video takes."
+)
 @click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="A fault and its rate; may be repeated.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides which tasks faults strike.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Selects the tasks that faults affect.")
 @click.option("--api-key", help="The only key to accept; any by default.")
-@click.option("--balance", type=float, default=1_000_000.0, show_default=True, help="The account's dollars.")
+@click.option(
+    "--balance", type=float, default=1_000_000.0, show_default=True, help="The balance of the account in dollars."
+)
 def simulator(
     *,
     port: int,
@@ -46,4 +51,4 @@ def simulator(
 
 
 def _announce(url: str, state: Path) -> None:
-    click.echo(f"simulating the Runware API at {url} (RUNWARE_BASE_URL), books in {state}")
+    click.echo(f"simulating the Runware API at {url} (RUNWARE_BASE_URL), records in {printable(str(state))}")

@@ -1,95 +1,247 @@
-"""What a run over a table came to, for people and for programs."""
+"""What a run over a table came to, for people and for programs, from the ledger: it holds however the run ended."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import click
 
-from wan_assets.cli.display import dollars, printable, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_table
+from wan_assets.cli.failures import Failure, failure_of
 from wan_assets.cli.run import TableRun
+from wan_assets.errors import LedgerError
+from wan_assets.generation import Outcome
+from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptRow
 from wan_assets.settings import LEDGER_URL, Settings
-from wan_assets.store import StoredTask
+from wan_assets.store import StoredTask, VideoStore
 from wan_assets.url_secrets import may_hold_password
 
 _PROMPT_SHOWN = 60
 _FAILED_SHOWN = 10
+_BUSY_S = 5.0
+_STATES = {"reserved": "reserved", "submitted": "in flight", "delivered": "to be stored", "lost": "lost"}
 
 
-def summary_json(run: TableRun) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Summary:
+    """A run and its account in the ledger; `unread` says why the ledger could not be read."""
+
+    run: TableRun
+    account: RunAccount
+    unread: Failure | None = None
+
+    @classmethod
+    def of(cls, run: TableRun) -> Summary:
+        """Reads a run's account; where nothing was begun, there may be no ledger."""
+        rows = run.table.rows if run.table else ()
+        prints = sorted({row.request.fingerprint() for row in rows})
+        if not run.is_begun:
+            return cls(run, RunAccount())
+        try:
+            with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as book:
+                return cls(run, book.run_account(run.run_id, prints))
+        except LedgerError as error:
+            return cls(run, RunAccount(), failure_of(error))
+
+    @property
+    def rows(self) -> Sequence[PromptRow]:
+        """The table's rows; none where it has problems."""
+        table = self.run.table
+        return () if table is None or table.problems else table.rows
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its money is the simulator's, whose address may have been given as the API's."""
+        return self.run.settings.is_simulated or self.run.is_simulated or bool(self.account.is_simulated)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What the engine told of rows, in the table's order."""
+        found = (self.run.outcomes.get(row.prompt_id) for row in self.rows)
+        return [outcome for outcome in found if outcome]
+
+    @property
+    def succeeded(self) -> int:
+        """How many rows' partitions Dagster recorded."""
+        return len(self.materialized)
+
+    @cached_property
+    def materialized(self) -> frozenset[str]:
+        """The rows whose partitions Dagster recorded; of a run that was left behind, those that it was about to."""
+        seen = {outcome.order.partition for outcome in self.outcomes if outcome.stored}
+        return frozenset(self.run.materialized or (seen if self.run.signal else ()))
+
+    @property
+    def reused(self) -> int:
+        """How many rows had their video before this run."""
+        return sum(outcome.is_reused for outcome in self.outcomes)
+
+    def failures(self) -> list[tuple[PromptRow, Failure]]:
+        """Every row without a materialized partition, and why."""
+        still_open = {task.fingerprint: task for task in self.account.open_tasks}
+        failed = [row for row in self.rows if row.prompt_id not in self.materialized]
+        return [(row, self._failure(row, still_open.get(row.request.fingerprint()))) for row in failed]
+
+    def shortfalls(self) -> list[Shortfall]:
+        """What each cap lacks that kept rows from being submitted."""
+        return shortfalls_of(outcome.error for outcome in self.outcomes if outcome.error)
+
+    def broken(self) -> list[str]:
+        """Files of this table that are not there or are not what was stored."""
+        store = VideoStore(self.run.settings.store)
+        stored = (outcome.stored.videos for outcome in self.outcomes if outcome.stored)
+        return [video.uri for videos in stored for video in videos if not store.verifies(video)]
+
+    def _failure(self, row: PromptRow, task: Task | None) -> Failure:
+        outcome, ended = self.run.outcomes.get(row.prompt_id), self.run.failure
+        if outcome and outcome.error:
+            return failure_of(outcome.error)
+        if self.run.signal or ended is None:
+            name = self.run.signal.name if self.run.signal else ""
+            return Failure("Interrupted", _where(task, name or "the run's end"), "Run the same command again.", name)
+        return ended
+
+
+def _where(task: Task | None, by: str) -> str:
+    if task is None:
+        return f"interrupted by {by} before it was submitted"
+    return f"interrupted by {by}; its task {task.task_uuid} is {_STATES.get(task.state, task.state)}"
+
+
+def summary_json(found: Summary) -> dict[str, Any]:
     """The object that `--json` prints."""
-    failures = run.failures()
+    failures, account, run = found.failures(), found.account, found.run
+    error = run.failure or found.unread
     return {
-        "rows": len(run.table.rows),
-        "green": len(run.green),
+        "rows": len(found.rows),
+        "succeeded": found.succeeded,
         "failed": len(failures),
-        "reused": run.reused,
-        "submitted": run.submitted,
-        "cost_usd": float(usd(run.cost_microusd)),
-        "unknown_cost": run.unknown_cost,
-        "missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in run.shortfalls()))),
-        "failures": failures,
+        "reused": found.reused,
+        "submitted": account.submitted,
+        "in_flight": account.in_flight,
+        "unconfirmed": account.unconfirmed,
+        "lost": account.lost,
+        "stored": account.stored,
+        "cost_usd": float(usd(account.cost_microusd)),
+        "reserved_usd": float(usd(account.reserved_microusd)),
+        "unknown_cost_count": account.unknown_costs,
+        "shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in found.shortfalls()))),
+        "simulated": found.is_simulated,
+        "videos": list(_videos(found)),
+        "failures": [{"prompt_id": row.prompt_id, **failure.as_json()} for row, failure in failures],
         "run_id": run.run_id,
+        "error": error.as_json() if error else None,
     }
 
 
-def show_summary(run: TableRun, settings: Settings, broken: list[str]) -> None:
-    """Prints each row with its cost, the sums, what failed, and where to look."""
+def _videos(found: Summary) -> Iterator[dict[str, Any]]:
+    for outcome in found.outcomes:
+        for video in outcome.stored.videos if outcome.stored else ():
+            cost = None if video.cost_microusd is None else float(usd(video.cost_microusd))
+            yield {"prompt_id": outcome.order.partition, "uri": video.uri, "cost_usd": cost, "sha256": video.sha256}
+
+
+def show_summary(found: Summary, broken: list[str]) -> None:
+    """Prints each row with its cost, what failed, the sums, how to continue, and where to look."""
     columns = ("prompt_id", "video", "state", "cost", "prompt")
-    rows = [_row(run, row) for row in run.table.rows]
-    show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",))
-    _show_failures(run.failures())
-    for shortfall in run.shortfalls():
+    still_open = {task.fingerprint: task for task in found.account.open_tasks}
+    rows = [_row(found, row, still_open.get(row.request.fingerprint())) for row in found.rows]
+    more = "--json lists every video and failure"
+    show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",), more=more)
+    _show_failures(found.failures())
+    for shortfall in found.shortfalls():
         click.echo(f"{shortfall}.")
     for uri in broken:
-        click.echo(f"not as it was stored: {uri}")
-    _show_sums(run, settings)
-    _show_places(settings)
+        click.echo(f"not as it was stored: {printable(uri)}")
+    _show_sums(found)
+    _show_continuing(found)
+    if not found.run.signal:
+        _show_places(found)
 
 
-def _show_failures(failures: list[dict[str, str]]) -> None:
+def _show_failures(failures: Sequence[tuple[PromptRow, Failure]]) -> None:
     """Prints each kind of failure once, with what to do and the rows that it met."""
-    kinds: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for failure in failures:
-        kinds.setdefault((failure["class"], failure["code"]), []).append(failure)
-    for (kind, code), rows in kinds.items():
-        named = ", ".join(row["prompt_id"] for row in rows[:_FAILED_SHOWN])
-        more = f" and {len(rows) - _FAILED_SHOWN:,} more" if len(rows) > _FAILED_SHOWN else ""
-        click.echo(f"{len(rows):,} failed: {kind}{f' [{code}]' if code else ''}")
-        click.echo(f"  rows        {printable(named)}{more}")
-        click.echo(f"  said        {printable(rows[0]['message'])}")
-        click.echo(f"  what to do  {rows[0]['advice']}\n")
+    kinds: dict[tuple[str, str], list[tuple[PromptRow, Failure]]] = {}
+    for row, failure in failures:
+        kinds.setdefault((failure.kind, failure.code), []).append((row, failure))
+    for (kind, code), found in kinds.items():
+        named = ", ".join(row.prompt_id for row, _ in found[:_FAILED_SHOWN])
+        more = f" and {len(found) - _FAILED_SHOWN:,} more" if len(found) > _FAILED_SHOWN else ""
+        first = found[0][1]
+        verb = "interrupted" if kind == "Interrupted" else "failed"
+        click.echo(f"{len(found):,} {verb}: {kind}{f' [{code}]' if code else ''}")
+        click.echo(f"  {'rows' if len(found) > 1 else 'row':10}  {printable(named)}{more}")
+        message = f"interrupted by {code}" if kind == "Interrupted" and code else first.message
+        click.echo(f"  message     {printable(message)}")
+        click.echo(f"  what to do  {first.hint}\n")
 
 
-def _show_sums(run: TableRun, settings: Settings) -> None:
-    rows, money = len(run.table.rows), dollars(run.cost_microusd)
-    click.echo(f"{len(run.green):,} of {rows:,} rows have their video, {run.reused:,} of them reused.")
-    sent = _sent(run.submitted)
-    unknown = f"; the cost of {run.unknown_cost:,} is unknown" if run.unknown_cost else ""
-    paid = "simulated dollars: nothing was charged" if settings.is_simulated or run.is_simulated else "spent"
-    click.echo(f"{sent}; this run cost {money} ({paid}){unknown}.")
+def _show_sums(found: Summary) -> None:
+    account, of_all = found.account, f"{found.succeeded:,} of {counted(len(found.rows), 'row')}"
+    click.echo(
+        f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."
+    )
+    if found.unread:
+        click.echo(f"The ledger cannot be read, so that the money is not known: {found.unread.message}")
+        click.echo("  what to do  Run `wan-assets ledger` once it can be read.")
+        return
+    paid = "simulated dollars: nothing was charged" if found.is_simulated else "spent"
+    unknown = f"; the cost of {counted(account.unknown_costs, 'task')} is unknown" if account.unknown_costs else ""
+    reserved = f", {dollars(account.reserved_microusd)} reserved" if account.reserved_microusd else ""
+    click.echo(f"{_tasks(account)}; this run cost {dollars(account.cost_microusd)} ({paid}){reserved}{unknown}.")
+
+
+def _tasks(account: RunAccount) -> str:
+    counts = {
+        "in flight": account.in_flight,
+        "reserved, submission unconfirmed": account.unconfirmed,
+        "lost": account.lost,
+        "stored": account.stored,
+    }
+    told = [f"{count:,} {what}" for what, count in counts.items() if count and account.open_tasks]
+    return ", ".join([_sent(account.submitted), *told])
 
 
 def _sent(submissions: int) -> str:
-    if submissions == 1:
-        return "1 submission was sent"
-    return f"{submissions:,} submissions were sent" if submissions else "No submission was sent"
+    if not submissions:
+        return "No submission was sent"
+    return f"{counted(submissions, 'submission was', 'submissions were')} sent"
 
 
-def _show_places(settings: Settings) -> None:
-    python = shlex.quote(sys.executable)
+def _show_continuing(found: Summary) -> None:
+    if not (found.account.open_tasks or found.run.signal):
+        return
+    click.echo(
+        "To continue, run the same command again: stored videos are reused, open tasks are polled, not paid again."
+    )
+    if found.account.open_tasks and not found.run.settings.is_simulated:
+        click.echo("To fetch what is in flight and submit nothing:")
+        store = shlex.quote(found.run.settings.store)
+        click.echo(f"  wan-assets ledger recover{_url_option(found.run.settings)} --store {store}")
+
+
+def _url_option(settings: Settings) -> str:
+    """What names the ledger on a command line; nothing where its address may hold a password."""
+    return "" if may_hold_password(settings.ledger) else f" --url {shlex.quote(settings.ledger)}"
+
+
+def _show_places(found: Summary) -> None:
+    settings, python = found.run.settings, shlex.quote(sys.executable)
     places = {
         "DAGSTER_HOME": str(settings.dagster_home),
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
     }
-    ledger = ""
-    if not may_hold_password(settings.ledger):  # else it stays in the environment that it came from
-        places[LEDGER_URL], ledger = settings.ledger, f" --url {shlex.quote(settings.ledger)}"
+    if ledger := _url_option(settings):
+        places[LEDGER_URL] = settings.ledger
     click.echo(f"\nvideos    {settings.store}")
     click.echo(f"spending  {python} -m wan_assets ledger{ledger}")
     click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
@@ -98,10 +250,11 @@ def _show_places(settings: Settings) -> None:
     click.echo(f"  {python} -m dagster dev -m wan_assets.definitions")
 
 
-def _row(run: TableRun, row: PromptRow) -> tuple[str, ...]:
-    outcome, prompt = run.outcomes.get(row.prompt_id), row.request.positive_prompt[:_PROMPT_SHOWN]
+def _row(found: Summary, row: PromptRow, task: Task | None) -> tuple[str, ...]:
+    outcome, prompt = found.run.outcomes.get(row.prompt_id), row.request.positive_prompt[:_PROMPT_SHOWN]
     if outcome is None or outcome.stored is None:
-        return (row.prompt_id, "", "failed", "", prompt)
+        state = "failed" if outcome else "not submitted"
+        return (row.prompt_id, "", _STATES.get(task.state, state) if task else state, "", prompt)
     state = "reused" if outcome.is_reused else "new"
     return (row.prompt_id, _described(row, outcome.stored), state, dollars(outcome.cost_microusd), prompt)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wan_assets.cli.display import dollars, printable, show_json
+from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.ledger import Task
 from wan_assets.ledger.entries import money_of
@@ -24,11 +24,11 @@ _VIDEO = ("video_uuid", "seed", "uri", "sha256")
 @json_option
 @click.pass_context
 def trace(context: click.Context, what: str, url: str | None, *, as_json: bool) -> None:
-    """Show row, request, run, cost and files of every task that WHAT belongs to.
+    """Show row, request, run, cost and files of every task that WHAT identifies.
 
-    WHAT is a task's UUID, a fingerprint, a prompt_id, a partition, a run, or a video's UUID, SHA-256 or place.
+    WHAT is a task's UUID, a fingerprint, a prompt_id, a partition, a run, or a video's UUID, SHA-256 or URI.
 
-    Exit status: 0 something is known, 1 nothing is.
+    Exit status: 0 a task was found, 1 none was found.
     """
     book, _ = opened(url, context)
     with closing(book):
@@ -38,7 +38,7 @@ def trace(context: click.Context, what: str, url: str | None, *, as_json: bool) 
     else:
         for task in tasks:
             _show(task)
-        click.echo(f"{len(tasks):,} tasks belong to {printable(what)}")
+        click.echo(f"{counted(len(tasks), 'task')} found for {printable(what)}")
     sys.exit(0 if tasks else 1)
 
 
@@ -47,7 +47,7 @@ def _show(task: Task) -> None:
     lines = {
         "task": f"{task.task_uuid} {task.state}, attempt {task.attempt}, {money_of(task.is_simulated)}",
         "row": f"{origin.prompt_id}, partition {origin.partition} of {origin.asset}",
-        "run": f"{origin.run_id}, sent {task.submitted_at or 'never'}, ended {task.finished_at or 'not yet'}",
+        "run": f"{origin.run_id}, submitted {task.submitted_at or 'never'}, ended {task.finished_at or 'not yet'}",
         "request": f"{task.fingerprint}: {task.request.get('positivePrompt', '')}",
         "cost": f"{dollars(task.cost_microusd)}, still reserved {dollars(task.reserved_microusd)}",
     }
@@ -56,7 +56,7 @@ def _show(task: Task) -> None:
     for result in task.results:
         click.echo(f"{'video':8} {printable(_video(result))}")
     if task.error_code:
-        click.echo(f"{'trouble':8} {printable(f'{task.error_code}: {task.error_message}')}")
+        click.echo(f"{'error':8} {printable(f'{task.error_code}: {task.error_message}')}")
     click.echo()
 
 

@@ -21,7 +21,7 @@ _VARIABLE = "WAN_ASSETS_WEBHOOK_SECRET"
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @url_option
 def webhook(*, port: int, host: str, url: str | None) -> None:
-    """Let the API's webhooks wake the runs that share a ledger. Stop it with Ctrl-C.
+    """Receive the API's webhooks for all runs that share a ledger. Stop it with Ctrl-C.
 
     The secret, of 16 characters or more, is read from WAN_ASSETS_WEBHOOK_SECRET.
     """
@@ -35,4 +35,4 @@ def webhook(*, port: int, host: str, url: str | None) -> None:
 
 
 def _announce(address: str) -> None:
-    click.echo(f"taking webhooks at {address}?secret=… ({_VARIABLE})")
+    click.echo(f"receiving webhooks at {address}?secret=... ({_VARIABLE})")

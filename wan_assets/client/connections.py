@@ -12,6 +12,10 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from wan_assets.settings import SettingsError
+
+_PROXY_SCHEMES = ("http", "https")
+
 
 class Connections:
     """Kept connections, so many of each kind. Requests go out as they are: a client above would cost more than they do.
@@ -38,6 +42,11 @@ class Connections:
             response = await way.handle_async_request(request)
             response.stream = _Guarded(response.stream)
             return response
+
+    def refuse_unusable_proxy(self, url: httpx.URL) -> None:
+        """Raises `SettingsError` where the environment names a proxy to a host that cannot be used."""
+        if self._has_proxies:
+            self._proxy_to(url)
 
     def _proxy_to(self, url: httpx.URL) -> str:
         whither = (url.scheme, url.host)
@@ -93,12 +102,32 @@ def is_loopback(host: str) -> bool:
 
 
 def _proxy_to(scheme: str, host: str) -> str:
-    """The environment's proxy for a host, empty where there is none."""
+    """The environment's proxy for a host, empty where there is none; raises `SettingsError` for one of no use."""
     if is_loopback(host) or proxy_bypass(host):
         return ""
     named = getproxies()
-    proxy = named.get(scheme) or named.get("all", "")
-    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
+    name = scheme if named.get(scheme) else "all"
+    proxy = named.get(name, "")
+    proxy = proxy if "://" in proxy or not proxy else f"http://{proxy}"
+    if proxy:
+        _refuse_unusable(proxy, f"{name.upper()}_PROXY")
+    return proxy
+
+
+def _refuse_unusable(proxy: str, variable: str) -> None:
+    """A proxy may hold a password, and is not repeated."""
+    scheme = proxy.partition("://")[0].lower()
+    if scheme not in _PROXY_SCHEMES:
+        raise SettingsError(
+            f"{variable} names a {scheme[:20]}:// proxy, and only http:// and https:// proxies are supported; unset "
+            f"{variable} (or {variable.lower()}), or set HTTPS_PROXY to an http:// proxy"
+        )
+    try:
+        is_usable = bool(httpx.Proxy(proxy).url.host)
+    except (httpx.InvalidURL, ValueError):
+        is_usable = False
+    if not is_usable:
+        raise SettingsError(f"{variable} is not the address of a proxy, such as http://proxy.example.com:3128")
 
 
 @cache

@@ -89,7 +89,7 @@ class Transport:
         connections: int = 32,
     ) -> None:
         try:
-            self._url = parsed(base_url)
+            self._url = _spoken(parsed(base_url))
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
         self._headers = _headers_with(api_key)
@@ -101,6 +101,7 @@ class Transport:
         # Who waits for a connection waits here: it is no time that the API takes to answer.
         self._gate = asyncio.Semaphore(connections)
         self._connections = Connections(connections, has_proxies=not is_loopback(self._url.host))
+        self._connections.refuse_unusable_proxy(self._url)
 
     async def close(self) -> None:
         await self._connections.close()
@@ -127,12 +128,12 @@ class Transport:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
         content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        sent = _Guarded(content, before_sending) if before_sending else content
+        sent = _CheckedBody(content, before_sending) if before_sending else content
         async with self._gate:
             try:
                 response, body = await self._answered("POST", self._headers, sent)
             except RunwareBusyError:
-                if isinstance(sent, _Guarded) and sent.refusal:
+                if isinstance(sent, _CheckedBody) and sent.refusal:
                     raise sent.refusal from None
                 raise
         if response.is_redirect:
@@ -164,7 +165,7 @@ class Transport:
         self, method: str, url: httpx.URL, headers: httpx.Headers, *, limit_s: float, content: Body = None
     ) -> httpx.Request:
         timeout = httpx.Timeout(limit_s, connect=self._pace.connect_s).as_dict()
-        if isinstance(content, _Guarded):
+        if isinstance(content, _CheckedBody):
             headers = httpx.Headers({**headers, "Content-Length": str(content.length)})
         return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeout})
 
@@ -193,7 +194,7 @@ class Transport:
         return RunwareBusyError(ApiFault(kind, shown(said, _MOST_SAID)))
 
 
-class _Guarded:
+class _CheckedBody:
     """A body whose first byte waits for a last look; `refusal` is what that look raised."""
 
     def __init__(self, content: bytes, before_sending: BeforeSending) -> None:
@@ -214,7 +215,7 @@ class _Guarded:
         yield self._content
 
 
-Body: TypeAlias = bytes | _Guarded | None
+Body: TypeAlias = bytes | _CheckedBody | None
 
 
 def parsed(url: str) -> httpx.URL:
@@ -227,6 +228,13 @@ def parsed(url: str) -> httpx.URL:
     if not is_host or port > _MOST_PORT:
         raise ValueError("it names no host" if port <= _MOST_PORT else f"there is no port {port}")
     return parts
+
+
+def _spoken(url: httpx.URL) -> httpx.URL:
+    """An address that HTTP is spoken at; raises `ValueError` for any other."""
+    if url.scheme not in ("http", "https"):
+        raise ValueError(f"it begins with {url.scheme}://, not with http:// or https://")
+    return url
 
 
 def _secrets_of(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:

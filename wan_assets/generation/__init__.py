@@ -2,7 +2,7 @@
 
 from wan_assets.generation.engine import generate
 from wan_assets.generation.recovery import Recovered, recover
-from wan_assets.generation.underway import UnderWay, Watch
+from wan_assets.generation.underway import Pending, UnderWay, Watch
 from wan_assets.generation.values import Limits, Order, Outcome
 
-__all__ = ["Limits", "Order", "Outcome", "Recovered", "UnderWay", "Watch", "generate", "recover"]
+__all__ = ["Limits", "Order", "Outcome", "Pending", "Recovered", "UnderWay", "Watch", "generate", "recover"]

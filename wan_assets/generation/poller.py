@@ -155,6 +155,12 @@ class Poller:
         return {waiter.task_uuid for waiter in self._waiters}
 
     @property
+    def unknown(self) -> set[str]:
+        """Tasks that the API has not known in its last answers."""
+        silent = (waiter for waiter in self._waiters if not waiter.last.is_known)
+        return {waiter.task_uuid for waiter in silent if waiter.silences >= _SILENCES_OF_A_LOST_TASK}
+
+    @property
     def trouble(self) -> Trouble:
         """Tasks whose last poll was in vain."""
         waiting = sum(waiter.troubles > 0 for waiter in self._waiters)

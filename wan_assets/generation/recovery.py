@@ -39,19 +39,20 @@ async def recover(
     ledger: Ledger,
     limits: Limits | None = None,
     releases_unsent: bool = False,
+    origin: Origin | None = None,
     watch: Watch | None = None,
 ) -> AsyncGenerator[Recovered, None]:
     """Yields what becomes of every open task in the ledger, as it ends, in any order.
 
     A task that has finished is settled and its videos stored; one that runs is waited for. One that never reached the
     API keeps its reservation for the next run, or gives it back with `releases_unsent`.
-    `watch` is told what is under way, as `generate` does.
+    What it settles is reported by the run of `origin`. `watch` is told what is under way, as `generate` does.
 
     Raises `StoreError`, `LedgerError` or a `RunwareError` where the means are not usable.
     """
     limits = limits or Limits()
     await asyncio.to_thread(store.make_ready)
-    desk = Desk(ledger, store, Origin(), simulated=await client.is_simulated())
+    desk = Desk(ledger, store, origin or Origin(), simulated=await client.is_simulated())
     async with desk, Verifier() as verifier:
         work = Work(client, desk, verifier, limits, Gate(), {})
         recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import heapq
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -10,6 +11,29 @@ from typing import TypeAlias
 from wan_assets.client import Trouble
 from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import Task
+
+_PENDING_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A task that a run waits for, polled `since` one moment and `until` another, in seconds since 1970.
+
+    `is_unknown` tells that the API has not known it in its last answers.
+    """
+
+    task_uuid: str
+    partition: str
+    prompt_id: str
+    since: float
+    until: float
+    is_unknown: bool = False
+
+    @property
+    def row(self) -> str:
+        """The row as people name it."""
+        is_named = self.prompt_id not in ("-", self.partition)
+        return f"{self.partition}/{self.prompt_id}" if is_named else self.partition
 
 
 @dataclass(frozen=True)
@@ -19,7 +43,8 @@ class UnderWay:
     `in_flight` tasks are at the API; the files of `landing` ones are fetched, checked and stored. The tasks that a run
     works on have cost `spent_microusd`, and `reserved_microusd` is set aside for what they may still cost.
     `room_microusd` is what the tightest cap still lets in, over all runs; None is no cap. `trouble` is what the API, or
-    the way to it, keeps waiting.
+    the way to it, keeps waiting. `pending` are those in flight that were waited for longest by the moment `at`, in
+    seconds since 1970: first those that the API does not know.
     """
 
     in_flight: int = 0
@@ -29,6 +54,8 @@ class UnderWay:
     room_microusd: int | None = None
     is_simulated: bool = False
     trouble: Trouble = field(default_factory=Trouble)
+    pending: tuple[Pending, ...] = field(default=(), compare=False)
+    at: float = field(default=0.0, compare=False)
 
 
 Watch: TypeAlias = Callable[[UnderWay], None]
@@ -40,15 +67,24 @@ class Tally:
     def __init__(self, *, simulated: bool) -> None:
         self.now = UnderWay(is_simulated=simulated)
         self._open: dict[str, Task] = {}
+        self._pending: dict[str, Pending] = {}
 
     @contextmanager
-    def flying(self) -> Iterator[None]:
-        """The time in which a task is at the API."""
+    def flying(self, task: Task, *, since: float, until: float) -> Iterator[None]:
+        """The time in which a task is at the API, polled until a moment in seconds since 1970."""
+        origin = task.origin
+        self._pending[task.task_uuid] = Pending(task.task_uuid, origin.partition, origin.prompt_id, since, until)
         self._fly(1)
         try:
             yield
         finally:
             self._fly(-1)
+            del self._pending[task.task_uuid]
+
+    def longest_pending(self, unknown: Collection[str]) -> tuple[Pending, ...]:
+        """Some of the tasks at the API: those `unknown` to it, and then those that were waited for longest."""
+        pending = (replace(one, is_unknown=one.task_uuid in unknown) for one in self._pending.values())
+        return tuple(heapq.nsmallest(_PENDING_SHOWN, pending, key=lambda one: (not one.is_unknown, one.since)))
 
     @contextmanager
     def landing(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,9 @@ _BEAT_S = 1.0
 
 async def under_way(desk: Desk, work: Work) -> UnderWay:
     """What a run has under way now."""
-    return replace(desk.tally.now, room_microusd=await desk.room_microusd(), trouble=work.trouble)
+    room_microusd = await desk.room_microusd()
+    pending = desk.tally.longest_pending(work.poller.unknown)
+    return replace(desk.tally.now, room_microusd=room_microusd, trouble=work.trouble, pending=pending, at=time.time())
 
 
 def attendants_for(watch: Watch | None, desk: Desk, work: Work) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:

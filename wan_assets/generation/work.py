@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -161,7 +162,8 @@ class Work:
             begun_at = task.submitted_at or (task.created_at if task.is_lost else None)
             since_s = self._desk.seconds_since(begun_at) if begun_at else 0.0
             wait_s = self._wait_s(since_s)
-            with self._desk.tally.flying():
+            now = time.time()
+            with self._desk.tally.flying(task, since=now - since_s, until=now + wait_s):
                 report = await self.poller.finished(task.task_uuid, task.number_results, wait_s, since_s=since_s)
         except RunwareError as error:
             await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)

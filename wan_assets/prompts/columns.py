@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wan_assets.breaches import PARAMETERS
+from wan_assets.breaches import MEANINGS, PARAMETERS
 from wan_assets.prompts.problem import Refusal, shortened
 from wan_assets.rules import nearest
 
@@ -49,19 +49,7 @@ _ALIASES = {
     "input_audio": SOUND,
 }
 
-_MEANINGS = {
-    "text": PROMPT,
-    "caption": PROMPT,
-    "description": PROMPT,
-    "id": "prompt_id",
-    "key": "prompt_id",
-    "size": "resolution",
-    "length": "duration",
-    "seconds": "duration",
-    "format": "output_format",
-    "quality": "output_quality",
-    "n": "number_results",
-}
+_MEANINGS = {**MEANINGS, **dict.fromkeys(("id", "key", "row_id", "video_id"), "prompt_id")}
 """Names that look like no column but are often meant as one; suggested, never assumed."""
 
 
@@ -150,12 +138,15 @@ def _meanings_of_names() -> dict[str, tuple[str, ...]]:
 _MEANT = _meanings_of_names()
 _TAILS = {tail for column in PARAMETERS for tail in _tails(column)}
 _SPELLINGS = sorted({*_TAILS, *_ALIASES, *CARRIED})
+_MEANINGS_BY_KEY = {_key(name): meaning for name, meaning in _MEANINGS.items()}
 
 
 def _nearest_columns(name: str) -> tuple[str, ...]:
-    if meaning := _MEANINGS.get(_key(name)):
+    if meaning := _MEANINGS_BY_KEY.get(_key(name)):
         return (meaning,)
-    found = nearest(name, _SPELLINGS)
+    found = nearest(name, (*_SPELLINGS, *_MEANINGS))
+    if found in _MEANINGS:
+        return (_MEANINGS[found],)
     return _MEANT[_key(found)] if found else ()
 
 

@@ -80,6 +80,7 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
         return UPath(root)
     _refuse_credentials(protocol, rest)
     _refuse_no_place(protocol, rest)
+    _refuse_pattern(protocol, rest)
     extra = _EXTRAS.get(protocol, "")
     try:
         fsspec.get_filesystem_class(protocol)
@@ -187,6 +188,16 @@ def _refuse_no_place(protocol: str, rest: str) -> None:
         raise StoreAddressError(f"the store's address {protocol}://{rest} names a host: write file:///folder")
     if protocol.partition("::")[0] in _UNFIT:
         raise StoreAddressError(f"the store's address begins with {protocol}://, where no store can be kept")
+
+
+def _refuse_pattern(protocol: str, rest: str) -> None:
+    """What lists the files of a bucket takes these for patterns, and then finds nothing or another place."""
+    found = next((letter for letter in "[]*?" if letter in rest), None)
+    if found and protocol in _EXTRAS:
+        raise StoreAddressError(
+            f"the store's address {protocol}://{rest} holds {found!r}, which object stores read as part of a pattern: "
+            "name a bucket and folder without [ ] * ?"
+        )
 
 
 def _refuse_credentials(protocol: str, rest: str) -> None:

@@ -48,8 +48,8 @@ def test_materialize_speaks_to_the_api_of_the_environment_and_tells_programs_all
         assert len(simulator.books.charges()) == 2
     told = json.loads(result.stdout)
     assert result.returncode == 0
-    assert (told["rows"], told["green"], told["failed"], told["submitted"]) == (3, 3, 0, 2)
-    assert (told["reused"], told["cost_usd"], told["unknown_cost"], told["failures"]) == (1, 0.946, 0, [])
+    assert (told["rows"], told["succeeded"], told["failed"], told["submitted"]) == (3, 3, 0, 2)
+    assert (told["reused"], told["cost_usd"], told["unknown_cost_count"], told["failures"]) == (1, 0.946, 0, [])
 
 
 def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path):
@@ -61,10 +61,10 @@ def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path
 
     told = json.loads(result.stdout)
     assert result.returncode == 1
-    assert told["failed"] == len(told["failures"]) == 12 - told["green"] > 0
+    assert told["failed"] == len(told["failures"]) == 12 - told["succeeded"] > 0
     assert {failure["class"] for failure in told["failures"]} == {"ContentBlockedError"}
     assert {failure["code"] for failure in told["failures"]} == {"invalidProviderContent"}
-    assert all(failure["prompt_id"] and failure["advice"] for failure in told["failures"])
+    assert all(failure["prompt_id"] and failure["hint"] for failure in told["failures"])
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_killed_run_is_finished_by_the_next_without_a_second_payment(tmp_path)
 
     result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
 
-    assert json.loads(result.stdout)["green"] == 24
+    assert json.loads(result.stdout)["succeeded"] == 24
     charges = Books(tmp_path / "out" / "simulator").charges()
     assert len(charges) == len({charge.fingerprint for charge in charges}) == 24
 
@@ -118,7 +118,7 @@ def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tm
     assert "Traceback" not in said
     assert sent < 60
     assert first.returncode != 0
-    assert json.loads(result.stdout)["green"] == 60
+    assert json.loads(result.stdout)["succeeded"] == 60
     assert len(books.charges()) == 60
 
 
