@@ -1,15 +1,31 @@
-"""How an application is served: on a port that is known to be free before anything is said, and quietly."""
+"""How an application is served: on a port that is known to be free before anything is said, and quietly.
+
+A connection that only waits costs little and is closed soon, so that nobody can hold all of them.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wan_assets.errors import WanAssetsError
+
+IDLE_S = 10.0
+"""A request has to be there so soon after its connection, or after the answer before it; in seconds."""
+
+STALL_S = 60.0
+"""Who reads nothing of an answer for so long is cut off; in seconds."""
+
+MOST_CONNECTIONS = 256
+"""So many connections at once: for one more, the one that has waited longest for a request is closed."""
 
 
 class ListenError(WanAssetsError):
@@ -27,12 +43,86 @@ def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[str], None]
         server_of(app).run(sockets=[listening])
 
 
-def server_of(app: ASGIApp) -> uvicorn.Server:
-    """A server that writes no line for a request."""
+def server_of(
+    app: ASGIApp, *, idle_s: float = IDLE_S, stall_s: float = STALL_S, most: int = MOST_CONNECTIONS
+) -> uvicorn.Server:
+    """A server that writes no line for a request, and keeps no more than `most` connections."""
+    protocol: Any = partial(_Patient, idle_s=idle_s, stall_s=stall_s, most=most)
     config = uvicorn.Config(
-        app, ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False, server_header=False
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
     )
     return uvicorn.Server(config)
+
+
+class _Patient(H11Protocol):
+    """A connection that is closed where no request comes, or nobody reads the answer. uvicorn itself waits for ever."""
+
+    def __init__(self, *args: Any, idle_s: float, stall_s: float, most: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle_s = idle_s
+        self._stall_s = stall_s
+        self._most = most
+        self._idle: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self.idle_since = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._see()
+        if len(self.connections) > self._most:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._see()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._see()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self._stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled = _ended(self._stalled)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._idle, self._stalled = _ended(self._idle), _ended(self._stalled)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _see(self) -> None:
+        """Counts the time without a whole request: parts of one do not prolong it."""
+        if not self.is_idle:
+            self._idle = _ended(self._idle)
+        elif self._idle is None:
+            self.idle_since = self.loop.time()
+            self._idle = self.loop.call_later(self._idle_s, self.transport.abort)
+
+    def _make_room(self) -> None:
+        others = (each for each in self.connections if isinstance(each, _Patient) and each is not self)
+        idle = [each for each in others if each.is_idle and not each.transport.is_closing()]
+        if idle:
+            min(idle, key=lambda each: each.idle_since).transport.abort()
+
+
+def _ended(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    if timer:
+        timer.cancel()
+    return None
 
 
 def _bound(host: str, port: int) -> socket.socket:

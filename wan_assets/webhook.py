@@ -6,9 +6,7 @@ import asyncio
 import hmac
 import json
 import logging
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wan_assets import serving
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
+from wan_assets.rules import uuid_in
 
 PATH = "/webhook"
 LEDGER_BUSY_S = 3.0
@@ -144,9 +143,8 @@ def _named_in(told: Any) -> Iterator[Any]:
 
 
 def _uuid_of(named: Any) -> str:
-    with suppress(ValueError, AttributeError, TypeError):
-        if isinstance(named, str) and str(uuid.UUID(named)) == named.lower():
-            return named.lower()
+    if task_uuid := uuid_in(named):
+        return task_uuid
     raise _RefusalError(400, "a taskUUID is no UUID")
 
 
