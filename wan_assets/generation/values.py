@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask
+
+OnMismatch: TypeAlias = Literal["keep", "fail"]
+"""What becomes of a playable video that deviates from its request: the row's video, or a file that is set aside."""
 
 LOOKED_UP_AT_ONCE = 200
 """So many requests are asked about in one query of ledger and store."""
@@ -23,7 +26,8 @@ class Limits:
     `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="rebuy"` buys a task again that the API
     no longer knows; the default keeps it booked as lost and asks again in the next run. With `checks_balance`
     nothing is sent unless the account's balance covers all that would have to be bought. Without `resends_refused` a
-    request that was refused for good before, by its content or its parameters, is not sent again.
+    request that was refused for good before, by its content or its parameters, is not sent again. A playable video that
+    deviates from its request is stored with its differences; `on_mismatch="fail"` sets it aside and fails the row.
     """
 
     max_in_flight: int = 50
@@ -33,6 +37,7 @@ class Limits:
     on_lost: Literal["keep", "rebuy"] = "keep"
     checks_balance: bool = False
     resends_refused: bool = True
+    on_mismatch: OnMismatch = "keep"
 
     @property
     def max_begun(self) -> int:

@@ -26,13 +26,13 @@ from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.keeping import Keeper, report_of_delivery
 from wan_assets.generation.poller import Poller
+from wan_assets.generation.task_files import TaskFiles
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Task
 from wan_assets.pricing import microusd_of
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
-_FETCHES_OF_BROKEN_FILES = 3
 _UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
 
 
@@ -52,7 +52,7 @@ class Work:
         self._client = client
         self._desk = desk
         self._ledger = desk.ledger
-        self._keeper = Keeper(client, desk, verifier)
+        self._keeper = Keeper(client, desk, TaskFiles(desk, verifier, limits.on_mismatch))
         self._limits = limits
         self._gate = gate
         self._media = media
@@ -136,6 +136,8 @@ class Work:
         """What the API still has of a finished task whose files are not in the store."""
         report = await self._or_delivered(task, await self.poller.look(task.task_uuid))
         if not report.results:
+            if kept := await self._keeper.report_of_kept(task):
+                return kept
             message = "its file is not in the store, and the API does not have it any more"
             raise OutputUnavailableError(ApiFault("gone", message, task_uuid=task.task_uuid))
         return await self._settled(task, report)
