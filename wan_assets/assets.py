@@ -10,6 +10,7 @@ from wan_assets.batches import PartitionOf
 from wan_assets.checks import Severities, partition_check_spec, severities_of
 from wan_assets.errand import Errand, Event, OnOutcome, ignore
 from wan_assets.errors import PromptTableError
+from wan_assets.generation import OnMismatch
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
 from wan_assets.progress import Watcher, unwatched
@@ -24,6 +25,7 @@ class VideoOptions(TypedDict, total=False):
     retry_policy: dg.RetryPolicy
     automation_condition: dg.AutomationCondition[dg.AssetKey]
     severities: Severities
+    on_mismatch: OnMismatch
     freshness_policy: dg.FreshnessPolicy
     on_progress: Watcher
 
@@ -55,6 +57,8 @@ def build_video_assets(
     have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
     `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
     is `freshness_policy`, that of the table; `on_progress` is called about once a second with a run's `Progress`.
+    `on_mismatch` says what becomes of a playable video that deviates from its request, and counts above that of the
+    resource: "keep" stores it, and the check `matches_request` of its partition fails; "fail" fails the row.
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     videos = _videos_asset(name, grain, group_name, on_outcome, options)
@@ -141,7 +145,10 @@ def _videos_asset(
         """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
         watch = options.get("on_progress", unwatched)
         wanted = context.asset_key, context.partition_keys
-        errand = Errand.of(context, *wanted, see=on_outcome, watch=watch, severities=severities)
+        on_mismatch = options.get("on_mismatch")
+        errand = Errand.of(
+            context, *wanted, see=on_outcome, watch=watch, severities=severities, on_mismatch=on_mismatch
+        )
         yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))

@@ -31,6 +31,11 @@ class RunwareResource(dg.ConfigurableResource):
     on_lost: Literal["keep", "rebuy"] = Field(
         default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
     )
+    on_mismatch: Literal["keep", "fail"] = Field(
+        default="keep",
+        description="What to do with a playable video that deviates from its request: store it as the row's video with "
+        "its differences, or set it aside and fail the row.",
+    )
     checks_balance: bool = Field(
         default=False, description="Send nothing unless the account's balance covers all that would be bought."
     )
@@ -56,6 +61,7 @@ class RunwareResource(dg.ConfigurableResource):
             max_attempts=self.max_attempts,
             max_wait_s=self.max_wait_s,
             on_lost=self.on_lost,
+            on_mismatch=self.on_mismatch,
             checks_balance=self.checks_balance,
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import LedgerError, PromptTableError
+from wan_assets.generation import Limits
 from wan_assets.grains import Grain
 from wan_assets.ledger import Origin, heartbeat
 from wan_assets.outcomes import outcomes_of
@@ -29,6 +31,11 @@ class GenerationConfig(dg.Config):
     regenerate: str = Field(
         default="",
         description="The name of a purchase, such as 'new-look': every row is bought anew, once under each name.",
+    )
+    on_mismatch: Literal["", "keep", "fail"] = Field(
+        default="",
+        description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty: as the "
+        "asset or the resource `runware` has it.",
     )
 
 
@@ -58,10 +65,16 @@ def videos_of(
                 runware=runware,
                 store=videos,
                 ledger=book,
-                limits=replace(runware.limits(), resends_refused=grain.resends_refused),
+                limits=_limits_of(grain, errand, config, runware),
                 origin=origin,
                 media=begun.media,
                 watch=watch,
             )
         )
         yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key), videos)
+
+
+def _limits_of(grain: Grain, errand: Errand, config: GenerationConfig, runware: RunwareResource) -> Limits:
+    """The resource's limits, with what the asset and, above all, the run say otherwise."""
+    limits = replace(runware.limits(), resends_refused=grain.resends_refused)
+    return replace(limits, on_mismatch=config.on_mismatch or errand.on_mismatch or limits.on_mismatch)

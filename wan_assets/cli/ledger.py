@@ -22,6 +22,7 @@ _COMMANDS = {
     "resume": Late("pause", "resume", "Let runs send again."),
     "settle": Late("settle", "settle", "Book the cost of tasks that ended without telling it."),
     "trace": Late("trace", "trace", "Show row, run, cost and files of whatever is named."),
+    "adopt": Late("adopt", "adopt", "Accept files that were set aside as their rows' videos; nothing is sent."),
     "recover": Late("recover", "recover", "Settle and fetch what is still open; nothing is sent."),
 }
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from wan_assets.cli.display import show_json
+from wan_assets.cli.options import mismatch_option
 from wan_assets.cli.run import run_table
 from wan_assets.cli.summary import show_summary, summary_json
+from wan_assets.generation import OnMismatch
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
 
 _OUT = click.option(
@@ -28,33 +30,36 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     help="A table, a folder or a pattern; the demo's own if none.",
 )
 @_OUT
+@mismatch_option
 @_JSON
-def demo(prompts: Path, out: Path | None, *, as_json: bool) -> None:
+def demo(prompts: Path, out: Path | None, *, on_mismatch: OnMismatch, as_json: bool) -> None:
     """Make a table's videos on the simulator, through Dagster; nothing is charged.
 
     Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start.
     """
     settings = settings_from({}, out or Path(DATA_FOLDER))
-    _make(replace(settings, prompts=prompts), as_json=as_json, is_demo=True)
+    _make(replace(settings, prompts=prompts), on_mismatch, as_json=as_json, is_demo=True)
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @_OUT
+@mismatch_option
 @_JSON
-def materialize(file: Path, out: Path | None, *, as_json: bool) -> None:
+def materialize(file: Path, out: Path | None, *, on_mismatch: OnMismatch, as_json: bool) -> None:
     """Make the videos of the table FILE through Dagster, with what the environment configures.
 
     FILE may be a folder of tables, or a pattern in quotes.
 
-    Exit status: 0 every row has its video, 1 some have not, 2 it could not start.
+    Exit status: 0 every row has its video, also where it deviates from its request, 1 some have not, 2 it could not
+    start.
     """
     settings = settings_from(os.environ, out)
-    _make(replace(settings, prompts=file), as_json=as_json, is_demo=False)
+    _make(replace(settings, prompts=file), on_mismatch, as_json=as_json, is_demo=False)
 
 
-def _make(settings: Settings, *, as_json: bool, is_demo: bool) -> None:
-    run = run_table(settings, is_quiet=as_json)
+def _make(settings: Settings, on_mismatch: OnMismatch, *, as_json: bool, is_demo: bool) -> None:
+    run = run_table(settings, on_mismatch, is_quiet=as_json)
     broken = run.broken() if is_demo else []
     if as_json:
         show_json(summary_json(run))

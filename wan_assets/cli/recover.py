@@ -11,10 +11,10 @@ import click
 
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
-from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.options import json_option, mismatch_option, opened, url_option
 from wan_assets.cli.progress import watched
 from wan_assets.errors import RunwareError
-from wan_assets.generation import Limits, Recovered
+from wan_assets.generation import Limits, OnMismatch, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger
 from wan_assets.pricing import usd
@@ -30,10 +30,18 @@ from wan_assets.store import VideoStore
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(min=0), default=1200.0, show_default=True, help="Seconds for a task."
 )
+@mismatch_option
 @json_option
 @click.pass_context
 def recover(
-    context: click.Context, url: str | None, root: str | None, *, release_unsent: bool, wait_s: float, as_json: bool
+    context: click.Context,
+    url: str | None,
+    root: str | None,
+    *,
+    release_unsent: bool,
+    wait_s: float,
+    on_mismatch: OnMismatch,
+    as_json: bool,
 ) -> None:
     """Settle and fetch every task that is still open; nothing is sent. Needs no Dagster.
 
@@ -41,7 +49,7 @@ def recover(
     """
     book, settings = opened(url, context)
     with closing(book):
-        store, limits = VideoStore(root or settings.store), Limits(max_wait_s=wait_s)
+        store, limits = VideoStore(root or settings.store), Limits(max_wait_s=wait_s, on_mismatch=on_mismatch)
         found = asyncio.run(_recovered(book, settings, store, limits, releases=release_unsent, is_quiet=as_json))
         still_open = {task.task_uuid for task in book.open_tasks()} & {one.task.task_uuid for one in found}
     if as_json:

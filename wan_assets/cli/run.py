@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -13,7 +14,7 @@ from wan_assets import report
 from wan_assets.assets import build_video_assets
 from wan_assets.cli.progress import watched
 from wan_assets.errors import PromptTableError
-from wan_assets.generation import Outcome
+from wan_assets.generation import OnMismatch, Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Shortfall, shortfalls_of
 from wan_assets.partitions import range_tags, sync_partitions
@@ -21,11 +22,18 @@ from wan_assets.progress import Progress, Watcher
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings
-from wan_assets.store import VideoStore
+from wan_assets.store import StoredTask, VideoStore
 
 _NAME = "videos"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PROBLEMS_SHOWN = 5
+
+
+class Deviation(NamedTuple):
+    """A row, and its videos that deviate from its request."""
+
+    prompt_id: str
+    stored: StoredTask
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,15 @@ class TableRun:
         """Every row without a green partition: what went wrong and what to do."""
         return [self._failure(row.prompt_id) for row in self.table.rows if row.prompt_id not in self.green]
 
+    def deviations(self) -> list[Deviation]:
+        """Every row whose videos are stored and deviate from its request, in the table's order."""
+        rows = ((row.prompt_id, self.outcomes.get(row.prompt_id)) for row in self.table.rows)
+        return [
+            Deviation(prompt_id, outcome.stored)
+            for prompt_id, outcome in rows
+            if outcome and outcome.stored and outcome.stored.differences
+        ]
+
     def shortfalls(self) -> list[Shortfall]:
         """What each cap lacks that kept rows from being sent."""
         return shortfalls_of(outcome.error for outcome in self.outcomes.values() if outcome.error)
@@ -94,7 +111,7 @@ class TableRun:
         return {"prompt_id": prompt_id, **self.trouble}
 
 
-def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
+def run_table(settings: Settings, on_mismatch: OnMismatch, *, is_quiet: bool) -> TableRun:
     """Makes the videos of a table; raises a `WanAssetsError` before anything is sent where it cannot start."""
     table = PromptTable.load(settings.prompts)
     if table.problems:
@@ -106,7 +123,7 @@ def run_table(settings: Settings, *, is_quiet: bool) -> TableRun:
         sync_partitions(instance, _NAME, [row.prompt_id for row in table.rows])
         outcomes: dict[str, Outcome] = {}
         with watched("videos", Progress(len(table.rows)), is_quiet=is_quiet) as watch:
-            result = _run(settings, table, instance, outcomes, watch)
+            result = _run(settings, table, instance, outcomes, watch, on_mismatch)
     return TableRun(table, result.run_id, frozenset(_green(result)), outcomes, store, _trouble(result))
 
 
@@ -116,6 +133,7 @@ def _run(
     instance: dg.DagsterInstance,
     outcomes: dict[str, Outcome],
     watch: Watcher,
+    on_mismatch: OnMismatch,
 ) -> dg.ExecuteInProcessResult:
     """One run over all partitions: they are those of the table alone, so the range from first to last is exact."""
     keys = instance.get_dynamic_partitions(_NAME)
@@ -124,7 +142,7 @@ def _run(
     def keep(outcome: Outcome) -> None:
         outcomes[outcome.order.partition] = outcome
 
-    assets = build_video_assets(name=_NAME, prompts=table, on_outcome=keep, on_progress=watch)
+    assets = build_video_assets(name=_NAME, prompts=table, on_mismatch=on_mismatch, on_outcome=keep, on_progress=watch)
     definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(settings)))
     return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import dollars, printable, show_table
-from wan_assets.cli.run import TableRun
+from wan_assets.cli.run import Deviation, TableRun
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptRow
 from wan_assets.settings import Settings
@@ -17,6 +17,7 @@ from wan_assets.store import StoredTask
 
 _PROMPT_SHOWN = 60
 _FAILED_SHOWN = 10
+_DEVIATIONS_SHOWN = 5
 
 
 def summary_json(run: TableRun) -> dict[str, Any]:
@@ -31,6 +32,8 @@ def summary_json(run: TableRun) -> dict[str, Any]:
         "cost_usd": float(usd(run.cost_microusd)),
         "unknown_cost": run.unknown_cost,
         "missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in run.shortfalls()))),
+        "deviating": len(deviations := run.deviations()),
+        "deviations": [_deviation(*one) for one in deviations],
         "failures": failures,
         "run_id": run.run_id,
     }
@@ -42,6 +45,7 @@ def show_summary(run: TableRun, settings: Settings, broken: list[str]) -> None:
     rows = [_row(run, row) for row in run.table.rows]
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",))
     _show_failures(run.failures())
+    _show_deviations(run.deviations())
     for shortfall in run.shortfalls():
         click.echo(f"{shortfall}.")
     for uri in broken:
@@ -62,6 +66,31 @@ def _show_failures(failures: list[dict[str, str]]) -> None:
         click.echo(f"  rows        {printable(named)}{more}")
         click.echo(f"  said        {printable(rows[0]['message'])}")
         click.echo(f"  what to do  {rows[0]['advice']}\n")
+
+
+def _show_deviations(deviations: list[Deviation]) -> None:
+    """Prints how many videos deviate, the first of them, and where all are shown."""
+    if not deviations:
+        return
+    count = "1 row has" if len(deviations) == 1 else f"{len(deviations):,} rows have"
+    click.echo(f"{count} a playable video that deviates from the request:")
+    for prompt_id, stored in deviations[:_DEVIATIONS_SHOWN]:
+        click.echo(f"  {printable(prompt_id)}: {printable('; '.join(stored.differences))}")
+    if len(deviations) > _DEVIATIONS_SHOWN:
+        click.echo(f"  and {len(deviations) - _DEVIATIONS_SHOWN:,} more, which --json lists")
+    click.echo(
+        "  The videos are stored, and the check `matches_request` of their partitions fails. The gallery shows them "
+        "with the filter `deviates from the request`; `--on-mismatch fail` sets such videos aside instead.\n"
+    )
+
+
+def _deviation(prompt_id: str, stored: StoredTask) -> dict[str, Any]:
+    return {
+        "prompt_id": prompt_id,
+        "task_uuid": stored.task_uuid,
+        "uri": stored.videos[0].uri,
+        "differences": list(stored.differences),
+    }
 
 
 def _show_sums(run: TableRun, settings: Settings) -> None:
@@ -99,13 +128,13 @@ def _row(run: TableRun, row: PromptRow) -> tuple[str, ...]:
     outcome, prompt = run.outcomes.get(row.prompt_id), row.request.positive_prompt[:_PROMPT_SHOWN]
     if outcome is None or outcome.stored is None:
         return (row.prompt_id, "", "failed", "", prompt)
-    state = "reused" if outcome.is_reused else "new"
+    state = f"{'reused' if outcome.is_reused else 'new'}{', deviates' if outcome.stored.differences else ''}"
     return (row.prompt_id, _described(row, outcome.stored), state, dollars(outcome.cost_microusd), prompt)
 
 
 def _described(row: PromptRow, stored: StoredTask) -> str:
     facts = stored.videos[0].facts
     count = f"{len(stored.videos)} x " if len(stored.videos) > 1 else ""
-    size = f"{facts['container']} {facts['width']}x{facts['height']} {facts['duration_s']:.0f} s"
-    sound = "" if facts["audio_codec"] else ", silent"
+    size = f"{facts.get('container')} {facts.get('width')}x{facts.get('height')} {facts.get('duration_s') or 0:.0f} s"
+    sound = "" if facts.get("audio_codec") else ", silent"
     return f"{count}{size}{sound}{', from image' if row.request.image else ''}"

@@ -103,11 +103,14 @@ class StoredTask:
     def differences(self) -> tuple[str, ...]:
         """How the videos deviate from the request, with their numbers where there are several."""
         is_alone = len(self.videos) == 1
-        return tuple(
+        of_videos = (
             difference if is_alone else f"video {number} {difference}"
             for number, video in enumerate(self.videos, 1)
             for difference in video.differences
         )
+        results = len(self.videos) + len(self.missing)
+        lacking = (f"{len(self.missing)} of {results} results are missing",) if self.missing else ()
+        return (*of_videos, *lacking)
 
 
 def as_json(task: StoredTask) -> dict[str, Any]:
