@@ -127,7 +127,10 @@ class TaskElsewhereError(WanAssetsError):
 class NothingSetAsideError(WanAssetsError):
     """A task has no file in the store that could be accepted as its row's video."""
 
-    advice = "Run the table again: a file that the API still has is fetched and stored, and nothing is paid."
+    advice = (
+        "`wan-assets ledger adopt --all` takes every task that has such a file. For other tasks, run the table again: "
+        "a file that the API still has is fetched and stored, and nothing is paid."
+    )
     is_worth_repeating = False
 
     def __init__(self, task_uuid: str, why: str) -> None:
@@ -168,7 +171,10 @@ class ExportError(WanAssetsError):
 class InvalidVideoError(WanAssetsError):
     """A file is not a whole video, or not the video that was asked for."""
 
-    advice = "Run again to fetch the file anew; `regenerate` buys another."
+    advice = (
+        "Run again to fetch the file anew; `regenerate` buys another. `wan-assets ledger adopt TASK` accepts a file "
+        "that was set aside and plays."
+    )
 
 
 class DecoderError(WanAssetsError):

@@ -57,6 +57,13 @@ def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bo
 def _show(found: Gallery) -> None:
     tally = found.tally
     click.echo(f"{tally.videos:,} videos of {found.rows:,} rows; {tally.flawed:,} fail a check")
+    if tally.deviating:
+        videos = (
+            "1 video deviates from its request"
+            if tally.deviating == 1
+            else (f"{tally.deviating:,} videos deviate from their requests")
+        )
+        click.echo(f"{videos}; the filter `deviates from the request` shows them")
     if found.missing or found.problems:
         click.echo(f"{found.missing:,} rows have no video, {found.problems:,} have problems and are left out")
     click.echo(f"they cost {dollars(tally.real.cost_microusd)}", nl=False)
@@ -73,6 +80,7 @@ def _as_json(found: Gallery) -> dict[str, Any]:
         "missing": found.missing,
         "problems": found.problems,
         "flawed": tally.flawed,
+        "deviating": tally.deviating,
         "cost_usd": float(usd(tally.real.cost_microusd)),
         "simulated_cost_usd": float(usd(tally.simulated.cost_microusd)),
         "cost_unknown": tally.real.unknown + tally.simulated.unknown,

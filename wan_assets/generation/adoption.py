@@ -9,7 +9,6 @@ from pathlib import Path
 from wan_assets.errors import (
     DecoderError,
     InvalidVideoError,
-    LedgerError,
     NothingSetAsideError,
     TaskElsewhereError,
     WanAssetsError,
@@ -58,7 +57,7 @@ class _Adoption:
     async def adopted(self, task_uuid: str) -> Adopted:
         task = await self._desk.book(self._desk.ledger.task, task_uuid)
         if task is None:
-            raise LedgerError(f"task {task_uuid} is not in the ledger")
+            raise NothingSetAsideError(task_uuid, "it is not in the ledger")
         if stored := self._stored(task):
             await self._files.forget_kept(task)
             return Adopted(task_uuid, stored, was_stored=True)

@@ -127,17 +127,30 @@ def from_json(content: bytes, folder: UPath) -> StoredTask:
         raise ValueError(f"it has more than {LONGEST_SIDECAR:,} bytes")
     try:
         task = _TASK.validate_json(content, strict=True)
-        _WITH_FACTS.validate_json(content, strict=True)
     except ValidationError as error:
         raise ValueError(_reason_of(error)) from None
-    return replace(task, videos=tuple(_beside(video, folder) for video in task.videos))
+    unusable = _unusable_facts(content)
+    videos = (_beside(video, folder, unusable.get(number, set())) for number, video in enumerate(task.videos))
+    return replace(task, videos=tuple(videos))
 
 
-def _beside(video: StoredVideo, folder: UPath) -> StoredVideo:
+def _unusable_facts(content: bytes) -> dict[int, set[str]]:
+    """The facts of each video that nobody can compute with, by the video's number from 0: as if they were not told."""
+    found: dict[int, set[str]] = {}
+    try:
+        _WITH_FACTS.validate_json(content, strict=True)
+    except ValidationError as error:
+        for _, number, _, name in (each["loc"][:4] for each in error.errors(include_url=False, include_input=False)):
+            found.setdefault(int(number), set()).add(str(name))
+    return found
+
+
+def _beside(video: StoredVideo, folder: UPath, unusable: set[str]) -> StoredVideo:
     name = video.uri.rpartition("/")[2]
     if name in ("", ".", "..") or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError("uri: its last part is no file name")
-    return replace(video, uri=str(folder / name))
+    facts = {fact: value for fact, value in video.facts.items() if fact not in unusable}
+    return replace(video, uri=str(folder / name), facts=facts)
 
 
 def _reason_of(error: ValidationError) -> str:
