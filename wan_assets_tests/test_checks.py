@@ -123,7 +123,13 @@ def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
 @pytest.mark.parametrize(
     ("request_", "facts", "changes", "names", "said"),
     [
-        (request_of(**SOUND), {"duration_s": 9.0, "frames": 216, "audio_s": 9.0}, {}, {"matches_request"}, "length is 9.00 s"),
+        (
+            request_of(**SOUND),
+            {"duration_s": 9.0, "frames": 216, "audio_s": 9.0},
+            {},
+            {"matches_request"},
+            "length is 9.00 s",
+        ),
         (request_of(**SOUND), {"audio_codec": None}, {}, AUDIO, "has no audio, requested with audio"),
         (request_of(), {}, {}, AUDIO, "has audio, requested without audio"),
         (request_of(**SOUND), {"audio_s": 0.2}, {}, AUDIO, "audio ends 4.80 s before the picture"),
