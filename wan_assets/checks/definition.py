@@ -9,7 +9,6 @@ import dagster as dg
 
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Rigour, judged
 from wan_assets.dataset import Dataset
-from wan_assets.errand import Errand
 from wan_assets.errors import WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.prompts import Prompts, PromptTable
@@ -77,14 +76,6 @@ def build_video_checks(
 def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
     """The spec of the check that `partition_check` evaluates, to stand in the asset's `check_specs`."""
     return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The partition's videos are as asked.")
-
-
-def judged_partition(errand: Errand, partition: str, outcomes: Sequence[Outcome]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yields whether a partition's videos match their requests, and all judgements where the errand wants them."""
-    severity = (errand.severities or {}).get(MATCH_CHECK, dg.AssetCheckSeverity.ERROR)
-    yield match_check(errand.asset_key, partition, outcomes, severity)
-    if errand.severities is not None:
-        yield partition_check(errand.asset_key, partition, outcomes, errand.severities)
 
 
 def partition_check(
