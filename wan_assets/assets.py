@@ -9,8 +9,9 @@ import dagster as dg
 from wan_assets import report
 from wan_assets.batches import PartitionOf
 from wan_assets.checks import Severities, partition_check_spec, severities_of
-from wan_assets.errand import Errand, Event, OnOutcome, ignore
+from wan_assets.errand import Errand, Event, OnOutcome, Options, ignore
 from wan_assets.errors import EmptyRangeError, PromptTableError
+from wan_assets.generation import OnMismatch
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
 from wan_assets.progress import Watcher, unwatched
@@ -25,6 +26,7 @@ class VideoOptions(TypedDict, total=False):
     retry_policy: dg.RetryPolicy
     automation_condition: dg.AutomationCondition[dg.AssetKey]
     severities: Severities
+    on_mismatch: OnMismatch
     freshness_policy: dg.FreshnessPolicy
     on_progress: Watcher
 
@@ -56,6 +58,8 @@ def build_video_assets(
     have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
     `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
     is `freshness_policy`, that of the table; `on_progress` is called about once a second with a run's `Progress`.
+    `on_mismatch` says what becomes of a playable video that deviates from its request, and counts above that of the
+    resource: "keep" stores it, and the check `matches_request` of its partition fails; "fail" fails the row.
     """
     grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     return assets_of(name, grain, grain.partitions_def, group_name=group_name, on_outcome=on_outcome, **options)
@@ -158,7 +162,9 @@ def _videos_asset(
         if not keys:
             asked = context.partition_key_range
             raise report.failure_to_start(EmptyRangeError(asked.start, asked.end))
-        errand = Errand.of(context, context.asset_key, keys, see=on_outcome, watch=watch, severities=severities)
+        on_mismatch = options.get("on_mismatch")
+        told: Options = {"see": on_outcome, "watch": watch, "severities": severities, "on_mismatch": on_mismatch}
+        errand = Errand.of(context, context.asset_key, keys, **told)
         yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))

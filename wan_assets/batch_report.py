@@ -39,17 +39,25 @@ class RowResult:
         return self.outcome.error
 
     @property
+    def differences(self) -> tuple[str, ...]:
+        """How the row's videos deviate from its request."""
+        return self.outcome.stored.differences if self.outcome.stored else ()
+
+    @property
     def cost_microusd(self) -> int | None:
         """What the video cost, whenever that was; None where it is unknown or there is none."""
         return self.outcome.stored.cost_microusd if self.outcome.stored else None
 
 
 def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str, Any]:
-    """Metadata of a batch; its rows are shown in the order of their ids, those without a video first."""
+    """Metadata of a batch; its rows are shown in the order of their ids.
+
+    Those without a video come first, and then those whose videos deviate from their requests.
+    """
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
     told = [result.told_microusd or 0 for result in results]
-    shown = sorted(results, key=lambda result: (result.error is None, result.order.prompt_id))
+    shown = sorted(results, key=lambda result: (result.error is None, not result.differences, result.order.prompt_id))
     sheet = contact_sheet(list(_shown_of(shown)), store)
     metadata: dict[str, Any] = {
         **({"wan_assets/contact_sheet": sheet} if sheet else {}),
@@ -60,6 +68,7 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
         "wan_assets/landed": sum(result.outcome.has_landed for result in results),
         "wan_assets/reused": sum(result.outcome.is_reused for result in results),
         "wan_assets/refused": sum(result.is_refused for result in results),
+        "wan_assets/deviating": sum(bool(result.differences) for result in results),
         "wan_assets/failed": sum(result.error is not None and not result.is_refused for result in results),
         "wan_assets/simulated": any(result.outcome.stored.is_simulated for result in stored if result.outcome.stored),
         "wan_assets/cost_by_tier_usd": dg.MetadataValue.json(_by_tier(results)),
@@ -110,5 +119,6 @@ def _row(result: RowResult) -> dict[str, Any]:
         "cost_usd": "" if stored is None else "unknown" if cost is None else str(usd(cost)),
         "task_uuid": stored.task_uuid if stored else "",
         "uri": stored.videos[0].uri if stored else "",
+        "differences": "; ".join(result.differences),
         "trouble": failure_row(error)["message"] if error else "",
     }

@@ -9,7 +9,7 @@ import dagster as dg
 
 from wan_assets import report
 from wan_assets.batch_report import RowResult, batch_metadata, digest_of
-from wan_assets.checks import judged_partition
+from wan_assets.checks import PartitionChecks
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
 from wan_assets.generation import Outcome
@@ -30,7 +30,7 @@ class BatchRun:
 
     def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
         """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
-        failures = FailureLog(self.errand.log)
+        failures, checks = FailureLog(self.errand.log), PartitionChecks(self.errand)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
         try:
@@ -45,7 +45,7 @@ class BatchRun:
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
                     failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
-                    yield from self._ended(key, results.pop(key), telling, store, is_failing=bool(failing))
+                    yield from self._ended(key, results.pop(key), telling, store, None if failing else checks)
         except WanAssetsError as error:
             raise report.failure_to_start(error) from None
         finally:
@@ -58,9 +58,10 @@ class BatchRun:
         return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
 
     def _ended(
-        self, key: str, results: list[RowResult], telling: Telling, store: VideoStore, *, is_failing: bool
+        self, key: str, results: list[RowResult], telling: Telling, store: VideoStore, checks: PartitionChecks | None
     ) -> Iterator[Event]:
-        if is_failing:
+        """What is told of a batch that has ended; it is not checked, and not complete, while rows may come later."""
+        if checks is None:
             metadata = batch_metadata(results, store)
             self.errand.note(dg.AssetObservation(asset_key=self.errand.asset_key, partition=key, metadata=metadata))
             return
@@ -68,7 +69,7 @@ class BatchRun:
         for result in results:
             if result.outcome.stored:
                 telling.told(result.outcome, result.outcome.stored)
-        yield from judged_partition(self.errand, key, [result.outcome for result in results])
+        yield from checks.events(key, [result.outcome for result in results])
 
     def _materialization(self, key: str, results: list[RowResult], store: VideoStore) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(

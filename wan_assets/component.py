@@ -93,6 +93,11 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     severities: dict[str, Severity] | None = Field(
         default=None, description="Judges each partition as it is made; severity by check, {} for the defaults."
     )
+    on_mismatch: Literal["keep", "fail"] | None = Field(
+        default=None,
+        description="What to do with a playable video that deviates from its request: store it as the row's video, or "
+        "set it aside and fail the row; by default what the resource runware says, which is keep.",
+    )
     sensor: Sensor | None = Field(default=None, description="Watches the table.")
     missing_schedule: str | None = Field(
         default=None, description="Cron expression, in UTC, of runs that make whatever is missing or changed."
@@ -169,6 +174,8 @@ class _Parts:
             options["retry_policy"] = dg.RetryPolicy(max_retries=asked.retries)
         if freshness := self.freshness():
             options["freshness_policy"] = freshness
+        if asked.on_mismatch:
+            options["on_mismatch"] = asked.on_mismatch
         if asked.severities is not None:
             options["severities"] = {name: dg.AssetCheckSeverity[said] for name, said in asked.severities.items()}
         per_run = asked.partitions_per_run
@@ -179,7 +186,7 @@ class _Parts:
         if asked.sensor:
             yield dg.Definitions(sensors=[self.sensor(asked.sensor)])
         if asked.missing_schedule:
-            job = build_missing_job(**self.table())
+            job = build_missing_job(**self.table(), on_mismatch=asked.on_mismatch)
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=asked.missing_schedule)])
         if asked.checks:
             yield dg.Definitions(asset_checks=build_video_checks(name=asked.name, prompts=self.prompts))

@@ -9,7 +9,7 @@ from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.generation import Outcome
+from wan_assets.generation import OnMismatch, Outcome
 from wan_assets.lineage import Note
 from wan_assets.progress import Watcher, unwatched
 
@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     see: OnOutcome
     watch: Watcher
     severities: Mapping[str, dg.AssetCheckSeverity] | None
+    on_mismatch: OnMismatch | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Errand:
     """The partitions `keys` of the asset `asset_key`.
 
     `note` records an observation, `see` is told of each outcome, and `watch` how far the run is. Where `severities` are
-    given, each partition's videos are judged in the check `as_asked`.
+    given, each partition's videos are judged in the check `as_asked`. `on_mismatch` counts above that of the resource.
     """
 
     asset_key: dg.AssetKey
@@ -46,6 +47,7 @@ class Errand:
     see: OnOutcome = ignore
     watch: Watcher = unwatched
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
+    on_mismatch: OnMismatch | None = None
 
     @classmethod
     def of(

@@ -12,12 +12,15 @@ Each class is named for what the reader should do next::
     ├── NotSentError                run the row again, or give its reservation back
     ├── TaskElsewhereError          wait for the process that works on it
     ├── LeaseExpiredError           run again: another process may have taken the task over
+    ├── NothingSetAsideError        name a task whose file was set aside
     ├── LedgerError                 make the ledger readable and writable
     ├── StoreError                  make the store writable, or free some space
     │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
     ├── DagsterHomeError            move its damaged files aside
     ├── ExportError                 name a folder for the export alone, and make it writable
-    ├── InvalidVideoError           the file is not the video that was asked for
+    ├── InvalidVideoError           the file is damaged, or not the video that was requested
+    ├── DecoderError                check the file again: decoding failed, which says nothing about the file
+    │   └── DecoderMissingError     install a decoder for the file's codec
     └── RunwareError                the API said no
         ├── WrongAddressError       fix the API's address
         ├── RequestRejectedError    fix the request
@@ -147,6 +150,19 @@ class LeaseExpiredError(WanAssetsError):
         )
 
 
+class NothingSetAsideError(WanAssetsError):
+    """A task has no file in the store that could be accepted as its row's video."""
+
+    advice = (
+        "`wan-assets ledger adopt --all` takes every task that has such a file. For other tasks, run the table again: "
+        "a file that the API still has is fetched and stored, and nothing is paid."
+    )
+    is_worth_repeating = False
+
+    def __init__(self, task_uuid: str, why: str) -> None:
+        super().__init__(f"task {task_uuid} cannot be adopted: {why}")
+
+
 class LedgerError(WanAssetsError):
     """The ledger cannot be opened, read or written."""
 
@@ -195,7 +211,28 @@ class ExportError(WanAssetsError):
 class InvalidVideoError(WanAssetsError):
     """A file is not a whole video, or not the video that was asked for."""
 
-    advice = "Run again to fetch the file anew; `regenerate` buys another."
+    advice = (
+        "Run again to fetch the file anew; `regenerate` buys another. `wan-assets ledger adopt TASK` accepts a file "
+        "that was set aside and plays."
+    )
+
+
+class DecoderError(WanAssetsError):
+    """Decoding a file failed for reasons that say nothing about the file: a limit, a crash, or no process at all."""
+
+    advice = (
+        "Give the machine enough memory and time, then run again: the file is kept and checked again, and nothing is "
+        "paid. `wan-assets ledger adopt TASK` checks it without a run."
+    )
+
+
+class DecoderMissingError(DecoderError):
+    """Nothing on this machine decodes a file's codec, so that nobody knows whether the file is whole."""
+
+    advice = (
+        "Install a version of PyAV (`av`) that has the decoder, then run again: the file is kept and checked again, "
+        "and nothing is paid. `regenerate` buys another video."
+    )
 
 
 @dataclass(frozen=True)

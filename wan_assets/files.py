@@ -22,8 +22,16 @@ from wan_assets import serving
 from wan_assets.errors import StoreError
 from wan_assets.store import VideoStore
 
-_KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime", ".webp": "image/webp"}
-_PLACE = re.compile(r"(videos|simulated)/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f-]{36}-[0-9]+(\.mp4|\.webm|\.mov|\.webp)")
+_KINDS = {
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mov": "video/quicktime",
+    ".mkv": "video/matroska",
+    ".webp": "image/webp",
+}
+_PLACE = re.compile(
+    r"(videos|simulated)/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f-]{36}-[0-9]+(\.mp4|\.webm|\.mov|\.mkv|\.webp)"
+)
 """Where a store keeps videos: no other path is looked at."""
 
 _HEADERS = {

@@ -111,8 +111,9 @@ def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
 
 def _facts(video: StoredVideo) -> str:
     facts = video.facts
-    sound = "sound" if facts["audio_codec"] else "no sound"
-    return f"{facts['width']}x{facts['height']} · {float(facts['duration_s']):g} s · {sound} · {_size(video.bytes)}"
+    sound = "sound" if facts.get("audio_codec") else "no sound"
+    size, length = f"{facts.get('width')}x{facts.get('height')}", float(facts.get("duration_s") or 0)
+    return f"{size} · {length:g} s · {sound} · {_size(video.bytes)}"
 
 
 def _size(size: int) -> str:

@@ -38,10 +38,8 @@ def video_metadata(
         "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),
         "wan_assets/reused": outcome.is_reused,
         "wan_assets/simulated": stored.is_simulated,
-        "wan_assets/width": first.facts["width"],
-        "wan_assets/height": first.facts["height"],
-        "wan_assets/duration_s": float(first.facts["duration_s"]),
-        "wan_assets/has_audio": first.facts["audio_codec"] is not None,
+        **_facts_told(first.facts),
+        "wan_assets/matches_request": not stored.differences,
         "wan_assets/bytes": first.bytes,
         "wan_assets/generation_s": stored.generation_s,
         "wan_assets/seed": str(first.seed) if first.seed is not None else None,
@@ -54,9 +52,22 @@ def video_metadata(
     if len(stored.videos) > 1 or stored.missing:
         metadata["wan_assets/results"] = dg.MetadataValue.json([video.uri for video in stored.videos])
         metadata["wan_assets/results_missing"] = len(stored.missing)
+    if stored.differences:
+        metadata["wan_assets/differences"] = "; ".join(stored.differences)
     if any(video.is_nsfw is not None for video in stored.videos):
         metadata["wan_assets/nsfw"] = any(video.is_nsfw for video in stored.videos)
     return {key: value for key, value in metadata.items() if value is not None}
+
+
+def _facts_told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Size, length and sound; None where an older sidecar does not tell."""
+    length = facts.get("duration_s")
+    return {
+        "wan_assets/width": facts.get("width"),
+        "wan_assets/height": facts.get("height"),
+        "wan_assets/duration_s": None if length is None else float(length),
+        "wan_assets/has_audio": facts["audio_codec"] is not None if "audio_codec" in facts else None,
+    }
 
 
 def table_metadata(summary: Summary) -> dict[str, Any]:

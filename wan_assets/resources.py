@@ -45,6 +45,11 @@ class RunwareResource(dg.ConfigurableResource):
         default=False,
         description="Submit rows again that the provider has refused for their content or parameters.",
     )
+    on_mismatch: Literal["keep", "fail"] = Field(
+        default="keep",
+        description="What to do with a playable video that deviates from its request: store it as the row's video with "
+        "its differences, or set it aside and fail the row.",
+    )
     checks_balance: bool = Field(
         default=False, description="Send nothing unless the account's balance covers all that would be bought."
     )
@@ -72,6 +77,7 @@ class RunwareResource(dg.ConfigurableResource):
             on_lost=self.on_lost,
             max_resubmit_age_s=self.max_resubmit_age_s,
             resend_refused=self.resend_refused,
+            on_mismatch=self.on_mismatch,
             checks_balance=self.checks_balance,
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from wan_assets import report
-from wan_assets.checks import judged_partition
+from wan_assets.checks import PartitionChecks
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.generation import Outcome
@@ -29,7 +29,7 @@ class RowRun:
 
     def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
-        failures = FailureLog(self.errand.log)
+        failures, checks = FailureLog(self.errand.log), PartitionChecks(self.errand)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
         try:
             for outcome in outcomes:
@@ -38,7 +38,7 @@ class RowRun:
                     cost_microusd = telling.cost_microusd(outcome, outcome.stored)
                     yield self._materialization(outcome, outcome.stored, cost_microusd, store)
                     telling.told(outcome, outcome.stored)
-                    yield from judged_partition(self.errand, outcome.order.partition, [outcome])
+                    yield from checks.events(outcome.order.partition, [outcome])
                 elif outcome.error:
                     failed.append((outcome.order.partition, outcome.error))
                     failures.add(outcome.order.partition, outcome.error)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from wan_assets.generation.expected import expected_of
 from wan_assets.pricing import MICROUSD_PER_S, list_price_microusd, usd, worst_price_microusd
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.video import VideoFacts, mismatches
+from wan_assets.video import VideoFacts, audio_mismatches, mismatches
 
+MATCH_CHECK = "matches_request"
 COST_TOLERANCE = 0.25
 _BLACK_BELOW_LUMA = 32.0
 _FROZEN_BELOW_LUMA = 4.0
@@ -45,22 +46,28 @@ def verdicts_of(
     return (*by_video, _cost_verdict(request, cost, cost_tolerance))
 
 
-def _facts_fault(request: VideoRequest, video: StoredVideo) -> str | None:
+def request_verdict(request: VideoRequest, stored: StoredTask) -> CheckVerdict:
+    """Whether a task's videos are what was requested."""
+    return _verdict(MATCH_CHECK, stored, _request_fault, request)
+
+
+def _request_fault(request: VideoRequest, video: StoredVideo) -> str | None:
+    facts = _facts_of(video)
+    if facts is None:
+        return "; ".join(video.differences) or None
+    return "; ".join(mismatches(facts, expected_of(request)))
+
+
+def _audio_fault(request: VideoRequest, video: StoredVideo) -> str | None:
+    facts = _facts_of(video)
+    return None if facts is None else "; ".join(audio_mismatches(facts, has_audio=request.has_audio))
+
+
+def _facts_of(video: StoredVideo) -> VideoFacts | None:
     try:
-        facts = VideoFacts.from_json(video.facts)
+        return VideoFacts.from_json(video.facts)
     except TypeError:
         return None
-    wrong = mismatches(facts, replace(expected_of(request), has_audio=facts.has_audio))
-    return "; ".join(wrong)
-
-
-def _sound_fault(request: VideoRequest, video: StoredVideo) -> str | None:
-    if "audio_codec" not in video.facts:
-        return None
-    has_audio = video.facts["audio_codec"] is not None
-    if has_audio == request.has_audio:
-        return ""
-    return "has sound, asked was none" if has_audio else "has no sound, asked was sound"
 
 
 def _black_fault(video: StoredVideo) -> str | None:
@@ -78,7 +85,7 @@ def _frozen_fault(video: StoredVideo) -> str | None:
 
 
 def _silence_fault(request: VideoRequest, video: StoredVideo) -> str | None:
-    """A track that is missing is told by `sound_as_asked`, and not again here."""
+    """A track that is missing is told by `audio_matches_request`, and not again here."""
     if not request.has_audio:
         return ""
     peak = _number(video.facts, "audio_peak")
@@ -95,8 +102,8 @@ def _flag_fault(video: StoredVideo) -> str | None:
 
 _Judge = Callable[[VideoRequest, StoredVideo], "str | None"]
 _JUDGES: Mapping[str, _Judge] = {
-    "facts_match": _facts_fault,
-    "sound_as_asked": _sound_fault,
+    MATCH_CHECK: _request_fault,
+    "audio_matches_request": _audio_fault,
     "not_black": lambda _, video: _black_fault(video),
     "not_frozen": lambda _, video: _frozen_fault(video),
     "not_silent": _silence_fault,
@@ -110,7 +117,7 @@ VIDEO_CHECKS = (*_JUDGES, "cost_within_estimate")
 def _verdict(name: str, stored: StoredTask, judge: _Judge, request: VideoRequest) -> CheckVerdict:
     faults = [judge(request, video) for video in stored.videos]
     said = [_numbered(fault, number, len(faults)) for number, fault in enumerate(faults, 1) if fault]
-    if name == "facts_match":
+    if name == MATCH_CHECK:
         said += _missing_results(stored)
     is_measured = bool(said) or all(fault is not None for fault in faults)
     return CheckVerdict(name, not said, "; ".join(said) if is_measured else "not measured", is_measured)

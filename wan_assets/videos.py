@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
@@ -36,11 +37,11 @@ class GenerationConfig(dg.Config):
         description="Submit rows again that the provider has refused for their content or parameters. By default "
         "they fail with the reason of the refusal, and cost nothing.",
     )
-
-    def limits_of(self, runware: RunwareResource) -> Limits:
-        """The account's limits as this run has them."""
-        limits = runware.limits()
-        return replace(limits, resend_refused=limits.resend_refused or self.resend_refused)
+    on_mismatch: Literal["", "keep", "fail"] = Field(
+        default="",
+        description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty: as the "
+        "asset or the resource `runware` has it.",
+    )
 
 
 def videos_of(
@@ -81,10 +82,20 @@ def _events_of(
                 runware=runware,
                 store=videos,
                 ledger=book,
-                limits=config.limits_of(runware),
+                limits=_limits_of(errand, config, runware),
                 origin=origin,
                 media=begun.media,
                 watch=watch,
             )
         )
         yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key), videos)
+
+
+def _limits_of(errand: Errand, config: GenerationConfig, runware: RunwareResource) -> Limits:
+    """The resource's limits, with what the asset and, above all, the run say otherwise."""
+    limits = runware.limits()
+    return replace(
+        limits,
+        resend_refused=limits.resend_refused or config.resend_refused,
+        on_mismatch=config.on_mismatch or errand.on_mismatch or limits.on_mismatch,
+    )

@@ -261,7 +261,7 @@ def _polled() -> Iterator[tuple[str, Answer]]:
             )
         wrong = lambda task, text=text: {
             "errors": [_fault(message=text, code=text, status="error", taskUUID=task.task_uuid)]
-        }  # noqa: E731
+        }
         yield f"{name} in a verdict", _said(wrong)
     for value in (
         "NaN",
@@ -282,7 +282,7 @@ def _polled() -> Iterator[tuple[str, Answer]]:
         for field in ("cost", "seed", "progress", "videoUUID"):
             written = lambda task, value=value, field=field: json.dumps(
                 {"data": [task.item(**{field: "HERE"})]}
-            ).replace('"HERE"', value)  # noqa: E731
+            ).replace('"HERE"', value)
             yield f"{field} {value[:9]}", _raw(written)
     for value in (
         [],

@@ -127,7 +127,7 @@ def test_a_failed_check_is_told_with_its_reason_and_counted(tmp_path):
     assert [record["flaws"] for record in records_of(gallery)] == [["not_black"], []]
     assert verdicts["not_black"] == ("failed", "is black: its brightest spot is 3 of 255")
     assert verdicts["not_flagged"][0] == "passed"
-    assert verdicts["facts_match"][0] == "not measured"
+    assert verdicts["matches_request"][0] == "not measured"
     assert (told["flawed"], told["flaws"]) == (1, [["not_black", 1]])
 
 

@@ -701,7 +701,7 @@ def test_a_video_that_is_not_what_was_asked_for_is_set_aside_and_does_not_count(
         (donor,) = made.run([Order(request_of("long", duration=10))])
         assert donor.stored
         shutil.copy(donor.stored.videos[0].uri, wrong)
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(orders_of(1), limits=Limits(on_mismatch="fail"))
 
         assert made.books.submissions() == 2
         assert Counter(made.states()) == {"stored": 2}
@@ -719,8 +719,9 @@ def test_a_video_that_is_not_what_was_asked_for_is_set_aside_and_does_not_count(
         ({"resolution": None, "width": 640, "height": 640}, {}, ["854"]),
         ({"duration": 10}, {}, ["5"]),
         ({"output_format": "WEBM"}, {}, ["MP4"]),
-        ({}, {"audio_codec": "aac", "audio_s": 5.0}, ["sound"]),
-        ({"provider_settings": None}, {}, ["sound"]),
+        ({}, {"audio_codec": "aac", "audio_s": 5.0}, ["audio"]),
+        ({"provider_settings": None}, {}, ["audio"]),
+        ({}, {"width": 832}, ["832x480", "854x480", "640x640"]),
     ],
 )
 def test_a_request_says_what_its_video_must_be(parameters: Any, facts: Any, wrong: list[str]) -> None:

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wan_assets import video
-from wan_assets.errors import InvalidVideoError
+from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.video import (
     Clip,
     Expected,
@@ -296,7 +296,7 @@ def test_webm_is_told_from_other_matroska(tmp_path: Path):
     facts = facts_of(tmp_path / "mkv")
 
     assert facts.container == "MATROSKA"
-    assert "container is MATROSKA, asked was WEBM" in mismatches(facts, replace(ASKED, container="WEBM"))
+    assert "container is MATROSKA, requested WEBM" in mismatches(facts, replace(ASKED, container="WEBM"))
 
 
 def copy_streams(path: Path, out: Any, kind: str) -> None:
@@ -325,16 +325,16 @@ FREE = replace(ASKED, width=None, height=None, pixels=(900_000, 1_000_000))
 @pytest.mark.parametrize(
     ("changes", "asked", "sentence"),
     [
-        ({"container": "MOV"}, ASKED, "container is MOV, asked was MP4"),
-        ({"width": 640, "height": 480}, ASKED, "size is 640x480, asked was 1280x720"),
-        ({"height": 721}, replace(ASKED, width=None), "size is 1280x721, asked was 1280x720"),
-        ({"width": 640, "height": 480}, FREE, "size is 640x480, asked were 900000 to 1000000 pixels"),
-        ({"duration_s": 10.0, "frames": 240}, ASKED, "length is 10.00 s, asked were 5 s"),
-        ({"duration_s": 4.4, "frames": 106}, ASKED, "length is 4.40 s, asked were 5 s"),
+        ({"container": "MOV"}, ASKED, "container is MOV, requested MP4"),
+        ({"width": 640, "height": 480}, ASKED, "size is 640x480, requested 1280x720"),
+        ({"height": 721}, replace(ASKED, width=None), "size is 1280x721, requested 1280x720"),
+        ({"width": 640, "height": 480}, FREE, "size is 640x480, requested 900000 to 1000000 pixels"),
+        ({"duration_s": 10.0, "frames": 240, "audio_s": 10.0}, ASKED, "length is 10.00 s, requested 5 s"),
+        ({"duration_s": 4.4, "frames": 106, "audio_s": 4.4}, ASKED, "length is 4.40 s, requested 5 s"),
         ({"frames": 116}, ASKED, "has 116 frames, 5.00 s at 24 fps should have 120"),
         ({"frames": 124}, ASKED, "has 124 frames, 5.00 s at 24 fps should have 120"),
-        ({"audio_codec": None, "audio_s": None}, ASKED, "has no sound, asked was sound"),
-        ({}, replace(ASKED, has_audio=False), "has sound, asked was none"),
+        ({"audio_codec": None, "audio_s": None}, ASKED, "has no audio, requested with audio"),
+        ({}, replace(ASKED, has_audio=False), "has audio, requested without audio"),
         ({"video_codec": "mpeg4"}, ASKED, "video codec is mpeg4, MP4 should have h264 or hevc"),
         ({"audio_codec": "mp3"}, ASKED, "audio codec is mp3, MP4 should have aac"),
     ],
@@ -348,9 +348,9 @@ def test_each_difference_is_one_sentence(changes: dict[str, Any], asked: Expecte
     [
         ({}, ASKED),
         ({"video_codec": "hevc"}, ASKED),
-        ({"duration_s": 5.4, "frames": 130}, ASKED),
+        ({"duration_s": 5.4, "frames": 130, "audio_s": 5.4}, ASKED),
         ({"frames": 117}, ASKED),
-        ({"duration_s": 10.0, "frames": 234}, replace(ASKED, duration_s=10)),
+        ({"duration_s": 10.0, "frames": 234, "audio_s": 10.0}, replace(ASKED, duration_s=10)),
         ({"width": 1088, "height": 832}, FREE),
         ({"width": 640, "height": 480}, replace(FREE, pixels=None)),
         (
@@ -498,14 +498,14 @@ def test_garbage_in_the_middle_costs_that_file_at_most(container: str, backgroun
 
     outcome = background.result(outcome_of(background.verifier.facts_of(broken)))
 
-    assert isinstance(outcome, VideoFacts | InvalidVideoError)
+    assert isinstance(outcome, VideoFacts | InvalidVideoError | DecoderError)
     assert background.result(background.verifier.facts_of(path)).frames == 120
 
 
 async def outcome_of(work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await work
-    except InvalidVideoError as error:
+    except (InvalidVideoError, DecoderError) as error:
         return error
 
 
@@ -515,7 +515,7 @@ def test_a_file_that_takes_too_long_costs_that_file_alone(endless: Path):
     async def check() -> None:
         async with Verifier(processes=1, limit_s=1.5) as verifier:
             call, writer = await stuck_on(verifier, endless)
-            with pytest.raises(InvalidVideoError, match=r"took longer than 1\.5 s"):
+            with pytest.raises(DecoderError, match=r"took longer than 1\.5 s"):
                 await call
             os.close(writer)
 
@@ -532,7 +532,7 @@ def test_a_child_that_dies_costs_its_file_alone(endless: Path):
             call, writer = await stuck_on(verifier, endless)
             (pid,) = verifier.pids
             os.kill(pid, signal.SIGKILL)
-            with pytest.raises(InvalidVideoError, match="decoding crashed"):
+            with pytest.raises(DecoderError, match="the decoder process was killed"):
                 await call
             os.close(writer)
 
@@ -708,6 +708,6 @@ def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
         *("Clip", "Expected", "Seen", "MARK", "VideoFacts", "Verifier"),
-        *("facts_of", "image_of", "mismatches", "poster_of", "render", "seen_in"),
+        *("audio_mismatches", "facts_of", "image_of", "mismatches", "poster_of", "render", "seen_in"),
     }
     assert all(hasattr(video, name) for name in video.__all__)

@@ -8,6 +8,7 @@ from pydantic import Field
 from wan_assets.batches import PartitionOf
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
+from wan_assets.generation import OnMismatch
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.prompts import Prompts
 from wan_assets.report import failure_to_start
@@ -27,6 +28,7 @@ def build_missing_job(
     prompts: Prompts,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
+    on_mismatch: OnMismatch | None = None,
 ) -> dg.JobDefinition:
     """The job `<name>_missing`, to be given the same as `build_video_assets`.
 
@@ -48,7 +50,7 @@ def build_missing_job(
         context.log.info(
             "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.most)
         )
-        errand = Errand.of(context, asset_key, keys[: config.most])
+        errand = Errand.of(context, asset_key, keys[: config.most], on_mismatch=on_mismatch)
         yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
 
     @dg.job(name=f"{name}_missing", description="Makes whatever has no videos, or others than its rows ask for.")

@@ -3,12 +3,13 @@
 from wan_assets.checks.definition import (
     Severities,
     build_video_checks,
-    judged_partition,
+    match_check,
     partition_check,
     partition_check_spec,
     severities_of,
 )
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Offender, judged
+from wan_assets.checks.partitions import PartitionChecks
 from wan_assets.verdicts import VIDEO_CHECKS, CheckVerdict, verdicts_of
 
 __all__ = [
@@ -17,10 +18,11 @@ __all__ = [
     "CheckVerdict",
     "Judgement",
     "Offender",
+    "PartitionChecks",
     "Severities",
     "build_video_checks",
     "judged",
-    "judged_partition",
+    "match_check",
     "partition_check",
     "partition_check_spec",
     "severities_of",

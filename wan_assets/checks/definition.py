@@ -9,24 +9,23 @@ import dagster as dg
 
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Rigour, judged
 from wan_assets.dataset import Dataset
-from wan_assets.errand import Errand
 from wan_assets.errors import WanAssetsError
 from wan_assets.generation import Outcome
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, table_of
 from wan_assets.rules import nearest
-from wan_assets.verdicts import COST_TOLERANCE, verdicts_of
+from wan_assets.verdicts import COST_TOLERANCE, MATCH_CHECK, request_verdict, verdicts_of
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
 PARTITION_CHECK = "as_asked"
 _OFFENDERS_SHOWN = 100
 _FAULTS_SAID = 5
-_ERRORS = ("files_verify", "facts_match", "every_row_has_its_video")
+_ERRORS = ("files_verify", MATCH_CHECK, "every_row_has_its_video")
 _DESCRIPTIONS = {
     "files_verify": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
-    "facts_match": "Container, size, length, frames and number of results are those of the request.",
-    "sound_as_asked": "There is a sound track if and only if one was asked for.",
+    MATCH_CHECK: "Container, codecs, size, length, frames, audio and number of results are those of the request.",
+    "audio_matches_request": "There is audio if and only if it was requested, and it is as long as the picture.",
     "not_black": "Something in the picture is brighter than black.",
     "not_frozen": "Something in the picture changes.",
     "not_silent": "Where sound was asked for, something is to be heard.",
@@ -79,12 +78,6 @@ def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The partition's videos are as asked.")
 
 
-def judged_partition(errand: Errand, partition: str, outcomes: Sequence[Outcome]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yields the check of a partition where the errand wants it judged."""
-    if errand.severities is not None:
-        yield partition_check(errand.asset_key, partition, outcomes, errand.severities)
-
-
 def partition_check(
     asset_key: dg.AssetKey,
     partition: str,
@@ -113,6 +106,33 @@ def partition_check(
             "wan_assets/checked": len(stored),
             **{f"wan_assets/{name}": count for name, count in Counter(verdict.name for _, verdict in failed).items()},
         },
+    )
+
+
+def match_check(
+    asset_key: dg.AssetKey, partition: str, outcomes: Sequence[Outcome], severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckEvaluation:
+    """Whether the videos of one partition are what their rows request, as one event; reads no file.
+
+    It has the name of the check over the whole dataset, which shows the state of all partitions together.
+    """
+    stored = [(outcome.order, outcome.stored) for outcome in outcomes if outcome.stored]
+    verdicts = [(order.prompt_id, request_verdict(order.request, task)) for order, task in stored]
+    differing = [(prompt_id, verdict.said) for prompt_id, verdict in verdicts if not verdict.passed]
+    said = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SAID]]
+    more = [f"and {len(differing) - _FAULTS_SAID} more"] if len(differing) > _FAULTS_SAID else []
+    metadata: dict[str, Any] = {"wan_assets/checked": len(stored), "wan_assets/deviating": len(differing)}
+    if differing:
+        rows = [{"prompt_id": prompt_id, "differences": text} for prompt_id, text in differing[:_OFFENDERS_SHOWN]]
+        metadata["wan_assets/differences"] = table_of(rows)
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key,
+        check_name=MATCH_CHECK,
+        partition=partition,
+        passed=not differing,
+        severity=severity,
+        description="; ".join([*said, *more]) or None,
+        metadata=metadata,
     )
 
 

@@ -60,6 +60,9 @@ def _show(found: Gallery) -> None:
     tally = found.tally
     fail = counted(tally.flawed, "video fails", "videos fail")
     click.echo(f"{counted(tally.videos, 'video')} of {counted(found.rows, 'row')}; {fail} a check")
+    if tally.deviating:
+        deviate = counted(tally.deviating, "video deviates from its request", "videos deviate from their requests")
+        click.echo(f"{deviate}; the filter `deviates from the request` shows them")
     if found.missing or found.problems:
         missing = counted(found.missing, "row has", "rows have")
         click.echo(f"{missing} no video; {counted(found.problems, 'row')} with problems left out")
@@ -77,6 +80,7 @@ def _as_json(found: Gallery) -> dict[str, Any]:
         "missing": found.missing,
         "problems": found.problems,
         "failed_checks": tally.flawed,
+        "deviating": tally.deviating,
         "cost_usd": float(usd(tally.real.cost_microusd)),
         "simulated_cost_usd": float(usd(tally.simulated.cost_microusd)),
         "unknown_cost_count": tally.real.unknown + tally.simulated.unknown,

@@ -22,6 +22,7 @@ _COMMANDS = {
     "resume": Late("pause", "resume", "Let runs submit tasks again."),
     "settle": Late("settle", "settle", "Record the cost of tasks that ended without reporting it."),
     "trace": Late("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
+    "adopt": Late("adopt", "adopt", "Accept files that were set aside as the videos of their rows."),
     "recover": Late("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
 }
 

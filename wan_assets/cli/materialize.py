@@ -16,10 +16,12 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
+from wan_assets.cli.options import mismatch_option
 from wan_assets.cli.progress import Show, watched
-from wan_assets.cli.run import TableRun, error_of
+from wan_assets.cli.run import RunOptions, TableRun, error_of
 from wan_assets.cli.summary import Summary, show_summary, summary_json
 from wan_assets.errors import WanAssetsError
+from wan_assets.generation import OnMismatch
 from wan_assets.progress import Progress
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
 
@@ -39,36 +41,41 @@ _END_S = 5.0
     help="A table, a folder or a pattern; the demo's own table by default.",
 )
 @_OUT
+@mismatch_option
 @_JSON
-def demo(prompts: Path, out: Path | None, *, as_json: bool) -> None:
+def demo(prompts: Path, out: Path | None, *, on_mismatch: OnMismatch, as_json: bool) -> None:
     """Generate a table's videos on the simulator, through Dagster; nothing is charged.
 
     Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start, 130 and 143 after the signals
     INT and TERM.
     """
     settings = settings_from({}, out or Path(DATA_FOLDER))
-    _make(replace(settings, prompts=prompts), as_json=as_json, is_demo=True)
+    _make(replace(settings, prompts=prompts), RunOptions(on_mismatch), as_json=as_json, is_demo=True)
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @_OUT
+@mismatch_option
 @_JSON
-def materialize(file: Path, out: Path | None, *, as_json: bool) -> None:
+@click.option(
+    "--resend-refused", is_flag=True, help="Submit rows again that the provider has refused for their content."
+)
+def materialize(file: Path, out: Path | None, *, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
     FILE may be a folder of tables, or a pattern in quotes.
 
-    Exit status: 0 every row has its video, 1 some have not, 2 it could not start, 130 and 143 after the signals INT and
-    TERM.
+    Exit status: 0 every row has its video, also where it deviates from its request, 1 some have not, 2 it could not
+    start, 130 and 143 after the signals INT and TERM.
     """
     settings = settings_from(os.environ, out)
-    _make(replace(settings, prompts=file), as_json=as_json, is_demo=False)
+    _make(replace(settings, prompts=file), RunOptions(on_mismatch, resend_refused), as_json=as_json, is_demo=False)
 
 
-def _make(settings: Settings, *, as_json: bool, is_demo: bool) -> None:
+def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bool) -> None:
     """Makes the videos, and reports from the ledger whatever ended that."""
-    run = TableRun(settings)
+    run = TableRun(settings, options)
     status = 1
     try:
         run.load()

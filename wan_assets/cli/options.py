@@ -10,6 +10,13 @@ from wan_assets.ledger import Ledger
 from wan_assets.settings import Settings, settings_from
 
 url_option = click.option("--url", help="SQLAlchemy URL; by default WAN_ASSETS_LEDGER, or ./wan_assets_data/ledger.db.")
+mismatch_option = click.option(
+    "--on-mismatch",
+    type=click.Choice(("keep", "fail")),
+    default="keep",
+    show_default=True,
+    help="Store a playable video that deviates from its request, or set it aside and fail its row.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

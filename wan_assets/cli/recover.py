@@ -18,10 +18,10 @@ from wan_assets.cli import signals
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import counted, dollars, show_json, show_table
 from wan_assets.cli.failures import interruption
-from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.options import json_option, mismatch_option, opened, url_option
 from wan_assets.cli.progress import Show, watched
 from wan_assets.errors import RunwareError
-from wan_assets.generation import Limits, Recovered
+from wan_assets.generation import Limits, OnMismatch, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.pricing import usd
@@ -85,10 +85,18 @@ class _Recovery:
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(min=0), default=1200.0, show_default=True, help="Seconds for a task."
 )
+@mismatch_option
 @json_option
 @click.pass_context
 def recover(
-    context: click.Context, url: str | None, root: str | None, *, release_unsent: bool, wait_s: float, as_json: bool
+    context: click.Context,
+    url: str | None,
+    root: str | None,
+    *,
+    release_unsent: bool,
+    wait_s: float,
+    on_mismatch: OnMismatch,
+    as_json: bool,
 ) -> None:
     """Settle and fetch every open task; nothing is submitted. Dagster is not needed.
 
@@ -97,7 +105,7 @@ def recover(
     """
     book, settings = opened(url, context)
     with closing(book):
-        limits = Limits(max_wait_s=wait_s)
+        limits = Limits(max_wait_s=wait_s, on_mismatch=on_mismatch)
         recovery = _Recovery(book, settings, VideoStore(root or settings.store), limits, release_unsent)
         display = partial(watched, "open tasks", is_quiet=as_json)
         ended = signals.supervised(

@@ -20,7 +20,7 @@ from wan_assets.cli.progress import Show
 from wan_assets.cli.signals import Interrupted, Stop
 from wan_assets.client import RunwareClient
 from wan_assets.errors import PromptTableError
-from wan_assets.generation import Outcome
+from wan_assets.generation import OnMismatch, Outcome
 from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in, locked
 from wan_assets.ledger import Ledger
@@ -37,6 +37,14 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PROBLEMS_SHOWN = 5
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says of a run's rows."""
+
+    on_mismatch: OnMismatch = "keep"
+    resend_refused: bool = False
+
+
 @dataclass
 class TableRun:
     """One run over a table, as far as it has come: it can be reported at any moment, whatever ended it.
@@ -46,6 +54,7 @@ class TableRun:
     """
 
     settings: Settings
+    options: RunOptions = field(default_factory=RunOptions)
     table: PromptTable | None = None
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_begun: bool = False
@@ -105,6 +114,7 @@ class TableRun:
             _NAME,
             replace(by_prompt(_NAME, table), retires_partitions=False),
             dg.StaticPartitionsDefinition(keys),
+            on_mismatch=self.options.on_mismatch,
             on_outcome=self._kept(show),
             on_progress=self._watched(instance, show, stop),
         )
@@ -112,10 +122,13 @@ class TableRun:
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             run_id=self.run_id,
-            run_config=_QUIET,
+            run_config=self._run_config(),
             raise_on_error=False,
             tags={**range_tags(keys[0], keys[-1]), PROCESS_TAG: new_owner()},
         )
+
+    def _run_config(self) -> dict[str, Any]:
+        return {**_QUIET, "ops": {_NAME: {"config": {"resend_refused": self.options.resend_refused}}}}
 
     def _kept(self, show: Show) -> Callable[[Outcome], None]:
         def keep(outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -26,8 +26,16 @@ from wan_assets.url_secrets import may_hold_password
 
 _PROMPT_SHOWN = 60
 _FAILED_SHOWN = 10
+_DEVIATIONS_SHOWN = 5
 _BUSY_S = 5.0
 _STATES = {"reserved": "reserved", "submitted": "in flight", "delivered": "to be stored", "lost": "lost"}
+
+
+class Deviation(NamedTuple):
+    """A row, and its videos that deviate from its request."""
+
+    prompt_id: str
+    stored: StoredTask
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,14 @@ class Summary:
         """What each cap lacks that kept rows from being submitted."""
         return shortfalls_of(outcome.error for outcome in self.outcomes if outcome.error)
 
+    def deviations(self) -> list[Deviation]:
+        """Every row whose videos are stored and deviate from its request, in the table's order."""
+        return [
+            Deviation(outcome.order.partition, outcome.stored)
+            for outcome in self.outcomes
+            if outcome.stored and outcome.stored.differences
+        ]
+
     def broken(self) -> list[str]:
         """Files of this table that are not there or are not what was stored."""
         store = VideoStore(self.run.settings.store)
@@ -135,6 +151,8 @@ def summary_json(found: Summary) -> dict[str, Any]:
         "unknown_cost_count": account.unknown_costs,
         "shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in found.shortfalls()))),
         "simulated": found.is_simulated,
+        "deviating": len(deviations := found.deviations()),
+        "deviations": [_deviation(*one) for one in deviations],
         "videos": list(_videos(found)),
         "failures": [{"prompt_id": row.prompt_id, **failure.as_json()} for row, failure in failures],
         "run_id": run.run_id,
@@ -157,6 +175,7 @@ def show_summary(found: Summary, broken: list[str]) -> None:
     more = "--json lists every video and failure"
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",), more=more)
     _show_failures(found.failures())
+    _show_deviations(found.deviations())
     for shortfall in found.shortfalls():
         click.echo(f"{shortfall}.")
     for uri in broken:
@@ -182,6 +201,31 @@ def _show_failures(failures: Sequence[tuple[PromptRow, Failure]]) -> None:
         message = f"interrupted by {code}" if kind == "Interrupted" and code else first.message
         click.echo(f"  message     {printable(message)}")
         click.echo(f"  what to do  {first.hint}\n")
+
+
+def _show_deviations(deviations: list[Deviation]) -> None:
+    """Prints how many videos deviate, the first of them, and where all are shown."""
+    if not deviations:
+        return
+    count = "1 row has" if len(deviations) == 1 else f"{len(deviations):,} rows have"
+    click.echo(f"{count} a playable video that deviates from the request:")
+    for prompt_id, stored in deviations[:_DEVIATIONS_SHOWN]:
+        click.echo(f"  {printable(prompt_id)}: {printable('; '.join(stored.differences))}")
+    if len(deviations) > _DEVIATIONS_SHOWN:
+        click.echo(f"  and {len(deviations) - _DEVIATIONS_SHOWN:,} more, which --json lists")
+    click.echo(
+        "  The videos are stored, and the check `matches_request` of their partitions fails. The gallery shows them "
+        "with the filter `deviates from the request`; `--on-mismatch fail` sets such videos aside instead.\n"
+    )
+
+
+def _deviation(prompt_id: str, stored: StoredTask) -> dict[str, Any]:
+    return {
+        "prompt_id": prompt_id,
+        "task_uuid": stored.task_uuid,
+        "uri": stored.videos[0].uri,
+        "differences": list(stored.differences),
+    }
 
 
 def _show_sums(found: Summary) -> None:
@@ -255,13 +299,13 @@ def _row(found: Summary, row: PromptRow, task: Task | None) -> tuple[str, ...]:
     if outcome is None or outcome.stored is None:
         state = "failed" if outcome else "not submitted"
         return (row.prompt_id, "", _STATES.get(task.state, state) if task else state, "", prompt)
-    state = "reused" if outcome.is_reused else "new"
+    state = f"{'reused' if outcome.is_reused else 'new'}{', deviates' if outcome.stored.differences else ''}"
     return (row.prompt_id, _described(row, outcome.stored), state, dollars(outcome.cost_microusd), prompt)
 
 
 def _described(row: PromptRow, stored: StoredTask) -> str:
     facts = stored.videos[0].facts
     count = f"{len(stored.videos)} x " if len(stored.videos) > 1 else ""
-    size = f"{facts['container']} {facts['width']}x{facts['height']} {facts['duration_s']:.0f} s"
-    sound = "" if facts["audio_codec"] else ", silent"
+    size = f"{facts.get('container')} {facts.get('width')}x{facts.get('height')} {facts.get('duration_s') or 0:.0f} s"
+    sound = "" if facts.get("audio_codec") else ", silent"
     return f"{count}{size}{sound}{', from image' if row.request.image else ''}"

@@ -164,6 +164,8 @@ COLUMNS = (
     Column("has_audio", _YES, "Whether there is a sound track.", _has_audio),
     _fact("audio_codec", _TEXT, "Codec of the sound; null without sound."),
     _fact("audio_s", _FLOAT, "Length of the sound in seconds; null without sound."),
+    _fact("audio_start_s", _FLOAT, "Seconds from the first frame to the sound; null without sound or not measured."),
+    _fact("audio_end_s", _FLOAT, "Seconds from the first frame to the end of the sound; null as above."),
     _fact("brightest_luma", _FLOAT, "Brightest spot of the looked-at frames, 0 to 255; null where not measured."),
     _fact("change_luma", _FLOAT, "Largest change against the first frame, 0 to 255; null where not measured."),
     _fact("audio_peak", _FLOAT, "Loudest moment as a share of full scale; null where not measured."),
@@ -197,6 +199,18 @@ COLUMNS = (
     _video("bytes", _LONG, "Size of the file."),
     _video("uri", _TEXT, "Where the file lies."),
     _video("is_nsfw", _YES, "Whether the provider flagged it; null where it was not asked to look."),
+    Column(
+        "matches_request",
+        _YES,
+        "Whether the video has the container, codecs, size, length and audio that were requested.",
+        lambda entry: not entry.video.differences,
+    ),
+    Column(
+        "differences",
+        _TEXT,
+        "How the video deviates from the request; null where it does not.",
+        lambda entry: "; ".join(entry.video.differences) or None,
+    ),
     Column("is_simulated", _YES, "Whether the simulator made it.", lambda entry: entry.stored.is_simulated),
     Column("extra", _TEXT, "What the row carried along, as a JSON object of texts.", _extra, ()),
 )

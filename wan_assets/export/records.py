@@ -39,6 +39,7 @@ _ALWAYS = frozenset(
         "has_audio",
         "generation_s",
         "bytes",
+        "matches_request",
         "is_simulated",
     }
 )

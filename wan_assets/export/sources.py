@@ -13,7 +13,7 @@ from upath import UPath
 from wan_assets.errors import ExportError
 from wan_assets.store import StoredVideo
 
-SUFFIXES = ("mp4", "mov", "webm")
+SUFFIXES = ("mp4", "mov", "webm", "mkv")
 
 
 def suffix_of(video: StoredVideo) -> str:

@@ -29,7 +29,7 @@ SUMMARY = "summary.js"
 _INDEX = "index.html"
 _MARK = b'<meta name="generator" content="wan-assets gallery">'
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_SUFFIXES = (".mp4", ".mov", ".webm")
+_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv")
 
 
 class GalleryError(WanAssetsError):

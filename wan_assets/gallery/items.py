@@ -78,6 +78,7 @@ class Item:
             self.poster,
             self.flaws,
             self.paid_by,
+            list(entry.video.differences),
         ]
 
     def audit(self) -> list[Any]:
@@ -92,7 +93,7 @@ class Item:
 
 FIELDS = (
     *("prompt_id", "prompt", "result", "size", "pixels", "length_s", "format", "cost", "simulated", "stored_at"),
-    *("file", "poster", "flaws", "paid_by"),
+    *("file", "poster", "flaws", "paid_by", "differences"),
 )
 
 

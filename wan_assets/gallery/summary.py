@@ -40,6 +40,7 @@ class Tally:
     bytes: int = 0
     length_s: int = 0
     flawed: int = 0
+    deviating: int = 0
     real: Money = field(default_factory=Money)
     simulated: Money = field(default_factory=Money)
     sizes: Counter[tuple[float, str]] = field(default_factory=Counter)
@@ -56,6 +57,7 @@ class Tally:
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
         self.flawed += bool(item.flaws)
+        self.deviating += bool(item.entry.video.differences)
         self.sizes[item.pixels, item.size] += 1
         self.lengths[item.length_s] += 1
         self.flaws.update(item.flaws)
@@ -67,6 +69,7 @@ class Tally:
             "bytes": self.bytes,
             "length_s": self.length_s,
             "flawed": self.flawed,
+            "deviating": self.deviating,
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
             "flaws": [[name, count] for name, count in sorted(self.flaws.items())],

@@ -13,7 +13,7 @@ from heapq import merge
 from pathlib import Path
 
 from wan_assets.dataset import Entries, Entry
-from wan_assets.errors import InvalidVideoError
+from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, columns_told, poster_in
 from wan_assets.gallery.pages import AUDIT_PAGE, INDEX_PAGE, PageWriter, script_of
@@ -122,5 +122,5 @@ async def _make_posters(place: GalleryFolder, wanted: dict[str, str]) -> None:
     """Pictures of videos whose sidecars have none; a video that cannot be decoded is shown without one."""
     async with Verifier() as verifier:
         for file, name in wanted.items():
-            with suppress(InvalidVideoError):
+            with suppress(InvalidVideoError, DecoderError):
                 place.put(f"posters/{name}", await verifier.poster_of(place.root / "videos" / file))

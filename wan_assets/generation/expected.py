@@ -10,15 +10,17 @@ _PIXELS_SLACK = 0.15
 
 
 def expected_of(request: VideoRequest) -> Expected:
-    """Container, size, length and sound; the size is fixed only where no picture and no preset decides it."""
+    """Container, size, length and audio; the size is fixed only where no picture and no preset decides it."""
     is_fixed = request.width is not None and request.image is None
+    is_preset = request.resolution is not None and request.image is None
     return Expected(
         container=request.output_format,
         width=request.width if is_fixed else None,
         height=request.height if is_fixed else None,
         duration_s=float(request.duration),
         has_audio=request.has_audio,
-        pixels=None if is_fixed or request.tier is None else _pixels_of(request.tier),
+        pixels=None if is_fixed or is_preset or request.tier is None else _pixels_of(request.tier),
+        sizes=tuple(size for size, tier in SIZES.items() if tier == request.resolution) if is_preset else (),
     )
 
 

@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from wan_assets.client import Result, RunwareClient, TaskReport
-from wan_assets.errors import ApiFault, InvalidVideoError, OutputUnavailableError
+from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, OutputUnavailableError
 from wan_assets.generation.desk import Desk
-from wan_assets.generation.expected import expected_of
+from wan_assets.generation.task_files import TaskFiles, booked_result, name_of
 from wan_assets.generation.values import Order
-from wan_assets.ledger import Task
-from wan_assets.pricing import microusd_of
+from wan_assets.ledger import Task, TaskState
 from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.version import __version__
-from wan_assets.video import Seen, Verifier, mismatches
+from wan_assets.video import Seen
 
 T = TypeVar("T")
 
 _FETCHES_OF_BROKEN_FILES = 3
-_POSTER_BYTES = 540
-"""Dagster shows a text without a click up to about 1,000 characters, of which a link takes some 150."""
-
 _MARGIN_S = 3600.0
 """A task may finish when its time is up, and the file then has to be put; in seconds."""
 
 
 class Keeper:
-    """Keeps what was paid for. A file counts once it was decoded and is the video that was asked for."""
+    """Keeps what was paid for. A file counts once all of it was decoded."""
 
-    def __init__(self, client: RunwareClient, desk: Desk, verifier: Verifier) -> None:
+    def __init__(self, client: RunwareClient, desk: Desk, files: TaskFiles) -> None:
         self._client = client
         self._desk = desk
         self._store = desk.store
-        self._verifier = verifier
+        self._files = files
 
     async def delivery(self, task: Task, wait_s: float) -> dict[str, str]:
         """What a task says of where its file is to be put, given the seconds that it may take; a secret."""
         if not self._is_awaited(task):
             return {}
-        url = await asyncio.to_thread(self._store.delivery_url, _name(task), wait_s + _MARGIN_S)
+        url = await asyncio.to_thread(self._store.delivery_url, name_of(task), wait_s + _MARGIN_S)
         return {"uploadEndpoint": url}
 
     async def is_delivered(self, task: Task) -> bool:
         """Whether the API has put a task's file into the bucket, whatever it says of the task."""
-        return await asyncio.to_thread(self._store.is_delivered, _name(task))
+        return await asyncio.to_thread(self._store.is_delivered, name_of(task))
 
     async def refuse_if_empty(self, task: Task, report: TaskReport) -> None:
         """Raises `OutputUnavailableError` for a success of which there is no file anywhere."""
@@ -57,6 +50,13 @@ class Keeper:
             return
         message = "the task succeeded but names no file"
         raise OutputUnavailableError(ApiFault("noOutput", message, task_uuid=task.task_uuid))
+
+    async def report_of_kept(self, task: Task) -> TaskReport | None:
+        """A report of what an earlier run has kept of a task that the API does not tell of any more, if all is kept."""
+        numbers = range(1, len(task.results) + 1)
+        if not numbers or not all([await self._files.has_kept(task, number) for number in numbers]):
+            return None
+        return TaskReport(task.task_uuid, tuple(map(booked_result, task.results)), is_known=True)
 
     def _is_awaited(self, task: Task) -> bool:
         """Whether its file is put into the bucket. An address takes one file; a row's own address comes first."""
@@ -72,76 +72,75 @@ class Keeper:
         return found
 
     async def keep(self, order: Order, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
-        """Fetches, checks and stores all results of a task; whether the ledger did not have them as stored before."""
-        generation_s = self._desk.seconds_since(task.submitted_at or task.created_at)
-        is_alone = task.number_results == 1
-        there = [(number, result) for number, result in enumerate(report.results, 1) if result.url or is_alone]
-        videos = [await self._kept(order, task, number, result) for number, result in there]
-        stored = StoredTask(
-            task_uuid=task.task_uuid,
-            fingerprint=task.fingerprint,
-            is_simulated=task.is_simulated,
-            prompt=order.request.positive_prompt,
-            videos=tuple(videos),
-            missing=tuple(_missing_in(report, [result for _, result in there])),
-            reserved_microusd=task.reserved_microusd,
-            generation_s=round(generation_s, 3),
-            stored_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            request=task.request,
-            package_version=__version__,
-        )
-        await asyncio.to_thread(self._store.commit, stored)
-        is_new = await self._desk.mark_stored(task, [_booked(video) for video in videos])
+        """Fetches, checks and stores all results of a task; where one cannot be stored, the others are kept.
+
+        Tells also whether the ledger did not have them as stored before.
+        """
+        seconds = self._desk.seconds_since(task.submitted_at or task.created_at)
+        there = [
+            (number, one) for number, one in enumerate(report.results, 1) if await self._is_there(task, number, one)
+        ]
+        videos, errors = list[StoredVideo](), list[InvalidVideoError | DecoderError]()
+        for number, result in there:
+            try:
+                videos.append(await self._kept(order, task, number, result))
+            except (InvalidVideoError, DecoderError) as error:
+                errors.append(error)
+        if errors:
+            raise type(errors[0])("; ".join(map(str, errors)))
+        missing = tuple(_missing_in(report, [result for _, result in there]))
+        stored, is_new = await self._files.store(task, order.request, videos, missing, seconds=seconds)
         if self._store.has_inbox:
-            await asyncio.to_thread(self._store.forget_delivery, _name(task))
+            await asyncio.to_thread(self._store.forget_delivery, name_of(task))
+        if _was_delivered_before(task):
+            await self._files.forget_kept(task)
         return stored, is_new
 
-    async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
-        name = _name(task, number)
-        with self._store.incoming(Path(name).suffix) as path:
-            seen, etag = await self._fetched(task, number, result, path)
-            if wrong := mismatches(seen.facts, expected_of(order.request)):
-                aside = await asyncio.to_thread(self._store.set_aside, path, name)
-                raise InvalidVideoError(f"task {task.task_uuid}: {'; '.join(wrong)}. The file is kept as {aside}")
-            uri, size, sha256 = await asyncio.to_thread(self._put, task, name, path, seen, etag)
-        return StoredVideo(
-            uri=uri,
-            bytes=size,
-            sha256=sha256,
-            video_uuid=result.video_uuid,
-            seed=result.seed,
-            cost_microusd=microusd_of(result.cost),
-            is_nsfw=result.is_nsfw,
-            facts=seen.facts.to_json(),
-            poster=base64.b64encode(seen.poster).decode(),
-        )
+    async def _is_there(self, task: Task, number: int, result: Result) -> bool:
+        """Whether a result may have a file; that of a task's only result may be in the bucket."""
+        if result.url or task.number_results == 1:
+            return True
+        return _was_delivered_before(task) and await self._files.has_kept(task, number)
 
-    def _put(self, task: Task, name: str, path: Path, seen: Seen, etag: str | None) -> tuple[str, int, str]:
-        """Puts a file and its frames in their place; gives its URI, bytes and SHA-256."""
-        where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
-        if seen.strip:
-            self._store.put_strip(seen.strip, name, **where)
-        return self._store.put(path, name, **where, etag=etag)
+    async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
+        with self._store.incoming(Path(name_of(task, number)).suffix) as path:
+            try:
+                seen, etag = await self._fetched(task, number, result, path)
+            except DecoderError as error:
+                aside = await self._files.set_aside(task, number, path)
+                message = f"task {task.task_uuid}: {error}. The file is kept as {aside}"
+                raise type(error)(message) from None
+            return await self._files.put(task, order.request, number, result, path, seen, etag=etag)
 
     async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[Seen, str | None]:
         """A file as decoded, and its ETag where it is the one that was put into the bucket."""
-        name = _name(task, number)
+        if _was_delivered_before(task) and (seen := await self._seen_in_kept(task, number, result, path)):
+            return seen, None
         etag = None
         if self._store.has_inbox:
+            name = name_of(task, number)
             etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path))
         if etag:
             with suppress(InvalidVideoError):
-                return await self._seen_in(path), etag
+                return await self._files.seen_in(path), etag
         return await self._downloaded(result, path), None
 
-    async def _seen_in(self, path: Path) -> Seen:
-        return await self._verifier.seen_in(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
+    async def _seen_in_kept(self, task: Task, number: int, result: Result, path: Path) -> Seen | None:
+        """What an earlier run has kept, as decoded; None where the API's file is the one to look at."""
+        if not await self._files.copy_kept(task, number, path):
+            return None
+        try:
+            return await self._files.seen_in(path)
+        except (InvalidVideoError, DecoderError):
+            if not result.url:
+                raise
+        return None
 
     async def _downloaded(self, result: Result, path: Path) -> Seen:
         for fetch in range(1, _FETCHES_OF_BROKEN_FILES + 1):
             await self._client.download(result.url or "", path)
             try:
-                return await self._seen_in(path)
+                return await self._files.seen_in(path)
             except InvalidVideoError as error:
                 if fetch == _FETCHES_OF_BROKEN_FILES:
                     raise InvalidVideoError(f"video {result.video_uuid}, fetched {fetch} times: {error}") from None
@@ -151,19 +150,15 @@ class Keeper:
 def report_of_delivery(task: Task) -> TaskReport:
     """What is known of a task whose file was put into the bucket, where the API does not tell of it any more."""
     told = task.results[0] if task.results else {}
-    result = Result(str(told.get("video_uuid") or ""), None, told.get("seed"), told.get("cost"), is_nsfw=None)
-    return TaskReport(task.task_uuid, (result,), is_known=True)
+    return TaskReport(task.task_uuid, (booked_result(told),), is_known=True)
 
 
-def _name(task: Task, number: int = 1) -> str:
-    return f"{task.task_uuid}-{number}.{task.request.get('outputFormat', 'MP4')}".lower()
+def _was_delivered_before(task: Task) -> bool:
+    """Whether an earlier run may have kept files of a task: those of a new one are not looked for."""
+    return task.state is TaskState.DELIVERED
 
 
 def _missing_in(report: TaskReport, there: Sequence[Result]) -> Iterator[str]:
     """Why results that were asked for are no videos."""
     yield from (f"{fault.code}: {fault.message}" for fault in report.faults)
     yield from (f"noOutput: result {one.video_uuid} names no file" for one in report.results if one not in there)
-
-
-def _booked(video: StoredVideo) -> dict[str, Any]:
-    return {"video_uuid": video.video_uuid, "seed": video.seed, "uri": video.uri, "sha256": video.sha256}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask
+
+OnMismatch: TypeAlias = Literal["keep", "fail"]
+"""What becomes of a playable video that deviates from its request: the row's video, or a file that is set aside."""
 
 LOOKED_UP_AT_ONCE = 200
 """So many requests are asked about in one query of ledger and store."""
@@ -25,7 +28,8 @@ class Limits:
     not confirmed, and that the API does not know, is submitted again under its UUID until it is `max_resubmit_age_s`
     old; after that it counts as lost, since the API may have accepted, charged and forgotten it. With `checks_balance`
     nothing is sent unless the account's balance covers all that would have to be bought. A request that was refused
-    for good before, by its content or its parameters, is sent again only with `resend_refused`.
+    for good before, by its content or its parameters, is sent again only with `resend_refused`. A playable video that
+    deviates from its request is stored with its differences; `on_mismatch="fail"` sets it aside and fails the row.
     """
 
     max_in_flight: int = 50
@@ -36,6 +40,7 @@ class Limits:
     max_resubmit_age_s: float = 3600.0
     checks_balance: bool = False
     resend_refused: bool = False
+    on_mismatch: OnMismatch = "keep"
 
     @property
     def max_begun(self) -> int:

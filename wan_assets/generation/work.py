@@ -29,6 +29,7 @@ from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.keeping import Keeper, report_of_delivery
 from wan_assets.generation.poller import Poller
+from wan_assets.generation.task_files import TaskFiles
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Claim, Task
 from wan_assets.pricing import PLAUSIBLE_USD, implausible_usd, microusd_of
@@ -57,7 +58,7 @@ class Work:
         self._client = client
         self._desk = desk
         self._ledger = desk.ledger
-        self._keeper = Keeper(client, desk, verifier)
+        self._keeper = Keeper(client, desk, TaskFiles(desk, verifier, limits.on_mismatch))
         self._limits = limits
         self._gate = gate
         self._media = media
@@ -185,6 +186,8 @@ class Work:
         found = await self._or_delivered(task, await self.poller.look(task.task_uuid))
         report = found.of(task.number_results)
         if not report.results:
+            if kept := await self._keeper.report_of_kept(task):
+                return kept
             message = "its file is not in the store, and the API does not have it any more"
             raise OutputUnavailableError(ApiFault("gone", message, task_uuid=task.task_uuid))
         return await self._settled(task, report)

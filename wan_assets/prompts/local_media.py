@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic_core import PydanticCustomError
 
 from wan_assets import rules
+from wan_assets.prompts.picture_size import too_large
 from wan_assets.prompts.problem import Refusal
 
 Medium = Literal["picture", "sound"]
@@ -70,6 +71,8 @@ class LocalMedia:
         with path.open("rb") as file:
             if not _is_known(file.read(32), path.suffix.lower(), medium):
                 return Refusal(f"the file is no {_FORMATS[medium]}", f"convert it to {_FORMATS[medium]}")
+            if refusal := too_large(file, medium):
+                return refusal
             file.seek(0)
             reference = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         self.files.setdefault(reference, path)

@@ -58,6 +58,15 @@ RESULTS: Mapping[str, str] = {
     "cost_nan": "result tells a cost of NaN",
 }
 
+DEVIATIONS: Mapping[str, str] = {
+    "rounded_size": "video: width and height rounded down to multiples of 32, as 832x480 for 854x480",
+    "missing_audio": "video: no audio, where audio was requested",
+    "extra_audio": "video: audio, where none was requested",
+    "longer_clip": "video: two seconds longer than requested",
+    "short_audio": "video: audio that ends in the first second, where audio was requested",
+}
+"""What makes a video that plays well deviate from its request; several of them may strike one video."""
+
 DOWNLOADS: Mapping[str, str] = {
     "download_422": "file: 422 twice, as if not ready",
     "download_502": "file: 502 once",
@@ -68,13 +77,18 @@ DOWNLOADS: Mapping[str, str] = {
     "download_slow": "file: sent in small pieces with pauses, once",
 }
 
-FAULTS: Mapping[str, str] = {**BEFORE, **AFTER, **POLL, **VERDICTS, **RESULTS, **DOWNLOADS}
+FAULTS: Mapping[str, str] = {**BEFORE, **AFTER, **POLL, **VERDICTS, **RESULTS, **DEVIATIONS, **DOWNLOADS}
 """Every fault by name, with its meaning; within a group, the first that strikes wins."""
 
 _OTHER_NAMES = {
     "drop": "drop_before_accept",
     "lost_acknowledgement": "drop_after_accept",
     "poll_502": "poll_502_html",
+    "size_rounded": "rounded_size",
+    "audio_missing": "missing_audio",
+    "audio_extra": "extra_audio",
+    "clip_longer": "longer_clip",
+    "audio_short": "short_audio",
 }
 
 

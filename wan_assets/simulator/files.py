@@ -16,7 +16,7 @@ from wan_assets.simulator.answers import Cut, Slow, Stalled, envelope, html
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask, Books
 from wan_assets.simulator.faults import DOWNLOADS
-from wan_assets.simulator.tasks import clip_of, format_of
+from wan_assets.simulator.tasks import format_of, served_clip
 from wan_assets.simulator.wire import item
 from wan_assets.video import render
 
@@ -63,7 +63,7 @@ class Files:
         path = self._path(task, number)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            render(clip_of(task, number), path)
+            render(served_clip(task, number, self._behaviour), path)
 
     def _path(self, task: AcceptedTask, number: int) -> Path:
         return self._folder / f"{task.plan[number]['video_uuid']}.{format_of(task).lower()}"

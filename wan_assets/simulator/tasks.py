@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wan_assets.pricing import MICROUSD_PER_S
 from wan_assets.request import SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask
-from wan_assets.simulator.faults import VERDICTS
+from wan_assets.simulator.faults import DEVIATIONS, VERDICTS
 from wan_assets.simulator.wire import item
 from wan_assets.video import Clip
 
@@ -20,6 +21,9 @@ _FAILURES = {
     "verdict_504": ("failedProviderTimeout",),
     "verdict_safety": ("invalidProviderContent",),
 }
+_ROUNDED_TO = 32
+_LONGER_S = 2
+_SHORT_AUDIO_S = 0.2
 _SEEDS = 2**32
 _COST_STEP_MICROUSD = 100  # results tell dollars with four decimals
 
@@ -157,6 +161,25 @@ def clip_of(task: AcceptedTask, number: int) -> Clip:
         has_audio=request.has_audio,
         seed=int(task.plan[number]["seed"]),
         prompt=request.positive_prompt,
+    )
+
+
+def served_clip(task: AcceptedTask, number: int, behaviour: Behaviour) -> Clip:
+    """What is rendered for a result: what was requested, but for the faults that make it deviate."""
+    clip = clip_of(task, number)
+    if not behaviour.has_any(DEVIATIONS):
+        return clip
+    struck = {fault for fault in DEVIATIONS if behaviour.strikes(fault, task.task_uuid)}
+    sides = (clip.width, clip.height)
+    if "rounded_size" in struck:
+        sides = (clip.width // _ROUNDED_TO * _ROUNDED_TO, clip.height // _ROUNDED_TO * _ROUNDED_TO)
+    return replace(
+        clip,
+        width=sides[0],
+        height=sides[1],
+        duration_s=clip.duration_s + (_LONGER_S if "longer_clip" in struck else 0),
+        has_audio=("missing_audio" not in struck) if clip.has_audio else "extra_audio" in struck,
+        audio_s=_SHORT_AUDIO_S if "short_audio" in struck else None,
     )
 
 

@@ -7,7 +7,7 @@
     <root>/videos/ab/abcdef…/<task_uuid>.json      the sidecar, written last: what it names is whole
     <root>/simulated/…                             the same, for what a simulator made
     <root>/datasets/<name>.parquet                 what was written of all videos, each file replaced whole
-    <root>/set_aside/<task_uuid>-1.mp4             paid for, but not the video that was asked for
+    <root>/set_aside/<task_uuid>-1.mp4             paid for, and not counted as the row's video (see `ledger adopt`)
     <root>/.incoming/…                             downloads under way
     <root>/inbox/<task_uuid>-1.mp4                 what the API itself has put here, unchecked (S3 alone)
 """

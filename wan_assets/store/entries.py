@@ -3,25 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from upath import UPath
+
+LONGEST_SIDECAR = 64 << 20
+"""A request may hold a picture."""
+
+_LONGEST_POSTER = 65_536
+_LONGEST_NAME = 255
+
+_Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+_Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
+_Money = Annotated[int, Field(ge=-(10**15), le=10**15)]
+_Number = Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
+def _moment(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """The types of the facts that others compute with; an older sidecar may lack any of them."""
+
+    container: str | None = None
+    video_codec: str | None = None
+    width: _Count | None = None
+    height: _Count | None = None
+    duration_s: _Number | None = None
+    fps: _Number | None = None
+    frames: _Long | None = None
+    audio_codec: str | None = None
+    audio_s: _Number | None = None
+    brightest_luma: _Number | None = None
+    change_luma: _Number | None = None
+    audio_peak: _Number | None = None
+    audio_start_s: _Number | None = None
+    audio_end_s: _Number | None = None
+
+
+@dataclass(frozen=True)
+class _VideoWithFacts:
+    facts: _Facts
+
+
+@dataclass(frozen=True)
+class _TaskWithFacts:
+    videos: tuple[_VideoWithFacts, ...]
 
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """One file in the store. `cost_microusd` is None where the API did not tell; `facts` are those of its decoding."""
+    """One file in the store. `cost_microusd` is None where the API did not tell; `facts` are those of its decoding.
+
+    `differences` says how the video deviates from its request; it is empty where the video does not.
+    """
 
     uri: str
-    bytes: int
+    bytes: _Long
     sha256: str
     video_uuid: str
-    seed: int | None
-    cost_microusd: int | None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None
+    cost_microusd: _Money | None
     is_nsfw: bool | None
     facts: Mapping[str, Any]
-    poster: str
+    poster: Annotated[str, Field(max_length=_LONGEST_POSTER)]
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,9 +86,9 @@ class StoredTask:
     prompt: str
     videos: tuple[StoredVideo, ...]
     missing: tuple[str, ...]
-    reserved_microusd: int
-    generation_s: float
-    stored_at: str
+    reserved_microusd: _Money
+    generation_s: _Number
+    stored_at: Annotated[str, AfterValidator(_moment)]
     request: Mapping[str, Any]
     package_version: str
 
@@ -47,14 +99,65 @@ class StoredTask:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) and not self.missing else None
 
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """How the videos deviate from the request, with their numbers where there are several."""
+        is_alone = len(self.videos) == 1
+        of_videos = (
+            difference if is_alone else f"video {number} {difference}"
+            for number, video in enumerate(self.videos, 1)
+            for difference in video.differences
+        )
+        results = len(self.videos) + len(self.missing)
+        lacking = (f"{len(self.missing)} of {results} results are missing",) if self.missing else ()
+        return (*of_videos, *lacking)
+
 
 def as_json(task: StoredTask) -> dict[str, Any]:
     """Writes a sidecar."""
-    return {**vars(task), "videos": [vars(video) for video in task.videos]}
+    return asdict(task)
 
 
-def from_json(said: dict[str, Any], folder: UPath) -> StoredTask:
-    """Reads a sidecar; its videos lie beside it, also where the store was moved since it was written."""
-    beside = ({**video, "uri": str(folder / video["uri"].rpartition("/")[2])} for video in said["videos"])
-    videos = tuple(StoredVideo(**video) for video in beside)
-    return StoredTask(**{**said, "videos": videos, "missing": tuple(said["missing"])})
+def from_json(content: bytes, folder: UPath) -> StoredTask:
+    """Reads a sidecar; its videos lie beside it, also where the store was moved since it was written.
+
+    Raises `ValueError`, in one line, for anything that is no sidecar.
+    """
+    if len(content) > LONGEST_SIDECAR:
+        raise ValueError(f"it has more than {LONGEST_SIDECAR:,} bytes")
+    try:
+        task = _TASK.validate_json(content, strict=True)
+    except ValidationError as error:
+        raise ValueError(_reason_of(error)) from None
+    unusable = _unusable_facts(content)
+    videos = (_beside(video, folder, unusable.get(number, set())) for number, video in enumerate(task.videos))
+    return replace(task, videos=tuple(videos))
+
+
+def _unusable_facts(content: bytes) -> dict[int, set[str]]:
+    """The facts of each video that nobody can compute with, by the video's number from 0: as if they were not told."""
+    found: dict[int, set[str]] = {}
+    try:
+        _WITH_FACTS.validate_json(content, strict=True)
+    except ValidationError as error:
+        for _, number, _, name in (each["loc"][:4] for each in error.errors(include_url=False, include_input=False)):
+            found.setdefault(int(number), set()).add(str(name))
+    return found
+
+
+def _beside(video: StoredVideo, folder: UPath, unusable: set[str]) -> StoredVideo:
+    name = video.uri.rpartition("/")[2]
+    if name in ("", ".", "..") or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ValueError("uri: its last part is no file name")
+    facts = {fact: value for fact, value in video.facts.items() if fact not in unusable}
+    return replace(video, uri=str(folder / name), facts=facts)
+
+
+def _reason_of(error: ValidationError) -> str:
+    """The first thing that is wrong, without the content: that may be long, and anything at all."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))[:100]
+    return f"{place}: {first['msg'][:100]}" if place else first["msg"][:100]
+
+
+_TASK, _WITH_FACTS = TypeAdapter(StoredTask), TypeAdapter(_TaskWithFacts)

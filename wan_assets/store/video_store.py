@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import tempfile
 import time
@@ -17,12 +18,14 @@ from upath import UPath
 
 from wan_assets.errors import StoreError
 from wan_assets.processes import is_surely_dead, new_owner
-from wan_assets.store import objects
-from wan_assets.store.entries import StoredTask, StoredVideo, as_json, from_json
+from wan_assets.store import aside, objects
+from wan_assets.store.entries import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json
 from wan_assets.store.inbox import Inbox
 
 _INCOMING_KEPT_S = 3600
 _STRIP = ".webp"
+_LONGEST_STRIP = 1 << 20
+_LOG = logging.getLogger(__name__)
 
 
 class VideoStore:
@@ -44,10 +47,12 @@ class VideoStore:
         self.delivers = direct_delivery
         self.has_pictures = pictures
         self._served_at = served_at.rstrip("/")
+        self._unreadable: set[str] = set()
         self._is_local = self.root.protocol in objects.LOCAL
         self._inbox = Inbox(self.root / "inbox") if self.root.protocol in objects.S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
+        self._aside = aside.Aside(self.root / "set_aside")
 
     def make_ready(self) -> None:
         """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
@@ -151,9 +156,11 @@ class VideoStore:
         """The picture that goes with a video, if it has one."""
         with self._told("read"):
             try:
-                return self._file_of(video).with_suffix(_STRIP).read_bytes()
+                with self._file_of(video).with_suffix(_STRIP).open("rb") as file:
+                    strip: bytes = file.read(_LONGEST_STRIP + 1)
             except FileNotFoundError:
                 return None
+            return strip if len(strip) <= _LONGEST_STRIP else None
 
     def link_to(self, video: StoredVideo) -> str | None:
         """Where a browser finds a video, as far as the store is served; no secret, and good for as long as it is."""
@@ -171,9 +178,32 @@ class VideoStore:
             return str(self.root.fs.sign((self.root / place).path, expiration=int(valid_s), **told))
 
     def set_aside(self, incoming: Path, name: str) -> str:
-        """Keeps a file that was paid for and is not the video that was asked for; gives its URI."""
+        """Keeps a file that was paid for and does not count as the row's video; gives its URI."""
         with self._told("write to"):
-            return self._moved(incoming, self.root / "set_aside" / name)[0]
+            return self._moved(incoming, self._aside.folder / name)[0]
+
+    def kept(self, name: str, fingerprint: str, *, simulated: bool) -> str:
+        """The URI of a file that is set aside, or in its place without a sidecar; nothing where there is none."""
+        with self._told("read"):
+            return str(self._aside.find(name, self._folder(fingerprint, simulated=simulated)) or "")
+
+    def copy_kept(self, name: str, path: Path, fingerprint: str, *, simulated: bool) -> str:
+        """Copies such a file to a local path; gives its URI."""
+        with self._told("read"):
+            found = self._aside.find(name, self._folder(fingerprint, simulated=simulated))
+            if found is not None:
+                aside.copy(found, path)
+            return str(found or "")
+
+    def aside_tasks(self) -> set[str]:
+        """The tasks of which files are set aside."""
+        with self._told("read"):
+            return self._aside.tasks()
+
+    def forget_aside(self, task_uuid: str) -> None:
+        """Removes what is set aside of a task, once it is in its place."""
+        with self._told("write to"):
+            self._aside.remove(task_uuid)
 
     def put_dataset(self, incoming: Path, name: str) -> tuple[str, int, str]:
         """Puts a finished file in the place of the dataset's last; gives its URI, bytes and SHA-256."""
@@ -202,12 +232,29 @@ class VideoStore:
         return "/".join(video.uri.split("/")[-4:])
 
     def _read(self, sidecar: UPath) -> StoredTask | None:
+        """What a sidecar tells, if its files are all there; what is no sidecar is named once, and does not count."""
         try:
-            task = from_json(json.loads(sidecar.read_text(encoding="utf-8")), sidecar.parent)
-            whole = all(self._file_of(video).stat().st_size == video.bytes for video in task.videos)
-        except (FileNotFoundError, AttributeError, ValueError, KeyError, TypeError):
+            with sidecar.open("rb") as file:
+                content = file.read(LONGEST_SIDECAR + 1)
+        except (FileNotFoundError, IsADirectoryError):
             return None
-        return task if whole and task.videos else None
+        try:
+            task = from_json(content, sidecar.parent)
+        except ValueError as error:
+            self._name_once(sidecar, error)
+            return None
+        return task if task.videos and all(map(self._is_whole, task.videos)) else None
+
+    def _is_whole(self, video: StoredVideo) -> bool:
+        try:
+            return bool(self._file_of(video).stat().st_size == video.bytes)
+        except FileNotFoundError:
+            return False
+
+    def _name_once(self, sidecar: UPath, error: ValueError) -> None:
+        if str(sidecar) not in self._unreadable:
+            self._unreadable.add(str(sidecar))
+            _LOG.warning("The sidecar %s cannot be read, so its videos do not count: %s", sidecar, error)
 
     def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
         self._make_folder_of(target)

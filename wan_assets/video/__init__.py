@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wan_assets.video.facts import Expected, VideoFacts, facts_of, mismatches
+from wan_assets.video.comparison import Expected, audio_mismatches, mismatches
+from wan_assets.video.facts import VideoFacts, facts_of
 from wan_assets.video.poster import poster_of
 from wan_assets.video.seen import Seen, seen_in
 
@@ -24,6 +25,7 @@ __all__ = [
     "Seen",
     "Verifier",
     "VideoFacts",
+    "audio_mismatches",
     "facts_of",
     "image_of",
     "mismatches",

@@ -1,6 +1,6 @@
 """The process that decodes files for a Verifier: it answers lines of JSON until its input ends.
 
-An error that says nothing of the file ends it; the Verifier then starts another.
+It is confined before it opens a file. An error that says nothing of the file ends it; the Verifier then starts another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sys
 import threading
 from typing import Any, BinaryIO
 
-from wan_assets.errors import InvalidVideoError
+from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
+from wan_assets.video.confinement import allow_cpu, confine
 from wan_assets.video.facts import facts_of
 from wan_assets.video.poster import poster_of
 from wan_assets.video.seen import seen_in
@@ -23,7 +24,7 @@ _NICE = 5
 
 
 def answer_of(call: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a call: `facts`, `seen`, `poster`, or `refused` with the reason."""
+    """The answer to a call: `facts`, `seen`, `poster`, or why there is none: `damaged`, `undecodable` or `failed`."""
     try:
         if call["do"] == "facts":
             return {"facts": facts_of(call["path"]).to_json()}
@@ -32,18 +33,28 @@ def answer_of(call: dict[str, Any]) -> dict[str, Any]:
         data = poster_of(call["path"], tuple(call["size"]), call["max_bytes"], call["position"])
         return {"poster": base64.b64encode(data).decode()}
     except InvalidVideoError as error:
-        return {"refused": str(error)}
+        return {"damaged": str(error)}
+    except DecoderMissingError as error:
+        return {"undecodable": str(error)}
+    except (DecoderError, MemoryError) as error:
+        return {"failed": str(error) or "the decoder process reached its limit of memory"}
 
 
-def main() -> None:
-    """Serves until the input ends, be it in the middle of a file: then nobody waits for the answer."""
+def main(*, cpu_s: float, memory_bytes: int) -> None:
+    """Serves until the input ends, be it in the middle of a file: then nobody waits for the answer.
+
+    Each file may take `cpu_s` seconds of CPU time, and the process `memory_bytes` of memory.
+    """
     os.nice(_NICE)
-    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     answers = _own_stdout()
+    confine(memory_bytes)
+    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()
     _say(answers, {"ready": True})
     while True:
-        _say(answers, answer_of(json.loads(calls.get())))
+        call = json.loads(calls.get())
+        allow_cpu(cpu_s)
+        _say(answers, answer_of(call))
 
 
 def _say(answers: BinaryIO, what: dict[str, Any]) -> None:
@@ -62,7 +73,3 @@ def _own_stdout() -> BinaryIO:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return answers
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,10 @@ _TEMPLATES = Templates()
 
 @dataclass(frozen=True)
 class Clip:
-    """A video to render; `container` is MP4, MOV or WEBM, width and height are even."""
+    """A video to render; `container` is MP4, MOV or WEBM, width and height are even.
+
+    Its audio ends after `audio_s` seconds, or else with the picture.
+    """
 
     container: str
     width: int
@@ -31,6 +34,7 @@ class Clip:
     has_audio: bool
     seed: int
     prompt: str
+    audio_s: float | None = None
 
     def __post_init__(self) -> None:
         sides = (self.width, self.height)
@@ -61,6 +65,8 @@ def _write(clip: Clip, path: Path) -> None:
         streams = streams_of(out, form)
         out.mux(streams.video.encode(_first_frame(clip, form)))
         for chunk in template:
+            if chunk.is_audio and clip.audio_s is not None and chunk.time * chunk.time_base >= clip.audio_s:
+                continue
             out.mux(chunk.packet_for(streams))
 
 

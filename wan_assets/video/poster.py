@@ -11,7 +11,8 @@ from av.video.frame import VideoFrame
 from PIL import Image, WebPImagePlugin
 
 from wan_assets.errors import InvalidVideoError
-from wan_assets.video.facts import BROKEN, open_video, reason_of, video_stream_of
+from wan_assets.video.facts import open_video, video_stream_of
+from wan_assets.video.failures import BROKEN, error_of
 from wan_assets.video.scaler import Scaler
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)
@@ -28,12 +29,12 @@ def poster_of(
 ) -> bytes:
     """The frame at `position` (0 to 1) of the length as WebP, inside `size`, as good as `max_bytes` allows.
 
-    Raises InvalidVideoError if the file cannot be decoded up to there.
+    Raises InvalidVideoError if the file cannot be decoded up to there, and what `facts_of` raises.
     """
     try:
         frame = _frame_at(path, position)
     except BROKEN as error:
-        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
+        raise error_of(error) from None
     return picture_of(frame, size, max_bytes)
 
 
@@ -75,7 +76,7 @@ def _thumbnail(frame: VideoFrame, size: tuple[int, int], scaler: Scaler) -> Imag
     try:
         return scaler.picture_of(frame, (width, height), "RGB")
     except BROKEN as error:
-        raise InvalidVideoError(f"the file cannot be decoded: {reason_of(error)}") from None
+        raise error_of(error) from None
 
 
 def _small_webp(image: Image.Image, max_bytes: int) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -14,24 +15,41 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from wan_assets.errors import InvalidVideoError
+from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
+from wan_assets.video.confinement import MEMORY_BYTES
 from wan_assets.video.facts import VideoFacts
 from wan_assets.video.seen import Seen
 
 _LONGEST_ANSWER = 16 * 2**20
 _START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
+_START = (
+    "import json, sys; limits = json.loads(sys.argv[1]); sys.path[:] = limits.pop('path'); "
+    "from wan_assets.video.child import main; main(**limits)"
+)
+_FINDS_PYTHON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _CROWD = 4
 """A start takes about as long as decoding so many small files; the engine asks for up to `max_downloads` at once."""
 
 
 class Verifier:
-    """Up to `processes` children, each started when needed and kept; a file may take `limit_s`.
+    """Up to `processes` children, each started when needed and kept; a file may take `limit_s` and `memory_bytes`.
+
+    A child inherits no environment, and has no network, where the system allows that, and no way to write a file.
 
     Where there is a child, another is started only for a crowd of files, or for one that has waited `patience_s`.
     """
 
-    def __init__(self, processes: int = 2, limit_s: float = 60.0, patience_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        processes: int = 2,
+        limit_s: float = 60.0,
+        patience_s: float = 1.0,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
         self._limit_s = limit_s
+        self._memory_bytes = memory_bytes
         self._patience_s = patience_s
         self._places = asyncio.Semaphore(processes)
         self._idle: asyncio.Queue[Process] = asyncio.Queue()
@@ -59,7 +77,7 @@ class Verifier:
             await child.wait()
 
     async def facts_of(self, path: str | os.PathLike[str]) -> VideoFacts:
-        """`facts_of` in a child; a crash and a decoder that hangs are InvalidVideoError too."""
+        """`facts_of` in a child; a crash, and a decoder that hangs or cannot start, are DecoderErrors."""
         answer = await self._ask({"do": "facts", "path": _whole(path)})
         return VideoFacts.from_json(answer["facts"])
 
@@ -86,9 +104,13 @@ class Verifier:
             try:
                 answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
             except TimeoutError:
-                raise InvalidVideoError(f"decoding took longer than {self._limit_s:g} s") from None
-        if "refused" in answer:
-            raise InvalidVideoError(answer["refused"])
+                raise DecoderError(f"decoding took longer than {self._limit_s:g} s") from None
+            if "failed" in answer:
+                raise DecoderError(answer["failed"])
+        if "undecodable" in answer:
+            raise DecoderMissingError(answer["undecodable"])
+        if "damaged" in answer:
+            raise InvalidVideoError(answer["damaged"])
         return answer
 
     @asynccontextmanager
@@ -130,20 +152,34 @@ class Verifier:
         """A new child that has said that it is ready: one that cannot start says nothing about a file."""
         if not self._is_open:
             raise RuntimeError("the Verifier is not open: use it as `async with Verifier() as verifier`")
-        command = (sys.executable, "-P", "-m", "wan_assets.video.child")
-        child = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=_LONGEST_ANSWER, env=_environment()
-        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *self._command(),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                limit=_LONGEST_ANSWER,
+                env=_environment(),
+                cwd="/",
+            )
+        except OSError as error:
+            raise DecoderError(f"the decoder process cannot start: {error.strerror or error}") from None
         self._alive.add(child)
         try:
             await asyncio.wait_for(_line_of(child), _START_LIMIT_S)
-        except (InvalidVideoError, TimeoutError):
+        except (DecoderError, TimeoutError) as error:
             self._kill(child)
-            raise RuntimeError(f"the decoding process does not start: {' '.join(command)}") from None
+            raise DecoderError(f"the decoder process cannot start: {error or 'it does not answer'}") from None
         except BaseException:
             self._kill(child)
             raise
         return child
+
+    def _command(self) -> tuple[str, ...]:
+        """Python without any setting of its environment, and with the places where this process finds modules."""
+        places = [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
+        limits = json.dumps({"path": places, "cpu_s": self._limit_s, "memory_bytes": self._memory_bytes})
+        return (sys.executable, "-I", "-B", "-X", "utf8", "-c", _START, limits)
 
     def _kill(self, child: Process) -> None:
         """Ends the child now; the end is waited for on leaving, at the latest."""
@@ -160,8 +196,8 @@ def _whole(path: str | os.PathLike[str]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with the places where it looks for modules."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(place or "." for place in sys.path)}
+    """Nothing of this process's but what finds the libraries of Python itself: no keys, no credentials."""
+    return {name: os.environ[name] for name in _FINDS_PYTHON if name in os.environ}
 
 
 async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +206,7 @@ async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
         stdin.write(json.dumps(call).encode() + b"\n")
         await stdin.drain()
     except ConnectionError:
-        raise InvalidVideoError("decoding crashed") from None
+        raise DecoderError(await _end_of(child)) from None
     answer: dict[str, Any] = json.loads(await _line_of(child))
     return answer
 
@@ -181,5 +217,19 @@ async def _line_of(child: Process) -> bytes:
     except (ConnectionError, ValueError):
         line = b""
     if not line.endswith(b"\n"):
-        raise InvalidVideoError("decoding crashed")
+        raise DecoderError(await _end_of(child))
     return line
+
+
+async def _end_of(child: Process) -> str:
+    """How a child ended that has hung up."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(child.wait(), _END_LIMIT_S)
+    code = child.returncode
+    if code == -signal.SIGXCPU:
+        return "the decoder process used up its CPU time"
+    if code == -signal.SIGKILL:
+        return "the decoder process was killed, as happens where memory runs out"
+    if code is not None and code < 0:
+        return f"the decoder process crashed with signal {-code}"
+    return "the decoder process crashed"

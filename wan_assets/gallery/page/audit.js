@@ -86,6 +86,9 @@
         ? `The same video as that of ${entry.paid_by}, which has its cost.`
         : `Cost ${dollars(entry.cost)}${money}`;
       account.append(element("p", "whole-prompt", entry.prompt), element("p", "cost", cost), link);
+      if (entry.differences.length) {
+        account.append(element("p", "deviations", `Deviates from the request: ${entry.differences.join("; ")}`));
+      }
       return account;
     }
 

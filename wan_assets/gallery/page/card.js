@@ -23,13 +23,14 @@
       this.poster.decoding = "async";
       this.poster.onerror = () => { this.poster.hidden = true; };
       this.simulated = element("span", "badge simulated", "SIMULATED");
+      this.deviates = element("span", "badge deviates", "DEVIATES");
       this.length = element("span", "badge length");
       this.play = element("button", "play");
       this.play.type = "button";
       this.play.tabIndex = -1;
       this.play.onclick = () => this.toggle();
       this.note = element("p", "note");
-      this.media.append(this.poster, this.play, this.simulated, this.length, this.note);
+      this.media.append(this.poster, this.play, this.simulated, this.deviates, this.length, this.note);
       this.prompt = element("button", "prompt");
       this.prompt.type = "button";
       this.prompt.tabIndex = -1;
@@ -56,6 +57,8 @@
       this.root.setAttribute("aria-setsize", count);
       this.root.setAttribute("aria-label", `${entry.title}: ${entry.prompt}`);
       this.simulated.hidden = !entry.simulated;
+      this.deviates.hidden = !entry.differences.length;
+      this.deviates.title = entry.differences.join("; ");
       this.length.textContent = entry.length_s ? `${entry.length_s} s` : "";
       this.play.setAttribute("aria-label", `Play ${entry.title}`);
       this.id.textContent = entry.title;

@@ -29,6 +29,11 @@
       ["failed", counted("any failed", told.flawed)],
       ...told.flaws.map(([name, number]) => [`failed:${name}`, counted(`failed ${name}`, number)]),
     ]);
+    options("match", [
+      ["", "matching or not"],
+      ["matches", counted("matches the request", told.videos - told.deviating)],
+      ["deviates", counted("deviates from the request", told.deviating)],
+    ]);
     const made = Object.fromEntries(told.money.map((money) => [money.kind, money.videos]));
     options("made", [["", "any maker"], ...["real", "simulated"].map((kind) => [kind, counted(kind, made[kind])])]);
     options("cost", [
@@ -48,6 +53,7 @@
       size: choice("size"),
       length: length === null ? null : Number(length),
       check: at("check").value,
+      match: at("match").value,
       made: at("made").value,
       cost: at("cost").value,
       least: wanGallery.amountOf(at("least").value),

@@ -32,6 +32,7 @@
     return (asked.size === null || entry.size === asked.size)
       && (asked.length === null || entry.length_s === asked.length)
       && (asked.made === "" || entry.simulated === (asked.made === "simulated"))
+      && (asked.match === "" || (entry.differences.length > 0) === (asked.match === "deviates"))
       && isChecked(entry, asked.check)
       && costs[asked.cost](entry)
       && isWithin(entry, asked.least, asked.most)

@@ -1,0 +1,120 @@
+"""`wan-assets ledger adopt`: accepts files that were set aside as the videos of their rows."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Any
+
+import click
+
+from wan_assets.cli.display import dollars, printable, show_json
+from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.generation import Adopted
+from wan_assets.generation import adopt as adopted_by
+from wan_assets.ledger import Ledger, TaskState
+from wan_assets.ledger.entries import money_of
+from wan_assets.pricing import usd
+from wan_assets.store import StoredTask, VideoStore
+
+
+@click.command()
+@click.argument("tasks", nargs=-1)
+@click.option("--all", "takes_all", is_flag=True, help="Every task that has a file set aside.")
+@click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
+@url_option
+@json_option
+@click.pass_context
+def adopt(
+    context: click.Context,
+    tasks: tuple[str, ...],
+    *,
+    takes_all: bool,
+    root: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Accept the files of TASKS that were set aside, because they deviate from the request or could not be decoded.
+
+    Each file is decoded first, and a damaged one is not accepted. Its task is then booked as stored, at the cost that
+    is booked already, and the next run of its table reuses it. Nothing is sent. Needs no Dagster.
+
+    Exit status: 0 the videos of all tasks are stored, 1 those of some are not, 2 it could not start.
+    """
+    if takes_all == bool(tasks):
+        raise click.UsageError("Name the tasks, or give --all.")
+    book, settings = opened(url, context)
+    with closing(book):
+        store = VideoStore(root or settings.store)
+        found = asyncio.run(_adopted(_all_of(book, store) if takes_all else map(_task_uuid, tasks), store, book))
+    if as_json:
+        show_json({"tasks": [_line(one) for one in found]})
+    else:
+        _show(found)
+    sys.exit(1 if any(one.error for one in found) else 0)
+
+
+async def _adopted(tasks: Iterable[str], store: VideoStore, book: Ledger) -> list[Adopted]:
+    return [one async for one in adopted_by(tasks, store=store, ledger=book)]
+
+
+def _all_of(book: Ledger, store: VideoStore) -> list[str]:
+    """The tasks of the ledger that have files set aside, oldest first."""
+    aside = store.aside_tasks()
+    return [
+        task.task_uuid for task in book.open_tasks() if task.state is TaskState.DELIVERED and task.task_uuid in aside
+    ]
+
+
+def _task_uuid(given: str) -> str:
+    """A UUID as the ledger writes it; what is none is left as it is, and not found."""
+    try:
+        return str(uuid.UUID(given.strip()))
+    except ValueError:
+        return given
+
+
+def _show(found: Sequence[Adopted]) -> None:
+    for one in found:
+        click.echo(f"{printable(one.task_uuid)}: {printable(_said(one))}")
+    adopted = sum(one.stored is not None and not one.was_stored for one in found)
+    tasks = "1 task is" if adopted == 1 else f"{adopted:,} tasks are"
+    click.echo(
+        f"{tasks} adopted; nothing was sent, and nothing is paid. The next run of the table reuses their videos."
+    )
+    for advice in dict.fromkeys(one.error.advice for one in found if one.error):
+        click.echo(f"  what to do  {advice}")
+
+
+def _said(one: Adopted) -> str:
+    if one.stored is None:
+        return f"not adopted: {one.error}"
+    differences = "; ".join(one.stored.differences) or "matches the request"
+    state = "was stored before" if one.was_stored else "adopted"
+    money = f"{dollars(one.stored.cost_microusd)} ({money_of(one.stored.is_simulated)})"
+    return f"{state} as {one.stored.videos[0].uri}, cost {money}: {differences}"
+
+
+def _line(one: Adopted) -> dict[str, Any]:
+    return {
+        "task_uuid": one.task_uuid,
+        "is_stored": one.stored is not None,
+        "was_stored": one.was_stored,
+        **(_stored(one.stored) if one.stored else {}),
+        "class": type(one.error).__name__ if one.error else "",
+        "message": str(one.error or ""),
+        "advice": one.error.advice if one.error else "",
+    }
+
+
+def _stored(stored: StoredTask) -> dict[str, Any]:
+    cost = stored.cost_microusd
+    return {
+        "simulated": stored.is_simulated,
+        "cost_usd": None if cost is None else float(usd(cost)),
+        "uris": [video.uri for video in stored.videos],
+        "differences": list(stored.differences),
+    }

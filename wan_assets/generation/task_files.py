@@ -1,0 +1,148 @@
+"""The files of one task: decoded, put into the store with what they are, and booked; or kept beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wan_assets.client import Result
+from wan_assets.errors import InvalidVideoError
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.expected import expected_of
+from wan_assets.generation.values import OnMismatch
+from wan_assets.ledger import Task
+from wan_assets.pricing import microusd_of
+from wan_assets.request import VideoRequest
+from wan_assets.store import StoredTask, StoredVideo
+from wan_assets.version import __version__
+from wan_assets.video import Seen, Verifier, mismatches
+
+_POSTER_BYTES = 540
+"""Dagster shows a text without a click up to about 1,000 characters, of which a link takes some 150."""
+
+_SUFFIXES = {"MATROSKA": "mkv"}
+"""Of containers whose files are not named for them."""
+
+
+class TaskFiles:
+    """Stores what was paid for: every playable file, or with `on_mismatch="fail"` only what was requested."""
+
+    def __init__(self, desk: Desk, verifier: Verifier, on_mismatch: OnMismatch = "keep") -> None:
+        self._desk = desk
+        self._store = desk.store
+        self._verifier = verifier
+        self._on_mismatch = on_mismatch
+
+    async def seen_in(self, path: Path) -> Seen:
+        """A file as decoded."""
+        return await self._verifier.seen_in(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
+
+    async def put(
+        self,
+        task: Task,
+        request: VideoRequest,
+        number: int,
+        result: Result,
+        path: Path,
+        seen: Seen,
+        *,
+        etag: str | None,
+    ) -> StoredVideo:
+        """Puts a decoded file and its frames in their place.
+
+        With `on_mismatch="fail"`, a file that is not what was requested is set aside, and InvalidVideoError raised.
+        """
+        differences = mismatches(seen.facts, expected_of(request))
+        if differences and self._on_mismatch == "fail":
+            aside = await self.set_aside(task, number, path)
+            raise InvalidVideoError(
+                f"task {task.task_uuid}: {'; '.join(differences)}. The file is kept as {aside}; "
+                f"`wan-assets ledger adopt {task.task_uuid}` accepts it"
+            )
+        uri, size, sha256 = await asyncio.to_thread(self._put, task, number, path, seen, etag)
+        return StoredVideo(
+            uri=uri,
+            bytes=size,
+            sha256=sha256,
+            video_uuid=result.video_uuid,
+            seed=result.seed,
+            cost_microusd=microusd_of(result.cost),
+            is_nsfw=result.is_nsfw,
+            facts=seen.facts.to_json(),
+            poster=base64.b64encode(seen.poster).decode(),
+            differences=differences,
+        )
+
+    def _put(self, task: Task, number: int, path: Path, seen: Seen, etag: str | None) -> tuple[str, int, str]:
+        """Gives the file's URI, bytes and SHA-256. Its name says what it is, and not what was requested."""
+        container = seen.facts.container
+        name = f"{task.task_uuid}-{number}.{_SUFFIXES.get(container, container.lower())}"
+        where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
+        if seen.strip:
+            self._store.put_strip(seen.strip, name, **where)
+        return self._store.put(path, name, **where, etag=etag if name == name_of(task, number) else None)
+
+    async def set_aside(self, task: Task, number: int, path: Path) -> str:
+        """Keeps a file that does not count; gives its URI."""
+        return await asyncio.to_thread(self._store.set_aside, path, name_of(task, number))
+
+    async def copy_kept(self, task: Task, number: int, path: Path) -> str:
+        """Copies what an earlier run has kept of a result; gives its URI, or nothing where it kept none."""
+        where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
+        return await asyncio.to_thread(self._store.copy_kept, name_of(task, number), path, **where)
+
+    async def has_kept(self, task: Task, number: int) -> bool:
+        """Whether an earlier run has kept a file of a result."""
+        where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
+        return bool(await asyncio.to_thread(self._store.kept, name_of(task, number), **where))
+
+    async def store(
+        self,
+        task: Task,
+        request: VideoRequest,
+        videos: Sequence[StoredVideo],
+        missing: Sequence[str],
+        *,
+        seconds: float,
+    ) -> tuple[StoredTask, bool]:
+        """Makes a task's files count, once all are in their place; `seconds` is how long it took.
+
+        Tells also whether the ledger did not have them as stored before.
+        """
+        stored = StoredTask(
+            task_uuid=task.task_uuid,
+            fingerprint=task.fingerprint,
+            is_simulated=task.is_simulated,
+            prompt=request.positive_prompt,
+            videos=tuple(videos),
+            missing=tuple(missing),
+            reserved_microusd=task.reserved_microusd,
+            generation_s=round(seconds, 3),
+            stored_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            request=task.request,
+            package_version=__version__,
+        )
+        await asyncio.to_thread(self._store.commit, stored)
+        return stored, await self._desk.mark_stored(task, [_booked(video) for video in videos])
+
+    async def forget_kept(self, task: Task) -> None:
+        """Removes what was set aside of a task that is stored."""
+        await asyncio.to_thread(self._store.forget_aside, task.task_uuid)
+
+
+def name_of(task: Task, number: int = 1) -> str:
+    """The name of a result's file as requested; the store's inbox and what it sets aside have no other."""
+    return f"{task.task_uuid}-{number}.{task.request.get('outputFormat', 'MP4')}".lower()
+
+
+def booked_result(told: Mapping[str, Any]) -> Result:
+    """A result as the ledger has it booked; its file has to be found without the API."""
+    return Result(str(told.get("video_uuid") or ""), None, told.get("seed"), told.get("cost"), is_nsfw=None)
+
+
+def _booked(video: StoredVideo) -> dict[str, Any]:
+    return {"video_uuid": video.video_uuid, "seed": video.seed, "uri": video.uri, "sha256": video.sha256}

@@ -1,0 +1,40 @@
+"""How large a local picture or sound may be, known from its first bytes: nothing of it is decoded."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import BinaryIO, Literal
+
+from PIL import Image
+
+from wan_assets.prompts.problem import Refusal
+
+MAX_BYTES: Mapping[Literal["picture", "sound"], int] = {"picture": 32 << 20, "sound": 64 << 20}
+MAX_PIXELS = 64_000_000
+"""The largest video has two million."""
+
+
+def too_large(file: BinaryIO, medium: Literal["picture", "sound"]) -> Refusal | None:
+    """Why an open file is not taken, or None."""
+    size, most = os.fstat(file.fileno()).st_size, MAX_BYTES[medium]
+    if size > most:
+        return Refusal(f"the file has {size:,} bytes; a {medium} may have {most:,}", f"make the {medium} smaller")
+    return _too_many_pixels(file) if medium == "picture" else None
+
+
+def _too_many_pixels(file: BinaryIO) -> Refusal | None:
+    """A picture whose header nobody understands is left to the other rules and to the API."""
+    file.seek(0)
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+            width, height = picture.size
+    except Image.DecompressionBombError:
+        return Refusal(f"the picture has more than {MAX_PIXELS:,} pixels", "make the picture smaller")
+    except (OSError, ValueError, SyntaxError, LookupError, ArithmeticError):
+        return None
+    if width * height <= MAX_PIXELS:
+        return None
+    said = f"the picture has {width:,} x {height:,} pixels; a picture may have {MAX_PIXELS:,}"
+    return Refusal(said, "make the picture smaller")

@@ -1,0 +1,117 @@
+"""How a decoded video differs from what was requested: one sentence for each difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wan_assets.video.facts import LENGTH_TOLERANCE_S, VideoFacts
+
+AUDIO_TOLERANCE_S = 0.3
+"""Encoders pad or trim a few hundredths of a second at either end."""
+
+_FRAME_TOLERANCE = (3, 0.03)
+_VIDEO_CODECS = {"MP4": ("h264", "hevc"), "MOV": ("h264", "hevc"), "WEBM": ("vp8", "vp9", "av1")}
+_AUDIO_CODECS = {"MP4": ("aac",), "MOV": ("aac",), "WEBM": ("opus", "vorbis")}
+_SAME_CODEC = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9", "libopus": "opus"}
+"""Decoders whose names are not those of what they decode."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was requested; `width` and `height` are None where the request does not fix them.
+
+    Then `sizes` are those that it allows, or `pixels` the least and the most width times height.
+    """
+
+    container: str
+    width: int | None
+    height: int | None
+    duration_s: float
+    has_audio: bool
+    pixels: tuple[int, int] | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+
+
+def mismatches(facts: VideoFacts, expected: Expected) -> tuple[str, ...]:
+    """A sentence for each way in which the video is not what was requested."""
+    found = (
+        _container_mismatch(facts, expected),
+        _size_mismatch(facts, expected),
+        _length_mismatch(facts, expected),
+        _frames_mismatch(facts),
+        *audio_mismatches(facts, has_audio=expected.has_audio),
+        *_codec_mismatches(facts),
+    )
+    return tuple(sentence for sentence in found if sentence)
+
+
+def audio_mismatches(facts: VideoFacts, *, has_audio: bool) -> tuple[str, ...]:
+    """A sentence for each way in which the audio is not what was requested: as long as the picture, or none."""
+    if facts.has_audio != has_audio:
+        return ("has audio, requested without audio" if facts.has_audio else "has no audio, requested with audio",)
+    return tuple(_audio_timing(facts)) if has_audio else ()
+
+
+def _audio_timing(facts: VideoFacts) -> Iterator[str]:
+    """Start, end and length of the audio against the picture's; what was not measured is left out."""
+    start_s, end_s = facts.audio_start_s, facts.audio_end_s
+    if start_s is not None and abs(start_s) > AUDIO_TOLERANCE_S:
+        yield f"audio starts {abs(start_s):.2f} s {'after' if start_s > 0 else 'before'} the picture"
+    end_s = facts.audio_s if end_s is None else end_s
+    if end_s is None:
+        return
+    late_s = end_s - facts.duration_s
+    if abs(late_s) > AUDIO_TOLERANCE_S:
+        yield f"audio ends {abs(late_s):.2f} s {'after' if late_s > 0 else 'before'} the picture"
+    span_s = end_s - (start_s or 0.0)
+    if facts.audio_s is not None and facts.audio_s < span_s - AUDIO_TOLERANCE_S:
+        yield f"audio has gaps: {facts.audio_s:.2f} s of sound in {span_s:.2f} s"
+
+
+def _container_mismatch(facts: VideoFacts, expected: Expected) -> str:
+    if facts.container == expected.container:
+        return ""
+    return f"container is {facts.container}, requested {expected.container}"
+
+
+def _size_mismatch(facts: VideoFacts, expected: Expected) -> str:
+    requested = (expected.width or facts.width, expected.height or facts.height)
+    if (facts.width, facts.height) != requested:
+        return f"size is {_by(facts.width, facts.height)}, requested {_by(*requested)}"
+    if expected.width is not None and expected.height is not None:
+        return ""
+    if expected.sizes and (facts.width, facts.height) not in expected.sizes:
+        allowed = " or ".join(_by(*size) for size in expected.sizes)
+        return f"size is {_by(facts.width, facts.height)}, requested {allowed}"
+    low, high = expected.pixels or (0, facts.width * facts.height)
+    if low <= facts.width * facts.height <= high:
+        return ""
+    return f"size is {_by(facts.width, facts.height)}, requested {low} to {high} pixels"
+
+
+def _length_mismatch(facts: VideoFacts, expected: Expected) -> str:
+    if abs(facts.duration_s - expected.duration_s) <= LENGTH_TOLERANCE_S:
+        return ""
+    return f"length is {facts.duration_s:.2f} s, requested {expected.duration_s:g} s"
+
+
+def _frames_mismatch(facts: VideoFacts) -> str:
+    due = facts.duration_s * facts.fps
+    fixed, share = _FRAME_TOLERANCE
+    if abs(facts.frames - due) <= max(fixed, share * due):
+        return ""
+    return f"has {facts.frames} frames, {facts.duration_s:.2f} s at {facts.fps:g} fps should have {due:.0f}"
+
+
+def _codec_mismatches(facts: VideoFacts) -> tuple[str, ...]:
+    streams = (("video", facts.video_codec, _VIDEO_CODECS), ("audio", facts.audio_codec, _AUDIO_CODECS))
+    return tuple(
+        f"{kind} codec is {codec}, {facts.container} should have {' or '.join(table[facts.container])}"
+        for kind, codec, table in streams
+        if codec is not None and _SAME_CODEC.get(codec, codec) not in table.get(facts.container, (codec,))
+    )
+
+
+def _by(width: int, height: int) -> str:
+    return f"{width}x{height}"
