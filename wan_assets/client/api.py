@@ -12,16 +12,16 @@ from decimal import Decimal
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import httpx
 
 from wan_assets.client import account
 from wan_assets.client.download import Downloads
-from wan_assets.client.retrying import Pause, Trouble, Troubles, tried
+from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
 from wan_assets.client.transport import Heed, Pace, Transport
 from wan_assets.client.wire import Answer, TaskReport, refusal_in, reports_in
-from wan_assets.codes import refusal_of
+from wan_assets.codes import is_over_capacity, refusal_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -39,6 +39,8 @@ _GREETINGS = 3
 _POLLS_PER_POST = 100
 
 T = TypeVar("T")
+WaitForCapacity: TypeAlias = Callable[[RunwareBusyError], Awaitable[None]]
+"""Waits after a refusal until the API may take one more task."""
 
 
 class RunwareClient:
@@ -100,10 +102,11 @@ class RunwareClient:
             self._simulated = said is not None
         return self._simulated
 
-    async def submit(self, task: Mapping[str, Any], pause: Pause = asyncio.sleep) -> None:
+    async def submit(self, task: Mapping[str, Any], capacity: WaitForCapacity | None = None) -> None:
         """Sends one task until the API has it; returns once it was accepted, now or before.
 
-        `pause` is how it waits, in seconds, after an answer that tells that the API does not have the task.
+        With `capacity` a refusal because the API takes no more tasks is no failed try: the task is sent again, under
+        the same UUID, whenever `capacity` returns, however often that is.
 
         After trouble on the way it polls first and sends again only what the API does not know, under the same UUID.
         Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
@@ -111,25 +114,23 @@ class RunwareClient:
         """
         hook = {"webhookURL": self._webhook_url} if self._webhook_url else {}
         task = {**hook, **task, "deliveryMethod": "async", "includeCost": True}
-        may_be_there = False
-
-        async def send() -> None:
-            nonlocal may_be_there
+        submission = _Submission(self, task)
+        if capacity is None:
+            await self._tried(submission.send)
+            return
+        while True:
             try:
-                if not (may_be_there and await self._knows(task["taskUUID"])):
-                    await self._submit_once(task)
-            except RunwareError as error:
-                if may_be_there and not error.is_transient:
-                    raise SubmissionUnconfirmedError(error.fault) from None
-                may_be_there = may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
-                raise
+                await self._tried(submission.send, is_retried=_is_trouble_on_the_way)
+            except RunwareBusyError as error:
+                if not is_over_capacity(error):
+                    raise
+                self._troubles.note(error)
+                await self._troubles.wait(submission.certain(capacity(error)))
+            else:
+                return
 
-        async def wait(wait_s: float) -> None:
-            await (asyncio.sleep if may_be_there else pause)(wait_s)
-
-        await self._tried(send, wait)
-
-    async def _submit_once(self, task: Mapping[str, Any]) -> None:
+    async def submit_once(self, task: Mapping[str, Any]) -> None:
+        """Sends one task once."""
         answer = await self._transport.post([task])
         fault = refusal_in(answer, task["taskUUID"])
         if fault is None:
@@ -138,7 +139,8 @@ class RunwareClient:
         if not isinstance(refusal, TaskConflictError):
             raise refusal
 
-    async def _knows(self, task_uuid: str) -> bool:
+    async def knows(self, task_uuid: str) -> bool:
+        """Whether the API says that it has a task."""
         report = (await self._poll_once((task_uuid,))).get(task_uuid)
         return report is not None and report.is_known
 
@@ -238,9 +240,43 @@ class RunwareClient:
         return answer.data[0]
 
     async def _tried(
-        self, call: Callable[[], Awaitable[T]], pause: Pause = asyncio.sleep, *, tries: int | None = None
+        self, call: Callable[[], Awaitable[T]], *, tries: int | None = None, is_retried: IsRetried = is_busy
     ) -> T:
-        return await tried(call, self.pace, tries or self.pace.retry_tries, self._troubles, pause)
+        return await tried(call, self.pace, tries or self.pace.retry_tries, self._troubles, is_retried)
+
+
+class _Submission:
+    """One task on its way to the API, and whether an earlier try may have brought it there."""
+
+    def __init__(self, client: RunwareClient, task: Mapping[str, Any]) -> None:
+        self._client = client
+        self._task = task
+        self._may_be_there = False
+
+    async def send(self) -> None:
+        try:
+            if not (self._may_be_there and await self._client.knows(self._task["taskUUID"])):
+                await self._client.submit_once(self._task)
+        except RunwareError as error:
+            self._refuse_if_uncertain(error)
+            self._may_be_there = self._may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
+            raise
+
+    async def certain(self, waiting: Awaitable[None]) -> None:
+        """Waits, and says of what ends the wait whether the task may have been accepted."""
+        try:
+            await waiting
+        except RunwareError as error:
+            self._refuse_if_uncertain(error)
+            raise
+
+    def _refuse_if_uncertain(self, error: RunwareError) -> None:
+        if self._may_be_there and not error.is_transient:
+            raise SubmissionUnconfirmedError(error.fault) from None
+
+
+def _is_trouble_on_the_way(error: BaseException) -> bool:
+    return isinstance(error, RunwareBusyError) and not is_over_capacity(error)
 
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from wan_assets.client import TaskReport
-from wan_assets.errors import BudgetExceededError, CrowdedError, TaskFailedError, TaskUnknownError, WanAssetsError
+from wan_assets.errors import (
+    BudgetExceededError,
+    CrowdedError,
+    RunwareBusyError,
+    TaskFailedError,
+    TaskUnknownError,
+    WanAssetsError,
+)
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.places import Place
+from wan_assets.generation.slots import Slots
 from wan_assets.generation.values import Limits, Order
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Claim, Task, TaskState
@@ -47,12 +55,12 @@ class Row:
 class Attempts:
     """Brings rows to their videos, as many at once as the limits allow."""
 
-    def __init__(self, desk: Desk, work: Work, limits: Limits, gate: Gate) -> None:
+    def __init__(self, desk: Desk, work: Work, limits: Limits, gate: Gate, slots: Slots) -> None:
         self._desk = desk
         self._work = work
         self._limits = limits
         self._gate = gate
-        self._in_flight = asyncio.Semaphore(limits.max_in_flight)
+        self._slots = slots
         self._downloads = asyncio.Semaphore(limits.max_downloads)
 
     async def video_of(self, row: Row) -> StoredTask:
@@ -69,7 +77,7 @@ class Attempts:
         raise AssertionError("the loop above returns or raises")
 
     async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
-        async with Place(self._in_flight) as place:
+        async with Place(self._slots, sends=not row.may_be_in_flight) as place:
             claim = await self._claimed(row, place, instead_of)
             if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
                 return stored
@@ -104,6 +112,7 @@ class Attempts:
         with self._gate.unsettled():
             if claim.task.state is TaskState.RESERVED:
                 await self._send(row, place, claim)
+            place.in_flight()
             return await self._work.finish(claim.task)
 
     async def _send(self, row: Row, place: Place, claim: Claim) -> None:
@@ -120,9 +129,11 @@ class Attempts:
                     await self._work.withdraw(claim.task, error)
                 raise
             row.submitted += 1
-            await self._work.send(row.order, claim.task, partial(self._wait_aside, place))
+            await self._work.send(row.order, claim.task, place, partial(self._wait_for_capacity, place))
 
-    async def _wait_aside(self, place: Place, wait_s: float) -> None:
-        """Waits while the API takes no more tasks, and keeps nobody else from trying."""
+    async def _wait_for_capacity(self, place: Place, refusal: RunwareBusyError) -> None:
+        """Waits until the API may take one more task; the row keeps its reservation."""
         self._gate.prove()
-        await place.aside(asyncio.sleep(wait_s))
+        await place.refused(refusal)
+        self._gate.refuse_if_closed()
+        await self._desk.refuse_if_paused()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from wan_assets.errors import BudgetExceededError, OverchargedError, WanAssetsError
@@ -22,6 +22,7 @@ class Gate:
         self._turn = asyncio.Event()
         self._entering = 0
         self._is_proven = False
+        self._when_closed: list[Callable[[WanAssetsError], None]] = []
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
@@ -43,7 +44,14 @@ class Gate:
 
     def close(self, error: WanAssetsError) -> None:
         """Stops the run from sending more."""
-        self._closed_by = self._closed_by or error
+        if self._closed_by is None:
+            self._closed_by = error
+            for told in self._when_closed:
+                told(error)
+
+    def when_closed(self, told: Callable[[WanAssetsError], None]) -> None:
+        """Has a function called with what closes the gate."""
+        self._when_closed.append(told)
 
     def refuse_if_closed(self) -> None:
         """Raises what closed the gate."""

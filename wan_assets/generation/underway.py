@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wan_assets.client import Trouble
+from wan_assets.generation.concurrency import LimitNow
 from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import Task
 
@@ -19,7 +20,8 @@ class UnderWay:
     `in_flight` tasks are at the API; the files of `landing` ones are fetched, checked and stored. The tasks that a run
     works on have cost `spent_microusd`, and `reserved_microusd` is set aside for what they may still cost.
     `room_microusd` is what the tightest cap still lets in, over all runs; None is no cap. `trouble` is what the API, or
-    the way to it, keeps waiting.
+    the way to it, keeps waiting. `limit` is the concurrency limit while it keeps rows waiting; it tells how long ago
+    something was, so that moments are compared without it.
     """
 
     in_flight: int = 0
@@ -29,6 +31,7 @@ class UnderWay:
     room_microusd: int | None = None
     is_simulated: bool = False
     trouble: Trouble = field(default_factory=Trouble)
+    limit: LimitNow | None = field(default=None, compare=False)
 
 
 Watch: TypeAlias = Callable[[UnderWay], None]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wan_assets.client import RunwareClient, TaskReport, Trouble
+from wan_assets.client import RunwareClient, TaskReport, Trouble, WaitForCapacity
 from wan_assets.codes import verdict_of
 from wan_assets.errors import (
     ApiFault,
@@ -25,6 +25,7 @@ from wan_assets.errors import (
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.keeping import Keeper, report_of_delivery
+from wan_assets.generation.places import Place
 from wan_assets.generation.poller import Poller
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Task
@@ -63,13 +64,13 @@ class Work:
         """What the API, or the way to it, keeps waiting."""
         return self._client.trouble + self.poller.trouble
 
-    async def send(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def send(self, order: Order, task: Task, place: Place, capacity: WaitForCapacity) -> None:
         """Submits a task; what the API refuses is released, what may have got through stays reserved.
 
-        `pause` waits, in seconds, while the API takes no more tasks.
+        `place` says when it may be sent, and `capacity` waits while the API takes no more tasks.
         """
         try:
-            await self._submit(order, task, pause)
+            await self._submit(order, task, place, capacity)
         except (RunwareBusyError, SubmissionUnconfirmedError) as error:
             await self._desk.book(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
@@ -78,21 +79,23 @@ class Work:
             raise
         await self._desk.book(self._ledger.mark_submitted, task.task_uuid)
 
-    async def _submit(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def _submit(self, order: Order, task: Task, place: Place, capacity: WaitForCapacity) -> None:
         """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
         try:
-            await self._submit_once(order, task, pause)
+            await self._submit_once(order, task, place, capacity)
         except RequestRejectedError as error:
             if error.code not in _UPLOAD_IS_GONE or not order.request.uploads:
                 raise
             for reference in order.request.uploads:
                 await self._desk.book(self._ledger.forget_upload, reference, self._client.base_url)
-            await self._submit_once(order, task, pause)
+            await self._submit_once(order, task, place, capacity)
 
-    async def _submit_once(self, order: Order, task: Task, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def _submit_once(self, order: Order, task: Task, place: Place, capacity: WaitForCapacity) -> None:
         uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
         delivery = await self._keeper.delivery(task, self._limits.max_wait_s)
-        await self._client.submit(order.request.to_task(task.task_uuid, uploaded) | delivery, pause)
+        await place.post()
+        await self._client.submit(order.request.to_task(task.task_uuid, uploaded) | delivery, capacity)
+        place.accepted()
 
     async def withdraw(self, task: Task, why: WanAssetsError) -> None:
         """Frees the money of a task that was never sent."""

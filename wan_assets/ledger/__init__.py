@@ -2,7 +2,8 @@
 
 from wan_assets.ledger.book import Ledger
 from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
-from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
+from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
+from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.prices import PriceSeen
 from wan_assets.ledger.report import DayBooked, Overcharge, SpendLine, Totals
@@ -11,16 +12,20 @@ __all__ = [
     "Budget",
     "Claim",
     "DayBooked",
+    "LearnedLimit",
     "Ledger",
     "Origin",
     "Overcharge",
     "PriceSeen",
+    "RunNeeds",
+    "SharedLimit",
     "Shortfall",
     "SpendLine",
     "Task",
     "TaskState",
     "Totals",
     "heartbeat",
+    "money_of",
     "renewed",
     "shortfalls_of",
 ]
