@@ -71,6 +71,7 @@ CASES = (
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks limits", description=__doc__)
     parser.add_argument("--generation", type=float, default=60.0, help="Seconds that a task takes.")
+    parser.add_argument("--jitter", type=float, default=0.0, help="Tasks take up to this share more or less.")
     parser.add_argument("--cases", default=",".join(case.name for case in CASES))
     parser.add_argument("--told", action="store_true", help="Tell the run the right limit, for comparison.")
     parser.add_argument("--rows", type=int, default=0, help="Rows of each case instead of its own.")
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str]) -> None:
     for case in CASES:
         if case.name in names:
             rows = Case(case.name, given.rows or case.rows, case.schedule, case.most)
-            print(json.dumps(measured(rows, given.generation, is_told=given.told, is_traced=given.trace)), flush=True)
+            how = {"jitter": given.jitter, "is_told": given.told, "is_traced": given.trace}
+            print(json.dumps(measured(rows, given.generation, **how)), flush=True)
 
 
 def _each_in_a_process(names: Sequence[str], arguments: Sequence[str]) -> None:
@@ -94,14 +96,14 @@ def _each_in_a_process(names: Sequence[str], arguments: Sequence[str]) -> None:
         each.wait()
 
 
-def measured(case: Case, generation_s: float, *, is_told: bool, is_traced: bool) -> dict[str, Any]:
+def measured(case: Case, generation_s: float, *, jitter: float, is_told: bool, is_traced: bool) -> dict[str, Any]:
     """One run of one case, with the engine as it is configured by default."""
     with tempfile.TemporaryDirectory(prefix="wan-assets-bench-") as name:
         folder = Path(name)
         video = folder / "clip.mp4"
         render(Clip("MP4", 854, 480, 5, has_audio=False, seed=7, prompt="A kite"), video)
         command = [sys.executable, str(SERVER), str(video), "--schedule", case.scheduled(generation_s)]
-        command += ["--generation", str(generation_s)]
+        command += ["--generation", str(generation_s), "--jitter", str(jitter)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 url = f"http://127.0.0.1:{int((server.stdout or sys.stdin).readline())}"

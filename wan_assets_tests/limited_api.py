@@ -35,7 +35,8 @@ class Submission:
 class LimitedApi:
     """`limit_at` gives the limit by the seconds since the first submission; None is none.
 
-    `status`, `code` and `headers` are those of a refusal. `polls_refused` makes every second poll one.
+    `status`, `code` and `headers` are those of a refusal. `polls_refused` makes every second poll one. Tasks take
+    up to the share `jitter` more or less.
     """
 
     limit_at: Callable[[float], int | None]
@@ -45,6 +46,7 @@ class LimitedApi:
     code: str = "rateLimitExceeded"
     headers: dict[str, str] = field(default_factory=dict)
     polls_refused: bool = False
+    jitter: float = 0.0
     accepts: Callable[[dict[str, Any]], bool] = lambda _: True
     submissions: list[Submission] = field(default_factory=list)
     done_at: dict[str, float] = field(default_factory=dict)
@@ -102,7 +104,8 @@ class LimitedApi:
         if not is_accepted:
             said = {"code": self.code, "message": "Too many tasks are running.", "taskUUID": task_uuid}
             return self.status, "application/json", json.dumps({"errors": [said]}).encode(), self.headers
-        self.done_at.setdefault(task_uuid, now + self.generation_s)
+        part = uuid.uuid5(uuid.NAMESPACE_URL, task_uuid).int / 2**128
+        self.done_at.setdefault(task_uuid, now + self.generation_s * (1 + self.jitter * (2 * part - 1)))
         said = {"taskType": "videoInference", "taskUUID": task_uuid}
         return 200, "application/json", json.dumps({"data": [said]}).encode(), {}
 
@@ -187,8 +190,10 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--schedule", default="none")
     parser.add_argument("--generation", type=float, default=60.0)
+    parser.add_argument("--jitter", type=float, default=0.0)
     given = parser.parse_args()
-    asyncio.run(_serve(LimitedApi(schedule_of(given.schedule), given.generation, given.video.read_bytes())))
+    video = given.video.read_bytes()
+    asyncio.run(_serve(LimitedApi(schedule_of(given.schedule), given.generation, video, jitter=given.jitter)))
 
 
 if __name__ == "__main__":

@@ -168,8 +168,9 @@ class Slots:
         if self._senders:
             self._limit.tick(now, self._in_flight, self._senders + self.not_begun)
         while waiter := self._next_poster(now) or self._next_waiter(now):
-            self._set(waiter.slot, waiter.to)
-            waiter.done.set_result(None)
+            if not waiter.done.done():  # else its row was cancelled a moment ago
+                self._set(waiter.slot, waiter.to)
+                waiter.done.set_result(None)
         self._fail_if_stalled(now)
         self._wake_at(self._next_at(now))
 
@@ -254,7 +255,8 @@ class Slots:
         for queue in (self._posting, self._waiting):
             for waiter in [waiter for waiter in queue if waiter.to is not SlotState.HELD]:
                 queue.remove(waiter)
-                waiter.done.set_exception(error)
+                if not waiter.done.done():
+                    waiter.done.set_exception(error)
 
     def _next_at(self, now: float) -> float:
         """When the passage of time alone lets rows go on."""
