@@ -124,12 +124,13 @@ class Attempts:
         async with self._gate.entered():
             try:
                 self._gate.refuse_if_closed()
+                await self._work.send(row.order, claim.task, place, partial(self._wait_for_capacity, place))
             except WanAssetsError as error:
-                if claim.standing == "new":
+                if claim.standing == "new" and self._gate.is_closed_by(error) and not place.has_posted:
                     await self._work.withdraw(claim.task, error)
                 raise
-            row.submitted += 1
-            await self._work.send(row.order, claim.task, place, partial(self._wait_for_capacity, place))
+            finally:
+                row.submitted += place.has_posted
 
     async def _wait_for_capacity(self, place: Place, refusal: RunwareBusyError) -> None:
         """Waits until the API may take one more task; the row keeps its reservation."""

@@ -23,16 +23,16 @@ _MOST_DOUBLINGS = 30
 class LimitConfig:
     """How fast the limit grows, and what finding it may cost; times in seconds.
 
-    `hold_s` is the pause after a refusal; it doubles up to `hold_most_s` while the API accepts nothing. In the first
-    minute `first_share` of all submissions may be probes that the API refuses, later `later_share`. The probes of one
-    ceiling are `probe_growth` times farther apart each time; `probe_most_s` limits the distance.
+    `hold_s` is the pause after a refusal; it doubles up to `hold_most_s` while the API accepts nothing, and lasts as
+    long as a shorter Retry-After. In the first minute `first_share` of all submissions may be probes that the API
+    refuses, later `later_share`. The probes of one ceiling are `probe_growth` times farther apart each time;
+    `probe_most_s` limits the distance.
     """
 
     initial: int = 4
     growth_s: float = 0.2
     hold_s: float = 1.0
     hold_most_s: float = 30.0
-    asked_most_s: float = 600.0
     first_share: float = 0.08
     later_share: float = 0.018
     probe_growth: float = 1.5
@@ -127,7 +127,7 @@ class AdaptiveLimit:
             self.streak += 1
         self.refused_at = now
         self._accepted_since = 0
-        self._asked_s = min(asked_s or 0.0, self._config.asked_most_s)
+        self._asked_s = min(asked_s or 0.0, self._config.hold_most_s)
         doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MOST_DOUBLINGS)
         pause_s = max(min(doubled_s, self._config.hold_most_s), self._asked_s)
         self._hold_until = max(self._hold_until, now + pause_s)

@@ -53,6 +53,10 @@ class Gate:
         """Has a function called with what closes the gate."""
         self._when_closed.append(told)
 
+    def is_closed_by(self, error: WanAssetsError) -> bool:
+        """Whether an error is the one that closed the gate."""
+        return error is self._closed_by
+
     def refuse_if_closed(self) -> None:
         """Raises what closed the gate."""
         if self._closed_by:

@@ -22,6 +22,7 @@ class Place:
         self._sends = sends
         self._refusals = 0
         self._posted_at = 0.0
+        self.has_posted = False
         self._late: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,6 +48,7 @@ class Place:
         if self._slot.state is SlotState.HELD:
             await self._moved(SlotState.SENDING)
         await self._moved(SlotState.POSTED)
+        self.has_posted = True
         loop = asyncio.get_running_loop()
         self._posted_at = loop.time()
         self._late = loop.call_later(_UNANSWERED_S, self._slots.move, self._slot, SlotState.SENDING)
@@ -61,22 +63,24 @@ class Place:
         self._slots.move(self._slot, SlotState.IN_FLIGHT)
 
     async def refused(self, error: RunwareError) -> None:
-        """Waits after a refusal until the task may be submitted again.
-
-        The first time it is the next one. Later it lets the others try first: the API may take their tasks.
-        """
+        """Waits after a refusal until the task may be submitted again; raises it where no wait is long enough."""
         self._answered()
-        self._slots.refused(self._slot, error.fault)
+        if self._slots.is_hopeless(error.fault):
+            raise error
         self._refusals += 1
-        await self._moved(SlotState.SENDING, is_first=self._refusals == 1)
+        try:
+            await self._slots.refused(self._slot, error.fault, times=self._refusals)
+        except BaseException:
+            self.leave()
+            raise
         await self.post()
 
     async def _take(self) -> None:
         await self._moved(SlotState.SENDING if self._sends else SlotState.HELD)
 
-    async def _moved(self, to: SlotState, *, is_first: bool = False) -> None:
+    async def _moved(self, to: SlotState) -> None:
         try:
-            await self._slots.moved(self._slot, to, is_first=is_first)
+            await self._slots.moved(self._slot, to)
         except BaseException:
             self.leave()
             raise

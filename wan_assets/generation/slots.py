@@ -54,6 +54,7 @@ class Slot:
 class _Waiter:
     slot: Slot
     to: SlotState
+    not_before: float = -math.inf
     done: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
 
@@ -67,7 +68,9 @@ class Slots:
 
     def __init__(self, most: int, pace: Pace, refresh: Callable[[], Awaitable[None]], *, stall_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s, asked_most_s=pace.asked_most_s)
+        config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s)
+        self._asked_most_s = pace.asked_most_s
+        self._has_accepted = False
         self._limit = AdaptiveLimit(config, self._loop.time())
         self._most = most
         self._refresh = refresh
@@ -96,11 +99,11 @@ class Slots:
         self._closed_by = error
         self._fail(error)
 
-    async def moved(self, slot: Slot, to: SlotState, *, is_first: bool = False) -> None:
+    async def moved(self, slot: Slot, to: SlotState, *, is_first: bool = False, not_before: float = -math.inf) -> None:
         """Waits until a slot may have a state, and gives it; `is_first` lets it wait before all others."""
         if self._closed_by and to is not SlotState.HELD:
             raise self._closed_by
-        waiter, queue = _Waiter(slot, to), self._posting if to is SlotState.POSTED else self._waiting
+        waiter, queue = _Waiter(slot, to, not_before), self._posting if to is SlotState.POSTED else self._waiting
         (queue.appendleft if is_first else queue.append)(waiter)
         self.pump()
         try:
@@ -118,13 +121,29 @@ class Slots:
     def accepted(self, slot: Slot, latency_s: float) -> None:
         """Notes that the API has accepted a task."""
         now = self._moved_at = self._loop.time()
+        self._has_accepted = True
         self._set(slot, SlotState.IN_FLIGHT)
         if self._limit.accepted(now, self._in_flight, latency_s) and not self._measuring:
             self._measuring = asyncio.create_task(self._measure(is_refusal=False))
         self.pump()
 
-    def refused(self, slot: Slot, fault: ApiFault) -> None:
-        """Notes that the API has refused a task because it takes no more."""
+    def is_hopeless(self, fault: ApiFault) -> bool:
+        """Whether the API accepts nothing, and asks to be left alone for longer than anybody waits."""
+        is_too_long = (fault.retry_after_s or 0.0) > self._asked_most_s
+        return is_too_long and not (self._has_accepted or self._in_flight)
+
+    async def refused(self, slot: Slot, fault: ApiFault, *, times: int) -> None:
+        """Waits after a refusal, the first or a later one of a task, until it may be submitted again.
+
+        The first time it is the next one. Later, or where the API works on nothing, the others try before it: it may be
+        this task alone that the API does not take. A long Retry-After is for this task alone.
+        """
+        self._note_refusal(slot, fault)
+        is_first = times == 1 and self._in_flight > 0
+        not_before = self._loop.time() + min(fault.retry_after_s or 0.0, self._asked_most_s)
+        await self.moved(slot, SlotState.SENDING, is_first=is_first, not_before=not_before)
+
+    def _note_refusal(self, slot: Slot, fault: ApiFault) -> None:
         self._refusal = fault
         self._set(slot, SlotState.REFUSED)
         self._limit.refused(self._loop.time(), fault.retry_after_s)
@@ -158,7 +177,7 @@ class Slots:
 
     def describe(self) -> LimitNow | None:
         """The limit and its reason, while it keeps rows waiting."""
-        if not self._senders or self._held >= self._most > self._counts[SlotState.REFUSED]:
+        if not self._senders or self._held >= self._most:
             return None
         return self._limit.describe(self._loop.time(), self._allowance)
 
@@ -181,7 +200,7 @@ class Slots:
 
     @property
     def _held(self) -> int:
-        return sum(self._counts.values()) - self._counts[SlotState.FREE]
+        return sum(self._counts[state] for state in (SlotState.HELD, *_OCCUPYING))
 
     @property
     def _occupied(self) -> int:
@@ -214,7 +233,10 @@ class Slots:
         has_slot = self._held < self._most
         for waiter in self._waiting:
             is_ready = has_room or waiter.to is not SlotState.SENDING
-            if is_ready and (has_slot or waiter.slot.state is not SlotState.FREE):
+            needs_slot = waiter.slot.state in (SlotState.FREE, SlotState.REFUSED)
+            # Each row that was refused keeps a reservation, so that there are few of them.
+            is_one_too_many = waiter.slot.state is SlotState.FREE and self._counts[SlotState.REFUSED] > self._most
+            if is_ready and (has_slot or not needs_slot) and not is_one_too_many and now >= waiter.not_before:
                 self._waiting.remove(waiter)
                 return waiter
         return None
@@ -262,8 +284,8 @@ class Slots:
         """When the passage of time alone lets rows go on."""
         if not self._senders:
             return math.inf
-        stalled_at = self._moved_at + self._stall_s
-        return min(self._limit.next_at(now), stalled_at if stalled_at > now else math.inf)
+        times = (self._moved_at + self._stall_s, *(waiter.not_before for waiter in self._waiting))
+        return min(self._limit.next_at(now), *(at for at in times if at > now), math.inf)
 
     def _wake_at(self, when: float) -> None:
         if self._timer:
