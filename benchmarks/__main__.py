@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import limits, results
 from benchmarks.alone import alone
 from benchmarks.peers import PEERS
 from wan_assets.video import Clip, render
@@ -73,6 +73,9 @@ def settings(peers: Collection[str]) -> list[Setting]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["limits"]:
+        limits.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     for name, package in PEERS.items():

@@ -93,6 +93,19 @@ def _letters_of(status: Any) -> str:
     return _WHOSE.sub("", letters) or letters
 
 
+_OVER_CAPACITY = re.compile(
+    r".*(ratelimit|toomany|concurren|capacity|overload|throttl|queuefull|queueisfull|serverbusy).*", re.IGNORECASE
+)
+_OVER_CAPACITY_STATUSES = (429, 503)
+
+
+def is_over_capacity(error: RunwareError) -> bool:
+    """Whether a submission was refused only because the API takes no more tasks now."""
+    fault = error.fault
+    is_full = fault.http_status in _OVER_CAPACITY_STATUSES or _OVER_CAPACITY.fullmatch(fault.code) is not None
+    return isinstance(error, RunwareBusyError) and is_full
+
+
 def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
     """Sorts a code, or failing that a status, into the tree; what is unknown is busy, never final."""
     for pattern, kind in _KINDS:

@@ -76,8 +76,9 @@ class Progress:
         landing = (f"{now.landing:,} landing",) if now.landing else ()
         waiting = now.trouble.waiting
         trouble = (f"{waiting:,} to be tried again ({_shortened(now.trouble.why)})",) if waiting else ()
+        limit = (str(now.limit),) if now.limit else ()
         ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
-        return (*ended, f"{now.in_flight:,} in flight", *landing, *trouble)
+        return (*ended, f"{now.in_flight:,} in flight", *limit, *landing, *trouble)
 
     def money(self) -> tuple[str, ...]:
         """What was spent and set aside, and what the caps leave."""

@@ -29,9 +29,17 @@ class RunwareResource(dg.ConfigurableResource):
 
     api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
     base_url: str = Field(default=PUBLIC_URL, description="The API's address; a simulator's for tests.")
-    max_in_flight: int = Field(default=50, ge=1, description="Tasks that the API may work on at once, in one run.")
+    max_in_flight: int = Field(
+        default=50, ge=1, description="The most tasks in flight at once in one run; fewer while the API refuses more."
+    )
     max_attempts: int = Field(default=3, ge=1, description="Tasks to buy for one row when the provider fails.")
     max_wait_s: float = Field(default=1200.0, gt=0, description="Seconds a task may take.")
+    max_stall_s: float = Field(
+        default=1800.0,
+        gt=0,
+        description="Rows that the API refuses for lack of capacity wait. They fail when it has accepted and finished "
+        "no task of the account for this many seconds.",
+    )
     on_lost: Literal["keep", "rebuy"] = Field(
         default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
     )
@@ -74,6 +82,7 @@ class RunwareResource(dg.ConfigurableResource):
             max_in_flight=self.max_in_flight,
             max_attempts=self.max_attempts,
             max_wait_s=self.max_wait_s,
+            max_stall_s=self.max_stall_s,
             on_lost=self.on_lost,
             max_resubmit_age_s=self.max_resubmit_age_s,
             resend_refused=self.resend_refused,

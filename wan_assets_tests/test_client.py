@@ -431,6 +431,7 @@ def test_the_public_names_of_the_client() -> None:
         "RunwareClient",
         "TaskReport",
         "Trouble",
+        "WaitForCapacity",
     ]
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import httpx
 
@@ -21,10 +21,10 @@ from wan_assets.client import account
 from wan_assets.client.bounds import name_in
 from wan_assets.client.download import Downloads
 from wan_assets.client.reports import TaskReport, reports_in
-from wan_assets.client.retrying import Pause, Trouble, Troubles, tried
+from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
 from wan_assets.client.transport import BeforeSending, Heed, Pace, Transport
 from wan_assets.client.wire import Answer, is_doubtful, refusal_in
-from wan_assets.codes import refusal_of
+from wan_assets.codes import is_over_capacity, refusal_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -43,6 +43,11 @@ _GREETINGS = 3
 _POLLS_PER_POST = 100
 
 T = TypeVar("T")
+WaitForCapacity: TypeAlias = Callable[[RunwareBusyError], Awaitable[None]]
+"""Waits after a refusal until the API may take one more task."""
+
+LookBeforeSending: TypeAlias = Callable[[bool], None]
+"""Is told before each POST whether an earlier one may have been accepted; what it raises stops the POST."""
 
 
 class RunwareClient:
@@ -116,14 +121,15 @@ class RunwareClient:
     async def submit(
         self,
         task: Mapping[str, Any],
-        pause: Pause = asyncio.sleep,
-        before_sending: Callable[[bool], None] | None = None,
+        capacity: WaitForCapacity | None = None,
+        before_sending: LookBeforeSending | None = None,
     ) -> None:
         """Sends one task until the API has it; returns once it was accepted, now or before.
 
-        `pause` is how it waits, in seconds, after an answer that tells that the API does not have the task.
-        `before_sending` is called before each POST is written, and told whether an earlier one may have been accepted;
-        what it raises is raised, and that POST is not sent.
+        With `capacity` a refusal because the API takes no more tasks is no failed try: the task is sent again, under
+        the same UUID, whenever `capacity` returns, however often that is. `before_sending` is called before each POST
+        is written, and told whether an earlier one may have been accepted; what it raises is raised, and that POST is
+        not sent.
 
         After trouble on the way it polls first and sends again only what the API does not know, under the same UUID.
         Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
@@ -131,25 +137,23 @@ class RunwareClient:
         """
         hook = {"webhookURL": self._webhook_url} if self._webhook_url else {}
         task = {**hook, **task, "deliveryMethod": "async", "includeCost": True}
-        may_be_there = False
-
-        async def send() -> None:
-            nonlocal may_be_there
+        submission = _Submission(self, task, before_sending)
+        if capacity is None:
+            await self._tried(submission.send)
+            return
+        while True:
             try:
-                if not (may_be_there and await self._knows(task["taskUUID"])):
-                    await self._submit_once(task, before_sending and partial(before_sending, may_be_there))
-            except RunwareError as error:
-                if may_be_there and not error.is_transient:
-                    raise SubmissionUnconfirmedError(error.fault) from None
-                may_be_there = may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
-                raise
+                await self._tried(submission.send, is_retried=_is_trouble_on_the_way)
+            except RunwareBusyError as error:
+                if not is_over_capacity(error):
+                    raise
+                self._troubles.note(error)
+                await self._troubles.wait(submission.certain(capacity(error)))
+            else:
+                return
 
-        async def wait(wait_s: float) -> None:
-            await (asyncio.sleep if may_be_there else pause)(wait_s)
-
-        await self._tried(send, wait)
-
-    async def _submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None) -> None:
+    async def submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None = None) -> None:
+        """Sends one task once."""
         answer, task_uuid = await self._transport.post([task], before_sending), task["taskUUID"]
         report = reports_in(answer, (task_uuid,)).get(task_uuid, TaskReport(task_uuid))
         if report.results:
@@ -169,7 +173,7 @@ class RunwareClient:
         """Looks for a task that was refused in an answer that also tells of its acceptance; never sends it again."""
 
         async def look() -> None:
-            if not await self._knows(task_uuid):
+            if not await self.knows(task_uuid):
                 raise RunwareBusyError(fault)
 
         try:
@@ -177,7 +181,8 @@ class RunwareClient:
         except RunwareError:
             raise SubmissionUnconfirmedError(fault) from None
 
-    async def _knows(self, task_uuid: str) -> bool:
+    async def knows(self, task_uuid: str) -> bool:
+        """Whether the API says that it has a task."""
         report = (await self._poll_once((task_uuid,))).get(task_uuid)
         return report is not None and report.is_known
 
@@ -277,9 +282,47 @@ class RunwareClient:
         return next((item for item in answer.data if item.get("taskUUID") == task["taskUUID"]), answer.data[0])
 
     async def _tried(
-        self, call: Callable[[], Awaitable[T]], pause: Pause = asyncio.sleep, *, tries: int | None = None
+        self, call: Callable[[], Awaitable[T]], *, tries: int | None = None, is_retried: IsRetried = is_busy
     ) -> T:
-        return await tried(call, self.pace, tries or self.pace.retry_tries, self._troubles, pause)
+        return await tried(call, self.pace, tries or self.pace.retry_tries, self._troubles, is_retried)
+
+
+class _Submission:
+    """One task on its way to the API, and whether an earlier try may have brought it there."""
+
+    def __init__(
+        self, client: RunwareClient, task: Mapping[str, Any], before_sending: LookBeforeSending | None
+    ) -> None:
+        self._client = client
+        self._task = task
+        self._before_sending = before_sending
+        self._may_be_there = False
+
+    async def send(self) -> None:
+        try:
+            if not (self._may_be_there and await self._client.knows(self._task["taskUUID"])):
+                look = self._before_sending and partial(self._before_sending, self._may_be_there)
+                await self._client.submit_once(self._task, look)
+        except RunwareError as error:
+            self._refuse_if_uncertain(error)
+            self._may_be_there = self._may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
+            raise
+
+    async def certain(self, waiting: Awaitable[None]) -> None:
+        """Waits, and says of what ends the wait whether the task may have been accepted."""
+        try:
+            await waiting
+        except RunwareError as error:
+            self._refuse_if_uncertain(error)
+            raise
+
+    def _refuse_if_uncertain(self, error: RunwareError) -> None:
+        if self._may_be_there and not error.is_transient:
+            raise SubmissionUnconfirmedError(error.fault) from None
+
+
+def _is_trouble_on_the_way(error: BaseException) -> bool:
+    return isinstance(error, RunwareBusyError) and not is_over_capacity(error)
 
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias, TypeVar
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    wait_exponential,
-    wait_random,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from wan_assets.client.transport import Pace
 from wan_assets.errors import RunwareBusyError
 
 T = TypeVar("T")
-Pause: TypeAlias = Callable[[float], Awaitable[None]]
-"""Waits for some seconds."""
+IsRetried: TypeAlias = Callable[[BaseException], bool]
+"""Whether a call that raised this is tried again."""
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether the same call may pass later."""
+    return isinstance(error, RunwareBusyError)
 
 
 @dataclass(frozen=True)
@@ -45,28 +43,35 @@ class Troubles:
     def now(self) -> Trouble:
         return Trouble(self._waiting, self._why) if self._waiting else Trouble()
 
-    async def wait(self, pause: Pause, wait_s: float) -> None:
+    async def wait(self, waiting: Awaitable[None]) -> None:
+        """Counts a call while it waits."""
         self._waiting += 1
         try:
-            await pause(wait_s)
+            await waiting
         finally:
             self._waiting -= 1
 
-    def note(self, state: RetryCallState) -> None:
+    async def sleep(self, wait_s: float) -> None:
+        """Counts a call while it waits for some seconds."""
+        await self.wait(asyncio.sleep(wait_s))
+
+    def note(self, error: BaseException | None) -> None:
         """Takes note of what a call will be tried again for."""
-        self._why = str(state.outcome.exception()) if state.outcome else ""
+        self._why = str(error or "")
 
 
 async def tried(
-    call: Callable[[], Awaitable[T]], pace: Pace, tries: int, troubles: Troubles, pause: Pause = asyncio.sleep
+    call: Callable[[], Awaitable[T]], pace: Pace, tries: int, troubles: Troubles, is_retried: IsRetried = is_busy
 ) -> T:
-    """Calls until `RunwareBusyError` is not raised, or another try would not help: then it is let through.
+    """Calls until nothing is raised that is tried again, or another try would not help: then it is let through.
 
     A wait that the API asks for is kept, unless it is longer than `pace.asked_most_s`: then it was the last try.
     """
     try:
         return await call()
     except RunwareBusyError as error:
+        if not is_retried(error):
+            raise
         failed = [error]
 
     async def again() -> T:
@@ -75,10 +80,10 @@ async def tried(
         return await call()
 
     # Attempts cost as much as an exchange, so that they are kept only where the first call has failed.
-    return await _attempts(pace, tries, troubles, pause)(again)
+    return await _attempts(pace, tries, troubles, is_retried)(again)
 
 
-def _attempts(pace: Pace, tries: int, troubles: Troubles, pause: Pause) -> AsyncRetrying:
+def _attempts(pace: Pace, tries: int, troubles: Troubles, is_retried: IsRetried) -> AsyncRetrying:
     backoff = wait_exponential(pace.retry_first_s, pace.retry_most_s)
     jitter = wait_random(0, pace.retry_jitter_s)
 
@@ -86,15 +91,18 @@ def _attempts(pace: Pace, tries: int, troubles: Troubles, pause: Pause) -> Async
         asked_s = _asked_s(state)
         return max(pace.retry_first_s, backoff(state) if asked_s is None else asked_s) + jitter(state)
 
+    def note(state: RetryCallState) -> None:
+        troubles.note(state.outcome.exception() if state.outcome else None)
+
     def is_last(state: RetryCallState) -> bool:
         return state.attempt_number >= tries or (_asked_s(state) or 0.0) > pace.asked_most_s
 
     return AsyncRetrying(
-        retry=retry_if_exception_type(RunwareBusyError),
+        retry=retry_if_exception(is_retried),
         wait=wait_s,
         stop=is_last,
-        before_sleep=troubles.note,
-        sleep=partial(troubles.wait, pause),
+        before_sleep=note,
+        sleep=troubles.sleep,
         reraise=True,
     )
 

@@ -13,6 +13,7 @@ from wan_assets.errors import (
     BudgetExceededError,
     CrowdedError,
     LeaseExpiredError,
+    RunwareBusyError,
     TaskFailedError,
     TaskUnknownError,
     WanAssetsError,
@@ -20,6 +21,7 @@ from wan_assets.errors import (
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.places import Place
+from wan_assets.generation.slots import Slots
 from wan_assets.generation.values import Limits, Order
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Claim, Task, TaskState
@@ -58,12 +60,12 @@ class Row:
 class Attempts:
     """Brings rows to their videos, as many at once as the limits allow."""
 
-    def __init__(self, desk: Desk, work: Work, limits: Limits, gate: Gate) -> None:
+    def __init__(self, desk: Desk, work: Work, limits: Limits, gate: Gate, slots: Slots) -> None:
         self._desk = desk
         self._work = work
         self._limits = limits
         self._gate = gate
-        self._in_flight = asyncio.Semaphore(limits.max_in_flight)
+        self._slots = slots
         self._downloads = asyncio.Semaphore(limits.max_downloads)
 
     async def video_of(self, row: Row) -> StoredTask:
@@ -87,7 +89,7 @@ class Attempts:
                 return await self._attempted(row, instead_of)
 
     async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
-        async with Place(self._in_flight) as place:
+        async with Place(self._slots, sends=not row.may_be_in_flight) as place:
             claim = await self._claimed(row, place, instead_of)
             if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
                 return stored
@@ -121,6 +123,7 @@ class Attempts:
         with self._gate.unsettled():
             if claim.task.state is TaskState.RESERVED:
                 await self._send(row, place, claim)
+            place.in_flight()
             return await self._work.finish(claim.task)
 
     async def _send(self, row: Row, place: Place, claim: Claim) -> None:
@@ -134,13 +137,16 @@ class Attempts:
         async with self._gate.entered():
             try:
                 self._gate.refuse_if_closed()
+                capacity = partial(self._wait_for_capacity, place)
+                await self._work.send(row.order, claim, place, capacity, row.submitted.add)
             except WanAssetsError as error:
-                if claim.standing == "new":
+                if claim.standing == "new" and self._gate.is_closed_by(error) and not place.has_posted:
                     await self._work.withdraw(claim.task, error)
                 raise
-            await self._work.send(row.order, claim, partial(self._wait_aside, place), row.submitted.add)
 
-    async def _wait_aside(self, place: Place, wait_s: float) -> None:
-        """Waits while the API takes no more tasks, and keeps nobody else from trying."""
+    async def _wait_for_capacity(self, place: Place, refusal: RunwareBusyError) -> None:
+        """Waits until the API may take one more task; the row keeps its reservation."""
         self._gate.prove()
-        await place.aside(asyncio.sleep(wait_s))
+        await place.refused(refusal)
+        self._gate.refuse_if_closed()
+        await self._desk.refuse_if_paused()

@@ -14,9 +14,10 @@ from typing import Any, ParamSpec, Self, TypeVar
 from wan_assets.codes import verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
 from wan_assets.generation.scribe import Scribe
+from wan_assets.generation.slots import Slots
 from wan_assets.generation.underway import Tally
 from wan_assets.generation.values import Order
-from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, Task, TaskState, renewed
+from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, renewed
 from wan_assets.processes import new_owner
 from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -100,6 +101,15 @@ class Desk:
         is_new = await self.book_held(self.ledger.mark_stored, task.task_uuid, results)
         self.tally.end(task.task_uuid)
         return is_new
+
+    async def share_limit(self, account: str, slots: Slots) -> SharedLimit:
+        """Tells the other runs of an account what this run needs of the concurrency limit, and hears what they do."""
+        told = partial(self.ledger.share_limit, simulated=self.simulated)
+        return await self.book(told, account, slots.needs(self._owner), slots.news())
+
+    async def leave_limit(self) -> None:
+        """Gives up this run's share in the concurrency limit."""
+        await self.book(self.ledger.leave_limit, self._owner)
 
     async def open_tasks(self) -> list[Task]:
         """Every task of this kind of money that may still bring a video."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from operator import length_hint
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +18,8 @@ from wan_assets.generation.attempts import Attempts, Row
 from wan_assets.generation.balance import refuse_if_poor
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
+from wan_assets.generation.shared_limit import SharedConcurrency
+from wan_assets.generation.slots import Slots
 from wan_assets.generation.stream import streamed
 from wan_assets.generation.telemetry import traced
 from wan_assets.generation.underway import Watch
@@ -65,21 +68,26 @@ async def generate(
             await refuse_if_poor(orders, client, desk)
         gate = Gate()
         work = Work(client, desk, verifier, limits, gate, media or {})
-        engine = _Engine(desk, Attempts(desk, work, limits, gate), limits, gate)
-        beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work)
-        running = streamed(partial(engine.run, orders), work.poller.run, *beside)
+        slots = Slots(limits.max_in_flight, client.pace, work.poller.refresh, stall_s=limits.max_stall_s)
+        slots.not_begun = length_hint(orders)
+        gate.when_closed(slots.refuse)
+        shared = SharedConcurrency(desk, slots, client.base_url)
+        engine = _Engine(desk, Attempts(desk, work, limits, gate, slots), limits, gate, slots)
+        beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work, slots)
+        running = streamed(partial(engine.run, orders), work.poller.run, shared.run, *beside)
         with traced(origin or Origin(), simulated=desk.simulated) as trace:
-            async with aclosing(running) as outcomes:
+            async with shared.joined(), aclosing(running) as outcomes:
                 async for outcome in outcomes:
                     trace.see(outcome)
                     yield outcome
         if watch:
-            watch(await watching.under_way(desk, work))
+            watch(await watching.under_way(desk, work, slots))
 
 
 class _Engine:
-    def __init__(self, desk: Desk, attempts: Attempts, limits: Limits, gate: Gate) -> None:
+    def __init__(self, desk: Desk, attempts: Attempts, limits: Limits, gate: Gate, slots: Slots) -> None:
         self._desk = desk
+        self._slots = slots
         self._attempts = attempts
         self._gate = gate
         self._resend_refused = limits.resend_refused
@@ -102,6 +110,7 @@ class _Engine:
                 tell(Outcome(order, None, error))
             return
         for order in some:
+            self._slots.not_begun = max(0, self._slots.not_begun - 1)
             fingerprint = prints[id(order)]
             if fingerprint in stored:
                 tell(Outcome(order, stored[fingerprint]))

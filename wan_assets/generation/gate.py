@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from wan_assets.codes import is_about_credit
@@ -31,6 +31,7 @@ class Gate:
         self._is_proven = False
         self._has_taken = False
         self._is_doubted = False
+        self._when_closed: list[Callable[[WanAssetsError], None]] = []
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
@@ -59,8 +60,18 @@ class Gate:
         """
         if _may_be_of_one(error) and not self._is_doubted and (self._has_taken or self._entering):
             self._is_doubted = True
-        else:
-            self._closed_by = self._closed_by or error
+        elif self._closed_by is None:
+            self._closed_by = error
+            for told in self._when_closed:
+                told(error)
+
+    def when_closed(self, told: Callable[[WanAssetsError], None]) -> None:
+        """Has a function called with what closes the gate."""
+        self._when_closed.append(told)
+
+    def is_closed_by(self, error: WanAssetsError) -> bool:
+        """Whether an error is the one that closed the gate."""
+        return error is self._closed_by
 
     def refuse_if_closed(self) -> None:
         """Raises what closed the gate."""

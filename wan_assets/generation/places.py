@@ -1,4 +1,4 @@
-"""Places among the tasks in flight: held while the API works, and left while a row only waits."""
+"""Places among the tasks that a run works on: each has a slot, and goes through its states with the row's task."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Self
 
+from wan_assets.errors import RunwareError
+from wan_assets.generation.slots import Slot, Slots, SlotState
+
+_UNANSWERED_S = 2.0
+"""A submission without an answer for so long does not keep others from being sent."""
+
 
 class Place:
-    """One of a number of places, used as `async with`."""
+    """One of a number of places, used as `async with`; a row that `sends` a task waits until the API takes one more."""
 
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self._places = places
-        self._is_held = False
+    def __init__(self, slots: Slots, *, sends: bool) -> None:
+        self._slots = slots
+        self._slot = Slot()
+        self._sends = sends
+        self._refusals = 0
+        self._posted_at = 0.0
+        self.has_posted = False
+        self._late: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         await self._take()
@@ -23,9 +34,8 @@ class Place:
 
     def leave(self) -> None:
         """Lets another row have the place, before the block ends."""
-        if self._is_held:
-            self._is_held = False
-            self._places.release()
+        self._answered()
+        self._slots.move(self._slot, SlotState.FREE)
 
     async def aside(self, wait: Awaitable[None]) -> None:
         """Waits without the place, and takes one again afterwards."""
@@ -33,6 +43,49 @@ class Place:
         await wait
         await self._take()
 
+    async def post(self) -> None:
+        """Waits until the task may be submitted."""
+        if self._slot.state is SlotState.HELD:
+            await self._moved(SlotState.SENDING)
+        await self._moved(SlotState.POSTED)
+        self.has_posted = True
+        loop = asyncio.get_running_loop()
+        self._posted_at = loop.time()
+        self._late = loop.call_later(_UNANSWERED_S, self._slots.move, self._slot, SlotState.SENDING)
+
+    def accepted(self) -> None:
+        """Notes that the API has accepted the task."""
+        self._answered()
+        self._slots.accepted(self._slot, asyncio.get_running_loop().time() - self._posted_at)
+
+    def in_flight(self) -> None:
+        """Notes that the API has had the task before."""
+        self._slots.move(self._slot, SlotState.IN_FLIGHT)
+
+    async def refused(self, error: RunwareError) -> None:
+        """Waits after a refusal until the task may be submitted again; raises it where no wait is long enough."""
+        self._answered()
+        if self._slots.is_hopeless(error.fault):
+            raise error
+        self._refusals += 1
+        try:
+            await self._slots.refused(self._slot, error.fault, times=self._refusals)
+        except BaseException:
+            self.leave()
+            raise
+        await self.post()
+
     async def _take(self) -> None:
-        await self._places.acquire()
-        self._is_held = True
+        await self._moved(SlotState.SENDING if self._sends else SlotState.HELD)
+
+    async def _moved(self, to: SlotState) -> None:
+        try:
+            await self._slots.moved(self._slot, to)
+        except BaseException:
+            self.leave()
+            raise
+
+    def _answered(self) -> None:
+        if self._late:
+            self._late.cancel()
+        self._late = None

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble
+from wan_assets.codes import is_over_capacity
 from wan_assets.errors import AccessDeniedError, RunwareError
 from wan_assets.slices import slices_of
 
@@ -174,6 +175,21 @@ class Poller:
                 waiter.wake(now, self._pace.wake_s)
         self._changed.set()
 
+    async def refresh(self) -> None:
+        """Polls all tasks that were sent and that nothing is wrong with, now; returns once all were answered."""
+        now = asyncio.get_running_loop().time()
+        asked = [each for each in self._waiters if not (each.is_look or each.troubles or math.isinf(each.due))]
+        if now < self._silent_until:
+            return
+        for waiter in asked:
+            waiter.polled_at, waiter.due = now, math.inf
+        try:
+            for some in slices_of(asked, self._client.polls_per_post):
+                await self._poll(some)
+        finally:
+            for waiter in asked:
+                waiter.due = now if math.isinf(waiter.due) else waiter.due
+
     async def run(self) -> None:
         """Polls until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -233,7 +249,8 @@ class Poller:
             self._take_refusal(asked, error)
         except RunwareError as error:
             self._why = str(error)
-            self._be_silent(error.fault.retry_after_s or 0.0)
+            least_s = self._pace.retry_first_s if is_over_capacity(error) else 0.0
+            self._be_silent(max(least_s, error.fault.retry_after_s or 0.0))
             for waiter in asked:
                 waiter.most_together = _fewer_than(asked)
                 self._take_trouble(waiter, error)

@@ -43,6 +43,11 @@ class Instruments:
         self._in_flight = meter.create_up_down_counter(
             "wan_assets.tasks.in_flight", unit="{task}", description="Tasks that are at the API."
         )
+        self._refused = meter.create_counter(
+            "wan_assets.submissions.refused",
+            unit="{submission}",
+            description="Submissions that the API has no room for.",
+        )
         self._spent = meter.create_counter(
             "wan_assets.spend", unit="{microdollar}", description="What settled tasks have cost, in millionths of $1."
         )
@@ -59,6 +64,10 @@ class Instruments:
     def fly(self, tasks: int, *, simulated: bool) -> None:
         """Counts tasks that come to the API, or leave it."""
         self._in_flight.add(tasks, _money(simulated=simulated))
+
+    def refuse(self) -> None:
+        """Counts a submission that the API refused because it takes no more tasks."""
+        self._refused.add(1)
 
     def spend(self, microusd: int, *, simulated: bool) -> None:
         """Counts money, in µ$, that a task turned out to cost."""

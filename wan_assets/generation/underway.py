@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wan_assets.client import Trouble
+from wan_assets.generation.concurrency import LimitNow
 from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import Task
 
@@ -44,7 +45,8 @@ class UnderWay:
     works on have cost `spent_microusd`, and `reserved_microusd` is set aside for what they may still cost.
     `room_microusd` is what the tightest cap still lets in, over all runs; None is no cap. `trouble` is what the API, or
     the way to it, keeps waiting. `pending` are those in flight that were waited for longest by the moment `at`, in
-    seconds since 1970: first those that the API does not know.
+    seconds since 1970: first those that the API does not know. `limit` is the concurrency limit while it keeps rows
+    waiting; it tells how long ago something was, so that moments are compared without it.
     """
 
     in_flight: int = 0
@@ -56,6 +58,7 @@ class UnderWay:
     trouble: Trouble = field(default_factory=Trouble)
     pending: tuple[Pending, ...] = field(default=(), compare=False)
     at: float = field(default=0.0, compare=False)
+    limit: LimitNow | None = field(default=None, compare=False)
 
 
 Watch: TypeAlias = Callable[[UnderWay], None]

@@ -23,6 +23,8 @@ _MOST_LANDING = 200
 class Limits:
     """How much at once, how often and how long.
 
+    Up to `max_in_flight` tasks are at the API, as far as it accepts them. Rows that it refuses for lack of capacity
+    wait. They fail when it has accepted and finished no task for `max_stall_s` seconds.
     `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="rebuy"` buys a task again that the API
     no longer knows; the default keeps it booked as lost and asks again in the next run. A task whose submission was
     not confirmed, and that the API does not know, is submitted again under its UUID until it is `max_resubmit_age_s`
@@ -35,6 +37,7 @@ class Limits:
     max_in_flight: int = 50
     max_attempts: int = 3
     max_wait_s: float = 1200.0
+    max_stall_s: float = 1800.0
     max_downloads: int = 8
     on_lost: Literal["keep", "rebuy"] = "keep"
     max_resubmit_age_s: float = 3600.0

@@ -10,26 +10,31 @@ from functools import partial
 from typing import Any
 
 from wan_assets.generation.desk import Desk
+from wan_assets.generation.slots import Slots
 from wan_assets.generation.underway import UnderWay, Watch
 from wan_assets.generation.work import Work
 
 _BEAT_S = 1.0
 
 
-async def under_way(desk: Desk, work: Work) -> UnderWay:
+async def under_way(desk: Desk, work: Work, slots: Slots | None = None) -> UnderWay:
     """What a run has under way now."""
     room_microusd = await desk.room_microusd()
     pending = desk.tally.longest_pending(work.poller.unknown)
-    return replace(desk.tally.now, room_microusd=room_microusd, trouble=work.trouble, pending=pending, at=time.time())
+    limit = slots.describe() if slots else None
+    now = replace(desk.tally.now, pending=pending, at=time.time(), limit=limit)
+    return replace(now, room_microusd=room_microusd, trouble=work.trouble)
 
 
-def attendants_for(watch: Watch | None, desk: Desk, work: Work) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+def attendants_for(
+    watch: Watch | None, desk: Desk, work: Work, slots: Slots | None = None
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What has to run beside a run's work: nothing where nobody watches."""
-    return (partial(_tell, watch, desk, work),) if watch else ()
+    return (partial(_tell, watch, desk, work, slots),) if watch else ()
 
 
-async def _tell(watch: Watch, desk: Desk, work: Work) -> None:
+async def _tell(watch: Watch, desk: Desk, work: Work, slots: Slots | None) -> None:
     """Tells until cancelled."""
     while True:
-        watch(await under_way(desk, work))
+        watch(await under_way(desk, work, slots))
         await asyncio.sleep(_BEAT_S)

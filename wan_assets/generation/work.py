@@ -6,12 +6,12 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from wan_assets.client import RunwareClient, TaskReport, Trouble
+from wan_assets.client import RunwareClient, TaskReport, Trouble, WaitForCapacity
 from wan_assets.codes import code_of_failure_word, verdict_of
 from wan_assets.errors import (
     ApiFault,
@@ -28,6 +28,7 @@ from wan_assets.errors import (
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.gate import Gate
 from wan_assets.generation.keeping import Keeper, report_of_delivery
+from wan_assets.generation.places import Place
 from wan_assets.generation.poller import Poller
 from wan_assets.generation.task_files import TaskFiles
 from wan_assets.generation.values import Limits, Order
@@ -36,7 +37,6 @@ from wan_assets.pricing import PLAUSIBLE_USD, implausible_usd, microusd_of
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
-Pause: TypeAlias = Callable[[float], Awaitable[None]]
 OnPost: TypeAlias = Callable[[str], None]
 
 _UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
@@ -73,15 +73,16 @@ class Work:
         """What the API, or the way to it, keeps waiting."""
         return self._client.trouble + self.poller.trouble
 
-    async def send(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
+    async def send(self, order: Order, claim: Claim, place: Place, capacity: WaitForCapacity, on_post: OnPost) -> None:
         """Submits a task; what the API refuses is released, what may have got through stays reserved.
 
-        `pause` waits, in seconds, while the API takes no more tasks; `on_post` is told the UUID with each POST. Raises
-        `LeaseExpiredError`, and posts nothing, where another process may work on the task by now.
+        `place` says when it may be sent, and `capacity` waits while the API takes no more tasks; `on_post` is told the
+        UUID with each POST. Raises `LeaseExpiredError`, and posts nothing, where another process may work on the task
+        by now.
         """
         task = claim.task
         try:
-            await self._submit(order, claim, pause, on_post)
+            await self._submit(order, claim, place, capacity, on_post)
         except (RunwareBusyError, SubmissionUnconfirmedError) as error:
             await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
@@ -98,22 +99,28 @@ class Work:
         else:
             await self._desk.release(task, error.fault)
 
-    async def _submit(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
+    async def _submit(
+        self, order: Order, claim: Claim, place: Place, capacity: WaitForCapacity, on_post: OnPost
+    ) -> None:
         """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
         try:
-            await self._submit_once(order, claim, pause, on_post)
+            await self._submit_once(order, claim, place, capacity, on_post)
         except RequestRejectedError as error:
             if error.code not in _UPLOAD_IS_GONE or not order.request.uploads:
                 raise
             for reference in order.request.uploads:
                 await self._desk.book(self._ledger.forget_upload, reference, self._client.base_url)
-            await self._submit_once(order, claim, pause, on_post)
+            await self._submit_once(order, claim, place, capacity, on_post)
 
-    async def _submit_once(self, order: Order, claim: Claim, pause: Pause, on_post: OnPost) -> None:
+    async def _submit_once(
+        self, order: Order, claim: Claim, place: Place, capacity: WaitForCapacity, on_post: OnPost
+    ) -> None:
         uploaded = {reference: await self._uploaded(reference) for reference in order.request.uploads}
         delivery = await self._keeper.delivery(claim.task, self._limits.max_wait_s)
         submission = order.request.to_task(claim.task.task_uuid, uploaded) | delivery
-        await self._client.submit(submission, pause, partial(self._look_before_sending, claim, on_post))
+        await place.post()
+        await self._client.submit(submission, capacity, partial(self._look_before_sending, claim, on_post))
+        place.accepted()
 
     def _look_before_sending(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
         """Refuses a POST of a task that another process may hold, or that is too old to be sent again."""

@@ -2,7 +2,8 @@
 
 from wan_assets.ledger.book import Ledger
 from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
-from wan_assets.ledger.entries import Claim, Origin, Task, TaskState
+from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
+from wan_assets.ledger.entries import Claim, Origin, Task, TaskState, money_of
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.prices import PriceSeen
@@ -14,18 +15,22 @@ __all__ = [
     "Claim",
     "DayBooked",
     "Instant",
+    "LearnedLimit",
     "Lease",
     "Ledger",
     "Origin",
     "Overcharge",
     "PriceSeen",
     "RunAccount",
+    "RunNeeds",
+    "SharedLimit",
     "Shortfall",
     "SpendLine",
     "Task",
     "TaskState",
     "Totals",
     "heartbeat",
+    "money_of",
     "renewed",
     "shortfalls_of",
 ]

@@ -10,10 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, LedgerError
-from wan_assets.ledger import fingerprints, pause, presence, prices, steps, told, uploads, wakes
+from wan_assets.ledger import concurrency, fingerprints, pause, presence, prices, steps, told, uploads, wakes
 from wan_assets.ledger.amounts import MAX_MICROUSD
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
+from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
 from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
@@ -222,6 +223,18 @@ class Ledger(LedgerReader):
         """Books that somebody has seen to a run that was lost."""
         with self._transaction() as connection:
             presence.forget(connection, run_id)
+
+    def share_limit(
+        self, account: str, needs: RunNeeds, learned: LearnedLimit | None, *, simulated: bool
+    ) -> SharedLimit:
+        """Tells other runs of an account what a run needs of the concurrency limit and has learned, and asks them."""
+        with self._transaction() as connection:
+            return concurrency.exchange(connection, account, needs, learned, simulated=simulated)
+
+    def leave_limit(self, owner: str) -> None:
+        """Gives up a run's share in the concurrency limit."""
+        with self._transaction() as connection:
+            concurrency.leave(connection, owner)
 
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""

@@ -136,6 +136,27 @@ media = sa.Table(
     sa.Column("used_at", sa.Float, nullable=False),
 )
 
+concurrency = sa.Table(
+    "wan_concurrency",
+    metadata,
+    sa.Column("account", sa.String(256), primary_key=True),
+    sa.Column("task_limit", sa.Integer, nullable=False),
+    sa.Column("ceiling", sa.Integer),
+    sa.Column("refused_at", sa.Double),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),
+)
+
+waiting_runs = sa.Table(
+    "wan_waiting_runs",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("account", sa.String(256), nullable=False),
+    sa.Column("waiting", sa.Integer, nullable=False),
+    sa.Column("moved_at", sa.Double, nullable=False),
+    sa.Column("lease_until", sa.Double, nullable=False),
+)
+
 about = sa.Table(
     "wan_ledger",
     metadata,

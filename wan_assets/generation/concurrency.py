@@ -1,0 +1,252 @@
+"""How many tasks the API may work on at once: a limit that adapts to what the API accepts and refuses.
+
+It grows like TCP's slow start, and stops where the API refuses a task: the number of tasks that were in flight then is
+the ceiling. From time to time one extra task tests whether the ceiling has risen. The class has no clock, no I/O and no
+locks: time in seconds and the number of tasks in flight are parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wan_assets.ledger import LearnedLimit
+
+_FIRST_S = 60.0
+"""The time in which a run may spend more refusals on finding the limit."""
+
+_MOST_DOUBLINGS = 30
+
+
+@dataclass(frozen=True)
+class LimitConfig:
+    """How fast the limit grows, and what finding it may cost; times in seconds.
+
+    `hold_s` is the pause after a refusal; it doubles up to `hold_most_s` while the API accepts nothing, and lasts as
+    long as a shorter Retry-After. In the first minute `first_share` of all submissions may be probes that the API
+    refuses, later `later_share`. The probes of one ceiling are `probe_growth` times farther apart each time;
+    `probe_most_s` limits the distance.
+    """
+
+    initial: int = 4
+    growth_s: float = 0.2
+    hold_s: float = 1.0
+    hold_most_s: float = 30.0
+    first_share: float = 0.08
+    later_share: float = 0.018
+    probe_growth: float = 1.5
+    probe_most_s: float = 900.0
+    slow_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class LimitNow:
+    """The limit for all runs at one moment, this run's share in it, and the reason in words."""
+
+    limit: int
+    share: int
+    why: str
+
+    def __str__(self) -> str:
+        """A phrase for people."""
+        share = f", {self.share} for this run" if self.share < self.limit else ""
+        return f"limit {self.limit}{share}: {self.why}"
+
+
+def fair_share(limit: int, wanted: int, others: Iterable[int]) -> int:
+    """A run's share of a limit, when each run is given as much as it wants, or as much as those that want more."""
+    left, wants = limit, sorted((want, place) for place, want in enumerate((wanted, *others)))
+    for number, (want, place) in enumerate(wants):
+        share = min(want, -(-left // (len(wants) - number)))
+        if place == 0:
+            return share
+        left -= share
+    raise AssertionError("the run is one of those that want")
+
+
+class AdaptiveLimit:
+    """The limit for all tasks in flight of one account, as one run knows it.
+
+    `limit` is the number of tasks that may be in flight. `ceiling` is the number that was in flight when the API
+    refused another one; None means that the API has refused nothing.
+    """
+
+    def __init__(self, config: LimitConfig, now: float) -> None:
+        self._config = config
+        self._begun_at = self._grow_at = now
+        self._hold_until = -math.inf
+        self.limit = config.initial
+        self.ceiling: int | None = None
+        self.refused_at: float | None = None
+        self.refusals = 0
+        self.streak = 0
+        self.is_learned = False
+        self.has_shrunk = False
+        self._asked_s = 0.0
+        self._level = 0
+        self._accepted_since = 0
+        self._rung = 0
+        self._is_probing = False
+        self._probe_from = now
+        self._usual_s: float | None = None
+        self._is_slow = False
+        self._budget_used = [0, 0]
+        self._accepted = [0, 0]
+
+    @property
+    def hold_until(self) -> float:
+        """No task may be submitted before this time."""
+        return self._hold_until
+
+    def most_unanswered(self, now: float) -> int:
+        """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
+        return max(2 if self._is_first(now) else 1, self.limit // 16)
+
+    def accepted(self, now: float, in_flight: int, latency_s: float) -> bool:
+        """Notes an acknowledgement; returns whether the API holds more tasks than the ceiling, as far as known.
+
+        `in_flight` includes the new task. The caller then polls all tasks and calls `measured_above`.
+        """
+        self._note_latency(latency_s)
+        self.streak = 0
+        self.has_shrunk = False
+        self._level = in_flight
+        self._accepted_since += 1
+        self._accepted[not self._is_first(now)] += 1
+        return self.ceiling is not None and in_flight > self.ceiling
+
+    def refused(self, now: float, asked_s: float | None) -> None:
+        """Notes a refusal; `asked_s` is its Retry-After. The caller polls all tasks and calls `measured_at_refusal`.
+
+        Refusals during a pause belong to the one that began it: their submissions were on the way already.
+        """
+        self.refusals += 1
+        self._budget_used[not self._is_first(now)] += 1
+        if now >= self._hold_until:
+            self.streak += 1
+        self.refused_at = now
+        self._accepted_since = 0
+        self._asked_s = min(asked_s or 0.0, self._config.hold_most_s)
+        doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MOST_DOUBLINGS)
+        pause_s = max(min(doubled_s, self._config.hold_most_s), self._asked_s)
+        self._hold_until = max(self._hold_until, now + pause_s)
+
+    def measured_at_refusal(self, in_flight: int) -> None:
+        """Sets the ceiling to the number of tasks in flight at a refusal.
+
+        Two refusals in a row at fewer tasks than the API held before mean that it takes fewer now, but not how many:
+        the limit is halved, once until the API accepts a task again.
+        """
+        is_same = self.ceiling is not None and abs(in_flight - self.ceiling) <= 1
+        self._rung = self._rung + self._is_probing if is_same else 0
+        self._is_probing = self.is_learned = False
+        self.ceiling = in_flight
+        if self.streak > 1 and in_flight < self._level and not self.has_shrunk:
+            self.limit, self.has_shrunk = max(1, in_flight // 2), True
+        else:
+            self.limit = max(1, min(self.limit, in_flight) if self.has_shrunk else in_flight)
+
+    def measured_above(self, now: float, in_flight: int) -> None:
+        """Drops the ceiling if the API really holds more tasks: some of those in flight may just have finished."""
+        self._is_probing, self._probe_from = False, now + self._config.hold_s
+        if self.ceiling is not None and in_flight > self.ceiling:
+            self.ceiling, self.limit, self._rung = None, in_flight, 0
+            self._grow_at = now
+        else:
+            self.limit = max(1, self.ceiling or 1)
+
+    def tick(self, now: float, in_flight: int, ahead: int) -> None:
+        """Raises the limit if it is used up and may rise; `ahead` is the number of rows that are still to be submitted.
+
+        Up to the ceiling it doubles, each time all tasks were acknowledged. Beyond it rises by one task.
+        """
+        if now < self._hold_until or in_flight < self.limit or not ahead:
+            return
+        if self.limit < self._top:
+            if not self.streak and not self._is_slow and now >= self._grow_at:
+                self.limit = int(min(self._top, 2 * self.limit))
+                self._grow_at = now + self._config.growth_s
+        elif self.limit == self._top and self._may_probe(now, ahead):
+            self.limit, self._is_probing = self.limit + 1, True
+
+    def next_at(self, now: float) -> float:
+        """The next time at which `tick` may raise the limit without anything else happening."""
+        if now < self._hold_until:
+            return self._hold_until
+        if self.limit < self._top:
+            return max(self._grow_at, now + self._config.growth_s / 4) if not self.streak else math.inf
+        times = (self._confirm_at, self._probe_from, (self.refused_at or now) + self._config.probe_most_s)
+        return min((at for at in times if at > now), default=math.inf)
+
+    def adopt(self, now: float, learned: LearnedLimit) -> None:
+        """Continues with what another run has learned."""
+        self.limit, self.ceiling = max(1, learned.limit), learned.ceiling
+        self.refused_at = None if learned.refused_ago_s is None else now - learned.refused_ago_s
+        self.is_learned, self._level = True, self.limit
+
+    def learned(self, now: float) -> LearnedLimit:
+        """What another run may continue with."""
+        limit = min(self.limit, self._top)
+        refused_ago_s = None if self.refused_at is None else max(0.0, now - self.refused_at)
+        return LearnedLimit(int(limit), self.ceiling, refused_ago_s)
+
+    def describe(self, now: float, share: int) -> LimitNow:
+        """The limit and its reason."""
+        return LimitNow(self.limit, max(0, share), self._why(now))
+
+    def _why(self, now: float) -> str:
+        if self.refused_at is None or self.ceiling is None:
+            return "it was learned by an earlier run" if self.is_learned else "it grows while the API accepts tasks"
+        refusal = f"the API refused the {_ordinal(self.ceiling + 1)} task {_length(now - self.refused_at)} ago"
+        if self._asked_s and now < self._hold_until:
+            return f"{refusal} and asks to wait {_length(self._hold_until - now)} more"
+        if self._is_probing:
+            return f"one more task than before is tried, {refusal}"
+        return f"it was halved, {refusal}" if self.has_shrunk else refusal
+
+    @property
+    def _top(self) -> float:
+        return math.inf if self.ceiling is None else max(1, self.ceiling)
+
+    @property
+    def _confirm_at(self) -> float:
+        """When a new ceiling is tested once more: a refusal may have had another reason than the tasks in flight."""
+        if self.refused_at is None or self._rung or not self._is_first(self.refused_at):
+            return math.inf
+        return self.refused_at + max(2 * self._config.hold_s, 20 * self._asked_s)
+
+    def _may_probe(self, now: float, ahead: int) -> bool:
+        if now < self._probe_from:
+            return False
+        if self.refused_at is None or now >= self.refused_at + self._config.probe_most_s:
+            return True
+        if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._asked_s:
+            return False
+        rounds = self._config.probe_growth**self._rung
+        return self._accepted_since >= rounds * self._top or now >= self._confirm_at
+
+    def _has_budget(self, now: float, ahead: int) -> bool:
+        """Whether one more refusal keeps within the share of all submissions, those ahead included."""
+        part = not self._is_first(now)
+        share = self._config.later_share if part else self._config.first_share
+        return self._budget_used[part] + 1 <= share * (self._accepted[part] + ahead)
+
+    def _is_first(self, now: float) -> bool:
+        return now < self._begun_at + _FIRST_S
+
+    def _note_latency(self, latency_s: float) -> None:
+        usual_s = self._usual_s if self._usual_s is not None else latency_s
+        self._is_slow = latency_s > max(self._config.slow_s, 3 * usual_s)
+        self._usual_s = usual_s + (latency_s - usual_s) / 8
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number:,}{'th' if number // 10 % 10 == 1 else endings.get(number % 10, 'th')}"
+
+
+def _length(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"

@@ -1,0 +1,55 @@
+"""The concurrency limit of an account: passed on between its runs, and from one run to the next, by the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+from wan_assets.errors import LedgerError
+from wan_assets.generation.desk import Desk
+from wan_assets.generation.slots import Slots
+from wan_assets.ledger import money_of
+
+_EXCHANGE_S = 1.0
+_MOST_CHARACTERS = 256
+
+
+class SharedConcurrency:
+    """One run's exchange with the other runs of its account."""
+
+    def __init__(self, desk: Desk, slots: Slots, base_url: str) -> None:
+        self._desk = desk
+        self._slots = slots
+        self._account = account_of(base_url, simulated=desk.simulated)
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[None]:
+        """Takes part from the start of the block, with what earlier runs have learned, to its end."""
+        await self.exchange()
+        try:
+            yield
+        finally:
+            self._slots.close()
+            await self.exchange()
+            with suppress(LedgerError):
+                await self._desk.leave_limit()
+
+    async def run(self) -> None:
+        """Exchanges until cancelled."""
+        while True:
+            await asyncio.sleep(_EXCHANGE_S)
+            await self.exchange()
+
+    async def exchange(self) -> None:
+        """Tells the other runs and hears them; a ledger that does not answer costs only time."""
+        with suppress(LedgerError):
+            self._slots.hear(await self._desk.share_limit(self._account, self._slots))
+
+
+def account_of(base_url: str, *, simulated: bool) -> str:
+    """The name of an account in the ledger: its kind of money and its address, without credentials and query."""
+    parts = urlsplit(base_url)
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{money_of(simulated)} {host}{parts.path.rstrip('/')}"[:_MOST_CHARACTERS]

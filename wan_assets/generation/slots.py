@@ -1,0 +1,294 @@
+"""Slots for tasks: how many a run works on at once, and which of them may be submitted now."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from wan_assets.client import Pace
+from wan_assets.errors import ApiFault, RunwareBusyError, WanAssetsError
+from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
+from wan_assets.generation.telemetry import instruments
+from wan_assets.ledger import LearnedLimit, RunNeeds, SharedLimit
+
+_SETTLING_S = 0.05
+"""Rows need a moment to take note of a poll."""
+
+_MEASURED_S = 5.0
+"""The polls after a refusal may take so long."""
+
+_LEAST_S = 0.005
+
+
+class SlotState(Enum):
+    """What a row does with its slot."""
+
+    FREE = auto()
+    HELD = auto()
+    """It works on a task that it does not submit now."""
+    SENDING = auto()
+    """It is about to submit a task, or waits for an answer that is late."""
+    POSTED = auto()
+    """Its submission is on the way."""
+    REFUSED = auto()
+    """The API takes no more tasks, and the row waits until it does."""
+    IN_FLIGHT = auto()
+    """The API works on its task."""
+
+
+_OCCUPYING = (SlotState.SENDING, SlotState.POSTED, SlotState.IN_FLIGHT)
+
+
+@dataclass(eq=False)
+class Slot:
+    """One row's slot; only `Slots` changes its state."""
+
+    state: SlotState = SlotState.FREE
+
+
+@dataclass(eq=False)
+class _Waiter:
+    slot: Slot
+    to: SlotState
+    not_before: float = -math.inf
+    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+
+class Slots:
+    """All slots of one run, as many as `most`; `refresh` polls every task that the run waits for.
+
+    Tasks are submitted within the adaptive limit, which all runs of the account share: `needs` and `news` are for the
+    other runs, and `hear` takes what they say. `not_begun` is the number of rows that do not ask for a slot yet.
+    After `stall_s` seconds in which the API refused tasks and none was accepted or finished, rows that wait fail.
+    """
+
+    def __init__(self, most: int, pace: Pace, refresh: Callable[[], Awaitable[None]], *, stall_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s)
+        self._asked_most_s = pace.asked_most_s
+        self._has_accepted = False
+        self._limit = AdaptiveLimit(config, self._loop.time())
+        self._most = most
+        self._refresh = refresh
+        self._stall_s = stall_s
+        self._counts: Counter[SlotState] = Counter()
+        self._waiting: deque[_Waiter] = deque()
+        self._posting: deque[_Waiter] = deque()
+        self._others: tuple[RunNeeds, ...] = ()
+        self._told = self._heard = self._limit.learned(self._loop.time())
+        self._moved_at = self._loop.time()
+        self._refusal: ApiFault | None = None
+        self._measuring: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed_by: WanAssetsError | None = None
+        self.not_begun = 0
+
+    def close(self) -> None:
+        """Ends what still runs."""
+        if self._timer:
+            self._timer.cancel()
+        if self._measuring:
+            self._measuring.cancel()
+
+    def refuse(self, error: WanAssetsError) -> None:
+        """Raises an error for all rows that wait to submit a task, now and later."""
+        self._closed_by = error
+        self._fail(error)
+
+    async def moved(self, slot: Slot, to: SlotState, *, is_first: bool = False, not_before: float = -math.inf) -> None:
+        """Waits until a slot may have a state, and gives it; `is_first` lets it wait before all others."""
+        if self._closed_by and to is not SlotState.HELD:
+            raise self._closed_by
+        waiter, queue = _Waiter(slot, to, not_before), self._posting if to is SlotState.POSTED else self._waiting
+        (queue.appendleft if is_first else queue.append)(waiter)
+        self.pump()
+        try:
+            await waiter.done
+        finally:
+            if waiter in queue:
+                queue.remove(waiter)
+
+    def move(self, slot: Slot, to: SlotState) -> None:
+        """Gives a slot a state for which no row has to wait."""
+        if slot.state is not to:
+            self._set(slot, to)
+            self.pump()
+
+    def accepted(self, slot: Slot, latency_s: float) -> None:
+        """Notes that the API has accepted a task."""
+        now = self._moved_at = self._loop.time()
+        self._has_accepted = True
+        self._set(slot, SlotState.IN_FLIGHT)
+        if self._limit.accepted(now, self._in_flight, latency_s) and not self._measuring:
+            self._measuring = asyncio.create_task(self._measure(is_refusal=False))
+        self.pump()
+
+    def is_hopeless(self, fault: ApiFault) -> bool:
+        """Whether the API accepts nothing, and asks to be left alone for longer than anybody waits."""
+        is_too_long = (fault.retry_after_s or 0.0) > self._asked_most_s
+        return is_too_long and not (self._has_accepted or self._in_flight)
+
+    async def refused(self, slot: Slot, fault: ApiFault, *, times: int) -> None:
+        """Waits after a refusal, the first or a later one of a task, until it may be submitted again.
+
+        The first time it is the next one. Later, or where the API works on nothing, the others try before it: it may be
+        this task alone that the API does not take. A long Retry-After is for this task alone.
+        """
+        self._note_refusal(slot, fault)
+        is_first = times == 1 and self._in_flight > 0
+        not_before = self._loop.time() + min(fault.retry_after_s or 0.0, self._asked_most_s)
+        await self.moved(slot, SlotState.SENDING, is_first=is_first, not_before=not_before)
+
+    def _note_refusal(self, slot: Slot, fault: ApiFault) -> None:
+        self._refusal = fault
+        self._set(slot, SlotState.REFUSED)
+        self._limit.refused(self._loop.time(), fault.retry_after_s)
+        instruments().refuse()
+        if self._measuring:
+            self._measuring.cancel()
+        self._measuring = asyncio.create_task(self._measure(is_refusal=True))
+
+    def needs(self, owner: str) -> RunNeeds:
+        """What this run needs of the limit."""
+        waiting = self._senders + min(self.not_begun, self._most)
+        return RunNeeds(owner, self._counts[SlotState.IN_FLIGHT], waiting, self._loop.time() - self._moved_at)
+
+    def news(self) -> LearnedLimit | None:
+        """What this run has learned since it was asked last; None where nothing has changed."""
+        learned, told = self._limit.learned(self._loop.time()), self._told
+        if (learned.limit, learned.ceiling) == (told.limit, told.ceiling):
+            return None
+        self._told = learned
+        return learned
+
+    def hear(self, shared: SharedLimit) -> None:
+        """Takes what other runs need and have learned."""
+        now, heard = self._loop.time(), self._heard
+        self._others = shared.others
+        self._moved_at = max(self._moved_at, *(now - run.moved_ago_s for run in shared.others), -math.inf)
+        if (said := shared.learned) and (said.limit, said.ceiling) != (heard.limit, heard.ceiling):
+            self._limit.adopt(now, said)
+            self._heard, self._told = said, self._limit.learned(now)
+        self.pump()
+
+    def describe(self) -> LimitNow | None:
+        """The limit and its reason, while it keeps rows waiting."""
+        if not self._senders or self._held >= self._most:
+            return None
+        return self._limit.describe(self._loop.time(), self._allowance)
+
+    def pump(self) -> None:
+        """Lets rows go on whose turn has come."""
+        now = self._loop.time()
+        if self._senders:
+            self._limit.tick(now, self._in_flight, self._senders + self.not_begun)
+        while waiter := self._next_poster(now) or self._next_waiter(now):
+            if not waiter.done.done():  # else its row was cancelled a moment ago
+                self._set(waiter.slot, waiter.to)
+                waiter.done.set_result(None)
+        self._fail_if_stalled(now)
+        self._wake_at(self._next_at(now))
+
+    @property
+    def _in_flight(self) -> int:
+        """Tasks at the API, of all runs."""
+        return self._counts[SlotState.IN_FLIGHT] + sum(run.in_flight for run in self._others)
+
+    @property
+    def _held(self) -> int:
+        return sum(self._counts[state] for state in (SlotState.HELD, *_OCCUPYING))
+
+    @property
+    def _occupied(self) -> int:
+        return sum(self._counts[state] for state in _OCCUPYING)
+
+    @property
+    def _senders(self) -> int:
+        """Rows that wait to submit a task."""
+        return len(self._posting) + sum(waiter.to is SlotState.SENDING for waiter in self._waiting)
+
+    @property
+    def _allowance(self) -> int:
+        """Tasks that this run may have at the API."""
+        limit, others = self._limit.limit, [run.in_flight + run.waiting for run in self._others]
+        wanted = self._occupied + self._senders + self.not_begun
+        return min(fair_share(limit, wanted, others), limit - sum(run.in_flight for run in self._others))
+
+    def _is_closed(self, now: float) -> bool:
+        return now < self._limit.hold_until or self._measuring is not None
+
+    def _next_poster(self, now: float) -> _Waiter | None:
+        unanswered = self._counts[SlotState.POSTED]
+        if not self._posting or self._is_closed(now) or unanswered >= self._limit.most_unanswered(now):
+            return None
+        has_room = self._counts[SlotState.IN_FLIGHT] + unanswered < self._allowance
+        return self._posting.popleft() if has_room else None
+
+    def _next_waiter(self, now: float) -> _Waiter | None:
+        has_room = not self._is_closed(now) and self._occupied < self._allowance
+        has_slot = self._held < self._most
+        for waiter in self._waiting:
+            is_ready = has_room or waiter.to is not SlotState.SENDING
+            needs_slot = waiter.slot.state in (SlotState.FREE, SlotState.REFUSED)
+            # Each row that was refused keeps a reservation, so that there are few of them.
+            is_one_too_many = waiter.slot.state is SlotState.FREE and self._counts[SlotState.REFUSED] > self._most
+            if is_ready and (has_slot or not needs_slot) and not is_one_too_many and now >= waiter.not_before:
+                self._waiting.remove(waiter)
+                return waiter
+        return None
+
+    def _set(self, slot: Slot, to: SlotState) -> None:
+        if slot.state is SlotState.IN_FLIGHT:
+            self._moved_at = self._loop.time()
+        self._counts[slot.state] -= 1
+        self._counts[to] += 1
+        slot.state = to
+
+    async def _measure(self, *, is_refusal: bool) -> None:
+        """Counts the tasks in flight once all have been polled: some may have finished unnoticed."""
+        try:
+            async with asyncio.timeout(_MEASURED_S):
+                await self._refresh()
+        except TimeoutError:
+            pass  # then the number is taken as it is known
+        await asyncio.sleep(_SETTLING_S)
+        self._measuring = None
+        if is_refusal:
+            self._limit.measured_at_refusal(self._in_flight)
+        else:
+            self._limit.measured_above(self._loop.time(), self._in_flight)
+        self.pump()
+
+    def _fail_if_stalled(self, now: float) -> None:
+        is_over = now >= self._moved_at + self._stall_s
+        if not (is_over and self._refusal and self._limit.streak and self._senders and not self._in_flight):
+            return
+        waited = f"the API has accepted and finished no task for {self._stall_s:g} s, and refuses more"
+        fault = ApiFault(
+            self._refusal.code, f"{waited}: {self._refusal.message}", http_status=self._refusal.http_status
+        )
+        self._fail(RunwareBusyError(fault))
+
+    def _fail(self, error: WanAssetsError) -> None:
+        for queue in (self._posting, self._waiting):
+            for waiter in [waiter for waiter in queue if waiter.to is not SlotState.HELD]:
+                queue.remove(waiter)
+                if not waiter.done.done():
+                    waiter.done.set_exception(error)
+
+    def _next_at(self, now: float) -> float:
+        """When the passage of time alone lets rows go on."""
+        if not self._senders:
+            return math.inf
+        times = (self._moved_at + self._stall_s, *(waiter.not_before for waiter in self._waiting))
+        return min(self._limit.next_at(now), *(at for at in times if at > now), math.inf)
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        soonest = self._loop.time() + _LEAST_S
+        self._timer = None if math.isinf(when) else self._loop.call_at(max(when, soonest), self.pump)
