@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from functools import cache
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from httpx_aiohttp import AiohttpTransport
+
+_IPV4_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 
 
 class Connections:
@@ -44,7 +47,7 @@ class Connections:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name means this machine, which no proxy of the environment can reach."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
 def _proxy_to(scheme: str, host: str) -> str:
