@@ -49,6 +49,9 @@ _READ_ONLY = ("data", "git", "github", "hf", "http", "https", "libarchive", "ref
 _UNFIT = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "generic", "simplecache"})
 """What fsspec can only read, or only puts in front of another place."""
 
+_CONNECTING = ("ftp", "sftp", "ssh", "smb")
+"""What connects as soon as it is made."""
+
 _TROUBLES_OF_PACKAGES = (
     ("botocore.exceptions", "BotoCoreError"),
     ("gcsfs.retry", "ChecksumError"),
@@ -86,8 +89,8 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
         # A listing may be old when others write.
         options = {"use_listings_cache": False, **_OPTIONS[extra]} if extra else {}
         place: UPath = UPath(root, **options)
-        if not extra and (place / "videos").fs is None:  # some packages find out here that they lack an option
-            raise StoreAddressError(f"cannot open the store {root}")
+        if not extra and protocol not in _CONNECTING:
+            _ = (place / "videos").fs  # some packages find out here that they lack an option
     except (
         ImportError,
         OSError,
