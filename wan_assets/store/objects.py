@@ -177,9 +177,9 @@ def _refuse_misspelt(root: str) -> None:
     scheme = found["scheme"].lower() if found else ""
     if root.startswith("://") or (scheme in _SCHEMES and not root.startswith((f"{scheme}://", "file:/"))):
         known = scheme or "s3"
-        raise StoreAddressError(f"the store's address {root} is neither a path nor a URL: write {known}://…")
+        raise StoreAddressError(f"the store's address, not shown, is neither a path nor a URL: write {known}://…")
     if re.match(r"[A-Za-z]:[\\/]", root) and os.sep == "/":
-        raise StoreAddressError(f"the store's address {root} is a path of Windows, and this is another system")
+        raise StoreAddressError("the store's address is a path of Windows, and this is another system")
 
 
 def _refuse_no_place(protocol: str, rest: str) -> None:
