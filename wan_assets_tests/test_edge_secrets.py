@@ -24,8 +24,10 @@ from urllib.parse import quote, unquote
 import dagster as dg
 import pytest
 from api_double import KEY, ApiDouble, Prepared, U, run
-from bent_api import PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
+from bent_api import PATIENT, POLL, SUBMIT, Bend, BentApi, BentStudio, Call, bent, on
 from cli_support import clean, lines, wan_assets
+from dagster_support import Studio as DagsterStudio
+from dagster_support import table_of, written
 from engine_support import orders_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,7 @@ from wan_assets.ledger.schema import shown
 from wan_assets.paths import PathError, escaped, expanded, sqlite_url
 from wan_assets.redaction import Redaction
 from wan_assets.settings import SettingsError, settings_from
+from wan_assets.simulator import Behaviour
 from wan_assets.store import VideoStore
 
 PASSWORD = "pa55word-of-the-ledger"
@@ -533,11 +536,15 @@ def decoded(text: str) -> str:
     return unicodedata.normalize("NFKC", text.replace("\\", "").replace("\u00ad", "")).casefold()
 
 
+def marks_of(secret: str) -> set[str]:
+    """Nine characters of a secret, as they look in each of three alphabets."""
+    return {encode(secret)[1:10].casefold() for encode in (str, ENCODINGS["base64"], ENCODINGS["hexadecimal"])}
+
+
 def assert_hidden(text: str, *, secrets: Iterable[str] = PARTS.values()) -> None:
     """No text, however it is encoded, tells eight characters of a secret in a row that say which it is."""
     for secret in secrets:
-        marks = {encode(secret)[1:10] for encode in (str, ENCODINGS["base64"], ENCODINGS["hexadecimal"])}
-        assert not [mark for mark in marks if mark.casefold() in decoded(text)], text
+        assert not [mark for mark in marks_of(secret) if mark in decoded(text)], text
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -723,3 +730,27 @@ def test_no_other_answer_repeats_a_secret(tmp_path: Path, call: str) -> None:
             run(client, calls[call])
 
     assert_hidden(f"{refused.value} {refused.value.fault}", secrets=[KEY, *PARTS.values()])
+
+
+@pytest.mark.parametrize("encoding", ["plain", "percent twice", "base64"])
+def test_no_poll_brings_a_secret_of_a_row_into_dagsters_database_or_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    said = said_of_all(encoding)
+    (folder := tmp_path / "table").mkdir()
+    table = written(folder, table_of("A kite", "A boat", **ADDRESSES))
+    with (
+        BentApi(tmp_path / "simulator", Behaviour(latency_s=0.0), bends_with(said)["a refused poll"]) as api,
+        instance_in(tmp_path / "dagster") as instance,
+    ):
+        dagster = DagsterStudio(tmp_path, api, instance)
+        result = dagster.run(table)
+
+    assert not result.success
+    files = [
+        path for path in tmp_path.rglob("*") if path.is_file() and path.parent not in (folder, tmp_path / "simulator")
+    ]
+    told = [*capfd.readouterr(), *(path.read_bytes().decode("latin-1") for path in files)]
+    assert any("providerError" in text for text in told)
+    for text in told:
+        assert not [mark for part in PARTS.values() for mark in marks_of(part) if mark in text.casefold()]

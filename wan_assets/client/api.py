@@ -228,10 +228,12 @@ class RunwareClient:
         """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet."""
         await self._downloads.fetch(url, path)
 
-    async def upload(self, path: Path) -> str:
-        """Stores a local picture or sound with the API and returns its UUID there."""
+    async def upload(self, path: Path, content: bytes | None = None) -> str:
+        """Stores a local picture or sound with the API and returns its UUID there; `content` is what it holds."""
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        media = f"data:{kind};base64,{base64.b64encode(await asyncio.to_thread(path.read_bytes)).decode()}"
+        if content is None:
+            content = await asyncio.to_thread(path.read_bytes)
+        media = f"data:{kind};base64,{base64.b64encode(content).decode()}"
         task_uuid = str(uuid.uuid4())
         try:
             item = await self._ask("mediaStorage", task_uuid=task_uuid, operation="upload", media=media)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from httpx_aiohttp import AiohttpTransport
 from wan_assets.settings import SettingsError
 
 _PROXY_SCHEMES = ("http", "https")
+_IPV4_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 
 
 class Connections:
@@ -98,7 +100,7 @@ def _told_as_http_error() -> Iterator[None]:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name means this machine, which no proxy of the environment can reach."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
 def _proxy_to(scheme: str, host: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -33,6 +32,7 @@ from wan_assets.generation.poller import Poller
 from wan_assets.generation.task_files import TaskFiles
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Claim, Task
+from wan_assets.local_files import LocalFileError, content_known_as
 from wan_assets.pricing import PLAUSIBLE_USD, implausible_usd, microusd_of
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
@@ -251,15 +251,22 @@ class Work:
 
     async def _uploaded(self, reference: str) -> str:
         path = self._media.get(reference)
-        if path is None or not os.access(path, os.R_OK):
-            raise RequestRejectedError(ApiFault("localFile", f"the local file {path or reference} cannot be read"))
+        if path is None:
+            raise RequestRejectedError(ApiFault("localFile", f"the local file {reference} cannot be read"))
         async with self._uploads[reference]:
             base_url = self._client.base_url
             known = await self._desk.book(self._ledger.uploaded, reference, base_url)
             if known is None:
-                known = await self._client.upload(path)
+                known = await self._client.upload(path, await self._checked(path, reference))
                 await self._desk.book(self._ledger.remember_upload, reference, base_url, known)
             return known
+
+    async def _checked(self, path: Path, reference: str) -> bytes:
+        """The bytes of a local file, which are those that were checked."""
+        try:
+            return await asyncio.to_thread(content_known_as, path, reference)
+        except LocalFileError as error:
+            raise RequestRejectedError(ApiFault("localFile", f"the local file {path} {error}")) from None
 
 
 def _finite(results: list[dict[str, Any]]) -> list[dict[str, Any]]:

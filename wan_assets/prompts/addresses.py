@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from urllib.parse import urlsplit
 
+from wan_assets.hosts import is_public_host
 from wan_assets.prompts.columns import PICTURE, SOUND
 from wan_assets.prompts.problem import Refusal
 from wan_assets.request import VideoRequest
 
-_OF_ONE_HOUSE = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".in-addr.arpa", ".ip6.arpa")
 _RULE = "must not lead to a private, local or otherwise reserved address"
 _FIX = "name a host that is public"
+_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 
 
 def breaches_of_addresses(request: VideoRequest) -> Iterator[tuple[str, str, Refusal]]:
@@ -32,24 +30,22 @@ def breaches_of_addresses(request: VideoRequest) -> Iterator[tuple[str, str, Ref
 
 
 def is_public(url: str) -> bool:
-    """Whether the host of a URL is neither reserved nor of one house, in whatever form it is written.
+    """Whether the host of a URL is public in whatever form it is written; names are not looked up.
 
     >>> [is_public(f"https://{host}/a.png") for host in ("example.com", "8.8.8.8", "localhost", "[::1]", "0x7f.1")]
     [True, True, False, False, False]
     """
-    if "\\" in url:  # which some take for a slash, and others for a part of the host
-        return False
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    for address in _addresses_of(host):
-        return address.is_global and not address.is_multicast
-    return "." in host and not f".{host}".endswith(_OF_ONE_HOUSE)
+    host = _host_of(url)
+    return host is not None and is_public_host(host)
 
 
-def _addresses_of(host: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The address that a host is, if it is one: also as one number, in octal, in hexadecimal, or within an IPv6 one."""
-    with suppress(OSError, UnicodeError):
-        yield ipaddress.IPv4Address(socket.inet_aton(host))
-    with suppress(ValueError):
-        address = ipaddress.IPv6Address(host.partition("%")[0])
-        within = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        yield within or address
+def _host_of(url: str) -> str | None:
+    """The host as it is written; None for a URL that clients read in several ways."""
+    if "\\" in url or _UNSEEN.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return host if parts.netloc.count("@") <= 1 else None

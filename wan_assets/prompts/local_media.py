@@ -5,7 +5,6 @@ Nothing outside the folder is ever read: a table may come from anyone, and what 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Literal
 from pydantic_core import PydanticCustomError
 
 from wan_assets import rules
+from wan_assets.local_files import MOST_BYTES, LocalFileError, content_below, reference_to
 from wan_assets.prompts.picture_size import too_large
 from wan_assets.prompts.problem import Refusal
 
@@ -59,22 +59,23 @@ class LocalMedia:
             path = (folder / value).resolve()
             if not path.is_relative_to(folder):
                 return Refusal("must not lead out of the table's folder", "copy the file into that folder")
-            return self._reference(path, medium)
+            return self._reference(folder, path, medium)
+        except LocalFileError as error:
+            return Refusal(str(error), f"name a {medium} that is a file of at most {MOST_BYTES >> 20} MB")
         except (OSError, ValueError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return Refusal(f"cannot be read: {reason}", f"name a {medium} that can be read")
 
-    def _reference(self, path: Path, medium: Medium) -> str | Refusal:
-        if not path.is_file():
+    def _reference(self, folder: Path, path: Path, medium: Medium) -> str | Refusal:
+        if not path.exists() or path.is_dir():
             fix = f"name a {medium} in {self.folder}, or a UUID or URL"
             return Refusal("no such file", fix)
-        with path.open("rb") as file:
-            if not _is_known(file.read(32), path.suffix.lower(), medium):
-                return Refusal(f"the file is no {_FORMATS[medium]}", f"convert it to {_FORMATS[medium]}")
-            if refusal := too_large(file, medium):
-                return refusal
-            file.seek(0)
-            reference = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        content = content_below(folder, path.relative_to(folder))
+        if not _is_known(content[:32], path.suffix.lower(), medium):
+            return Refusal(f"the file is no {_FORMATS[medium]}", f"convert it to {_FORMATS[medium]}")
+        if refusal := too_large(content, medium):
+            return refusal
+        reference = reference_to(content)
         self.files.setdefault(reference, path)
         return reference
 

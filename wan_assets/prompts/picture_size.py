@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import io
 import warnings
 from collections.abc import Mapping
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from PIL import Image
 
 from wan_assets.prompts.problem import Refusal
 
-MAX_BYTES: Mapping[Literal["picture", "sound"], int] = {"picture": 32 << 20, "sound": 64 << 20}
+MAX_BYTES: Mapping[Literal["picture", "sound"], int] = {"picture": 32 << 20, "sound": 50 << 20}
 MAX_PIXELS = 64_000_000
 """The largest video has two million."""
 
 
-def too_large(file: BinaryIO, medium: Literal["picture", "sound"]) -> Refusal | None:
-    """Why an open file is not taken, or None."""
-    size, most = os.fstat(file.fileno()).st_size, MAX_BYTES[medium]
+def too_large(content: bytes, medium: Literal["picture", "sound"]) -> Refusal | None:
+    """Why the content of a file is not taken, or None."""
+    size, most = len(content), MAX_BYTES[medium]
     if size > most:
         return Refusal(f"the file has {size:,} bytes; a {medium} may have {most:,}", f"make the {medium} smaller")
-    return _too_many_pixels(file) if medium == "picture" else None
+    return _too_many_pixels(content) if medium == "picture" else None
 
 
-def _too_many_pixels(file: BinaryIO) -> Refusal | None:
+def _too_many_pixels(content: bytes) -> Refusal | None:
     """A picture whose header nobody understands is left to the other rules and to the API."""
-    file.seek(0)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
         return Refusal(f"the picture has more than {MAX_PIXELS:,} pixels", "make the picture smaller")

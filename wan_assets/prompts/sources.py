@@ -52,12 +52,13 @@ def files_of(path: Path) -> tuple[Path, list[Path]]:
         if path.exists() or not any(letter in str(path) for letter in "*?["):
             return path.parent, [path]
         return _matches_of(path)
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {error}; check the name") from error
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    files = sorted(file for file in _visible(folder, folder.iterdir()) if file.suffix.lower() in EXTENSIONS)
+    tables = (file for file in _visible(folder, folder.iterdir()) if file.suffix.lower() in EXTENSIONS)
+    files = sorted(_inside(folder, table) for table in tables)
     if not files:
         raise unreadable(folder, f"is a folder without tables; put files into it that end in one of {KNOWN}")
     return files
@@ -66,10 +67,18 @@ def _tables_in(folder: Path) -> list[Path]:
 def _matches_of(pattern: Path) -> tuple[Path, list[Path]]:
     """Splits at the first part that does not exist, for a folder may be called `[1]`."""
     known = next(parent for parent in pattern.parents if parent.is_dir() or parent == parent.parent)
-    files = sorted(set(_visible(known, known.glob(str(pattern.relative_to(known))))))
+    matches = _visible(known, known.glob(str(pattern.relative_to(known))))
+    files = sorted({_inside(known, match) for match in matches})
     if not files:
         raise unreadable(pattern, f"does not exist, and matches no file; check it, and the folder {known.absolute()}")
     return known, files
+
+
+def _inside(folder: Path, file: Path) -> Path:
+    """A file of a folder; raises `PromptTableError` for a link that leads out of it."""
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise unreadable(file, f"is a link that leads out of {folder}; copy the table into the folder")
+    return file
 
 
 def _visible(folder: Path, files: Iterator[Path]) -> Iterator[Path]:

@@ -49,6 +49,9 @@ _READ_ONLY = ("data", "git", "github", "hf", "http", "https", "libarchive", "ref
 _UNFIT = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "generic", "simplecache"})
 """What fsspec can only read, or only puts in front of another place."""
 
+_CONNECTING = ("ftp", "sftp", "ssh", "smb")
+"""What connects as soon as it is made."""
+
 _TROUBLES_OF_PACKAGES = (
     ("botocore.exceptions", "BotoCoreError"),
     ("gcsfs.retry", "ChecksumError"),
@@ -87,8 +90,8 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
         # A listing may be old when others write.
         options = {"use_listings_cache": False, **_OPTIONS[extra]} if extra else {}
         place: UPath = UPath(root, **options)
-        if not extra and (place / "videos").fs is None:  # some packages find out here that they lack an option
-            raise StoreAddressError(f"cannot open the store {root}")
+        if not extra and protocol not in _CONNECTING:
+            _ = (place / "videos").fs  # some packages find out here that they lack an option
     except (
         ImportError,
         OSError,
@@ -175,9 +178,9 @@ def _refuse_misspelt(root: str) -> None:
     scheme = found["scheme"].lower() if found else ""
     if root.startswith("://") or (scheme in _SCHEMES and not root.startswith((f"{scheme}://", "file:/"))):
         known = scheme or "s3"
-        raise StoreAddressError(f"the store's address {root} is neither a path nor a URL: write {known}://…")
+        raise StoreAddressError(f"the store's address, not shown, is neither a path nor a URL: write {known}://…")
     if re.match(r"[A-Za-z]:[\\/]", root) and os.sep == "/":
-        raise StoreAddressError(f"the store's address {root} is a path of Windows, and this is another system")
+        raise StoreAddressError("the store's address is a path of Windows, and this is another system")
 
 
 def _refuse_no_place(protocol: str, rest: str) -> None:
