@@ -84,7 +84,8 @@ def _told_as_http_error() -> Iterator[None]:
     except (httpx.HTTPError, httpx.InvalidURL):
         raise
     except Exception as error:
-        raise httpx.RemoteProtocolError(f"the answer is no valid HTTP: {type(error).__name__}: {error}") from error
+        said = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+        raise httpx.RemoteProtocolError(f"the answer is not valid HTTP: {said}") from error
 
 
 def is_loopback(host: str) -> bool:
