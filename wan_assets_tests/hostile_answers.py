@@ -156,8 +156,8 @@ def _acked_with(status: int = 200, *, is_named: bool = False, **fault: Any) -> A
     return _said(said, status)
 
 
-def _faulted(status: int, **fault: Any) -> Answer:
-    return _said(lambda task: {"errors": [_fault(taskUUID=task.task_uuid, **fault)]}, status)
+def _faulted(http_status: int, /, **fault: Any) -> Answer:
+    return _said(lambda task: {"errors": [_fault(taskUUID=task.task_uuid, **fault)]}, http_status)
 
 
 def _item(**changes: Any) -> Answer:

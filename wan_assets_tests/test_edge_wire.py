@@ -402,6 +402,22 @@ def test_an_error_of_our_own_is_not_taken_for_the_servers(tmp_path: Path) -> Non
         run(RunwareClient(KEY, f"{root}/v1"), lambda client: client.download(f"{root}/files/a.mp4", tmp_path))
 
 
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
+    stray = http({"errors": [nameless("invalidSeed")]}, 400)
+    taken = [Wire([http({"data": []}), 0.02, stray], is_kept=True), http({"data": []})]
+
+    async def submitted_twice(client: RunwareClient) -> None:
+        await client.submit(TASK)
+        await asyncio.sleep(0.3)  # the stray answer is on its way
+        await client.submit({**TASK, "taskUUID": V})
+
+    with HostileApi(b"", {}) as api:
+        api._said_to = lambda *_: taken.pop(0)
+        run(RunwareClient(KEY, api.base_url, pace=IMPATIENT), submitted_twice)
+
+    assert taken == []
+
+
 def test_no_cookie_is_kept_or_sent_back() -> None:
     async def twice(client: RunwareClient) -> None:
         await client.poll([U])
@@ -576,7 +592,7 @@ def test_a_download_of_a_byte_now_and_then_is_given_up(tmp_path: Path) -> None:
     pace = replace(IMPATIENT, download_stall_s=30.0, download_window_s=0.4, download_least_bytes=100)
     with (
         answering(dribble) as root,
-        pytest.raises(OutputUnavailableError, match=r"came within 0\.4 s, and 100 are the"),
+        pytest.raises(OutputUnavailableError, match=r"within 0\.4 s, and 100 are the"),
     ):
         run(
             RunwareClient(KEY, f"{root}/v1", pace=pace),
