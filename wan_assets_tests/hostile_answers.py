@@ -146,6 +146,29 @@ def _ack(task: Task, **fields: Any) -> dict[str, Any]:
     return {"taskType": SUBMIT, "taskUUID": task.task_uuid, **fields}
 
 
+def _acked_with(status: int = 200, *, is_named: bool = False, **fault: Any) -> Answer:
+    """An acknowledgement beside an error that names the task, or none."""
+
+    def said(task: Task) -> Any:
+        named = {"taskUUID": task.task_uuid} if is_named else {}
+        return {"data": [_ack(task)], "errors": [_fault(**fault, **named)]}
+
+    return _said(said, status)
+
+
+def _faulted(http_status: int, /, **fault: Any) -> Answer:
+    return _said(lambda task: {"errors": [_fault(taskUUID=task.task_uuid, **fault)]}, http_status)
+
+
+def _item(**changes: Any) -> Answer:
+    return _said(lambda task: {"data": [task.item(**changes)]})
+
+
+def _written(field: str, value: str) -> Answer:
+    """A result of which one field is written so, which may be no JSON."""
+    return _raw(lambda task: json.dumps({"data": [task.item(**{field: "HERE"})]}).replace('"HERE"', value))
+
+
 _ODD_TEXTS = {
     "half a surrogate": "\ud800",
     "NUL": "a\u0000b",
@@ -169,15 +192,13 @@ def _acknowledged() -> Iterator[tuple[str, Answer]]:
         yield f"ack in {name}", _said(lambda task, write=write: {"data": [_ack(task, taskUUID=write(task.task_uuid))]})
     for code in ("invalidSeed", "providerError", "contentPolicyViolation", "internalServerError", "x", None, 7):
         for status in (200, 400, 500):
-            both = lambda task, code=code: {"data": [_ack(task)], "errors": [_fault(code=code)]}  # noqa: E731
-            yield f"ack and nameless {code}, {status}", _said(both, status)
+            yield f"ack and nameless {code}, {status}", _acked_with(status, code=code)
     for status in (201, 202, 409, 429, 503):
         yield f"ack with status {status}", _said(lambda task: {"data": [_ack(task)]}, status)
     for code in ("invalidSeed", "providerError", "rateLimitExceeded"):
-        named = lambda task, code=code: {"data": [_ack(task)], "errors": [_fault(code=code, taskUUID=task.task_uuid)]}  # noqa: E731
-        yield f"ack and its own {code}", _said(named)
+        yield f"ack and its own {code}", _acked_with(is_named=True, code=code)
     for name, text in _ODD_TEXTS.items():
-        yield f"ack and {name}", _said(lambda task, text=text: {"data": [_ack(task)], "errors": [_fault(message=text)]})
+        yield f"ack and {name}", _acked_with(message=text)
     yield (
         "ack and a stranger's error",
         _said(lambda task: {"data": [_ack(task)], "errors": [_fault(taskUUID=STRANGER)]}),
@@ -207,10 +228,7 @@ def _refused() -> Iterator[tuple[str, Answer]]:
     """Submissions that are refused, and not charged, in words that are hard to keep."""
     for name, text in _ODD_TEXTS.items():
         for field in ("code", "message", "parameter"):
-            told = lambda task, text=text, field=field: {  # noqa: E731
-                "errors": [{**_fault(code="invalidSeed", taskUUID=task.task_uuid), field: text}]
-            }
-            yield f"{name} in the {field} of a refusal", _said(told, 400)
+            yield f"{name} in the {field} of a refusal", _faulted(400, **{"code": "invalidSeed", field: text})
     fields = {"allowedValues": [[], {}, None, "\ud800", 10**400] * 500, "parameter": [{}, None, 1] * 500}
     yield (
         "odd values",
@@ -251,18 +269,14 @@ def _polled() -> Iterator[tuple[str, Answer]]:
         yield f"{word} with an address", _said(lambda task, word=word: {"data": [task.item(status=word)]})
         yield f"{word} without", _said(lambda task, word=word: {"data": [task.item(status=word, videoURL=None)]})
     for name, write in _WRITTEN_UUIDS.items():
-        told = lambda task, write=write: {"data": [task.item(taskUUID=write(task.task_uuid))]}  # noqa: E731
-        yield f"a result in {name}", _said(told)
+        yield (
+            f"a result in {name}",
+            _said(lambda task, write=write: {"data": [task.item(taskUUID=write(task.task_uuid))]}),
+        )
     for name, text in _ODD_TEXTS.items():
         for field in ("videoUUID", "seed", "status", "taskType", "cost"):
-            yield (
-                f"{name} as {field}",
-                _said(lambda task, text=text, field=field: {"data": [task.item(**{field: text})]}),
-            )
-        wrong = lambda task, text=text: {
-            "errors": [_fault(message=text, code=text, status="error", taskUUID=task.task_uuid)]
-        }
-        yield f"{name} in a verdict", _said(wrong)
+            yield f"{name} as {field}", _item(**{field: text})
+        yield f"{name} in a verdict", _faulted(200, message=text, code=text, status="error")
     for value in (
         "NaN",
         "Infinity",
@@ -280,10 +294,7 @@ def _polled() -> Iterator[tuple[str, Answer]]:
         "true",
     ):
         for field in ("cost", "seed", "progress", "videoUUID"):
-            written = lambda task, value=value, field=field: json.dumps(
-                {"data": [task.item(**{field: "HERE"})]}
-            ).replace('"HERE"', value)
-            yield f"{field} {value[:9]}", _raw(written)
+            yield f"{field} {value[:9]}", _written(field, value)
     for value in (
         [],
         {},

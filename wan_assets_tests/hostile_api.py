@@ -44,10 +44,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """Bytes on the socket, and waits between them in seconds; the connection is closed afterwards."""
+    """Bytes on the socket, and waits between them in seconds; the connection is closed afterwards, or kept."""
 
     parts: Sequence[bytes | float]
     is_endless: bool = False
+    is_kept: bool = False
 
 
 Answer = Wire | Callable[[Task], Wire]
@@ -131,7 +132,9 @@ class HostileApi:
                 said = self._said_to(*await _request(reader))
                 if isinstance(said, Wire):
                     await _write(writer, said)
-                    break
+                    if not said.is_kept:
+                        break
+                    continue
                 writer.write(said)
                 await writer.drain()
         writer.close()

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -61,12 +62,24 @@ class Connections:
 
     def _session(self) -> aiohttp.ClientSession:
         """Keeps no cookies: they would be sent back, and a server may have written anything into them."""
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=self._limits.max_connections or 0,
             keepalive_timeout=self._limits.keepalive_expiry,
             ssl=_trusted(),
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives no connection on which something has come that nobody asked for: it would be taken for the next answer."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            protocol = connection.protocol
+            if protocol is None or not protocol.should_close:
+                return connection
+            connection.close()
 
 
 class _Guarded(httpx.AsyncByteStream):
@@ -95,7 +108,8 @@ def _told_as_http_error() -> Iterator[None]:
     except (httpx.HTTPError, httpx.InvalidURL):
         raise
     except Exception as error:
-        raise httpx.RemoteProtocolError(f"the answer is no valid HTTP: {type(error).__name__}: {error}") from error
+        said = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+        raise httpx.RemoteProtocolError(f"the answer is not valid HTTP: {said}") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from wan_assets.rules import uuid_in
 _MOST_ENDS = 100
 """So many results and so many faults are read of one task: a request has at most four."""
 
+_MOST_PROGRESS = 100
 _VIDEO = "videoInference"
 _NO_VIDEO = re.compile(r"\.(png|jpe?g|gif|webp|avif|svg|txt|json|html?|xml|mp3|wav|ogg|zip)(\?|#|$)", re.IGNORECASE)
 _NOT_FOUND = "tasknotfound"
@@ -129,7 +129,7 @@ def _gather(found: _Gathered, item: Mapping[str, Any], status: int) -> None:
     else:
         found.is_running = True
         progress = item.get("progress")
-        if isinstance(progress, (int, float)) and math.isfinite(progress):
+        if isinstance(progress, (int, float)) and 0 <= progress <= _MOST_PROGRESS:
             found.progress = int(progress)
 
 

@@ -190,7 +190,10 @@ class Transport:
         # The transport calls every failure to connect, and every lost connection, a ConnectTimeout.
         is_timeout = isinstance(error, (TimeoutError, httpx.TimeoutException))
         kind = "timeout" if is_timeout and not isinstance(error, httpx.ConnectTimeout) else "connection"
-        said = " ".join(without(self._secrets, str(error)).split()) or type(error).__name__
+        silence = (
+            f"no whole answer came within {self._pace.answer_s:g} s" if kind == "timeout" else type(error).__name__
+        )
+        said = " ".join(without(self._secrets, str(error)).split()) or silence
         return RunwareBusyError(ApiFault(kind, shown(said, _MOST_SAID)))
 
 

@@ -55,10 +55,10 @@ class Gate:
     def close(self, error: WanAssetsError) -> None:
         """Stops the run from sending more.
 
-        Where the API has taken a task, or others are being sent, one refusal of the key or the address may be about one
-        task: then only the second one in a row stops the run. That no credit is left is about all.
+        Where the API has taken a task, one refusal of the key or the address may be about one task: then only the
+        second one in a row stops the run. That no credit is left is about all.
         """
-        if _may_be_of_one(error) and not self._is_doubted and (self._has_taken or self._entering):
+        if _may_be_of_one(error) and not self._is_doubted and self._has_taken:
             self._is_doubted = True
         elif self._closed_by is None:
             self._closed_by = error
