@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import dagster_support
 import pytest
+from cli_support import wan_assets
+from dagster_support import SMALL
 from engine_support import Studio, errors_of, request_of, rows_of, studio
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from test_automation import Watched, missing
+from test_batches import SHARDS, run
 
+from wan_assets.automation.stretches import row_of_keys, stretches
+from wan_assets.batches import partition_of, placed, told_by
+from wan_assets.component import Batches
+from wan_assets.errors import PromptTableError
 from wan_assets.generation import Limits, Order
+from wan_assets.partition_keys import definition_by
 from wan_assets.prompt_text import is_visible, normalized
+from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.request import VideoRequest
 
 SEA = "A caf\u00e9 by the sea\nat noon"
@@ -210,3 +223,235 @@ def test_an_older_task_whose_text_would_be_refused_today_can_be_read() -> None:
     assert VideoRequest.from_record(record).positive_prompt == "\u200b"
     with pytest.raises(ValidationError, match=r"no visible character, but only U\+200B"):
         VideoRequest.model_validate(record)
+
+
+# Runs over ranges of multi-partitions.
+
+ZONES = dg.MultiPartitionsDefinition(
+    {
+        "date": dg.DailyPartitionsDefinition(start_date="2026-01-10", end_date="2026-01-14"),
+        "zone": dg.StaticPartitionsDefinition(["z1", "z2", "z3"]),
+    }
+)
+
+
+def zone_rows(*pairs: tuple[str, str], **columns: Any) -> list[dict[str, Any]]:
+    return [
+        {"prompt_id": f"{day}-{zone}", "positive_prompt": f"Kite {day} {zone}", **SMALL, "date": f"2026-01-{day}"}
+        | {"shard": zone, **columns}
+        for day, zone in pairs
+    ]
+
+
+PLACES = [(str(day), zone) for day in range(10, 14) for zone in ("z1", "z2", "z3")]
+
+
+@given(st.sets(st.sampled_from(PLACES)), st.integers(1, 5))
+def test_ranges_of_multi_partitions_cover_exactly_what_is_missing(missing: set[tuple[str, str]], length: int) -> None:
+    present = ZONES.get_partition_keys()
+    wanted = {f"2026-01-{day}|{zone}" for day, zone in missing}
+
+    found = list(stretches(present, wanted, wanted, length, row_of_keys(ZONES)))
+
+    ranges = [dg.PartitionKeyRange(stretch.wanting[0], stretch.wanting[-1]) for stretch in found]
+    covered = [key for each in ranges for key in ZONES.get_partition_keys_in_range(each)]
+    assert sorted(covered) == sorted(wanted)
+    assert [key for key in present if key in wanted] == covered, "the cursor goes on behind the last one"
+    assert all(len(stretch.wanting) <= length for stretch in found)
+
+
+def test_every_run_that_the_sensor_requests_makes_exactly_its_missing_partitions(tmp_path: Path) -> None:
+    rows = zone_rows(("10", "z3"), ("11", "z1"), ("11", "z2"), ("12", "z1"), ("12", "z3"))
+    with dagster_support.studio(tmp_path) as made:
+        watched = Watched(made, dagster_support.written(tmp_path, rows), ZONES, partitions_per_run=4)
+        requests = watched.tick().run_requests or []
+
+        results = [watched.launch(request) for request in requests]
+
+        made_keys = [key for result in results for key in dagster_support.materialized(result)]
+        assert sorted(made_keys) == sorted(f"{row['date']}|{row['shard']}" for row in rows)
+        assert all(result.success and dagster_support.materialized(result) for result in results)
+        assert len(requests) == 4
+        assert not watched.tick().run_requests
+
+
+@pytest.mark.parametrize(
+    ("partitions", "first", "last"),
+    [
+        (ZONES, "2026-01-10|z3", "2026-01-11|z2"),
+        (ZONES, "2026-01-12|z1", "2026-01-11|z2"),
+        (SHARDS, "shard-3", "shard-1"),
+    ],
+)
+def test_a_run_over_an_empty_range_fails_and_says_so(tmp_path: Path, partitions: Any, first: str, last: str) -> None:
+    with dagster_support.studio(tmp_path) as made:
+        result = run(made, dagster_support.written(tmp_path, zone_rows(("10", "shard-1"))), partitions, first, last)
+
+        assert not result.success
+        assert f"the range from {first} to {last} holds no partition" in dagster_support.failure_of(result)
+        assert made.simulator.books.submissions() == 0
+
+
+# Rows that no run can ever make.
+
+DAYS_OF_JANUARY = dg.DailyPartitionsDefinition(start_date="2026-01-10", end_date="2026-02-01")
+WORKDAYS = dg.TimeWindowPartitionsDefinition(
+    start="2026-01-01", fmt="%Y-%m-%d", cron_schedule="0 0 * * *", exclusions=["0 0 * * 6", "0 0 * * 0"]
+)
+BY_FUNCTION = dg.DynamicPartitionsDefinition(lambda _: ["spring"])
+GOOD = {"date": "2026-01-12", "shard": "z1", "campaign": "spring"}
+
+NEVER = {
+    "before the start": (DAYS_OF_JANUARY, {"date": "2025-12-31"}, "date", "is before the partitions start"),
+    "after the end": (DAYS_OF_JANUARY, {"date": "2026-02-01"}, "date", "is after the partitions end"),
+    "year 1": (DAYS_OF_JANUARY, {"date": "0001-01-01"}, "date", "is before the partitions start"),
+    "year 9999": (dg.DailyPartitionsDefinition("2026-01-01"), {"date": "9999-12-31"}, "date", "no partition can have"),
+    "no date": (DAYS_OF_JANUARY, {"date": ""}, "date", "has no date"),
+    "a zone in words": (DAYS_OF_JANUARY, {"date": "2026-01-12T00:00 Mars/Phobos"}, "date", "is no date"),
+    "left out": (WORKDAYS, {"date": "2026-01-10"}, "date", "falls in a window that the partitions leave out"),
+    "no such shard": (dg.StaticPartitionsDefinition(["z1"]), {"shard": "z9"}, "shard", "is none of the partitions"),
+    "a campaign that Dagster refuses": (
+        dg.DynamicPartitionsDefinition(name="c"),
+        {"campaign": "a...b"},
+        "campaign",
+        "holds '...'",
+    ),
+    "not given by the function": (BY_FUNCTION, {"campaign": "autumn"}, "campaign", "is none of the partitions"),
+    "a dimension's date": (ZONES, {"date": "2026-01-09"}, "date", "is before the partitions start"),
+    "a dimension's shard": (ZONES, {"shard": "z4"}, "shard", "is none of the partitions"),
+    "a dimension's campaign": (
+        dg.MultiPartitionsDefinition(
+            {"c": dg.DynamicPartitionsDefinition(name="c"), "zone": ZONES.partitions_defs[1].partitions_def}
+        ),
+        {"campaign": "a|b"},
+        "",
+        "which no partition key may hold",
+    ),
+}
+
+
+@pytest.mark.parametrize(("partitions", "extra", "column", "said"), NEVER.values(), ids=NEVER)
+def test_a_row_that_no_run_can_ever_make_is_a_problem_in_the_table_the_sensor_and_every_run(
+    tmp_path: Path, partitions: Any, extra: dict[str, str], column: str, said: str
+) -> None:
+    good, bad = ({"prompt_id": name, "positive_prompt": name, **SMALL, **GOOD} for name in ("good", "bad"))
+    path = dagster_support.written(tmp_path, [good, {**bad, **extra}])
+    with dagster_support.studio(tmp_path) as made:
+        skipped = Watched(made, path, partitions).tick().skip_reason
+        table = run(made, path, partitions, select="videos_prompts")
+        tried = missing(made, path, partitions)
+
+        assert said in str(skipped)
+        assert "row 2" in str(skipped)
+        assert "has 1 problem." in str(skipped)
+        metadata = table.asset_materializations_for_node("videos_prompts")[0].metadata
+        assert metadata["wan_assets/problems"].value == 1
+        cells = metadata["wan_assets/problem_table"].records[0].data
+        assert (cells["row"], cells["prompt_id"], cells["column"]) == (2, "bad", column)
+        assert [check.passed for check in table.get_asset_check_evaluations()] == [False]
+        assert said in dagster_support.failure_of(tried)
+        assert made.simulator.books.submissions() == 0
+
+
+def test_a_run_of_good_partitions_is_refused_too_while_a_row_has_none(tmp_path: Path) -> None:
+    path = dagster_support.written(tmp_path, zone_rows(("12", "z1"), ("31", "z1")))
+    with dagster_support.studio(tmp_path) as made:
+        result = run(made, path, ZONES, "2026-01-12|z1")
+
+        assert "is after the partitions end, which is 2026-01-14" in dagster_support.failure_of(result)
+        assert made.simulator.books.submissions() == 0
+
+
+def test_partitions_without_any_key_are_said_to_be_none() -> None:
+    row = PromptRow(1, "a", request_of(), {})
+
+    with pytest.raises(PromptTableError, match="add partitions: there are none"):
+        partition_of(dg.StaticPartitionsDefinition([]))(row)
+
+
+def test_keys_of_dynamic_dimensions_are_added_and_their_rows_made(tmp_path: Path) -> None:
+    both = dg.MultiPartitionsDefinition(
+        {"campaign": dg.DynamicPartitionsDefinition(name="c"), "shard": dg.StaticPartitionsDefinition(["s1", "s2"])}
+    )
+    rows = [row | {"campaign": name} for row, name in zip(zone_rows(("1", "s1"), ("2", "s2")), "xy", strict=True)]
+    with dagster_support.studio(tmp_path) as made:
+        made.instance.add_dynamic_partitions("c", ["of another table"])
+        watched = Watched(made, dagster_support.written(tmp_path, rows), both)
+
+        requests = watched.tick().run_requests or []
+
+        assert made.instance.get_dynamic_partitions("c") == ["of another table", "x", "y"]
+        assert [request.partition_key for request in requests] == ["x|s1", "y|s2"]
+        assert all(watched.launch(request).success for request in requests)
+        assert len(made.simulator.books.charges()) == 2
+
+
+def test_two_dynamic_dimensions_get_their_keys_in_one_run_of_the_missing_job(tmp_path: Path) -> None:
+    both = dg.MultiPartitionsDefinition(
+        {"campaign": dg.DynamicPartitionsDefinition(name="c"), "other": dg.DynamicPartitionsDefinition(name="d")}
+    )
+    rows = [row | {"campaign": name} for row, name in zip(zone_rows(("1", "s"), ("2", "s")), "xy", strict=True)]
+    with dagster_support.studio(tmp_path) as made:
+        result = missing(made, dagster_support.written(tmp_path, rows), both)
+
+        assert sorted(dagster_support.materialized(result)) == ["x|x", "y|y"]
+
+
+def test_keys_of_a_function_are_checked_and_its_errors_are_problems(tmp_path: Path) -> None:
+    path = dagster_support.written(tmp_path, zone_rows(("10", "z1"), ("11", "z2"), ("12", "z3")))
+    told: dict[str, Any] = {"10-z1": "z1", "11-z2": "z9"}
+    checked = told_by(lambda row: told[row.prompt_id], dg.StaticPartitionsDefinition(["z1"]))
+
+    chunk, keys = placed(PromptTable.load(path).chunk(), checked)
+
+    assert keys == ["z1"]
+    assert [problem.row for problem in chunk.problems] == [2, 3]
+    assert [problem.rule for problem in chunk.problems] == [
+        "is none of the partitions",
+        "has no partition: partition_key_of raises KeyError: '12-z3'",
+    ]
+
+
+def test_a_problem_names_the_file_and_the_line_of_its_row(tmp_path: Path) -> None:
+    for name, day in (("a", "2026-01-12"), ("b", "2027-01-01")):
+        (tmp_path / f"{name}.csv").write_text(f"positive_prompt,resolution,date\nA kite {name},480p,{day}\n")
+
+    chunk, _ = placed(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
+
+    assert chunk.problems[0].place == "b.csv, row 1 (line 2), column date"
+
+
+def test_the_sensor_looks_again_when_its_partitions_are_defined_anew(tmp_path: Path) -> None:
+    path = dagster_support.written(tmp_path, zone_rows(("12", "z1"), ("15", "z1")))
+    with dagster_support.studio(tmp_path) as made:
+        narrow = Watched(made, path, dg.DailyPartitionsDefinition("2026-01-14", end_date="2026-01-20"))
+        wide = Watched(made, path, dg.DailyPartitionsDefinition("2026-01-10", end_date="2026-01-20"))
+        assert "before the partitions start" in str(narrow.tick().skip_reason)
+        wide.cursor = narrow.cursor
+
+        assert [request.partition_key for request in wide.tick().run_requests or []] == ["2026-01-12", "2026-01-15"]
+
+
+def test_plan_reports_rows_without_a_partition_where_the_partitions_are_known(tmp_path: Path) -> None:
+    path = dagster_support.written(tmp_path, zone_rows(("12", "z1"), ("31", "z1")))
+    days = ("--by", "day", "--start-date", "2026-01-10", "--end-date", "2026-01-20")
+
+    alone, known = wan_assets("plan", path, "--json"), wan_assets("plan", path, *days, "--json")
+    unknown = wan_assets("plan", path, "--by", "day", "--start-date", "2026-01-10", "--timezone", "Mars/Phobos")
+
+    assert (alone.returncode, known.returncode) == (0, 1)
+    problem = json.loads(known.stdout)["problems"][0]
+    assert (problem["row"], problem["column"], problem["value"]) == (2, "date", "2026-01-31")
+    assert unknown.returncode == 2
+    assert "the time zone 'Mars/Phobos' is unknown" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+
+
+@pytest.mark.parametrize("timezone", ["Mars/Phobos", "../etc/passwd", "", "America", "Europe/Paris\x00"])
+def test_an_unknown_time_zone_is_one_line(timezone: str) -> None:
+    with pytest.raises(ValueError, match="is unknown; use a name of the IANA database") as refused:
+        definition_by("day", start_date="2026-01-01", timezone=timezone)
+
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match="videos: the time zone"):
+        Batches(by="day", start_date="2026-01-01", timezone=timezone).definition("videos")
