@@ -120,7 +120,7 @@ def test_any_prompts_are_read_as_they_were_written_in_their_normal_form(
 @quick
 @given(rows=prompt_lists)
 def test_each_line_of_plain_text_is_a_prompt_of_720p(folder: Path, rows: list[str]) -> None:
-    lines = [text.replace("\n", " ").replace("\r", " ") + "." for text in rows]
+    lines = ["A kite " + text.replace("\n", " ").replace("\r", " ") + "." for text in rows]
 
     table = table_of(folder, "\ufeff" + "\r\n\n".join(lines), "lines.txt")
 

@@ -89,6 +89,12 @@ def column_of(name: str) -> Column | Refusal:
     return Column(meant[0], _KINDS.get(meant[0], "word"))
 
 
+def meaning_of(name: str) -> str | None:
+    """The column that a name means or is often meant as; None for any other text."""
+    found = column_of(name)
+    return found.name if isinstance(found, Column) else _MEANINGS.get(_key(name))
+
+
 def layout_of(names: Sequence[str]) -> Layout:
     """The layout of a header; the first of two names for the same column counts, the second is refused."""
     columns: dict[str, tuple[int, Column]] = {}

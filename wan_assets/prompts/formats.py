@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.columns import PROMPT
+from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problem import printable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's 131,072 is less than one picture in base64
 _BATCH_ROWS = 10_000
+_MARK_BYTES = 200
 
 
 class Record(NamedTuple):
@@ -68,6 +70,7 @@ def sheet_of_file(path: Path, file: str = "") -> Sheet:
     if reader is None:
         found = f"has the extension {path.suffix}" if path.suffix else "has no extension"
         raise unreadable(path, f"{found}; known are {KNOWN}")
+    _refuse_other_files(path)
     defaults = {"resolution": "720p"} if reader is _prompts else {}
     return Sheet(printable(str(path)), _guarded(path, reader), has_header, path.parent, defaults, printable(file))
 
@@ -85,6 +88,17 @@ def _refuse_what_is_no_file(path: Path) -> None:
             raise unreadable(path, "is not a regular file; save the table as a file")
     except (OSError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {error}") from error
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuses what the first bytes say to be something else than the name does."""
+    try:
+        with path.open("rb") as file:
+            found = lookalike_of_bytes(file.read(_MARK_BYTES))
+    except OSError:
+        return  # Its reader says what is wrong.
+    if found and not found.fix.endswith(f" {path.suffix.lower()}"):
+        raise unreadable(path, f"is no table: it looks like {found.what}; {found.fix}")
 
 
 def _guarded(path: Path, reader: Callable[[Path], Iterator[Record | Flaw]]) -> Generator[Record | Flaw]:
@@ -220,8 +234,15 @@ def _json_array(path: Path) -> Iterator[Record | Flaw]:
 def _prompts(path: Path) -> Iterator[Record | Flaw]:
     _refuse_other_encodings(path)
     with path.open(encoding="utf-8-sig") as file:
+        if found := lookalike_of_text(file.read(HEAD_CHARACTERS)):
+            raise unreadable(path, f"is no list of prompts: it looks like {found.what}; {found.fix}")
+        file.seek(0)
         for line, text in enumerate(file, 1):
-            if text.strip():
+            if not text.strip():
+                continue
+            if look := lookalike_of_line(text):
+                yield Flaw(line, text.strip(), f"looks like {look.what}", look.fix, (PROMPT,))
+            else:
                 yield Record(line, (PROMPT,), (text.removesuffix("\n"),))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -13,41 +15,112 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wan_assets.errors import PromptTableError
-from wan_assets.prompts.formats import Record, unreadable
+from wan_assets.prompts.formats import Flaw, Record, unreadable
+
+_NOT_IN_PYTHON = (OverflowError, ValueError, LookupError)
+"""What is raised for values that Arrow has and Python has not, such as a date in the year 12000."""
+
+_FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
-def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record]:
+@dataclass(frozen=True)
+class _Unreadable:
+    """A value that Python cannot hold, as far as it can be written, and the rule that it breaks."""
+
+    text: str
+    rule: str
+    fix: str
+
+
+def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | Flaw]:
     """Yields the rows of a DataFrame; its index is ignored."""
     if not isinstance(frame, pd.DataFrame):
         raise PromptTableError(f"{type(frame).__name__} is no prompt table; give a path or a DataFrame")
     names = tuple(map(str, frame.columns))
     for start in range(0, len(frame), batch_rows):
         batch = frame.iloc[start : start + batch_rows]
-        columns = [[_plain(value) for value in batch.iloc[:, index].tolist()] for index in range(len(names))]
-        yield from map(Record, repeat(None), repeat(names), zip(*columns, strict=True))
+        yield from _records(names, [_items_of(batch.iloc[:, index]) for index in range(len(names))])
 
 
-def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record]:
+def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record | Flaw]:
     """Yields the rows of a Parquet file, a batch of a row group at a time."""
     try:
         with pq.ParquetFile(path) as file:
             names = tuple(file.schema_arrow.names)
+            _refuse_unknown_zones(path, file.schema_arrow)
             for batch in file.iter_batches(batch_size=batch_rows):
-                columns = [_values_of(column) for column in batch.columns]
-                yield from map(Record, repeat(None), repeat(names), zip(*columns, strict=True))
+                yield from _records(names, [_values_of(column) for column in batch.columns])
     except UnicodeDecodeError as error:
         raise unreadable(path, f"holds text that is not UTF-8: {error}; write it anew") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, f"is no whole Parquet file: {error}; write it anew") from error
 
 
+def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Record | Flaw]:
+    if not any(isinstance(value, _Unreadable) for column in columns for value in column):
+        yield from map(Record, repeat(None), repeat(names), zip(*columns, strict=True))
+        return
+    for values in zip(*columns, strict=True):
+        wrong = next((place for place, value in enumerate(values) if isinstance(value, _Unreadable)), None)
+        yield Record(None, names, values) if wrong is None else _flaw(names, wrong, values[wrong])
+
+
+def _flaw(names: tuple[str, ...], place: int, value: _Unreadable) -> Flaw:
+    return Flaw(None, value.text, f"column {names[place]} holds {value.rule}", value.fix, names)
+
+
+def _refuse_unknown_zones(path: Path, schema: pa.Schema) -> None:
+    for field in schema:
+        if pa.types.is_timestamp(field.type) and field.type.tz:
+            try:
+                pa.scalar(0, field.type).as_py()
+            except _NOT_IN_PYTHON:
+                named = f"column {field.name} has the unknown time zone {field.type.tz!r}"
+                raise unreadable(path, f"cannot be read: {named}; write its times in UTC") from None
+
+
 def _values_of(column: pa.Array) -> list[Any]:
     is_binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
-    values: list[Any] = (column.cast(pa.string()) if is_binary else column).to_pylist()
+    texts = column.cast(pa.string()) if is_binary else column
+    try:
+        values: list[Any] = texts.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except _NOT_IN_PYTHON:
+        values = _one_by_one(len(texts), lambda place: texts[place].as_py(), lambda place: _text_of(texts, place))
     return values
 
 
+def _items_of(column: pd.Series[Any]) -> list[Any]:
+    try:
+        return [_plain(value) for value in column.tolist()]
+    except _NOT_IN_PYTHON:
+        return _one_by_one(len(column), lambda place: _plain(column.iloc[place]), lambda _: f"<{column.dtype}>")
+
+
+def _one_by_one(count: int, read: Callable[[int], Any], text_of: Callable[[int], str]) -> list[Any]:
+    values: list[Any] = []
+    for place in range(count):
+        try:
+            values.append(read(place))
+        except LookupError:
+            rule, fix = "a time of an unknown time zone", "write its times in UTC"
+            values.append(_Unreadable(text_of(place), rule, fix))
+        except _NOT_IN_PYTHON:
+            rule, fix = "a date or a number that is out of range", "write dates between the years 1 and 9999"
+            values.append(_Unreadable(text_of(place), rule, fix))
+    return values
+
+
+def _text_of(column: pa.Array, place: int) -> str:
+    with suppress(*_NOT_IN_PYTHON, pa.ArrowException):
+        return str(column.slice(place, 1).cast(pa.string())[0].as_py())
+    return f"<{column.type}>"
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp) and not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise OverflowError
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return None if value is pd.NA or value is pd.NaT else value

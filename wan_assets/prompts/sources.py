@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from wan_assets.prompts.formats import EXTENSIONS, KNOWN, Sheet, sheet_of_file, sheet_of_frame, unreadable
+from wan_assets.prompts.lookalikes import is_named_as_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,7 @@ def files_of(path: Path) -> tuple[Path, list[Path]]:
 def _tables_in(folder: Path) -> list[Path]:
     tables = (file for file in _visible(folder, folder.iterdir()) if file.suffix.lower() in EXTENSIONS)
     files = sorted(_inside(folder, table) for table in tables)
+    _refuse_notes(files)
     if not files:
         raise unreadable(folder, f"is a folder without tables; put files into it that end in one of {KNOWN}")
     return files
@@ -69,6 +71,7 @@ def _matches_of(pattern: Path) -> tuple[Path, list[Path]]:
     known = next(parent for parent in pattern.parents if parent.is_dir() or parent == parent.parent)
     matches = _visible(known, known.glob(str(pattern.relative_to(known))))
     files = sorted({_inside(known, match) for match in matches})
+    _refuse_notes(files)
     if not files:
         raise unreadable(pattern, f"does not exist, and matches no file; check it, and the folder {known.absolute()}")
     return known, files
@@ -79,6 +82,13 @@ def _inside(folder: Path, file: Path) -> Path:
     if not file.resolve().is_relative_to(folder.resolve()):
         raise unreadable(file, f"is a link that leads out of {folder}; copy the table into the folder")
     return file
+
+
+def _refuse_notes(files: list[Path]) -> None:
+    """A folder's notes would be bought line by line; a file that is named by itself is taken as it is."""
+    if notes := [file for file in files if is_named_as_notes(file)]:
+        fix = "move it out of the folder, or rename it if it holds prompts"
+        raise unreadable(notes[0], f"looks by its name like notes about the tables beside it; {fix}")
 
 
 def _visible(folder: Path, files: Iterator[Path]) -> Iterator[Path]:
