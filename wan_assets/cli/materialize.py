@@ -76,7 +76,7 @@ def _make(settings: Settings, *, as_json: bool, is_demo: bool) -> None:
     except WanAssetsError as error:
         run.failure, status = failure_of(error), 1 if run.is_begun else 2
         if not run.is_begun:
-            show_error(error)
+            show_error(run.failure)
     except signals.Interrupted as error:
         run.signal = error.signal
     if run.signal:

@@ -17,10 +17,9 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import counted, dollars, show_json, show_table
-from wan_assets.cli.failures import interruption
+from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.progress import Show, watched
-from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
@@ -170,8 +169,5 @@ def _line(one: Recovered) -> dict[str, Any]:
         "run_id": one.task.origin.run_id,
         "is_stored": one.stored is not None,
         "cost_usd": None if cost is None else float(usd(cost)),
-        "class": type(one.error).__name__ if one.error else "",
-        "code": one.error.code if isinstance(one.error, RunwareError) else "",
-        "message": str(one.error or ""),
-        "hint": one.error.advice if one.error else "",
+        **(failure_of(one.error) if one.error else Failure("", "", "")).as_json(),
     }
