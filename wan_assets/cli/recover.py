@@ -135,9 +135,9 @@ def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool
         )
     else:
         _show(recovery.found)
-        kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
-        money = f"{dollars(account.cost_microusd)} settled, {dollars(reserved_microusd)} reserved{kind}"
-        click.echo(f"{counted(len(tasks), 'task')} still open; {money}.")
+        if tasks:
+            kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
+            click.echo(f"{counted(len(tasks), 'task')} still open, {dollars(reserved_microusd)} reserved{kind}.")
         if number:
             click.echo(f"interrupted by {number.name}; to continue, run the same command again.")
     sys.exit(signals.exit_code_of(number) if number else 1 if still_open else 0)
