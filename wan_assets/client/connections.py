@@ -12,6 +12,7 @@ from httpx_aiohttp import AiohttpTransport
 from wan_assets.settings import SettingsError
 
 _PROXY_SCHEMES = ("http", "https")
+_MOST_PORT = 65_535
 
 
 class Connections:
@@ -78,7 +79,8 @@ def _refuse_unusable(proxy: str, variable: str) -> None:
             f"{variable} (or {variable.lower()}), or set HTTPS_PROXY to an http:// proxy"
         )
     try:
-        is_usable = bool(httpx.Proxy(proxy).url.host)
+        url = httpx.Proxy(proxy).url
+        is_usable = bool(url.host) and (url.port or 0) <= _MOST_PORT
     except (httpx.InvalidURL, ValueError):
         is_usable = False
     if not is_usable:
