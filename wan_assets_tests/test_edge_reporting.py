@@ -1,4 +1,4 @@
-"""Accurate reporting: a run's account in the ledger, whose partitions are whose, slots in pools, and output of any kind."""
+"""Accurate reporting: a run's account in the ledger, partitions of several tables, slots in pools, and any output."""
 
 import contextlib
 import io

@@ -41,14 +41,15 @@ _PROBLEMS_SHOWN = 5
 class TableRun:
     """One run over a table, as far as it has come: it can be reported at any moment, whatever ended it.
 
-    `materialized` are the partitions that Dagster recorded, `outcomes` what the engine told of rows. `failure` is what
-    ended the run before it came to all rows.
+    `materialized` are the partitions that Dagster recorded, once it `has_result`; `outcomes` is what the engine told of
+    rows. `failure` is what ended the run before it came to all rows.
     """
 
     settings: Settings
     table: PromptTable | None = None
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_begun: bool = False
+    has_result: bool = False
     is_simulated: bool = False
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     materialized: set[str] = field(default_factory=set)
@@ -80,6 +81,7 @@ class TableRun:
                 stop.check()
                 self.is_begun = True
                 result = self._execute(instance, show, stop)
+        self.has_result = True
         self.materialized.update(_materialized(result))
         self.failure = _failure(result)
 

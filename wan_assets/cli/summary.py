@@ -73,9 +73,9 @@ class Summary:
 
     @cached_property
     def materialized(self) -> frozenset[str]:
-        """The rows whose partitions Dagster recorded; of a run that was left behind, those that it was about to."""
+        """The rows whose partitions Dagster recorded; where it gave no result, those that it was given to record."""
         seen = {outcome.order.partition for outcome in self.outcomes if outcome.stored}
-        return frozenset(self.run.materialized or (seen if self.run.signal else ()))
+        return frozenset(self.run.materialized if self.run.has_result else seen)
 
     @property
     def reused(self) -> int:

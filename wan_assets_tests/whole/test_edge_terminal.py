@@ -22,6 +22,7 @@ from terminal_support import on_terminal
 
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger
+from wan_assets.processes import is_surely_dead
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.videos import POOL
 
@@ -179,8 +180,6 @@ def test_recovery_that_a_signal_ends_reports_what_is_open(tmp_path: Path) -> Non
 
 def _is_owned(folder: Path) -> bool:
     """Whether a process that lives works on all tasks."""
-    from wan_assets.processes import is_surely_dead
-
     with closing(sqlite3.connect(folder / "ledger.db")) as database:
         owners = [owner for (owner,) in database.execute("SELECT owner FROM wan_tasks")]
     return all(owner and not is_surely_dead(owner) for owner in owners)
@@ -221,7 +220,8 @@ def test_two_first_runs_at_once_in_one_folder_leave_it_whole_and_keep_each_other
     out = tmp_path / "out"
     tables = [tmp_path / "one.csv", tmp_path / "two.csv"]
     for table in tables:
-        table.write_text("prompt_id,positive_prompt\n" + "".join(f"{table.stem}-{at},Clip {at}\n" for at in range(2)))
+        rows = "".join(f"{table.stem}-{at},Clip {at},480p\n" for at in range(2))
+        table.write_text(f"prompt_id,positive_prompt,resolution\n{rows}")
     commands = [("demo", "--prompts", table, "--out", out, "--json") for table in tables]
     with started(*commands[0]) as one, started(*commands[1]) as two:
         told = [json.loads(ended(process)[0]) for process in (one, two)]
@@ -240,11 +240,13 @@ def test_a_slot_of_a_killed_run_does_not_keep_the_next_one_waiting(tmp_path: Pat
     out, table = tmp_path / "out", prompts(tmp_path, 2)
     with instance_in(out / "dagster") as instance:
         instance.event_log_storage.set_concurrency_slots(POOL, 1)
-    with LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator:
-        with started("materialize", table, "--out", out, **api(simulator)) as process:
-            wait_until(lambda: submitted(out) == 2, process)
-            process.kill()
-            ended(process)
+    with (
+        LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator,
+        started("materialize", table, "--out", out, **api(simulator)) as process,
+    ):
+        wait_until(lambda: submitted(out) == 2, process)
+        process.kill()
+        ended(process)
     with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1)) as simulator:
         done = wan_assets("materialize", table, "--out", out, **api(simulator))
 
@@ -311,7 +313,9 @@ def test_a_lost_task_is_named_long_before_its_time_is_over_and_failures_at_once(
 def test_a_run_reports_in_any_encoding(environment: dict[str, str], tmp_path: Path) -> None:
     encoding = "cp1252" if environment.get("PYTHONIOENCODING") == "cp1252" else "ascii"
     table = tmp_path / "prompts.csv"
-    table.write_text("prompt_id,positive_prompt\ncafé-日本,Un café à Zürich 🪁 日本\n", encoding="utf-8")
+    table.write_text(
+        "prompt_id,positive_prompt,resolution\ncafé-日本,Un café à Zürich 🪁 日本,480p\n", encoding="utf-8"
+    )
     command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
     env = clean(**environment)
 
