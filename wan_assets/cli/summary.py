@@ -238,7 +238,7 @@ def _show_places(found: Summary) -> None:
     click.echo(f"spending  {python} -m wan_assets ledger --url {shlex.quote(settings.ledger)}")
     click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
     for name, value in places.items():
-        click.echo(f"  {name}={shlex.quote(value)} \\")
+        click.echo(f"  {name}={printable(shlex.quote(value))} \\")
     click.echo(f"  {python} -m dagster dev -m wan_assets.definitions")
 
 

@@ -328,6 +328,17 @@ def test_a_run_reports_in_any_encoding(environment: dict[str, str], tmp_path: Pa
     assert json.loads(programs.stdout.decode(encoding))["videos"][0]["prompt_id"] == "café-日本"
 
 
+def test_a_folder_that_is_no_text_is_refused_before_anything_is_submitted(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("A kite")
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", "prompts.txt", "--out", b"caf\xe9", "--json"]
+
+    done = subprocess.run(command, cwd=tmp_path, env=clean(), capture_output=True, check=False, timeout=PATIENCE_S)
+
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["error"]["class"], told["submitted"]) == (2, "SettingsError", 0)
+    assert b"not valid UTF-8" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("plan", "prompts.txt"), ("plan", "prompts.txt", "--json")])
 def test_a_reader_that_goes_away_is_no_failure(arguments: tuple[str, ...], tmp_path: Path) -> None:
     prompts(tmp_path, 200)
