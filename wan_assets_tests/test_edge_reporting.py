@@ -123,7 +123,7 @@ def test_a_lost_task_is_named_while_it_is_waited_for(tmp_path: Path) -> None:
 
     seen = {one for now in told for one in now.pending if one.is_unknown}
     assert {one.partition for one in seen} == {"p0"}
-    assert all(2.9 <= one.until - one.since <= 3.1 for one in seen)
+    assert all(one.until and 2.9 <= one.until - one.since <= 3.1 for one in seen)
 
 
 NOON = 1_767_268_800.0
@@ -157,6 +157,25 @@ def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
     assert found == [
         "kite: the API does not know task task-1, waited for since 12:00:00; it is polled until 12:20:00 UTC"
     ]
+
+
+def test_a_row_whose_task_another_process_works_on_is_named(tmp_path: Path) -> None:
+    told: list[UnderWay] = []
+    (order,) = orders_of(1)
+    with studio(tmp_path) as made, contextlib.closing(made.ledger()) as book:
+        claim = book.claim(order.request, Origin("other", partition="p0"), "elsewhere.1.x", simulated=True)
+
+        def see(now: UnderWay) -> None:
+            told.append(now)
+            if now.pending:
+                book.let_go("elsewhere.1.x")
+
+        made.run([order], watch=see)
+
+    seen = {(one.partition, one.task_uuid, one.until) for now in told for one in now.pending}
+    assert ("p0", claim.task.task_uuid, None) in seen
+    one = Pending("task-1", "kite", "-", NOON, None)
+    assert "kite since 12:00:00 UTC (another process works on task task-1)" in sentence(waiting(one, after_s=60))
 
 
 # Several tables in one Dagster home.

@@ -29,6 +29,9 @@ from wan_assets.videos import POOL
 SLOW = {"latency_s": 600.0}
 """Nothing finishes while a test looks."""
 
+LATER: dict[str, Any] = {"latency_s": 0.1, "clock": lambda: time.time() + 1000}
+"""All that was submitted before has finished."""
+
 
 @contextmanager
 def started(*arguments: Any, **environment: str) -> Iterator[subprocess.Popen[str]]:
@@ -110,7 +113,7 @@ def test_a_run_that_a_signal_ends_reports_what_the_ledger_has_and_the_next_one_r
             said, _ = ended(process)
         first = json.loads(said)
         assert_told_as_in(out, first)
-    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1)) as simulator:
+    with LocalSimulator(tmp_path / "api", Behaviour(**LATER)) as simulator:
         second = json.loads(wan_assets(*command, **api(simulator)).stdout)
 
         charges = simulator.books.charges()
@@ -247,7 +250,7 @@ def test_a_slot_of_a_killed_run_does_not_keep_the_next_one_waiting(tmp_path: Pat
         wait_until(lambda: submitted(out) == 2, process)
         process.kill()
         ended(process)
-    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1)) as simulator:
+    with LocalSimulator(tmp_path / "api", Behaviour(**LATER)) as simulator:
         done = wan_assets("materialize", table, "--out", out, **api(simulator))
 
     assert done.returncode == 0
