@@ -187,8 +187,10 @@ def hour_of(moment: float) -> str:
 
 
 def _waited_for(one: Pending) -> str:
-    unknown = ", unknown to the API" if one.is_unknown else ""
-    return f"{one.row} since {hour_of(one.since)} until {hour_of(one.until)} UTC (task {one.task_uuid}{unknown})"
+    why = ", unknown to the API" if one.is_unknown else ""
+    if one.until is None:
+        return f"{one.row} since {hour_of(one.since)} UTC (another process works on task {one.task_uuid})"
+    return f"{one.row} since {hour_of(one.since)} until {hour_of(one.until)} UTC (task {one.task_uuid}{why})"
 
 
 def _shortened(said: str) -> str:

@@ -100,7 +100,12 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
     more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
     return dg.Failure(
         description="\n".join(
-            [f"{len(rows)} of {asked} rows have no video:", *map(str, shortfalls), *lines[:_ROWS_SHOWN], *more]
+            [
+                f"{len(rows)} of {asked} {'row has' if asked == 1 else 'rows have'} no video:",
+                *map(str, shortfalls),
+                *lines[:_ROWS_SHOWN],
+                *more,
+            ]
         ),
         metadata={
             "wan_assets/not_sent": sum(shortfall.rows for shortfall in shortfalls),
@@ -123,7 +128,7 @@ def failure_to_start(error: WanAssetsError) -> dg.Failure:
 def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failure:
     """The failure of a run whose table has problems: nothing is done."""
     return dg.Failure(
-        f"{undone}: the prompt table has {len(table.problems)} problems. The first is {table.problems[0]}. "
+        f"{undone}: the prompt table has {_problems(len(table.problems))}. The first is {table.problems[0]}. "
         f"{PromptTableError.advice}",
         metadata={"wan_assets/problem_table": problem_table(table.problems)},
         allow_retries=False,
@@ -139,6 +144,10 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
         "message": str(error).removeprefix(f"{code}: "),
         "advice": error.advice,
     }
+
+
+def _problems(count: int) -> str:
+    return "1 problem" if count == 1 else f"{count} problems"
 
 
 def _named(row: Mapping[str, str]) -> str:

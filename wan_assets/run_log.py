@@ -90,9 +90,10 @@ class PendingLog:
             is_late = under_way.at - one.since >= _UNKNOWN_AFTER_S
             if one.is_unknown and is_late and one.task_uuid not in self._seen and len(self._seen) < _UNKNOWN_NAMED:
                 self._seen.add(one.task_uuid)
-                told = {"partition": one.partition, "task_uuid": one.task_uuid, "until": one.until}
+                until = one.until or one.since
+                told = {"partition": one.partition, "task_uuid": one.task_uuid, "until": until}
                 said = "%s: the API does not know task %s, waited for since %s; it is polled until %s UTC"
-                moments = hour_of(one.since), hour_of(one.until)
+                moments = hour_of(one.since), hour_of(until)
                 self._log.warning(said, one.row, one.task_uuid, *moments, extra={_FIELDS: told})
 
 

@@ -997,4 +997,4 @@ def test_a_trace_is_told_in_words_and_a_stranger_as_such(two_rows: Studio) -> No
 
     assert "2 tasks found for run-7" in known.output
     assert "row      row-0, partition day-0 of videos" in known.output
-    assert (strange.exit_code, "0 tasks belong" in strange.output) == (1, True)
+    assert (strange.exit_code, "0 tasks found" in strange.output) == (1, True)

@@ -149,7 +149,7 @@ def test_the_command_says_to_people_what_it_did(tmp_path, shelf):
 
     assert result.exit_code == 1
     assert "0 videos (0 for train, 0 for validation)" in result.stdout
-    assert "1 rows have no video" in result.stdout
+    assert "1 row has no video" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,7 @@ def test_the_balance_is_held_against_the_price_that_was_seen(tmp_path: Path) -> 
     with studio(tmp_path, cost_factor=1.5, balance_usd=2.5 * PRICE / 1e6) as made:
         made.run(orders_of(1))
 
-        with pytest.raises(AccessDeniedError, match=r"1 rows may cost \$0\.7095, and the balance is \$0\.4730"):
+        with pytest.raises(AccessDeniedError, match=r"1 row may cost \$0\.7095, and the balance is \$0\.4730"):
             made.run(orders_of(2), limits=Limits(checks_balance=True))
 
 

@@ -124,8 +124,8 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
 
 def _trouble_of(reading: Reading) -> str:
     summary = reading.summary
-    count = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
-    return f"the prompt table has {count}. The first is {summary.problems[0]}."
+    problems = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
+    return f"the prompt table has {problems}. The first is {summary.problems[0]}."
 
 
 def _after(present: Sequence[str], last: str | None) -> Sequence[str]:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from wan_assets.cli import signals, streams
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.late import Late, LateGroup
-from wan_assets.errors import WanAssetsError
+from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.version import __version__
 
 _COMMANDS = {
@@ -29,6 +30,9 @@ _COMMANDS = {
     "probe": Late("probe", "probe", "Test open questions about the API with one paid video; opt-in."),
     "simulator": Late("simulator", "simulator", "Serve the API locally, with optional faults."),
 }
+
+
+_OF_PLAN = "Correct the table or its path, then run `wan-assets plan` again; nothing was submitted."
 
 
 class _Commands(LateGroup):
@@ -51,15 +55,17 @@ class _Commands(LateGroup):
             with signals.raised():
                 status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
         except (click.ClickException, click.Abort, WanAssetsError) as error:
-            status = _status_after(error, is_json="--json" in given)
+            status = _status_after(error, given)
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _status_after(error: click.ClickException | click.Abort | WanAssetsError, *, is_json: bool) -> int:
+def _status_after(error: click.ClickException | click.Abort | WanAssetsError, given: Sequence[str]) -> int:
     """Says why a command did not do its work; 2 where it could not start."""
     if isinstance(error, WanAssetsError):
-        show_error(error)
         failure, status = failure_of(error), 2
+        if isinstance(error, PromptTableError) and "plan" in given[:1]:
+            failure = replace(failure, hint=_OF_PLAN)
+        show_error(failure)
     elif isinstance(error, click.ClickException):
         error.show()
         failure, status = (
@@ -70,7 +76,7 @@ def _status_after(error: click.ClickException | click.Abort | WanAssetsError, *,
         number = error.__cause__.signal if isinstance(error.__cause__, signals.Interrupted) else signal.SIGINT
         failure, status = interruption(number), signals.exit_code_of(number)
         click.echo(f"{failure.message}.", err=True)
-    if is_json:
+    if "--json" in given:
         show_json({"error": failure.as_json()})
     return status
 

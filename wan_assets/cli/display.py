@@ -14,8 +14,8 @@ from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
+from wan_assets.cli.failures import Failure
 from wan_assets.cli.streams import speaks_unicode
-from wan_assets.errors import WanAssetsError
 from wan_assets.pricing import dollars
 
 __all__ = [
@@ -40,9 +40,10 @@ def show_json(content: Mapping[str, Any]) -> None:
     click.echo(json.dumps(content, ensure_ascii=not speaks_unicode(sys.stdout), indent=2, default=str))
 
 
-def show_error(error: WanAssetsError) -> None:
+def show_error(failure: Failure) -> None:
     """Prints what happened and what to do on standard error."""
-    click.echo(f"error: {printable(str(error), keep=chr(10))}\n  what to do: {error.advice}", err=True)
+    message = f"{failure.code}: {failure.message}" if failure.code else failure.message
+    click.echo(f"error: {printable(message, keep=chr(10))}\n  what to do: {failure.hint}", err=True)
 
 
 def console_on(file: IO[str] | None = None) -> Console:

@@ -86,7 +86,7 @@ def _options(format_: Format, **said: Any) -> ExportOptions:
 def _show(exported: Exported) -> None:
     changes = exported.changes
     split = ", ".join(f"{count:,} for {split}" for split, count in exported.rows.items())
-    click.echo(f"{counted(sum(exported.rows.values()), 'video')} exported ({split}) to {printable(exported.uri)}")
+    click.echo(f"{counted(sum(exported.rows.values()), 'video')} ({split}) exported to {printable(exported.uri)}")
     links = f" ({changes.linked:,} as links)" if changes.linked else ""
     written = counted(changes.written, "file")
     click.echo(f"{written} written{links}, {changes.kept:,} unchanged, {changes.removed:,} removed")

@@ -83,7 +83,7 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
     except WanAssetsError as error:
         run.failure, status = failure_of(error), 1 if run.is_begun else 2
         if not run.is_begun:
-            show_error(error)
+            show_error(run.failure)
     except signals.Interrupted as error:
         run.signal = error.signal
     if run.signal:
@@ -107,9 +107,11 @@ def _made(run: TableRun, *, is_quiet: bool) -> int:
         _end_in_dagster(run)
     if isinstance(ended.error, WanAssetsError):
         raise ended.error
-    if ended.error is not None:
+    if ended.error is not None and not run.signal:
         run.failure = error_of(ended.error)
-    return 0 if len(run.materialized) == rows and ended.error is None else 1
+        show_error(run.failure)
+        return 1 if run.is_begun else 2
+    return 0 if len(run.materialized) == rows else 1
 
 
 def _say_stopping(show: Show, number: signal.Signals) -> None:

@@ -102,7 +102,7 @@ def _show(days: list[DayCompared], first: date, last: date) -> None:
     click.echo(f"{equal} from {first} to {last} (UTC) {'is' if len(days) == 1 else 'are'} equal.")
     if unequal:
         click.echo(
-            "`wan-assets ledger recover` settles open tasks. The ledger has no charges of others who use the account."
+            "`wan-assets ledger recover` settles open tasks. The ledger does not have charges by others on the account."
         )
 
 

@@ -17,10 +17,9 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import counted, dollars, show_json, show_table
-from wan_assets.cli.failures import interruption
+from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.options import json_option, mismatch_option, opened, url_option
 from wan_assets.cli.progress import Show, watched
-from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, OnMismatch, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
@@ -144,9 +143,9 @@ def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool
         )
     else:
         _show(recovery.found)
-        kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
-        money = f"{dollars(account.cost_microusd)} settled, {dollars(reserved_microusd)} reserved{kind}"
-        click.echo(f"{counted(len(tasks), 'task')} still open; {money}.")
+        if tasks:
+            kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
+            click.echo(f"{counted(len(tasks), 'task')} still open, {dollars(reserved_microusd)} reserved{kind}.")
         if number:
             click.echo(f"interrupted by {number.name}; to continue, run the same command again.")
     sys.exit(signals.exit_code_of(number) if number else 1 if still_open else 0)
@@ -178,8 +177,5 @@ def _line(one: Recovered) -> dict[str, Any]:
         "run_id": one.task.origin.run_id,
         "is_stored": one.stored is not None,
         "cost_usd": None if cost is None else float(usd(cost)),
-        "class": type(one.error).__name__ if one.error else "",
-        "code": one.error.code if isinstance(one.error, RunwareError) else "",
-        "message": str(one.error or ""),
-        "hint": one.error.advice if one.error else "",
+        **(failure_of(one.error) if one.error else Failure("", "", "")).as_json(),
     }

@@ -29,7 +29,7 @@ from wan_assets.processes import new_owner
 from wan_assets.progress import Progress
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
-from wan_assets.settings import Settings
+from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
 _NAME = "videos"
@@ -49,8 +49,8 @@ class RunOptions:
 class TableRun:
     """One run over a table, as far as it has come: it can be reported at any moment, whatever ended it.
 
-    `materialized` are the partitions that Dagster recorded, `outcomes` what the engine told of rows. `failure` is what
-    ended the run before it came to all rows.
+    `materialized` are the partitions that Dagster recorded, once it `has_result`; `outcomes` is what the engine told of
+    rows. `failure` is what ended the run before it came to all rows.
     """
 
     settings: Settings
@@ -58,6 +58,7 @@ class TableRun:
     table: PromptTable | None = None
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_begun: bool = False
+    has_result: bool = False
     is_simulated: bool = False
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     materialized: set[str] = field(default_factory=set)
@@ -78,8 +79,7 @@ class TableRun:
     def execute(self, show: Show, stop: Stop) -> None:
         """Makes the videos; raises a `WanAssetsError` before anything is submitted where it cannot start."""
         table, settings = self.table or self.load(), self.settings
-        if not settings.is_simulated:
-            RunwareClient(settings.api_key, settings.base_url)  # refuses an address or a proxy of no use
+        _refuse_unusable(settings)
         VideoStore(settings.store).make_ready()
         stop.check()
         with closing(Ledger(settings.ledger)) as book, instance_in(settings.dagster_home) as instance:
@@ -89,6 +89,7 @@ class TableRun:
                 stop.check()
                 self.is_begun = True
                 result = self._execute(instance, show, stop)
+        self.has_result = True
         self.materialized.update(_materialized(result))
         self.failure = _failure(result)
 
@@ -152,6 +153,25 @@ class TableRun:
         return watch
 
 
+def _refuse_unusable(settings: Settings) -> None:
+    """Raises the error of an address, a proxy or a place that would be met only once money is spent."""
+    for place in (settings.store, settings.ledger, str(settings.dagster_home)):
+        if not _is_unicode(place):
+            shown = place.encode("utf-8", "backslashreplace").decode()
+            raise SettingsError(f"{shown} is not valid UTF-8, which databases need: use a folder with another name")
+    if not settings.is_simulated:
+        RunwareClient(settings.api_key, settings.base_url)  # refuses by itself
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no half characters, which stand for bytes of a file's name that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def error_of(error: BaseException) -> Failure:
     """An error that is none of ours, in a line."""
     if isinstance(error, Interrupted):
@@ -168,7 +188,8 @@ def _materialized(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 
 def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
     """Why the run ended as it did, in the words of the step that failed; None where none has."""
-    for event in result.filter_events(lambda event: event.is_step_failure):
+    failed = result.filter_events(lambda event: event.is_step_failure)
+    for event in failed:
         data = event.step_failure_data
         told = data.user_failure_data.metadata.get(report.REASON) if data.user_failure_data else None
         if isinstance(told, dg.TableMetadataValue):
@@ -176,7 +197,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
             return Failure(row["class"], row["message"], row["advice"], row["code"])
         if data.error and not data.user_failure_data:
             return _innermost(data.error, result.run_id)
-    for event in result.filter_events(lambda event: event.is_failure):
+    for event in () if failed else result.filter_events(lambda event: event.is_failure):
         if event.event_type_value == "PIPELINE_FAILURE" and event.job_failure_data.error:
             return _innermost(event.job_failure_data.error, result.run_id)
     return None

@@ -83,9 +83,9 @@ class Summary:
 
     @cached_property
     def materialized(self) -> frozenset[str]:
-        """The rows whose partitions Dagster recorded; of a run that was left behind, those that it was about to."""
+        """The rows whose partitions Dagster recorded; where it gave no result, those that it was given to record."""
         seen = {outcome.order.partition for outcome in self.outcomes if outcome.stored}
-        return frozenset(self.run.materialized or (seen if self.run.signal else ()))
+        return frozenset(self.run.materialized if self.run.has_result else seen)
 
     @property
     def reused(self) -> int:
@@ -290,7 +290,7 @@ def _show_places(found: Summary) -> None:
     click.echo(f"spending  {python} -m wan_assets ledger{ledger}")
     click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
     for name, value in places.items():
-        click.echo(f"  {name}={shlex.quote(value)} \\")
+        click.echo(f"  {name}={printable(shlex.quote(value))} \\")
     click.echo(f"  {python} -m dagster dev -m wan_assets.definitions")
 
 

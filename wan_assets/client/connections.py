@@ -18,6 +18,7 @@ from wan_assets.settings import SettingsError
 
 _PROXY_SCHEMES = ("http", "https")
 _IPV4_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
+_MOST_PORT = 65_535
 
 
 class Connections:
@@ -139,7 +140,8 @@ def _refuse_unusable(proxy: str, variable: str) -> None:
             f"{variable} (or {variable.lower()}), or set HTTPS_PROXY to an http:// proxy"
         )
     try:
-        is_usable = bool(httpx.Proxy(proxy).url.host)
+        url = httpx.Proxy(proxy).url
+        is_usable = bool(url.host) and (url.port or 0) <= _MOST_PORT
     except (httpx.InvalidURL, ValueError):
         is_usable = False
     if not is_usable:

@@ -53,7 +53,7 @@ def export_dataset(
     `PromptTableError` for a table with problems, and `ExportError`.
     """
     if table.problems:
-        raise PromptTableError(f"{len(table.problems)} problems, the first: {table.problems[0]}")
+        raise PromptTableError(f"the table has problems ({len(table.problems)}), the first: {table.problems[0]}")
     entries, census = Entries(table, store=store, ledger=ledger), Census()
     target = Target(root, options.format, links=options.links)
     _write(entries, census, target, options)

@@ -113,7 +113,9 @@ class Attempts:
                 await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
                 continue
             if claim.standing != "foreign":
+                self._desk.tally.wait_no_longer(claim.task)
                 return claim
+            self._desk.tally.wait_elsewhere(claim.task)
             row.let_others_begin()
             await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
 

@@ -25,5 +25,6 @@ async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: D
         missing = await desk.missing(dict(some))
         needed, rows = needed + await desk.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:
-        said = f"{rows} rows may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was sent"
+        named = "1 row" if rows == 1 else f"{rows} rows"
+        said = f"{named} may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was sent"
         raise AccessDeniedError(ApiFault("insufficientCredits", said))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,16 +19,17 @@ _PENDING_SHOWN = 5
 
 @dataclass(frozen=True)
 class Pending:
-    """A task that a run waits for, polled `since` one moment and `until` another, in seconds since 1970.
+    """A task that a run waits for, `since` one moment and `until` another, in seconds since 1970.
 
-    `is_unknown` tells that the API has not known it in its last answers.
+    `until` is None for a task that another process works on. `is_unknown` tells that the API has not known the task in
+    its last answers.
     """
 
     task_uuid: str
     partition: str
     prompt_id: str
     since: float
-    until: float
+    until: float | None
     is_unknown: bool = False
 
     @property
@@ -83,6 +85,15 @@ class Tally:
         finally:
             self._fly(-1)
             del self._pending[task.task_uuid]
+
+    def wait_elsewhere(self, task: Task) -> None:
+        """A row waits for another process, which works on its task."""
+        origin, now = task.origin, time.time()
+        self._pending.setdefault(task.task_uuid, Pending(task.task_uuid, origin.partition, origin.prompt_id, now, None))
+
+    def wait_no_longer(self, task: Task) -> None:
+        """It does not any more."""
+        self._pending.pop(task.task_uuid, None)
 
     def longest_pending(self, unknown: Collection[str]) -> tuple[Pending, ...]:
         """Some of the tasks at the API: those `unknown` to it, and then those that were waited for longest."""

@@ -63,7 +63,9 @@ class Shortfall:
 
     def __str__(self) -> str:
         """A sentence for people."""
-        return f"{self.rows} rows were not sent: the cap {self.scope} lacks ${self.missing_microusd / 1e6:.4f} for them"
+        rows, them = ("row was", "it") if self.rows == 1 else ("rows were", "them")
+        missing = f"${self.missing_microusd / 1e6:.4f}"
+        return f"{self.rows} {rows} not sent: the cap {self.scope} lacks {missing} for {them}"
 
 
 def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:

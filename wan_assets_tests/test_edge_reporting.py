@@ -1,0 +1,546 @@
+"""Accurate reporting: a run's account in the ledger, partitions of several tables, slots in pools, and any output."""
+
+import contextlib
+import io
+import json
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import dagster_support
+import pytest
+from click.testing import CliRunner
+from dagster_support import table_of, written
+from engine_support import PRICE, QUICK, orders_of, request_of, studio
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from simulator_support import ManualClock
+from test_lost_runs import dead_owner
+from test_progress import logger
+
+from wan_assets.cli import cli, signals, streams
+from wan_assets.cli.display import show_json, show_table
+from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
+from wan_assets.client import RunwareClient
+from wan_assets.errors import ApiFault, DagsterHomeError, PromptTableError, TaskUnknownError, WrongAddressError
+from wan_assets.generation import Limits, Pending, UnderWay
+from wan_assets.grains import by_prompt
+from wan_assets.home import instance_in
+from wan_assets.ledger import Ledger, Origin
+from wan_assets.partitions import sync_table, table_id_of
+from wan_assets.progress import Progress, sentence
+from wan_assets.prompts import PromptTable
+from wan_assets.report import failure_of
+from wan_assets.request import VideoRequest
+from wan_assets.rules import nearest
+from wan_assets.run_log import progress_logged
+from wan_assets.settings import SettingsError
+from wan_assets.store import VideoStore
+from wan_assets.store.objects import opened
+from wan_assets.videos import POOL
+
+# What a run comes to.
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Ledger]:
+    with contextlib.closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        yield ledger
+
+
+def claimed_by(book: Ledger, run_id: str, prompt: str) -> str:
+    claim = book.claim(request_of(prompt), Origin(run_id), f"owner of {run_id}", simulated=True)
+    return claim.task.task_uuid
+
+
+def test_a_cost_is_reported_by_the_run_that_settled_it_and_by_no_other(book: Ledger) -> None:
+    task_uuid = claimed_by(book, "first", "A kite")
+    book.mark_submitted(task_uuid, "first")
+    before = book.run_account("first")
+    book.settle(task_uuid, [], [PRICE], "second")
+
+    first, second = book.run_account("first"), book.run_account("second")
+
+    assert (before.submitted, before.in_flight, before.reserved_microusd, before.cost_microusd) == (1, 1, PRICE, 0)
+    assert (first.submitted, first.cost_microusd) == (1, 0)
+    assert (second.submitted, second.cost_microusd) == (0, PRICE)
+    assert first.cost_microusd + second.cost_microusd == book.totals().simulated.cost_microusd
+
+
+def test_what_the_rows_of_a_run_have_open_is_told_whichever_run_submitted_it(book: Ledger) -> None:
+    book.mark_submitted(claimed_by(book, "first", "A kite"), "first")
+    claimed_by(book, "first", "A boat")
+    prints = [request_of(prompt).fingerprint() for prompt in ("A kite", "A boat")]
+
+    account = book.run_account("second", prints)
+
+    assert (account.submitted, account.in_flight, account.unconfirmed) == (0, 1, 1)
+    assert (account.reserved_microusd, account.cost_microusd) == (2 * PRICE, 0)
+
+
+def test_what_the_api_refused_counts_as_no_submission(book: Ledger) -> None:
+    book.release(claimed_by(book, "run", "A kite"), ApiFault("invalidApiKey", "no"))
+
+    account = book.run_account("run")
+
+    assert (account.submitted, account.in_flight, account.reserved_microusd, account.open_tasks) == (0, 0, 0, ())
+
+
+def test_an_unknown_cost_is_counted_and_stays_reserved(book: Ledger) -> None:
+    task_uuid = claimed_by(book, "run", "A kite")
+    book.mark_submitted(task_uuid, "run")
+    book.mark_failed(task_uuid, ApiFault("providerError", "no"))
+
+    account = book.run_account("run")
+
+    assert (account.unknown_costs, account.reserved_microusd, account.in_flight) == (1, PRICE, 0)
+
+
+def test_the_engine_books_who_submitted_and_settled_each_task(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        made.run(orders_of(3), origin=Origin("this-run"))
+
+        account = made.ledger().run_account("this-run")
+
+    assert (account.submitted, account.stored, account.cost_microusd) == (3, 3, 3 * PRICE)
+
+
+# Rows that a run waits for.
+
+
+def test_a_lost_task_is_named_while_it_is_waited_for(tmp_path: Path) -> None:
+    told: list[UnderWay] = []
+    limits = Limits(max_wait_s=3.0)
+    with studio(tmp_path, faults={"lost_task": 1.0}) as made:
+        made.run(orders_of(1), limits=limits, watch=told.append, pace=QUICK)
+
+    seen = {one for now in told for one in now.pending if one.is_unknown}
+    assert {one.partition for one in seen} == {"p0"}
+    assert all(one.until and 2.9 <= one.until - one.since <= 3.1 for one in seen)
+
+
+NOON = 1_767_268_800.0
+LOST = Pending("task-1", "kite", "-", NOON, NOON + 1200, is_unknown=True)
+
+
+def waiting(*pending: Pending, after_s: float, in_flight: int = 0) -> Progress:
+    under_way = UnderWay(in_flight or len(pending), pending=pending, at=NOON + after_s)
+    return Progress(10, under_way=under_way)
+
+
+def test_progress_names_the_row_its_task_since_when_and_until_when() -> None:
+    said = sentence(waiting(LOST, replace(LOST, partition="boat", is_unknown=False), after_s=60, in_flight=9))
+
+    named = "waiting for kite since 12:00:00 until 12:20:00 UTC (task task-1, unknown to the API), boat since"
+    assert named in said
+    assert "and 7 more" in said
+
+
+def test_rows_that_were_sent_just_now_are_not_named() -> None:
+    assert "waiting for" not in sentence(waiting(LOST, after_s=9))
+
+
+def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
+    log, said = logger()
+    with progress_logged(log, lambda _: None, ManualClock()) as watch:
+        for second in range(30):
+            watch(waiting(LOST, after_s=second))
+
+    found = [line for line in said if "does not know" in line]
+    assert found == [
+        "kite: the API does not know task task-1, waited for since 12:00:00; it is polled until 12:20:00 UTC"
+    ]
+
+
+def test_a_row_whose_task_another_process_works_on_is_named(tmp_path: Path) -> None:
+    told: list[UnderWay] = []
+    (order,) = orders_of(1)
+    with studio(tmp_path) as made, contextlib.closing(made.ledger()) as book:
+        claim = book.claim(order.request, Origin("other", partition="p0"), "elsewhere.1.x", simulated=True)
+
+        def see(now: UnderWay) -> None:
+            told.append(now)
+            if now.pending:
+                book.let_go("elsewhere.1.x")
+
+        made.run([order], watch=see)
+
+    seen = {(one.partition, one.task_uuid, one.until) for now in told for one in now.pending}
+    assert ("p0", claim.task.task_uuid, None) in seen
+    one = Pending("task-1", "kite", "-", NOON, None)
+    assert "kite since 12:00:00 UTC (another process works on task task-1)" in sentence(waiting(one, after_s=60))
+
+
+# Several tables in one Dagster home.
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def present(instance: dg.DagsterInstance) -> set[str]:
+    return set(instance.get_dynamic_partitions("videos"))
+
+
+def test_a_table_retires_its_own_rows_and_no_row_of_another_table(instance: dg.DagsterInstance) -> None:
+    sync_table(instance, "videos", "one", ["a", "b", "both"])
+    sync_table(instance, "videos", "two", ["c", "both"])
+
+    changes = sync_table(instance, "videos", "one", ["a"])
+
+    assert changes.retired == ("b",)
+    assert present(instance) == {"a", "c", "both"}
+
+
+def test_partitions_that_no_table_has_added_stay(instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions("videos", ["older"])
+    sync_table(instance, "videos", "one", ["a", "older"])
+
+    sync_table(instance, "videos", "one", ["a"])
+
+    assert present(instance) == {"a", "older"}
+
+
+def test_a_row_that_comes_back_is_added_again(instance: dg.DagsterInstance) -> None:
+    for rows in (["a", "b"], ["a"], ["a", "b"]):
+        sync_table(instance, "videos", "one", rows)
+
+    assert present(instance) == {"a", "b"}
+
+
+def test_the_asset_of_one_table_retires_no_row_that_the_command_made_of_another(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    path = written(tmp_path, table_of("A kite"))
+    sync_table(instance, "videos", table_id_of("elsewhere.csv") or "", ["z"])
+    instance.add_dynamic_partitions("videos", ["gone"])
+    grain = by_prompt("videos", path)
+
+    grain.sync(instance, grain.read())
+
+    assert present(instance) == {"a", "z"}
+
+
+# Dagster's home.
+
+
+def test_a_damaged_home_says_which_files_to_move_aside_and_works_afterwards(tmp_path: Path) -> None:
+    home = tmp_path / "da gster"
+    with instance_in(home) as instance:
+        assert instance.get_runs_count() == 0
+    index = home / "history" / "runs" / "index.db"
+    with contextlib.closing(sqlite3.connect(index)) as database, database:
+        database.execute("INSERT INTO alembic_version VALUES ('5771160a95ad')")
+    index.with_suffix(".touched").touch()
+    (home / "history" / "runs.db").write_bytes(b"this is no database, and longer than a header of one" * 40)
+
+    with pytest.raises(DagsterHomeError) as failure:
+        instance_in(home)
+
+    assert f"mv '{home / 'history'}' '{home / 'history'}.broken'" in str(failure.value)
+    assert str(index) in str(failure.value)
+    assert "ledger" in failure.value.advice
+    (home / "history").rename(home / "history.broken")
+    with instance_in(home) as instance:
+        assert instance.get_runs_count() == 0
+
+
+# Slots in a pool.
+
+
+@contextlib.contextmanager
+def slot(folder: Path, instance: dg.DagsterInstance, run_id: str = "mine") -> Iterator[tuple[PoolSlot, list[str]]]:
+    said: list[str] = []
+    with contextlib.closing(Ledger(f"sqlite:///{folder / 'ledger.db'}")) as book:
+        yield PoolSlot(instance, book, run_id, "videos", said.append), said
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with instance_in(tmp_path / "dagster") as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, 1)
+        yield instance
+
+
+def run_in(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> str:
+    """A run that holds the pool's slot."""
+    job = dg.define_asset_job("nothing")
+    run = instance.create_run_for_job(dg.Definitions(jobs=[job]).resolve_job_def("nothing"), status=status, tags=tags)
+    held = instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "videos", 0)
+    assert held.is_claimed
+    return run.run_id
+
+
+def holders(instance: dg.DagsterInstance) -> set[str]:
+    return set(instance.event_log_storage.get_concurrency_info(POOL).active_run_ids)
+
+
+@pytest.mark.parametrize("how", ["ended", "dead process", "lost in the ledger"])
+def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, limited: dg.DagsterInstance) -> None:
+    status = dg.DagsterRunStatus.SUCCESS if how == "ended" else dg.DagsterRunStatus.STARTED
+    tags = {PROCESS_TAG: dead_owner()} if how == "dead process" else {}
+    left_by = run_in(limited, status, **tags)
+
+    with slot(tmp_path, limited) as (mine, said):
+        if how == "lost in the ledger":
+            mine.book.begin(left_by, dead_owner())
+        with mine.held(signals.Stop()):
+            held = holders(limited)
+
+    assert held == {"mine"}
+    assert said[-1] == f"freed the slot of pool {POOL} that run {left_by} had left behind"
+    assert holders(limited) == set()
+    assert limited.get_run_by_id(left_by).is_finished
+
+
+def test_a_wait_for_a_slot_says_who_holds_it_and_ends_at_a_signal(tmp_path: Path, limited: dg.DagsterInstance) -> None:
+    holder = run_in(limited, dg.DagsterRunStatus.STARTED)
+    stop = signals.Stop()
+
+    with slot(tmp_path, limited) as (mine, said):
+        mine.note = lambda text: (said.append(text), stop.take(signals.signal.SIGTERM))
+        with pytest.raises(signals.Interrupted), mine.held(stop):
+            raise AssertionError("the slot was not free")
+
+    waited_for = f"waiting for a slot of pool {POOL} (limit 1), held by run {holder} (STARTED)"
+    assert said == [f"{waited_for}. Ctrl-C stops waiting; nothing was submitted yet."]
+    info = limited.event_log_storage.get_concurrency_info(POOL)
+    assert (holders(limited), [step.run_id for step in info.pending_steps if step.run_id == "mine"]) == ({holder}, [])
+
+
+def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInstance) -> None:
+    holder = run_in(limited, dg.DagsterRunStatus.STARTED)
+    with slot(tmp_path, limited) as (mine, said):
+        mine.note = lambda text: (
+            said.append(text),
+            limited.event_log_storage.free_concurrency_slots_for_run(holder),
+        )
+
+        with mine.held(signals.Stop()):
+            assert holders(limited) == {"mine"}
+
+
+# Work in a thread, and signals.
+
+
+def test_work_that_cannot_be_interrupted_is_left_behind_after_a_while() -> None:
+    told, gate = [], threading.Event()
+
+    def work(stop: signals.Stop) -> None:
+        stop.take(signals.signal.SIGINT)
+        gate.wait()
+
+    ended = signals.supervised(work, on_signal=told.append, patience_s=0.3)
+    is_left = signals.is_work_left_behind()
+    gate.set()
+
+    assert (ended.is_left_behind, ended.signal, told, is_left) == (
+        True,
+        signals.signal.SIGINT,
+        [signals.signal.SIGINT],
+        True,
+    )
+
+
+def test_the_second_signal_ends_at_once() -> None:
+    gate = threading.Event()
+
+    def work(stop: signals.Stop) -> None:
+        stop.take(signals.signal.SIGTERM)
+        stop.take(signals.signal.SIGINT)
+        gate.wait()
+
+    began = time.monotonic()
+    ended = signals.supervised(work, on_signal=lambda _: None, patience_s=600)
+    took_s = time.monotonic() - began
+    gate.set()
+
+    assert (ended.is_left_behind, ended.signal) == (True, signals.signal.SIGTERM)
+    assert took_s < 60
+
+
+# Output.
+
+ENCODINGS = ("ascii", "latin-1", "cp1252", "koi8-r", "shift_jis", "utf-8", "utf-16")
+
+
+@given(st.text(st.characters(), max_size=60), st.sampled_from(ENCODINGS))
+def test_any_text_is_written_in_any_encoding_and_json_stays_json(text: str, encoding: str) -> None:
+    file = io.BytesIO()
+    with contextlib.redirect_stdout(io.TextIOWrapper(file, encoding=encoding, errors="strict")):
+        streams.prepare()
+        show_json({"said": text})
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        written_text = file.getvalue().decode(encoding)
+
+    found, _ = json.JSONDecoder().raw_decode(written_text)
+    assert found == {"said": text}
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=50), st.text(max_size=80), st.integers(0, 10**9)), min_size=1, max_size=4),
+    st.integers(30, 160),
+)
+def test_a_table_is_never_wider_than_the_terminal(rows: list[tuple[str, str, int]], columns: int) -> None:
+    out = io.StringIO()
+    cells = [(name, prompt, f"${number}") for name, prompt, number in rows]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setenv("COLUMNS", str(columns))
+        show_table("Videos", ("prompt_id", "prompt", "cost"), cells, right=("cost",), flexible=("prompt",))
+
+    assert max(map(cell_len, out.getvalue().splitlines())) <= columns
+    assert all(cost in out.getvalue() for _, _, cost in cells)
+
+
+def test_no_color_means_no_escape_sequence_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    shown = []
+    for no_color in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            show_table("Videos", ("row",), [("1",)])
+        shown.append("\x1b" in out.getvalue())
+
+    assert shown == [True, False]
+
+
+def test_a_command_that_cannot_start_says_so_in_json(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["materialize", str(tmp_path / "none.csv"), "--json"], env={"RUNWARE_API_KEY": ""})
+
+    told = json.loads(result.stdout)
+    assert result.exit_code == 2
+    assert (told["error"]["class"], told["simulated"], told["submitted"], told["rows"]) == (
+        "PromptTableError",
+        True,
+        0,
+        0,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["plan", "none.csv"], ["plan"], ["ledger", "--url", "sqlite:///none.db"]])
+def test_every_error_of_a_reporting_command_is_an_object_with_json(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*arguments, "--json"])
+
+    assert result.exit_code == 2
+    assert set(json.loads(result.stdout)["error"]) == {"class", "code", "message", "hint"}
+
+
+def test_plan_does_not_advise_to_run_plan_for_a_list_of_problems() -> None:
+    result = CliRunner().invoke(cli, ["plan", "none.csv"])
+
+    assert "lists every problem" not in result.stderr
+    assert "Correct the table or its path" in result.stderr
+
+
+def test_a_failure_names_its_code_once_and_no_code_where_there_is_none() -> None:
+    fault = ApiFault("taskLost", "taskLost: the API does not know the task")
+    said = failure_of([("a", PromptTableError("has no row")), ("b", TaskUnknownError(fault))], 2).description
+
+    assert "a: PromptTableError: has no row. Fix the table" in said
+    assert "b: TaskUnknownError [taskLost]: the API does not know the task. " in said
+    assert str(TaskUnknownError(fault)) == "taskLost: the API does not know the task"
+
+
+# Suggestions.
+
+
+@pytest.mark.parametrize(
+    ("written_as", "meant"),
+    [
+        ("lenght", "duration"),
+        ("length", "duration"),
+        ("hieght", "height"),
+        ("widht", "width"),
+        ("sedd", "seed"),
+        ("prmopt", "positive_prompt"),
+        ("negative", "negative_prompt"),
+        ("formt", "output_format"),
+        ("row_id", "prompt_id"),
+    ],
+)
+def test_a_slip_in_a_column_is_understood(written_as: str, meant: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"positive_prompt,{written_as}\nA kite,5\n" if meant != "positive_prompt" else "")
+    if meant == "positive_prompt":
+        (tmp_path / "t.csv").write_text(f"{written_as},duration\nA kite,5\n")
+
+    found = PromptTable.load(tmp_path / "t.csv").problems
+
+    assert any(meant in problem.fix for problem in found), [problem.fix for problem in found]
+
+
+def test_a_name_that_is_close_to_nothing_gets_no_suggestion() -> None:
+    assert nearest("score", ["source", "seed"]) is None
+    assert nearest("", ["seed"]) is None
+
+
+@given(st.sampled_from(sorted(VideoRequest.model_fields)), st.integers(0, 30))
+def test_two_letters_that_changed_places_are_understood(name: str, at: int) -> None:
+    at %= len(name) - 1
+    slipped = name[:at] + name[at + 1] + name[at] + name[at + 2 :]
+
+    assert nearest(slipped, VideoRequest.model_fields) == name
+
+
+# Addresses that cannot be used.
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "file", "ws", "unix"])
+def test_an_address_that_is_not_of_http_is_refused_at_once(scheme: str) -> None:
+    with pytest.raises(WrongAddressError, match=f"begins with {scheme}://"):
+        RunwareClient("key", f"{scheme}://api.example.com/v1")
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks://u:secret@h:1080", "socks5h://h:1", "ftp://h:1", "http://", "http://h:99999"]
+)
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "HTTPS_PROXY"])
+def test_a_proxy_that_cannot_be_used_is_refused_at_once(
+    proxy: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+
+    with pytest.raises(SettingsError, match=variable) as failure:
+        RunwareClient("key", "https://api.example.com/v1")
+
+    assert "secret" not in str(failure.value)
+    RunwareClient("key", "http://127.0.0.1:1/v1")
+
+
+@pytest.mark.parametrize("letter", ["[", "]", "*"])
+def test_a_prefix_that_object_stores_take_for_a_pattern_is_refused_with_the_reason(letter: str) -> None:
+    with pytest.raises(Exception, match="part of a pattern"):
+        opened(f"s3://bucket/a{letter}b")
+
+
+def test_a_local_store_may_have_brackets_in_its_name(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        bracketed = replace(made, place=VideoStore(tmp_path / "st[1]*"))
+        first, second = bracketed.run(orders_of(1)), bracketed.run(orders_of(1))
+
+    assert ([outcome.is_reused for outcome in first], [outcome.is_reused for outcome in second]) == ([False], [True])
+
+
+# Reasons of a run that could not go on.
+
+
+def test_an_error_of_ours_in_a_run_keeps_its_class_and_advice(tmp_path: Path) -> None:
+    with dagster_support.studio(tmp_path) as made:
+        made.shown = {"served_at": "ftp://nowhere"}
+        result = made.run(written(tmp_path, table_of("A kite")), only="videos")
+
+    reasons: list[Any] = [
+        event.step_failure_data.user_failure_data.description
+        for event in result.filter_events(lambda event: event.is_step_failure)
+    ]
+    assert [reason.partition(":")[0] for reason in reasons] == ["SettingsError"]
