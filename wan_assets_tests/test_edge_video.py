@@ -1,6 +1,7 @@
 """The decoder process, which is confined and may fail for its own reasons; sidecars and pictures that are anything."""
 
 import asyncio
+import errno
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from cli_support import wan_assets
 from engine_support import Studio, errors_of, orders_of, stored_task, stored_video, studio
@@ -25,6 +27,7 @@ from wan_assets.prompts.picture_size import MAX_BYTES
 from wan_assets.store import StoredTask
 from wan_assets.store.entries import as_json, from_json
 from wan_assets.video import Clip, Verifier, facts_of, render
+from wan_assets.video.failures import error_of
 
 HUGE = Path("/work/shared/cases/decoder_memory_8192.mp4")
 CLIP = Clip("MP4", 854, 480, 5, has_audio=True, seed=7, prompt="A red fox")
@@ -177,6 +180,26 @@ def test_a_stream_without_a_decoder_is_no_damaged_file(container, codec, unknown
     for ask in (facts_of, facts_in_child):
         with pytest.raises(DecoderMissingError, match="no decoder"):
             ask(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), DecoderError),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), DecoderError),
+        (OSError(errno.EMFILE, "Too many open files"), DecoderError),
+        (OSError(errno.EIO, "Input/output error"), DecoderError),
+        (av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory"), DecoderError),
+        (av.error.PatchWelcomeError(1, "Not yet implemented in FFmpeg"), DecoderMissingError),
+        (av.error.DecoderNotFoundError(1, "Decoder not found"), DecoderMissingError),
+        (av.error.InvalidDataError(1, "Invalid data found"), InvalidVideoError),
+        (FileNotFoundError(errno.ENOENT, "No such file"), InvalidVideoError),
+        (ValueError("odd"), InvalidVideoError),
+    ],
+    ids=repr,
+)
+def test_what_decoding_raises_is_sorted_by_what_it_says_of_the_file(error, kind):
+    assert type(error_of(error)) is kind
 
 
 @pytest.mark.parametrize("container", ["MP4", "WEBM"])
