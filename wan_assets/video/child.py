@@ -14,7 +14,7 @@ import threading
 from typing import Any, BinaryIO
 
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
-from wan_assets.video.confinement import allow_cpu, confine
+from wan_assets.video.confinement import Memory, allow_cpu, confine
 from wan_assets.video.facts import facts_of
 from wan_assets.video.poster import poster_of
 from wan_assets.video.seen import seen_in
@@ -43,18 +43,23 @@ def answer_of(call: dict[str, Any]) -> dict[str, Any]:
 def main(*, cpu_s: float, memory_bytes: int) -> None:
     """Serves until the input ends, be it in the middle of a file: then nobody waits for the answer.
 
-    Each file may take `cpu_s` seconds of CPU time, and the process `memory_bytes` of memory.
+    Each file may take `cpu_s` seconds of CPU time, and the process `memory_bytes` of memory. One that has taken much of
+    it ends, so that the next file finds all of it.
     """
     os.nice(_NICE)
     answers = _own_stdout()
     confine(memory_bytes)
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()
+    memory = Memory(memory_bytes)
     _say(answers, {"ready": True})
-    while True:
+    while not memory.is_short():
         call = json.loads(calls.get())
         allow_cpu(cpu_s)
-        _say(answers, answer_of(call))
+        answer = answer_of(call)
+        is_out = "damaged" in answer and memory.is_short()
+        _say(answers, {"failed": "decoding failed when memory ran out"} if is_out else answer)
+    os._exit(0)
 
 
 def _say(answers: BinaryIO, what: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 MEMORY_BYTES = 2**30
 """A video of 1080p takes less than a tenth of it."""
@@ -19,6 +20,7 @@ _UNUSED_BYTES = 2**30
 """An address space also holds what is mapped and never used, libraries and stacks above all."""
 
 _OPEN_FILES = 64
+_STATUS = Path("/proc/self/status")
 _NO_NEW_PRIVILEGES = 38
 _NEW_USERS, _NEW_NETWORK = 0x10000000, 0x40000000
 """Numbers of Linux: PR_SET_NO_NEW_PRIVS, CLONE_NEWUSER and CLONE_NEWNET."""
@@ -41,6 +43,29 @@ def allow_cpu(seconds: float) -> None:
     soft = math.ceil(time.process_time() + seconds)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+class Memory:
+    """How much of its memory this process has ever taken; what the system does not tell counts as nothing.
+
+    A decoder that gets no memory often says that the file is damaged.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._peak_bytes = _status_bytes("VmPeak")
+        self._left_bytes = memory_bytes - _status_bytes("VmData")
+
+    def is_short(self) -> bool:
+        """Whether more than half of what was left was taken at some time."""
+        return _status_bytes("VmPeak") - self._peak_bytes > self._left_bytes / 2
+
+
+def _status_bytes(name: str) -> int:
+    with suppress(OSError):
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _lower(which: int, most: int) -> None:

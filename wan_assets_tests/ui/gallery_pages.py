@@ -10,12 +10,13 @@ from gallery_support import gallery_of, paid, table_of
 from wan_assets.store import StoredTask, VideoStore
 
 CODE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+DIFFERENCE = "length is 10.00 s, requested 5 s"
 FACTS = {"width": 854, "height": 480, "duration_s": 5.0, "brightest_luma": 200.0, "change_luma": 90.0}
 SIZES = ((854, 480), (1280, 720), (720, 1280), (1920, 1080))
 
 
 def mixed_gallery(folder: Path) -> Path:
-    """`p1` simulated, `p2` dark, `p3` of unknown cost, `p4` with the prompt `CODE`, `p5` with the video of `p2`."""
+    """`p1` simulated, `p2` dark, `p3` of unknown cost, `p4` too long, with the prompt `CODE`, `p5` as `p2`."""
     simulated, dark, unknown, code = map(request_of, ("A red kite", "A dark forest", "Rain on a roof", CODE))
     with studio(folder) as studio_:
         (outcome,) = studio_.run([Order(simulated, "p1")])
@@ -24,7 +25,8 @@ def mixed_gallery(folder: Path) -> Path:
     poster = {"poster": video.poster}
     paid(folder, dark, content=content, cost=400_001, facts={**FACTS, "brightest_luma": 2.0}, **poster)
     paid(folder, unknown, content=content + b"\0", cost=None, facts={**FACTS, "width": 1280, "height": 720}, **poster)
-    paid(folder, code, content=content + b"\0\0", cost=580_000, facts={**FACTS, "duration_s": 10.0}, **poster)
+    longer = {"facts": {**FACTS, "duration_s": 10.0}, "differences": (DIFFERENCE,)}
+    paid(folder, code, content=content + b"\0\0", cost=580_000, **longer, **poster)
     return gallery_of(folder, table_of(simulated, dark, unknown, code, dark)).index
 
 

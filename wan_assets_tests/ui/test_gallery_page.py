@@ -2,7 +2,7 @@
 
 import pytest
 from browser_support import visit
-from gallery_pages import CODE
+from gallery_pages import CODE, DIFFERENCE
 from simulator_support import receiving
 
 PLAYED = "([...document.querySelectorAll('.card video')].find(v => !v.paused)?.currentTime ?? 0) > 0.2"
@@ -56,6 +56,18 @@ def test_the_search_finds_words_in_prompts_and_ids_in_any_order_and_case(seen, d
     assert seen.found.startswith("11 of 11 videos")
 
 
+def test_a_video_that_deviates_has_a_badge_and_its_audit_card_says_how(seen, mixed):
+    seen.open(mixed)
+
+    badges = seen.page.locator(".badge.deviates:visible")
+    titles = [badge.get_attribute("title") for badge in badges.all()]
+    seen.choose("match", "deviates")
+    seen.page.locator(".card .prompt").first.click()
+
+    assert titles == [DIFFERENCE]
+    seen.page.get_by_text(f"Deviates from the request: {DIFFERENCE}").wait_for()
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
@@ -63,9 +75,11 @@ def test_the_search_finds_words_in_prompts_and_ids_in_any_order_and_case(seen, d
         ({"length": "10"}, ["p4"]),
         ({"made": "simulated"}, ["p1"]),
         ({"made": "real", "size": "854x480"}, ["p2", "p4", "p5"]),
-        ({"check": "failed"}, ["p2", "p5"]),
+        ({"check": "failed"}, ["p2", "p4", "p5"]),
         ({"check": "failed:not_black"}, ["p2", "p5"]),
-        ({"check": "passed", "made": "real"}, ["p3", "p4"]),
+        ({"check": "passed", "made": "real"}, ["p3"]),
+        ({"match": "deviates"}, ["p4"]),
+        ({"match": "matches", "made": "real"}, ["p2", "p3", "p5"]),
         ({"cost": "unknown"}, ["p3"]),
         ({"cost": "shared"}, ["p5"]),
         ({"sort": "dearest"}, ["p4", "p1", "p2", "p5", "p3"]),
