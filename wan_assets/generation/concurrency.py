@@ -37,7 +37,7 @@ class LimitConfig:
     hold_s: float = 1.0
     hold_most_s: float = 30.0
     first_share: float = 0.08
-    later_share: float = 0.018
+    later_share: float = 0.015
     probe_growth: float = 1.5
     probe_most_s: float = 900.0
     slow_s: float = 1.0
