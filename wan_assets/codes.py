@@ -37,10 +37,16 @@ _FAILED = {
 
 _OF_CREDIT = r".*(credits|quota|balance).*|paymentrequired"
 
+_OVER_CAPACITY = (
+    r".*(ratelimit|toomany(requests|tasks|jobs|submissions|concurrent)|concurren|capacity|overload|throttl|queue(is)?full"
+    r"|serverbusy).*"
+)
+"""The API takes no more tasks now."""
+
 _KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
     (r"conflicttaskuuid", TaskConflictError),
     (r".*ratelimitrequesttoolarge", RequestRejectedError),
-    (r".*ratelimit.*", RunwareBusyError),
+    (_OVER_CAPACITY, RunwareBusyError),
     (r"invalidprovidercontent|.*contentpolicy.*|moderation.*|.*blocked", ContentBlockedError),
     (r"(nsfw|sensitive|unsafe)content.*", ContentBlockedError),
     (_OF_CREDIT, AccessDeniedError),
@@ -93,16 +99,15 @@ def _letters_of(status: Any) -> str:
     return _WHOSE.sub("", letters) or letters
 
 
-_OVER_CAPACITY = re.compile(
-    r".*(ratelimit|toomany|concurren|capacity|overload|throttl|queuefull|queueisfull|serverbusy).*", re.IGNORECASE
-)
 _OVER_CAPACITY_STATUSES = (429, 503)
 
 
 def is_over_capacity(error: RunwareError) -> bool:
     """Whether a submission was refused only because the API takes no more tasks now."""
     fault = error.fault
-    is_full = fault.http_status in _OVER_CAPACITY_STATUSES or _OVER_CAPACITY.fullmatch(fault.code) is not None
+    is_full = (
+        fault.http_status in _OVER_CAPACITY_STATUSES or re.fullmatch(_OVER_CAPACITY, fault.code.lower()) is not None
+    )
     return isinstance(error, RunwareBusyError) and is_full
 
 

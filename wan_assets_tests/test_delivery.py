@@ -180,7 +180,7 @@ def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
         """Answers nothing of use about the second task."""
         if call.tasks[0].get("positivePrompt") == first.request.positive_prompt:
             return None
-        return Prepared(status=503) if call.kind == SUBMIT else unknown(call) if made.calls(SUBMIT)[1:] else None
+        return Prepared(status=502) if call.kind == SUBMIT else unknown(call) if made.calls(SUBMIT)[1:] else None
 
     with bent(tmp_path, lambda call: unheard(call) if call.tasks else None) as made:
         like_it = run(made, plain, [first])[0].stored.videos[0]

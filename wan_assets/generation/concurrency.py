@@ -18,6 +18,9 @@ _FIRST_S = 60.0
 
 _MOST_DOUBLINGS = 30
 
+_FAR_BELOW = 0.75
+"""A ceiling below this share of the tasks that the API held before is a sign that its limit changes."""
+
 
 @dataclass(frozen=True)
 class LimitConfig:
@@ -34,7 +37,7 @@ class LimitConfig:
     hold_s: float = 1.0
     hold_most_s: float = 30.0
     first_share: float = 0.08
-    later_share: float = 0.018
+    later_share: float = 0.015
     probe_growth: float = 1.5
     probe_most_s: float = 900.0
     slow_s: float = 1.0
@@ -84,7 +87,7 @@ class AdaptiveLimit:
         self.is_learned = False
         self.has_shrunk = False
         self._asked_s = 0.0
-        self._level = 0
+        self._level = self._highest = 0
         self._accepted_since = 0
         self._rung = 0
         self._is_probing = False
@@ -101,17 +104,20 @@ class AdaptiveLimit:
 
     def most_unanswered(self, now: float) -> int:
         """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
-        return max(2 if self._is_first(now) else 1, self.limit // 16)
+        return max(1, min(2, self.limit // 8) if self._is_first(now) else 1, self.limit // 16)
 
     def accepted(self, now: float, in_flight: int, latency_s: float) -> bool:
         """Notes an acknowledgement; returns whether the API holds more tasks than the ceiling, as far as known.
 
         `in_flight` includes the new task. The caller then polls all tasks and calls `measured_above`.
         """
+        if self._usual_s is None:
+            self._grow_at = now + self._config.growth_s
         self._note_latency(latency_s)
         self.streak = 0
         self.has_shrunk = False
         self._level = in_flight
+        self._highest = max(self._highest, in_flight)
         self._accepted_since += 1
         self._accepted[not self._is_first(now)] += 1
         return self.ceiling is not None and in_flight > self.ceiling
@@ -184,6 +190,7 @@ class AdaptiveLimit:
         self.limit, self.ceiling = max(1, learned.limit), learned.ceiling
         self.refused_at = None if learned.refused_ago_s is None else now - learned.refused_ago_s
         self.is_learned, self._level = True, self.limit
+        self._highest = max(self._highest, self.limit)
 
     def learned(self, now: float) -> LearnedLimit:
         """What another run may continue with."""
@@ -227,7 +234,12 @@ class AdaptiveLimit:
         return self._accepted_since >= rounds * self._top or now >= self._confirm_at
 
     def _has_budget(self, now: float, ahead: int) -> bool:
-        """Whether one more refusal keeps within the share of all submissions, those ahead included."""
+        """Whether one more refusal keeps within the share of all submissions, those ahead included.
+
+        An account that took many more tasks before is likely to take more again: it is asked more often.
+        """
+        if self.ceiling is not None and self.ceiling < _FAR_BELOW * self._highest:
+            return True
         part = not self._is_first(now)
         share = self._config.later_share if part else self._config.first_share
         return self._budget_used[part] + 1 <= share * (self._accepted[part] + ahead)
