@@ -1,4 +1,4 @@
-"""Kills runs of the real assets again and again, lets them end, and holds all books against each other.
+"""Kills and suspends runs of the real assets again and again, lets them end, and holds all books against each other.
 
 python wan_assets_tests/chaos.py --kills 55 --in-flight 200 --seed 1
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 
 import click
 from chaos_audit import PROMISES, Evidence, evidence_in, summary, violations
-from chaos_run import POINTS
+from chaos_run import LEASE_S, POINTS, SUSPENSIONS
 from patience import PATIENCE_S
 
 from wan_assets.simulator import FAULTS, Behaviour, LocalSimulator
@@ -33,7 +34,10 @@ STOPPING = ("forbidden", "poll_401")
 """Faults that end a run, as they should: seldom, or no run would ever have many tasks in flight."""
 
 _MOST_RUNS = 6
-_DUPLICATES = ("conflict_400", "conflict_409", "conflict_200", "race")
+_ROWS_TO_SUSPEND = 20
+"""New rows before each suspension: what went before may have brought all others to the API."""
+
+_DUPLICATES = ("conflict_400", "conflict_409", "conflict_200", "race", "rerun")
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,10 @@ class Kill:
 
 @dataclass
 class Campaign:
-    """One table whose runs are killed at every point and twice at random, and then left to end.
+    """One table whose runs are killed at every point and twice at random, suspended at some points, and left to end.
 
     The first run is killed when `in_flight` tasks are; each later one when it has passed its point `most_passes` times
-    at most.
+    at most. A suspended run goes on when its lease has run out and another run has taken its tasks over.
     """
 
     folder: Path
@@ -59,6 +63,9 @@ class Campaign:
     most_passes: int = 15
     tell: Callable[[str], None] = lambda _: None
     kills: list[Kill] = field(default_factory=list)
+    suspensions: list[str] = field(default_factory=list)
+    suspends_at: int = 2
+    """So many points of each campaign."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -71,6 +78,10 @@ class Campaign:
         with LocalSimulator(self.folder / "simulator", self._behaviour()) as simulator:
             for point, passes in plan:
                 self._kill(simulator, point, passes)
+            for point in self._random.sample(SUSPENSIONS, self.suspends_at):
+                rows += _ROWS_TO_SUSPEND
+                write_table(self.folder / "prompts.jsonl", rows, two_results_every=20)
+                self._suspend(simulator, point)
             self._finish(simulator)
         return evidence_in(self.folder)
 
@@ -91,18 +102,41 @@ class Campaign:
             seed=self.seed,
             duplicates=self._random.choice(_DUPLICATES),
             unknown_task=self._random.choice(("nothing", "error")),
+            has_upper_case_uuids=self._random.choice((False, True)),
             pause_s=0.001,
         )
 
     def _kill(self, simulator: LocalSimulator, point: str, passes: int) -> None:
         """Runs until a run was killed there; one that ends by itself before it gets there is run again."""
         for _ in range(_MOST_RUNS):
-            end = self._at_random(simulator) if point == RANDOM else self._ended(simulator, point, str(passes))
+            trap = (point, str(passes), "SIGKILL")
+            end = self._at_random(simulator) if point == RANDOM else self._ended(simulator, *trap)
             if end == -9:
                 self.kills.append(Kill(point, self._open_tasks()))
                 self.tell(f"{len(self.kills):>3}  {point:<38}{self.kills[-1].in_flight:>4} in flight")
                 return
         raise RuntimeError(f"no run was killed {point}")
+
+    def _suspend(self, simulator: LocalSimulator, point: str) -> None:
+        """Suspends a run at a point until its lease has run out and another run has ended; then it goes on.
+
+        A run that ends before it comes to its point has nothing left to be suspended in.
+        """
+        passes = self._random.randint(1, min(self.most_passes, _ROWS_TO_SUSPEND // 2))
+        process = started(self.folder, simulator.base_url, point, str(passes), "SIGSTOP")
+        try:
+            if not is_suspended(process):
+                self.tell(f"     not suspended {point}: the run had ended")
+                return
+            time.sleep(LEASE_S + 1.0)
+            self._ended(simulator)
+            process.send_signal(signal.SIGCONT)
+            process.wait(PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
+        self.suspensions.append(point)
+        self.tell(f"     suspended {point}")
 
     def _at_random(self, simulator: LocalSimulator) -> int:
         process = started(self.folder, simulator.base_url)
@@ -158,6 +192,20 @@ def started(folder: Path, base_url: str, *trap: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=log, stderr=log)
 
 
+def is_suspended(process: subprocess.Popen[bytes]) -> bool:
+    """Waits until a process suspends itself or ends; whether it is suspended."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        found, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
+        if found and os.WIFSTOPPED(status):
+            return True
+        if found:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return False
+        time.sleep(0.02)
+    raise RuntimeError("a run neither came to its point nor ended")
+
+
 def _hopeful(evidence: Evidence) -> Iterator[str]:
     return (sentence for sentence in violations(evidence) if not sentence.startswith("partial file"))
 
@@ -174,16 +222,18 @@ def write_table(path: Path, rows: int, *, two_results_every: int) -> None:
 
 @click.command()
 @click.option("--kills", default=50, show_default=True, help="At least so many.")
+@click.option("--suspensions", default=10, show_default=True, help="At least so many.")
 @click.option("--in-flight", default=200, show_default=True, help="Tasks in flight when a run is killed.")
 @click.option("--seed", default=1, show_default=True, help="Decides faults, points and moments.")
 @click.option("--latency", "latency_s", default=30.0, show_default=True, help="Seconds of a simulated generation.")
 @click.option("--limit", "limit_s", default=3600.0, show_default=True, help="Seconds after which no campaign begins.")
-def main(kills: int, in_flight: int, seed: int, latency_s: float, limit_s: float) -> None:
-    """Kill runs until there were enough kills, and print what was found. Exit status 0 if every promise held."""
+def main(kills: int, suspensions: int, in_flight: int, seed: int, latency_s: float, limit_s: float) -> None:
+    """Kill and suspend runs until it was enough, and print what was found. Exit status 0 if every promise held."""
     began = time.monotonic()
     done: list[Kill] = []
+    suspended: list[str] = []
     broken: list[str] = []
-    while len(done) < kills and time.monotonic() - began < limit_s:
+    while (len(done) < kills or len(suspended) < suspensions) and time.monotonic() - began < limit_s:
         click.echo(f"\ncampaign of seed {seed}")
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
             campaign = Campaign(Path(folder), seed, in_flight, latency_s, tell=click.echo)
@@ -191,14 +241,17 @@ def main(kills: int, in_flight: int, seed: int, latency_s: float, limit_s: float
             broken += [f"seed {seed}: {sentence}" for sentence in violations(evidence)]
             click.echo(f"     {summary(evidence)}")
         done += campaign.kills
+        suspended += campaign.suspensions
         seed += 1
-    report(done, broken, time.monotonic() - began)
-    sys.exit(0 if not broken and len(done) >= kills else 1)
+    report(done, suspended, broken, time.monotonic() - began)
+    sys.exit(0 if not broken and len(done) >= kills and len(suspended) >= suspensions else 1)
 
 
-def report(kills: list[Kill], broken: list[str], took_s: float) -> None:
-    """Prints the kills by point, and how often each promise was broken."""
-    click.echo(f"\n{len(kills)} kills in {took_s / 60:.1f} minutes")
+def report(kills: list[Kill], suspensions: list[str], broken: list[str], took_s: float) -> None:
+    """Prints kills and suspensions by point, and how often each promise was broken."""
+    click.echo(f"\n{len(kills)} kills and {len(suspensions)} suspensions in {took_s / 60:.1f} minutes")
+    for point, times in Counter(suspensions).items():
+        click.echo(f"  suspended {point:<38}{times:>4} times")
     for point, times in Counter(kill.point for kill in kills).items():
         flights = [kill.in_flight for kill in kills if kill.point == point]
         click.echo(f"  {point:<38}{times:>4} times  in flight: least {min(flights)}, median {median(flights):g}")

@@ -1,14 +1,18 @@
-"""A run of the real assets that kills its own process with SIGKILL at a named point: `FOLDER BASE_URL POINT PASSES`.
+"""A run of the real assets that kills or suspends its own process at a named point.
+
+Arguments: `FOLDER BASE_URL [POINT PASSES SIGNAL]`, with the name of a signal such as SIGKILL or SIGSTOP.
 
 Everything is the product's own; the classes here only count how often a point is passed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +43,41 @@ POINTS = (
 )
 """In the order in which a task passes them."""
 
+SUSPENSIONS = (
+    "before the POST",
+    "after the POST",
+    "before the acknowledgement is noted",
+    "during the download",
+    "between file and sidecar",
+    "before the event",
+)
+"""Points outside the ledger's transactions: a process that is suspended within one keeps all others from writing."""
+
+LEASE_S = 6.0
+"""Much shorter than in use, so that suspensions need not be long."""
+
 PACE = Pace(answer_s=3.0, download_stall_s=3.0, retry_most_s=4.0, poll_first_s=0.5, poll_most_s=2.0)
 
 
 class Trap:
-    """Kills this process when a point is passed for the n-th time, once it is set."""
+    """Sends this process a signal when a point is passed for the n-th time, once it is set."""
 
     def __init__(self) -> None:
-        self._point, self._left = "", -1
+        self._point, self._left, self._signal = "", -1, signal.SIGKILL
+        self.writing = threading.RLock()
 
-    def set(self, point: str, passes: int) -> None:
-        self._point, self._left = point, passes
+    def set(self, point: str, passes: int, number: signal.Signals) -> None:
+        self._point, self._left, self._signal = point, passes, number
 
     def passed(self, point: str) -> None:
-        self._left -= point == self._point
-        if not self._left:
+        if point != self._point or self._left <= 0:
+            return
+        self._left -= 1
+        if not self._left and self._signal is signal.SIGKILL:
             os.kill(os.getpid(), signal.SIGKILL)
+        elif not self._left:
+            with self.writing:
+                os.kill(os.getpid(), self._signal)
 
 
 TRAP = Trap()
@@ -62,6 +85,11 @@ TRAP = Trap()
 
 class TrappedLedger(Ledger):
     """The ledger, with points around its commits."""
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        with TRAP.writing, super()._transaction() as connection:
+            yield connection
 
     def claim(self, *arguments: Any, **settings: Any) -> Claim:
         claim = super().claim(*arguments, **settings)
@@ -74,9 +102,9 @@ class TrappedLedger(Ledger):
         TRAP.passed("before the ledger's commit")
         return task
 
-    def mark_submitted(self, task_uuid: str) -> None:
+    def mark_submitted(self, *arguments: Any) -> None:
         TRAP.passed("before the acknowledgement is booked")
-        super().mark_submitted(task_uuid)
+        super().mark_submitted(*arguments)
 
     def _settled(self, *arguments: Any) -> dict[str, int]:
         money = super()._settled(*arguments)
@@ -97,11 +125,19 @@ class TrappedStore(VideoStore):
         TRAP.passed("between store and ledger")
 
 
+class TrappedClient(RunwareClient):
+    """The client, with a point where a task was accepted and nobody has noted it."""
+
+    async def submit(self, *arguments: Any) -> None:
+        await super().submit(*arguments)
+        TRAP.passed("before the acknowledgement is noted")
+
+
 class TrappedRunware(RunwareResource):
     """The client, with points where an answer has come and is not read yet."""
 
     def _client(self, base_url: str) -> RunwareClient:
-        client = RunwareClient(self.api_key, base_url, pace=PACE)
+        client = TrappedClient(self.api_key, base_url, pace=PACE)
         client._transport._connections = TrappedConnections(32, has_proxies=False)
         return client
 
@@ -110,19 +146,30 @@ class TrappedConnections(Connections):
     """The client's connections, with points where an answer begins."""
 
     async def open(self, request: httpx.Request) -> httpx.Response:
+        is_submission = request.method == "POST" and _is_checked_last(request)
+        if is_submission:
+            TRAP.passed("before the POST")
         response = await super().open(request)
         if request.method == "GET" and "/files/" in request.url.path:
             TRAP.passed("during the download")
-        if request.method == "POST" and json.loads(request.content)[0]["taskType"] == "videoInference":
+        if is_submission:
             TRAP.passed("after the POST")
         return response
+
+
+def _is_checked_last(request: httpx.Request) -> bool:
+    """Whether a body is written only after a last look, as those of submissions are alone."""
+    try:
+        return not request.content
+    except httpx.RequestNotRead:
+        return True
 
 
 class TrappedLedgerResource(LedgerResource):
     """Opens the ledger with its points."""
 
     def open(self) -> Ledger:
-        return TrappedLedger(self.url)
+        return TrappedLedger(self.url, lease_s=LEASE_S)
 
 
 class TrappedStoreResource(VideoStoreResource):
@@ -163,7 +210,7 @@ def run(folder: Path, base_url: str) -> bool:
 
 
 if __name__ == "__main__":
-    folder, base_url, *point = sys.argv[1:]
-    if point:
-        TRAP.set(point[0], int(point[1]))
+    folder, base_url, *trap = sys.argv[1:]
+    if trap:
+        TRAP.set(trap[0], int(trap[1]), signal.Signals[trap[2]])
     sys.exit(0 if run(Path(folder), base_url) else 1)

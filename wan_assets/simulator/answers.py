@@ -18,7 +18,14 @@ from wan_assets.simulator.wire import item
 _HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 _JSON = "application/json"
 _FAULTY_STATUS = {"500": "internalServerError", "503": "serviceUnavailable"}
-
+_MALFORMED = (
+    b"HTTP/1.1 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 20\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n{}",
+)
+"""A status line without a status, lengths that are none or contradict each other, a chunk and a header of no size."""
 
 Items = Iterable[Mapping[str, Any]]
 
@@ -54,6 +61,9 @@ def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, beha
         "stalled_body": Stalled(whole),
         "ack_empty": reply({"data": []}),
         "ack_bare": reply({}),
+        "ack_upper_case": Response(_in_upper_case(whole, task), media_type=_JSON),
+        "ack_with_error": _with_error(whole),
+        "malformed": Malformed(behaviour, str(task.get("taskUUID"))),
         "forbidden": envelope([], [item("insufficientPermissions", "The key may not do this.", task)], 403),
     }
     if kind.startswith("rate_limit"):
@@ -65,8 +75,20 @@ def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, beha
     return envelope([], [said], int(status))
 
 
-def poll_fault(fault: str, behaviour: Behaviour) -> Response:
+def _in_upper_case(content: bytes, task: Mapping[str, Any]) -> bytes:
+    task_uuid = str(task.get("taskUUID"))
+    return content.replace(task_uuid.encode(), task_uuid.upper().encode())
+
+
+def _with_error(content: bytes) -> Response:
+    said = {"code": "internalServerError", "message": "Something went wrong on our side."}
+    return reply({**json.loads(content), "errors": [said]})
+
+
+def poll_fault(fault: str, behaviour: Behaviour, task_uuid: str) -> Response:
     """The answer in the place of the right one to a poll."""
+    if fault == "poll_malformed":
+        return Malformed(behaviour, task_uuid)
     if fault == "poll_429":
         return _too_many(behaviour, None, has_header=False)
     if fault == "poll_401":
@@ -94,6 +116,19 @@ class Dropped(Response):
     """Closes the connection without a byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["hang_up"]()
+        await _client_is_gone(receive)
+
+
+class Malformed(Response):
+    """Sends what is no HTTP, of one kind or another, and closes the connection."""
+
+    def __init__(self, behaviour: Behaviour, key: str) -> None:
+        super().__init__(b"")
+        self._raw = _MALFORMED[int(behaviour.chance("malformed", key) * len(_MALFORMED))]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["write_raw"](self._raw)
         scope["hang_up"]()
         await _client_is_gone(receive)
 

@@ -35,6 +35,7 @@ class Behaviour:
         polls_answered: how many getResponse tasks of one POST are answered.
         running_status, has_progress, has_one_placeholder: of results that have not finished.
         has_empty_errors, has_extra_fields: of every envelope, of every item.
+        has_upper_case_uuids: whether items name their tasks in upper case.
         verdict_status: HTTP status of a poll whose every task has failed.
     """
 
@@ -57,6 +58,7 @@ class Behaviour:
     has_one_placeholder: bool = False
     has_empty_errors: bool = False
     has_extra_fields: bool = False
+    has_upper_case_uuids: bool = False
     verdict_status: int = 200
     is_upload_slow: bool = False
     is_webhook_wrapped: bool = False

@@ -135,7 +135,7 @@ class Desk:
 
     def _polled(self, asked: Tasks, root: str) -> Response:
         if fault := self._poll_fault(str(asked[0].get("taskUUID"))):
-            return poll_fault(fault, self._behaviour)
+            return poll_fault(fault, self._behaviour, str(asked[0].get("taskUUID")))
         uuids = list(dict.fromkeys(str(task.get("taskUUID")) for task in asked))
         uuids = uuids[: self._behaviour.polls_answered]
         found = self._books.tasks(uuids)
@@ -183,9 +183,15 @@ class Desk:
         self._books.note_submission(str(task.get("taskUUID")), self._behaviour.clock(), outcome)
 
     def _enveloped(self, data: list[Any], errors: list[Any], status: int) -> Response:
+        if self._behaviour.has_upper_case_uuids:
+            data, errors = list(map(_in_upper_case, data)), list(map(_in_upper_case, errors))
         if self._behaviour.has_empty_errors and not errors:
             return reply({"data": data, "errors": []}, status)
         return envelope(data, errors, status)
+
+
+def _in_upper_case(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {**item, **({"taskUUID": str(item["taskUUID"]).upper()} if "taskUUID" in item else {})}
 
 
 def authorised(tasks: Tasks, header: str | None, behaviour: Behaviour) -> Tasks:

@@ -30,6 +30,9 @@ AFTER: Mapping[str, str] = {
     "stalled_body": "submission: accepted, then half of the answer and silence",
     "ack_empty": "submission: accepted, acknowledged with an empty list",
     "ack_bare": "submission: accepted, acknowledged with {}",
+    "ack_upper_case": "submission: accepted, acknowledged with the UUID in upper case",
+    "ack_with_error": "submission: accepted, acknowledged beside an error that names no task",
+    "malformed_after_accept": "submission: accepted, then an answer that is not valid HTTP",
 }
 
 POLL: Mapping[str, str] = {
@@ -38,6 +41,7 @@ POLL: Mapping[str, str] = {
     "poll_502_html": "poll: 502 with HTML",
     "poll_504_html": "poll: 504 with HTML",
     "poll_empty": "poll: says nothing of tasks that are there",
+    "poll_malformed": "poll: an answer that is not valid HTTP",
 }
 
 VERDICTS: Mapping[str, str] = {
@@ -74,6 +78,7 @@ DOWNLOADS: Mapping[str, str] = {
     "download_broken": "file: whole by its length but broken inside, once",
     "download_stalled": "file: half of it and silence, once",
     "download_redirect": "file: redirect to another host, once",
+    "download_malformed": "file: an answer that is not valid HTTP, once",
     "download_slow": "file: sent in small pieces with pauses, once",
 }
 

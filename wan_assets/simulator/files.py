@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from wan_assets.simulator.answers import Cut, Slow, Stalled, envelope, html
+from wan_assets.simulator.answers import Cut, Malformed, Slow, Stalled, envelope, html
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask, Books
 from wan_assets.simulator.faults import DOWNLOADS
@@ -88,6 +88,8 @@ class Files:
             return html(502)
         if fault == "download_redirect":
             return RedirectResponse(f"http://elsewhere.invalid{request.url.path}", 302)
+        if fault == "download_malformed":
+            return Malformed(self._behaviour, key)
         content = (await self.path_of(task, number)).read_bytes()
         return _BROKEN[fault](content, _TYPES[format_of(task)], self._behaviour)
 

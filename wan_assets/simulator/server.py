@@ -143,12 +143,12 @@ def _server(state: str | Path, behaviour: Behaviour) -> _Server:
 
 
 def _able_to_hang_up(app: ASGIApp) -> ASGIApp:
-    """Hands the closing of the connection to the application, which ASGI has no word for."""
+    """Lets the application close the connection and write raw bytes to it, which ASGI has no word for."""
 
     async def with_hang_up(scope: Scope, receive: Receive, send: Send) -> None:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
         if transport is not None:
-            scope["hang_up"] = transport.close
+            scope["hang_up"], scope["write_raw"] = transport.close, transport.write
         await app(scope, receive, send)
 
     return with_hang_up

@@ -25,6 +25,7 @@ def test_runs_killed_at_every_point_with_all_faults_on_pay_once_and_lose_nothing
 
     assert list(violations(evidence)) == []
     assert Counter(kill.point for kill in campaign.kills) == {**dict.fromkeys(POINTS, 1), RANDOM: 2}
+    assert len(campaign.suspensions) == campaign.suspends_at
     assert len(evidence.stored) + len(evidence.undelivered()) == len(evidence.paid) == len(evidence.prompts.rows)
 
 
