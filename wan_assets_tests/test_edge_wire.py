@@ -424,7 +424,7 @@ def test_no_cookie_is_kept_or_sent_back() -> None:
         await client.poll([U])
 
     with ApiDouble(replace(known(), headers={"Set-Cookie": "a=b"})) as api:
-        run(api.client(), twice)
+        run(RunwareClient(KEY, api.base_url.replace("127.0.0.1", "localhost"), pace=IMPATIENT), twice)
 
     assert ["cookie" in request.headers for request in api.posts] == [False, False]
 
