@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from upath import UPath
 
+from wan_assets.dataset import write_manifest
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
+from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.prompts.picture_size import MAX_BYTES
 from wan_assets.store import StoredTask, VideoStore
@@ -311,11 +313,8 @@ def test_no_sidecar_stops_gallery_export_or_run(tmp_path):
 
 def test_facts_that_nobody_can_compute_with_are_as_if_they_were_not_told(tmp_path):
     request = orders_of(1)[0].request
-    paid(
-        tmp_path,
-        request,
-        facts={"width": "wide", "height": 10**30, "fps": [], "duration_s": float("nan"), "frames": 120},
-    )
+    odd = {"width": "wide", "height": 10**30, "fps": [], "duration_s": float("nan"), "frames": 120}
+    paid(tmp_path, request, facts=odd)
 
     table = PromptTable((PromptRow(1, "p1", request, {}),), (), 1)
     with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
