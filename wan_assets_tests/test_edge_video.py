@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from upath import UPath
 
+from wan_assets.dataset import write_manifest
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
+from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.prompts.picture_size import MAX_BYTES
-from wan_assets.store import StoredTask
+from wan_assets.store import StoredTask, VideoStore
 from wan_assets.store.entries import as_json, from_json
 from wan_assets.video import Clip, Verifier, facts_of, render
 from wan_assets.video.failures import error_of
@@ -310,15 +313,16 @@ def test_no_sidecar_stops_gallery_export_or_run(tmp_path):
 
 def test_facts_that_nobody_can_compute_with_are_as_if_they_were_not_told(tmp_path):
     request = orders_of(1)[0].request
-    paid(
-        tmp_path,
-        request,
-        facts={"width": "wide", "height": 10**30, "fps": [], "duration_s": float("nan"), "frames": 120},
-    )
+    odd = {"width": "wide", "height": 10**30, "fps": [], "duration_s": float("nan"), "frames": 120}
+    paid(tmp_path, request, facts=odd)
 
-    gallery = gallery_of(tmp_path, PromptTable((PromptRow(1, "p1", request, {}),), (), 1))
+    table = PromptTable((PromptRow(1, "p1", request, {}),), (), 1)
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        manifest = write_manifest("m", table, store=VideoStore(tmp_path / "store"), ledger=ledger)
+    (record,) = records_of(gallery_of(tmp_path, table))
 
-    (record,) = records_of(gallery)
+    (row,) = manifest.first
+    assert [row[name] for name in odd] == [None, None, None, None, 120]
     assert (record["size"], record["length_s"]) == ("", 0)
 
 

@@ -139,7 +139,7 @@ def _prepare(stream: VideoStream | AudioStream) -> None:
 def _check_size(stream: VideoStream) -> None:
     width, height = stream.width, stream.height
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        most = f"{MAX_PIXELS:,} pixels or {MAX_SIDE:,} on a side"
+        most = f"{MAX_PIXELS:,} pixels, or more than {MAX_SIDE:,} on a side"
         raise DecoderError(f"the file's picture of {width}x{height} is not decoded, since it has more than {most}")
 
 
