@@ -35,6 +35,9 @@ _FAILED = {
 }
 """Words that end a task without a result, and the code that each stands for where none is given."""
 
+UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
+"""The API has deleted a picture or sound that was uploaded; it may be uploaded again."""
+
 _OF_CREDIT = r".*(credits|quota|balance).*|paymentrequired"
 
 _OVER_CAPACITY = (

@@ -143,6 +143,16 @@ def test_refused_content_is_bought_once_however_many_runs_ask_for_it(tmp_path: P
     assert runs[2][0].submitted == 0
 
 
+def test_a_row_whose_upload_the_api_has_deleted_is_submitted_again_by_the_next_run(tmp_path: Path) -> None:
+    with studio(tmp_path) as made, closing(made.ledger()) as ledger:
+        order = orders_of(1)[0]
+        task = ledger.claim(order.request, Origin(partition="p0"), "me", simulated=True).task
+        ledger.release(task.task_uuid, ApiFault("mediaNotFound", "it was deleted"))
+        outcomes = made.run([order])
+
+    assert errors_of(outcomes) == [""]
+
+
 def stating(*costs: float) -> Bend:
     """Lets results state other costs than they have, the first ones given first."""
     left = list(costs)

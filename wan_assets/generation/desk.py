@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
-from wan_assets.codes import verdict_of
+from wan_assets.codes import UPLOAD_IS_GONE, verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
 from wan_assets.generation.scribe import Scribe
 from wan_assets.generation.slots import Slots
@@ -121,12 +121,13 @@ class Desk:
         return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated, purchase=purchase)
 
     async def refused(self, fingerprints: Sequence[str]) -> dict[str, RunwareError]:
-        """The verdict on each request that was refused for good when it was last sent."""
+        """The verdict on each request that was refused for good when it was last sent, save for a deleted upload."""
         purchase = self._origin.purchase
         asked = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
         ended = await self.book(asked, fingerprints)
         verdicts = {fingerprint: _verdict_of(task) for fingerprint, task in ended.items()}
-        return {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, REFUSED_FOR_GOOD)}
+        final = {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, REFUSED_FOR_GOOD)}
+        return {key: verdict for key, verdict in final.items() if verdict.code not in UPLOAD_IS_GONE}
 
     async def refuse_if_paused(self) -> None:
         """Raises `PausedError` where the ledger lets nothing be sent."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from wan_assets.client import RunwareClient, TaskReport, Trouble, WaitForCapacity
-from wan_assets.codes import code_of_failure_word, verdict_of
+from wan_assets.codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
 from wan_assets.errors import (
     ApiFault,
     OutputUnavailableError,
@@ -38,8 +38,6 @@ from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
 OnPost: TypeAlias = Callable[[str], None]
-
-_UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
 
 
 class Work:
@@ -106,7 +104,7 @@ class Work:
         try:
             await self._submit_once(order, claim, place, capacity, on_post)
         except RequestRejectedError as error:
-            if error.code not in _UPLOAD_IS_GONE or not order.request.uploads:
+            if error.code not in UPLOAD_IS_GONE or not order.request.uploads:
                 raise
             for reference in order.request.uploads:
                 await self._desk.book(self._ledger.forget_upload, reference, self._client.base_url)
