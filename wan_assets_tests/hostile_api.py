@@ -7,6 +7,7 @@ polls or its download; when those are used up, or the server is reformed, it is 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -44,7 +45,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """Bytes on the socket, and waits between them in seconds; the connection is closed afterwards, or kept."""
+    """Bytes on the socket, and waits between them in seconds; the connection is closed afterwards, or kept.
+
+    An endless one repeats all but its first part.
+    """
 
     parts: Sequence[bytes | float]
     is_endless: bool = False
@@ -196,12 +200,9 @@ async def _write(writer: asyncio.StreamWriter, wire: Wire) -> None:
 
 
 async def _parts(wire: Wire) -> AsyncIterator[bytes]:
-    while True:
-        for part in wire.parts:
-            if isinstance(part, float):
-                await asyncio.sleep(part)
-            else:
-                yield part
-        if not wire.is_endless:
-            return
-        wire = Wire(wire.parts[1:], is_endless=True) if len(wire.parts) > 1 else wire
+    again = itertools.cycle(wire.parts[1:]) if wire.is_endless else ()
+    for part in itertools.chain(wire.parts, again):
+        if isinstance(part, float):
+            await asyncio.sleep(part)
+        else:
+            yield part

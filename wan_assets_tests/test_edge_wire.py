@@ -684,10 +684,10 @@ def test_headers_that_come_byte_by_byte_do_not_keep_a_connection(kind: str, tmp_
 @servers
 def test_idle_connections_block_nobody(kind: str, tmp_path: Path) -> None:
     with our_server(kind, tmp_path, idle_s=60.0, most=10) as (port, address), ExitStack() as stack:
-        for _ in range(40):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
         answer = httpx.get(address, timeout=10, trust_env=False)
 
+        assert is_closed(idle[0])
     assert answer.status_code in (403, 404)
 
 

@@ -30,7 +30,7 @@ async def pieces_of(response: httpx.Response, most_bytes: int) -> AsyncGenerator
     if stated.isdecimal() and (len(stated) > _MOST_DIGITS or int(stated) > most_bytes):
         raise TooLargeError(most_bytes)
     decoder, size = _decoder_for(response.headers.get("Content-Encoding", "").strip().lower()), 0
-    async for raw in response.aiter_raw(_PIECE_BYTES):
+    async for raw in response.aiter_raw():
         for piece in decoder.read(raw):
             size += len(piece)
             if size > most_bytes:
