@@ -143,7 +143,7 @@ def test_a_limit_that_falls_and_rises_is_found_again(tmp_path: Path, video: byte
 
         made.assert_each_paid_once(120)
     assert set(errors_of(outcomes)) == {""}
-    assert made.api.share_refused() <= 0.15
+    assert made.api.share_refused() <= 0.16
     assert max(each.running for each in made.api.submissions) == 16
     assert made.api.stats()["makespan_s"] <= 25.0
 
@@ -411,8 +411,8 @@ class Model:
                 self.sent.append(now)
                 if len(running) >= self.capacity(now):
                     self.refused.append(now)
-                    self.limit.refused(now, None)
-                    self.limit.measured_at_refusal(len(running))
+                    if self.limit.refused(now, None, waiting):
+                        self.limit.measured_at_refusal(len(running))
                 else:
                     running.append(now + self.generation_s)
                     waiting -= 1
@@ -460,12 +460,12 @@ def test_the_limit_is_halved_once_where_the_api_takes_fewer_tasks_than_it_did() 
 
     limits = []
     for now, in_flight in ((100.0, 39), (102.0, 38), (105.0, 18)):
-        limit.refused(now, None)
-        limit.refused(now + 0.1, None)
+        limit.refused(now, None, 100)
+        limit.refused(now + 0.1, None, 100)
         limit.measured_at_refusal(in_flight)
         limits.append(limit.limit)
 
-    assert limits == [39, 19, 18]
+    assert limits == [40, 19, 18]
     assert limit.describe(106.0, 18) == LimitNow(18, 18, "it was halved, the API refused the 19th task 1 s ago")
 
 
@@ -485,12 +485,23 @@ def test_the_pause_after_a_refusal_doubles_while_nothing_is_accepted_and_honours
     limit, waits = AdaptiveLimit(LimitConfig(), 0.0), []
     now = 0.0
     for asked_s in (None, None, None, 20.0, None, None, None):
-        limit.refused(now, asked_s)
+        limit.refused(now, asked_s, 0)
         limit.measured_at_refusal(0)
         waits.append(limit.hold_until - now)
         now = limit.hold_until
 
     assert waits == [1, 2, 4, 20, 16, 30, 30]
+
+
+def test_a_single_refusal_that_another_task_does_not_meet_changes_nothing() -> None:
+    limit = AdaptiveLimit(LimitConfig(), 0.0)
+    limit.adopt(0.0, LearnedLimit(32))
+    for number in range(10):
+        assert not limit.refused(1.0 + number, None, 100)
+        assert limit.hold_until < 0
+        limit.accepted(1.1 + number, 20, 0.1)
+
+    assert limit.learned(20.0) == LearnedLimit(32)
 
 
 @given(st.integers(0, 500), st.lists(st.integers(0, 200), min_size=1, max_size=6))

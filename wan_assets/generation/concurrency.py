@@ -18,6 +18,9 @@ _FIRST_S = 60.0
 
 _MOST_DOUBLINGS = 30
 
+_RECENT = 5
+"""A refusal within so many pauses after another one has the same reason."""
+
 _FAR_BELOW = 0.75
 """A ceiling below this share of the tasks that the API held before is a sign that its limit changes."""
 
@@ -92,6 +95,7 @@ class AdaptiveLimit:
         self._rung = 0
         self._is_probing = False
         self._probe_from = now
+        self._doubts = 0
         self._usual_s: float | None = None
         self._is_slow = False
         self._budget_used = [0, 0]
@@ -104,6 +108,8 @@ class AdaptiveLimit:
 
     def most_unanswered(self, now: float) -> int:
         """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
+        if self._doubts:
+            return 1
         return max(1, min(2, self.limit // 8) if self._is_first(now) else 1, self.limit // 16)
 
     def accepted(self, now: float, in_flight: int, latency_s: float) -> bool:
@@ -114,6 +120,8 @@ class AdaptiveLimit:
         if self._usual_s is None:
             self._grow_at = now + self._config.growth_s
         self._note_latency(latency_s)
+        self._budget_used[not self._is_first(now)] -= self._doubts
+        self._doubts = 0
         self.streak = 0
         self.has_shrunk = False
         self._level = in_flight
@@ -122,13 +130,20 @@ class AdaptiveLimit:
         self._accepted[not self._is_first(now)] += 1
         return self.ceiling is not None and in_flight > self.ceiling
 
-    def refused(self, now: float, asked_s: float | None) -> None:
-        """Notes a refusal; `asked_s` is its Retry-After. The caller polls all tasks and calls `measured_at_refusal`.
+    def refused(self, now: float, asked_s: float | None, ahead: int) -> bool:
+        """Notes a refusal; `asked_s` is its Retry-After. Returns whether it is taken for a lack of capacity.
 
-        Refusals during a pause belong to the one that began it: their submissions were on the way already.
+        The caller then polls all tasks and calls `measured_at_refusal`. One refusal may have another reason: before it
+        counts, another task is tried at once, in the first minute two. Refusals during a pause belong to the one that
+        began it: their submissions were on the way already.
         """
+        is_doubtful = self._is_doubtful(now, asked_s, ahead)
         self.refusals += 1
         self._budget_used[not self._is_first(now)] += 1
+        if is_doubtful:
+            self._doubts += 1
+            return False
+        self._doubts = 0
         if now >= self._hold_until:
             self.streak += 1
         self.refused_at = now
@@ -137,18 +152,27 @@ class AdaptiveLimit:
         doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MOST_DOUBLINGS)
         pause_s = max(min(doubled_s, self._config.hold_most_s), self._asked_s)
         self._hold_until = max(self._hold_until, now + pause_s)
+        return True
 
     def measured_at_refusal(self, in_flight: int) -> None:
         """Sets the ceiling to the number of tasks in flight at a refusal.
 
-        Two refusals in a row at fewer tasks than the API held before mean that it takes fewer now, but not how many:
-        the limit is halved, once until the API accepts a task again.
+        If the API held more tasks when it accepted the last one, the pause is all there is, the first time. The second
+        time in a row it takes fewer now, but nobody knows how many: the limit is halved, once until the API accepts a
+        task again.
         """
         is_same = self.ceiling is not None and abs(in_flight - self.ceiling) <= 1
-        self._rung = self._rung + self._is_probing if is_same else 0
-        self._is_probing = self.is_learned = False
-        self.ceiling = in_flight
-        if self.streak > 1 and in_flight < self._level and not self.has_shrunk:
+        was_probing, self._is_probing = self._is_probing, False
+        if was_probing and is_same:
+            self._rung, self.limit = self._rung + 1, max(1, self.ceiling or 1)
+            return
+        is_fewer = in_flight < self._level
+        if is_fewer and self.streak == 1:
+            self.limit = int(min(self.limit, self._top))
+            return
+        self._rung = self._rung if is_same else 0
+        self.is_learned, self.ceiling = False, in_flight
+        if is_fewer and not self.has_shrunk:
             self.limit, self.has_shrunk = max(1, in_flight // 2), True
         else:
             self.limit = max(1, min(self.limit, in_flight) if self.has_shrunk else in_flight)
@@ -182,7 +206,7 @@ class AdaptiveLimit:
             return self._hold_until
         if self.limit < self._top:
             return max(self._grow_at, now + self._config.growth_s / 4) if not self.streak else math.inf
-        times = (self._confirm_at, self._probe_from, (self.refused_at or now) + self._config.probe_most_s)
+        times = (self._probe_from, (self.refused_at or now) + self._config.probe_most_s)
         return min((at for at in times if at > now), default=math.inf)
 
     def adopt(self, now: float, learned: LearnedLimit) -> None:
@@ -216,12 +240,13 @@ class AdaptiveLimit:
     def _top(self) -> float:
         return math.inf if self.ceiling is None else max(1, self.ceiling)
 
-    @property
-    def _confirm_at(self) -> float:
-        """When a new ceiling is tested once more: a refusal may have had another reason than the tasks in flight."""
-        if self.refused_at is None or self._rung or not self._is_first(self.refused_at):
-            return math.inf
-        return self.refused_at + max(2 * self._config.hold_s, 20 * self._asked_s)
+    def _is_doubtful(self, now: float, asked_s: float | None, ahead: int) -> bool:
+        """Whether a refusal may have another reason than the tasks in flight, and another task is tried at once."""
+        most = 2 if self._is_first(now) else 1
+        if asked_s or self._is_probing or self.streak or self._doubts >= most:
+            return False
+        is_recent = self.refused_at is not None and now < self.refused_at + _RECENT * self._config.hold_s
+        return not is_recent and self._has_budget(now, ahead, 2)
 
     def _may_probe(self, now: float, ahead: int) -> bool:
         if now < self._probe_from:
@@ -231,10 +256,10 @@ class AdaptiveLimit:
         if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._asked_s:
             return False
         rounds = self._config.probe_growth**self._rung
-        return self._accepted_since >= rounds * self._top or now >= self._confirm_at
+        return self._accepted_since >= rounds * self._top
 
-    def _has_budget(self, now: float, ahead: int) -> bool:
-        """Whether one more refusal keeps within the share of all submissions, those ahead included.
+    def _has_budget(self, now: float, ahead: int, refusals: int = 1) -> bool:
+        """Whether so many more refusals keep within the share of all submissions, those ahead included.
 
         An account that took many more tasks before is likely to take more again: it is asked more often.
         """
@@ -242,7 +267,7 @@ class AdaptiveLimit:
             return True
         part = not self._is_first(now)
         share = self._config.later_share if part else self._config.first_share
-        return self._budget_used[part] + 1 <= share * (self._accepted[part] + ahead)
+        return self._budget_used[part] + refusals <= share * (self._accepted[part] + ahead)
 
     def _is_first(self, now: float) -> bool:
         return now < self._begun_at + _FIRST_S

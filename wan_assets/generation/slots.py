@@ -68,6 +68,7 @@ class Slots:
 
     def __init__(self, most: int, pace: Pace, refresh: Callable[[], Awaitable[None]], *, stall_s: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self._retry_first_s = pace.retry_first_s
         config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s)
         self._asked_most_s = pace.asked_most_s
         self._has_accepted = False
@@ -140,17 +141,18 @@ class Slots:
         """
         self._note_refusal(slot, fault)
         is_first = times == 1 and self._in_flight > 0
-        not_before = self._loop.time() + min(fault.retry_after_s or 0.0, self._asked_most_s)
+        wait_s = max(self._retry_first_s, min(fault.retry_after_s or 0.0, self._asked_most_s))
+        not_before = self._loop.time() + wait_s
         await self.moved(slot, SlotState.SENDING, is_first=is_first, not_before=not_before)
 
     def _note_refusal(self, slot: Slot, fault: ApiFault) -> None:
         self._refusal = fault
         self._set(slot, SlotState.REFUSED)
-        self._limit.refused(self._loop.time(), fault.retry_after_s)
         instruments().refuse()
-        if self._measuring:
-            self._measuring.cancel()
-        self._measuring = asyncio.create_task(self._measure(is_refusal=True))
+        if self._limit.refused(self._loop.time(), fault.retry_after_s, self._senders + self.not_begun + 1):
+            if self._measuring:
+                self._measuring.cancel()
+            self._measuring = asyncio.create_task(self._measure(is_refusal=True))
 
     def needs(self, owner: str) -> RunNeeds:
         """What this run needs of the limit."""
