@@ -315,10 +315,17 @@ class OutputUnavailableError(RunwareError):
 
 
 class RunwareBusyError(RunwareError):
-    """The API, or the way to it, is in trouble; the same request may pass later."""
+    """The API, or the way to it, is in trouble; the same request may pass later.
+
+    `is_surely_refused` tells that the API has refused each submission of a task, so that it has not accepted it.
+    """
 
     advice = "Run again later; tasks already accepted are found again, not paid again."
     is_transient = True
+
+    def __init__(self, fault: ApiFault, *, is_surely_refused: bool = False) -> None:
+        self.is_surely_refused = is_surely_refused
+        super().__init__(fault)
 
 
 class SubmissionUnconfirmedError(RunwareError):

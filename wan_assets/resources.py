@@ -35,10 +35,10 @@ class RunwareResource(dg.ConfigurableResource):
     max_attempts: int = Field(default=3, ge=1, description="Tasks to buy for one row when the provider fails.")
     max_wait_s: float = Field(default=1200.0, gt=0, description="Seconds a task may take.")
     max_stall_s: float = Field(
-        default=1800.0,
+        default=300.0,
         gt=0,
         description="Rows that the API refuses for lack of capacity wait. They fail when it has accepted and finished "
-        "no task of the account for this many seconds.",
+        "no task, and works on none, for this many seconds.",
     )
     on_lost: Literal["keep", "rebuy"] = Field(
         default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."

@@ -31,7 +31,7 @@ PACE = replace(
     download_s=5.0,
     download_most_bytes=4 << 20,
 )
-LIMITS = Limits(max_in_flight=200, max_attempts=1, max_wait_s=4.0, max_downloads=60)
+LIMITS = Limits(max_in_flight=200, max_attempts=1, max_wait_s=4.0, max_stall_s=4.0, max_downloads=60)
 WELL_TREATED = 4
 TOGETHER = 110
 SHARING = 14

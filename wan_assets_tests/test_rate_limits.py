@@ -189,7 +189,7 @@ def test_a_long_wait_that_one_task_is_given_holds_up_no_other(tmp_path: Path, vi
         outcomes = made.run(orders_of(12), pace=replace(QUICK, asked_most_s=5.0), max_stall_s=2.0)
 
     assert Counter(errors_of(outcomes)) == {"": 11, "RunwareBusyError": 1}
-    assert made.states() == {"stored": 11, "reserved": 1}
+    assert made.states() == {"stored": 11, "rejected": 1}
 
 
 def test_a_task_that_alone_is_refused_lets_all_others_pass_and_fails_when_nothing_else_moves(
@@ -219,7 +219,7 @@ def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_
     assert set(errors_of(first)) == {"RunwareBusyError"}
     assert "the API has accepted and finished no task for 2 s, and refuses more: Too many" in str(first[0].error)
     assert took_s >= 2.0
-    assert set(states) == {"reserved"}
+    assert set(states) == {"rejected"}
     assert set(errors_of(second)) == {""}
 
 

@@ -314,6 +314,8 @@ class _Submission:
         """Waits, and says of what ends the wait whether the task may have been accepted."""
         try:
             await waiting
+        except RunwareBusyError as error:
+            raise RunwareBusyError(error.fault, is_surely_refused=not self._may_be_there) from None
         except RunwareError as error:
             self._refuse_if_uncertain(error)
             raise

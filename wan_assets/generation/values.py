@@ -37,7 +37,7 @@ class Limits:
     max_in_flight: int = 50
     max_attempts: int = 3
     max_wait_s: float = 1200.0
-    max_stall_s: float = 1800.0
+    max_stall_s: float = 300.0
     max_downloads: int = 8
     on_lost: Literal["keep", "rebuy"] = "keep"
     max_resubmit_age_s: float = 3600.0

@@ -82,6 +82,9 @@ class Work:
         try:
             await self._submit(order, claim, place, capacity, on_post)
         except (RunwareBusyError, SubmissionUnconfirmedError) as error:
+            if isinstance(error, RunwareBusyError) and error.is_surely_refused:
+                await self._desk.release(task, error.fault)
+                raise
             await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
             raise
         except RunwareError as error:
