@@ -249,10 +249,12 @@ class Poller:
             self._take_refusal(asked, error)
         except RunwareError as error:
             self._why = str(error)
-            least_s = self._pace.retry_first_s if is_over_capacity(error) else 0.0
-            self._be_silent(max(least_s, error.fault.retry_after_s or 0.0))
+            is_pace = is_over_capacity(error)
+            self._be_silent(max(self._pace.retry_first_s if is_pace else 0.0, error.fault.retry_after_s or 0.0))
             for waiter in asked:
-                waiter.most_together = _fewer_than(asked)
+                # Too many polls are asked for less often, and in smaller ones only where that did not help.
+                if waiter.troubles or not is_pace:
+                    waiter.most_together = _fewer_than(asked)
                 self._take_trouble(waiter, error)
         else:
             self._refused.clear()
