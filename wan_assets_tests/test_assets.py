@@ -79,7 +79,7 @@ def test_a_second_run_records_every_row_as_reused_and_sends_nothing(tmp_path):
     assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.0}
 
 
-def test_one_failed_row_leaves_the_others_green_and_a_retry_sends_it_alone(tmp_path):
+def test_one_refused_row_leaves_the_others_green_and_is_sent_again_alone_and_on_request(tmp_path):
     path = written(tmp_path, table_of(*(f"Clip {number}" for number in range(12))))
     with studio(tmp_path, faults={"verdict_safety": 0.2}, seed=3) as studio_:
         result = studio_.run(path)
@@ -92,9 +92,13 @@ def test_one_failed_row_leaves_the_others_green_and_a_retry_sends_it_alone(tmp_p
         assert all(f"{key}: ContentBlockedError [invalidProviderContent]" in failure_of(result) for key in failed)
         assert "Change the prompt" in failure_of(result)
 
-        studio_.run(path)
+        again = studio_.run(path)
+        sent_again = studio_.simulator.books.submissions()
+        studio_.run(path, config={"resend_refused": True})
 
         assert studio_.simulator.books.submissions() == sent + len(failed)
+    assert sent_again == sent
+    assert all(f"{key}: ContentBlockedError [invalidProviderContent]" in failure_of(again) for key in failed)
 
 
 def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
@@ -240,7 +244,7 @@ def test_rows_of_a_higher_priority_are_sent_first(tmp_path):
     for row, priority in zip(rows, ("", -1, 5, 2), strict=True):
         row["priority"] = priority
     with studio(tmp_path) as studio_:
-        studio_.run(written(tmp_path, rows), budget_usd_total=2 * 0.473)
+        studio_.run(written(tmp_path, rows), budget_usd_total=0.97)
 
         sent = studio_.simulator.books.rows("SELECT json_extract(request, '$.positivePrompt') FROM tasks")
 

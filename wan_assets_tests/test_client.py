@@ -499,6 +499,7 @@ BEFORE = [
 ]
 AFTER = ["error_500_after_accept", "error_503_after_accept", "error_504_after_accept", "drop_after_accept"]
 AFTER += ["html_after_accept", "truncated_json", "empty_body", "slow_body", "stalled_body", "ack_empty", "ack_bare"]
+AFTER += ["ack_upper_case", "ack_with_error", "malformed_after_accept"]
 
 
 @pytest.mark.parametrize("unknown_task", ["nothing", "error"])
@@ -593,7 +594,7 @@ def test_every_form_of_picture_is_accepted(tmp_path: Path, picture: Any) -> None
     assert len(simulator.books.charges()) == 1
 
 
-DOWNLOAD_FAULTS = ["download_422", "download_502", "download_cut", "download_slow"]
+DOWNLOAD_FAULTS = ["download_422", "download_502", "download_cut", "download_slow", "download_malformed"]
 
 
 @pytest.mark.parametrize("fault", DOWNLOAD_FAULTS)

@@ -586,7 +586,7 @@ def test_a_key_is_not_repeated_in_any_encoding(key: str, encodings: list[str], a
     shown_text = Redaction([key]).text(f"{around} {echoed}")
 
     assert key not in shown_text or key in around
-    assert echoed not in shown_text or len(echoed) < 8 or echoed in around
+    assert echoed not in shown_text or len(echoed.rstrip("…")) < 8 or echoed in around
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_prompts_that_look_like_code_come_back_as_they_are(tmp_path):
 
     gallery = gallery_of(tmp_path, table_of(*requests))
 
-    assert [record["prompt"] for record in records_of(gallery)] == list(HOSTILE[:-1])
+    assert [record["prompt"] for record in records_of(gallery)] == [request.positive_prompt for request in requests]
 
 
 def test_no_file_of_a_gallery_holds_a_secret_or_a_place_on_this_machine(tmp_path):

@@ -24,7 +24,7 @@ import pytest
 from wan_assets.pricing import list_price_microusd
 from wan_assets.request import VideoRequest
 from wan_assets.simulator import FAULTS, Behaviour, Books, LocalSimulator, SimulatorError, rates_in
-from wan_assets.simulator.faults import AFTER, BEFORE, DOWNLOADS, POLL, RESULTS, VERDICTS
+from wan_assets.simulator.faults import AFTER, BEFORE, DEVIATIONS, DOWNLOADS, POLL, RESULTS, VERDICTS
 from wan_assets.version import __version__
 from wan_assets.video import facts_of
 
@@ -685,8 +685,8 @@ def test_every_fault_of_submissions_and_polls_is_tested():
     submissions = {*SUBMISSION_ANSWERS, *BROKEN_CONNECTIONS, "slow_body"}
 
     assert submissions == {*BEFORE, *AFTER}
-    assert POLL_STATUS.keys() == POLL.keys()
-    assert FAULTS.keys() == {*submissions, *POLL, *VERDICTS, *RESULTS, *DOWNLOADS}
+    assert {*POLL_STATUS, "poll_malformed"} == POLL.keys()
+    assert FAULTS.keys() == {*submissions, *POLL, *VERDICTS, *RESULTS, *DEVIATIONS, *DOWNLOADS}
 
 
 SUBMISSION_ANSWERS = {
@@ -705,10 +705,13 @@ SUBMISSION_ANSWERS = {
     "empty_body": (200, ""),
     "ack_empty": (200, '{"data": []}'),
     "ack_bare": (200, "{}"),
+    "ack_upper_case": (200, '"taskUUID"'),
+    "ack_with_error": (200, "internalServerError"),
 }
 BROKEN_CONNECTIONS = {
     "drop_before_accept": httpx.RemoteProtocolError,
     "drop_after_accept": httpx.RemoteProtocolError,
+    "malformed_after_accept": httpx.RemoteProtocolError,
     "stalled_body": httpx.ReadTimeout,
 }
 PROVIDER_CODES = {"providerError", "timeoutProvider", "providerInternalError", "inferenceError"}
@@ -772,6 +775,24 @@ def test_a_fault_strikes_a_poll_but_not_the_next(tmp_path, fault):
     assert [answer.status_code for answer in answers] == [POLL_STATUS[fault], 200, POLL_STATUS[fault], 200]
     assert "processing" not in answers[0].text
     assert "processing" in answers[1].text
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_malformed_answer_is_no_http_and_the_next_is(tmp_path, number):
+    with served(tmp_path, faults={"poll_malformed": 1.0}) as api:
+        api.post(task := task_of(number))
+        with pytest.raises(httpx.RemoteProtocolError):
+            api.poll(task["taskUUID"])
+        again = api.poll(task["taskUUID"])
+
+    assert again.json()["data"][0]["status"] == "processing"
+
+
+def test_tasks_are_named_in_upper_case_on_request(tmp_path):
+    with served(tmp_path, has_upper_case_uuids=True) as api:
+        said = [api.post(task := task_of()), api.poll(task["taskUUID"])]
+
+    assert {answer.json()["data"][0]["taskUUID"] for answer in said} == {task["taskUUID"].upper()}
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from wan_assets.errors import ApiFault
 from wan_assets.generation import Limits, Outcome, generate, recover
 from wan_assets.generation.poller import Poller
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.ledger.schema import SCHEMA_VERSION
 from wan_assets.resources import resources_of
 from wan_assets.serving import _bound, server_of
 from wan_assets.settings import SettingsError, settings_from
@@ -349,7 +350,7 @@ def test_a_ledger_of_version_2_is_brought_up_to_date_and_keeps_its_tasks(url: st
     ledger = Ledger(url)
 
     assert ledger.wake([task_uuid]) == ledger.take_wakes([task_uuid]) == {task_uuid}
-    assert rows_of(url, "SELECT value FROM wan_ledger") == [("4",)]
+    assert rows_of(url, "SELECT value FROM wan_ledger") == [(str(SCHEMA_VERSION),)]
     assert ledger.task(task_uuid).state == "submitted"
 
 

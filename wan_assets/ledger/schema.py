@@ -25,14 +25,21 @@ SCHEMA_VERSION = 5
 
 Step: TypeAlias = str | Callable[[sa.Connection], None]
 
+
+def _add_column(name: str, connection: sa.Connection) -> None:
+    """Adds a column of names to the tasks, unless it is there."""
+    if name not in {column["name"] for column in sa.inspect(connection).get_columns("wan_tasks")}:
+        connection.exec_driver_sql(f"ALTER TABLE wan_tasks ADD COLUMN {name} VARCHAR(64)")
+
+
 _UPGRADES: dict[int, tuple[Step, ...]] = {
     1: ("ALTER TABLE wan_tasks ADD COLUMN prompt_id TEXT NOT NULL DEFAULT '-'",),
     2: (),
     3: (),
     4: (
-        "ALTER TABLE wan_tasks ADD COLUMN former_fingerprint VARCHAR(64)",
-        "ALTER TABLE wan_tasks ADD COLUMN submitted_by VARCHAR(64)",
-        "ALTER TABLE wan_tasks ADD COLUMN settled_by VARCHAR(64)",
+        partial(_add_column, "former_fingerprint"),
+        partial(_add_column, "submitted_by"),
+        partial(_add_column, "settled_by"),
         fingerprints.upgrade,
         amounts.upgrade,
     ),

@@ -23,7 +23,7 @@ _MALFORMED = (
     b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}",
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 20\r\n\r\n{}",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\n\r\n{}",
 )
 """A status line without a status, lengths that are none or contradict each other, a chunk and a header of no size."""
 
