@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from wan_assets.errors import ApiFault, RunwareError, WrongAddressError
 from wan_assets.url_secrets import SENT_TO
@@ -35,6 +35,7 @@ _WORDS_OF_STATUS = frozenset({"success", "processing", "completed", "error", "qu
 """Nothing has to be looked for in the answers that come by the thousand."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID_IN_ANY_FORM = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _INVISIBLE = re.compile(r"[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 _WORDS = re.compile(r"([\s\"'<>|]+)")
@@ -95,7 +96,7 @@ class Redaction:
     def value(self, said: Any) -> Any:
         """Whatever JSON holds, without secrets; addresses of results stay as they are."""
         if isinstance(said, str):
-            return said if said in _WORDS_OF_STATUS or _UUID.fullmatch(said) else self.text(said)
+            return said if said in _WORDS_OF_STATUS or self._is_name(said) else self.text(said)
         if isinstance(said, Mapping):
             return {
                 name if str(name).isalpha() else self.value(name): part
@@ -127,6 +128,12 @@ class Redaction:
 
     def _member(self, name: str, part: Any) -> Any:
         return part if name in _FOUND_AS_THEY_ARE else self.value(part)
+
+    def _is_name(self, said: str) -> bool:
+        """Whether a value is a UUID. One without dashes may also be a key."""
+        if _UUID.fullmatch(said):
+            return True
+        return bool(_UUID_IN_ANY_FORM.fullmatch(said.strip())) and not self._repeats(said)
 
     def _word(self, word: str) -> str:
         if len(word) < _LEAST or _UUID.fullmatch(word):
@@ -214,7 +221,7 @@ def _forms_of(secret: str) -> tuple[str, ...]:
     """A secret as it may be written: plain, with a plus for blanks, in base64 and in hexadecimal."""
     plain = _plain(secret)
     found = [plain, plain.replace(" ", "+"), plain.replace("+", " ")]
-    for text in {secret, unquote(secret)}:
+    for text in {secret, unquote(secret), quote(secret, safe="")}:
         content = text.encode("utf-8", "replace")
         found.append(content.hex())
         for skipped in range(3):

@@ -404,7 +404,7 @@ def test_the_job_works_by_batch_too(tmp_path: Path) -> None:
 
 
 def test_what_failed_is_tried_again_by_the_job_and_named(tmp_path: Path) -> None:
-    with studio(tmp_path, faults={"verdict_safety": 0.3}, seed=3) as made:
+    with studio(tmp_path, faults={"verdict_error": 0.8}, seed=3) as made:
         path = written(tmp_path, rows_of(10))
 
         first = missing(made, path)
@@ -412,10 +412,10 @@ def test_what_failed_is_tried_again_by_the_job_and_named(tmp_path: Path) -> None
         failed = {f"r{each}" for each in range(10)} - set(materialized(first))
         assert not first.success
         assert failed
-        assert all(f"{key}: ContentBlockedError" in failure_of(first) for key in failed)
+        assert all(f"{key}: TaskFailedError" in failure_of(first) for key in failed)
         sent = made.simulator.books.submissions()
         missing(made, path)
-        assert made.simulator.books.submissions() - sent == len(failed)
+        assert len(failed) <= made.simulator.books.submissions() - sent <= 3 * len(failed)
 
 
 def test_the_job_says_what_is_wrong_with_a_table_that_cannot_be_read(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_a_batch_with_failed_rows_is_not_green_tells_what_was_done_and_its_retry
     path = written(tmp_path, rows_of(4, shard=lambda each: f"shard-{each // 2}"))
 
     with studio(tmp_path) as made:
-        first = run(made, path, SHARDS, "shard-0", "shard-1", budget_usd_total=3 * 0.473)
+        first = run(made, path, SHARDS, "shard-0", "shard-1", budget_usd_total=1.43)
         (record,) = made.instance.fetch_observations(dg.AssetKey("videos"), limit=10).records
         observed = record.asset_observation
         sent = made.simulator.books.submissions()

@@ -17,7 +17,7 @@ import dagster_support
 import pytest
 from click.testing import CliRunner
 from dagster_support import table_of, written
-from engine_support import PRICE, QUICK, orders_of, request_of, studio
+from engine_support import PRICE, QUICK, caps, orders_of, request_of, studio
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -51,7 +51,7 @@ from wan_assets.videos import POOL
 
 @pytest.fixture
 def book(tmp_path: Path) -> Iterator[Ledger]:
-    with contextlib.closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+    with contextlib.closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", caps())) as ledger:
         yield ledger
 
 

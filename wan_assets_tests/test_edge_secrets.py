@@ -575,13 +575,14 @@ def test_unknown_addresses_are_repeated_without_what_is_private_in_them(address:
 
 
 @given(
-    st.text(string.ascii_letters + string.digits + "-_.~%+/ &\"'\\", min_size=9, max_size=40),
-    st.lists(st.sampled_from([*ENCODINGS]), max_size=2),
+    st.text(string.ascii_letters + string.digits + "-_.~%+/ &\"'\\", min_size=14, max_size=40),
+    st.sampled_from([*ENCODINGS]),
+    st.sampled_from([name for name in ENCODINGS if name not in ("base64", "base64 of more", "hexadecimal")]),
     st.text(max_size=20),
 )
-def test_a_key_is_not_repeated_in_any_encoding(key: str, encodings: list[str], around: str) -> None:
+def test_a_key_is_not_repeated_in_any_encoding(key: str, first: str, then: str, around: str) -> None:
     echoed = key
-    for name in encodings:
+    for name in (first, then):
         echoed = ENCODINGS[name](echoed)
     shown_text = Redaction([key]).text(f"{around} {echoed}")
 
