@@ -234,11 +234,12 @@ def _plain(text: str) -> str:
     """A text with all its encodings undone: percent, JSON, HTML, wide letters, invisible ones and case."""
     for _ in range(_DECODINGS):
         before = text
+        text = unicodedata.normalize("NFKC", text)
         text = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), text).replace("\\/", "/")
         text = html.unescape(unquote(text)) if "%" in text or "&" in text else text
         if text == before:
             break
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    return _INVISIBLE.sub("", text).casefold()
 
 
 def _texts_in(value: Any) -> Iterable[str]:

@@ -66,7 +66,9 @@ def test_a_row_takes_few_statements_and_none_that_is_there_takes_any_of_its_own(
     assert bought["INSERT wan_tasks"] == ROWS
     assert bought["INSERT wan_spend"] == ROWS, "none to correct a sum by nothing"
     assert bought.total() / ROWS < 19
-    assert (bought.total() - bought["BEGIN "]) / ROWS < 14, "and a transaction may have those of many rows"
+    assert (bought.total() - bought["BEGIN "]) / ROWS < 16, (
+        "some of them the shared limit's; a transaction may have those of many rows"
+    )
     assert reused.total() < 25
 
 
@@ -77,4 +79,4 @@ def test_a_row_is_few_events_of_dagster(tmp_path: Path) -> None:
 
     kinds = Counter(entry.dagster_event.event_type for entry in events)
     assert kinds[dg.DagsterEventType.ASSET_MATERIALIZATION] == 20 + 1, "and one of the table"
-    assert len(events) <= 2 * 20 + 20
+    assert len(events) <= 3 * 20 + 20, "a materialization, a planned one and a check of each row"

@@ -243,8 +243,8 @@ def test_a_damaged_home_says_which_files_to_move_aside_and_works_afterwards(tmp_
     index.with_suffix(".touched").touch()
     (home / "history" / "runs.db").write_bytes(b"this is no database, and longer than a header of one" * 40)
 
-    with pytest.raises(DagsterHomeError) as failure:
-        instance_in(home)
+    with pytest.raises(DagsterHomeError) as failure, instance_in(home):
+        pass
 
     assert f"mv '{home / 'history'}' '{home / 'history'}.broken'" in str(failure.value)
     assert str(index) in str(failure.value)

@@ -494,15 +494,16 @@ def test_a_wait_that_is_longer_than_anybody_waits_ends_the_row_and_the_next_run_
     with studio(tmp_path, faults=faults, retry_after_s=3600) as made:
         first = run_in_time(made, orders_of(2), pace=replace(QUICK, asked_most_s=600.0))
         states, sent = made.states(), made.books.submissions()
+        assert_nothing_reserved(made)
+    with studio(tmp_path) as made:
         second = run_in_time(made, orders_of(2))
 
         assert_charged_once(made, 2)
-        assert made.states() == ["stored", "stored"]
-        assert made.books.submissions() == sent + 2
+        assert made.states() == ["rejected", "rejected", "stored", "stored"]
     assert errors_of(first) == ["RunwareBusyError"] * 2
     assert all(isinstance(outcome.error, RunwareBusyError) for outcome in first)
     assert {outcome.error.fault.retry_after_s > 600 for outcome in first} == {True}
-    assert (states, sent) == (["reserved", "reserved"], 2)
+    assert (states, sent) == (["rejected", "rejected"], 2)
     assert errors_of(second) == ["", ""]
 
 
