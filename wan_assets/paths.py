@@ -83,7 +83,7 @@ def local_path(text: str, name: str, environment: Mapping[str, str] = os.environ
 
 def sqlite_url(path: str | os.PathLike[str]) -> str:
     """The URL of a SQLite file, whatever characters its path has: `%`, `?`, `#` and `$` are encoded."""
-    return f"sqlite:///{quote(os.fspath(path), safe='/ ')}"
+    return f"sqlite:///{quote(os.fsencode(path), safe='/ ')}"
 
 
 def is_misread_in_url(path: str | os.PathLike[str]) -> bool:

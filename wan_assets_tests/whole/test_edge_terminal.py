@@ -140,7 +140,7 @@ def test_people_are_told_after_ctrl_c_what_was_submitted_and_how_to_continue(tmp
 
     assert process.returncode == 130
     assert "6 submissions were sent, 6 in flight; this run cost $0.0000" in said
-    assert "$2.8380 reserved" in said
+    assert "$2.8948 reserved" in said
     assert "run the same command again" in said
     assert f"wan-assets ledger recover --url sqlite:///{out / 'ledger.db'}" in said
     assert "SIGINT received" in warned
@@ -178,7 +178,7 @@ def test_recovery_that_a_signal_ends_reports_what_is_open(tmp_path: Path) -> Non
 
     told = json.loads(said)
     assert process.returncode == 143
-    assert (told["in_flight"], told["reserved_usd"], told["simulated"], told["submitted"]) == (6, 2.838, True, 0)
+    assert (told["in_flight"], told["reserved_usd"], told["simulated"], told["submitted"]) == (6, 2.89476, True, 0)
 
 
 def _is_owned(folder: Path) -> bool:

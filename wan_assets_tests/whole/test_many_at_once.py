@@ -20,8 +20,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from bent_api import PATIENT
-from engine_support import Studio, errors_of, orders_of
-from wan_assets.ledger import Budget
+from engine_support import Studio, caps, errors_of, orders_of
 folder, base_url, rows, cap = sys.argv[1:]
 made = Studio(Path(folder), SimpleNamespace(base_url=base_url))
 outcomes = made.run(orders_of(int(rows)), budget=caps(total_microusd=int(cap)), pace=PATIENT)

@@ -40,8 +40,8 @@ def interleaved(url: str, deed: Deed, other: Deed | None = None) -> list[tuple[A
     """
     answers = []
     with (
-        contextlib.closing(Ledger(url)) as first,
-        contextlib.closing(Ledger(url)) as second,
+        contextlib.closing(Ledger(url, caps())) as first,
+        contextlib.closing(Ledger(url, caps())) as second,
         ThreadPoolExecutor(1) as aside,
     ):
         for number in MANY:
@@ -109,7 +109,7 @@ def test_two_claims_of_a_request_share_one_task(postgres_url: str) -> None:
 
 
 def test_two_who_give_up_a_lost_task_buy_it_again_once(postgres_url: str) -> None:
-    lost = tasks_of(Ledger(postgres_url), TaskState.LOST)
+    lost = tasks_of(Ledger(postgres_url, caps()), TaskState.LOST)
 
     def rebought(ledger: Ledger, name: str, number: int) -> Claim:
         request = request_of(f"Kite {number}")
@@ -131,7 +131,7 @@ def test_two_purchases_get_a_task_each(postgres_url: str) -> None:
 
 
 def test_a_task_that_nobody_holds_is_taken_by_one_of_two(postgres_url: str) -> None:
-    tasks_of(Ledger(postgres_url), TaskState.SUBMITTED)
+    tasks_of(Ledger(postgres_url, caps()), TaskState.SUBMITTED)
 
     pairs = interleaved(postgres_url, claimed)
 
@@ -162,7 +162,7 @@ def test_a_task_that_two_end_is_booked_by_one(postgres_url: str, one: str, other
         "lost": lambda ledger, task_uuid: ledger.mark_lost(task_uuid, FAULT),
         "released": lambda ledger, task_uuid: ledger.release(task_uuid, FAULT),
     }
-    ledger = Ledger(postgres_url)
+    ledger = Ledger(postgres_url, caps())
     task_uuids = tasks_of(ledger, TaskState.RESERVED if one == "released" else TaskState.SUBMITTED)
 
     pairs = interleaved(
@@ -177,7 +177,7 @@ def test_a_task_that_two_end_is_booked_by_one(postgres_url: str, one: str, other
 
 
 def test_a_claim_of_a_task_that_is_just_ending_buys_nothing(postgres_url: str) -> None:
-    task_uuids = tasks_of(Ledger(postgres_url), TaskState.SUBMITTED)
+    task_uuids = tasks_of(Ledger(postgres_url, caps()), TaskState.SUBMITTED)
 
     def ended(ledger: Ledger, _: str, number: int) -> None:
         ledger.settle(task_uuids[number], [], [PRICE])
@@ -195,7 +195,9 @@ def test_an_upload_may_be_remembered_by_two(postgres_url: str) -> None:
 
     pairs = interleaved(postgres_url, remembered)
 
-    uploaded = [Ledger(postgres_url).uploaded(f"sha256:{number}", "https://one") for number in range(len(pairs))]
+    uploaded = [
+        Ledger(postgres_url, caps()).uploaded(f"sha256:{number}", "https://one") for number in range(len(pairs))
+    ]
     assert set(uploaded) <= {"a", "b"}
 
 

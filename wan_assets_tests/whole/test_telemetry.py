@@ -18,6 +18,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from patience import PATIENCE_S
 
+from wan_assets.generation import Limits
+
 READER, SPANS = InMemoryMetricReader(), InMemorySpanExporter()
 
 
@@ -53,7 +55,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[A
     """Two runs: one of three rows, of which the first that comes is refused, and one that sends it again."""
     provide()
     with bent(tmp_path_factory.mktemp("telemetry"), refusing) as made:
-        outcomes = [made.run(orders_of(3)), made.run(orders_of(3))]
+        again = Limits(max_wait_s=20, resend_refused=True)
+        outcomes = [made.run(orders_of(3)), made.run(orders_of(3), limits=again)]
         SPANS.shutdown()  # what else runs in this process is not looked at
         yield made, outcomes, measured()
 

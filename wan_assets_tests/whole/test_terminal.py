@@ -34,7 +34,7 @@ def test_a_terminal_shows_counts_and_money_move_while_the_run_works(tmp_path: Pa
 
     assert shown.code == 0
     assert "0 new, 0 reused, 0 failed, 3 in flight" in shown.lines
-    assert any(line.startswith("spent $0.0000, reserved $1.4190, budget left $0.5810") for line in shown.lines)
+    assert any(line.startswith("spent $0.0000, reserved $1.4474, budget left $0.5526") for line in shown.lines)
     bar, counts, money, *_ = shown.lines[-4 if columns == 60 else -3 :]
     assert (bar.split()[0], bar.split()[2]) == ("videos", "3/3")
     assert counts == "3 new, 0 reused, 0 failed, 0 in flight"
