@@ -241,9 +241,12 @@ class AdaptiveLimit:
         return math.inf if self.ceiling is None else max(1, self.ceiling)
 
     def _is_doubtful(self, now: float, asked_s: float | None, ahead: int) -> bool:
-        """Whether a refusal may have another reason than the tasks in flight, and another task is tried at once."""
+        """Whether a refusal may have another reason than the tasks in flight, and another task is tried at once.
+
+        Where a ceiling is known, it is the likely reason.
+        """
         most = 2 if self._is_first(now) else 1
-        if asked_s or self._is_probing or self.streak or self._doubts >= most:
+        if asked_s or self.ceiling is not None or self.streak or self._doubts >= most:
             return False
         is_recent = self.refused_at is not None and now < self.refused_at + _RECENT * self._config.hold_s
         return not is_recent and self._has_budget(now, ahead, 2)

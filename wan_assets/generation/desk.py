@@ -107,9 +107,9 @@ class Desk:
         told = partial(self.ledger.share_limit, simulated=self.simulated)
         return await self.book(told, account, slots.needs(self._owner), slots.news())
 
-    async def leave_limit(self) -> None:
-        """Gives up this run's share in the concurrency limit."""
-        await self.book(self.ledger.leave_limit, self._owner)
+    async def leave_limit(self, account: str, slots: Slots) -> None:
+        """Gives up this run's share in the concurrency limit, and keeps what it has learned."""
+        await self.book(self.ledger.leave_limit, account, self._owner, slots.news())
 
     async def open_tasks(self) -> list[Task]:
         """Every task of this kind of money that may still bring a video."""

@@ -72,11 +72,11 @@ async def generate(
         slots.not_begun = length_hint(orders)
         gate.when_closed(slots.refuse)
         shared = SharedConcurrency(desk, slots, client.base_url)
-        engine = _Engine(desk, Attempts(desk, work, limits, gate, slots), limits, gate, slots)
+        engine = _Engine(desk, Attempts(desk, work, limits, gate, slots), limits, gate, shared)
         beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work, slots)
         running = streamed(partial(engine.run, orders), work.poller.run, shared.run, *beside)
         with traced(origin or Origin(), simulated=desk.simulated) as trace:
-            async with shared.joined(), aclosing(running) as outcomes:
+            async with shared.ended(), aclosing(running) as outcomes:
                 async for outcome in outcomes:
                     trace.see(outcome)
                     yield outcome
@@ -85,9 +85,9 @@ async def generate(
 
 
 class _Engine:
-    def __init__(self, desk: Desk, attempts: Attempts, limits: Limits, gate: Gate, slots: Slots) -> None:
+    def __init__(self, desk: Desk, attempts: Attempts, limits: Limits, gate: Gate, shared: SharedConcurrency) -> None:
         self._desk = desk
-        self._slots = slots
+        self._shared = shared
         self._attempts = attempts
         self._gate = gate
         self._resend_refused = limits.resend_refused
@@ -110,7 +110,7 @@ class _Engine:
                 tell(Outcome(order, None, error))
             return
         for order in some:
-            self._slots.not_begun = max(0, self._slots.not_begun - 1)
+            self._shared.slots.not_begun = max(0, self._shared.slots.not_begun - 1)
             fingerprint = prints[id(order)]
             if fingerprint in stored:
                 tell(Outcome(order, stored[fingerprint]))
@@ -119,6 +119,7 @@ class _Engine:
             elif fingerprint in self._twins:
                 group.create_task(self._follow(order, self._twins[fingerprint], tell))
             else:
+                await self._shared.join()
                 await self._begun.acquire()
                 row = Row(order, latest.get(fingerprint), self._begun)
                 self._twins[fingerprint] = twin = group.create_task(self._row(row, tell))

@@ -21,31 +21,38 @@ class SharedConcurrency:
 
     def __init__(self, desk: Desk, slots: Slots, base_url: str) -> None:
         self._desk = desk
-        self._slots = slots
+        self.slots = slots
         self._account = account_of(base_url, simulated=desk.simulated)
+        self._has_joined = False
 
     @asynccontextmanager
-    async def joined(self) -> AsyncIterator[None]:
-        """Takes part from the start of the block, with what earlier runs have learned, to its end."""
-        await self.exchange()
+    async def ended(self) -> AsyncIterator[None]:
+        """Takes part until the end of the block."""
         try:
             yield
         finally:
-            self._slots.close()
+            self.slots.close()
+            if self._has_joined:
+                with suppress(LedgerError):
+                    await self._desk.leave_limit(self._account, self.slots)
+
+    async def join(self) -> None:
+        """Starts from what earlier runs have learned, once; a run that only reuses videos has no need to."""
+        if not self._has_joined:
+            self._has_joined = True
             await self.exchange()
-            with suppress(LedgerError):
-                await self._desk.leave_limit()
 
     async def run(self) -> None:
         """Exchanges until cancelled."""
         while True:
             await asyncio.sleep(_EXCHANGE_S)
-            await self.exchange()
+            if self._has_joined:
+                await self.exchange()
 
     async def exchange(self) -> None:
         """Tells the other runs and hears them; a ledger that does not answer costs only time."""
         with suppress(LedgerError):
-            self._slots.hear(await self._desk.share_limit(self._account, self._slots))
+            self.slots.hear(await self._desk.share_limit(self._account, self.slots))
 
 
 def account_of(base_url: str, *, simulated: bool) -> str:

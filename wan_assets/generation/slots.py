@@ -72,6 +72,7 @@ class Slots:
         config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s)
         self._asked_most_s = pace.asked_most_s
         self._has_accepted = False
+        self._has_waited = False
         self._limit = AdaptiveLimit(config, self._loop.time())
         self._most = most
         self._refresh = refresh
@@ -156,8 +157,10 @@ class Slots:
 
     def needs(self, owner: str) -> RunNeeds:
         """What this run needs of the limit."""
-        waiting = self._senders + min(self.not_begun, self._most)
-        return RunNeeds(owner, self._counts[SlotState.IN_FLIGHT], waiting, self._loop.time() - self._moved_at)
+        waiting = self._senders and self._senders + min(self.not_begun, self._most)
+        has_waited, self._has_waited = self._has_waited, waiting > 0
+        moved_ago_s = self._loop.time() - self._moved_at
+        return RunNeeds(owner, self._counts[SlotState.IN_FLIGHT], waiting, moved_ago_s, has_waited=has_waited)
 
     def news(self) -> LearnedLimit | None:
         """What this run has learned since it was asked last; None where nothing has changed."""

@@ -231,10 +231,10 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             return concurrency.exchange(connection, account, needs, learned, simulated=simulated)
 
-    def leave_limit(self, owner: str) -> None:
-        """Gives up a run's share in the concurrency limit."""
+    def leave_limit(self, account: str, owner: str, learned: LearnedLimit | None) -> None:
+        """Gives up a run's share in the concurrency limit, and keeps what it has learned."""
         with self._transaction() as connection:
-            concurrency.leave(connection, owner)
+            concurrency.leave(connection, account, owner, learned)
 
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""

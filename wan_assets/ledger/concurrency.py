@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,12 +34,13 @@ class LearnedLimit:
 
 @dataclass(frozen=True)
 class RunNeeds:
-    """One run's share in the limit: tasks at the API, rows that wait, and seconds since a task of it came on."""
+    """One run's share in the limit: tasks at the API, rows that wait or have waited, seconds since a task came on."""
 
     owner: str
     in_flight: int
     waiting: int
     moved_ago_s: float
+    has_waited: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,63 +51,64 @@ class SharedLimit:
     others: tuple[RunNeeds, ...]
 
 
+_MOVED_AGO_S = (NOW_S - waiting_runs.c.moved_at).label("moved_ago_s")
+_REFUSED_AGO_S = (NOW_S - concurrency.c.refused_at).label("refused_ago_s")
+
+
 def exchange(
     connection: sa.Connection, account: str, needs: RunNeeds, learned: LearnedLimit | None, *, simulated: bool
 ) -> SharedLimit:
-    """Writes what a run needs, and what it has learned since the last time; returns what the other runs wrote."""
-    now = float(connection.execute(sa.select(NOW_S)).scalar_one())
-    _tell(connection, account, needs, now)
+    """Writes what a run needs, and what it has learned since the last time; returns what the other runs wrote.
+
+    A run that never had rows waiting has nothing to write: its tasks at the API are in the ledger.
+    """
+    if needs.waiting or needs.has_waited:
+        _tell(connection, account, needs)
     if learned is not None:
-        _learn(connection, account, needs.owner, learned, now)
+        _learn(connection, account, needs.owner, learned)
     here = (concurrency.c.account == account, concurrency.c.changed_by != needs.owner)
-    row = connection.execute(concurrency.select().where(*here)).mappings().first()
+    row = connection.execute(sa.select(concurrency, _REFUSED_AGO_S).where(*here)).mappings().first()
     return SharedLimit(
-        _learned_of(row, now) if row else None, _others(connection, account, needs.owner, now, simulated=simulated)
+        _learned_of(row) if row else None, _others(connection, account, needs.owner, simulated=simulated)
     )
 
 
-def leave(connection: sa.Connection, owner: str) -> None:
-    """Deletes the needs of a run that has ended."""
-    connection.execute(waiting_runs.delete().where(waiting_runs.c.owner == owner))
+def leave(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit | None) -> None:
+    """Writes what a run has learned last, and deletes its needs, with those of runs that were killed."""
+    if learned is not None:
+        _learn(connection, account, owner, learned)
+    is_over = (waiting_runs.c.owner == owner) | (waiting_runs.c.lease_until < NOW_S)
+    connection.execute(waiting_runs.delete().where(is_over))
 
 
-def _tell(connection: sa.Connection, account: str, needs: RunNeeds, now: float) -> None:
-    told: dict[str, Any] = {"account": account, "waiting": needs.waiting, "moved_at": now - needs.moved_ago_s}
-    told["lease_until"] = now + _LEASE_S
+def _tell(connection: sa.Connection, account: str, needs: RunNeeds) -> None:
+    told: dict[str, Any] = {"account": account, "waiting": needs.waiting, "moved_at": NOW_S - needs.moved_ago_s}
+    told["lease_until"] = NOW_S + _LEASE_S
     new = inserted(connection.dialect.name, waiting_runs).values(owner=needs.owner, **told)
     connection.execute(new.on_conflict_do_update(index_elements=(waiting_runs.c.owner,), set_=told))
 
 
-def _learn(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit, now: float) -> None:
-    connection.execute(concurrency.delete().where(concurrency.c.changed_at < now - _KEPT_S))
-    refused_at = None if learned.refused_ago_s is None else now - learned.refused_ago_s
+def _learn(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit) -> None:
+    connection.execute(concurrency.delete().where(concurrency.c.changed_at < NOW_S - _KEPT_S))
+    refused_at = None if learned.refused_ago_s is None else NOW_S - learned.refused_ago_s
     told: dict[str, Any] = {"task_limit": learned.limit, "ceiling": learned.ceiling, "refused_at": refused_at}
-    told |= {"changed_at": now, "changed_by": owner}
+    told |= {"changed_at": NOW_S, "changed_by": owner}
     new = inserted(connection.dialect.name, concurrency).values(account=account, **told)
     connection.execute(new.on_conflict_do_update(index_elements=(concurrency.c.account,), set_=told))
 
 
-def _learned_of(row: sa.RowMapping, now: float) -> LearnedLimit:
-    refused_at = row["refused_at"]
-    return LearnedLimit(row["task_limit"], row["ceiling"], None if refused_at is None else max(0.0, now - refused_at))
+def _learned_of(row: sa.RowMapping) -> LearnedLimit:
+    ago_s = row["refused_ago_s"]
+    return LearnedLimit(row["task_limit"], row["ceiling"], None if ago_s is None else max(0.0, ago_s))
 
 
-def _others(
-    connection: sa.Connection, account: str, owner: str, now: float, *, simulated: bool
-) -> tuple[RunNeeds, ...]:
+def _others(connection: sa.Connection, account: str, owner: str, *, simulated: bool) -> tuple[RunNeeds, ...]:
     """All other living runs that hold tasks at the API or wait to."""
-    connection.execute(waiting_runs.delete().where(waiting_runs.c.lease_until < now))
-    here = (waiting_runs.c.account == account, waiting_runs.c.owner != owner)
-    told = {row["owner"]: row for row in connection.execute(waiting_runs.select().where(*here)).mappings()}
-    at_api = (tasks.c.state == TaskState.SUBMITTED, tasks.c.is_simulated == simulated, tasks.c.lease_until >= now)
+    here = (waiting_runs.c.account == account, waiting_runs.c.owner != owner, waiting_runs.c.lease_until >= NOW_S)
+    told = connection.execute(sa.select(waiting_runs, _MOVED_AGO_S).where(*here)).mappings()
+    runs = {row["owner"]: RunNeeds(row["owner"], 0, row["waiting"], max(0.0, row["moved_ago_s"])) for row in told}
+    at_api = (tasks.c.state == TaskState.SUBMITTED, tasks.c.is_simulated == simulated, tasks.c.lease_until >= NOW_S)
     counted = sa.select(tasks.c.owner, sa.func.count()).where(*at_api, tasks.c.owner != owner).group_by(tasks.c.owner)
-    in_flight: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
-    return tuple(
-        RunNeeds(
-            other,
-            in_flight.get(other, 0),
-            told[other]["waiting"] if other in told else 0,
-            max(0.0, now - told[other]["moved_at"]) if other in told else float("inf"),
-        )
-        for other in sorted(told.keys() | in_flight.keys())
-    )
+    for other, in_flight in connection.execute(counted):
+        runs[other] = replace(runs.get(other, RunNeeds(other, 0, 0, math.inf)), in_flight=in_flight)
+    return tuple(runs[other] for other in sorted(runs))
