@@ -31,7 +31,8 @@ from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.generation import Limits, Order, Outcome, Recovered, UnderWay, generate, recover
 from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
 from wan_assets.generation.shared_limit import account_of
-from wan_assets.ledger import LearnedLimit, Ledger
+from wan_assets.generation.slots import Slot, Slots, SlotState
+from wan_assets.ledger import LearnedLimit, Ledger, SharedLimit
 from wan_assets.progress import Progress, sentence
 from wan_assets.store import VideoStore
 from wan_assets.video import Clip, render
@@ -537,3 +538,29 @@ def test_the_name_of_an_account_holds_no_secret() -> None:
     address = "https://user:password@api.example.com:8443/v1/?token=secret"
 
     assert account_of(address, simulated=False) == "real api.example.com:8443/v1"
+
+
+def test_a_task_that_the_api_does_not_know_takes_up_no_capacity() -> None:
+    async def let_in() -> tuple[bool, bool]:
+        unknown: set[str] = set()
+        slots = Slots(4, QUICK, refreshed, unknown=unknown, stall_s=60.0)
+        learned = LearnedLimit(1, 1, 0.0)
+        slots.hear(SharedLimit(learned, ()))
+        first, second = Slot(), Slot()
+        await slots.moved(first, SlotState.SENDING)
+        slots.move(first, SlotState.IN_FLIGHT)
+        waiting = asyncio.create_task(slots.moved(second, SlotState.SENDING))
+        await asyncio.sleep(0)
+        before = waiting.done()
+        unknown.add("the first task")
+        slots.pump()
+        await asyncio.sleep(0)
+        after = waiting.done()
+        slots.close()
+        waiting.cancel()
+        return before, after
+
+    async def refreshed() -> None:
+        """Nothing is polled."""
+
+    assert asyncio.run(let_in()) == (False, True)

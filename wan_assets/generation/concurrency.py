@@ -17,7 +17,6 @@ _FIRST_S = 60.0
 """The time in which a run may spend more refusals on finding the limit."""
 
 _MOST_DOUBLINGS = 30
-
 _RECENT = 5
 """A refusal within so many pauses after another one has the same reason."""
 

@@ -68,7 +68,10 @@ async def generate(
             await refuse_if_poor(orders, client, desk)
         gate = Gate()
         work = Work(client, desk, verifier, limits, gate, media or {})
-        slots = Slots(limits.max_in_flight, client.pace, work.poller.refresh, stall_s=limits.max_stall_s)
+        poller = work.poller
+        slots = Slots(
+            limits.max_in_flight, client.pace, poller.refresh, unknown=poller.unknown, stall_s=limits.max_stall_s
+        )
         slots.not_begun = length_hint(orders)
         gate.when_closed(slots.refuse)
         shared = SharedConcurrency(desk, slots, client.base_url)

@@ -108,6 +108,7 @@ class Poller:
         self._client = client
         self._pace: Pace = client.pace
         self._waiters: set[_Waiter] = set()
+        self._unknown: set[str] = set()
         self._changed = asyncio.Event()
         self._beat_s = min(self._pace.poll_first_s * _BEAT, self._pace.wake_s / 2)
         self._silent_until = 0.0
@@ -149,6 +150,7 @@ class Poller:
             return await waiter.answer
         finally:
             self._waiters.discard(waiter)
+            self._unknown.discard(waiter.task_uuid)
 
     @property
     def awaited(self) -> set[str]:
@@ -157,9 +159,8 @@ class Poller:
 
     @property
     def unknown(self) -> set[str]:
-        """Tasks that the API has not known in its last answers."""
-        silent = (waiter for waiter in self._waiters if not waiter.last.is_known)
-        return {waiter.task_uuid for waiter in silent if waiter.silences >= _SILENCES_OF_A_LOST_TASK}
+        """Tasks that are waited for, and that the API has not known in its last answers."""
+        return self._unknown
 
     @property
     def trouble(self) -> Trouble:
@@ -295,6 +296,8 @@ class Poller:
         waiter.last = report
         waiter.troubles = waiter.most_together = 0
         waiter.silences += not report.is_known
+        is_unknown = not report.is_known and waiter.silences >= _SILENCES_OF_A_LOST_TASK
+        (self._unknown.add if is_unknown and not waiter.is_look else self._unknown.discard)(waiter.task_uuid)
         first_s = self._pace.wake_s * _BEATS_AFTER_WAKE if waiter.is_woken else self._pace.poll_first_s / 2
         turn_s = len(self._waiters) / self._client.polls_per_post / _MOST_POSTS_A_SECOND
         interval_s = max(first_s, turn_s, _SHARE_OF_AGE * (now - waiter.begun))

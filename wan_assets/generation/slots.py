@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -66,7 +66,15 @@ class Slots:
     After `stall_s` seconds in which the API refused tasks and none was accepted or finished, rows that wait fail.
     """
 
-    def __init__(self, most: int, pace: Pace, refresh: Callable[[], Awaitable[None]], *, stall_s: float) -> None:
+    def __init__(
+        self,
+        most: int,
+        pace: Pace,
+        refresh: Callable[[], Awaitable[None]],
+        *,
+        unknown: Collection[str],
+        stall_s: float,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._retry_first_s = pace.retry_first_s
         config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s)
@@ -76,6 +84,7 @@ class Slots:
         self._limit = AdaptiveLimit(config, self._loop.time())
         self._most = most
         self._refresh = refresh
+        self._unknown = unknown
         self._stall_s = stall_s
         self._counts: Counter[SlotState] = Counter()
         self._waiting: deque[_Waiter] = deque()
@@ -160,7 +169,7 @@ class Slots:
         waiting = self._senders and self._senders + min(self.not_begun, self._most)
         has_waited, self._has_waited = self._has_waited, waiting > 0
         moved_ago_s = self._loop.time() - self._moved_at
-        return RunNeeds(owner, self._counts[SlotState.IN_FLIGHT], waiting, moved_ago_s, has_waited=has_waited)
+        return RunNeeds(owner, self._own_in_flight, waiting, moved_ago_s, has_waited=has_waited)
 
     def news(self) -> LearnedLimit | None:
         """What this run has learned since it was asked last; None where nothing has changed."""
@@ -201,7 +210,12 @@ class Slots:
     @property
     def _in_flight(self) -> int:
         """Tasks at the API, of all runs."""
-        return self._counts[SlotState.IN_FLIGHT] + sum(run.in_flight for run in self._others)
+        return self._own_in_flight + sum(run.in_flight for run in self._others)
+
+    @property
+    def _own_in_flight(self) -> int:
+        """Tasks of this run that the API works on: one that it does not know takes up none of its capacity."""
+        return max(0, self._counts[SlotState.IN_FLIGHT] - len(self._unknown))
 
     @property
     def _held(self) -> int:
@@ -209,7 +223,7 @@ class Slots:
 
     @property
     def _occupied(self) -> int:
-        return sum(self._counts[state] for state in _OCCUPYING)
+        return self._counts[SlotState.SENDING] + self._counts[SlotState.POSTED] + self._own_in_flight
 
     @property
     def _senders(self) -> int:
@@ -230,7 +244,7 @@ class Slots:
         unanswered = self._counts[SlotState.POSTED]
         if not self._posting or self._is_closed(now) or unanswered >= self._limit.most_unanswered(now):
             return None
-        has_room = self._counts[SlotState.IN_FLIGHT] + unanswered < self._allowance
+        has_room = self._own_in_flight + unanswered < self._allowance
         return self._posting.popleft() if has_room else None
 
     def _next_waiter(self, now: float) -> _Waiter | None:
