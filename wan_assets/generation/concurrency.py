@@ -109,7 +109,9 @@ class AdaptiveLimit:
         """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
         if self._doubts:
             return 1
-        return max(1, min(2, self.limit // 8) if self._is_first(now) else 1, self.limit // 16)
+        if self._is_first(now):
+            return max(1, min(2, self.limit // 8), self.limit // 16)
+        return max(1, self._level // 32)
 
     def accepted(self, now: float, in_flight: int, latency_s: float) -> bool:
         """Notes an acknowledgement; returns whether the API holds more tasks than the ceiling, as far as known.

@@ -46,7 +46,7 @@ class SharedConcurrency:
         """Exchanges until cancelled."""
         while True:
             await asyncio.sleep(_EXCHANGE_S)
-            if self._has_joined:
+            if self._has_joined and not self.slots.is_quiet:
                 await self.exchange()
 
     async def exchange(self) -> None:

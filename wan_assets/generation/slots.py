@@ -7,11 +7,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from wan_assets.client import Pace
 from wan_assets.errors import ApiFault, RunwareBusyError, WanAssetsError
 from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
+from wan_assets.generation.slot_states import Slot, SlotState
 from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import LearnedLimit, RunNeeds, SharedLimit
 
@@ -24,30 +24,7 @@ _MEASURED_S = 5.0
 _LEAST_S = 0.005
 
 
-class SlotState(Enum):
-    """What a row does with its slot."""
-
-    FREE = auto()
-    HELD = auto()
-    """It works on a task that it does not submit now."""
-    SENDING = auto()
-    """It is about to submit a task, or waits for an answer that is late."""
-    POSTED = auto()
-    """Its submission is on the way."""
-    REFUSED = auto()
-    """The API takes no more tasks, and the row waits until it does."""
-    IN_FLIGHT = auto()
-    """The API works on its task."""
-
-
 _OCCUPYING = (SlotState.SENDING, SlotState.POSTED, SlotState.IN_FLIGHT)
-
-
-@dataclass(eq=False)
-class Slot:
-    """One row's slot; only `Slots` changes its state."""
-
-    state: SlotState = SlotState.FREE
 
 
 @dataclass(eq=False)
@@ -163,6 +140,11 @@ class Slots:
             if self._measuring:
                 self._measuring.cancel()
             self._measuring = asyncio.create_task(self._measure(is_refusal=True))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no row waits or has waited since the other runs were told, and no other run is known."""
+        return not (self._senders or self._has_waited or self._others)
 
     def needs(self, owner: str) -> RunNeeds:
         """What this run needs of the limit."""
