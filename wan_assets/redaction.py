@@ -36,7 +36,7 @@ _WORDS_OF_STATUS = frozenset({"success", "processing", "completed", "error", "qu
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_IN_ANY_FORM = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?", re.IGNORECASE)
-_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
+_ESCAPE = re.compile(r"\\+(?:u(?:0000)?([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
 _INVISIBLE = re.compile(r"[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 _WORDS = re.compile(r"([\s\"'<>|]+)")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<place>[^/?#\s]*)(?P<rest>\S*)")
@@ -234,12 +234,12 @@ def _plain(text: str) -> str:
     """A text with all its encodings undone: percent, JSON, HTML, wide letters, invisible ones and case."""
     for _ in range(_DECODINGS):
         before = text
-        text = unicodedata.normalize("NFKC", text)
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
         text = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), text).replace("\\/", "/")
         text = html.unescape(unquote(text)) if "%" in text or "&" in text else text
         if text == before:
             break
-    return _INVISIBLE.sub("", text).casefold()
+    return text.casefold()
 
 
 def _texts_in(value: Any) -> Iterable[str]:

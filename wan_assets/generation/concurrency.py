@@ -95,6 +95,7 @@ class AdaptiveLimit:
         self._is_probing = False
         self._probe_from = now
         self._doubts = 0
+        self._is_lone = False
         self._usual_s: float | None = None
         self._is_slow = False
         self._budget_used = [0, 0]
@@ -121,8 +122,10 @@ class AdaptiveLimit:
         if self._usual_s is None:
             self._grow_at = now + self._config.growth_s
         self._note_latency(latency_s)
-        self._budget_used[not self._is_first(now)] -= self._doubts
-        self._doubts = 0
+        # A single refusal below the ceiling had another reason, and must not keep the limit where it is.
+        is_lone = self._is_lone and self.streak == 1 and not self.has_shrunk
+        self._budget_used[not self._is_first(now)] -= self._doubts + is_lone
+        self._doubts, self._is_lone = 0, False
         self.streak = 0
         self.has_shrunk = False
         self._level = in_flight
@@ -145,6 +148,7 @@ class AdaptiveLimit:
             self._doubts += 1
             return False
         self._doubts = 0
+        self._is_lone = self.ceiling is not None and not self._is_probing
         if now >= self._hold_until:
             self.streak += 1
         self.refused_at = now
