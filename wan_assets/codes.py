@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -51,7 +53,7 @@ _KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
     (r".*ratelimitrequesttoolarge", RequestRejectedError),
     (_OVER_CAPACITY, RunwareBusyError),
     (r"invalidprovidercontent|.*contentpolicy.*|moderation.*|.*blocked", ContentBlockedError),
-    (r"(nsfw|sensitive|unsafe)content.*", ContentBlockedError),
+    (r"(nsfw|sensitive|unsafe|inappropriate)content.*|.*datainspection.*", ContentBlockedError),
     (_OF_CREDIT, AccessDeniedError),
     (r"(invalid|missing|expired)?apikey|unauthorized|forbidden|insufficientpermissions", AccessDeniedError),
     (r"(account|organization|workspace)(suspended|disabled)|token.*", AccessDeniedError),
@@ -102,6 +104,11 @@ def _letters_of(status: Any) -> str:
     return _WHOSE.sub("", letters) or letters
 
 
+_REFUSED_CONTENT = re.compile(
+    r"(?:inappropriate|sensitive|unsafe|prohibited) content|data ?inspection ?\w*|content policy", re.IGNORECASE
+)
+"""What providers say of content that they refuse."""
+
 _OVER_CAPACITY_STATUSES = (429, 503)
 
 
@@ -140,6 +147,20 @@ def refusal_of(fault: ApiFault) -> RunwareError:
 
 
 def verdict_of(fault: ApiFault) -> RunwareError:
-    """The error of a task that the API accepted and then gave up: what would be busy has failed."""
+    """The error of a task that the API accepted and then gave up: what would be busy has failed.
+
+    A provider may refuse content under a code that says only that it failed: then its own words count, and are kept.
+    """
     kind = class_of(fault.code)
-    return (TaskFailedError if kind in (RunwareBusyError, TaskConflictError) else kind)(fault)
+    if kind not in (RunwareBusyError, TaskConflictError, TaskFailedError):
+        return kind(fault)
+    if _REFUSED_CONTENT.search(fault.message):
+        return ContentBlockedError(fault)
+    if found := _REFUSED_CONTENT.search(_provider_text(fault)):
+        return ContentBlockedError(replace(fault, message=f"{fault.message} The provider says: {found[0]}."))
+    return TaskFailedError(fault)
+
+
+def _provider_text(fault: ApiFault) -> str:
+    said = fault.detail.get("responseContent")
+    return said if isinstance(said, str) else json.dumps(said)

@@ -29,7 +29,8 @@ _LOOPBACK_SERVICES = (
 
 _NOT_PUBLIC = tuple(f".{name}" for name in (*_PRIVATE_DOMAINS, *_METADATA_HOSTS, *_LOOPBACK_SERVICES))
 
-_AZURE_METADATA = ipaddress.ip_address("168.63.129.16")
+_CLOUD_METADATA = tuple(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
+"""Of Azure and Oracle Cloud; those of other clouds are link-local."""
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
 _EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
@@ -102,7 +103,7 @@ def _number(part: str, *, reads_octal: bool) -> int:
 
 
 def _is_public_ipv4(address: ipaddress.IPv4Address) -> bool:
-    return address.is_global and not address.is_multicast and address != _AZURE_METADATA
+    return address.is_global and not address.is_multicast and address not in _CLOUD_METADATA
 
 
 def _is_public_ipv6(text: str) -> bool:

@@ -18,6 +18,7 @@ from engine_support import KEY, PRICE, Studio, caps, errors_of, orders_of, reque
 from hypothesis import given, settings
 
 from wan_assets import LedgerResource
+from wan_assets.codes import verdict_of
 from wan_assets.errors import ApiFault, LedgerError
 from wan_assets.generation import Limits, Order, Recovered, recover
 from wan_assets.ledger import Budget, Ledger, Origin
@@ -141,6 +142,32 @@ def test_refused_content_is_bought_once_however_many_runs_ask_for_it(tmp_path: P
     assert {name for run in (*runs, again) for name in errors_of(run)} == {"ContentBlockedError"}
     assert str(runs[2][0].error) == str(runs[0][0].error)
     assert runs[2][0].submitted == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."},
+        {"code": "providerError", "message": "Input or output data may contain inappropriate content."},
+        {"code": "providerError", "message": "It failed.", "responseContent": {"code": "DataInspectionFailed"}},
+        {"code": "unknownError", "message": "It failed.", "responseContent": "unsafe content in the prompt"},
+    ],
+)
+def test_content_that_a_provider_refuses_in_its_own_words_is_bought_once(tmp_path: Path, fault: dict) -> None:
+    def refused(call: Call) -> Prepared:
+        return Prepared({"data": [], "errors": [{**fault, "status": "error", "taskUUID": call.task_uuid}]})
+
+    with bent(tmp_path, on(POLL, refused)) as made:
+        runs = [made.run(orders_of(1)) for _ in range(3)]
+
+        assert made.books.submissions() == 1
+    assert [errors_of(run) for run in runs] == [["ContentBlockedError"]] * 3
+
+
+def test_a_provider_that_fails_for_another_reason_is_asked_again() -> None:
+    fault = ApiFault("providerError", "The moderation service timed out.", detail={"responseContent": {"code": "x"}})
+
+    assert type(verdict_of(fault)).__name__ == "TaskFailedError"
 
 
 def test_a_row_whose_upload_the_api_has_deleted_is_submitted_again_by_the_next_run(tmp_path: Path) -> None:

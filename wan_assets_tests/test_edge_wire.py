@@ -45,6 +45,7 @@ from wan_assets.errors import (
     RunwareError,
     SubmissionUnconfirmedError,
     TaskFailedError,
+    WrongAddressError,
 )
 from wan_assets.files import files_app
 from wan_assets.generation import Limits
@@ -716,3 +717,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     render(Clip("MP4", 854, 480, 5.0, has_audio=False, seed=1, prompt="A kite"), path)
     return path.read_bytes()
+
+
+def test_an_address_with_a_user_is_refused_at_the_start_and_its_password_is_not_repeated() -> None:
+    with pytest.raises(WrongAddressError, match="it holds a user or a password") as refused:
+        RunwareClient("a-key-for-tests", "http://user:hunter2secret@127.0.0.1:1/v1")
+
+    assert "hunter2secret" not in str(refused.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import click
@@ -26,6 +27,10 @@ def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
         raise click.BadParameter(str(error)) from None
 
 
+def _day(_: click.Context, __: click.Parameter, said: datetime | None) -> str | None:
+    return said.date().isoformat() if said else None
+
+
 @click.command()
 @click.argument("tasks", nargs=-1)
 @click.option("--cost", "cost_microusd", required=True, callback=_microusd, help="What each of them cost, in dollars.")
@@ -36,7 +41,12 @@ def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
 @click.option("--run", "run_id", metavar="ID", help="All of unknown cost of this run.")
 @click.option("--asset", metavar="KEY", help="All of unknown cost of this asset.")
 @click.option("--partition", metavar="KEY", help="All of unknown cost of this partition.")
-@click.option("--day", metavar="YYYY-MM-DD", help="All of unknown cost that were submitted on this UTC day.")
+@click.option(
+    "--day",
+    type=click.DateTime(formats=["%Y-%m-%d"]),
+    callback=_day,
+    help="All of unknown cost that were submitted on this UTC day.",
+)
 @url_option
 @json_option
 @click.pass_context
@@ -58,9 +68,12 @@ def settle(
     """
     chosen = {name: value for name, value in wanted.items() if value}
     if not tasks and not chosen:
-        raise click.UsageError("Name the tasks, or choose them with --state, --error, --run, --asset or --day.")
+        raise click.UsageError(
+            "Name the tasks, or choose them with --state, --error, --run, --asset, --partition or --day."
+        )
     book, _ = opened(url, context)
     with closing(book):
+        tasks = tuple(task.strip().lower() for task in tasks)
         uuids = tasks if not chosen else [task.task_uuid for task in _matching(book, tasks, chosen)]
         settled = [book.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]
     if as_json:

@@ -237,6 +237,8 @@ def _spoken(url: httpx.URL) -> httpx.URL:
     """An address that HTTP is spoken at; raises `ValueError` for any other."""
     if url.scheme not in ("http", "https"):
         raise ValueError(f"it begins with {url.scheme}://, not with http:// or https://")
+    if url.userinfo:
+        raise ValueError("it holds a user or a password, and the API takes only a key")
     return url
 
 
