@@ -188,7 +188,9 @@ def run(folder: Path, base_url: str) -> bool:
     """One run over every partition of the folder's table; whether it ended green."""
     table = PromptTable.load(folder / "prompts.jsonl")
     resources = {
-        "runware": TrappedRunware(api_key="a-key-for-chaos", base_url=base_url, max_in_flight=1000, max_wait_s=45.0),
+        "runware": TrappedRunware(
+            api_key="a-key-for-chaos", base_url=base_url, max_in_flight=1000, max_wait_s=45.0, resend_refused=True
+        ),
         "store": TrappedStoreResource(root=str(folder / "store")),
         "ledger": TrappedLedgerResource(url=sqlite_url(folder / "ledger.db")),
     }
