@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from wan_assets.client import Pace, RunwareClient
 from wan_assets.client.connections import Connections
 from wan_assets.generation import Outcome
 from wan_assets.home import instance_in
-from wan_assets.ledger import Claim, Ledger, Task
+from wan_assets.ledger import Budget, Claim, Ledger, Task
 from wan_assets.partitions import sync_partitions
 from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
@@ -166,10 +167,10 @@ def _is_checked_last(request: httpx.Request) -> bool:
 
 
 class TrappedLedgerResource(LedgerResource):
-    """Opens the ledger with its points."""
+    """Opens the ledger with its points; it reserves list prices, which are what the simulator charges."""
 
     def open(self) -> Ledger:
-        return TrappedLedger(self.url, lease_s=LEASE_S)
+        return TrappedLedger(self.url, Budget(price_margin=Decimal(0)), lease_s=LEASE_S)
 
 
 class TrappedStoreResource(VideoStoreResource):
