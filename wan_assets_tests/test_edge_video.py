@@ -266,7 +266,7 @@ def test_any_value_in_any_place_of_a_sidecar_gives_a_task_or_one_line(data, valu
         assert len(str(found).splitlines()) == 1
         assert len(str(found)) < 300
     else:
-        assert all(isinstance(video.facts.get("width", 1), int) for video in found.videos)
+        assert all(isinstance(video.facts.get("width"), int | None) for video in found.videos)
 
 
 def outcome_of(content: bytes) -> StoredTask | ValueError:
