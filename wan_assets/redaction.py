@@ -123,12 +123,6 @@ class Redaction:
         """An error without secrets; that of a wrong address names it on purpose."""
         return error if isinstance(error, WrongAddressError) else type(error)(self.fault(error.fault))
 
-    def _name(self, name: str) -> str:
-        return name if name.isalpha() else str(self.value(name))
-
-    def _member(self, name: str, part: Any) -> Any:
-        return part if name in _FOUND_AS_THEY_ARE else self.value(part)
-
     def _is_name(self, said: str) -> bool:
         """Whether a value is a UUID. One without dashes may also be a key."""
         if _UUID.fullmatch(said):
