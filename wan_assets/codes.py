@@ -37,6 +37,9 @@ _FAILED = {
 }
 """Words that end a task without a result, and the code that each stands for where none is given."""
 
+WRONG_ADDRESS = "base_url"
+"""The code of our own for an answer of something that is not the API."""
+
 UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
 """The API has deleted a picture or sound that was uploaded; it may be uploaded again."""
 
@@ -127,6 +130,15 @@ def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
         if re.fullmatch(pattern, code.lower()):
             return kind
     return _BY_STATUS.get(http_status or 0, RunwareBusyError)
+
+
+def is_own_words(fault: ApiFault) -> bool:
+    """Whether the API itself has refused a call, as against a bare status, a page or a redirect on the way to it.
+
+    A status of 401 needs no words.
+    """
+    is_bare = fault.code.startswith("http_") or fault.code == WRONG_ADDRESS
+    return fault.task_uuid is not None or fault.http_status == HTTPStatus.UNAUTHORIZED or not is_bare
 
 
 def is_about_credit(fault: ApiFault) -> bool:

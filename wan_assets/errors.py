@@ -250,10 +250,14 @@ class ApiFault:
 
 
 class RunwareError(WanAssetsError):
-    """The API refused or failed; `fault` keeps its own words."""
+    """The API refused or failed; `fault` keeps its own words.
 
-    def __init__(self, fault: ApiFault) -> None:
+    `may_be_accepted` tells of a refused submission that the task may have been accepted all the same.
+    """
+
+    def __init__(self, fault: ApiFault, *, may_be_accepted: bool = False) -> None:
         self.fault = fault
+        self.may_be_accepted = may_be_accepted
         super().__init__(_sentence(fault))
 
     @property
@@ -265,7 +269,10 @@ class RunwareError(WanAssetsError):
 class WrongAddressError(RunwareError):
     """What answers is not the API."""
 
-    advice = "Correct the API's address (RUNWARE_BASE_URL), then run again; nothing was sent."
+    advice = (
+        "Correct the API's address (RUNWARE_BASE_URL), then run again. Tasks that may have been accepted keep their "
+        "reservation and are polled first."
+    )
     is_worth_repeating = False
 
 

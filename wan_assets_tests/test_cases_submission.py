@@ -50,6 +50,13 @@ def assert_refused_at_once(made: BentStudio, outcomes: list[Outcome], kind: str)
     assert (made.paid, made.money, made.states()) == (0, (0, 0, 0), ["rejected"])
 
 
+def assert_refused_without_a_reason(made: BentStudio, outcomes: list[Outcome], kind: str, states: list[str]) -> None:
+    """So many POSTs, nothing charged; each task is asked for, and keeps its reservation, since it may be accepted."""
+    assert errors_of(outcomes) == [kind] * len(outcomes)
+    assert made.kinds == [SUBMIT, POLL, POLL] * len(states)
+    assert (made.paid, made.money, made.states()) == (0, (0, len(states) * PRICE, 0), states)
+
+
 def fault_of(outcome: Outcome) -> Any:
     """The API's own words."""
     return outcome.error.fault
@@ -211,8 +218,8 @@ def test_case_33_every_code_of_a_used_up_quota_stops_the_submissions(tmp_path: P
 
 @pytest.mark.parametrize(
     "bend",
-    [refusing("insufficientPermissions", 403), refusing("organizationSuspended", 403), saying(Prepared(b"", 403))],
-    ids=["insufficientPermissions", "organizationSuspended", "empty"],
+    [refusing("insufficientPermissions", 403), refusing("organizationSuspended", 403)],
+    ids=["insufficientPermissions", "organizationSuspended"],
 )
 def test_case_34_a_missing_permission_is_refused_once_and_stops_all_that_would_follow(
     tmp_path: Path, bend: Bend
@@ -221,6 +228,13 @@ def test_case_34_a_missing_permission_is_refused_once_and_stops_all_that_would_f
         outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
 
         assert_refused_at_once(made, outcomes, "AccessDeniedError")
+
+
+def test_case_34_a_bare_403_stops_all_that_would_follow_when_it_comes_twice(tmp_path: Path) -> None:
+    with bent(tmp_path, saying(Prepared(b"", 403)), **NEVER_ACCEPTED) as made:
+        outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
+
+        assert_refused_without_a_reason(made, outcomes, "AccessDeniedError", ["reserved", "reserved"])
 
 
 def test_case_35_a_wrong_path_is_refused_and_costs_nothing(tmp_path: Path) -> None:
@@ -244,7 +258,7 @@ def test_case_35_an_address_that_takes_no_tasks_is_not_tried_again(tmp_path: Pat
     with bent(tmp_path, saying(answer), **NEVER_ACCEPTED) as made:
         outcomes = made.run(orders_of(1))
 
-        assert_refused_at_once(made, outcomes, "WrongAddressError")
+        assert_refused_without_a_reason(made, outcomes, "WrongAddressError", ["reserved"])
 
 
 @NOT_HERE

@@ -526,13 +526,91 @@ def test_an_amount_of_usage_that_is_none_is_left_out(spend: Any) -> None:
     assert (day.count, day.spend_usd) == (2, 1.5)
 
 
-@pytest.mark.parametrize("refusal", [refused("invalidApiKey", 401, None), Prepared(b"", 403), Prepared(b"", 404)])
-def test_a_refusal_of_one_row_does_not_stop_rows_that_the_api_takes(refusal: Prepared, tmp_path: Path) -> None:
+def test_a_refusal_of_one_row_does_not_stop_rows_that_the_api_takes(tmp_path: Path) -> None:
+    refusal = refused("invalidApiKey", 401, None)
     with bent(tmp_path, on(SUBMIT, lambda call: refusal if call.number == 3 else None)) as made:
         outcomes = made.run(orders_of(8), limits=Limits(max_in_flight=1))
 
         assert sorted(made.states()) == ["rejected"] + ["stored"] * 7
     assert sorted(errors_of(outcomes))[:7] == [""] * 7
+
+
+PAGE = b"<html>No"
+FINAL = (301, 302, 303, 307, 308, 400, 402, 403, 404, 405, 413, 422)
+WITHOUT_A_REASON = [
+    *(Prepared(PAGE, status) for status in (400, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 451)),
+    *(Prepared(b"", status) for status in (400, 403, 404, 413)),
+    *(Prepared(b"", status, {"Location": "/elsewhere"}) for status in (301, 302, 303, 307, 308)),
+    Prepared({"message": "Forbidden"}, 403),
+    Prepared({"error": "Bad Request"}, 400),
+    Prepared([{"code": "invalidSeed"}], 400),
+]
+without_a_reason = pytest.mark.parametrize("answer", WITHOUT_A_REASON, ids=lambda each: f"{each.status} {each.body!r}")
+
+
+@without_a_reason
+def test_a_task_that_was_accepted_and_answered_by_something_else_than_the_api_is_paid_once(
+    answer: Prepared, tmp_path: Path
+) -> None:
+    with bent(tmp_path, on(SUBMIT, lambda _: answer), **CHARGES_EVERY_COPY) as made:
+        (outcome,) = made.run(orders_of(1))
+
+        made.assert_paid_once()
+    assert outcome.stored
+
+
+@pytest.mark.parametrize("answer", [each for each in WITHOUT_A_REASON if each.status in FINAL], ids=str)
+def test_a_task_that_is_found_only_by_the_next_run_is_paid_once(answer: Prepared, tmp_path: Path) -> None:
+    def forgetful(call: Call) -> Prepared | None:
+        if call.kind == SUBMIT:
+            return answer
+        return NOTHING if call.kind == POLL and call.number <= 2 else None
+
+    with bent(tmp_path, forgetful, **CHARGES_EVERY_COPY) as made:
+        (first,) = made.run(orders_of(1))
+        assert (made.states(), made.money) == (["reserved"], (0, PRICE, 0))
+        (second,) = made.run(orders_of(1))
+
+        made.assert_paid_once()
+    assert first.error is not None
+    assert second.stored
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@without_a_reason
+def test_a_page_in_the_place_of_one_answer_stops_no_other_row(answer: Prepared, number: int, tmp_path: Path) -> None:
+    with bent(tmp_path, on(SUBMIT, lambda call: answer if call.number == number else None)) as made:
+        outcomes = made.run(orders_of(6), limits=Limits(max_in_flight=1))
+
+    assert sorted(errors_of(outcomes))[:5] == [""] * 5
+
+
+def test_results_that_were_not_requested_are_named_with_their_cost(tmp_path: Path) -> None:
+    with bent(tmp_path, on(POLL, lambda call: finished(call, {}, {"videoUUID": V, "cost": 0.5}))) as made:
+        (outcome,) = made.run(orders_of(1))
+
+        (task,) = made.ledger().tasks_where()
+        made.assert_paid_once()
+    assert len(outcome.stored.videos) == 1
+    assert task.error_code == "unrequestedResult"
+    assert f"{V} at $0.5000" in task.error_message
+
+
+def test_files_that_never_come_do_not_hold_up_those_that_do(tmp_path: Path) -> None:
+    never: list[str] = []
+
+    def first_eight(call: Call) -> Prepared | None:
+        if len(never) < 8 and call.url not in never:
+            never.append(call.url)
+        return Prepared(b"", 502) if call.url in never else None
+
+    pace = replace(Pace(), retry_first_s=3.0, retry_jitter_s=0.0, poll_first_s=0.05, download_tries=3)
+    with bent(tmp_path, on(FILE, first_eight)) as made:
+        outcomes = made.run(orders_of(20), pace=pace, limits=Limits(max_in_flight=50, max_downloads=8))
+        asked_for = [call.url for call in made.calls(FILE)]
+
+    assert len(set(asked_for[:20])) == 20
+    assert sorted(errors_of(outcomes)) == [""] * 12 + ["OutputUnavailableError"] * 8
 
 
 def test_a_key_that_is_refused_twice_in_a_row_stops_the_run(tmp_path: Path) -> None:

@@ -181,9 +181,7 @@ def test_errors_refuse_a_task_although_the_status_is_200(task_uuid: str | None) 
         refused("invalidApiKey", 401, None, parameter="apiKey", taskType="authentication"),
         Prepared(b"", 401),
         refused("insufficientCredits", 402),
-        Prepared(b"", 402),
         refused("insufficientPermissions", 403),
-        Prepared(b"<html>", 403),
     ],
 )
 def test_a_key_or_account_that_is_refused_is_not_tried_again(answer: Prepared) -> None:
@@ -192,6 +190,25 @@ def test_a_key_or_account_that_is_refused_is_not_tried_again(answer: Prepared) -
         submitted(api)
 
     assert api.kinds == [SUBMIT]
+
+
+@pytest.mark.parametrize("answer", [Prepared(b"", 402), Prepared(b"<html>", 403), Prepared({"message": "No"}, 403)])
+def test_a_refusal_without_a_reason_is_not_tried_again_and_the_task_is_asked_for(answer: Prepared) -> None:
+    with ApiDouble(answer, NOTHING) as api, pytest.raises(AccessDeniedError) as refusal:
+        submitted(api)
+
+    assert api.kinds == [SUBMIT, POLL, POLL]
+    assert refusal.value.may_be_accepted
+
+
+@pytest.mark.parametrize(
+    "answer", [Prepared(b"", 403), Prepared(b"<html>", 404), Prepared(b"", 302), Prepared(b"", 413)]
+)
+def test_an_address_that_has_never_answered_as_the_api_does_has_accepted_nothing(answer: Prepared) -> None:
+    with ApiDouble(answer) as api, pytest.raises(RunwareError) as refusal:
+        submitted(api)
+
+    assert not refusal.value.may_be_accepted
 
 
 @pytest.mark.parametrize("status", [404, 405])
@@ -203,7 +220,7 @@ def test_a_wrong_address_is_not_tried_again(status: int) -> None:
     ):
         submitted(api)
 
-    assert api.kinds == [SUBMIT]
+    assert api.kinds == [SUBMIT, POLL, POLL]
 
 
 def test_a_redirected_submission_is_refused_and_not_followed() -> None:
@@ -213,7 +230,8 @@ def test_a_redirected_submission_is_refused_and_not_followed() -> None:
     ):
         submitted(api)
 
-    assert [request.path for request in api.received] == ["v1"]
+    assert [request.path for request in api.received] == ["v1"] * 3
+    assert api.kinds == [SUBMIT, POLL, POLL]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import base64
 import mimetypes
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -24,7 +25,7 @@ from wan_assets.client.reports import TaskReport, reports_in
 from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
 from wan_assets.client.transport import BeforeSending, Heed, Pace, Transport
 from wan_assets.client.wire import Answer, is_doubtful, refusal_in
-from wan_assets.codes import is_over_capacity, refusal_of
+from wan_assets.codes import is_over_capacity, is_own_words, refusal_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -153,7 +154,30 @@ class RunwareClient:
                 return
 
     async def submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None = None) -> None:
-        """Sends one task once."""
+        """Sends one task once.
+
+        A refusal that is not in the API's own words, such as a proxy's page, says nothing about the task: it is looked
+        for, and if it is not found the error tells that it may have been accepted.
+        """
+        try:
+            await self._submit_once(task, before_sending)
+        except RunwareError as error:
+            if error.is_transient or is_own_words(error.fault):
+                raise
+            if not await self._is_found(task["taskUUID"]):
+                error.may_be_accepted = self._transport.has_been_answered
+                raise
+
+    async def _is_found(self, task_uuid: str) -> bool:
+        """Whether the API has a task, which it may take a moment to know."""
+        for wait_s in (0.0, self.pace.retry_first_s):
+            await asyncio.sleep(wait_s)
+            with suppress(RunwareError):
+                if await self.knows(task_uuid):
+                    return True
+        return False
+
+    async def _submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None) -> None:
         answer, task_uuid = await self._transport.post([task], before_sending), task["taskUUID"]
         report = reports_in(answer, (task_uuid,)).get(task_uuid, TaskReport(task_uuid))
         if report.results:
@@ -224,9 +248,12 @@ class RunwareClient:
             raise refusal_of(fault)
         return {**{task_uuid: self._early[task_uuid] for task_uuid in task_uuids if task_uuid in self._early}, **found}
 
-    async def download(self, url: str, path: Path) -> None:
-        """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet."""
-        await self._downloads.fetch(url, path)
+    async def download(self, url: str, path: Path, slots: asyncio.Semaphore | None = None) -> None:
+        """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet.
+
+        Each try takes one of the `slots`, and none while it waits for the next one.
+        """
+        await self._downloads.fetch(url, path, slots or asyncio.Semaphore())
 
     async def upload(self, path: Path, content: bytes | None = None) -> str:
         """Stores a local picture or sound with the API and returns its UUID there; `content` is what it holds."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from functools import partial
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -32,12 +31,17 @@ class Downloads:
         self._hosts = {api_host, *map(str.lower, hosts)}
         self._is_local = is_loopback(api_host)
 
-    async def fetch(self, url: str, path: Path) -> None:
+    async def fetch(self, url: str, path: Path, slots: asyncio.Semaphore) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
         pace = self._pace
         try:
-            async with asyncio.timeout(pace.download_s):
-                await tried(partial(self._fetch_once, url, path), pace, pace.download_tries, self._troubles)
+            async with asyncio.timeout(pace.download_s) as limit:
+
+                async def fetch_once() -> None:
+                    async with _taken(slots, limit):
+                        await self._fetch_once(url, path)
+
+                await tried(fetch_once, pace, pace.download_tries, self._troubles)
         except TimeoutError:
             raise _unavailable("slow", f"the file did not come within {pace.download_s:g} s") from None
         except (RunwareBusyError, OutputUnavailableError) as error:
@@ -96,6 +100,17 @@ class Downloads:
             hint = f"name {parts.host} in allowed_download_hosts if you trust it"
             raise _unavailable("host", f"{parts.scheme}://{parts.host} is not an expected host; {hint}")
         return parts
+
+
+@asynccontextmanager
+async def _taken(slots: asyncio.Semaphore, limit: asyncio.Timeout) -> AsyncIterator[None]:
+    """A slot; the wait for it does not count against the time limit."""
+    now, ends = asyncio.get_running_loop().time, limit.when() or 0.0
+    limit.reschedule(None)
+    left_s = ends - now()
+    async with slots:
+        limit.reschedule(now() + left_s)
+        yield
 
 
 def _led_to(address: httpx.URL, location: str) -> str:

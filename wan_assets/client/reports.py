@@ -46,6 +46,8 @@ class TaskReport:
     is_running: bool = False
     twins: int = 0
     """Items that repeat a result."""
+    unrequested: tuple[Result, ...] = ()
+    """Results beyond the requested number."""
 
     def is_complete(self, number_results: int) -> bool:
         """Whether every result has come or failed; counted, since early polls show fewer items than asked.
@@ -66,10 +68,12 @@ class TaskReport:
 
     def of(self, number_results: int) -> TaskReport:
         """The report of so many results: videos before anything else, and a fault for each that did not come."""
-        results = sorted(self.results, key=_rank)[:number_results]
+        ranked = sorted(self.results, key=_rank)
+        results, unrequested = ranked[:number_results], ranked[number_results:]
         missing = number_results - len(results)
         twins = [_twin_fault(self.task_uuid, self.results)] * (0 if self.is_running else self.twins)
-        return replace(self, results=tuple(results), faults=(*self.faults, *twins)[:missing], twins=0)
+        faults = (*self.faults, *twins)[:missing]
+        return replace(self, results=tuple(results), faults=faults, twins=0, unrequested=tuple(unrequested))
 
 
 @dataclass

@@ -18,6 +18,7 @@ from wan_assets.client.bodies import TooLargeError, pieces_of
 from wan_assets.client.bounds import shown, wait_in
 from wan_assets.client.connections import Connections, is_loopback
 from wan_assets.client.wire import Answer, answer_of, without
+from wan_assets.codes import WRONG_ADDRESS
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
 from wan_assets.redaction import Redaction
 from wan_assets.url_secrets import SENT_TO, public_part_of, secrets_in
@@ -76,7 +77,10 @@ class Pace:
 
 
 class Transport:
-    """Posts arrays of task objects. The key goes with each post and nowhere else; no answer is kept with `secrets`."""
+    """Posts arrays of task objects. The key goes with each post and nowhere else; no answer is kept with `secrets`.
+
+    `has_been_answered` is whether the address has answered a POST as the API does, with a success.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Transport:
         self.redaction = Redaction(self._secrets)
         self._on_answer = on_answer
         self.base_url = base_url
+        self.has_been_answered = False
         self._pace = pace
         # Who waits for a connection waits here: it is no time that the API takes to answer.
         self._gate = asyncio.Semaphore(connections)
@@ -119,6 +124,7 @@ class Transport:
             raise self.redaction.error(error) from None
         data, faults = map(self.redaction.value, answer.data), map(self.redaction.fault, answer.faults)
         answer = replace(answer, data=tuple(data), faults=tuple(faults))
+        self.has_been_answered = self.has_been_answered or answer.is_success
         if self._on_answer:
             self._on_answer(tasks, answer)
         return answer
@@ -258,7 +264,7 @@ def _headers_with(api_key: str) -> httpx.Headers | None:
 
 
 def _misdirected(base_url: str, why: str) -> WrongAddressError:
-    return WrongAddressError(ApiFault("base_url", f"{public_part_of(base_url)} is not the API's address: {why}"))
+    return WrongAddressError(ApiFault(WRONG_ADDRESS, f"{public_part_of(base_url)} is not the API's address: {why}"))
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:

@@ -66,7 +66,6 @@ class Attempts:
         self._limits = limits
         self._gate = gate
         self._slots = slots
-        self._downloads = asyncio.Semaphore(limits.max_downloads)
 
     async def video_of(self, row: Row) -> StoredTask:
         """The stored video of a row; raises the `WanAssetsError` that leaves it without one."""
@@ -94,8 +93,7 @@ class Attempts:
             if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
                 return stored
             report = await self._reported(row, place, claim)
-        async with self._downloads:
-            stored, row.has_landed = await self._work.keep(row.order, claim.task, report)
+        stored, row.has_landed = await self._work.keep(row.order, claim.task, report)
         return stored
 
     async def _claimed(self, row: Row, place: Place, instead_of: str) -> Claim:

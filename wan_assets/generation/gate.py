@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from wan_assets.codes import is_about_credit
+from wan_assets.codes import is_about_credit, is_own_words
 from wan_assets.errors import (
     AccessDeniedError,
     BudgetExceededError,
@@ -55,10 +55,11 @@ class Gate:
     def close(self, error: WanAssetsError) -> None:
         """Stops the run from sending more.
 
-        Where the API has taken a task, one refusal of the key or the address may be about one task: then only the
-        second one in a row stops the run. That no credit is left is about all.
+        One refusal of the key or the address may be about one task where the API has taken another one, or where the
+        refusal is not in its own words: then only the second one in a row stops the run. That no credit is left is
+        about all.
         """
-        if _may_be_of_one(error) and not self._is_doubted and self._has_taken:
+        if not self._is_doubted and _may_be_of_one(error, has_taken=self._has_taken):
             self._is_doubted = True
         elif self._closed_by is None:
             self._closed_by = error
@@ -111,9 +112,10 @@ class Gate:
             self._freed = _renewed(self._freed)
 
 
-def _may_be_of_one(error: WanAssetsError) -> bool:
-    is_key = isinstance(error, AccessDeniedError) and not is_about_credit(error.fault)
-    return is_key or isinstance(error, WrongAddressError)
+def _may_be_of_one(error: WanAssetsError, *, has_taken: bool) -> bool:
+    if not isinstance(error, (AccessDeniedError, WrongAddressError)) or is_about_credit(error.fault):
+        return False
+    return has_taken or not is_own_words(error.fault)
 
 
 def _renewed(event: asyncio.Event) -> asyncio.Event:

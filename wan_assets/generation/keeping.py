@@ -138,7 +138,7 @@ class Keeper:
 
     async def _downloaded(self, result: Result, path: Path) -> Seen:
         for fetch in range(1, _FETCHES_OF_BROKEN_FILES + 1):
-            await self._client.download(result.url or "", path)
+            await self._client.download(result.url or "", path, self._files.slots)
             try:
                 return await self._files.seen_in(path)
             except InvalidVideoError as error:

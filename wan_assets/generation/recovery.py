@@ -72,7 +72,6 @@ class _Recovery:
         self._work = work
         self._releases_unsent = releases_unsent
         self._waiting = asyncio.Semaphore(limits.max_in_flight)
-        self._downloads = asyncio.Semaphore(limits.max_downloads)
 
     async def run(self, tasks: Sequence[Task], tell: Callable[[Recovered], None]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -94,9 +93,8 @@ class _Recovery:
                 return await self._desk.stored(claim.task)
             report = await self._reported(claim.task)
         order = Order(VideoRequest.from_record(task.request), task.origin.partition)
-        async with self._downloads:
-            stored, _ = await self._work.keep(order, claim.task, report)
-            return stored
+        stored, _ = await self._work.keep(order, claim.task, report)
+        return stored
 
     async def _reported(self, task: Task) -> TaskReport:
         if task.state in (TaskState.DELIVERED, TaskState.STORED):

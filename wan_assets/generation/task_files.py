@@ -29,17 +29,22 @@ _SUFFIXES = {"MATROSKA": "mkv"}
 
 
 class TaskFiles:
-    """Stores what was paid for: every playable file, or with `on_mismatch="fail"` only what was requested."""
+    """Stores what was paid for: every playable file, or with `on_mismatch="fail"` only what was requested.
 
-    def __init__(self, desk: Desk, verifier: Verifier, on_mismatch: OnMismatch = "keep") -> None:
+    So many `slots` bound the files that are fetched, decoded or stored at once.
+    """
+
+    def __init__(self, desk: Desk, verifier: Verifier, on_mismatch: OnMismatch = "keep", *, slots: int = 1) -> None:
         self._desk = desk
         self._store = desk.store
         self._verifier = verifier
         self._on_mismatch = on_mismatch
+        self.slots = asyncio.Semaphore(slots)
 
     async def seen_in(self, path: Path) -> Seen:
         """A file as decoded."""
-        return await self._verifier.seen_in(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
+        async with self.slots:
+            return await self._verifier.seen_in(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
 
     async def put(
         self,
@@ -63,7 +68,8 @@ class TaskFiles:
                 f"task {task.task_uuid}: {'; '.join(differences)}. The file is kept as {aside}; "
                 f"`wan-assets ledger adopt {task.task_uuid}` accepts it"
             )
-        uri, size, sha256 = await asyncio.to_thread(self._put, task, number, path, seen, etag)
+        async with self.slots:
+            uri, size, sha256 = await asyncio.to_thread(self._put, task, number, path, seen, etag)
         return StoredVideo(
             uri=uri,
             bytes=size,

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from wan_assets.client import RunwareClient, TaskReport, Trouble, WaitForCapacity
+from wan_assets.client import Result, RunwareClient, TaskReport, Trouble, WaitForCapacity
+from wan_assets.client.bounds import shown
 from wan_assets.codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
 from wan_assets.errors import (
     ApiFault,
@@ -33,7 +34,7 @@ from wan_assets.generation.task_files import TaskFiles
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Claim, Task
 from wan_assets.local_files import LocalFileError, content_known_as
-from wan_assets.pricing import PLAUSIBLE_USD, implausible_usd, microusd_of
+from wan_assets.pricing import PLAUSIBLE_USD, dollars, implausible_usd, microusd_of
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
@@ -56,7 +57,8 @@ class Work:
         self._client = client
         self._desk = desk
         self._ledger = desk.ledger
-        self._keeper = Keeper(client, desk, TaskFiles(desk, verifier, limits.on_mismatch))
+        files = TaskFiles(desk, verifier, limits.on_mismatch, slots=limits.max_downloads)
+        self._keeper = Keeper(client, desk, files)
         self._limits = limits
         self._gate = gate
         self._media = media
@@ -81,14 +83,11 @@ class Work:
         task = claim.task
         try:
             await self._submit(order, claim, place, capacity, on_post)
-        except (RunwareBusyError, SubmissionUnconfirmedError) as error:
-            if isinstance(error, RunwareBusyError) and error.is_surely_refused:
-                await self._desk.release(task, error.fault)
-                raise
-            await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
-            raise
         except RunwareError as error:
-            await self._refused(task, error)
+            if _keeps_reservation(error):
+                await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
+            else:
+                await self._refused(task, error)
             raise
         await self._desk.mark_submitted(task)
 
@@ -240,6 +239,7 @@ class Work:
         settled = await self._desk.settle(task, _finite(results), costs)
         self._gate.settled(task, settled)
         await self._note_implausible(task, report)
+        await self._note_unrequested(task, report)
         await self._keeper.refuse_if_empty(task, report)
         return report
 
@@ -248,6 +248,14 @@ class Work:
         for stated in filter(None, (implausible_usd(result.cost) for result in report.results)):
             message = f"the API states a cost of ${stated:.6g} for one video, above the plausible ${PLAUSIBLE_USD}"
             fault = ApiFault("implausibleCost", message, task_uuid=task.task_uuid)
+            await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, fault)
+
+    async def _note_unrequested(self, task: Task, report: TaskReport) -> None:
+        """Keeps beside a task that the API lists more than was requested, and what it states as the cost of that."""
+        if report.unrequested:
+            stated = ", ".join(f"{one.video_uuid} at {_stated(one)}" for one in report.unrequested)
+            message = f"the API lists results that were not requested: {stated}; they are neither booked nor fetched"
+            fault = ApiFault("unrequestedResult", shown(message), task_uuid=task.task_uuid)
             await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, fault)
 
     async def _uploaded(self, reference: str) -> str:
@@ -268,6 +276,18 @@ class Work:
             return await asyncio.to_thread(content_known_as, path, reference)
         except LocalFileError as error:
             raise RequestRejectedError(ApiFault("localFile", f"the local file {path} {error}")) from None
+
+
+def _keeps_reservation(error: RunwareError) -> bool:
+    """Whether a task may have been accepted although its submission ended with an error."""
+    if isinstance(error, RunwareBusyError):
+        return not error.is_surely_refused
+    return isinstance(error, SubmissionUnconfirmedError) or error.may_be_accepted
+
+
+def _stated(result: Result) -> str:
+    cost = microusd_of(result.cost)
+    return "an unknown cost" if cost is None else dollars(cost)
 
 
 def _finite(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
