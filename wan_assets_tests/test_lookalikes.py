@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
+from cli_support import wan_assets
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -15,6 +18,7 @@ from wan_assets.prompts import PromptTable
 from wan_assets.prompts.columns import column_of
 from wan_assets.prompts.lookalikes import lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problem import Refusal
+from wan_assets.report import problem_table, refusal_of
 from wan_assets.request import VideoRequest
 
 TABS = ("a tab-separated table without a header", "add a header, and rename it to end in .tsv")
@@ -245,3 +249,19 @@ def test_a_near_name_of_a_parameter_is_suggested_where_there_is_no_table() -> No
         VideoRequest.model_validate(given)
 
     assert [breach.fix for breach in breaches_of(refused.value, given)] == ["did you mean inputs.frame_images?"]
+
+
+def test_a_problem_of_the_whole_table_has_no_row_in_text_metadata_and_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    path.write_text("prompt,resolution,first_frame\nA kite,480x,a.png\n")
+    table = PromptTable.load(path)
+    shown, json_text = wan_assets("plan", path), wan_assets("plan", path, "--json").stdout
+    in_dagster = problem_table(table.problems)
+
+    assert [problem.row for problem in table.problems] == [None, 1]
+    assert str(table.problems[0]).startswith("header, column first_frame: ")
+    assert [record.data["row"] for record in in_dagster.records] == ["", 1]
+    assert [not problem["row"] for problem in json.loads(json_text)["problems"]] == [True, False]
+    assert "first_frame" in shown.stdout
+    for text in (str(table.problems[0]), str(refusal_of(table).description), shown.stdout, json_text):
+        assert not re.search(r"row\W{1,4}0\b|\bNone\b|^\s*0\s", text, re.MULTILINE)
