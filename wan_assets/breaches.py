@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,8 +72,30 @@ MEANINGS = {
     **dict.fromkeys(("format", "container", "file_format"), "output_format"),
     **dict.fromkeys(("n", "count", "samples", "num_videos", "number_of_results"), "number_results"),
     "quality": "output_quality",
+    **dict.fromkeys(
+        (
+            *("first_image", "first_frame", "start_image", "start_frame", "starting_image", "starting_frame"),
+            *("init_image", "initial_image", "initial_frame", "seed_image", "source_image", "reference_image"),
+            *("ref_image", "input_frame", "image_input", "conditioning_image", "base_image", "key_frame"),
+            *("image_url", "image_path", "image_file", "image_uri", "frame_url", "frame_path", "frame_file"),
+            *("images", "picture", "pictures", "photo", "img", "first_picture", "i2v_image"),
+        ),
+        "inputs.frame_images",
+    ),
+    **dict.fromkeys(
+        (
+            *("audio_url", "audio_path", "audio_file", "audio_uri", "audio_input", "source_audio", "driving_audio"),
+            *("reference_audio", "sound", "sound_url", "sound_file", "soundtrack", "music", "voice", "speech"),
+        ),
+        "inputs.audio",
+    ),
+    **dict.fromkeys(("webhook", "callback", "callback_url"), "webhook_url"),
+    **dict.fromkeys(("random_seed", "rng_seed", "noise_seed"), "seed"),
 }
 """Names that are no parameter but are often meant as one; suggested, never assumed."""
+
+LAST_FRAME = re.compile(r"(?i)(.*\.)?(last|end|ending|final|tail)[ _-]*(frame|image|img|picture|photo)")
+"""Names of what the model does not take: it must not be suggested to send such a picture as the first frame."""
 
 _FIXES = {
     "missing": "fill it in",
@@ -121,7 +144,10 @@ _TAGS = ("text", "object")
 
 
 def _suggestion(column: str) -> str:
-    found = nearest(column, [*PARAMETERS, *MEANINGS])
+    if LAST_FRAME.match(column):
+        return "remove it"
+    known = [*PARAMETERS, *MEANINGS]
+    found = nearest(column, known) or nearest(column.rpartition(".")[2], known)
     return f"did you mean {MEANINGS.get(found, found)}?" if found else "remove it"
 
 

@@ -158,6 +158,7 @@ def _named(row: Mapping[str, str]) -> str:
 def table_of(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     """Rows as a table, the first row's keys as its columns."""
     names = list(rows[0]) if rows else ["row"]
-    columns = [dg.TableColumn(name, "int" if name == "row" else "string") for name in names]
+    is_numbered = all(isinstance(row.get("row", 0), int) for row in rows)
+    columns = [dg.TableColumn(name, "int" if name == "row" and is_numbered else "string") for name in names]
     records = [dg.TableRecord(row) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))

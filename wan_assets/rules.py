@@ -142,9 +142,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     'length'
     """
     written = name.lower()
-    slips = {candidate: _slips(written, candidate.lower()) for candidate in known}
+    most = max(1, len(written) // 3)
+    alike = (candidate for candidate in known if abs(len(candidate) - len(written)) <= most)
+    slips = {candidate: _slips(written, candidate.lower()) for candidate in alike}
     found = min(slips, key=lambda candidate: slips[candidate], default=None)
-    return found if found is not None and slips[found] <= max(1, len(written) // 3) else None
+    return found if found is not None and slips[found] <= most else None
 
 
 def _slips(one: str, other: str) -> int:

@@ -1,4 +1,4 @@
-"""What many tests share: servers of Postgres and object stores, which start with the first test that asks for them."""
+"""What many tests share: a clip, and servers of Postgres and object stores, made for the first test that asks."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,8 @@ import gs_support
 import pytest
 import s3_support
 from postgres_support import Cluster, cluster
+
+from wan_assets.video import Clip, render
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,11 @@ def az_bucket(az_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """As `bucket`, of Azure's kind."""
     az_support.use(az_address, monkeypatch)
     return az_support.new_container()
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A real clip of 480p and 5 seconds without sound."""
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    render(Clip("MP4", 854, 480, 5, has_audio=False, seed=7, prompt="A kite"), path)
+    return path.read_bytes()

@@ -52,7 +52,6 @@ from wan_assets.generation import Limits
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.rules import uuid_in
 from wan_assets.store import VideoStore
-from wan_assets.video import Clip, render
 from wan_assets.webhook import PATH, receiver_app, task_uuids_in
 
 WRITTEN: dict[str, Callable[[str], str]] = {
@@ -389,9 +388,9 @@ def test_a_malformed_download_is_trouble_of_this_file(wire: Wire, tmp_path: Path
 @pytest.mark.parametrize(
     "name", ["long header", "length abc", "two lengths", "bad chunk size", "status abc", "nothing"]
 )
-def test_one_bad_download_among_many_rows_costs_that_row_alone(name: str, tmp_path: Path, clip: bytes) -> None:
+def test_one_bad_download_among_many_rows_costs_that_row_alone(name: str, tmp_path: Path, video: bytes) -> None:
     orders = [order_of(f"Well {index}") for index in range(12)] + [order_of("Bad")]
-    with HostileApi(clip, {"Bad": Hostility("Bad", FILE, MALFORMED[name])}) as api:
+    with HostileApi(video, {"Bad": Hostility("Bad", FILE, MALFORMED[name])}) as api:
         outcomes = run_against(tmp_path, api, orders)
 
     assert [prompt for prompt, outcome in outcomes.items() if outcome.stored is None] == ["Bad"]
@@ -788,13 +787,6 @@ def test_who_reads_nothing_of_a_file_is_cut_off() -> None:
         stalled.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
         assert cut_off.wait(20)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    render(Clip("MP4", 854, 480, 5.0, has_audio=False, seed=1, prompt="A kite"), path)
-    return path.read_bytes()
 
 
 def test_an_address_with_a_user_is_refused_at_the_start_and_its_password_is_not_repeated() -> None:

@@ -17,7 +17,6 @@ from wan_assets.client import RunwareClient
 from wan_assets.generation import Limits, Order, Outcome, generate
 from wan_assets.ledger import Ledger, Task, TaskState
 from wan_assets.store import VideoStore
-from wan_assets.video import Clip, render
 
 PACE = replace(
     QUICK,
@@ -51,13 +50,6 @@ def groups() -> list[list[Hostility]]:
 
 def batched(some: list[Hostility], most: int) -> list[list[Hostility]]:
     return [some[start : start + most] for start in range(0, len(some), most)]
-
-
-@pytest.fixture(scope="session")
-def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    render(Clip("MP4", 854, 480, 5.0, has_audio=False, seed=1, prompt="A kite"), path)
-    return path.read_bytes()
 
 
 def order_of(prompt: str, number_results: int = 1) -> Order:

@@ -59,7 +59,7 @@ def table_of(folder: Path, content: str | bytes, name: str = "table.csv", **opti
     return PromptTable.load(written(folder / name, content), **options)
 
 
-def places(table: PromptTable) -> list[tuple[int, str]]:
+def places(table: PromptTable) -> list[tuple[int | None, str]]:
     return [(problem.row, problem.column) for problem in table.problems]
 
 
@@ -168,7 +168,7 @@ def test_no_bytes_raise_anything_but_a_table_error(folder: Path, suffix: str, co
     except PromptTableError:
         return
 
-    assert table.row_count == len(table) + len({problem.row for problem in table.problems} - {0})
+    assert table.row_count == len(table) + len({problem.row for problem in table.problems} - {None})
     assert all(str(problem).isprintable() for problem in table.problems)
 
 
@@ -191,8 +191,8 @@ def test_every_kind_of_problem_is_reported_at_its_row_line_and_column(tmp_path: 
     table = table_of(tmp_path, "\n".join([f"{header},audio", *rows]))
 
     assert places(table) == [
-        (0, "promt_extend"),
-        (0, "audio"),
+        (None, "promt_extend"),
+        (None, "audio"),
         (1, "duration"),
         (1, "seed"),
         (2, "prompt_id"),
@@ -293,7 +293,7 @@ def test_a_bad_column_is_said_once_with_its_fix(tmp_path: Path, header: str, col
 
     table = table_of(tmp_path, f"{header}\n{row}\n{row}\n")
 
-    found = [problem for problem in table.problems if problem.row == 0 and problem.column == column]
+    found = [problem for problem in table.problems if problem.row is None and problem.column == column]
     assert len(found) == 1
     assert said in str(found[0])
 
@@ -301,7 +301,7 @@ def test_a_bad_column_is_said_once_with_its_fix(tmp_path: Path, header: str, col
 def test_where_the_header_has_no_prompts_the_rows_do_not_repeat_it(tmp_path: Path) -> None:
     table = table_of(tmp_path, "text,resolution\na,720p\nb,720p\n")
 
-    assert places(table) == [(0, "text"), (0, "positive_prompt")]
+    assert places(table) == [(None, "text"), (None, "positive_prompt")]
     assert len(table) == 0
 
 

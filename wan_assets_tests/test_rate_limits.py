@@ -35,18 +35,9 @@ from wan_assets.generation.slots import Slot, Slots, SlotState
 from wan_assets.ledger import LearnedLimit, Ledger, SharedLimit
 from wan_assets.progress import Progress, sentence
 from wan_assets.store import VideoStore
-from wan_assets.video import Clip, render
 
 QUICK = Pace(poll_first_s=0.1, poll_most_s=0.3, retry_first_s=0.2, retry_most_s=2.0, retry_jitter_s=0.0)
 GENERATION_S = 1.0
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A real clip of what `orders_of` asks for."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    render(Clip("MP4", 854, 480, 5, has_audio=False, seed=7, prompt="A kite"), path)
-    return path.read_bytes()
 
 
 @dataclass

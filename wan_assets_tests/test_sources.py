@@ -135,7 +135,7 @@ def test_a_header_problem_of_any_file_is_reported(tmp_path):
 
     problem = PromptTable.load(folder).problems[0]
 
-    assert (problem.file, problem.row, problem.column) == ("b.csv", 0, "prompt_ids")
+    assert (problem.file, problem.row, problem.column) == ("b.csv", None, "prompt_ids")
     assert problem.place == "b.csv, header, column prompt_ids"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from wan_assets.dataset import Dataset, Subject
 from wan_assets.ledger import TaskState
+from wan_assets.prompts.problem import Problem
 from wan_assets.verdicts import COST_TOLERANCE, VIDEO_CHECKS, verdicts_of
 
 
@@ -114,14 +115,17 @@ def _open_tasks(dataset: Dataset) -> Judgement:
 
 
 def _rows_without(dataset: Dataset) -> Judgement:
-    invalid = [
-        Offender(problem.prompt_id or f"row {problem.row}", f"the row is not valid: {problem}")
-        for problem in dataset.table.problems
-    ]
+    invalid = [_invalid(problem) for problem in dataset.table.problems]
     missing = [
         Offender(subject.row.prompt_id, _why_missing(subject)) for subject in dataset.subjects if not subject.stored
     ]
     return Judgement((*invalid, *missing), checked=dataset.table.row_count)
+
+
+def _invalid(problem: Problem) -> Offender:
+    if problem.row is None:
+        return Offender("header", f"the table is not valid: {problem}")
+    return Offender(problem.prompt_id or f"row {problem.row}", f"the row is not valid: {problem}")
 
 
 def _why_missing(subject: Subject) -> str:

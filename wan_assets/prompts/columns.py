@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wan_assets.breaches import MEANINGS, PARAMETERS
+from wan_assets.breaches import LAST_FRAME, MEANINGS, PARAMETERS
 from wan_assets.prompts.problem import Refusal, shortened
 from wan_assets.rules import nearest
 
@@ -76,7 +76,7 @@ class Layout:
 def column_of(name: str) -> Column | Refusal:
     """What a name means; camel case, snake case, dots and unambiguous last parts are all understood."""
     written = name.strip()
-    if written.lower().startswith(("x_", "meta.")):
+    if _is_carried(written):
         return Column(written, "carried")
     meant = _MEANT.get(_key(written), ())
     if len(meant) > 1:
@@ -91,8 +91,10 @@ def column_of(name: str) -> Column | Refusal:
 
 def meaning_of(name: str) -> str | None:
     """The column that a name means or is often meant as; None for any other text."""
-    found = column_of(name)
-    return found.name if isinstance(found, Column) else _MEANINGS.get(_key(name))
+    meant = _MEANT.get(_key(name), ())
+    if len(meant) == 1 and meant[0] != "task_uuid":
+        return meant[0]
+    return _MEANINGS_BY_KEY.get(_key(name)) or (name.strip() if _is_carried(name) else None)
 
 
 def layout_of(names: Sequence[str]) -> Layout:
@@ -123,6 +125,10 @@ def missing_prompt(names: Sequence[str]) -> Refusal:
     return Refusal("no column holds the prompts", fix)
 
 
+def _is_carried(name: str) -> bool:
+    return name.strip().lower().startswith(("x_", "meta."))
+
+
 def _key(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.lower())
 
@@ -148,9 +154,12 @@ _MEANINGS_BY_KEY = {_key(name): meaning for name, meaning in _MEANINGS.items()}
 
 
 def _nearest_columns(name: str) -> tuple[str, ...]:
-    if meaning := _MEANINGS_BY_KEY.get(_key(name)):
+    if LAST_FRAME.match(name):
+        return ()
+    last = name.rpartition(".")[2]
+    if meaning := _MEANINGS_BY_KEY.get(_key(name)) or _MEANINGS_BY_KEY.get(_key(last)):
         return (meaning,)
-    found = nearest(name, (*_SPELLINGS, *_MEANINGS))
+    found = nearest(name, (*_SPELLINGS, *_MEANINGS)) or nearest(last, (*_SPELLINGS, *_MEANINGS))
     if found in _MEANINGS:
         return (_MEANINGS[found],)
     return _MEANT[_key(found)] if found else ()

@@ -5,46 +5,36 @@ Each line of a list is paid for, so that a table, a page or a note that is taken
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from wan_assets.prompts.columns import PROMPT, meaning_of
+from wan_assets.prompts.text_shapes import AS_LIST, AS_TABLE, TABLES, Lookalike, cells_in, shape_of
 
 HEAD_CHARACTERS = 64 * 1024
 _LINES = 50
 
 
-class Lookalike(NamedTuple):
-    """What a file or a line looks like, and what to do about it."""
-
-    what: str
-    fix: str
-
-
-_AS_TABLE = "save the table as CSV UTF-8, with a name that ends in .csv"
-_AS_LIST = "use a file with one prompt per line and nothing else"
 _AS_JSON_LINES = "save its prompts as JSON Lines, with a name that ends in .jsonl"
 _AS_CELL = f"remove the line; if it is a prompt, put it into a CSV file below the header {PROMPT}"
 _REMOVE = "remove the line"
 _DESCRIBE = "write what the video is to show"
 
-_MEDIUM = Lookalike("a picture, sound or video", _AS_LIST)
-_PAGE = Lookalike("an HTML or XML page", _AS_LIST)
-_PROGRAM = Lookalike("a program", _AS_LIST)
-_LICENSE = Lookalike("a license", _AS_LIST)
+_MEDIUM = Lookalike("a picture, sound or video", AS_LIST)
+_PAGE = Lookalike("an HTML or XML page", AS_LIST)
+_PROGRAM = Lookalike("a program", AS_LIST)
+_LICENSE = Lookalike("a license", AS_LIST)
 _YAML = Lookalike("YAML", _AS_JSON_LINES)
 _LOG = Lookalike("a line of a log", _AS_CELL)
 _LABEL = Lookalike("a labelled value", _AS_CELL)
 
 _BYTES: tuple[tuple[bytes, Lookalike], ...] = (
     (rb"%PDF-", Lookalike("a PDF document", "copy the prompts into a file of plain text")),
-    (rb"PK\x03\x04", Lookalike("a ZIP archive, or a file of Excel, Word or OpenDocument", _AS_TABLE)),
-    (rb"\xd0\xcf\x11\xe0\xa1\xb1", Lookalike("a file of an older Excel or Word", _AS_TABLE)),
+    (rb"PK\x03\x04", Lookalike("a ZIP archive, or a file of Excel, Word or OpenDocument", AS_TABLE)),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1", Lookalike("a file of an older Excel or Word", AS_TABLE)),
     (rb"PAR1", Lookalike("a Parquet file", "rename it to end in .parquet")),
     (rb"ARROW1|FEA1|ORC[\0-\x1f]|Obj\x01", Lookalike("a file of Arrow, ORC or Avro", "save the table as Parquet")),
     (rb"\x1f\x8b|BZh\d1AY|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!\x1a", Lookalike("an archive", "unpack it first")),
@@ -64,22 +54,22 @@ _BYTES: tuple[tuple[bytes, Lookalike], ...] = (
 """How files begin, whatever their names are."""
 
 _FIRST_LINES: tuple[tuple[str, Lookalike], ...] = (
-    (r"#!|@echo off", Lookalike("a script", _AS_LIST)),
+    (r"#!|@echo off", Lookalike("a script", AS_LIST)),
     (r"(?i)<(!doctype|!--|\?xml|\?php|html|head|body|svg|rss|feed)\b", _PAGE),
-    (r"HTTP/\d", Lookalike("an HTTP response", _AS_LIST)),
+    (r"HTTP/\d", Lookalike("an HTTP response", AS_LIST)),
     (r"---$|%YAML\b|-\s+(id|prompt_id|prompt|positive_prompt|text|caption|name|resolution):", _YAML),
-    (r"WEBVTT\b", Lookalike("subtitles", _AS_LIST)),
-    (r"-----BEGIN ", Lookalike("a key or a certificate", _AS_LIST)),
-    (r"BEGIN:V[A-Z]+", Lookalike("a calendar or contacts", _AS_LIST)),
-    (r"diff --git |Index: \S+$|--- a/", Lookalike("a patch", _AS_LIST)),
-    (r"(?i)user-agent:", Lookalike("a robots.txt", _AS_LIST)),
-    (r"\\(documentclass|begin|usepackage)\b|@\w+\{", Lookalike("a TeX document", _AS_LIST)),
+    (r"WEBVTT\b", Lookalike("subtitles", AS_LIST)),
+    (r"-----BEGIN ", Lookalike("a key or a certificate", AS_LIST)),
+    (r"BEGIN:V[A-Z]+", Lookalike("a calendar or contacts", AS_LIST)),
+    (r"diff --git |Index: \S+$|--- a/", Lookalike("a patch", AS_LIST)),
+    (r"(?i)user-agent:", Lookalike("a robots.txt", AS_LIST)),
+    (r"\\(documentclass|begin|usepackage)\b|@\w+\{", Lookalike("a TeX document", AS_LIST)),
     (r"(INSERT INTO|CREATE (TABLE|DATABASE|VIEW)|SELECT .+ FROM) \w", Lookalike("SQL", "pass it as an SqlQuery")),
     (r"import [\w.]+( as \w+)?$|from [\w.]+ import .+|def \w+\(|package (main$|[\w.]+;)|using [\w.]+;", _PROGRAM),
     (r"(const|let|var) \w+ = |\w+\s*=\s*[\[{(\"']", _PROGRAM),
     (r"(?i)(the )?(mit|apache|bsd[\w -]*|gnu [\w ]+|mozilla public|isc|eclipse public) licen[cs]e\b", _LICENSE),
     (r"(?i)copyright (\(c\)|\N{COPYRIGHT SIGN}|\d{4})|permission is hereby granted", _LICENSE),
-    (r"Traceback \(most recent call last\)", Lookalike("a log", _AS_LIST)),
+    (r"Traceback \(most recent call last\)", Lookalike("a log", AS_LIST)),
 )
 
 _LINE: tuple[tuple[str, Lookalike], ...] = (
@@ -131,7 +121,7 @@ def lookalike_of_text(head: str) -> Lookalike | None:
     raw = [line for line in head.splitlines() if line.strip()][:_LINES]
     lines = [line.strip() for line in raw]
     if "\0" in head:
-        return Lookalike("binary data", _AS_LIST)
+        return Lookalike("binary data", AS_LIST)
     if not lines:
         return None
     found = next((found for pattern, found in _FIRST_LINES if re.match(pattern, lines[0])), None)
@@ -148,7 +138,7 @@ def lookalike_of_line(text: str) -> Lookalike | None:
 
 
 def is_named_as_notes(path: Path) -> bool:
-    """Whether a text file of a folder says by its name that it holds notes, such as `README.en.txt`."""
+    """Whether a text file says by its name that it holds notes, such as `README.en.txt`."""
     stem = path.name.lower().removesuffix(".txt")
     words = re.findall(r"[a-z]+", stem)
     if path.suffix.lower() != ".txt" or not words:
@@ -179,13 +169,9 @@ def _as_tagged(_: Sequence[str], lines: Sequence[str]) -> Lookalike | None:
 
 def _as_settings(raw: Sequence[str], lines: Sequence[str]) -> Lookalike | None:
     if re.match(r"\[{1,2}[\w .\"-]+\]{1,2}$", lines[0]) and any(re.match(r"[\w.-]+\s*=", line) for line in lines[1:]):
-        return Lookalike("settings in TOML or INI", _AS_LIST)
+        return Lookalike("settings in TOML or INI", AS_LIST)
     if re.match(r"[\w-]+:$", lines[0]) and len(raw) > 1 and re.match(r"\s+\S|-\s", raw[1]):
         return _YAML
-    if all(re.match(r"[A-Z][\w-]+: \S", line) for line in lines[:3]) and re.match(
-        r"(From|Received|Date|Subject):", lines[0]
-    ):
-        return Lookalike("an e-mail", _AS_LIST)
     return None
 
 
@@ -193,48 +179,24 @@ def _as_header(_: Sequence[str], lines: Sequence[str]) -> Lookalike | None:
     """A header alone decides: what follows may be anything."""
     if PROMPT in (meaning_of(lines[0]), meaning_of(lines[0].rstrip("s"))) and re.fullmatch(r"[\w -]+", lines[0]):
         return Lookalike("a table of one column", "rename it to end in .csv, or remove its first line")
-    for delimiter, table in _TABLES.items():
-        names = _cells(lines[0], delimiter)
+    for delimiter, table in TABLES.items():
+        names = cells_in(lines[0], delimiter)
         if len(names) > 1 and _is_header(names, delimiter):
             return table
     return None
 
 
-_TABLES = {
-    "\t": Lookalike("a tab-separated table", "rename it to end in .tsv"),
-    ",": Lookalike("a CSV table", "rename it to end in .csv"),
-    ";": Lookalike("a table with semicolons", f"{_AS_TABLE}, with commas between cells"),
-    "|": Lookalike("a table with bars", f"{_AS_TABLE}, with commas between cells"),
-}
-
-
 def _is_header(names: Sequence[str], delimiter: str) -> bool:
     meanings = [meaning_of(name) for name in names]
-    if all(meanings):
-        return True
     is_spaced = delimiter != "\t" and any(name != name.strip() or " " in name for name in names)
+    if all(meanings) and (PROMPT in meanings or not is_spaced):
+        return True
     is_named = all(re.fullmatch(r"[^\W\d][\w.\- ]{0,63}|", name.strip()) for name in names)
     return is_named and not is_spaced and (PROMPT in meanings or 2 * len(list(filter(None, meanings))) > len(names))
 
 
-def _as_rows(_: Sequence[str], lines: Sequence[str]) -> Lookalike | None:
-    """Rows without a header: as many cells in each, and at one end numbers or resolutions; prose puts spaces."""
-    for delimiter in "\t,;":
-        rows = [_cells(line, delimiter) for line in lines]
-        is_even = len(rows) > 1 and len(rows[0]) > 1 and len(set(map(len, rows))) == 1
-        is_tight = delimiter == "\t" or not any(cell[:1] == " " for row in rows for cell in row)
-        is_number = delimiter == "," and any(re.search(r"\d,\d{3}\b", line) for line in lines)
-        if is_even and is_tight and not is_number and (_are_codes(rows, 0) or _are_codes(rows, -1)):
-            fix = f"add a header, and {_TABLES[delimiter].fix}"
-            return Lookalike(f"{_TABLES[delimiter].what} without a header", fix)
-    return None
-
-
-def _are_codes(rows: Sequence[Sequence[str]], column: int) -> bool:
-    return all(row[column].isdecimal() for row in rows) or all(row[column] in _RESOLUTIONS for row in rows)
-
-
-_RESOLUTIONS = ("480p", "720p", "1080p")
+def _as_shape(_: Sequence[str], lines: Sequence[str]) -> Lookalike | None:
+    return shape_of(lines)
 
 
 _STRUCTURES: tuple[Callable[[Sequence[str], Sequence[str]], Lookalike | None], ...] = (
@@ -242,14 +204,8 @@ _STRUCTURES: tuple[Callable[[Sequence[str], Sequence[str]], Lookalike | None], .
     _as_tagged,
     _as_settings,
     _as_header,
-    _as_rows,
+    _as_shape,
 )
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    with suppress(csv.Error):
-        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
-    return []
 
 
 def _parsed(text: str) -> object:

@@ -26,12 +26,12 @@ class Refusal:
 class Problem:
     """One broken rule of one cell, row or column.
 
-    `row` counts data rows from 1; 0 is the header. `line` is the physical line where the row begins, in
-    formats that have lines. `value` is short and printable; it is empty where nothing was given. `file` is
-    the one of several files that it is in, and empty where the table is one file.
+    `row` counts data rows from 1; it is None for a problem of the whole table, such as of its header. `line` is the
+    physical line where the row begins, in formats that have lines. `value` is short and printable; it is empty where
+    nothing was given. `file` is the one of several files that it is in, and empty where the table is one file.
     """
 
-    row: int
+    row: int | None
     line: int | None
     prompt_id: str | None
     column: str
@@ -49,7 +49,7 @@ class Problem:
         cls,
         refusal: Refusal,
         *,
-        row: int,
+        row: int | None,
         line: int | None,
         prompt_id: str | None,
         column: str,
@@ -69,9 +69,9 @@ class Problem:
         return f"{file}{row}{line}" + (f", column {self.column}" if self.column else "")
 
     def cells(self) -> dict[str, Any]:
-        """Itself as a row of a table; with its file where there are several."""
+        """Itself as a row of a table; with its file where there are several, and `row` empty where there is none."""
         row = {
-            "row": self.row,
+            "row": self.row or "",
             "prompt_id": self.prompt_id or "",
             "column": self.column,
             "value": self.value,

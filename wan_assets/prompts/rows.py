@@ -94,10 +94,10 @@ class RowReader:
         layout = self._layout(names)
         for index, name, refusal in layout.refused:
             column = name or f"number {index + 1}"
-            yield self._problem(refusal, row=0, line=None, prompt_id=None, column=column, value=None)
+            yield self._problem(refusal, row=None, line=None, prompt_id=None, column=column, value=None)
         if not self._gives_prompts(layout):
             refusal = missing_prompt(names)
-            yield self._problem(refusal, row=0, line=None, prompt_id=None, column=PROMPT, value=None)
+            yield self._problem(refusal, row=None, line=None, prompt_id=None, column=PROMPT, value=None)
 
     def read(self, number: int, record: Record | Flaw) -> PromptRow | list[Problem]:
         """The row of a record, or everything that is wrong with it."""

@@ -37,6 +37,7 @@ def sheets_of(source: Source) -> list[Sheet]:
     path = Path(source)
     folder, files = files_of(path)
     if files == [path]:
+        _refuse_named_notes(path)
         return [sheet_of_file(path)]
     return [sheet_of_file(file, str(file.relative_to(folder))) for file in files]
 
@@ -85,10 +86,16 @@ def _inside(folder: Path, file: Path) -> Path:
 
 
 def _refuse_notes(files: list[Path]) -> None:
-    """A folder's notes would be bought line by line; a file that is named by itself is taken as it is."""
+    """Notes in a folder would be bought line by line."""
     if notes := [file for file in files if is_named_as_notes(file)]:
         fix = "move it out of the folder, or rename it if it holds prompts"
         raise unreadable(notes[0], f"looks by its name like notes about the tables beside it; {fix}")
+
+
+def _refuse_named_notes(file: Path) -> None:
+    if is_named_as_notes(file) and file.exists():
+        fix = "rename it if each of its lines is a prompt"
+        raise unreadable(file, f"looks by its name like notes or a license, and not like a list of prompts; {fix}")
 
 
 def _visible(folder: Path, files: Iterator[Path]) -> Iterator[Path]:
