@@ -123,5 +123,7 @@ def _as_json(found: Summary) -> dict[str, Any]:
             for (kind, tier, length), count in sorted(found.kinds.items())
         ],
         "problem_count": found.problem_count,
-        "problems": [{**problem.cells(), "prompt_id": problem.prompt_id} for problem in found.problems],
+        "problems": [
+            {**problem.cells(), "row": problem.row, "prompt_id": problem.prompt_id} for problem in found.problems
+        ],
     }
