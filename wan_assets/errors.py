@@ -234,7 +234,8 @@ class StoreAddressError(StoreError):
 
     advice = (
         "Name a folder or a URL such as s3://bucket/folder, gs://bucket/folder or az://container/folder, with the "
-        "package for it installed; credentials belong into the environment, where the cloud's own tools look for them."
+        "package's extra for it installed ([s3], [gs] or [az]). Give credentials in the environment, where the cloud's "
+        "own tools look for them."
     )
     is_worth_repeating = False
 
