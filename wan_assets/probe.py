@@ -219,5 +219,4 @@ def _usage(_: Exchange, days: Sequence[DayOfUsage]) -> str:
 
 
 def _age(stored_at: str) -> str:
-    age = datetime.now(UTC) - datetime.fromisoformat(stored_at)
-    return f"{age.days} days" if age.days else f"{age.total_seconds() / 60:.0f} min"
+    return duration_text(round((datetime.now(UTC) - datetime.fromisoformat(stored_at)).total_seconds()))

@@ -906,3 +906,14 @@ def test_a_length_of_time_is_off_by_less_than_a_sixtieth(seconds: float) -> None
     told = sum(float(number) * units[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
 
     assert abs(told - seconds) <= max(0.051, seconds / 48)
+
+
+def test_lost_tasks_are_told_with_the_commands_that_give_them_up(book: Ledger, tmp_path: Path) -> None:
+    url, task = f"sqlite:///{tmp_path / 'ledger.db'}", claimed_by(book, "run", "A kite")
+    book.mark_submitted(task, "run")
+    book.mark_lost(task, ApiFault("taskLost", "no"))
+
+    said = invoked("ledger", "--url", url).stdout
+
+    assert f"`wan-assets ledger settle TASK --cost USD --url {url}` gives the task up" in said
+    assert f"`wan-assets ledger reconcile --url {url}`" in said

@@ -11,6 +11,7 @@ from wan_assets.cli.display import dollars, printable, show_json, show_table
 from wan_assets.cli.late import Late, LateGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
+from wan_assets.errors import TaskUnknownError
 from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
 from wan_assets.ledger.entries import money_of
 from wan_assets.ledger.report import Grouping
@@ -92,6 +93,8 @@ def _show(account: _Account, places: Places) -> None:
     _show_prices(account.prices)
     _show_tasks("Open: these tasks may still produce a video", account.still_open)
     _show_tasks("Lost: the API does not know these tasks; every run polls them again", account.lost)
+    if account.lost:
+        click.echo(f"  what to do  {printable(places.completed(TaskUnknownError.advice))}")
     _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
     if account.unknown:
         is_simulated = all(task.is_simulated for task in account.unknown)
@@ -154,7 +157,7 @@ def _show_tasks(title: str, tasks: list[Task]) -> None:
             for task in tasks
         ]
         columns = ("task", "state", "partition", "reserved", "error")
-        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "error"))
+        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "error"), folded=("error",))
 
 
 def _line(line: SpendLine) -> dict[str, Any]:

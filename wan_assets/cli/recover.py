@@ -146,6 +146,10 @@ def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool
         if tasks:
             kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
             click.echo(f"{counted(len(tasks), 'task')} still open, {dollars(reserved_microusd)} reserved{kind}.")
+        if account.unknown_costs:
+            hint = Places.of(recovery.settings).of_unknown_costs(simulated=recovery.is_simulated)
+            click.echo(f"The cost of {counted(account.unknown_costs, 'task')} is unknown, and stays reserved.")
+            click.echo(f"  what to do  {printable(hint)}")
         if number:
             click.echo(f"interrupted by {number.name}; to continue, run the same command again.")
     sys.exit(signals.exit_code_of(number) if number else 1 if still_open else 0)
