@@ -219,4 +219,5 @@ def _usage(_: Exchange, days: Sequence[DayOfUsage]) -> str:
 
 
 def _age(stored_at: str) -> str:
-    return duration_text(round((datetime.now(UTC) - datetime.fromisoformat(stored_at)).total_seconds()))
+    minutes = round((datetime.now(UTC) - datetime.fromisoformat(stored_at)).total_seconds() / 60)
+    return duration_text(60 * minutes) if minutes else "0 min"
