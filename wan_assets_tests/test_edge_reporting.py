@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster_support import table_of, written
 from engine_support import PRICE, QUICK, caps, orders_of, request_of, studio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from simulator_support import ManualClock
@@ -834,6 +834,8 @@ WORD = st.text("abcdefgh'", min_size=1, max_size=18)
 @given(
     st.lists(st.tuples(st.text("kite", max_size=8), st.lists(WORD, max_size=12).map(" ".join))), st.integers(30, 140)
 )
+@example([("kite", "use 'seventeen-letter' or less")], 36)
+@example([("kite", "the input_format_of_it is none")], 37)
 def test_a_folded_column_breaks_no_word_and_loses_none(rows: list[tuple[str, str]], columns: int) -> None:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
         patch.setenv("COLUMNS", str(columns))
