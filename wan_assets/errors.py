@@ -14,6 +14,10 @@ Each class is named for what the reader should do next::
     ├── LeaseExpiredError           run again: another process may have taken the task over
     ├── NothingSetAsideError        name a task whose file was set aside
     ├── LedgerError                 make the ledger readable and writable
+    │   ├── LedgerUrlError          correct the ledger's URL
+    │   ├── LedgerMissingError      name a ledger that exists, or run a table first
+    │   ├── LedgerVersionError      use the package version that wrote the ledger
+    │   └── SettlementRefusedError  name a task whose cost is open
     ├── StoreError                  make the store writable, or free some space
     │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
     ├── DagsterHomeError            move its damaged files aside
@@ -42,11 +46,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+_BUY_AGAIN = (
+    "`wan-assets ledger settle TASK --cost USD` gives the task up, and the next run buys its row again; in Dagster, "
+    "the run config `regenerate` buys all rows of a run again."
+)
+
+_RESEND = (
+    "The same request is not submitted again, unless `wan-assets materialize FILE --resend-refused`, or "
+    "`resend_refused` in Dagster, says so."
+)
+
 
 class WanAssetsError(Exception):
     """Something went wrong that a person can mend; `advice` says how."""
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
     is_transient: ClassVar[bool] = False
     is_worth_repeating: ClassVar[bool] = True
     """Whether the same run may go well later without anybody doing anything."""
@@ -166,7 +180,47 @@ class NothingSetAsideError(WanAssetsError):
 class LedgerError(WanAssetsError):
     """The ledger cannot be opened, read or written."""
 
-    advice = "Check the ledger's URL, its file's permissions and free space. No task is sent without it."
+    advice = (
+        "Check that the ledger's file or server can be reached and written, and has free space. No task is sent "
+        "without it."
+    )
+
+
+class LedgerUrlError(LedgerError):
+    """The ledger's URL is none, or names a database that cannot be used."""
+
+    advice = (
+        "Correct the URL in WAN_ASSETS_LEDGER, --url or LedgerResource: sqlite:///folder/ledger.db, or "
+        "postgresql+psycopg://user@host/name with the driver `psycopg` installed. Nothing was sent."
+    )
+    is_worth_repeating = False
+
+
+class LedgerMissingError(LedgerError):
+    """A command reads a ledger that does not exist; it creates none."""
+
+    advice = (
+        "Name the ledger of your runs with WAN_ASSETS_LEDGER, or with --url in the commands that have it. "
+        "`wan-assets materialize FILE` creates a ledger; commands that only read do not."
+    )
+    is_worth_repeating = False
+
+
+class LedgerVersionError(LedgerError):
+    """A newer version of the package wrote the ledger."""
+
+    advice = "Install the version of wan-assets that wrote the ledger, or a newer one. The ledger was not changed."
+    is_worth_repeating = False
+
+
+class SettlementRefusedError(LedgerError):
+    """A cost cannot be recorded for a task; nothing was changed for it."""
+
+    advice = (
+        "`wan-assets ledger` lists the tasks that can be settled: those of unknown cost, lost ones, and delivered ones "
+        "that no process works on. A task in flight is settled by `wan-assets ledger recover` or the next run."
+    )
+    is_worth_repeating = False
 
 
 class StoreError(WanAssetsError):
@@ -180,7 +234,8 @@ class StoreAddressError(StoreError):
 
     advice = (
         "Name a folder or a URL such as s3://bucket/folder, gs://bucket/folder or az://container/folder, with the "
-        "package for it installed; credentials belong into the environment, where the cloud's own tools look for them."
+        "package's extra for it installed ([s3], [gs] or [az]). Give credentials in the environment, where the cloud's "
+        "own tools look for them."
     )
     is_worth_repeating = False
 
@@ -212,8 +267,8 @@ class InvalidVideoError(WanAssetsError):
     """A file is not a whole video, or not the video that was asked for."""
 
     advice = (
-        "Run again to fetch the file anew; `regenerate` buys another. `wan-assets ledger adopt TASK` accepts a file "
-        "that was set aside and plays."
+        "Run again to fetch the file anew. `wan-assets ledger adopt TASK` accepts a file that was set aside and plays. "
+        f"{_BUY_AGAIN}"
     )
 
 
@@ -231,7 +286,7 @@ class DecoderMissingError(DecoderError):
 
     advice = (
         "Install a version of PyAV (`av`) that has the decoder, then run again: the file is kept and checked again, "
-        "and nothing is paid. `regenerate` buys another video."
+        f"and nothing is paid. {_BUY_AGAIN}"
     )
 
 
@@ -279,8 +334,13 @@ class WrongAddressError(RunwareError):
 class RequestRejectedError(RunwareError):
     """The API does not accept the request as it stands."""
 
-    advice = "Fix the named parameter in the table; the same request would be refused again."
+    advice = f"Fix the row as the message says. {_RESEND}"
     is_worth_repeating = False
+
+    def __init__(self, fault: ApiFault) -> None:
+        super().__init__(fault)
+        if fault.parameter:
+            self.advice = f"Fix the parameter {_names(fault.parameter)} in the table. {_RESEND}"
 
 
 class AccessDeniedError(RunwareError):
@@ -293,7 +353,7 @@ class AccessDeniedError(RunwareError):
 class ContentBlockedError(RunwareError):
     """Moderation refused the prompt, the input or the result."""
 
-    advice = "Change the prompt or the input image; the same request would be refused again."
+    advice = f"Change the prompt or the input image. {_RESEND}"
     is_worth_repeating = False
 
 
@@ -306,7 +366,11 @@ class TaskFailedError(RunwareError):
 class TaskUnknownError(RunwareError):
     """The API does not know the task, or forgot it."""
 
-    advice = "It may have been paid for. Compare with the account's usage; `on_lost='rebuy'` buys it again."
+    advice = (
+        "It may have been paid for: `wan-assets ledger reconcile` compares with the account's usage. "
+        "`wan-assets ledger settle TASK --cost USD` gives the task up, and the next run buys its row again; in "
+        "Dagster, `on_lost='rebuy'` of the resource `runware` does that for every lost task."
+    )
 
 
 class TaskTimeoutError(RunwareError):
@@ -318,7 +382,7 @@ class TaskTimeoutError(RunwareError):
 class OutputUnavailableError(RunwareError):
     """The task succeeded, but its file cannot be downloaded."""
 
-    advice = "Run again: the file is asked for again. `regenerate` buys a new one if it has expired."
+    advice = f"Run again: the file is asked for again. If it has expired: {_BUY_AGAIN}"
 
 
 class RunwareBusyError(RunwareError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock, Timeout
 
+from wan_assets.durations import duration_text
 from wan_assets.errors import DagsterHomeError
 from wan_assets.paths import is_misread_in_url
 from wan_assets.settings import SettingsError
@@ -79,7 +80,8 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise SettingsError(
-            f"cannot use {folder} as DAGSTER_HOME: another process has held {folder / _LOCK} for {_LOCK_S:.0f} s"
+            f"cannot use {folder} as DAGSTER_HOME: another process has held {folder / _LOCK} for "
+            f"{duration_text(_LOCK_S)}"
         ) from None
     except (OSError, NotImplementedError) as error:
         raise _unusable(folder, error) from None

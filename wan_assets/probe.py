@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from wan_assets.client import Answer, DayOfUsage, RunwareClient
+from wan_assets.durations import duration_text
 from wan_assets.errors import RunwareError
 from wan_assets.generation import Limits, Order, Outcome, generate
 from wan_assets.ledger import Ledger, Origin
@@ -138,7 +139,7 @@ class Probe:
         both, today = self.client.poll([str(uuid.uuid4()), stored.task_uuid]), datetime.now(UTC).date()
         return [
             *findings,
-            Finding("How long does a video take?", f"{stored.generation_s:.0f} s"),
+            Finding("How long does a video take?", duration_text(stored.generation_s or 0.0)),
             Finding("What does 480p cost, which has no published price?", _price(stored.cost_microusd)),
             await self._asked("Does one poll tell of several tasks?", both, partial(_shared, stored.task_uuid)),
             await self._asked("What does the archive hold?", self.client.details(stored.task_uuid), _archived),
@@ -218,5 +219,5 @@ def _usage(_: Exchange, days: Sequence[DayOfUsage]) -> str:
 
 
 def _age(stored_at: str) -> str:
-    age = datetime.now(UTC) - datetime.fromisoformat(stored_at)
-    return f"{age.days} days" if age.days else f"{age.total_seconds() / 60:.0f} min"
+    minutes = round((datetime.now(UTC) - datetime.fromisoformat(stored_at)).total_seconds() / 60)
+    return duration_text(60 * minutes) if minutes else "0 min"

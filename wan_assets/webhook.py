@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wan_assets import serving
+from wan_assets.durations import duration_text
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
 from wan_assets.rules import uuid_in
@@ -157,5 +158,5 @@ async def _body_of(request: Request) -> bytes:
                 if len(body) > _MOST_BYTES:
                     raise _RefusalError(413, f"the body has more than {_MOST_BYTES} bytes")
     except TimeoutError:
-        raise _RefusalError(408, f"the body was not there within {_BODY_S:g} s") from None
+        raise _RefusalError(408, f"the body was not there within {duration_text(_BODY_S)}") from None
     return bytes(body)

@@ -1,8 +1,12 @@
 """Accurate reporting: a run's account in the ledger, partitions of several tables, slots in pools, and any output."""
 
 import contextlib
+import inspect
 import io
 import json
+import re
+import shlex
+import signal
 import sqlite3
 import sys
 import threading
@@ -12,36 +16,57 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import adlfs
 import dagster as dg
 import dagster_support
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from dagster_support import table_of, written
 from engine_support import PRICE, QUICK, caps, orders_of, request_of, studio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from simulator_support import ManualClock
 from test_lost_runs import dead_owner
 from test_progress import logger
 
+from wan_assets import errors
 from wan_assets.cli import cli, signals, streams
 from wan_assets.cli.display import show_json, show_table
+from wan_assets.cli.failed_rows import show_failures
+from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
+from wan_assets.cli.run import TableRun
+from wan_assets.cli.suggestions import Places
+from wan_assets.cli.summary import Summary, show_summary
 from wan_assets.client import RunwareClient
-from wan_assets.errors import ApiFault, DagsterHomeError, PromptTableError, TaskUnknownError, WrongAddressError
+from wan_assets.durations import duration_text
+from wan_assets.errors import (
+    ApiFault,
+    ContentBlockedError,
+    DagsterHomeError,
+    PromptTableError,
+    RequestRejectedError,
+    RunwareError,
+    StoreAddressError,
+    TaskUnknownError,
+    WanAssetsError,
+    WrongAddressError,
+)
 from wan_assets.generation import Limits, Pending, UnderWay
 from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.partitions import sync_table, table_id_of
+from wan_assets.paths import sqlite_url
 from wan_assets.progress import Progress, sentence
-from wan_assets.prompts import PromptTable
+from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.report import failure_of
 from wan_assets.request import VideoRequest
 from wan_assets.rules import nearest
 from wan_assets.run_log import progress_logged
-from wan_assets.settings import SettingsError
+from wan_assets.settings import SettingsError, settings_from
+from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 from wan_assets.store.objects import opened
 from wan_assets.videos import POOL
@@ -544,3 +569,353 @@ def test_an_error_of_ours_in_a_run_keeps_its_class_and_advice(tmp_path: Path) ->
         for event in result.filter_events(lambda event: event.is_step_failure)
     ]
     assert [reason.partition(":")[0] for reason in reasons] == ["SettingsError"]
+
+
+# Commands that output suggests, and the places that they name.
+
+
+UNSET = dict.fromkeys(
+    ("RUNWARE_API_KEY", "RUNWARE_BASE_URL", "WAN_ASSETS_STORE", "WAN_ASSETS_LEDGER", "DAGSTER_HOME", "COLUMNS")
+)
+NO_TASK = "0" * 8 + "-0000-4000-8000-" + "0" * 12
+
+
+def invoked(*arguments: object, **environment: str) -> Result:
+    """What the command says with nothing configured but this."""
+    return CliRunner().invoke(cli, [*map(str, arguments)], env={**UNSET, **environment})
+
+
+@pytest.fixture
+def deviating(tmp_path: Path) -> Iterator[tuple[str, dict[str, str], Path]]:
+    """A table's address, an API that rounds sizes, and a folder for all that a run makes, whose name needs quotes."""
+    (tmp_path / "t.csv").write_text("prompt_id,positive_prompt,width,height\nkite,A red kite,854,480\n")
+    with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, faults={"rounded_size": 1.0})) as api:
+        environment = {"RUNWARE_API_KEY": "some-key-1", "RUNWARE_BASE_URL": api.base_url}
+        yield str(tmp_path / "t.csv"), environment, tmp_path / "all of it"
+
+
+def test_a_command_that_adopts_names_the_ledger_and_the_store_of_the_run(
+    deviating: tuple[str, dict[str, str], Path],
+) -> None:
+    table, environment, out = deviating
+    options = f"--url '{sqlite_url(out / 'ledger.db')}' --store '{out / 'videos'}'"
+
+    said = invoked("materialize", table, "--out", out, "--on-mismatch", "fail", COLUMNS="400", **environment)
+    adopt = re.search(r"`wan-assets (ledger adopt [0-9a-f-]{36} .*?)`", said.stdout)
+    adopted = invoked(*shlex.split(adopt[1] if adopt else ""))
+
+    assert options in said.stdout
+    assert options in said.stderr
+    assert "ledger adopt TASK`" not in said.output
+    assert "1 task is adopted" in adopted.stdout, adopted.output
+
+
+def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict[str, str], Path]) -> None:
+    table, environment, out = deviating
+    arguments = ("materialize", table, "--out", out, "--on-mismatch", "fail")
+
+    said = invoked(*arguments, **environment).stdout
+    told = json.loads(invoked(*arguments, "--json", **environment).stdout)
+
+    assert "1 to be stored (their results are known)" in said
+    assert "To store what is known and submit nothing:" in said
+    assert "in flight" not in said
+    assert (told["in_flight"], told["to_be_stored"]) == (0, 1)
+    assert "--url" in told["failures"][0]["hint"]
+
+
+def test_rows_that_a_signal_keeps_from_capacity_are_not_told_as_in_flight(tmp_path: Path) -> None:
+    run = TableRun(settings_from({}, tmp_path), is_begun=True)
+    with contextlib.closing(Ledger(run.settings.ledger, caps())) as ledger:
+        claimed_by(ledger, run.run_id, "A kite")
+    shown = []
+    for number in (None, signal.SIGTERM):
+        run.signal = number
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            show_summary(Summary.of(run), [])
+        shown.append(out.getvalue())
+
+    assert "1 reserved (submission unconfirmed)" in shown[0]
+    assert "1 reserved (waiting for capacity, or submission unconfirmed)" in shown[1]
+    assert all("in flight" not in said for said in shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("`wan-assets ledger`", "`wan-assets ledger --url 'sqlite:////a b/l.db'`"),
+        ("`wan-assets ledger resume` and", "`wan-assets ledger resume --url 'sqlite:////a b/l.db'` and"),
+        ("`wan-assets ledger adopt --all`", "`wan-assets ledger adopt --all --url 'sqlite:////a b/l.db' --store /s`"),
+        ("`wan-assets ledger recover`", "`wan-assets ledger recover --url 'sqlite:////a b/l.db' --store /s`"),
+        ("`wan-assets ledger --url sqlite:///x`", "`wan-assets ledger --url sqlite:///x`"),
+        ("`wan-assets plan FILE`", "`wan-assets plan FILE`"),
+        ("wan-assets ledger", "wan-assets ledger"),
+    ],
+)
+def test_any_suggested_command_of_the_ledger_is_completed_once(text: str, expected: str) -> None:
+    places = Places("sqlite:////a b/l.db", "/s")
+
+    assert places.completed(text) == expected
+    assert places.completed(expected) == expected
+
+
+def test_no_suggested_command_holds_a_password() -> None:
+    places = Places("postgresql+psycopg://me:s3cret@host/db", "/s")
+
+    assert places.completed("`wan-assets ledger adopt T`") == "`wan-assets ledger adopt T --store /s`"
+
+
+def test_advice_of_a_command_of_the_ledger_names_the_ledger_that_it_was_given(book: Ledger, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    book.mark_submitted(claimed_by(book, "run", "A kite"), "run")
+
+    said = invoked("ledger", "settle", NO_TASK, "--cost", "0", "--url", url)
+    paused = invoked("ledger", "--url", url, "pause")
+
+    assert said.exit_code == 2
+    assert f"`wan-assets ledger --url {url}` lists" in said.stderr
+    assert f"`wan-assets ledger resume --url {url}`" in paused.stdout
+
+
+# What a ledger refuses, and what to do then.
+
+
+def test_a_refused_settlement_advises_about_tasks_and_not_about_the_url(book: Ledger, tmp_path: Path) -> None:
+    url, running = f"sqlite:///{tmp_path / 'ledger.db'}", claimed_by(book, "run", "A kite")
+    book.mark_submitted(running, "run")
+
+    for task, why in ((running, "its cost is not open"), (NO_TASK, "is not in the ledger"), ("x", "not in the ledger")):
+        said = invoked("ledger", "settle", task, "--cost", "0", "--url", url)
+        assert said.exit_code == 2
+        assert why in said.stderr
+        assert "tasks that can be settled" in said.stderr
+        assert "replaced" not in said.stderr
+        assert "free space" not in said.stderr
+
+
+@pytest.mark.parametrize("url", ["nosuch://x", "mysql://host/db", "sqlite:x", "postgres://host/db", "ledger.db"])
+def test_a_wrong_url_of_a_ledger_advises_about_the_url(url: str) -> None:
+    said = invoked("ledger", "--url", url)
+
+    assert said.exit_code == 2
+    assert "Correct the URL in WAN_ASSETS_LEDGER, --url" in said.stderr
+    assert "free space" not in said.stderr
+
+
+READING = (
+    ["ledger"],
+    ["ledger", "reconcile"],
+    ["ledger", "recover"],
+    ["ledger", "trace", "x"],
+    ["ledger", "settle", "x", "--cost", "0"],
+    ["ledger", "adopt", "--all"],
+    ["ledger", "pause"],
+    ["ledger", "resume"],
+    ["gallery"],
+    ["export", "--format", "parquet"],
+)
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+@pytest.mark.parametrize("kind", ["no folder", "empty file", "no table"])
+def test_a_command_that_reads_a_ledger_creates_none(tmp_path: Path, arguments: list[str], kind: str) -> None:
+    file = tmp_path / "books" / "ledger.db"
+    if kind != "no folder":
+        file.parent.mkdir()
+        file.touch()
+    if kind == "no table":
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            database.execute("CREATE TABLE t (x)")
+
+    with contextlib.chdir(tmp_path):
+        said = invoked(*arguments, WAN_ASSETS_LEDGER=f"sqlite:///{file}")
+
+    assert said.exit_code == 2
+    assert f"there is no ledger at sqlite:///{file}" in said.stderr
+    assert "Name the ledger of your runs" in said.stderr
+    assert file.parent.exists() == (kind != "no folder")
+    if kind == "empty file":
+        assert not file.stat().st_size
+    if kind == "no table":
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("t",)]
+
+
+# Places that --out replaces.
+
+
+@pytest.mark.parametrize("command", ["materialize", "gallery"])
+def test_out_tells_that_it_replaces_the_ledger_and_store_of_the_environment(tmp_path: Path, command: str) -> None:
+    table, out = tmp_path / "none.csv", tmp_path / "out"
+    given = {"WAN_ASSETS_LEDGER": "postgresql+psycopg://me:s3cret@127.0.0.1/db", "WAN_ASSETS_STORE": "elsewhere"}
+    same = {"WAN_ASSETS_LEDGER": f"sqlite:///{out}/../out/ledger.db", "WAN_ASSETS_STORE": f"{out}/videos/"}
+
+    said = invoked(command, table, "--out", out, **given).stderr
+
+    (line,) = [line for line in said.splitlines() if line.startswith("--out")]
+    assert f"the ledger is {sqlite_url(out / 'ledger.db')} and the store is {out / 'videos'}" in line
+    assert "WAN_ASSETS_LEDGER, WAN_ASSETS_STORE are not used" in line
+    assert "s3cret" not in said
+    for other in (same, {}):
+        assert "--out" not in invoked(command, table, "--out", out, **other).stderr
+    assert "--out" not in invoked(command, table, **given).stderr
+
+
+# Hints.
+
+
+def test_a_hint_names_a_parameter_only_where_the_api_named_one() -> None:
+    named, unnamed = (RequestRejectedError(ApiFault("code", "No.", parameter)) for parameter in ("width", None))
+
+    assert named.advice.startswith("Fix the parameter width in the table.")
+    assert unnamed.advice.startswith("Fix the row as the message says.")
+    assert "arameter" not in unnamed.advice
+
+
+@pytest.mark.parametrize("kind", [RequestRejectedError, ContentBlockedError])
+def test_a_refusal_says_how_the_same_request_is_sent_again(kind: type[RunwareError]) -> None:
+    assert "`wan-assets materialize FILE --resend-refused`" in kind(ApiFault("code", "No.")).advice
+
+
+def test_advice_with_an_option_of_python_has_a_command_beside_it() -> None:
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, WanAssetsError)]
+    options = [kind.advice for kind in kinds if re.search("rebuy|regenerate|resend_refused", kind.advice)]
+
+    assert len(options) >= 5
+    assert all("`wan-assets " in advice for advice in options)
+
+
+def test_tasks_of_unknown_cost_are_told_with_the_commands_that_settle_them(book: Ledger, tmp_path: Path) -> None:
+    run, url = TableRun(settings_from({}, tmp_path), is_begun=True), f"sqlite:///{tmp_path / 'ledger.db'}"
+    run = replace(run, settings=replace(run.settings, api_key="key", ledger=url))
+    claim = book.claim(request_of("A kite"), Origin(run.run_id), "owner", simulated=False)
+    book.mark_submitted(claim.task.task_uuid, run.run_id)
+    book.mark_failed(claim.task.task_uuid, ApiFault("providerError", "no"))
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        show_summary(Summary.of(run), [])
+
+    for said in (out.getvalue(), invoked("ledger", "--url", url).stdout):
+        assert f"`wan-assets ledger reconcile --release --url {url}`" in said
+        assert f"`wan-assets ledger settle TASK --cost USD --url {url}`" in said
+
+
+def failures_shown(*messages: str) -> str:
+    table = [PromptRow(at, f"row{at}", request_of(), {}) for at in range(len(messages))]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        show_failures([(row, Failure("E", said, "Mend.", "c")) for row, said in zip(table, messages, strict=True)])
+    return out.getvalue()
+
+
+def test_messages_of_one_kind_of_failure_are_shown_where_they_differ() -> None:
+    said = failures_shown("first", "second", "first", "third", "fourth", "fifth")
+
+    assert "messages    5 different ones" in said
+    assert [line.strip() for line in said.splitlines()[3:7]] == [
+        "2 rows: first",
+        "1 row: second",
+        "1 row: third",
+        "and 2 more messages, which --json lists",
+    ]
+    assert said.count("what to do") == 1
+
+
+def test_messages_that_differ_in_their_task_alone_are_shown_once() -> None:
+    said = failures_shown(*(f"no video [task {NO_TASK[:-1]}{at}]" for at in range(4)))
+
+    assert "message     no video" in said
+    assert "different" not in said
+
+
+# Whole words and whole reasons.
+
+WORD = st.text("abcdefgh'", min_size=1, max_size=18)
+
+
+@given(
+    st.lists(st.tuples(st.text("kite", max_size=8), st.lists(WORD, max_size=12).map(" ".join))), st.integers(30, 140)
+)
+@example([("kite", "use 'seventeen-letter' or less")], 36)
+@example([("kite", "the input_format_of_it is none")], 37)
+def test_a_folded_column_breaks_no_word_and_loses_none(rows: list[tuple[str, str]], columns: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.setenv("COLUMNS", str(columns))
+        cells = [(name, "x" * 12, said) for name, said in rows]
+        show_table("T", ("row", "task", "now"), cells[:50], flexible=("now",), folded=("now",))
+
+    shown = out.getvalue().split()
+    assert all(word in shown for _, said in rows[:50] for word in said.split())
+
+
+def test_recovery_tells_whole_reasons_in_a_narrow_terminal(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with contextlib.closing(Ledger(url, caps())) as ledger, LocalSimulator(tmp_path / "api") as api:
+        claim = ledger.claim(request_of("A kite"), Origin("run"), "", simulated=True)
+        ledger.mark_submitted(claim.task.task_uuid, "run")
+        ledger.let_go("")
+        environment = {"RUNWARE_API_KEY": "some-key-1", "RUNWARE_BASE_URL": api.base_url, "COLUMNS": "80"}
+        store = tmp_path / "videos"
+        said = invoked("ledger", "recover", "--wait", "0.1", "--url", url, "--store", store, **environment)
+
+    assert said.exit_code == 1, said.output
+    assert "…" not in said.stdout
+    assert "the API does not know the task" in " ".join(said.stdout.split())
+    assert f"`wan-assets ledger settle TASK --cost USD --url {url}`" in said.stdout
+
+
+@pytest.mark.parametrize("scheme", ["azure", "wasb", "wasbs", "nosuch"])
+def test_an_unsupported_scheme_of_a_store_says_what_is_supported(scheme: str) -> None:
+    with pytest.raises(StoreAddressError) as refused:
+        VideoStore(f"{scheme}://container/folder")
+
+    assert "s3://, gs:// and az:// with the package's extra [s3], [gs] or [az]" in str(refused.value)
+    assert ("write az://" in str(refused.value)) == (scheme != "nosuch")
+
+
+def test_a_store_in_azure_without_an_account_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING"):
+        monkeypatch.delenv(name, raising=False)
+    adlfs.AzureBlobFileSystem.clear_instance_cache()
+
+    with pytest.raises(StoreAddressError, match="set AZURE_STORAGE_ACCOUNT_NAME or AZURE_STORAGE_CONNECTION_STRING"):
+        VideoStore("az://container/folder").make_ready()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (1.5, "1.5 s"),
+        (59.4, "59.4 s"),
+        (59.7, "1 min"),
+        (60, "1 min"),
+        (90, "1 min 30 s"),
+        (300, "5 min"),
+        (3_599.9, "1 h"),
+        (3_660, "1 h 1 min"),
+        (86_399, "1 d"),
+        (90_000, "1 d 1 h"),
+        (float("inf"), "an unlimited time"),
+    ],
+)
+def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: float, said: str) -> None:
+    assert duration_text(seconds) == said
+
+
+@given(st.floats(0, 1e9))
+def test_a_length_of_time_is_off_by_less_than_a_sixtieth(seconds: float) -> None:
+    units = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+    parts = duration_text(seconds).replace(",", "").split()
+    told = sum(float(number) * units[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
+
+    assert abs(told - seconds) <= max(0.051, seconds / 48)
+
+
+def test_lost_tasks_are_told_with_the_commands_that_give_them_up(book: Ledger, tmp_path: Path) -> None:
+    url, task = f"sqlite:///{tmp_path / 'ledger.db'}", claimed_by(book, "run", "A kite")
+    book.mark_submitted(task, "run")
+    book.mark_lost(task, ApiFault("taskLost", "no"))
+
+    said = invoked("ledger", "--url", url).stdout
+
+    assert f"`wan-assets ledger settle TASK --cost USD --url {url}` gives the task up" in said
+    assert f"`wan-assets ledger reconcile --url {url}`" in said

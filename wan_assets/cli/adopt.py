@@ -6,13 +6,13 @@ import asyncio
 import sys
 import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from typing import Any
 
 import click
 
 from wan_assets.cli.display import dollars, printable, show_json
 from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.suggestions import Places
 from wan_assets.generation import Adopted
 from wan_assets.generation import adopt as adopted_by
 from wan_assets.ledger import Ledger, TaskState
@@ -46,14 +46,14 @@ def adopt(
     """
     if takes_all == bool(tasks):
         raise click.UsageError("Name the tasks, or give --all.")
-    book, settings = opened(url, context)
-    with closing(book):
-        store = VideoStore(root or settings.store)
+    with opened(url, context, root) as (book, settings):
+        store = VideoStore(settings.store)
         found = asyncio.run(_adopted(_all_of(book, store) if takes_all else map(_task_uuid, tasks), store, book))
+    places = Places.of(settings)
     if as_json:
-        show_json({"tasks": [_line(one) for one in found]})
+        show_json({"tasks": [_line(one, places) for one in found]})
     else:
-        _show(found)
+        _show(found, places)
     sys.exit(1 if any(one.error for one in found) else 0)
 
 
@@ -77,16 +77,16 @@ def _task_uuid(given: str) -> str:
         return given
 
 
-def _show(found: Sequence[Adopted]) -> None:
+def _show(found: Sequence[Adopted], places: Places) -> None:
     for one in found:
-        click.echo(f"{printable(one.task_uuid)}: {printable(_said(one))}")
+        click.echo(f"{printable(one.task_uuid)}: {printable(places.completed(_said(one)))}")
     adopted = sum(one.stored is not None and not one.was_stored for one in found)
     tasks = "1 task is" if adopted == 1 else f"{adopted:,} tasks are"
     click.echo(
         f"{tasks} adopted; nothing was sent, and nothing is paid. The next run of the table reuses their videos."
     )
     for advice in dict.fromkeys(one.error.advice for one in found if one.error):
-        click.echo(f"  what to do  {advice}")
+        click.echo(f"  what to do  {printable(places.completed(advice))}")
 
 
 def _said(one: Adopted) -> str:
@@ -98,15 +98,15 @@ def _said(one: Adopted) -> str:
     return f"{state} as {one.stored.videos[0].uri}, cost {money}: {differences}"
 
 
-def _line(one: Adopted) -> dict[str, Any]:
+def _line(one: Adopted, places: Places) -> dict[str, Any]:
     return {
         "task_uuid": one.task_uuid,
         "is_stored": one.stored is not None,
         "was_stored": one.was_stored,
         **(_stored(one.stored) if one.stored else {}),
         "class": type(one.error).__name__ if one.error else "",
-        "message": str(one.error or ""),
-        "advice": one.error.advice if one.error else "",
+        "message": places.completed(str(one.error or "")),
+        "advice": places.completed(one.error.advice) if one.error else "",
     }
 
 

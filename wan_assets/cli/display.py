@@ -69,9 +69,9 @@ def show_table(
 ) -> None:
     """Prints a table no wider than the terminal; where it does not fit, one field in a line.
 
-    Foreign text is text. Where the line is too short the `flexible` columns are cut, or go on in the next line where
-    they are `folded`. What stands to the `right` are numbers: those are never cut. `more` says where the rest is of a
-    table with too many rows.
+    Foreign text is text. Where the line is too short the `flexible` columns are cut, or go on in the next line, from a
+    space on, where they are `folded`. What stands to the `right` are numbers: those are never cut. `more` says where
+    the rest is of a table with too many rows.
     """
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
@@ -82,12 +82,19 @@ def show_table(
     rigid = sum(width + _GAP for name, width in whole.items() if name not in flexible)
     room = (console.width - rigid) // len(flexible) - _GAP if flexible else console.width - rigid + _GAP
     most = {name: min(width, room) if name in flexible else width for name, width in whole.items()}
-    if room < (_LEAST_WIDTH if flexible else 0):
+    if room < (_least_width(columns, shown, folded) if flexible else 0):
         _show_stacked(console, title, columns, shown)
     else:
         _show_columns(console, title, most, shown, right=right, folded=folded)
     if len(rows) > ROWS_SHOWN:
         console.print(f"... and {counted(len(rows) - ROWS_SHOWN, 'more row')}; {more}", highlight=False, markup=False)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], folded: Sequence[str]) -> int:
+    """So wide a flexible column must be that no word of a folded one is broken, if it is not a very long one."""
+    cells = [row[at] for at, name in enumerate(columns) if name in folded for row in rows]
+    words = [cell_len(word) for cell in cells for word in cell.split()]
+    return max([_LEAST_WIDTH, *(min(width, _MOST_WIDTH) for width in words)])
 
 
 def _show_columns(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, url_option
+from wan_assets.cli.suggestions import Places
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
 from wan_assets.pricing import usd
@@ -65,14 +66,15 @@ def export(
     options = _options(format_, shard_bytes=shard_mb * 1_000_000, **said)
     settings = settings_from(os.environ)
     table = PromptTable.load(file or settings.prompts)
-    with closing(Ledger(url or settings.ledger, must_exist=True)) as book:
-        videos = VideoStore(store or settings.store)
+    settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
+    with closing(Ledger(settings.ledger, must_exist=True)) as book:
+        videos = VideoStore(settings.store)
         target = root or settings.folder / "exports" / format_
         exported = export_dataset(table, target, options, store=videos, ledger=book)
     if as_json:
         show_json(_as_json(exported))
     else:
-        _show(exported)
+        _show(exported, Places.of(settings))
     sys.exit(1 if exported.missing else 0)
 
 
@@ -83,7 +85,7 @@ def _options(format_: Format, **said: Any) -> ExportOptions:
         raise click.UsageError(str(error)) from None
 
 
-def _show(exported: Exported) -> None:
+def _show(exported: Exported, places: Places) -> None:
     changes = exported.changes
     split = ", ".join(f"{count:,} for {split}" for split, count in exported.rows.items())
     click.echo(f"{counted(sum(exported.rows.values()), 'video')} ({split}) exported to {printable(exported.uri)}")
@@ -93,6 +95,9 @@ def _show(exported: Exported) -> None:
     kind = "simulated dollars, nothing was charged" if exported.is_simulated else "spent"
     unknown = f"; the cost of {counted(exported.cost_unknown, 'video')} is unknown" if exported.cost_unknown else ""
     click.echo(f"{kind}: {dollars(exported.cost_microusd)}{unknown}")
+    if exported.cost_unknown:
+        hint = places.of_unknown_costs(simulated=exported.is_simulated)
+        click.echo(f"  what to do  {printable(hint)}")
     if exported.missing:
         click.echo(f"{counted(exported.missing, 'row has', 'rows have')} no video")
 

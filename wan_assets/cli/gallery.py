@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, show_json
-from wan_assets.cli.options import json_option
+from wan_assets.cli.options import json_option, note_overridden
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
 from wan_assets.paths import local_path
@@ -40,6 +40,7 @@ def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bo
     Exit status: 0 the gallery is written, 2 it cannot be written.
     """
     settings = settings_from(os.environ, out)
+    note_overridden(os.environ, settings, out)
     source = file or settings.prompts
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         found = write_gallery(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -11,6 +10,8 @@ import click
 from wan_assets.cli.display import dollars, printable, show_json, show_table
 from wan_assets.cli.late import Late, LateGroup
 from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.suggestions import Places
+from wan_assets.errors import TaskUnknownError
 from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
 from wan_assets.ledger.entries import money_of
 from wan_assets.ledger.report import Grouping
@@ -50,13 +51,12 @@ def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *,
     """Show what was spent and reserved, and which tasks are open; real and simulated money apart."""
     if context.invoked_subcommand:
         return
-    book, _ = opened(url, context)
-    with closing(book):
+    with opened(url, context) as (book, settings):
         account = _account_of(book, by or ("state", "day", "asset"))
     if as_json:
         show_json(_as_json(account))
     else:
-        _show(account)
+        _show(account, Places.of(settings))
 
 
 def _account_of(book: Ledger, by: tuple[Grouping, ...]) -> _Account:
@@ -87,13 +87,18 @@ def _as_json(account: _Account) -> dict[str, Any]:
     }
 
 
-def _show(account: _Account) -> None:
+def _show(account: _Account, places: Places) -> None:
     for group, found in account.groups.items():
         _show_group(group, found)
     _show_prices(account.prices)
     _show_tasks("Open: these tasks may still produce a video", account.still_open)
     _show_tasks("Lost: the API does not know these tasks; every run polls them again", account.lost)
+    if account.lost:
+        click.echo(f"  what to do  {printable(places.completed(TaskUnknownError.advice))}")
     _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
+    if account.unknown:
+        is_simulated = all(task.is_simulated for task in account.unknown)
+        click.echo(f"  what to do  {printable(places.of_unknown_costs(simulated=is_simulated))}")
     _show_overcharged(account.overcharged)
     if account.paused is not None:
         click.echo(f"paused: {printable(account.paused)}")
@@ -152,7 +157,7 @@ def _show_tasks(title: str, tasks: list[Task]) -> None:
             for task in tasks
         ]
         columns = ("task", "state", "partition", "reserved", "error")
-        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "error"))
+        show_table(title, columns, rows, right=("reserved",), flexible=("partition", "error"), folded=("error",))
 
 
 def _line(line: SpendLine) -> dict[str, Any]:

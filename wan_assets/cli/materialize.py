@@ -16,7 +16,7 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
-from wan_assets.cli.options import mismatch_option
+from wan_assets.cli.options import mismatch_option, note_overridden
 from wan_assets.cli.progress import Show, watched
 from wan_assets.cli.run import RunOptions, TableRun, error_of
 from wan_assets.cli.summary import Summary, show_summary, summary_json
@@ -70,6 +70,7 @@ def materialize(file: Path, out: Path | None, *, on_mismatch: OnMismatch, resend
     start, 130 and 143 after the signals INT and TERM.
     """
     settings = settings_from(os.environ, out)
+    note_overridden(os.environ, settings, out)
     _make(replace(settings, prompts=file), RunOptions(on_mismatch, resend_refused), as_json=as_json, is_demo=False)
 
 
@@ -81,7 +82,7 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
         run.load()
         status = _made(run, is_quiet=as_json)
     except WanAssetsError as error:
-        run.failure, status = failure_of(error), 1 if run.is_begun else 2
+        run.failure, status = run.places.failure(failure_of(error)), 1 if run.is_begun else 2
         if not run.is_begun:
             show_error(run.failure)
     except signals.Interrupted as error:
@@ -100,7 +101,7 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
 def _made(run: TableRun, *, is_quiet: bool) -> int:
     """Executes the run in a thread of its own, and gives the status; raises what kept it from starting."""
     rows = len(run.table.rows) if run.table else 0
-    with watched("videos", Progress(rows), is_quiet=is_quiet) as show:
+    with watched("videos", Progress(rows), is_quiet=is_quiet, completed=run.places.completed) as show:
         ended = signals.supervised(partial(run.execute, show), on_signal=partial(_say_stopping, show))
     run.signal = ended.signal
     if ended.is_left_behind:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
+from wan_assets.cli.display import printable
+from wan_assets.cli.suggestions import Places
+from wan_assets.database_urls import DatabaseUrlError, is_file, url_of
+from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Ledger
-from wan_assets.settings import Settings, settings_from
+from wan_assets.paths import PathError, expanded
+from wan_assets.settings import LEDGER_URL, Settings, settings_from
 
 url_option = click.option("--url", help="SQLAlchemy URL; by default WAN_ASSETS_LEDGER, or ./wan_assets_data/ledger.db.")
 mismatch_option = click.option(
@@ -20,11 +29,44 @@ mismatch_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def opened(url: str | None, context: click.Context) -> tuple[Ledger, Settings]:
+@contextmanager
+def opened(url: str | None, context: click.Context, store: str | None = None) -> Iterator[tuple[Ledger, Settings]]:
     """The ledger that is named here, before the subcommand, or by the environment; and all that that configures.
 
-    Raises `LedgerError` where there is none.
+    Commands that an error advises name this ledger, and the `store` that is given. Raises `LedgerError` where there is
+    no ledger.
     """
     settings = settings_from(os.environ)
     before = context.parent.params.get("url") if context.parent else None
-    return Ledger(url or before or settings.ledger, must_exist=True), settings
+    settings = replace(settings, ledger=url or before or settings.ledger, store=store or settings.store)
+    try:
+        with closing(Ledger(settings.ledger, must_exist=True)) as book:
+            yield book, settings
+    except WanAssetsError as error:
+        error.advice = Places.of(settings).completed(error.advice)
+        raise
+
+
+def note_overridden(environment: Mapping[str, str], settings: Settings, out: Path | None) -> None:
+    """Tells on standard error which places of the environment are not used, because --out names others."""
+    if out is None:
+        return
+    used = {LEDGER_URL: settings.ledger, "WAN_ASSETS_STORE": settings.store, "DAGSTER_HOME": str(settings.dagster_home)}
+    given = {name: environment[name] for name in used if environment.get(name)}
+    ignored = [name for name, place in given.items() if _place_of(place, name) != _place_of(used[name], name)]
+    if ignored:
+        named = f"{', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not used"
+        said = f"--out is given: the ledger is {settings.ledger} and the store is {settings.store}; {named}."
+        click.echo(printable(said), err=True)
+
+
+def _place_of(text: str, name: str) -> str:
+    """A place in one spelling, so that two of them can be compared; what cannot be read stays as it is."""
+    try:
+        if name == LEDGER_URL:
+            url = url_of(text, name)
+            return os.path.realpath(url.database or "") if is_file(url) else text
+        path = expanded(text, name).removeprefix("file://")
+    except (DatabaseUrlError, PathError):
+        return text
+    return path if "://" in path else os.path.realpath(path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 
+from wan_assets.cli.display import printable
 from wan_assets.cli.options import opened, url_option
+from wan_assets.cli.suggestions import Places
 
 
 @click.command()
@@ -15,8 +15,9 @@ from wan_assets.cli.options import opened, url_option
 @click.pass_context
 def pause(context: click.Context, why: str, url: str | None) -> None:
     """Stop all runs from submitting tasks; tasks in flight complete."""
-    _switch(context, url, why)
-    click.echo("paused: no run submits tasks; tasks in flight complete; `wan-assets ledger resume` ends the pause")
+    places = _switch(context, url, why)
+    said = "paused: no run submits tasks; tasks in flight complete; `wan-assets ledger resume` ends the pause"
+    click.echo(printable(places.completed(said)))
 
 
 @click.command()
@@ -28,7 +29,7 @@ def resume(context: click.Context, url: str | None) -> None:
     click.echo("runs may submit tasks again")
 
 
-def _switch(context: click.Context, url: str | None, why: str | None) -> None:
-    book, _ = opened(url, context)
-    with closing(book):
+def _switch(context: click.Context, url: str | None, why: str | None) -> Places:
+    with opened(url, context) as (book, settings):
         book.pause(why)
+    return Places.of(settings)

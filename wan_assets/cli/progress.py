@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Protocol, TextIO
 
@@ -44,18 +44,25 @@ _WIDEST = 100
 
 @contextmanager
 def watched(
-    title: str, first: Stage, *, is_quiet: bool, leaves_trace: bool = True, clock: Clock = time.monotonic
+    title: str,
+    first: Stage,
+    *,
+    is_quiet: bool,
+    leaves_trace: bool = True,
+    completed: Callable[[str], str] = str,
+    clock: Clock = time.monotonic,
 ) -> Iterator[Show]:
     """Gives the function that is told how far the work is, which begins at `first`; quiet, it shows lines that stay.
 
-    On a terminal the last of it stays, unless it `leaves_trace` no longer than the work lasts.
+    On a terminal the last of it stays, unless it `leaves_trace` no longer than the work lasts. Reasons of failures are
+    shown as `completed`.
     """
     with _standard_error() as file:
         console = console_on(file)
         if is_quiet:
-            yield _Lines(title, file, clock, is_quiet=True)
+            yield _Lines(title, file, clock, completed, is_quiet=True)
         elif file.isatty() and console.is_terminal and not console.is_dumb_terminal:
-            screen = _Screen(title, first, console, clock)
+            screen = _Screen(title, first, console, clock, completed)
             with Live(
                 get_renderable=screen.frame,
                 console=console,
@@ -66,15 +73,15 @@ def watched(
             ):
                 yield screen
         else:
-            yield _Lines(title, file, clock)
+            yield _Lines(title, file, clock, completed)
 
 
 class _Noting:
     """What of a display stays: lines, and the first failures of each kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, completed: Callable[[str], str]) -> None:
         log = logging.getLogger(__name__)
-        log.propagate, log.handlers[:] = False, [_Noted(self)]
+        log.propagate, log.handlers[:] = False, [_Noted(self, completed)]
         self._failures, self._unknown = FailureLog(log), PendingLog(log)
 
     def note_of(self, stage: Stage) -> None:
@@ -89,19 +96,21 @@ class _Noting:
 
 
 class _Noted(logging.Handler):
-    def __init__(self, noting: _Noting) -> None:
+    def __init__(self, noting: _Noting, completed: Callable[[str], str]) -> None:
         super().__init__()
-        self._noting = noting
+        self._noting, self._completed = noting, completed
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._noting.note(record.getMessage())
+        self._noting.note(self._completed(record.getMessage()))
 
 
 class _Screen(_Noting):
     """A few lines that are drawn over and over, below those that stay."""
 
-    def __init__(self, title: str, first: Stage, console: Console, clock: Clock) -> None:
-        super().__init__()
+    def __init__(
+        self, title: str, first: Stage, console: Console, clock: Clock, completed: Callable[[str], str]
+    ) -> None:
+        super().__init__(completed)
         self._title, self._stage, self._console, self._clock = title, first, console, clock
         self._began = clock()
         self._estimate = Estimate(clock)
@@ -140,8 +149,10 @@ class _Screen(_Noting):
 class _Lines(_Noting):
     """A line now and then, the first not before work turns out to be long; quiet, just those that stay."""
 
-    def __init__(self, title: str, file: TextIO, clock: Clock, *, is_quiet: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self, title: str, file: TextIO, clock: Clock, completed: Callable[[str], str], *, is_quiet: bool = False
+    ) -> None:
+        super().__init__(completed)
         self._is_quiet = is_quiet
         self._title, self._file, self._clock = title, file, clock
         self._began = clock()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
 
 from wan_assets.cli.connection import connected
-from wan_assets.cli.display import counted, dollars, show_json, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.suggestions import Places
 from wan_assets.ledger import Ledger, Task
 from wan_assets.pricing import usd
 from wan_assets.reconciliation import DayCompared, days_without_unknown_charges, reconciled
@@ -52,8 +52,7 @@ def reconcile(
     first = since.date() if since else last - timedelta(days=_DAYS - 1)
     if first > last:
         raise click.UsageError(f"--since {first} is after --until {last}")
-    book, settings = opened(url, context)
-    with closing(book):
+    with opened(url, context) as (book, settings):
         days, simulated = asyncio.run(_compared(book, settings, first, last))
         settled = days_without_unknown_charges(days) if release else set()
         released = book.release_unknown(settled, simulated=simulated)
@@ -61,7 +60,7 @@ def reconcile(
         compared = {"first": first.isoformat(), "last": last.isoformat(), "days": [_line(day) for day in days]}
         show_json(compared | ({"released": [_released(task) for task in released]} if release else {}))
     else:
-        _show(days, first, last)
+        _show(days, first, last, Places.of(settings))
         if release:
             _show_released(released)
     sys.exit(0 if all(day.verdict == "equal" for day in days) else 1)
@@ -83,7 +82,7 @@ def _released(task: Task) -> dict[str, Any]:
     return {"task_uuid": task.task_uuid, "day": task.day, "released_usd": float(usd(task.reserved_microusd))}
 
 
-def _show(days: list[DayCompared], first: date, last: date) -> None:
+def _show(days: list[DayCompared], first: date, last: date, places: Places) -> None:
     rows = [
         (
             day.day.isoformat(),
@@ -101,9 +100,8 @@ def _show(days: list[DayCompared], first: date, last: date) -> None:
     equal = f"{len(days) - len(unequal)} of {counted(len(days), 'day')}"
     click.echo(f"{equal} from {first} to {last} (UTC) {'is' if len(days) == 1 else 'are'} equal.")
     if unequal:
-        click.echo(
-            "`wan-assets ledger recover` settles open tasks. The ledger does not have charges by others on the account."
-        )
+        said = "`wan-assets ledger recover` settles open tasks. The ledger has no charges of others on the account."
+        click.echo(printable(places.completed(said)))
 
 
 def _line(day: DayCompared) -> dict[str, Any]:

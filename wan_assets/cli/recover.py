@@ -7,7 +7,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager, aclosing, closing, suppress
+from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -16,10 +16,11 @@ import click
 
 from wan_assets.cli import signals
 from wan_assets.cli.connection import connected
-from wan_assets.cli.display import counted, dollars, show_json, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.options import json_option, mismatch_option, opened, url_option
 from wan_assets.cli.progress import Show, watched
+from wan_assets.cli.suggestions import Places
 from wan_assets.generation import Limits, OnMismatch, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
@@ -102,10 +103,9 @@ def recover(
     Exit status: 0 no task is open any more, 1 some still are, 2 it could not start, 130 and 143 after the signals INT
     and TERM.
     """
-    book, settings = opened(url, context)
-    with closing(book):
+    with opened(url, context, root) as (book, settings):
         limits = Limits(max_wait_s=wait_s, on_mismatch=on_mismatch)
-        recovery = _Recovery(book, settings, VideoStore(root or settings.store), limits, release_unsent)
+        recovery = _Recovery(book, settings, VideoStore(settings.store), limits, release_unsent)
         display = partial(watched, "open tasks", is_quiet=as_json)
         ended = signals.supervised(
             lambda stop: asyncio.run(recovery.run(display, stop)), on_signal=partial(_say_stopping, is_quiet=as_json)
@@ -130,7 +130,7 @@ def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool
     if as_json:
         show_json(
             {
-                "tasks": [_line(one) for one in recovery.found],
+                "tasks": [_line(one, Places.of(recovery.settings)) for one in recovery.found],
                 "submitted": 0,
                 "stored": stored,
                 "in_flight": len(tasks),
@@ -142,34 +142,50 @@ def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool
             }
         )
     else:
-        _show(recovery.found)
+        _show(recovery.found, Places.of(recovery.settings))
         if tasks:
             kind = " (simulated dollars: nothing was charged)" if recovery.is_simulated else ""
             click.echo(f"{counted(len(tasks), 'task')} still open, {dollars(reserved_microusd)} reserved{kind}.")
+        if account.unknown_costs:
+            hint = Places.of(recovery.settings).of_unknown_costs(simulated=recovery.is_simulated)
+            click.echo(f"The cost of {counted(account.unknown_costs, 'task')} is unknown, and stays reserved.")
+            click.echo(f"  what to do  {printable(hint)}")
         if number:
             click.echo(f"interrupted by {number.name}; to continue, run the same command again.")
     sys.exit(signals.exit_code_of(number) if number else 1 if still_open else 0)
 
 
-def _show(found: list[Recovered]) -> None:
+def _show(found: list[Recovered], places: Places) -> None:
     rows = [
-        (one.task.task_uuid, one.task.origin.partition, _cost(one), "in the store" if one.stored else str(one.error))
+        (
+            one.task.task_uuid,
+            one.task.origin.partition,
+            _cost(one),
+            "in the store" if one.stored else places.completed(str(one.error)),
+        )
         for one in found
     ]
     if rows:
-        show_table("Open tasks", ("task", "partition", "cost", "now"), rows, right=("cost",), flexible=("now",))
+        show_table(
+            "Open tasks",
+            ("task", "partition", "cost", "now"),
+            rows,
+            right=("cost",),
+            flexible=("now",),
+            folded=("now",),
+        )
     stored = sum(one.stored is not None for one in found)
     tasks = f"{stored:,} of {counted(len(found), 'open task')}"
     click.echo(f"{tasks} {'is' if len(found) == 1 else 'are'} in the store now; nothing was sent.")
     for advice in dict.fromkeys(one.error.advice for one in found if one.error):
-        click.echo(f"  what to do  {advice}")
+        click.echo(f"  what to do  {printable(places.completed(advice))}")
 
 
 def _cost(one: Recovered) -> str:
     return dollars(one.stored.cost_microusd) if one.stored else ""
 
 
-def _line(one: Recovered) -> dict[str, Any]:
+def _line(one: Recovered, places: Places) -> dict[str, Any]:
     cost = one.stored.cost_microusd if one.stored else None
     return {
         "task_uuid": one.task.task_uuid,
@@ -177,5 +193,5 @@ def _line(one: Recovered) -> dict[str, Any]:
         "run_id": one.task.origin.run_id,
         "is_stored": one.stored is not None,
         "cost_usd": None if cost is None else float(usd(cost)),
-        **(failure_of(one.error) if one.error else Failure("", "", "")).as_json(),
+        **(places.failure(failure_of(one.error)) if one.error else Failure("", "", "")).as_json(),
     }

@@ -18,6 +18,7 @@ from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.progress import Show
 from wan_assets.cli.signals import Interrupted, Stop
+from wan_assets.cli.suggestions import Places
 from wan_assets.client import RunwareClient
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import OnMismatch, Outcome
@@ -65,6 +66,11 @@ class TableRun:
     failure: Failure | None = None
     signal: signal.Signals | None = None
 
+    @property
+    def places(self) -> Places:
+        """Its ledger and its store."""
+        return Places.of(self.settings)
+
     def load(self) -> PromptTable:
         """Reads the table; raises `PromptTableError` where it cannot be read or has problems."""
         prompts = self.settings.prompts
@@ -91,7 +97,8 @@ class TableRun:
                 result = self._execute(instance, show, stop)
         self.has_result = True
         self.materialized.update(_materialized(result))
-        self.failure = _failure(result)
+        failure = _failure(result)
+        self.failure = self.places.failure(failure) if failure else None
 
     def end(self) -> None:
         """Tells Dagster that a run has ended which was left behind."""

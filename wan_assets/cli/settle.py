@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -71,8 +70,7 @@ def settle(
         raise click.UsageError(
             "Name the tasks, or choose them with --state, --error, --run, --asset, --partition or --day."
         )
-    book, _ = opened(url, context)
-    with closing(book):
+    with opened(url, context) as (book, _):
         tasks = tuple(task.strip().lower() for task in tasks)
         uuids = tasks if not chosen else [task.task_uuid for task in _matching(book, tasks, chosen)]
         settled = [book.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]

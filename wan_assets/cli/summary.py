@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_table
+from wan_assets.cli.failed_rows import show_failures
 from wan_assets.cli.failures import Failure, failure_of
 from wan_assets.cli.run import TableRun
 from wan_assets.errors import LedgerError
@@ -20,12 +21,10 @@ from wan_assets.generation import Outcome
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.pricing import usd
 from wan_assets.prompts import PromptRow
-from wan_assets.settings import LEDGER_URL, Settings
+from wan_assets.settings import LEDGER_URL
 from wan_assets.store import StoredTask, VideoStore
-from wan_assets.url_secrets import may_hold_password
 
 _PROMPT_SHOWN = 60
-_FAILED_SHOWN = 10
 _DEVIATIONS_SHOWN = 5
 _BUSY_S = 5.0
 _STATES = {"reserved": "reserved", "submitted": "in flight", "delivered": "to be stored", "lost": "lost"}
@@ -57,7 +56,7 @@ class Summary:
             with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as book:
                 return cls(run, book.run_account(run.run_id, prints))
         except LedgerError as error:
-            return cls(run, RunAccount(), failure_of(error))
+            return cls(run, RunAccount(), run.places.failure(failure_of(error)))
 
     @property
     def rows(self) -> Sequence[PromptRow]:
@@ -119,7 +118,7 @@ class Summary:
     def _failure(self, row: PromptRow, task: Task | None) -> Failure:
         outcome, ended = self.run.outcomes.get(row.prompt_id), self.run.failure
         if outcome and outcome.error:
-            return failure_of(outcome.error)
+            return self.run.places.failure(failure_of(outcome.error))
         if self.run.signal or ended is None:
             name = self.run.signal.name if self.run.signal else ""
             return Failure("Interrupted", _where(task, name or "the run's end"), "Run the same command again.", name)
@@ -143,6 +142,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
         "reused": found.reused,
         "submitted": account.submitted,
         "in_flight": account.in_flight,
+        "to_be_stored": account.to_be_stored,
         "unconfirmed": account.unconfirmed,
         "lost": account.lost,
         "stored": account.stored,
@@ -174,7 +174,7 @@ def show_summary(found: Summary, broken: list[str]) -> None:
     rows = [_row(found, row, still_open.get(row.request.fingerprint())) for row in found.rows]
     more = "--json lists every video and failure"
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",), more=more)
-    _show_failures(found.failures())
+    show_failures(found.failures())
     _show_deviations(found.deviations())
     for shortfall in found.shortfalls():
         click.echo(f"{shortfall}.")
@@ -184,23 +184,6 @@ def show_summary(found: Summary, broken: list[str]) -> None:
     _show_continuing(found)
     if not found.run.signal:
         _show_places(found)
-
-
-def _show_failures(failures: Sequence[tuple[PromptRow, Failure]]) -> None:
-    """Prints each kind of failure once, with what to do and the rows that it met."""
-    kinds: dict[tuple[str, str], list[tuple[PromptRow, Failure]]] = {}
-    for row, failure in failures:
-        kinds.setdefault((failure.kind, failure.code), []).append((row, failure))
-    for (kind, code), found in kinds.items():
-        named = ", ".join(row.prompt_id for row, _ in found[:_FAILED_SHOWN])
-        more = f" and {len(found) - _FAILED_SHOWN:,} more" if len(found) > _FAILED_SHOWN else ""
-        first = found[0][1]
-        verb = "interrupted" if kind == "Interrupted" else "failed"
-        click.echo(f"{len(found):,} {verb}: {kind}{f' [{code}]' if code else ''}")
-        click.echo(f"  {'rows' if len(found) > 1 else 'row':10}  {printable(named)}{more}")
-        message = f"interrupted by {code}" if kind == "Interrupted" and code else first.message
-        click.echo(f"  message     {printable(message)}")
-        click.echo(f"  what to do  {first.hint}\n")
 
 
 def _show_deviations(deviations: list[Deviation]) -> None:
@@ -240,13 +223,20 @@ def _show_sums(found: Summary) -> None:
     paid = "simulated dollars: nothing was charged" if found.is_simulated else "spent"
     unknown = f"; the cost of {counted(account.unknown_costs, 'task')} is unknown" if account.unknown_costs else ""
     reserved = f", {dollars(account.reserved_microusd)} reserved" if account.reserved_microusd else ""
-    click.echo(f"{_tasks(account)}; this run cost {dollars(account.cost_microusd)} ({paid}){reserved}{unknown}.")
+    click.echo(f"{_tasks(found)}; this run cost {dollars(account.cost_microusd)} ({paid}){reserved}{unknown}.")
+    if account.unknown_costs:
+        hint = found.run.places.of_unknown_costs(simulated=found.is_simulated)
+        click.echo(f"  what to do  {printable(hint)}")
 
 
-def _tasks(account: RunAccount) -> str:
+def _tasks(found: Summary) -> str:
+    """The run's tasks by their state; a run that a signal ended may have left rows that waited for capacity."""
+    account = found.account
+    reserved = "waiting for capacity, or submission unconfirmed" if found.run.signal else "submission unconfirmed"
     counts = {
         "in flight": account.in_flight,
-        "reserved, submission unconfirmed": account.unconfirmed,
+        "to be stored (their results are known)": account.to_be_stored,
+        f"reserved ({reserved})": account.unconfirmed,
         "lost": account.lost,
         "stored": account.stored,
     }
@@ -267,14 +257,19 @@ def _show_continuing(found: Summary) -> None:
         "To continue, run the same command again: stored videos are reused, open tasks are polled, not paid again."
     )
     if found.account.open_tasks and not found.run.settings.is_simulated:
-        click.echo("To fetch what is in flight and submit nothing:")
-        store = shlex.quote(found.run.settings.store)
-        click.echo(f"  wan-assets ledger recover{_url_option(found.run.settings)} --store {store}")
+        click.echo(f"To {_recovery(found.account)} and submit nothing:")
+        click.echo(f"  wan-assets ledger recover{found.run.places.options}")
 
 
-def _url_option(settings: Settings) -> str:
-    """What names the ledger on a command line; nothing where its address may hold a password."""
-    return "" if may_hold_password(settings.ledger) else f" --url {shlex.quote(settings.ledger)}"
+def _recovery(account: RunAccount) -> str:
+    """What a recovery does for the tasks that are open, in a few words."""
+    kinds = {
+        "fetch what is in flight": account.in_flight,
+        "store what is known": account.to_be_stored,
+        "ask for reserved tasks": account.unconfirmed,
+        "ask for lost tasks": account.lost,
+    }
+    return ", ".join(what for what, count in kinds.items() if count)
 
 
 def _show_places(found: Summary) -> None:
@@ -284,7 +279,7 @@ def _show_places(found: Summary) -> None:
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
     }
-    if ledger := _url_option(settings):
+    if ledger := found.run.places.url_option:
         places[LEDGER_URL] = settings.ledger
     click.echo(f"\nvideos    {settings.store}")
     click.echo(f"spending  {python} -m wan_assets ledger{ledger}")

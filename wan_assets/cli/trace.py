@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any
 
 import click
@@ -30,8 +29,7 @@ def trace(context: click.Context, what: str, url: str | None, *, as_json: bool) 
 
     Exit status: 0 a task was found, 1 none was found.
     """
-    book, _ = opened(url, context)
-    with closing(book):
+    with opened(url, context) as (book, _):
         tasks = book.traced(what)
     if as_json:
         show_json({"tasks": [_as_json(task) for task in tasks]})

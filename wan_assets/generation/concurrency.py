@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wan_assets.durations import duration_text
 from wan_assets.ledger import LearnedLimit
 
 _FIRST_S = 60.0
@@ -234,9 +235,9 @@ class AdaptiveLimit:
     def _why(self, now: float) -> str:
         if self.refused_at is None or self.ceiling is None:
             return "it was learned by an earlier run" if self.is_learned else "it grows while the API accepts tasks"
-        refusal = f"the API refused the {_ordinal(self.ceiling + 1)} task {_length(now - self.refused_at)} ago"
+        refusal = f"the API refused the {_ordinal(self.ceiling + 1)} task {_whole(now - self.refused_at)} ago"
         if self._asked_s and now < self._hold_until:
-            return f"{refusal} and asks to wait {_length(self._hold_until - now)} more"
+            return f"{refusal} and asks to wait {_whole(self._hold_until - now)} more"
         if self._is_probing:
             return f"one more task than before is tried, {refusal}"
         return f"it was halved, {refusal}" if self.has_shrunk else refusal
@@ -286,12 +287,10 @@ class AdaptiveLimit:
         self._usual_s = usual_s + (latency_s - usual_s) / 8
 
 
+def _whole(seconds: float) -> str:
+    return duration_text(round(seconds))
+
+
 def _ordinal(number: int) -> str:
     endings = {1: "st", 2: "nd", 3: "rd"}
     return f"{number:,}{'th' if number // 10 % 10 == 1 else endings.get(number % 10, 'th')}"
-
-
-def _length(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace
+from wan_assets.durations import duration_text
 from wan_assets.errors import ApiFault, RunwareBusyError, WanAssetsError
 from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
 from wan_assets.generation.slot_states import Slot, SlotState
@@ -268,7 +269,7 @@ class Slots:
         is_over = now >= self._moved_at + self._stall_s
         if not (is_over and self._refusal and self._limit.streak and self._senders and not self._in_flight):
             return
-        waited = f"the API has accepted and finished no task for {self._stall_s:g} s, and refuses more"
+        waited = f"the API has accepted and finished no task for {duration_text(self._stall_s)}, and refuses more"
         fault = ApiFault(
             self._refusal.code, f"{waited}: {self._refusal.message}", http_status=self._refusal.http_status
         )

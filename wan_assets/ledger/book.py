@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, LedgerError
+from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, SettlementRefusedError
 from wan_assets.ledger import concurrency, fingerprints, pause, presence, prices, steps, told, uploads, wakes
 from wan_assets.ledger.amounts import MAX_MICROUSD
 from wan_assets.ledger.budget import Budget, commit, correct, room
@@ -165,19 +165,22 @@ class Ledger(LedgerReader):
     def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
         """Books what an ended task cost in all, as a person found out.
 
-        A lost task, and one whose files never came, are then given up as failed. Raises `LedgerError` for a task that
-        still runs, that a process works on, or that is stored at a known cost, and for a cost that no task has.
+        A lost task, and one whose files never came, are then given up as failed. Raises `SettlementRefusedError` for a
+        task that still runs, that a process works on, or that is stored at a known cost, for one that is not in the
+        ledger, and for a cost that no task has.
         """
         with self._transaction() as connection:
-            row = steps.found(connection, task_uuid)
+            row = steps.found(connection, task_uuid, SettlementRefusedError(f"task {task_uuid} is not in the ledger"))
             task = task_of(row)
             if cost_microusd > MAX_MICROUSD * task.number_results:
-                raise LedgerError(f"task {task_uuid} cannot have cost ${usd(cost_microusd)}: no video costs so much")
+                raise SettlementRefusedError(
+                    f"task {task_uuid} cannot have cost ${usd(cost_microusd)}: no video costs so much"
+                )
             is_given_up = task.is_lost or task.state is TaskState.DELIVERED
             if task.state is TaskState.DELIVERED and is_held(connection, task_uuid):
-                raise LedgerError(f"a process still works on task {task_uuid}: wait for its run to end")
+                raise SettlementRefusedError(f"a process still works on task {task_uuid}: wait for its run to end")
             if not (is_given_up or task.is_cost_unknown):
-                raise LedgerError(f"task {task_uuid} is {task.state}, and its cost is not open")
+                raise SettlementRefusedError(f"task {task_uuid} is {task.state}, and its cost is not open")
             self._correct(connection, row, cost_microusd - task.committed_microusd)
             state = TaskState.FAILED if is_given_up else task.state
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}

@@ -11,7 +11,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from wan_assets.errors import LedgerError
+from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import moments, pause, presence, prices, report, told, uploads
 from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import last_rows, that_count
@@ -39,7 +39,7 @@ class LedgerReader:
     def refuse_if_forgotten(self, *, simulated: bool) -> None:
         """Raises `LedgerError` where real money would be booked in memory, and forgotten when the process ends."""
         if not simulated and is_in_memory(self.url):
-            raise LedgerError("the ledger is in memory, and real money would be forgotten: name a file, or Postgres")
+            raise LedgerUrlError("the ledger is in memory, and real money would be forgotten: name a file, or Postgres")
 
     def close(self) -> None:
         """Ends all connections."""

@@ -13,22 +13,22 @@ from wan_assets.slices import slices_of
 
 _AT_ONCE = 500
 
-_AT_THE_API = (TaskState.SUBMITTED, TaskState.DELIVERED)
-
 
 @dataclass(frozen=True)
 class RunAccount:
     """One run in the ledger; money in µ$.
 
     `submitted` tasks were submitted by the run, `stored` ones are settled by it and in the store. A cost is counted by
-    the run that settled it, so that the sum over runs is the ledger's. `in_flight` tasks are at the API, or finished
-    and not stored yet; `unconfirmed` ones are reserved, and may have reached the API; `lost` ones are unknown to it:
-    these are all that the run's rows have open, whichever run submitted them. `reserved_microusd` is what those and
+    the run that settled it, so that the sum over runs is the ledger's. `in_flight` tasks are at the API; the
+    results of those `to_be_stored` are known, and their videos are not in the store; `unconfirmed` ones are reserved,
+    and may have reached the API; `lost` ones are unknown to it: these are all that the run's rows have open, whichever
+    run submitted them. `reserved_microusd` is what those and
     the run's tasks of unknown cost still reserve.
     """
 
     submitted: int = 0
     in_flight: int = 0
+    to_be_stored: int = 0
     unconfirmed: int = 0
     lost: int = 0
     stored: int = 0
@@ -53,7 +53,8 @@ def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection
     states = [task.state for task in still_open.values()]
     return RunAccount(
         submitted=connection.execute(sa.select(sa.func.count()).select_from(tasks).where(sent)).scalar_one(),
-        in_flight=sum(state in _AT_THE_API for state in states),
+        in_flight=states.count(TaskState.SUBMITTED),
+        to_be_stored=states.count(TaskState.DELIVERED),
         unconfirmed=states.count(TaskState.RESERVED),
         lost=states.count(TaskState.LOST),
         stored=sum(task.state is TaskState.STORED and task.task_uuid in settled for task in mine),

@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wan_assets import database_urls
 from wan_assets.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
-from wan_assets.errors import LedgerError
+from wan_assets.errors import LedgerError, LedgerMissingError, LedgerUrlError, LedgerVersionError
 from wan_assets.ledger import amounts, fingerprints
 from wan_assets.ledger.moments import Clock, teach
 
@@ -183,7 +183,7 @@ def given(column: sa.Column[Any]) -> sa.BindParameter[Any]:
 def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Engine:
     """Opens the database and creates the tables where there are none; raises `LedgerError`.
 
-    With `must_exist` a SQLite file that is not there is an error instead of a new, empty ledger.
+    With `must_exist` a file that is not there, or a database without a ledger, is an error, and no ledger is created.
     """
     address = _address(url)
     with told_as_ledger_error(url):
@@ -192,6 +192,8 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
         engine = _engine(address, busy_s, clock)
         try:
             with engine.begin() as connection:
+                if must_exist:
+                    _refuse_empty(connection, shown(url))
                 alone_with(connection, _MAKING_TABLES)
                 metadata.create_all(connection)
                 _upgrade(connection, url)
@@ -252,22 +254,30 @@ def _address(url: str) -> sa.URL:
     try:
         address = url_of(url, "the ledger's URL")
     except DatabaseUrlError as error:
-        raise LedgerError(str(error)) from None
+        raise LedgerUrlError(str(error)) from None
     if (backend := address.get_backend_name()) not in ("sqlite", "postgresql"):
-        raise LedgerError(f"the ledger's URL begins with {backend}: a ledger is kept in SQLite or Postgres")
+        raise LedgerUrlError(f"the ledger's URL begins with {backend}: a ledger is kept in SQLite or Postgres")
     if address.get_dialect().is_async:
-        raise LedgerError(f"the ledger's URL names {address.drivername}: write postgresql+psycopg://")
+        raise LedgerUrlError(f"the ledger's URL names {address.drivername}: write postgresql+psycopg://")
     return address
 
 
 def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
     """Refuses a file that is none, before a database is made of it."""
     if must_exist and not file.exists():
-        raise LedgerError(f"there is no ledger at {where}")
+        raise LedgerMissingError(f"there is no ledger at {where}")
+    if must_exist and file.is_file() and not file.stat().st_size:
+        raise LedgerMissingError(f"there is no ledger at {where}: the file is empty")
     if file.is_dir():
         raise LedgerError(f"ledger {where}: unable to open database file: it is a folder; name a file in it")
     if file.exists() and not file.is_file():
         raise LedgerError(f"ledger {where}: unable to open database file: it is no regular file")
+
+
+def _refuse_empty(connection: sa.Connection, where: str) -> None:
+    """Refuses a database that has no ledger in it."""
+    if not sa.inspect(connection).has_table(about.name):
+        raise LedgerMissingError(f"there is no ledger at {where}: the database does not have its tables")
 
 
 def _engine(url: sa.URL, busy_s: float, clock: Clock) -> sa.Engine:
@@ -309,7 +319,7 @@ def _upgrade(connection: sa.Connection, url: str) -> None:
         connection.execute(about.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
         return
     if not found.isdecimal() or int(found) > SCHEMA_VERSION:
-        raise LedgerError(
+        raise LedgerVersionError(
             f"ledger {shown(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
             "use the package version that wrote it"
         )

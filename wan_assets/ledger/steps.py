@@ -43,11 +43,13 @@ _STORED = (
 )
 
 
-def found(connection: sa.Connection, task_uuid: str) -> sa.RowMapping:
-    """A task, which no other process changes before this transaction ends; raises `LedgerError` for one unknown."""
+def found(connection: sa.Connection, task_uuid: str, unknown: LedgerError | None = None) -> sa.RowMapping:
+    """A task, which no other process changes before this transaction ends; raises `unknown`, a `LedgerError`."""
     row = connection.execute(_FOUND, {"given_task_uuid": task_uuid}).mappings().first()
     if row is None:
-        raise LedgerError(f"task {task_uuid} is not in the ledger: was its file replaced while it was in use?")
+        raise unknown or LedgerError(
+            f"task {task_uuid} is not in the ledger: was its file replaced while it was in use?"
+        )
     return row
 
 

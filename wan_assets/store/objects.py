@@ -30,6 +30,13 @@ _AZ = ("az", "abfs", "abfss")
 
 _EXTRAS = {**dict.fromkeys(S3, "s3"), **dict.fromkeys(_GS, "gs"), **dict.fromkeys(_AZ, "az")}
 
+_MISTAKEN_FOR_AZ = ("azure", "blob", "wasb", "wasbs", "adl")
+
+SUPPORTED = (
+    "Supported are folders, and s3://, gs:// and az:// with the package's extra [s3], [gs] or [az], such as "
+    "`pip install 'wan-assets[az]'`"
+)
+
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "s3": {"config_kwargs": {"signature_version": "s3v4"}, "default_block_size": PART_BYTES},
     "gs": {"block_size": PART_BYTES},
@@ -100,9 +107,19 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
         AttributeError,
         LookupError,
     ) as error:
-        said = f"it needs `pip install 'wan-assets[{extra}]'`" if extra else first_line_of(error)
-        raise StoreAddressError(f"cannot open the store {root}: {said}") from error
+        raise StoreAddressError(f"cannot open the store {root}: {_why_closed(protocol, error)}") from error
     return place
+
+
+def _why_closed(protocol: str, error: Exception) -> str:
+    """Why a store cannot be opened: the package that it needs, or what is supported instead."""
+    if extra := _EXTRAS.get(protocol.lower(), ""):
+        return f"it needs `pip install 'wan-assets[{extra}]'`"
+    said = first_line_of(error)
+    if "Protocol not known" not in said:
+        return said
+    azure = ": write az:// for Azure Blob Storage" if protocol.lower() in _MISTAKEN_FOR_AZ else ""
+    return f"{said}{azure}. {SUPPORTED}"
 
 
 def is_bucket(root: UPath) -> bool:
@@ -165,6 +182,12 @@ def sha256_of(file: UPath) -> str:
         while piece := content.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def lacks_account(error: Exception) -> bool:
+    """Whether Azure's package could not connect because nothing names a storage account."""
+    said = first_line_of(error)
+    return "account_name" in said and "connection_string" in said
 
 
 def first_line_of(error: Exception) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from upath import UPath
 
-from wan_assets.errors import StoreError
+from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.processes import is_surely_dead, new_owner
 from wan_assets.store import aside, objects
 from wan_assets.store.entries import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json
@@ -303,6 +303,11 @@ class VideoStore:
         return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
+        if objects.lacks_account(error):
+            return StoreAddressError(
+                f"cannot {what} the store {self.root}: no storage account is named: set AZURE_STORAGE_ACCOUNT_NAME or "
+                "AZURE_STORAGE_CONNECTION_STRING"
+            )
         said = error.strerror if isinstance(error, OSError) and error.strerror else objects.first_line_of(error)
         full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
         return StoreError(f"cannot {what} the store {self.root}: {said}{full}")

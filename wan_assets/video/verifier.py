@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+from wan_assets.durations import duration_text
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
 from wan_assets.video.confinement import MEMORY_BYTES
 from wan_assets.video.facts import VideoFacts
@@ -104,7 +105,7 @@ class Verifier:
             try:
                 answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
             except TimeoutError:
-                raise DecoderError(f"decoding took longer than {self._limit_s:g} s") from None
+                raise DecoderError(f"decoding took longer than {duration_text(self._limit_s)}") from None
             if "failed" in answer:
                 raise DecoderError(answer["failed"])
         if "undecodable" in answer:

@@ -91,7 +91,8 @@ def prompts(folder: Path, count: int = 6) -> Path:
 def assert_told_as_in(folder: Path, told: dict[str, Any]) -> None:
     found = states(folder)
     count, reserved = (sum(numbers[at] for numbers in found.values()) for at in (0, 2))
-    assert told["in_flight"] == found.get("submitted", (0, 0, 0))[0] + found.get("delivered", (0, 0, 0))[0]
+    assert told["in_flight"] == found.get("submitted", (0, 0, 0))[0]
+    assert told["to_be_stored"] == found.get("delivered", (0, 0, 0))[0]
     assert told["stored"] == found.get("stored", (0, 0, 0))[0]
     assert told["submitted"] + told["unconfirmed"] == count
     assert round(told["reserved_usd"] * 1_000_000) == reserved

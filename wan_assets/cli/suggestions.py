@@ -1,0 +1,61 @@
+"""Commands that the output suggests, with the ledger and the store that the command at hand uses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, replace
+
+from wan_assets.cli.failures import Failure
+from wan_assets.settings import Settings
+from wan_assets.url_secrets import may_hold_password
+
+_COMMAND = re.compile(r"`wan-assets ledger(?P<name> [a-z]+)?(?P<rest>[^`]*)`")
+_WITH_STORE = ("adopt", "recover")
+
+
+@dataclass(frozen=True)
+class Places:
+    """A ledger and a store, as they are named on a command line."""
+
+    ledger: str
+    store: str
+
+    @classmethod
+    def of(cls, settings: Settings, *, store: str | None = None) -> Places:
+        """Those of a configuration, with another `store` where one is given."""
+        return cls(settings.ledger, store or settings.store)
+
+    @property
+    def url_option(self) -> str:
+        """What names the ledger on a command line; nothing where its address may hold a password."""
+        return "" if may_hold_password(self.ledger) else f" --url {shlex.quote(self.ledger)}"
+
+    @property
+    def options(self) -> str:
+        """What names ledger and store on a command line."""
+        return f"{self.url_option} --store {shlex.quote(self.store)}"
+
+    def completed(self, text: str) -> str:
+        """A text in which every `wan-assets ledger` command names this ledger, and the store where it uses one."""
+        return _COMMAND.sub(self._completed, text)
+
+    def failure(self, failure: Failure) -> Failure:
+        """A failure whose message and hint suggest complete commands."""
+        return replace(failure, message=self.completed(failure.message), hint=self.completed(failure.hint))
+
+    def of_unknown_costs(self, *, simulated: bool) -> str:
+        """What to do about tasks of unknown cost, whose reservations are kept."""
+        by_usage = (
+            "`wan-assets ledger reconcile --release` settles them for days on which the account charged exactly what "
+            "the ledger knows; "
+        )
+        one = "`wan-assets ledger settle TASK --cost USD` records the cost of one task. `wan-assets ledger` lists them."
+        return self.completed(f"{'' if simulated else by_usage}{one}")
+
+    def _completed(self, found: re.Match[str]) -> str:
+        command = found[0].removesuffix("`")
+        if " --url " in command or " --store " in command:
+            return found[0]
+        name = (found["name"] or "").strip()
+        return f"{command}{self.options if name in _WITH_STORE else self.url_option}`"
