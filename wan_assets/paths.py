@@ -82,8 +82,10 @@ def local_path(text: str, name: str, environment: Mapping[str, str] = os.environ
 
 
 def sqlite_url(path: str | os.PathLike[str]) -> str:
-    """The URL of a SQLite file, whatever characters its path has: `%`, `?`, `#` and `$` are encoded."""
-    return f"sqlite:///{quote(os.fsencode(path), safe='/ ')}"
+    """The URL of a SQLite file with any path: `%`, `?`, `#`, `$` and spaces at the end are encoded."""
+    url = quote(os.fsencode(path), safe="/ ")
+    kept = url.rstrip(" ")
+    return f"sqlite:///{kept}{'%20' * (len(url) - len(kept))}"
 
 
 def is_misread_in_url(path: str | os.PathLike[str]) -> bool:

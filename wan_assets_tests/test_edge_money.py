@@ -63,7 +63,7 @@ def test_an_old_reservation_that_the_api_does_not_know_is_lost_and_not_submitted
 
         assert made.books.submissions() == 1
     assert errors_of(outcomes) == ["TaskUnknownError", "TaskUnknownError", ""]
-    assert "was reserved 3,66" in str(outcomes[0].error)
+    assert "was reserved 1 h 1 min ago" in str(outcomes[0].error)
     assert Counter(made.states()) == {"lost": 2, "stored": 1}
     assert made.ledger().totals().simulated.reserved_microusd == 2 * PRICE
 

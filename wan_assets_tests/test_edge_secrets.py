@@ -29,7 +29,7 @@ from cli_support import clean, lines, wan_assets
 from dagster_support import Studio as DagsterStudio
 from dagster_support import table_of, written
 from engine_support import orders_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wan_assets import WanVideosComponent
@@ -116,6 +116,8 @@ def test_a_run_in_a_folder_that_looks_like_part_of_a_url_keeps_everything_there(
     assert "spent" in again.stdout, again.stderr
 
 
+@example([" "])
+@example(["0 "])
 @given(st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4))
 def test_the_url_of_a_path_gives_the_path_back(parts: list[str]) -> None:
     path = "/".join(["", *parts])

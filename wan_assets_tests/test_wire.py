@@ -797,7 +797,7 @@ thorough = settings(deadline=None, max_examples=100)
 @given(envelopes.map(json.dumps) | st.text(), statuses)
 def test_no_body_raises_anything_but_our_errors(text: str, status: int) -> None:
     try:
-        answer = answer_of(status, text, secrets=[KEY])
+        answer = answer_of(status, text)
     except WanAssetsError:
         return
 
@@ -815,7 +815,7 @@ def test_no_depth_of_nesting_breaks_the_reader(form: str, depth: int) -> None:
     text = form.format("[" * depth + "]" * depth)
 
     try:
-        answer = answer_of(200, text, secrets=[KEY])
+        answer = answer_of(200, text)
         told = str(refusal_in(answer, U)) + str(reports_in(answer, (U,)))
     except RunwareBusyError as error:
         told = str(error)
@@ -841,7 +841,7 @@ def test_the_readers_of_a_large_answer_are_quick() -> None:
     body = json.dumps({"data": [success(task_uuid=each, more="x" * 500) for each in uuids(2_000)]})
     started = time.monotonic()
 
-    reports = reports_in(answer_of(200, body, secrets=[KEY]), tuple(uuids(2_000)))
+    reports = reports_in(answer_of(200, body), tuple(uuids(2_000)))
 
     assert len(reports) == 2_000
     assert time.monotonic() - started < 2

@@ -6,7 +6,7 @@ import asyncio
 import email.utils
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ import httpx
 from wan_assets.client.bodies import TooLargeError, pieces_of
 from wan_assets.client.bounds import shown, wait_in
 from wan_assets.client.connections import Connections, is_loopback
-from wan_assets.client.wire import Answer, answer_of, without
+from wan_assets.client.wire import Answer, answer_of
 from wan_assets.codes import WRONG_ADDRESS
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
 from wan_assets.redaction import Redaction
-from wan_assets.url_secrets import SENT_TO, public_part_of, secrets_in
+from wan_assets.url_secrets import public_part_of
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535
@@ -97,8 +97,7 @@ class Transport:
         except ValueError as error:
             raise _misdirected(base_url, str(error)) from None
         self._headers = _headers_with(api_key)
-        self._secrets = (api_key, *secrets)
-        self.redaction = Redaction(self._secrets)
+        self.redaction = Redaction((api_key, *secrets))
         self._on_answer = on_answer
         self.base_url = base_url
         self.has_been_answered = False
@@ -147,8 +146,7 @@ class Transport:
         text = str(body, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
         if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
             raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
-        secrets = (*self._secrets, *_secrets_of(tasks))
-        return answer_of(response.status_code, text, _retry_after_s(response), secrets=secrets)
+        return answer_of(response.status_code, text, _retry_after_s(response))
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
@@ -199,7 +197,7 @@ class Transport:
         silence = (
             f"no whole answer came within {self._pace.answer_s:g} s" if kind == "timeout" else type(error).__name__
         )
-        said = " ".join(without(self._secrets, str(error)).split()) or silence
+        said = " ".join(self.redaction.text(str(error)).split()) or silence
         return RunwareBusyError(ApiFault(kind, shown(said, _MOST_SAID)))
 
 
@@ -246,13 +244,6 @@ def _spoken(url: httpx.URL) -> httpx.URL:
     if url.userinfo:
         raise ValueError("it holds a user or a password, and the API takes only a key")
     return url
-
-
-def _secrets_of(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What of the addresses that tasks name a complaint is not to repeat."""
-    for task in tasks:
-        for address in filter(None, map(task.get, SENT_TO)):
-            yield from secrets_in(address)
 
 
 def _headers_with(api_key: str) -> httpx.Headers | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,6 @@ from wan_assets.rules import uuid_in
 _MOST_QUOTED = 120
 _MOST_MESSAGE = 2_000
 _MOST_WORD = 200
-_SECRET_LENGTH = 8
-"""Anything shorter is no key of the API, and would be found in innocent words."""
-
 _SIGNED = re.compile(r"(x-amz-[a-z-]+(?:=|%3d))[^&\s\"'<>]+", re.IGNORECASE)
 """What makes a signed address of S3 a secret. Complaints may repeat one; results may be one, and are left alone."""
 
@@ -43,17 +40,14 @@ class Answer:
         return any(item.get("taskUUID") == task_uuid for item in self.data)
 
 
-def answer_of(status: int, text: str, retry_after_s: float | None = None, *, secrets: Sequence[str] = ()) -> Answer:
-    """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object.
-
-    An API may repeat a wrong key or an address in its complaint: the answer is kept without `secrets`.
-    """
+def answer_of(status: int, text: str, retry_after_s: float | None = None) -> Answer:
+    """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object."""
     try:
-        body = without(secrets, parsed(text))
+        body = parsed(text)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(shown(str(_unsigned(without(secrets, text))), _MOST_QUOTED).split()) or "nothing"
+        said = " ".join(shown(str(_unsigned(text)), _MOST_QUOTED).split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
@@ -100,20 +94,8 @@ def is_doubtful(answer: Answer, fault: ApiFault, task_uuid: str) -> bool:
     return holds_items or (is_bare and names_others)
 
 
-def without(secrets: Sequence[str], said: Any) -> Any:
-    """What was said, in whatever shape, without any of some secrets."""
-    long = [secret for secret in secrets if len(secret) >= _SECRET_LENGTH]
-
-    def cleaned(text: str) -> str:
-        for secret in long:
-            text = text.replace(secret, "[key]")
-        return text
-
-    return _each_text(cleaned, said)
-
-
 def _unsigned(said: Any) -> Any:
-    return _each_text(lambda text: _SIGNED.sub(r"\1[key]", text), said)
+    return _each_text(lambda text: _SIGNED.sub(r"\1[hidden]", text), said)
 
 
 def _each_text(change: Callable[[str], str], said: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeAlias
 from wan_assets.client import Result, RunwareClient, TaskReport, Trouble, WaitForCapacity
 from wan_assets.client.bounds import shown
 from wan_assets.codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
+from wan_assets.durations import duration_text
 from wan_assets.errors import (
     ApiFault,
     OutputUnavailableError,
@@ -142,8 +143,8 @@ class Work:
     def _too_old(self, task: Task) -> ApiFault:
         age_s, limit_s = self._desk.seconds_since(task.created_at), self._limits.max_resubmit_age_s
         message = (
-            f"the API does not know the task, which was reserved {age_s:,.0f} s ago; it may have been accepted and "
-            f"charged, so it is not submitted again after {limit_s:,.0f} s"
+            f"the API does not know the task, which was reserved {duration_text(age_s)} ago; "
+            f"it may have been accepted and charged, so it is not submitted again after {duration_text(limit_s)}"
         )
         return ApiFault("taskLost", message, task_uuid=task.task_uuid)
 
@@ -211,7 +212,7 @@ class Work:
             return await self._keeper.keep(order, task, report)
 
     async def _give_up(self, task: Task, report: TaskReport) -> None:
-        waited = f"after {self._limits.max_wait_s:g} s"
+        waited = f"after {duration_text(self._limits.max_wait_s)}"
         if report.is_known:
             fault = ApiFault("stillRunning", f"the task had not finished {waited}", task_uuid=task.task_uuid)
             await self._desk.book_held(self._ledger.note_trouble, task.task_uuid, fault)
