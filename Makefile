@@ -48,7 +48,7 @@ bench: $(READY)
 bench-cluster: $(READY)
 	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_throughput.py
 
-# Breaks the code in one place at a time, and looks whether a test fails: make mutants MUTANTS='wan_assets.pricing*'
+# Breaks the code in one place at a time, and looks whether a test fails: make mutants MUTANTS='wan_assets.models.pricing*'
 mutants: $(READY)
 	$(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results

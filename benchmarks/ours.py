@@ -13,8 +13,8 @@ from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits, Order, generate
 from wan_assets.generation.poller import Poller
 from wan_assets.ledger import Ledger
+from wan_assets.models.request import VideoRequest
 from wan_assets.paths import sqlite_url
-from wan_assets.request import VideoRequest
 from wan_assets.store import VideoStore
 
 _KEPT = 10_000

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from wan_assets.dataset_assets import build_dataset_assets
     from wan_assets.export import ExportOptions
     from wan_assets.export_assets import build_export_asset
+    from wan_assets.models.request import VideoRequest
     from wan_assets.prompts import PromptTable
-    from wan_assets.request import VideoRequest
     from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 
 __all__ = [

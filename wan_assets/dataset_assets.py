@@ -10,7 +10,7 @@ import dagster as dg
 from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, write_manifest
 from wan_assets.errors import WanAssetsError
 from wan_assets.lineage import prompts_key
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, refusal_of, table_of
 from wan_assets.resources import LedgerResource, VideoStoreResource

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from wan_assets.generation import Outcome, Pending, Recovered, UnderWay
-from wan_assets.pricing import dollars
+from wan_assets.models.pricing import dollars
 
 Clock: TypeAlias = Callable[[], float]
 Told: TypeAlias = Outcome | Recovered | UnderWay

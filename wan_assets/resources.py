@@ -15,13 +15,13 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.generation import Limits
 from wan_assets.ledger import Budget, Ledger
+from wan_assets.models.pricing import PRICE_MARGIN, microusd
+from wan_assets.models.rules import http_url
+from wan_assets.models.url_secrets import may_hold_password
 from wan_assets.paths import escaped, local_path
-from wan_assets.pricing import PRICE_MARGIN, microusd
-from wan_assets.rules import http_url
 from wan_assets.settings import LEDGER_URL, PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
-from wan_assets.url_secrets import may_hold_password
 
 
 class RunwareResource(dg.ConfigurableResource):

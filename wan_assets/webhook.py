@@ -22,7 +22,7 @@ from wan_assets import serving
 from wan_assets.durations import duration_text
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
-from wan_assets.rules import uuid_in
+from wan_assets.models.rules import uuid_in
 
 PATH = "/webhook"
 LEDGER_BUSY_S = 3.0

@@ -14,8 +14,8 @@ import dagster as dg
 
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Task
+from wan_assets.models.pricing import usd
 from wan_assets.paths import sqlite_url
-from wan_assets.pricing import usd
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Books
 from wan_assets.simulator.books import AcceptedTask

@@ -14,9 +14,9 @@ from engine_support import PRICE, request_of, stored_task
 os.environ["HF_HUB_OFFLINE"] = "1"
 from wan_assets.export import Exported, ExportOptions, export_dataset, split_of
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.models.request import VideoRequest
 from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.request import VideoRequest
 from wan_assets.store import StoredVideo, VideoStore
 
 SHARE = 0.4

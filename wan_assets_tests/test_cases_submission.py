@@ -21,7 +21,7 @@ from simulator_support import KEY, running, task_of
 from wan_assets.client import Pace
 from wan_assets.errors import AccessDeniedError, RequestRejectedError
 from wan_assets.generation import Limits, Order, Outcome
-from wan_assets.request import Inputs
+from wan_assets.models.request import Inputs
 from wan_assets.video import VideoFacts
 
 NOT_ACCEPTED = {"faults": {"html": 1.0}}

@@ -27,8 +27,8 @@ from wan_assets.errors import (
     TaskFailedError,
     TaskUnknownError,
 )
-from wan_assets.pricing import microusd_of
-from wan_assets.request import MODEL, task_uuid_of
+from wan_assets.models.pricing import microusd_of
+from wan_assets.models.request import MODEL, task_uuid_of
 from wan_assets.simulator import Behaviour, LocalSimulator
 
 VIDEO = bytes(range(256)) * 4096

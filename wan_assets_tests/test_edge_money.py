@@ -22,7 +22,7 @@ from wan_assets.codes import verdict_of
 from wan_assets.errors import ApiFault, LedgerError
 from wan_assets.generation import Limits, Order, Recovered, recover
 from wan_assets.ledger import Budget, Ledger, Origin
-from wan_assets.pricing import microusd_of, reservation_microusd
+from wan_assets.models.pricing import microusd_of, reservation_microusd
 from wan_assets.reconciliation import DayCompared, days_without_unknown_charges
 
 HOUR_S = 3600.0

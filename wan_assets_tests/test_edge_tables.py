@@ -29,11 +29,11 @@ from wan_assets.batches import partition_of, placed, told_by
 from wan_assets.component import Batches
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Limits, Order
+from wan_assets.models.prompt_text import is_visible, normalized
+from wan_assets.models.request import VideoRequest
 from wan_assets.partition_keys import definition_by
-from wan_assets.prompt_text import is_visible, normalized
 from wan_assets.prompts import PromptRow, PromptTable, SqlQuery
 from wan_assets.prompts.lookalikes import lookalike_of_bytes, lookalike_of_line, lookalike_of_text
-from wan_assets.request import VideoRequest
 
 SEA = "A caf\u00e9 by the sea\nat noon"
 FORMS = {

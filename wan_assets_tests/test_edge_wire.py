@@ -50,7 +50,7 @@ from wan_assets.errors import (
 from wan_assets.files import files_app
 from wan_assets.generation import Limits
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.rules import uuid_in
+from wan_assets.models.rules import uuid_in
 from wan_assets.store import VideoStore
 from wan_assets.webhook import PATH, receiver_app, task_uuids_in
 

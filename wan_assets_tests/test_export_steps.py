@@ -17,8 +17,8 @@ from upath import UPath
 from wan_assets.errors import ExportError, PromptTableError
 from wan_assets.export import FORMATS, ExportOptions, split_of
 from wan_assets.export.shards import shards_of
+from wan_assets.models.url_secrets import public_part_of, without_secrets_of
 from wan_assets.prompts import PromptTable
-from wan_assets.url_secrets import public_part_of, without_secrets_of
 
 MARKER = ".wan-assets-export.json"
 ROWS = tuple(row_of(f"p{number}", number=number) for number in range(1, 13))

@@ -623,7 +623,7 @@ import faulthandler, json, sys, traceback
 from decimal import Decimal
 from wan_assets.errors import ApiFault, BudgetExceededError
 from wan_assets.ledger import Budget, Ledger, Origin
-from wan_assets.request import VideoRequest
+from wan_assets.models.request import VideoRequest
 
 def claimed(row, purchase="", instead_of=""):
     request = VideoRequest.model_validate(row)

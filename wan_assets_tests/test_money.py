@@ -37,7 +37,7 @@ from wan_assets.cli import cli
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.ledger import Ledger, Origin, shortfalls_of
-from wan_assets.pricing import worst_price_microusd
+from wan_assets.models.pricing import worst_price_microusd
 
 PICTURE = {"inputs": {"frame_images": ["https://example.com/kite.png"]}}
 PICTURE_RESERVED = 738_000

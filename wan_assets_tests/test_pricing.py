@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wan_assets.pricing import (
+from wan_assets.models.pricing import (
     dollars,
     kind_of,
     list_price_microusd,
@@ -19,7 +19,7 @@ from wan_assets.pricing import (
     usd,
     worst_price_microusd,
 )
-from wan_assets.request import SIZES, VideoRequest
+from wan_assets.models.request import SIZES, VideoRequest
 
 PICTURE = {"frameImages": ["https://example.com/hill.png"]}
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wan_assets.errors import PromptTableError
-from wan_assets.prompt_text import is_visible, normalized
+from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.prompts import Problem, PromptTable, scan
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)

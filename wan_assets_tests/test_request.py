@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic.alias_generators import to_snake
 
-from wan_assets.breaches import PARAMETERS, Breach, breaches_of
-from wan_assets.prompt_text import is_visible, normalized
-from wan_assets.request import SIZES, VideoRequest, task_uuid_of
+from wan_assets.models.prompt_text import is_visible, normalized
+from wan_assets.models.request import SIZES, VideoRequest, task_uuid_of
+from wan_assets.models.violations import PARAMETERS, Breach, breaches_of
 
 U = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 MODEL_PAGE = Path(__file__).parents[2] / "shared" / "reference" / "wan2.5-preview.md"

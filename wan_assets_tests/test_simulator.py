@@ -21,8 +21,8 @@ from queue import Queue
 import httpx
 import pytest
 
-from wan_assets.pricing import list_price_microusd
-from wan_assets.request import VideoRequest
+from wan_assets.models.pricing import list_price_microusd
+from wan_assets.models.request import VideoRequest
 from wan_assets.simulator import FAULTS, Behaviour, Books, LocalSimulator, SimulatorError, rates_in
 from wan_assets.simulator.faults import AFTER, BEFORE, DEVIATIONS, DOWNLOADS, POLL, RESULTS, VERDICTS
 from wan_assets.version import __version__

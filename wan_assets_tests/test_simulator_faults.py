@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from simulator_support import KEY, ManualClock, receiving, running, speaking_garbage, task_of
 
-from wan_assets.request import VideoRequest
+from wan_assets.models.request import VideoRequest
 from wan_assets.simulator import FAULTS, Behaviour, Books
 from wan_assets.simulator.faults import RESULTS, VERDICTS
 from wan_assets.video import Expected, facts_of, mismatches

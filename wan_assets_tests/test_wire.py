@@ -49,7 +49,7 @@ from wan_assets.errors import (
     WanAssetsError,
     WrongAddressError,
 )
-from wan_assets.pricing import microusd_of
+from wan_assets.models.pricing import microusd_of
 from wan_assets.simulator import Behaviour, LocalSimulator
 
 WAITING = 0.3

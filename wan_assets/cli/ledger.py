@@ -15,7 +15,7 @@ from wan_assets.errors import TaskUnknownError
 from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
 from wan_assets.ledger.entries import money_of
 from wan_assets.ledger.report import Grouping
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 
 _COMMANDS = {
     "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),

@@ -14,7 +14,7 @@ from wan_assets.cli.display import counted, dollars, printable, show_json, show_
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.ledger import Ledger, Task
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 from wan_assets.reconciliation import DayCompared, days_without_unknown_charges, reconciled
 from wan_assets.settings import Settings
 

@@ -24,7 +24,7 @@ from wan_assets.cli.suggestions import Places
 from wan_assets.generation import Limits, OnMismatch, Recovered
 from wan_assets.generation import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 from wan_assets.progress import Following, Progress
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore

@@ -12,7 +12,7 @@ from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.ledger import Task
 from wan_assets.ledger.entries import money_of
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 
 _VIDEO = ("video_uuid", "seed", "uri", "sha256")
 

@@ -34,9 +34,9 @@ from wan_assets.errors import (
     SubmissionUnconfirmedError,
     TaskConflictError,
 )
-from wan_assets.rules import uuid_in
+from wan_assets.models.rules import uuid_in
+from wan_assets.models.url_secrets import secrets_in
 from wan_assets.settings import PUBLIC_URL
-from wan_assets.url_secrets import secrets_in
 
 _GREETINGS = 3
 """How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from wan_assets.dataset.costs import costs_of
 from wan_assets.dataset.subjects import Subject, is_all_simulated, subjects_of
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.models.request import VideoRequest
 from wan_assets.prompts import PromptTable
-from wan_assets.request import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
 

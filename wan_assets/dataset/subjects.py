@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wan_assets.ledger import Ledger, Task
+from wan_assets.models.request import VideoRequest
 from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.request import VideoRequest
 from wan_assets.slices import slices_of
 from wan_assets.store import StoredTask, VideoStore
 

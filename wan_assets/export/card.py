@@ -15,7 +15,7 @@ from wan_assets.export.census import Census
 from wan_assets.export.options import ExportOptions, Format
 from wan_assets.export.records import described
 from wan_assets.export.splits import Split
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 from wan_assets.version import __version__
 
 _SHOWN_CHARACTERS = 300

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from wan_assets.dataset import COLUMNS, Column, Entry
-from wan_assets.pricing import usd
+from wan_assets.models.pricing import usd
 from wan_assets.verdicts import CheckVerdict
 
 _SHOWN_APART = ("prompt_id", "positive_prompt", "uri")

@@ -16,7 +16,7 @@ from wan_assets.errors import (
 from wan_assets.generation.desk import Desk
 from wan_assets.generation.task_files import TaskFiles, booked_result, name_of
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
-from wan_assets.request import VideoRequest
+from wan_assets.models.request import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 from wan_assets.video import Verifier
 

@@ -18,7 +18,7 @@ from wan_assets.generation.underway import Watch
 from wan_assets.generation.values import Limits, Order
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
-from wan_assets.request import VideoRequest
+from wan_assets.models.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.video import Verifier
 

@@ -15,8 +15,8 @@ from wan_assets.generation.desk import Desk
 from wan_assets.generation.expected import expected_of
 from wan_assets.generation.values import OnMismatch
 from wan_assets.ledger import Task
-from wan_assets.pricing import microusd_of
-from wan_assets.request import VideoRequest
+from wan_assets.models.pricing import microusd_of
+from wan_assets.models.request import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.version import __version__
 from wan_assets.video import Seen, Verifier, mismatches

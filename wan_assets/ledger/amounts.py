@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from pydantic import ValidationError
 
-from wan_assets.pricing import PLAUSIBLE_USD, reservation_microusd
-from wan_assets.request import VideoRequest
+from wan_assets.models.pricing import PLAUSIBLE_USD, reservation_microusd
+from wan_assets.models.request import VideoRequest
 
 MAX_MICROUSD = PLAUSIBLE_USD * 1_000_000
 """Of one video."""

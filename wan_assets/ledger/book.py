@@ -21,8 +21,8 @@ from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
 from wan_assets.ledger.reading import LedgerReader
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
 from wan_assets.ledger.steps import Results
-from wan_assets.pricing import usd
-from wan_assets.request import VideoRequest
+from wan_assets.models.pricing import usd
+from wan_assets.models.request import VideoRequest
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
 

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from wan_assets.prompt_text import normalized
-from wan_assets.request import VideoRequest
+from wan_assets.models.prompt_text import normalized
+from wan_assets.models.request import VideoRequest
 from wan_assets.slices import slices_of
 
 _tasks = sa.table(

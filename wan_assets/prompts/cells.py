@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from wan_assets import rules
+from wan_assets.models import rules
 from wan_assets.prompts.columns import PICTURE, PRIORITY, SOUND, Column, Layout, column_of
 from wan_assets.prompts.local_media import STAND_IN, LocalMedia, Medium
 from wan_assets.prompts.problem import Refusal

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from wan_assets.pricing import list_price_microusd, reservation_microusd
+from wan_assets.models.pricing import list_price_microusd, reservation_microusd
+from wan_assets.models.request import VideoRequest
 from wan_assets.prompts.problem import Problem
 from wan_assets.prompts.table import Chunk
-from wan_assets.request import VideoRequest
 
 _PROBLEMS_KEPT = 10_000
 

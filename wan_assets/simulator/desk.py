@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from wan_assets.pricing import microusd
-from wan_assets.request import VideoRequest
+from wan_assets.models.pricing import microusd
+from wan_assets.models.request import VideoRequest
 from wan_assets.simulator.account import Account
 from wan_assets.simulator.answers import envelope, poll_fault, reply, submission_fault, unauthorised
 from wan_assets.simulator.behaviour import Behaviour

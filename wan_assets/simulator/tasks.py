@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wan_assets.pricing import MICROUSD_PER_S
-from wan_assets.request import SIZES, Tier, VideoRequest
+from wan_assets.models.pricing import MICROUSD_PER_S
+from wan_assets.models.request import SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.books import AcceptedTask
 from wan_assets.simulator.faults import DEVIATIONS, VERDICTS

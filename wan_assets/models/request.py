@@ -30,8 +30,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from wan_assets import rules
-from wan_assets.url_secrets import SENT_TO, host_of, public_part_of
+from wan_assets.models import rules
+from wan_assets.models.url_secrets import SENT_TO, host_of, public_part_of
 
 MODEL: Literal["runware:201@1"] = "runware:201@1"
 

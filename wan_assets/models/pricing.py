@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from wan_assets.request import Tier, VideoRequest
+from wan_assets.models.request import Tier, VideoRequest
 
 MICROUSD_PER_S: dict[Tier, int] = {"480p": 94_600, "720p": 94_600, "1080p": 147_600}
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
-from wan_assets.prompt_text import normalized
-from wan_assets.request import VideoRequest
-from wan_assets.rules import nearest
+from wan_assets.models.prompt_text import normalized
+from wan_assets.models.request import VideoRequest
+from wan_assets.models.rules import nearest
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from wan_assets.prompt_text import is_visible, names_of, normalized
+from wan_assets.models.prompt_text import is_visible, names_of, normalized
 
 AS_RECORDED = {"as_recorded": True}
 """The context of a validation that takes texts as an older release submitted them."""
