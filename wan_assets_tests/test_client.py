@@ -18,7 +18,7 @@ from api_double import KEY, NOTHING, QUICK, TASK, ApiDouble, Prepared, T, U, kno
 
 from wan_assets import client as package
 from wan_assets.client import DayOfUsage, Pace, RunwareClient, TaskReport
-from wan_assets.codes import verdict_of
+from wan_assets.client.error_codes import verdict_of
 from wan_assets.errors import (
     AccessDeniedError,
     OutputUnavailableError,

@@ -18,7 +18,7 @@ from engine_support import KEY, PRICE, Studio, caps, errors_of, orders_of, reque
 from hypothesis import given, settings
 
 from wan_assets import LedgerResource
-from wan_assets.codes import verdict_of
+from wan_assets.client.error_codes import verdict_of
 from wan_assets.errors import ApiFault, LedgerError
 from wan_assets.generation import Limits, Order, Recovered, recover
 from wan_assets.ledger import Budget, Ledger, Origin

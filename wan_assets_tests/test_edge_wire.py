@@ -35,9 +35,9 @@ from wan_assets.cli import cli
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.client.account import usage_in
 from wan_assets.client.bounds import bounded, cost_in, seed_in
-from wan_assets.client.reports import reports_in
-from wan_assets.client.wire import answer_of, refusal_in
-from wan_assets.codes import code_of_failure_word, is_success_word
+from wan_assets.client.error_codes import code_of_failure_word, is_success_word
+from wan_assets.client.responses import answer_of, refusal_in
+from wan_assets.client.task_reports import reports_in
 from wan_assets.errors import (
     LedgerError,
     OutputUnavailableError,

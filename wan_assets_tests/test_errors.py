@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wan_assets import errors
-from wan_assets.codes import class_of, refusal_of, verdict_of
+from wan_assets.client.error_codes import class_of, refusal_of, verdict_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,

@@ -26,7 +26,7 @@ from patience import PATIENCE_S
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.codes import class_of, is_over_capacity, refusal_of
+from wan_assets.client.error_codes import class_of, is_over_capacity, refusal_of
 from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.generation import Limits, Order, Outcome, Recovered, UnderWay, generate, recover
 from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share

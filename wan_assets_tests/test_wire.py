@@ -34,9 +34,9 @@ from hypothesis import strategies as st
 
 from wan_assets.client import Pace, RunwareClient, TaskReport
 from wan_assets.client.account import usage_in
-from wan_assets.client.reports import reports_in
-from wan_assets.client.wire import answer_of, refusal_in
-from wan_assets.codes import verdict_of
+from wan_assets.client.error_codes import verdict_of
+from wan_assets.client.responses import answer_of, refusal_in
+from wan_assets.client.task_reports import reports_in
 from wan_assets.errors import (
     AccessDeniedError,
     ContentBlockedError,

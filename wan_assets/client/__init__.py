@@ -2,10 +2,10 @@
 
 from wan_assets.client.account import DayOfUsage
 from wan_assets.client.api import RunwareClient, WaitForCapacity
-from wan_assets.client.reports import Result, TaskReport
+from wan_assets.client.responses import Answer
 from wan_assets.client.retrying import Trouble
+from wan_assets.client.task_reports import Result, TaskReport
 from wan_assets.client.transport import Heed, Pace
-from wan_assets.client.wire import Answer
 
 __all__ = [
     "Answer",

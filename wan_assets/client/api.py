@@ -21,11 +21,11 @@ import httpx
 from wan_assets.client import account
 from wan_assets.client.bounds import name_in
 from wan_assets.client.download import Downloads
-from wan_assets.client.reports import TaskReport, reports_in
+from wan_assets.client.error_codes import is_over_capacity, is_own_words, refusal_of
+from wan_assets.client.responses import Answer, is_doubtful, refusal_in
 from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
+from wan_assets.client.task_reports import TaskReport, reports_in
 from wan_assets.client.transport import BeforeSending, Heed, Pace, Transport
-from wan_assets.client.wire import Answer, is_doubtful, refusal_in
-from wan_assets.codes import is_over_capacity, is_own_words, refusal_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,

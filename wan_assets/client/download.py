@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from wan_assets.client.bodies import TooLargeError, pieces_of
+from wan_assets.client.body_reader import TooLargeError, pieces_of
 from wan_assets.client.connections import is_loopback
 from wan_assets.client.retrying import Troubles, tried
 from wan_assets.client.transport import Pace, Transport, parsed

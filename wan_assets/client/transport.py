@@ -14,14 +14,14 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from wan_assets.client.bodies import TooLargeError, pieces_of
+from wan_assets.client.body_reader import TooLargeError, pieces_of
 from wan_assets.client.bounds import shown, wait_in
 from wan_assets.client.connections import Connections, is_loopback
-from wan_assets.client.wire import Answer, answer_of
-from wan_assets.codes import WRONG_ADDRESS
+from wan_assets.client.error_codes import WRONG_ADDRESS
+from wan_assets.client.redaction import Redaction
+from wan_assets.client.responses import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
 from wan_assets.models.url_secrets import public_part_of
-from wan_assets.redaction import Redaction
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535

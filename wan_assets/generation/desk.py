@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
-from wan_assets.codes import UPLOAD_IS_GONE, verdict_of
+from wan_assets.client.error_codes import UPLOAD_IS_GONE, verdict_of
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
 from wan_assets.generation.scribe import Scribe
 from wan_assets.generation.slots import Slots

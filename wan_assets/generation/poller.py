@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble
-from wan_assets.codes import is_over_capacity
+from wan_assets.client.error_codes import is_over_capacity
 from wan_assets.errors import AccessDeniedError, RunwareError
 from wan_assets.slices import slices_of
 

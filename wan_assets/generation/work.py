@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from wan_assets.client import Result, RunwareClient, TaskReport, Trouble, WaitForCapacity
 from wan_assets.client.bounds import shown
-from wan_assets.codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
+from wan_assets.client.error_codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
 from wan_assets.durations import duration_text
 from wan_assets.errors import (
     ApiFault,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wan_assets.client.bounds import name_in, parsed, shown
-from wan_assets.codes import code_of_failure_word, refusal_of
+from wan_assets.client.error_codes import code_of_failure_word, refusal_of
 from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.models.rules import uuid_in
 

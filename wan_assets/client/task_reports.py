@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wan_assets.client.bounds import cost_in, name_in, seed_in, url_in
-from wan_assets.client.wire import Answer, failure_of
-from wan_assets.codes import class_of, code_of_failure_word, is_success_word
+from wan_assets.client.error_codes import class_of, code_of_failure_word, is_success_word
+from wan_assets.client.responses import Answer, failure_of
 from wan_assets.errors import ApiFault, ContentBlockedError, RequestRejectedError, TaskFailedError, TaskUnknownError
 from wan_assets.models.rules import uuid_in
 
