@@ -24,8 +24,8 @@ from wan_assets.cli import cli
 from wan_assets.errors import ApiFault, NotSentError
 from wan_assets.generation import Limits, Order, Recovered, recover
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.ledger.processes import new_owner
 from wan_assets.models.request import VideoRequest, task_uuid_of
-from wan_assets.processes import new_owner
 from wan_assets.reconciliation import DayCompared, reconciled
 
 # Recovery.

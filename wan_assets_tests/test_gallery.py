@@ -20,7 +20,7 @@ from wan_assets.gallery.items import AUDITED, money_text
 from wan_assets.gallery.pages import INDEX_PAGE, PageWriter, script_of
 from wan_assets.gallery.summary import spending_over_time
 from wan_assets.ledger import Ledger, SpendLine
-from wan_assets.processes import new_owner
+from wan_assets.ledger.processes import new_owner
 from wan_assets.store import VideoStore
 
 PAGE = Path(wan_assets.gallery.__file__).parent / "page"
@@ -208,7 +208,7 @@ def test_a_writing_that_fails_leaves_the_older_gallery_whole(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
-    call = [sys.executable, "-c", "from wan_assets.processes import new_owner; print(new_owner())"]
+    call = [sys.executable, "-c", "from wan_assets.ledger.processes import new_owner; print(new_owner())"]
     dead = subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
     gallery_of(tmp_path, table_of(request_of()))
     left = [tmp_path / "gallery" / f".{dead}~data", tmp_path / "gallery" / "videos" / f".{dead}~part"]

@@ -28,7 +28,7 @@ from wan_assets.errors import (
     PausedError,
 )
 from wan_assets.ledger import Budget, Ledger, Origin, TaskState
-from wan_assets.processes import new_owner
+from wan_assets.ledger.processes import new_owner
 
 FAULT = ApiFault("someCode", "some message")
 DAY_S = 24 * 3600.0
@@ -343,7 +343,7 @@ def committed(ledger: Ledger) -> int:
 @functools.cache
 def dead_owner() -> str:
     """An owner whose process has ended."""
-    command = "from wan_assets.processes import new_owner; print(new_owner())"
+    command = "from wan_assets.ledger.processes import new_owner; print(new_owner())"
     return subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.strip()
 
 

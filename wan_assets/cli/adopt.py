@@ -16,7 +16,7 @@ from wan_assets.cli.suggestions import Places
 from wan_assets.generation import Adopted
 from wan_assets.generation import adopt as adopted_by
 from wan_assets.ledger import Ledger, TaskState
-from wan_assets.ledger.entries import money_of
+from wan_assets.ledger.records import money_of
 from wan_assets.models.pricing import usd
 from wan_assets.store import StoredTask, VideoStore
 

@@ -13,8 +13,8 @@ from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import TaskUnknownError
 from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
-from wan_assets.ledger.entries import money_of
-from wan_assets.ledger.report import Grouping
+from wan_assets.ledger.records import money_of
+from wan_assets.ledger.spend_lines import Grouping
 from wan_assets.models.pricing import usd
 
 _COMMANDS = {

@@ -12,7 +12,7 @@ import dagster as dg
 from wan_assets.cli.signals import Stop
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger
-from wan_assets.processes import is_surely_dead
+from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.videos import POOL
 
 PROCESS_TAG = "wan_assets/process"

@@ -25,8 +25,8 @@ from wan_assets.generation import OnMismatch, Outcome
 from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in, locked
 from wan_assets.ledger import Ledger
+from wan_assets.ledger.processes import new_owner
 from wan_assets.partitions import range_tags, sync_table, table_id_of
-from wan_assets.processes import new_owner
 from wan_assets.progress import Progress
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of

@@ -25,7 +25,7 @@ from wan_assets.generation.slots import Slots
 from wan_assets.generation.values import Limits, Order
 from wan_assets.generation.work import Work
 from wan_assets.ledger import Claim, Task, TaskState
-from wan_assets.ledger.entries import OPEN_STATES
+from wan_assets.ledger.records import OPEN_STATES
 from wan_assets.store import StoredTask
 
 _FOREIGN_LOOK_S = 1.0

@@ -18,8 +18,8 @@ from wan_assets.generation.slots import Slots
 from wan_assets.generation.underway import Tally
 from wan_assets.generation.values import Order
 from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, renewed
+from wan_assets.ledger.processes import new_owner
 from wan_assets.models.request import VideoRequest
-from wan_assets.processes import new_owner
 from wan_assets.store import StoredTask, VideoStore
 
 P = ParamSpec("P")

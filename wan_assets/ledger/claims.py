@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from wan_assets.errors import PausedError
 from wan_assets.ledger import pause
-from wan_assets.ledger.entries import Origin, TaskState
-from wan_assets.ledger.moments import NOW_ISO, NOW_S
+from wan_assets.ledger.clock import NOW_ISO, NOW_S
+from wan_assets.ledger.processes import is_surely_dead
+from wan_assets.ledger.records import Origin, TaskState
 from wan_assets.ledger.schema import given, tasks
 from wan_assets.models.request import VideoRequest, task_uuid_of
-from wan_assets.processes import is_surely_dead
 
 _IS_ALIVE = (tasks.c.state != TaskState.FAILED) & (tasks.c.state != TaskState.REJECTED)
 _OF_REQUEST = (tasks.c.fingerprint == given(tasks.c.fingerprint)) & (

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import TaskState
-from wan_assets.ledger.moments import NOW_S
+from wan_assets.ledger.clock import NOW_S
+from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import concurrency, inserted, tasks, waiting_runs
 
 _LEASE_S = 10.0

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from wan_assets.errors import LedgerError
-from wan_assets.ledger.book import Ledger
 from wan_assets.ledger.lease import Instant, Lease
-from wan_assets.processes import new_owner
+from wan_assets.ledger.ledger import Ledger
+from wan_assets.ledger.processes import new_owner
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import tasks
 from wan_assets.slices import slices_of
 

@@ -15,11 +15,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from wan_assets import database_urls
-from wan_assets.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.errors import LedgerError, LedgerMissingError, LedgerUrlError, LedgerVersionError
-from wan_assets.ledger import amounts, fingerprints
-from wan_assets.ledger.moments import Clock, teach
+from wan_assets.ledger import amounts, database_urls, fingerprints
+from wan_assets.ledger.clock import Clock, teach
+from wan_assets.ledger.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 
 SCHEMA_VERSION = 5
 

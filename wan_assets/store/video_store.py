@@ -17,7 +17,7 @@ from urllib.parse import quote
 from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
-from wan_assets.processes import is_surely_dead, new_owner
+from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.store import aside, objects
 from wan_assets.store.entries import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json
 from wan_assets.store.inbox import Inbox

@@ -22,7 +22,7 @@ from terminal_support import on_terminal
 
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger
-from wan_assets.processes import is_surely_dead
+from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.videos import POOL
 

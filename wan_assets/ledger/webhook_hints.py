@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import TaskState
+from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import given, inserted, tasks
 from wan_assets.ledger.schema import wakes as table
 from wan_assets.slices import slices_of

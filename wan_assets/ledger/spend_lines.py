@@ -7,7 +7,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import OPEN_STATES, TaskState
+from wan_assets.ledger.records import OPEN_STATES, TaskState
 from wan_assets.ledger.schema import overcharges, tasks
 
 Grouping = Literal["state", "day", "asset", "partition", "run_id"]

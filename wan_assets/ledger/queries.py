@@ -12,10 +12,10 @@ from functools import partial
 import sqlalchemy as sa
 
 from wan_assets.errors import LedgerUrlError
-from wan_assets.ledger import moments, pause, presence, prices, report, told, uploads
+from wan_assets.ledger import clock, learned_prices, pause, run_leases, spend_lines, unreported_costs, upload_cache
 from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import last_rows, that_count
-from wan_assets.ledger.entries import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import is_in_memory, opened, tasks, told_as_ledger_error
 from wan_assets.models.request import VideoRequest
@@ -76,10 +76,10 @@ class LedgerReader:
         """Every task that has ended without telling all it cost, oldest first."""
         return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)
 
-    def overcharged(self) -> list[report.Overcharge]:
+    def overcharged(self) -> list[spend_lines.Overcharge]:
         """Every task that was charged more than was reserved for it, oldest first."""
         with self._transaction() as connection:
-            return report.overcharged(connection)
+            return spend_lines.overcharged(connection)
 
     def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
         """Tasks by any condition on the table, oldest first."""
@@ -94,30 +94,32 @@ class LedgerReader:
         in_results = tasks.c.results.contains(json.dumps(what), autoescape=True)
         return self.tasks_where(sa.or_(in_results, *(name == what for name in names)))
 
-    def totals(self) -> report.Totals:
+    def totals(self) -> spend_lines.Totals:
         """Sums over all tasks, real and simulated apart."""
         with self._transaction() as connection:
-            return report.totals(connection)
+            return spend_lines.totals(connection)
 
-    def spending(self, by: report.Grouping) -> list[report.SpendLine]:
+    def spending(self, by: spend_lines.Grouping) -> list[spend_lines.SpendLine]:
         """Tasks, costs and reservations by state, day, asset, partition or run."""
         with self._transaction() as connection:
-            return report.spending(connection, by)
+            return spend_lines.spending(connection, by)
 
-    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[report.DayBooked]:
+    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[spend_lines.DayBooked]:
         """Tasks that the API has or may have, by UTC day, both days included."""
         with self._transaction() as connection:
-            return report.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
+            return spend_lines.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
 
-    def prices_seen(self) -> list[prices.PriceSeen]:
+    def prices_seen(self) -> list[learned_prices.PriceSeen]:
         """What each kind of request really cost."""
         with self._transaction() as connection:
-            return prices.seen(connection)
+            return learned_prices.seen(connection)
 
     def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
         """What would be reserved for some requests together, in µ$."""
         with self._transaction() as connection:
-            quoted = partial(prices.quoted_microusd, connection, margin=self.budget.price_margin, simulated=simulated)
+            quoted = partial(
+                learned_prices.quoted_microusd, connection, margin=self.budget.price_margin, simulated=simulated
+            )
             return sum(map(quoted, requests))
 
     def paused(self) -> str | None:
@@ -128,17 +130,17 @@ class LedgerReader:
     def uploaded(self, reference: str, base_url: str) -> str | None:
         """The API's UUID of a local file that was uploaded before and is still kept there."""
         with self._transaction() as connection:
-            return uploads.known(connection, reference, base_url, now=self._clock())
+            return upload_cache.known(connection, reference, base_url, now=self._clock())
 
     def lost_runs(self) -> list[str]:
         """Runs whose processes were at work and ended without a word, oldest first."""
         with self._transaction() as connection:
-            return presence.lost(connection)
+            return run_leases.lost(connection)
 
     def runs_at_work(self) -> set[str]:
         """Runs that some living process is at work for."""
         with self._transaction() as connection:
-            return presence.at_work(connection)
+            return run_leases.at_work(connection)
 
     def run_account(self, run_id: str, fingerprints: Collection[str] = ()) -> RunAccount:
         """What a run over some requests, given by their fingerprints, comes to by now."""
@@ -148,17 +150,17 @@ class LedgerReader:
     def ahead_s(self) -> float:
         """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""
         with self._transaction() as connection:
-            return moments.ahead_s(connection)
+            return clock.ahead_s(connection)
 
     def untold(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
         with self._transaction() as connection:
-            return told.untold(connection, asset)
+            return unreported_costs.untold(connection, asset)
 
     def is_untold(self, task_uuid: str) -> bool:
         """Whether no event has told yet what a stored task cost."""
         with self._transaction() as connection:
-            return told.is_untold(connection, task_uuid)
+            return unreported_costs.is_untold(connection, task_uuid)
 
     @contextmanager
     def together(self) -> Iterator[None]:

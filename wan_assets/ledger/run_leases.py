@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.moments import NOW_S
+from wan_assets.ledger.clock import NOW_S
+from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.ledger.schema import runs as table
-from wan_assets.processes import is_surely_dead
 
 _WEEK_S = 7 * 24 * 3600.0
 

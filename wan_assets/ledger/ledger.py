@@ -10,17 +10,27 @@ from typing import Any
 import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, SettlementRefusedError
-from wan_assets.ledger import concurrency, fingerprints, pause, presence, prices, steps, told, uploads, wakes
+from wan_assets.ledger import (
+    concurrency,
+    fingerprints,
+    learned_prices,
+    pause,
+    run_leases,
+    transitions,
+    unreported_costs,
+    upload_cache,
+    webhook_hints,
+)
 from wan_assets.ledger.amounts import MAX_MICROUSD
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
+from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
-from wan_assets.ledger.entries import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
 from wan_assets.ledger.lease import Instant
-from wan_assets.ledger.moments import NOW_ISO, NOW_S, today
-from wan_assets.ledger.reading import LedgerReader
+from wan_assets.ledger.queries import LedgerReader
+from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
-from wan_assets.ledger.steps import Results
+from wan_assets.ledger.transitions import Results
 from wan_assets.models.pricing import usd
 from wan_assets.models.request import VideoRequest
 
@@ -82,7 +92,7 @@ class Ledger(LedgerReader):
         """Gives `owner` one task to work on, unless another process does."""
         asked_at = Instant.now()
         with self._transaction() as connection:
-            return self._joined(connection, steps.found(connection, task_uuid), owner, asked_at)
+            return self._joined(connection, transitions.found(connection, task_uuid), owner, asked_at)
 
     def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
         """What may still be reserved for a run under its tightest cap, in µ$; None where there is no cap."""
@@ -103,7 +113,7 @@ class Ledger(LedgerReader):
         True whoever holds its lease, and it keeps others from sending it again.
         """
         with self._transaction() as connection:
-            steps.submitted(connection, task_uuid, run_id)
+            transitions.submitted(connection, task_uuid, run_id)
 
     def settle(
         self,
@@ -120,11 +130,11 @@ class Ledger(LedgerReader):
         the one that reports it.
         """
         with self._transaction() as connection:
-            row = _held(steps.found(connection, task_uuid), owner)
+            row = _held(transitions.found(connection, task_uuid), owner)
             if TaskState(row["state"]) in _UNSETTLED:
                 money = self._settled(connection, row, costs)
-                row = steps.delivered(connection, task_uuid, results, run_id=run_id, **money)
-                wakes.forget(connection, task_uuid)
+                row = transitions.delivered(connection, task_uuid, results, run_id=run_id, **money)
+                webhook_hints.forget(connection, task_uuid)
             return task_of(row)
 
     def _settled(self, connection: sa.Connection, row: sa.RowMapping, costs: Sequence[int | None]) -> dict[str, int]:
@@ -135,7 +145,7 @@ class Ledger(LedgerReader):
         self._correct(connection, row, cost + held - reserved)
         if len(known) == len(costs):
             request = VideoRequest.model_validate_json(row["request"])
-            prices.learn(connection, request, cost, simulated=row["is_simulated"])
+            learned_prices.learn(connection, request, cost, simulated=row["is_simulated"])
         if (excess := cost + held - reserved) > 0:
             over = {"reserved_microusd": reserved, "excess_microusd": excess}
             connection.execute(overcharges.insert().values(task_uuid=row["task_uuid"], **over))
@@ -144,10 +154,10 @@ class Ledger(LedgerReader):
     def mark_stored(self, task_uuid: str, results: Results, *, owner: str | None = None) -> bool:
         """Books that the videos lie in the store, and what they are; whether they were not there before."""
         with self._transaction() as connection:
-            if is_new := steps.stored(connection, task_uuid, results, before=TaskState.DELIVERED, owner=owner):
-                told.add(connection, task_uuid)
-            elif not steps.stored(connection, task_uuid, results, before=TaskState.STORED):
-                _held(steps.found(connection, task_uuid), owner)
+            if is_new := transitions.stored(connection, task_uuid, results, before=TaskState.DELIVERED, owner=owner):
+                unreported_costs.add(connection, task_uuid)
+            elif not transitions.stored(connection, task_uuid, results, before=TaskState.STORED):
+                _held(transitions.found(connection, task_uuid), owner)
             return is_new
 
     def mark_failed(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
@@ -170,7 +180,9 @@ class Ledger(LedgerReader):
         ledger, and for a cost that no task has.
         """
         with self._transaction() as connection:
-            row = steps.found(connection, task_uuid, SettlementRefusedError(f"task {task_uuid} is not in the ledger"))
+            row = transitions.found(
+                connection, task_uuid, SettlementRefusedError(f"task {task_uuid} is not in the ledger")
+            )
             task = task_of(row)
             if cost_microusd > MAX_MICROUSD * task.number_results:
                 raise SettlementRefusedError(
@@ -184,7 +196,7 @@ class Ledger(LedgerReader):
             self._correct(connection, row, cost_microusd - task.committed_microusd)
             state = TaskState.FAILED if is_given_up else task.state
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
-            return task_of(steps.changed(connection, task_uuid, state=state, **known))
+            return task_of(transitions.changed(connection, task_uuid, state=state, **known))
 
     def release_unknown(self, days: Collection[date], *, simulated: bool) -> list[Task]:
         """Books that tasks of unknown cost, submitted on some UTC days, cost no more than is known; as they were."""
@@ -200,32 +212,32 @@ class Ledger(LedgerReader):
     def note_trouble(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
         """Keeps the last trouble of a task that stays as it is."""
         with self._transaction() as connection:
-            _held(steps.found(connection, task_uuid), owner)
-            steps.changed(connection, task_uuid, error_code=fault.code, error_message=fault.message)
+            _held(transitions.found(connection, task_uuid), owner)
+            transitions.changed(connection, task_uuid, error_code=fault.code, error_message=fault.message)
 
     def begin(self, run_id: str, owner: str) -> None:
         """Books that an owner is at work for a run, until it lets go; one that is killed is found by `lost_runs`."""
         with self._transaction() as connection:
-            presence.begin(connection, run_id, owner, lease_s=self.lease_s)
+            run_leases.begin(connection, run_id, owner, lease_s=self.lease_s)
 
     def renew(self, owner: str) -> None:
         """Extends an owner's leases, on its run and on all tasks that it works on."""
         with self._transaction() as connection:
-            presence.renew(connection, owner, lease_s=self.lease_s)
+            run_leases.renew(connection, owner, lease_s=self.lease_s)
             connection.execute(tasks.update().where(tasks.c.owner == owner).values(lease_until=NOW_S + self.lease_s))
 
     def let_go(self, owner: str, task_uuid: str | None = None) -> None:
         """Gives up one or all of an owner's tasks, so that others may take them over at once; all, at its end."""
         with self._transaction() as connection:
             if not task_uuid:
-                presence.end(connection, owner)
+                run_leases.end(connection, owner)
             change = tasks.update().where(tasks.c.owner == owner).values(owner=None, lease_until=None)
             connection.execute(change.where(tasks.c.task_uuid == task_uuid) if task_uuid else change)
 
     def forget_run(self, run_id: str) -> None:
         """Books that somebody has seen to a run that was lost."""
         with self._transaction() as connection:
-            presence.forget(connection, run_id)
+            run_leases.forget(connection, run_id)
 
     def share_limit(
         self, account: str, needs: RunNeeds, learned: LearnedLimit | None, *, simulated: bool
@@ -242,17 +254,17 @@ class Ledger(LedgerReader):
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
         """Keeps the API's UUID of a local file."""
         with self._transaction() as connection:
-            uploads.remember(connection, reference, base_url, media_uuid, now=self._clock())
+            upload_cache.remember(connection, reference, base_url, media_uuid, now=self._clock())
 
     def forget_upload(self, reference: str, base_url: str) -> None:
         """Drops the API's UUID of a local file that is not kept there any more."""
         with self._transaction() as connection:
-            uploads.forget(connection, reference, base_url)
+            upload_cache.forget(connection, reference, base_url)
 
     def mark_told(self, task_uuids: Sequence[str]) -> None:
         """Books that events have told what some tasks cost."""
         with self._transaction() as connection:
-            told.mark(connection, task_uuids)
+            unreported_costs.mark(connection, task_uuids)
 
     def wake(self, task_uuids: Collection[str]) -> set[str]:
         """Tells whoever waits for some tasks to poll them now; returns those that this ledger knows.
@@ -260,24 +272,24 @@ class Ledger(LedgerReader):
         Nothing is written of a task that it does not know, or that nobody can be waiting for.
         """
         with self._transaction() as connection:
-            return wakes.add(connection, task_uuids, now=self._clock())
+            return webhook_hints.add(connection, task_uuids, now=self._clock())
 
     def take_wakes(self, task_uuids: Collection[str]) -> set[str]:
         """Which of some tasks are to be polled now; each is told once."""
         with self._transaction() as connection:
-            return wakes.take(connection, task_uuids)
+            return webhook_hints.take(connection, task_uuids)
 
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
         kind = money_of(simulated)
-        reserved = prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
+        reserved = learned_prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         day = row["created_at"][:10]
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
         self._refuse_if_crowded(connection, simulated=simulated)
         row |= {"reserved_microusd": reserved, "owner": owner}
-        return task_of(steps.reserved(connection, row, self.lease_s))
+        return task_of(transitions.reserved(connection, row, self.lease_s))
 
     def _refuse_if_crowded(self, connection: sa.Connection, *, simulated: bool) -> None:
         """Counts after the sums were changed: their rows let one transaction at a time come here."""
@@ -302,15 +314,15 @@ class Ledger(LedgerReader):
         owner: str | None,
     ) -> None:
         with self._transaction() as connection:
-            row = _held(steps.found(connection, task_uuid), owner)
+            row = _held(transitions.found(connection, task_uuid), owner)
             if TaskState(row["state"]) not in from_states:
                 return
             changes: dict[str, Any] = {"error_code": fault.code, "error_message": fault.message[:2000], "owner": None}
             if state == TaskState.REJECTED:
                 self._correct(connection, row, -row["reserved_microusd"])
                 changes["reserved_microusd"] = 0
-            steps.changed(connection, task_uuid, state=state, finished_at=NOW_ISO, **changes)
-            wakes.forget(connection, task_uuid)
+            transitions.changed(connection, task_uuid, state=state, finished_at=NOW_ISO, **changes)
+            webhook_hints.forget(connection, task_uuid)
 
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
         if microusd == 0:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.entries import money_of
+from wan_assets.ledger.records import money_of
 from wan_assets.ledger.schema import given, inserted, prices
 from wan_assets.models.pricing import kind_of, reservation_microusd
 from wan_assets.models.request import VideoRequest

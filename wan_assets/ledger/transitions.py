@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from wan_assets.errors import LedgerError
-from wan_assets.ledger.entries import TaskState
-from wan_assets.ledger.moments import NOW_ISO, NOW_S
+from wan_assets.ledger.clock import NOW_ISO, NOW_S
+from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import given, tasks
 
 Results: TypeAlias = Sequence[Mapping[str, Any]]
