@@ -68,7 +68,7 @@ from wan_assets.run_log import progress_logged
 from wan_assets.settings import SettingsError, settings_from
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
-from wan_assets.store.objects import opened
+from wan_assets.store.object_store import opened
 from wan_assets.videos import POOL
 
 # What a run comes to.

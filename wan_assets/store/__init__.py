@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from wan_assets.store.entries import StoredTask, StoredVideo
+from wan_assets.store.sidecar import StoredTask, StoredVideo
 from wan_assets.store.video_store import VideoStore
 
 __all__ = ["StoredTask", "StoredVideo", "VideoStore"]

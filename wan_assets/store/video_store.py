@@ -18,9 +18,9 @@ from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.ledger.processes import is_surely_dead, new_owner
-from wan_assets.store import aside, objects
-from wan_assets.store.entries import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json
+from wan_assets.store import object_store, quarantine
 from wan_assets.store.inbox import Inbox
+from wan_assets.store.sidecar import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json
 
 _INCOMING_KEPT_S = 3600
 _STRIP = ".webp"
@@ -43,16 +43,16 @@ class VideoStore:
         served_at: str = "",
         pictures: bool = True,
     ) -> None:
-        self.root = objects.opened(root)
+        self.root = object_store.opened(root)
         self.delivers = direct_delivery
         self.has_pictures = pictures
         self._served_at = served_at.rstrip("/")
         self._unreadable: set[str] = set()
-        self._is_local = self.root.protocol in objects.LOCAL
-        self._inbox = Inbox(self.root / "inbox") if self.root.protocol in objects.S3 else None
+        self._is_local = self.root.protocol in object_store.LOCAL
+        self._inbox = Inbox(self.root / "inbox") if self.root.protocol in object_store.S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
-        self._aside = aside.Aside(self.root / "set_aside")
+        self._aside = quarantine.Aside(self.root / "set_aside")
 
     def make_ready(self) -> None:
         """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
@@ -114,7 +114,7 @@ class VideoStore:
     def verifies(self, video: StoredVideo) -> bool:
         """Whether a file is there and holds what was stored, byte for byte."""
         try:
-            return objects.sha256_of(self._file_of(video)) == video.sha256
+            return object_store.sha256_of(self._file_of(video)) == video.sha256
         except OSError:
             return False
 
@@ -142,7 +142,7 @@ class VideoStore:
         with self._told("write to"):
             target = self._folder(fingerprint, simulated=simulated) / name
             if etag and self._inbox and self._inbox.is_copied(name, etag, target):
-                return str(target), incoming.stat().st_size, objects.sha256_of(UPath(incoming))
+                return str(target), incoming.stat().st_size, object_store.sha256_of(UPath(incoming))
             return self._moved(incoming, target)
 
     def put_strip(self, strip: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
@@ -192,7 +192,7 @@ class VideoStore:
         with self._told("read"):
             found = self._aside.find(name, self._folder(fingerprint, simulated=simulated))
             if found is not None:
-                aside.copy(found, path)
+                quarantine.copy(found, path)
             return str(found or "")
 
     def aside_tasks(self) -> set[str]:
@@ -259,15 +259,15 @@ class VideoStore:
     def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
         self._make_folder_of(target)
         if not self._is_local:
-            return str(target), *objects.put(incoming, target)
-        size, sha256 = incoming.stat().st_size, objects.sha256_of(UPath(incoming))
+            return str(target), *object_store.put(incoming, target)
+        size, sha256 = incoming.stat().st_size, object_store.sha256_of(UPath(incoming))
         with incoming.open("rb") as file:
             os.fsync(file.fileno())
         incoming.replace(target.path)
         return str(target), size, sha256
 
     def _make_folder_of(self, target: UPath) -> None:
-        if not objects.is_bucket(self.root):
+        if not object_store.is_bucket(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
 
     def _write(self, target: UPath, content: bytes) -> None:
@@ -294,7 +294,7 @@ class VideoStore:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
-        except objects.troubles() as error:
+        except object_store.troubles() as error:
             raise self._error(what, error) from error
 
     def _needed_inbox(self) -> Inbox:
@@ -303,11 +303,11 @@ class VideoStore:
         return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
-        if objects.lacks_account(error):
+        if object_store.lacks_account(error):
             return StoreAddressError(
                 f"cannot {what} the store {self.root}: no storage account is named: set AZURE_STORAGE_ACCOUNT_NAME or "
                 "AZURE_STORAGE_CONNECTION_STRING"
             )
-        said = error.strerror if isinstance(error, OSError) and error.strerror else objects.first_line_of(error)
+        said = error.strerror if isinstance(error, OSError) and error.strerror else object_store.first_line_of(error)
         full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
         return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
