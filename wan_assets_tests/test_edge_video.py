@@ -30,7 +30,7 @@ from wan_assets.prompts.picture_size import MAX_BYTES
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.store.sidecar import as_json, from_json
 from wan_assets.video import Clip, Verifier, facts_of, render
-from wan_assets.video.failures import error_of
+from wan_assets.video.decode_errors import error_of
 
 is_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -39,7 +39,7 @@ from wan_assets.video import (
     render,
     seen_in,
 )
-from wan_assets.video.picture import picture_of, strip_height
+from wan_assets.video.simulated_image import picture_of, strip_height
 
 SIZES = (
     *((854, 480), (480, 854), (640, 640)),
@@ -649,7 +649,7 @@ def test_a_child_ends_when_its_parent_is_killed(endless: Path):
 def test_what_a_library_prints_does_not_reach_the_answers():
     code = """if True:
         import os
-        from wan_assets.video.child import _own_stdout
+        from wan_assets.video.decoder_process import _own_stdout
         answers = _own_stdout()
         os.write(1, b"noise")
         answers.write(b"answer")
@@ -660,7 +660,7 @@ def test_what_a_library_prints_does_not_reach_the_answers():
 
 def test_a_child_imports_nothing_heavy():
     code = """if True:
-        import sys, wan_assets.video.child
+        import sys, wan_assets.video.decoder_process
         print(*{"dagster", "pandas", "numpy", "httpx"} & set(sys.modules))"""
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.video.comparison import Expected, audio_mismatches, mismatches
-from wan_assets.video.facts import VideoFacts, facts_of
-from wan_assets.video.poster import poster_of
-from wan_assets.video.seen import Seen, seen_in
+from wan_assets.video.inspection import Seen, seen_in
+from wan_assets.video.posters import poster_of
+from wan_assets.video.properties import VideoFacts, facts_of
 
 if TYPE_CHECKING:
-    from wan_assets.video.clips import MARK, Clip, render
-    from wan_assets.video.picture import image_of
+    from wan_assets.video.simulated_clips import MARK, Clip, render
+    from wan_assets.video.simulated_image import image_of
     from wan_assets.video.verifier import Verifier
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wan_assets.video.facts import LENGTH_TOLERANCE_S, VideoFacts
+from wan_assets.video.properties import LENGTH_TOLERANCE_S, VideoFacts
 
 AUDIO_TOLERANCE_S = 0.3
 """Encoders pad or trim a few hundredths of a second at either end."""

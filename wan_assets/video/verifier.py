@@ -17,16 +17,16 @@ from typing import Any, Self, cast
 
 from wan_assets.durations import duration_text
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
-from wan_assets.video.confinement import MEMORY_BYTES
-from wan_assets.video.facts import VideoFacts
-from wan_assets.video.seen import Seen
+from wan_assets.video.inspection import Seen
+from wan_assets.video.properties import VideoFacts
+from wan_assets.video.sandbox import MEMORY_BYTES
 
 _LONGEST_ANSWER = 16 * 2**20
 _START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 _START = (
     "import json, sys; limits = json.loads(sys.argv[1]); sys.path[:] = limits.pop('path'); "
-    "from wan_assets.video.child import main; main(**limits)"
+    "from wan_assets.video.decoder_process import main; main(**limits)"
 )
 _FINDS_PYTHON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _CROWD = 4

@@ -12,8 +12,8 @@ import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from wan_assets.video.facts import VideoFacts, facts_of
-from wan_assets.video.poster import picture_of, strip_of
+from wan_assets.video.posters import picture_of, strip_of
+from wan_assets.video.properties import VideoFacts, facts_of
 
 _POSTER = (96, 54)
 

@@ -19,8 +19,8 @@ from av.video.stream import VideoStream
 
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
 from wan_assets.video.containers import container_of
-from wan_assets.video.failures import BROKEN, error_of
-from wan_assets.video.signal import Signal
+from wan_assets.video.decode_errors import BROKEN, error_of
+from wan_assets.video.signal_stats import Signal
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """Odd bytes in a file's texts are no reason to refuse it; from its version 19 on PyAV thinks so too."""

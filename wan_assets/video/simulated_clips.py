@@ -11,8 +11,8 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from wan_assets.video.picture import picture_of
-from wan_assets.video.template import FPS, Form, Templates, put_strip, streams_of
+from wan_assets.video.clip_template import FPS, Form, Templates, put_strip, streams_of
+from wan_assets.video.simulated_image import picture_of
 
 MARK = "SIMULATED by wan-assets"
 _TAG_CHARACTERS = 16_000  # a QuickTime string holds 65,535 bytes

@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 from PIL import Image, WebPImagePlugin
 
 from wan_assets.errors import InvalidVideoError
-from wan_assets.video.facts import open_video, video_stream_of
-from wan_assets.video.failures import BROKEN, error_of
+from wan_assets.video.decode_errors import BROKEN, error_of
+from wan_assets.video.properties import open_video, video_stream_of
 from wan_assets.video.scaler import Scaler
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)

@@ -25,7 +25,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from wan_assets.video.picture import Luma, strip_height, strip_of, texture_of
+from wan_assets.video.simulated_image import Luma, strip_height, strip_of, texture_of
 
 FPS = 24
 _AUDIO_RATE = 48_000

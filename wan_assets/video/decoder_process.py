@@ -14,10 +14,10 @@ import threading
 from typing import Any, BinaryIO
 
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
-from wan_assets.video.confinement import Memory, allow_cpu, confine
-from wan_assets.video.facts import facts_of
-from wan_assets.video.poster import poster_of
-from wan_assets.video.seen import seen_in
+from wan_assets.video.inspection import seen_in
+from wan_assets.video.posters import poster_of
+from wan_assets.video.properties import facts_of
+from wan_assets.video.sandbox import Memory, allow_cpu, confine
 
 _NICE = 5
 """Sending and polling go first: what keeps the API busy is not to wait for decoding."""
