@@ -15,8 +15,8 @@ from engine_support import errors_of
 
 from wan_assets.errors import PromptTableError
 from wan_assets.generation import Order
-from wan_assets.local_files import MOST_BYTES, LocalFileError, content_below, content_known_as, reference_to
 from wan_assets.prompts import PromptTable
+from wan_assets.prompts.local_files import MOST_BYTES, LocalFileError, content_below, content_known_as, reference_to
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 SECRET = b"\x89PNG\r\n\x1a\n" + b"what is nobody's business" * 20

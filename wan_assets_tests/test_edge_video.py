@@ -26,7 +26,7 @@ from wan_assets.dataset import write_manifest
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.prompts.picture_size import MAX_BYTES
+from wan_assets.prompts.image_size import MAX_BYTES
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.store.sidecar import as_json, from_json
 from wan_assets.video import Clip, Verifier, facts_of, render

@@ -18,7 +18,7 @@ from wan_assets.models.violations import breaches_of
 from wan_assets.prompts import PromptTable
 from wan_assets.prompts.columns import column_of
 from wan_assets.prompts.lookalikes import lookalike_of_line, lookalike_of_text
-from wan_assets.prompts.problem import Refusal
+from wan_assets.prompts.problems import Refusal
 from wan_assets.report import problem_table, refusal_of
 
 TABS = ("a tab-separated table without a header", "add a header, and rename it to end in .tsv")

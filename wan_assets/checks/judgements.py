@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from wan_assets.dataset import Dataset, Subject
 from wan_assets.ledger import TaskState
-from wan_assets.prompts.problem import Problem
+from wan_assets.prompts.problems import Problem
 from wan_assets.verdicts import COST_TOLERANCE, VIDEO_CHECKS, verdicts_of
 
 

@@ -34,8 +34,8 @@ from wan_assets.generation.poller import Poller
 from wan_assets.generation.task_files import TaskFiles
 from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Claim, Task
-from wan_assets.local_files import LocalFileError, content_known_as
 from wan_assets.models.pricing import PLAUSIBLE_USD, dollars, implausible_usd, microusd_of
+from wan_assets.prompts.local_files import LocalFileError, content_known_as
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 

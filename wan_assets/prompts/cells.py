@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from wan_assets.models import rules
 from wan_assets.prompts.columns import PICTURE, PRIORITY, SOUND, Column, Layout, column_of
 from wan_assets.prompts.local_media import STAND_IN, LocalMedia, Medium
-from wan_assets.prompts.problem import Refusal
+from wan_assets.prompts.problems import Refusal
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from wan_assets.models.rules import nearest
 from wan_assets.models.violations import LAST_FRAME, MEANINGS, PARAMETERS
-from wan_assets.prompts.problem import Refusal, shortened
+from wan_assets.prompts.problems import Refusal, shortened
 
 PROMPT = "positive_prompt"
 PICTURE = "inputs.frame_images"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.columns import PROMPT
 from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
-from wan_assets.prompts.problem import printable
+from wan_assets.prompts.problems import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ class Sheet:
 
 def sheet_of_frame(frame: pd.DataFrame) -> Sheet:
     """Opens a DataFrame; what is none raises `PromptTableError` when records are asked for."""
-    records = import_module("wan_assets.prompts.frames").records_of_frame(frame, _BATCH_ROWS)
+    records = import_module("wan_assets.prompts.dataframes").records_of_frame(frame, _BATCH_ROWS)
     return Sheet("the DataFrame", records, has_header=True)
 
 
@@ -247,7 +247,7 @@ def _prompts(path: Path) -> Iterator[Record | Flaw]:
 
 
 def _parquet(path: Path) -> Iterator[Record | Flaw]:
-    yield from import_module("wan_assets.prompts.frames").records_of_parquet(path, _BATCH_ROWS)
+    yield from import_module("wan_assets.prompts.dataframes").records_of_parquet(path, _BATCH_ROWS)
 
 
 _READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | Flaw]], bool]] = {

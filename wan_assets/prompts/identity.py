@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-from wan_assets.prompts.problem import Refusal
+from wan_assets.prompts.problems import Refusal
 
 _ID_CHARACTERS = 128
 _FORBIDDEN = re.compile(r"\.\.|[/\\,|\[\]]")

@@ -13,10 +13,10 @@ from typing import Literal
 
 from pydantic_core import PydanticCustomError
 
-from wan_assets.local_files import MOST_BYTES, LocalFileError, content_below, reference_to
 from wan_assets.models import rules
-from wan_assets.prompts.picture_size import too_large
-from wan_assets.prompts.problem import Refusal
+from wan_assets.prompts.image_size import too_large
+from wan_assets.prompts.local_files import MOST_BYTES, LocalFileError, content_below, reference_to
+from wan_assets.prompts.problems import Refusal
 
 Medium = Literal["picture", "sound"]
 

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from wan_assets.errors import PromptTableError
 from wan_assets.models.request import VideoRequest
 from wan_assets.models.violations import breaches_of
-from wan_assets.prompts.addresses import breaches_of_addresses
 from wan_assets.prompts.cells import Cells, cells_of, resolve_media
 from wan_assets.prompts.columns import (
     MADE_SOUND,
@@ -28,7 +27,8 @@ from wan_assets.prompts.columns import (
 from wan_assets.prompts.formats import Flaw, Record
 from wan_assets.prompts.identity import PromptIds, breaches_of_id, text_of_id
 from wan_assets.prompts.local_media import LocalMedia
-from wan_assets.prompts.problem import Problem, Refusal
+from wan_assets.prompts.problems import Problem, Refusal
+from wan_assets.prompts.url_rules import breaches_of_addresses
 
 _SIZE = frozenset({"width", "height", "resolution", PICTURE, f"{PICTURE}.image", "inputs"})
 _RIVALS: Mapping[str, frozenset[str]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.formats import Flaw, unreadable
-from wan_assets.prompts.problem import repr_of
+from wan_assets.prompts.problems import repr_of
 from wan_assets.prompts.sources import Source, files_of, sheets_of
 from wan_assets.prompts.table import Prompts, PromptTable
 

@@ -15,7 +15,7 @@ from wan_assets.models.request import VideoRequest
 from wan_assets.prompts.formats import Flaw, Record, Sheet
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.local_media import LocalMedia
-from wan_assets.prompts.problem import Problem, printable
+from wan_assets.prompts.problems import Problem, printable
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
 from wan_assets.prompts.sources import Source, sheets_of
 from wan_assets.slices import slices_of

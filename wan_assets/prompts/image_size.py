@@ -9,7 +9,7 @@ from typing import Literal
 
 from PIL import Image
 
-from wan_assets.prompts.problem import Refusal
+from wan_assets.prompts.problems import Refusal
 
 MAX_BYTES: Mapping[Literal["picture", "sound"], int] = {"picture": 32 << 20, "sound": 50 << 20}
 MAX_PIXELS = 64_000_000

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from wan_assets.hosts import is_public_host
 from wan_assets.models.request import VideoRequest
 from wan_assets.prompts.columns import PICTURE, SOUND
-from wan_assets.prompts.problem import Refusal
+from wan_assets.prompts.hosts import is_public_host
+from wan_assets.prompts.problems import Refusal
 
 _RULE = "must not lead to a private, local or otherwise reserved address"
 _FIX = "name a host that is public"

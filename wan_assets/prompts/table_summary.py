@@ -9,7 +9,7 @@ from typing import Self
 
 from wan_assets.models.pricing import list_price_microusd, reservation_microusd
 from wan_assets.models.request import VideoRequest
-from wan_assets.prompts.problem import Problem
+from wan_assets.prompts.problems import Problem
 from wan_assets.prompts.table import Chunk
 
 _PROBLEMS_KEPT = 10_000
