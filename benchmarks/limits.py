@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.ours import order_of
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.generation import Limits, UnderWay, generate
+from wan_assets.engine import Limits, UnderWay, generate
 from wan_assets.ledger import Ledger
 from wan_assets.store import VideoStore
 from wan_assets.video import Clip, render

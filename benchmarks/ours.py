@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.generation import Limits, Order, generate
-from wan_assets.generation.poller import Poller
+from wan_assets.engine import Limits, Order, generate
+from wan_assets.engine.poller import Poller
 from wan_assets.ledger import Ledger
 from wan_assets.models.request import VideoRequest
 from wan_assets.paths import sqlite_url

@@ -9,12 +9,12 @@ import dagster as dg
 from wan_assets import report
 from wan_assets.batches import PartitionOf
 from wan_assets.checks import Severities, partition_check_spec, severities_of
+from wan_assets.engine import OnMismatch
+from wan_assets.engine.progress import Watcher, unwatched
 from wan_assets.errand import Errand, Event, OnOutcome, Options, ignore
 from wan_assets.errors import EmptyRangeError, PromptTableError
-from wan_assets.generation import OnMismatch
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
-from wan_assets.progress import Watcher, unwatched
 from wan_assets.prompts import Prompts
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.videos import POOL, GenerationConfig, videos_of

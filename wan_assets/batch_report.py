@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
+from wan_assets.engine import Order, Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.generation import Order, Outcome
 from wan_assets.models.pricing import usd
 from wan_assets.pictures import Shown, contact_sheet
 from wan_assets.report import failure_row, table_of

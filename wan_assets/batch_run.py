@@ -10,12 +10,12 @@ import dagster as dg
 from wan_assets import report
 from wan_assets.batch_report import RowResult, batch_metadata, digest_of
 from wan_assets.checks import PartitionChecks
+from wan_assets.engine import Outcome
+from wan_assets.engine.run_log import FailureLog
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
-from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
-from wan_assets.run_log import FailureLog
 from wan_assets.store import VideoStore
 from wan_assets.telling import Telling
 

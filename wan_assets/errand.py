@@ -9,9 +9,9 @@ from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.generation import OnMismatch, Outcome
+from wan_assets.engine import OnMismatch, Outcome
+from wan_assets.engine.progress import Watcher, unwatched
 from wan_assets.lineage import Note
-from wan_assets.progress import Watcher, unwatched
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation

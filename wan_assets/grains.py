@@ -14,8 +14,8 @@ import dagster as dg
 from wan_assets import report
 from wan_assets.batch_run import BatchRun
 from wan_assets.batches import NoPartitionError, PartitionOf, partition_of, placed, told_by
+from wan_assets.engine import Order, Outcome
 from wan_assets.errand import Errand, Event
-from wan_assets.generation import Order, Outcome
 from wan_assets.lineage import Lineage, Told, note_changes
 from wan_assets.partitions import (
     PartitionChanges,

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from wan_assets.client import Answer, DayOfUsage, RunwareClient
 from wan_assets.durations import duration_text
+from wan_assets.engine import Limits, Order, Outcome, generate
 from wan_assets.errors import RunwareError
-from wan_assets.generation import Limits, Order, Outcome, generate
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.pricing import dollars, list_price_microusd, nearest_microusd
 from wan_assets.models.request import MODEL, VideoRequest

@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 
 from wan_assets import pictures
+from wan_assets.engine import Outcome
 from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
-from wan_assets.generation import Outcome
 from wan_assets.ledger import shortfalls_of
 from wan_assets.models.pricing import usd
 from wan_assets.prompts import Problem, PromptTable, Summary

@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.generation import Limits
+from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models.pricing import PRICE_MARGIN, microusd
 from wan_assets.models.rules import http_url

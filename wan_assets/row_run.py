@@ -9,12 +9,12 @@ import dagster as dg
 
 from wan_assets import report
 from wan_assets.checks import PartitionChecks
+from wan_assets.engine import Outcome
+from wan_assets.engine.run_log import FailureLog
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError, WanAssetsError
-from wan_assets.generation import Outcome
 from wan_assets.lineage import Lineage
 from wan_assets.prompts import PromptRow
-from wan_assets.run_log import FailureLog
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.telling import Telling
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import dagster as dg
 
+from wan_assets.engine import Outcome
 from wan_assets.errors import LedgerError
-from wan_assets.generation import Outcome
 from wan_assets.ledger import Ledger
 from wan_assets.store import StoredTask
 

@@ -10,15 +10,15 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from wan_assets.engine import Limits
+from wan_assets.engine.run_log import progress_logged
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import WanAssetsError
-from wan_assets.generation import Limits
 from wan_assets.grains import Grain
 from wan_assets.ledger import Origin, heartbeat
 from wan_assets.outcomes import outcomes_of
 from wan_assets.report import failure_to_start
 from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.run_log import progress_logged
 from wan_assets.telling import Telling
 
 POOL = "runware"

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wan_assets.generation import Limits, Order, Outcome
+from wan_assets.engine import Limits, Order, Outcome
 from wan_assets.simulator import Behaviour, LocalSimulator
 
 SUBMIT, POLL, UPLOAD, FILE = "videoInference", "getResponse", "mediaStorage", "file"

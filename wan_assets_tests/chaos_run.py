@@ -23,7 +23,7 @@ import httpx
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.client.connections import Connections
-from wan_assets.generation import Outcome
+from wan_assets.engine import Outcome
 from wan_assets.home import instance_in
 from wan_assets.ledger import Budget, Claim, Ledger, Task
 from wan_assets.partitions import sync_partitions

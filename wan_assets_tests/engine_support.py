@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.generation import Limits, Order, Outcome, Watch, generate
+from wan_assets.engine import Limits, Order, Outcome, Watch, generate
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.models.request import VideoRequest, task_uuid_of
 from wan_assets.paths import sqlite_url

@@ -20,8 +20,8 @@ from PIL import Image
 from simulator_support import Receiver, receiving, running, task_of
 
 from wan_assets.client import Pace, RunwareClient
+from wan_assets.engine import Limits, Order
 from wan_assets.errors import RequestRejectedError
-from wan_assets.generation import Limits, Order
 from wan_assets.ledger import Origin
 
 # Files.

@@ -21,7 +21,7 @@ from engine_support import PRICE, caps, errors_of, orders_of
 from simulator_support import ManualClock, running, task_of
 
 from wan_assets.client import RunwareClient
-from wan_assets.generation import Limits, Outcome
+from wan_assets.engine import Limits, Outcome
 
 ONE_ATTEMPT = Limits(max_attempts=1, max_wait_s=20)
 HASTY = Limits(max_attempts=1, max_wait_s=0.5)

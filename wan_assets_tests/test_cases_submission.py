@@ -19,8 +19,8 @@ from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_
 from simulator_support import KEY, running, task_of
 
 from wan_assets.client import Pace
+from wan_assets.engine import Limits, Order, Outcome
 from wan_assets.errors import AccessDeniedError, RequestRejectedError
-from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.models.request import Inputs
 from wan_assets.video import VideoFacts
 

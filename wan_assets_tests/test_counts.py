@@ -14,7 +14,7 @@ from dagster_support import table_of, written
 from engine_support import orders_of
 
 from wan_assets.client import Pace
-from wan_assets.generation import Limits
+from wan_assets.engine import Limits
 
 ROWS = 60
 TOGETHER = Limits(max_in_flight=ROWS, max_wait_s=20)

@@ -12,8 +12,8 @@ from bent_api import FILE, PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, 
 from engine_support import PRICE, Studio, errors_of, orders_of, request_of
 from s3_support import SECRET_KEY, clients_of_its_own, files_in, fs, use
 
+from wan_assets.engine import Limits, Order, Outcome
 from wan_assets.errors import StoreError
-from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.store import VideoStore
 from wan_assets.store.inbox import MOST_VALID_S
 

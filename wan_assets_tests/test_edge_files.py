@@ -13,8 +13,8 @@ import pytest
 from bent_api import SUBMIT, UPLOAD, bent
 from engine_support import errors_of
 
+from wan_assets.engine import Order
 from wan_assets.errors import PromptTableError
-from wan_assets.generation import Order
 from wan_assets.prompts import PromptTable
 from wan_assets.prompts.local_files import MOST_BYTES, LocalFileError, content_below, content_known_as, reference_to
 

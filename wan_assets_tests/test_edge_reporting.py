@@ -41,6 +41,9 @@ from wan_assets.cli.suggestions import Places
 from wan_assets.cli.summary import Summary, show_summary
 from wan_assets.client import RunwareClient
 from wan_assets.durations import duration_text
+from wan_assets.engine import Limits, Pending, UnderWay
+from wan_assets.engine.progress import Progress, sentence
+from wan_assets.engine.run_log import progress_logged
 from wan_assets.errors import (
     ApiFault,
     ContentBlockedError,
@@ -53,7 +56,6 @@ from wan_assets.errors import (
     WanAssetsError,
     WrongAddressError,
 )
-from wan_assets.generation import Limits, Pending, UnderWay
 from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Origin
@@ -61,10 +63,8 @@ from wan_assets.models.request import VideoRequest
 from wan_assets.models.rules import nearest
 from wan_assets.partitions import sync_table, table_id_of
 from wan_assets.paths import sqlite_url
-from wan_assets.progress import Progress, sentence
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.report import failure_of
-from wan_assets.run_log import progress_logged
 from wan_assets.settings import SettingsError, settings_from
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore

@@ -27,8 +27,8 @@ from test_batches import SHARDS, run
 from wan_assets.automation.stretches import row_of_keys, stretches
 from wan_assets.batches import partition_of, placed, told_by
 from wan_assets.component import Batches
+from wan_assets.engine import Limits, Order
 from wan_assets.errors import PromptTableError
-from wan_assets.generation import Limits, Order
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import VideoRequest
 from wan_assets.partition_keys import definition_by

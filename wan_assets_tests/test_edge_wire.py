@@ -38,6 +38,7 @@ from wan_assets.client.bounds import bounded, cost_in, seed_in
 from wan_assets.client.error_codes import code_of_failure_word, is_success_word
 from wan_assets.client.responses import answer_of, refusal_in
 from wan_assets.client.task_reports import reports_in
+from wan_assets.engine import Limits
 from wan_assets.errors import (
     LedgerError,
     OutputUnavailableError,
@@ -48,7 +49,6 @@ from wan_assets.errors import (
     WrongAddressError,
 )
 from wan_assets.files import files_app
-from wan_assets.generation import Limits
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.rules import uuid_in
 from wan_assets.store import VideoStore

@@ -36,15 +36,15 @@ from PIL import Image
 from simulator_support import ManualClock
 
 from wan_assets.client import Pace
+from wan_assets.engine import Limits, Order, Outcome
+from wan_assets.engine.thread_iterator import threaded
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
-from wan_assets.generation import Limits, Order, Outcome
-from wan_assets.generation.expected import expected_of
-from wan_assets.generation.threaded import threaded
 from wan_assets.ledger import Origin
 from wan_assets.simulator import FAULTS
 from wan_assets.simulator.faults import AFTER, BEFORE, DOWNLOADS, POLL
 from wan_assets.store import VideoStore
 from wan_assets.video import VideoFacts, mismatches
+from wan_assets.video.expected_video import expected_of
 
 PATIENT = Limits(max_wait_s=20)
 

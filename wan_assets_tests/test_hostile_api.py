@@ -14,7 +14,7 @@ from hostile_answers import CATALOGUE
 from hostile_api import ALWAYS, FILE, POLL, SUBMIT, HostileApi, Hostility
 
 from wan_assets.client import RunwareClient
-from wan_assets.generation import Limits, Order, Outcome, generate
+from wan_assets.engine import Limits, Order, Outcome, generate
 from wan_assets.ledger import Ledger, Task, TaskState
 from wan_assets.store import VideoStore
 

@@ -15,7 +15,7 @@ from dagster_support import studio, table_of, written
 from engine_support import rows_of
 
 from wan_assets import LedgerResource, build_lost_run_sensor, build_video_assets
-from wan_assets.generation import Outcome
+from wan_assets.engine import Outcome
 from wan_assets.ledger import Ledger, heartbeat
 from wan_assets.partitions import range_tags, sync_partitions
 

@@ -34,8 +34,8 @@ from engine_support import (
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
+from wan_assets.engine import Limits, Order, Outcome
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
-from wan_assets.generation import Limits, Order, Outcome
 from wan_assets.ledger import Ledger, Origin, shortfalls_of
 from wan_assets.models.pricing import worst_price_microusd
 

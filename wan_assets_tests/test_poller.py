@@ -13,7 +13,7 @@ from bent_api import PATIENT, POLL, BentStudio, bent, on
 from engine_support import KEY, request_of
 
 from wan_assets.client import Pace, RunwareClient
-from wan_assets.generation.poller import Poller
+from wan_assets.engine.poller import Poller
 
 UUIDS = tuple(f"770a3ef5-2dc8-4ed1-9f7d-47a8e9df10{number:02}" for number in range(40))
 BEAT_S = 0.5

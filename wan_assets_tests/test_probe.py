@@ -12,7 +12,7 @@ from engine_support import PRICE, Studio, studio
 
 from wan_assets.cli import cli
 from wan_assets.client import RunwareClient
-from wan_assets.generation import Outcome
+from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget
 from wan_assets.probe import PRICE_MICROUSD, Probe, Record
 

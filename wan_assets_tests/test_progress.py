@@ -19,11 +19,11 @@ from simulator_support import ManualClock
 
 from wan_assets.cli.progress import watched
 from wan_assets.client import Trouble
+from wan_assets.engine import Limits, UnderWay
+from wan_assets.engine.progress import Estimate, Following, Progress, Spacing, sentence
+from wan_assets.engine.run_log import FailureLog, progress_logged
 from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
-from wan_assets.generation import Limits, UnderWay
 from wan_assets.ledger import Origin
-from wan_assets.progress import Estimate, Following, Progress, Spacing, sentence
-from wan_assets.run_log import FailureLog, progress_logged
 
 SLOW = {"latency_s": 2.5}
 """Longer than the engine's beat, so that it is told of tasks while they are in flight."""

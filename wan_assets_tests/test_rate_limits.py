@@ -27,13 +27,13 @@ from patience import PATIENCE_S
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.client.error_codes import class_of, is_over_capacity, refusal_of
+from wan_assets.engine import Limits, Order, Outcome, Recovered, UnderWay, generate, recover
+from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
+from wan_assets.engine.progress import Progress, sentence
+from wan_assets.engine.shared_limit import account_of
+from wan_assets.engine.slots import Slot, Slots, SlotState
 from wan_assets.errors import ApiFault, RunwareBusyError
-from wan_assets.generation import Limits, Order, Outcome, Recovered, UnderWay, generate, recover
-from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
-from wan_assets.generation.shared_limit import account_of
-from wan_assets.generation.slots import Slot, Slots, SlotState
 from wan_assets.ledger import LearnedLimit, Ledger, SharedLimit
-from wan_assets.progress import Progress, sentence
 from wan_assets.store import VideoStore
 
 QUICK = Pace(poll_first_s=0.1, poll_most_s=0.3, retry_first_s=0.2, retry_most_s=2.0, retry_jitter_s=0.0)

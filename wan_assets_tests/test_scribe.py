@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from engine_support import caps, request_of
 
+from wan_assets.engine.ledger_writer import Scribe
 from wan_assets.errors import BudgetExceededError
-from wan_assets.generation.scribe import Scribe
 from wan_assets.ledger import Claim, Ledger, Origin
 
 ROWS = 30

@@ -35,9 +35,9 @@ from starlette.applications import Starlette
 from wan_assets import RunwareResource
 from wan_assets.cli import cli
 from wan_assets.client import Pace, RunwareClient
+from wan_assets.engine import Limits, Outcome, generate, recover
+from wan_assets.engine.poller import Poller
 from wan_assets.errors import ApiFault
-from wan_assets.generation import Limits, Outcome, generate, recover
-from wan_assets.generation.poller import Poller
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.ledger.schema import SCHEMA_VERSION
 from wan_assets.resources import resources_of

@@ -6,9 +6,9 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.batches import PartitionOf
+from wan_assets.engine import OnMismatch
 from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
-from wan_assets.generation import OnMismatch
 from wan_assets.grains import Grain, Partitions, grain_of
 from wan_assets.prompts import Prompts
 from wan_assets.report import failure_to_start

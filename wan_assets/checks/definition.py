@@ -9,8 +9,8 @@ import dagster as dg
 
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Rigour, judged
 from wan_assets.dataset import Dataset
+from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.generation import Outcome
 from wan_assets.models.rules import nearest
 from wan_assets.prompts import Prompts, PromptTable
 from wan_assets.report import failure_to_start, table_of

@@ -13,8 +13,8 @@ import click
 from wan_assets.cli.display import dollars, printable, show_json
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
-from wan_assets.generation import Adopted
-from wan_assets.generation import adopt as adopted_by
+from wan_assets.engine import Adopted
+from wan_assets.engine import adopt as adopted_by
 from wan_assets.ledger import Ledger, TaskState
 from wan_assets.ledger.records import money_of
 from wan_assets.models.pricing import usd

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from wan_assets.cli.display import console_on, printable
 from wan_assets.cli.streams import open_standard
+from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
+from wan_assets.engine.run_log import FailureLog, PendingLog
 from wan_assets.errors import WanAssetsError
-from wan_assets.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
-from wan_assets.run_log import FailureLog, PendingLog
 
 
 class Show(Protocol):

@@ -20,14 +20,14 @@ from wan_assets.cli.progress import Show
 from wan_assets.cli.signals import Interrupted, Stop
 from wan_assets.cli.suggestions import Places
 from wan_assets.client import RunwareClient
+from wan_assets.engine import OnMismatch, Outcome
+from wan_assets.engine.progress import Progress
 from wan_assets.errors import PromptTableError
-from wan_assets.generation import OnMismatch, Outcome
 from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in, locked
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.processes import new_owner
 from wan_assets.partitions import range_tags, sync_table, table_id_of
-from wan_assets.progress import Progress
 from wan_assets.prompts import PromptTable
 from wan_assets.resources import resources_of
 from wan_assets.settings import Settings, SettingsError

@@ -16,8 +16,8 @@ from wan_assets.cli.display import counted, dollars, printable, show_table
 from wan_assets.cli.failed_rows import show_failures
 from wan_assets.cli.failures import Failure, failure_of
 from wan_assets.cli.run import TableRun
+from wan_assets.engine import Outcome
 from wan_assets.errors import LedgerError
-from wan_assets.generation import Outcome
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.models.pricing import usd
 from wan_assets.prompts import PromptRow

@@ -13,7 +13,7 @@ from engine_support import errors_of, orders_of, seed_that, studio
 from s3_support import clients_of_its_own, files_in, fs, new_bucket, s3_server_elsewhere, use
 
 from wan_assets.client import Pace
-from wan_assets.generation import Limits, Order
+from wan_assets.engine import Limits, Order
 
 LARGE = """
 import resource, sys

@@ -12,7 +12,7 @@ from accounts import assert_charged_once, assert_nothing_reserved
 from bent_api import PATIENT
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, studio
 
-from wan_assets.generation import Limits
+from wan_assets.engine import Limits
 
 RUN = """
 import json, sys

@@ -18,8 +18,8 @@ from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, caps, errors_of, o
 from patience import PATIENCE_S
 from postgres_support import Cluster, cluster
 
+from wan_assets.engine import Limits, Outcome
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
-from wan_assets.generation import Limits, Outcome
 from wan_assets.ledger import Claim, Ledger, Origin, TaskState
 
 FAULT = ApiFault("someCode", "some message")

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from patience import PATIENCE_S
 
-from wan_assets.generation import Limits
+from wan_assets.engine import Limits
 
 READER, SPANS = InMemoryMetricReader(), InMemorySpanExporter()
 
@@ -64,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[A
 def test_figures_are_those_of_the_ledger(runs: tuple[Any, list[Any], Any]) -> None:
     made, _, found = runs
     (spent,) = found["wan_assets.spend {microdollar}"].values()
-    (generation,) = found["wan_assets.generation.duration s"].values()
+    (generation,) = found["wan_assets.engine.duration s"].values()
     (in_flight,) = found["wan_assets.tasks.in_flight {task}"].values()
     rows = {verdict: point.value for verdict, point in found["wan_assets.rows {row}"].items()}
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Self
 
+from wan_assets.engine.slot_states import Slot, SlotState
+from wan_assets.engine.slots import Slots
 from wan_assets.errors import RunwareError
-from wan_assets.generation.slot_states import Slot, SlotState
-from wan_assets.generation.slots import Slots
 
 _UNANSWERED_S = 2.0
 """A submission without an answer for so long does not keep others from being sent."""

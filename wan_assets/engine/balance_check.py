@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wan_assets.client import RunwareClient
+from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, Order
+from wan_assets.engine.ledger_session import Desk
 from wan_assets.errors import AccessDeniedError, ApiFault
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Order
 from wan_assets.slices import slices_of
 
 

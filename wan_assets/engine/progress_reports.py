@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.slots import Slots
-from wan_assets.generation.underway import UnderWay, Watch
-from wan_assets.generation.work import Work
+from wan_assets.engine.in_flight import UnderWay, Watch
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.slots import Slots
+from wan_assets.engine.task_runner import Work
 
 _BEAT_S = 1.0
 

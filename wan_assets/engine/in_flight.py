@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wan_assets.client import Trouble
-from wan_assets.generation.concurrency import LimitNow
-from wan_assets.generation.telemetry import instruments
+from wan_assets.engine.concurrency import LimitNow
+from wan_assets.engine.telemetry import instruments
 from wan_assets.ledger import Task
 
 _PENDING_SHOWN = 5

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from wan_assets.engine.jobs import Outcome
 from wan_assets.errors import RunwareError
-from wan_assets.generation.values import Outcome
 from wan_assets.ledger import Origin
 from wan_assets.version import __version__
 
@@ -55,7 +55,7 @@ class Instruments:
             "wan_assets.rows", unit="{row}", description="Rows by what became of them: stored, reused or an error."
         )
         self._generation = meter.create_histogram(
-            "wan_assets.generation.duration",
+            "wan_assets.engine.duration",
             unit="s",
             description="From a task's acknowledgement to its result.",
             explicit_bucket_boundaries_advisory=_SECONDS,

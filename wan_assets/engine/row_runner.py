@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from wan_assets.client import TaskReport
+from wan_assets.engine.circuit_breaker import Gate
+from wan_assets.engine.jobs import Limits, Order
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.slot_handle import Place
+from wan_assets.engine.slots import Slots
+from wan_assets.engine.task_runner import Work
 from wan_assets.errors import (
     BudgetExceededError,
     CrowdedError,
@@ -18,12 +24,6 @@ from wan_assets.errors import (
     TaskUnknownError,
     WanAssetsError,
 )
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.gate import Gate
-from wan_assets.generation.places import Place
-from wan_assets.generation.slots import Slots
-from wan_assets.generation.values import Limits, Order
-from wan_assets.generation.work import Work
 from wan_assets.ledger import Claim, Task, TaskState
 from wan_assets.ledger.records import OPEN_STATES
 from wan_assets.store import StoredTask

@@ -14,6 +14,13 @@ from wan_assets.client import Result, RunwareClient, TaskReport, Trouble, WaitFo
 from wan_assets.client.bounds import shown
 from wan_assets.client.error_codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
 from wan_assets.durations import duration_text
+from wan_assets.engine.circuit_breaker import Gate
+from wan_assets.engine.jobs import Limits, Order
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.poller import Poller
+from wan_assets.engine.slot_handle import Place
+from wan_assets.engine.task_files import TaskFiles
+from wan_assets.engine.video_ingest import Keeper, report_of_delivery
 from wan_assets.errors import (
     ApiFault,
     OutputUnavailableError,
@@ -26,13 +33,6 @@ from wan_assets.errors import (
     TaskUnknownError,
     WanAssetsError,
 )
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.gate import Gate
-from wan_assets.generation.keeping import Keeper, report_of_delivery
-from wan_assets.generation.places import Place
-from wan_assets.generation.poller import Poller
-from wan_assets.generation.task_files import TaskFiles
-from wan_assets.generation.values import Limits, Order
 from wan_assets.ledger import Claim, Task
 from wan_assets.models.pricing import PLAUSIBLE_USD, dollars, implausible_usd, microusd_of
 from wan_assets.prompts.local_files import LocalFileError, content_known_as

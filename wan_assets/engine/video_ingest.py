@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from wan_assets.client import Result, RunwareClient, TaskReport
+from wan_assets.engine.jobs import Order
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
 from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, OutputUnavailableError
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.task_files import TaskFiles, booked_result, name_of
-from wan_assets.generation.values import Order
 from wan_assets.ledger import Task, TaskState
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.video import Seen

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wan_assets.client import RunwareClient
+from wan_assets.engine import progress_reports, webhook_hints
+from wan_assets.engine.balance_check import refuse_if_poor
+from wan_assets.engine.circuit_breaker import Gate
+from wan_assets.engine.in_flight import Watch
+from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, Limits, Order, Outcome
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.row_runner import Attempts, Row
+from wan_assets.engine.shared_limit import SharedConcurrency
+from wan_assets.engine.slots import Slots
+from wan_assets.engine.streaming import streamed
+from wan_assets.engine.task_runner import Work
+from wan_assets.engine.telemetry import traced
 from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
-from wan_assets.generation import wakes, watching
-from wan_assets.generation.attempts import Attempts, Row
-from wan_assets.generation.balance import refuse_if_poor
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.gate import Gate
-from wan_assets.generation.shared_limit import SharedConcurrency
-from wan_assets.generation.slots import Slots
-from wan_assets.generation.stream import streamed
-from wan_assets.generation.telemetry import traced
-from wan_assets.generation.underway import Watch
-from wan_assets.generation.values import LOOKED_UP_AT_ONCE, Limits, Order, Outcome
-from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.slices import slices_of
 from wan_assets.store import VideoStore
@@ -76,7 +76,10 @@ async def generate(
         gate.when_closed(slots.refuse)
         shared = SharedConcurrency(desk, slots, client.base_url)
         engine = _Engine(desk, Attempts(desk, work, limits, gate, slots), limits, gate, shared)
-        beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work, slots)
+        beside = (
+            *webhook_hints.attendants_for(client, desk, work.poller),
+            *progress_reports.attendants_for(watch, desk, work, slots),
+        )
         running = streamed(partial(engine.run, orders), work.poller.run, shared.run, *beside)
         with traced(origin or Origin(), simulated=desk.simulated) as trace:
             async with shared.ended(), aclosing(running) as outcomes:
@@ -84,7 +87,7 @@ async def generate(
                     trace.see(outcome)
                     yield outcome
         if watch:
-            watch(await watching.under_way(desk, work, slots))
+            watch(await progress_reports.under_way(desk, work, slots))
 
 
 class _Engine:

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
 from wan_assets.errors import (
     DecoderError,
     InvalidVideoError,
@@ -13,8 +15,6 @@ from wan_assets.errors import (
     TaskElsewhereError,
     WanAssetsError,
 )
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.task_files import TaskFiles, booked_result, name_of
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.models.request import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo, VideoStore

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.slots import Slots
 from wan_assets.errors import LedgerError
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.slots import Slots
 from wan_assets.ledger import money_of
 
 _EXCHANGE_S = 1.0

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from wan_assets.client import Pace
 from wan_assets.durations import duration_text
+from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
+from wan_assets.engine.slot_states import Slot, SlotState
+from wan_assets.engine.telemetry import instruments
 from wan_assets.errors import ApiFault, RunwareBusyError, WanAssetsError
-from wan_assets.generation.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
-from wan_assets.generation.slot_states import Slot, SlotState
-from wan_assets.generation.telemetry import instruments
 from wan_assets.ledger import LearnedLimit, RunNeeds, SharedLimit
 
 _SETTLING_S = 0.05

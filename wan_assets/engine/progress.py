@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
-from wan_assets.generation import Outcome, Pending, Recovered, UnderWay
+from wan_assets.engine import Outcome, Pending, Recovered, UnderWay
 from wan_assets.models.pricing import dollars
 
 Clock: TypeAlias = Callable[[], float]

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from wan_assets.client import RunwareClient, TaskReport
+from wan_assets.engine import progress_reports, webhook_hints
+from wan_assets.engine.circuit_breaker import Gate
+from wan_assets.engine.in_flight import Watch
+from wan_assets.engine.jobs import Limits, Order
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.streaming import streamed
+from wan_assets.engine.task_runner import Work
 from wan_assets.errors import NotSentError, TaskElsewhereError, WanAssetsError
-from wan_assets.generation import wakes, watching
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.gate import Gate
-from wan_assets.generation.stream import streamed
-from wan_assets.generation.underway import Watch
-from wan_assets.generation.values import Limits, Order
-from wan_assets.generation.work import Work
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.models.request import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -56,14 +56,17 @@ async def recover(
     async with desk, Verifier() as verifier:
         work = Work(client, desk, verifier, limits, Gate(), {})
         recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)
-        beside = *wakes.attendants_for(client, desk, work.poller), *watching.attendants_for(watch, desk, work)
+        beside = (
+            *webhook_hints.attendants_for(client, desk, work.poller),
+            *progress_reports.attendants_for(watch, desk, work),
+        )
         work_on = partial(recovery.run, await desk.open_tasks())
         running = streamed(work_on, work.poller.run, *beside)
         async with aclosing(running) as found:
             async for recovered in found:
                 yield recovered
         if watch:
-            watch(await watching.under_way(desk, work))
+            watch(await progress_reports.under_way(desk, work))
 
 
 class _Recovery:

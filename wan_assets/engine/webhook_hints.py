@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from wan_assets.client import RunwareClient
+from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.poller import Poller
 from wan_assets.errors import LedgerError
-from wan_assets.generation.desk import Desk
-from wan_assets.generation.poller import Poller
 
 
 def attendants_for(

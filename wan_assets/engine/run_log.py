@@ -14,9 +14,9 @@ from logging import Logger
 from typing import Any
 
 from wan_assets.client import Trouble
+from wan_assets.engine import UnderWay
+from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
 from wan_assets.errors import RunwareError, WanAssetsError
-from wan_assets.generation import UnderWay
-from wan_assets.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
 
 _FIRST_S = 30.0
 _MOST_S = 300.0
