@@ -18,7 +18,7 @@ from wan_assets.models.pricing import usd
 from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Books
-from wan_assets.simulator.books import AcceptedTask
+from wan_assets.simulator.journal import AcceptedTask
 from wan_assets.store import StoredTask, VideoStore
 
 PROMISES = ("paid twice", "lost", "partial file", "books", "unfinished", "events")

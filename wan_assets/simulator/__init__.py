@@ -2,8 +2,8 @@
 
 from wan_assets.simulator.app import create_app
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import Books, Charge
 from wan_assets.simulator.faults import FAULTS, SimulatorError, rates_in
+from wan_assets.simulator.journal import Books, Charge
 from wan_assets.simulator.server import LocalSimulator, serve
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import Any
 
 from wan_assets.models.request import MODEL
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import Books, Usage
+from wan_assets.simulator.journal import Books, Usage
+from wan_assets.simulator.refusals import RefusalError, checked_uuid, item
 from wan_assets.simulator.tasks import data_of, errors_of
 from wan_assets.simulator.uploads import Uploads
-from wan_assets.simulator.wire import RefusalError, checked_uuid, item
 
 _MOST_DAYS = 30
 

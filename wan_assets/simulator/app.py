@@ -19,13 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wan_assets.simulator.answers import envelope
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import Books
 from wan_assets.simulator.deliveries import Deliveries
-from wan_assets.simulator.desk import Desk, Tasks, authorised
-from wan_assets.simulator.files import Files
-from wan_assets.simulator.wire import RefusalError, item
+from wan_assets.simulator.endpoint import Desk, Tasks, authorised
+from wan_assets.simulator.journal import Books
+from wan_assets.simulator.refusals import RefusalError, item
+from wan_assets.simulator.responses import envelope
+from wan_assets.simulator.result_files import Files
 from wan_assets.version import __version__
 
 _SIGNATURE = (b"x-simulated-by", f"wan-assets/{__version__}".encode())

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from starlette.concurrency import run_in_threadpool
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import AcceptedTask, Books
-from wan_assets.simulator.files import Files
+from wan_assets.simulator.journal import AcceptedTask, Books
+from wan_assets.simulator.result_files import Files
 from wan_assets.simulator.tasks import finished
 
 _RETRY_MOST_S = 8.0

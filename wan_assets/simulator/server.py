@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wan_assets.simulator.app import create_app
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import Books
 from wan_assets.simulator.faults import SimulatorError
+from wan_assets.simulator.journal import Books
 
 _LOGGER = logging.getLogger("uvicorn.error")
 _KEEP_ALIVE_S = 120

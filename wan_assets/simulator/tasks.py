@@ -10,9 +10,9 @@ from typing import Any
 from wan_assets.models.pricing import MICROUSD_PER_S
 from wan_assets.models.request import SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import AcceptedTask
 from wan_assets.simulator.faults import DEVIATIONS, VERDICTS
-from wan_assets.simulator.wire import item
+from wan_assets.simulator.journal import AcceptedTask
+from wan_assets.simulator.refusals import item
 from wan_assets.video import Clip
 
 _FAILURES = {

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import Books
-from wan_assets.simulator.wire import RefusalError, item
+from wan_assets.simulator.journal import Books
+from wan_assets.simulator.refusals import RefusalError, item
 
 
 class Uploads:

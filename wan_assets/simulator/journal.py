@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wan_assets.simulator.faults import SimulatorError
-from wan_assets.simulator.schema import opened
+from wan_assets.simulator.journal_tables import opened
 
 
 @dataclass(frozen=True)

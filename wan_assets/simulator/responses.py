@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.wire import item
+from wan_assets.simulator.refusals import item
 
 _HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 _JSON = "application/json"

@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from wan_assets.simulator.answers import Cut, Malformed, Slow, Stalled, envelope, html
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import AcceptedTask, Books
 from wan_assets.simulator.faults import DOWNLOADS
+from wan_assets.simulator.journal import AcceptedTask, Books
+from wan_assets.simulator.refusals import item
+from wan_assets.simulator.responses import Cut, Malformed, Slow, Stalled, envelope, html
 from wan_assets.simulator.tasks import format_of, served_clip
-from wan_assets.simulator.wire import item
 from wan_assets.video import render
 
 _TYPES = {"MP4": "video/mp4", "MOV": "video/quicktime", "WEBM": "video/webm"}

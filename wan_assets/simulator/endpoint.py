@@ -10,10 +10,11 @@ from starlette.responses import Response
 from wan_assets.models.pricing import microusd
 from wan_assets.models.request import VideoRequest
 from wan_assets.simulator.account import Account
-from wan_assets.simulator.answers import envelope, poll_fault, reply, submission_fault, unauthorised
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.books import AcceptedTask, Books
 from wan_assets.simulator.faults import AFTER, BEFORE, POLL
+from wan_assets.simulator.journal import AcceptedTask, Books
+from wan_assets.simulator.refusals import RefusalError, checked, checked_uuid, item, media_in
+from wan_assets.simulator.responses import envelope, poll_fault, reply, submission_fault, unauthorised
 from wan_assets.simulator.tasks import (
     accepted_task,
     charge_microusd,
@@ -23,7 +24,6 @@ from wan_assets.simulator.tasks import (
     verdict_status_of,
 )
 from wan_assets.simulator.uploads import Uploads
-from wan_assets.simulator.wire import RefusalError, checked, checked_uuid, item, media_in
 
 Tasks = Sequence[Mapping[str, Any]]
 
