@@ -21,12 +21,12 @@ from engine_support import KEY, PRICE, Studio, caps, errors_of, orders_of, reque
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
+from wan_assets.dataset.reconciliation import DayCompared, reconciled
 from wan_assets.engine import Limits, Order, Recovered, recover
 from wan_assets.errors import ApiFault, NotSentError
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.ledger.processes import new_owner
 from wan_assets.models.request import VideoRequest, task_uuid_of
-from wan_assets.reconciliation import DayCompared, reconciled
 
 # Recovery.
 

@@ -25,12 +25,12 @@ from gallery_support import audits_of, gallery_of, records_of, summary_of
 from wan_assets import RunwareResource, build_video_assets
 from wan_assets.automation import build_missing_job
 from wan_assets.dataset import write_manifest
+from wan_assets.dataset.quality import verdicts_of
 from wan_assets.engine import Adopted, Limits, Order, adopt
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
-from wan_assets.verdicts import verdicts_of
 from wan_assets.video import Clip, VideoFacts, audio_mismatches, facts_of, render
 
 FIXED = {"resolution": None, "width": 854, "height": 480}

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 
 from wan_assets import LedgerResource
 from wan_assets.client.error_codes import verdict_of
+from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges
 from wan_assets.engine import Limits, Order, Recovered, recover
 from wan_assets.errors import ApiFault, LedgerError
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.models.pricing import microusd_of, reservation_microusd
-from wan_assets.reconciliation import DayCompared, days_without_unknown_charges
 
 HOUR_S = 3600.0
 

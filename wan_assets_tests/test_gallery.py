@@ -18,7 +18,7 @@ from wan_assets.dataset import COLUMNS
 from wan_assets.gallery import GalleryError
 from wan_assets.gallery.items import AUDITED, money_text
 from wan_assets.gallery.pages import INDEX_PAGE, PageWriter, script_of
-from wan_assets.gallery.summary import spending_over_time
+from wan_assets.gallery.statistics import spending_over_time
 from wan_assets.ledger import Ledger, SpendLine
 from wan_assets.ledger.processes import new_owner
 from wan_assets.store import VideoStore

@@ -10,7 +10,7 @@ from wan_assets.checks.definition import (
 )
 from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Offender, judged
 from wan_assets.checks.partitions import PartitionChecks
-from wan_assets.verdicts import VIDEO_CHECKS, CheckVerdict, verdicts_of
+from wan_assets.dataset.quality import VIDEO_CHECKS, CheckVerdict, verdicts_of
 
 __all__ = [
     "DATASET_CHECKS",

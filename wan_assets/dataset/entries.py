@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from wan_assets.dataset.costs import costs_of
-from wan_assets.dataset.subjects import Subject, is_all_simulated, subjects_of
+from wan_assets.dataset.cost_shares import costs_of
+from wan_assets.dataset.rows import Subject, is_all_simulated, subjects_of
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.request import VideoRequest
 from wan_assets.prompts import PromptTable

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wan_assets.dataset.columns import COLUMNS, SCHEMA
 from wan_assets.dataset.entries import Entries
+from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.slices import slices_of

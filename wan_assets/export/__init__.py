@@ -2,6 +2,6 @@
 
 from wan_assets.export.options import FORMATS, ExportOptions, Format
 from wan_assets.export.splits import SPLITS, Split, split_of
-from wan_assets.export.writing import Exported, export_dataset
+from wan_assets.export.writer import Exported, export_dataset
 
 __all__ = ["FORMATS", "SPLITS", "ExportOptions", "Exported", "Format", "Split", "export_dataset", "split_of"]

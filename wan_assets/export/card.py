@@ -11,10 +11,10 @@ import string
 from collections.abc import Iterable, Iterator
 
 from wan_assets.dataset import Tally
-from wan_assets.export.census import Census
+from wan_assets.export.metadata_rows import described
 from wan_assets.export.options import ExportOptions, Format
-from wan_assets.export.records import described
 from wan_assets.export.splits import Split
+from wan_assets.export.statistics import Census
 from wan_assets.models.pricing import usd
 from wan_assets.version import __version__
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 import pyarrow.parquet as pq
 
 from wan_assets.dataset import Entry
-from wan_assets.export.census import Sorted
-from wan_assets.export.records import PARQUET_SCHEMA, table_of
-from wan_assets.export.sources import place_of
+from wan_assets.export.metadata_rows import PARQUET_SCHEMA, table_of
+from wan_assets.export.source_files import place_of
 from wan_assets.export.splits import SPLITS, Split
+from wan_assets.export.statistics import Sorted
 from wan_assets.export.target import Target
 
 _FILES_AT_ONCE = 500

@@ -22,7 +22,7 @@ from upath import UPath
 
 from wan_assets.errors import ExportError
 from wan_assets.export.options import Format
-from wan_assets.export.sources import SUFFIXES, checked
+from wan_assets.export.source_files import SUFFIXES, checked
 from wan_assets.export.splits import SPLITS
 from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.models.url_secrets import public_part_of, without_secrets_of

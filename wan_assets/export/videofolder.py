@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from wan_assets.export.census import Sorted
-from wan_assets.export.records import json_of
-from wan_assets.export.sources import place_of
+from wan_assets.export.metadata_rows import json_of
+from wan_assets.export.source_files import place_of
 from wan_assets.export.splits import SPLITS
+from wan_assets.export.statistics import Sorted
 from wan_assets.export.target import Target
 
 

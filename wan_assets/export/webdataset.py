@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wan_assets.dataset import Entry
-from wan_assets.export.census import Sorted
-from wan_assets.export.records import json_of
+from wan_assets.export.metadata_rows import json_of
 from wan_assets.export.shards import shards_of
-from wan_assets.export.sources import checked, suffix_of
+from wan_assets.export.source_files import checked, suffix_of
 from wan_assets.export.splits import SPLITS, Split
+from wan_assets.export.statistics import Sorted
 from wan_assets.export.target import Target
 from wan_assets.store import StoredVideo
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from wan_assets.dataset import COLUMNS, Column, Entry
+from wan_assets.dataset.quality import CheckVerdict
 from wan_assets.models.pricing import usd
-from wan_assets.verdicts import CheckVerdict
 
 _SHOWN_APART = ("prompt_id", "positive_prompt", "uri")
 """The card's head has the row and its prompt; where the file lies tells of a machine and not of the video."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from wan_assets.dataset import Entries
 from wan_assets.errors import PromptTableError
 from wan_assets.export.card import card_of
-from wan_assets.export.census import Census
 from wan_assets.export.options import ExportOptions
 from wan_assets.export.parquet import write_parquet
 from wan_assets.export.splits import Split
+from wan_assets.export.statistics import Census
 from wan_assets.export.target import CARD, Changes, Target
 from wan_assets.export.videofolder import write_videofolder
 from wan_assets.export.webdataset import write_webdataset

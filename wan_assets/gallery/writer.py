@@ -13,15 +13,15 @@ from heapq import merge
 from pathlib import Path
 
 from wan_assets.dataset import Entries, Entry
+from wan_assets.dataset.quality import verdicts_of
 from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, columns_told, poster_in
 from wan_assets.gallery.pages import AUDIT_PAGE, INDEX_PAGE, PageWriter, script_of
-from wan_assets.gallery.summary import Tally, ledger_told
+from wan_assets.gallery.statistics import Tally, ledger_told
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
-from wan_assets.verdicts import verdicts_of
 from wan_assets.video import Verifier
 
 
