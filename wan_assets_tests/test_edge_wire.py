@@ -30,7 +30,6 @@ from hypothesis import strategies as st
 from test_hostile_api import order_of
 from test_hostile_api import run as run_against
 
-from wan_assets import serving
 from wan_assets.cli import cli
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.client.account import usage_in
@@ -48,11 +47,12 @@ from wan_assets.errors import (
     TaskFailedError,
     WrongAddressError,
 )
-from wan_assets.files import files_app
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.rules import uuid_in
+from wan_assets.servers import http_server
+from wan_assets.servers.file_server import files_app
+from wan_assets.servers.webhook_receiver import PATH, receiver_app, task_uuids_in
 from wan_assets.store import VideoStore
-from wan_assets.webhook import PATH, receiver_app, task_uuids_in
 
 WRITTEN: dict[str, Callable[[str], str]] = {
     "upper case": str.upper,
@@ -691,8 +691,8 @@ def test_a_download_that_takes_too_long_in_all_is_given_up(tmp_path: Path) -> No
 @contextmanager
 def served(app: Any, **patience: Any) -> Iterator[int]:
     """An application of ours on a free port."""
-    with serving._bound("127.0.0.1", 0) as listening:
-        server = serving.server_of(app, **patience)
+    with http_server._bound("127.0.0.1", 0) as listening:
+        server = http_server.server_of(app, **patience)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         yield listening.getsockname()[1]

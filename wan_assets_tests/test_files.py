@@ -16,8 +16,8 @@ from engine_support import studio
 from ports import free_port
 from test_delivery import run
 
-from wan_assets.files import files_app
-from wan_assets.serving import server_of
+from wan_assets.servers.file_server import files_app
+from wan_assets.servers.http_server import server_of
 from wan_assets.store import StoredVideo, VideoStore
 
 

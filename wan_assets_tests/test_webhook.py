@@ -41,9 +41,9 @@ from wan_assets.errors import ApiFault
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.ledger.schema import SCHEMA_VERSION
 from wan_assets.resources import resources_of
-from wan_assets.serving import _bound, server_of
+from wan_assets.servers.http_server import _bound, server_of
+from wan_assets.servers.webhook_receiver import PATH, WebhookError, receiver_app, task_uuids_in
 from wan_assets.settings import SettingsError, settings_from
-from wan_assets.webhook import PATH, WebhookError, receiver_app, task_uuids_in
 
 SECRET = "s3cret-of-a-webhook+and/more"
 QUOTED = "s3cret-of-a-webhook%2Band%2Fmore"

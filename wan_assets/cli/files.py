@@ -7,7 +7,7 @@ import os
 import click
 
 from wan_assets.cli.display import printable
-from wan_assets.files import serve
+from wan_assets.servers.file_server import serve
 from wan_assets.settings import FILES_PORT, settings_from
 from wan_assets.store import VideoStore
 

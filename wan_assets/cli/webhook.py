@@ -10,8 +10,8 @@ import click
 
 from wan_assets.cli.options import url_option
 from wan_assets.ledger import Ledger
+from wan_assets.servers.webhook_receiver import LEAST_SECRET, LEDGER_BUSY_S, serve
 from wan_assets.settings import SettingsError, settings_from
-from wan_assets.webhook import LEAST_SECRET, LEDGER_BUSY_S, serve
 
 _VARIABLE = "WAN_ASSETS_WEBHOOK_SECRET"
 

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from wan_assets import serving
 from wan_assets.errors import StoreError
+from wan_assets.servers import http_server
 from wan_assets.store import VideoStore
 
 _KINDS = {
@@ -58,7 +58,7 @@ def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM; `on_ready` is given the address. Raises `ListenError`."""
     hosts = _LOOPBACK if host in (*_LOOPBACK, "::1") else ("*",)
-    serving.serve(files_app(store, hosts=hosts), host=host, port=port, on_ready=on_ready)
+    http_server.serve(files_app(store, hosts=hosts), host=host, port=port, on_ready=on_ready)
 
 
 class _Files:

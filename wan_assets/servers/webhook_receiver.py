@@ -18,11 +18,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wan_assets import serving
 from wan_assets.durations import duration_text
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
 from wan_assets.models.rules import uuid_in
+from wan_assets.servers import http_server
 
 PATH = "/webhook"
 LEDGER_BUSY_S = 3.0
@@ -70,7 +70,7 @@ def serve(
     Raises `WebhookError` where the secret cannot be used, and `ListenError` where the port cannot.
     """
     shown = (lambda address: on_ready(f"{address}{PATH}")) if on_ready else None
-    serving.serve(receiver_app(ledger, secret), host=host, port=port, on_ready=shown)
+    http_server.serve(receiver_app(ledger, secret), host=host, port=port, on_ready=shown)
 
 
 class _Doorkeeper:
