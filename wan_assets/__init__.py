@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from wan_assets.version import __version__
 
 if TYPE_CHECKING:
-    from wan_assets.assets import build_video_assets
-    from wan_assets.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
-    from wan_assets.checks import build_video_checks
-    from wan_assets.component import WanVideosComponent
-    from wan_assets.dataset_assets import build_dataset_assets
     from wan_assets.export import ExportOptions
-    from wan_assets.export_assets import build_export_asset
     from wan_assets.models.request import VideoRequest
+    from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
+    from wan_assets.orchestration.assets.export_assets import build_export_asset
+    from wan_assets.orchestration.assets.video_assets import build_video_assets
+    from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
+    from wan_assets.orchestration.checks import build_video_checks
+    from wan_assets.orchestration.component import WanVideosComponent
+    from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
     from wan_assets.prompts import PromptTable
-    from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
 
 __all__ = [
     "ExportOptions",

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from test_batches import BOTH, CAMPAIGNS, DAYS, SHARDS, rows_of
 
 from wan_assets import build_video_assets
-from wan_assets.automation import build_missing_job, build_video_sensor
-from wan_assets.automation.cursor import Cursor
-from wan_assets.automation.stretches import stretches
+from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
+from wan_assets.orchestration.automation.cursor import Cursor
+from wan_assets.orchestration.automation.ranges import stretches
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

@@ -11,8 +11,8 @@ import pytest
 from dagster_support import SMALL, Studio, failure_of, studio, written
 
 from wan_assets import PromptTable, build_video_assets
-from wan_assets.batches import partition_of, shard_of
 from wan_assets.models.request import VideoRequest
+from wan_assets.orchestration.partitions.assignment import partition_of, shard_of
 from wan_assets.prompts import PromptRow
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-02-01")

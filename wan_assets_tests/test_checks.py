@@ -13,9 +13,15 @@ from dagster_support import Studio, studio, table_of, written
 from engine_support import request_of, stored_task, stored_video
 
 from wan_assets import build_video_assets
-from wan_assets.checks import DATASET_CHECKS, build_video_checks, partition_check, severities_of, verdicts_of
 from wan_assets.engine import Order, Outcome
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.orchestration.checks import (
+    DATASET_CHECKS,
+    build_video_checks,
+    partition_check,
+    severities_of,
+    verdicts_of,
+)
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
 from wan_assets.video import Clip, VideoFacts, facts_of, render

@@ -9,7 +9,7 @@ from dagster_support import table_of, written
 
 import wan_assets
 from wan_assets import WanVideosComponent
-from wan_assets.component import _Scaffolder
+from wan_assets.orchestration.component import _Scaffolder
 from wan_assets.prompts import SqlQuery
 
 

@@ -19,9 +19,9 @@ from engine_support import PRICE, request_of, stored_task, stored_video
 from wan_assets import build_dataset_assets, build_video_assets
 from wan_assets.dataset import SCHEMA, Manifest, write_manifest
 from wan_assets.ledger import Ledger, Origin
+from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.prompts.columns import column_of
-from wan_assets.spend_report import spend_metadata
 from wan_assets.store import VideoStore
 
 DATASET = dg.AssetKey("video_dataset")

@@ -23,11 +23,11 @@ from engine_support import studio as engine_studio
 from gallery_support import audits_of, gallery_of, records_of, summary_of
 
 from wan_assets import RunwareResource, build_video_assets
-from wan_assets.automation import build_missing_job
 from wan_assets.dataset import write_manifest
 from wan_assets.dataset.quality import verdicts_of
 from wan_assets.engine import Adopted, Limits, Order, adopt
 from wan_assets.ledger import Ledger
+from wan_assets.orchestration.automation import build_missing_job
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore

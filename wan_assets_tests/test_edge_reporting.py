@@ -56,20 +56,20 @@ from wan_assets.errors import (
     WanAssetsError,
     WrongAddressError,
 )
-from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.request import VideoRequest
 from wan_assets.models.rules import nearest
-from wan_assets.partitions import sync_table, table_id_of
+from wan_assets.orchestration.metadata.video import failure_of
+from wan_assets.orchestration.partitions.sync import sync_table, table_id_of
+from wan_assets.orchestration.runs.partitioning import by_prompt
+from wan_assets.orchestration.runs.run import POOL
 from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.report import failure_of
 from wan_assets.settings import SettingsError, settings_from
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 from wan_assets.store.object_store import opened
-from wan_assets.videos import POOL
 
 # What a run comes to.
 

@@ -24,14 +24,14 @@ from pydantic import ValidationError
 from test_automation import Watched, missing
 from test_batches import SHARDS, run
 
-from wan_assets.automation.stretches import row_of_keys, stretches
-from wan_assets.batches import partition_of, placed, told_by
-from wan_assets.component import Batches
 from wan_assets.engine import Limits, Order
 from wan_assets.errors import PromptTableError
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import VideoRequest
-from wan_assets.partition_keys import definition_by
+from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
+from wan_assets.orchestration.component import Batches
+from wan_assets.orchestration.partitions.assignment import partition_of, placed, told_by
+from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.prompts import PromptRow, PromptTable, SqlQuery
 from wan_assets.prompts.lookalikes import lookalike_of_bytes, lookalike_of_line, lookalike_of_text
 

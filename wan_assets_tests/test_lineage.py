@@ -11,7 +11,7 @@ from dagster_support import Studio, materialized, studio, table_of, written
 from test_batches import DAYS, SHARDS, rows_of, run
 
 from wan_assets import build_video_assets
-from wan_assets.lineage import CODE_VERSION, Told, requests_key
+from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, Told, requests_key
 
 VIDEOS = dg.AssetKey("videos")
 REQUESTS = dg.AssetKey("videos_requests")

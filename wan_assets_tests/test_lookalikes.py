@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from wan_assets.errors import PromptTableError
 from wan_assets.models.request import VideoRequest
 from wan_assets.models.violations import breaches_of
+from wan_assets.orchestration.metadata.video import problem_table, refusal_of
 from wan_assets.prompts import PromptTable
 from wan_assets.prompts.columns import column_of
 from wan_assets.prompts.lookalikes import lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problems import Refusal
-from wan_assets.report import problem_table, refusal_of
 
 TABS = ("a tab-separated table without a header", "add a header, and rename it to end in .tsv")
 BARS = ("a table with bars without a header", "a name that ends in .csv")

@@ -17,7 +17,7 @@ from engine_support import rows_of
 from wan_assets import LedgerResource, build_lost_run_sensor, build_video_assets
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Ledger, heartbeat
-from wan_assets.partitions import range_tags, sync_partitions
+from wan_assets.orchestration.partitions.sync import range_tags, sync_partitions
 
 OWNER = "elsewhere.1.x"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from test_batches import SHARDS, rows_of, told
 from test_batches import run as run_batches
 
-from wan_assets.resources import VideoStoreResource
+from wan_assets.orchestration.resources import VideoStoreResource
 from wan_assets.settings import SettingsError
 
 SERVED = {"served_at": "http://127.0.0.1:3070/"}

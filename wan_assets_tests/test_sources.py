@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from wan_assets.cli import cli
 from wan_assets.errors import PromptTableError
+from wan_assets.orchestration.metadata.video import problem_table
 from wan_assets.prompts import PromptTable, SqlQuery, scan, signature_of
-from wan_assets.report import problem_table
 from wan_assets.settings import settings_from
 
 HEADER = "positive_prompt,resolution,prompt_id\n"

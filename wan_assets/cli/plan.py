@@ -79,7 +79,10 @@ def _placing(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]
     """What makes problems of rows without a partition; Dagster is imported only where partitions are given."""
     if partitions["by"] is None:
         return lambda chunk: chunk
-    batches, keys = import_module("wan_assets.batches"), import_module("wan_assets.partition_keys")
+    batches, keys = (
+        import_module("wan_assets.orchestration.partitions.assignment"),
+        import_module("wan_assets.orchestration.partitions.keys"),
+    )
     try:
         partition_of = batches.partition_of(keys.definition_by(**partitions))
     except ValueError as error:

@@ -12,8 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets import report
-from wan_assets.assets import assets_of
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.progress import Show
@@ -23,13 +21,15 @@ from wan_assets.client import RunwareClient
 from wan_assets.engine import OnMismatch, Outcome
 from wan_assets.engine.progress import Progress
 from wan_assets.errors import PromptTableError
-from wan_assets.grains import by_prompt
 from wan_assets.home import instance_in, locked
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.processes import new_owner
-from wan_assets.partitions import range_tags, sync_table, table_id_of
+from wan_assets.orchestration.assets.video_assets import assets_of
+from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
+from wan_assets.orchestration.resources import resources_of
+from wan_assets.orchestration.runs.partitioning import by_prompt
 from wan_assets.prompts import PromptTable
-from wan_assets.resources import resources_of
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
@@ -198,7 +198,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
     failed = result.filter_events(lambda event: event.is_step_failure)
     for event in failed:
         data = event.step_failure_data
-        told = data.user_failure_data.metadata.get(report.REASON) if data.user_failure_data else None
+        told = data.user_failure_data.metadata.get(video.REASON) if data.user_failure_data else None
         if isinstance(told, dg.TableMetadataValue):
             row = {name: str(value) for name, value in told.records[0].data.items()}
             return Failure(row["class"], row["message"], row["advice"], row["code"])

@@ -18,7 +18,7 @@ import os
 import dagster as dg
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
-from wan_assets.automation import build_video_sensor
+from wan_assets.orchestration.automation import build_video_sensor
 
 tables = {name: {"name": name, "prompts": f"{name}.jsonl"} for name in ("watched", "many", "stopped")}
 defs = dg.Definitions.merge(

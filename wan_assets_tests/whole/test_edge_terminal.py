@@ -23,8 +23,8 @@ from terminal_support import on_terminal
 from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.processes import is_surely_dead
+from wan_assets.orchestration.runs.run import POOL
 from wan_assets.simulator import Behaviour, LocalSimulator
-from wan_assets.videos import POOL
 
 SLOW = {"latency_s": 600.0}
 """Nothing finishes while a test looks."""

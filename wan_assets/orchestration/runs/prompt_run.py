@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from wan_assets import report
-from wan_assets.checks import PartitionChecks
 from wan_assets.engine import Outcome
 from wan_assets.engine.run_log import FailureLog
-from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError, WanAssetsError
-from wan_assets.lineage import Lineage
+from wan_assets.orchestration.checks import PartitionChecks
+from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.partitions.data_versions import Lineage
+from wan_assets.orchestration.run_context import Errand, Event
+from wan_assets.orchestration.runs.cost_reporting import Telling
 from wan_assets.prompts import PromptRow
 from wan_assets.store import StoredTask, VideoStore
-from wan_assets.telling import Telling
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class RowRun:
                     failed.append((outcome.order.partition, outcome.error))
                     failures.add(outcome.order.partition, outcome.error)
         except WanAssetsError as error:
-            raise report.failure_to_start(error) from None
+            raise video.failure_to_start(error) from None
         finally:
             telling.book()
         if failed:
-            raise report.failure_of(failed, len(self.rows))
+            raise video.failure_of(failed, len(self.rows))
 
     def _materialization(
         self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
@@ -60,7 +60,7 @@ class RowRun:
             asset_key=self.errand.asset_key,
             partition=outcome.order.partition,
             metadata={
-                **report.video_metadata(outcome, stored, cost_microusd, store),
+                **video.video_metadata(outcome, stored, cost_microusd, store),
                 "wan_assets/row": str(self.rows[outcome.order.partition][0].number),
             },
             tags=self.lineage.tags(outcome.order.partition, stored.videos[0].sha256),

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.batches import PartitionOf
 from wan_assets.engine import OnMismatch
-from wan_assets.errand import Errand, Event
 from wan_assets.errors import PromptTableError
-from wan_assets.grains import Grain, Partitions, grain_of
+from wan_assets.orchestration.metadata.video import failure_to_start
+from wan_assets.orchestration.partitions.assignment import PartitionOf
+from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.orchestration.run_context import Errand, Event
+from wan_assets.orchestration.runs.partitioning import Grain, Partitions, grain_of
+from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
-from wan_assets.report import failure_to_start
-from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.videos import POOL, GenerationConfig, videos_of
 
 
 class MissingConfig(GenerationConfig):

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from wan_assets import report
-from wan_assets.batch_report import RowResult, batch_metadata, digest_of
-from wan_assets.checks import PartitionChecks
 from wan_assets.engine import Outcome
 from wan_assets.engine.run_log import FailureLog
-from wan_assets.errand import Errand, Event
 from wan_assets.errors import REFUSED_FOR_GOOD, WanAssetsError
-from wan_assets.lineage import Lineage
+from wan_assets.orchestration.checks import PartitionChecks
+from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
+from wan_assets.orchestration.partitions.data_versions import Lineage
+from wan_assets.orchestration.run_context import Errand, Event
+from wan_assets.orchestration.runs.cost_reporting import Telling
 from wan_assets.prompts import PromptRow
 from wan_assets.store import VideoStore
-from wan_assets.telling import Telling
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class BatchRun:
                     failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
                     yield from self._ended(key, results.pop(key), telling, store, None if failing else checks)
         except WanAssetsError as error:
-            raise report.failure_to_start(error) from None
+            raise video.failure_to_start(error) from None
         finally:
             telling.book()
         if failed:
-            raise report.failure_of(failed, sum(map(len, self.batches.values())))
+            raise video.failure_of(failed, sum(map(len, self.batches.values())))
 
     def _result(self, outcome: Outcome, telling: Telling) -> RowResult:
         cost_microusd = telling.cost_microusd(outcome, outcome.stored) if outcome.stored else 0

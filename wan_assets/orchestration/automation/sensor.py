@@ -10,12 +10,12 @@ from typing import TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.automation.cursor import Cursor
-from wan_assets.automation.stretches import row_of_keys, stretches
-from wan_assets.batches import PartitionOf
 from wan_assets.errors import PromptTableError
-from wan_assets.grains import Grain, Partitions, Reading, grain_of
-from wan_assets.lineage import note_changes
+from wan_assets.orchestration.automation.cursor import Cursor
+from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
+from wan_assets.orchestration.partitions.assignment import PartitionOf
+from wan_assets.orchestration.partitions.data_versions import note_changes
+from wan_assets.orchestration.runs.partitioning import Grain, Partitions, Reading, grain_of
 from wan_assets.prompts import Prompts, signature_of
 
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)

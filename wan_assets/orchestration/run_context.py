@@ -11,7 +11,7 @@ import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome
 from wan_assets.engine.progress import Watcher, unwatched
-from wan_assets.lineage import Note
+from wan_assets.orchestration.partitions.data_versions import Note
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation

@@ -1,6 +1,8 @@
 """Asset checks: whether every row has its video, and whether each video is what was asked and paid for."""
 
-from wan_assets.checks.definition import (
+from wan_assets.dataset.quality import VIDEO_CHECKS, CheckVerdict, verdicts_of
+from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, Judgement, Offender, judged
+from wan_assets.orchestration.checks.definition import (
     Severities,
     build_video_checks,
     match_check,
@@ -8,9 +10,7 @@ from wan_assets.checks.definition import (
     partition_check_spec,
     severities_of,
 )
-from wan_assets.checks.judgements import DATASET_CHECKS, Judgement, Offender, judged
-from wan_assets.checks.partitions import PartitionChecks
-from wan_assets.dataset.quality import VIDEO_CHECKS, CheckVerdict, verdicts_of
+from wan_assets.orchestration.checks.partition_checks import PartitionChecks
 
 __all__ = [
     "DATASET_CHECKS",

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import dagster as dg
 
-from wan_assets.checks.definition import match_check, partition_check
 from wan_assets.dataset.quality import MATCH_CHECK
 from wan_assets.engine import Outcome
-from wan_assets.errand import Errand
+from wan_assets.orchestration.checks.definition import match_check, partition_check
+from wan_assets.orchestration.run_context import Errand
 
 _MOST_ALL_RECORDED = 100
 """Recording an event takes about 10 ms, half as long as all else that a partition takes."""

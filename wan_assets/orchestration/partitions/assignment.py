@@ -11,7 +11,7 @@ from typing import TypeAlias
 import dagster as dg
 
 from wan_assets.errors import PromptTableError
-from wan_assets.partition_keys import CheckKey, check_of, window_of, zone_of
+from wan_assets.orchestration.partitions.keys import CheckKey, check_of, window_of, zone_of
 from wan_assets.prompts import Chunk, Problem, PromptRow, Refusal
 
 PartitionOf: TypeAlias = Callable[[PromptRow], str]

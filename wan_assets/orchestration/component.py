@@ -11,14 +11,14 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.assets import VideoOptions, build_video_assets
-from wan_assets.automation import build_missing_job, build_video_sensor
-from wan_assets.checks import build_video_checks
-from wan_assets.dataset_assets import build_dataset_assets
-from wan_assets.partition_keys import definition_by
+from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
+from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
+from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
+from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.partitions.keys import definition_by
+from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
 from wan_assets.paths import local_path
 from wan_assets.prompts import Prompts, SqlQuery
-from wan_assets.resources import LedgerResource, ledger_url_of, resources_of
 from wan_assets.settings import Settings, settings_from
 
 Severity = Literal["ERROR", "WARN"]

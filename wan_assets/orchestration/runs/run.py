@@ -12,14 +12,14 @@ from pydantic import Field
 
 from wan_assets.engine import Limits
 from wan_assets.engine.run_log import progress_logged
-from wan_assets.errand import Errand, Event
 from wan_assets.errors import WanAssetsError
-from wan_assets.grains import Grain
 from wan_assets.ledger import Origin, heartbeat
-from wan_assets.outcomes import outcomes_of
-from wan_assets.report import failure_to_start
-from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.telling import Telling
+from wan_assets.orchestration.metadata.video import failure_to_start
+from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.orchestration.run_context import Errand, Event
+from wan_assets.orchestration.runs.cost_reporting import Telling
+from wan_assets.orchestration.runs.engine_thread import outcomes_of
+from wan_assets.orchestration.runs.partitioning import Grain
 
 POOL = "runware"
 """Dagster's pool of all runs that use the account; its limit caps how many there are at once."""

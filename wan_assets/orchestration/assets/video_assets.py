@@ -6,18 +6,18 @@ from typing import TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets import report
-from wan_assets.batches import PartitionOf
-from wan_assets.checks import Severities, partition_check_spec, severities_of
 from wan_assets.engine import OnMismatch
 from wan_assets.engine.progress import Watcher, unwatched
-from wan_assets.errand import Errand, Event, OnOutcome, Options, ignore
 from wan_assets.errors import EmptyRangeError, PromptTableError
-from wan_assets.grains import Grain, Partitions, grain_of
-from wan_assets.lineage import CODE_VERSION, prompts_key, requests_key
+from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
+from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.partitions.assignment import PartitionOf
+from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
+from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.orchestration.run_context import Errand, Event, OnOutcome, Options, ignore
+from wan_assets.orchestration.runs.partitioning import Grain, Partitions, grain_of
+from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
-from wan_assets.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.videos import POOL, GenerationConfig, videos_of
 
 
 class VideoOptions(TypedDict, total=False):
@@ -97,8 +97,8 @@ def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions
         try:
             reading = grain.check(Errand.of(context, videos))
         except PromptTableError as error:
-            raise report.failure_to_start(error) from None
-        metadata = report.table_metadata(reading.summary)
+            raise video.failure_to_start(error) from None
+        metadata = video.table_metadata(reading.summary)
         check = dg.AssetCheckResult(check_name="rows_are_valid", passed=reading.is_sound, metadata=metadata)
         version = dg.DataVersion(reading.version)
         return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=version)
@@ -122,7 +122,7 @@ def _requests_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefini
         try:
             grain.check(Errand.of(context, videos))
         except PromptTableError as error:
-            raise report.failure_to_start(error) from None
+            raise video.failure_to_start(error) from None
 
     observable = dg.multi_observable_source_asset(specs=[spec], name=f"{name}_requests_observed")
     requests: dg.AssetsDefinition = observable(observe)
@@ -161,7 +161,7 @@ def _videos_asset(
         keys = context.partition_keys
         if not keys:
             asked = context.partition_key_range
-            raise report.failure_to_start(EmptyRangeError(asked.start, asked.end))
+            raise video.failure_to_start(EmptyRangeError(asked.start, asked.end))
         on_mismatch = options.get("on_mismatch")
         told: Options = {"see": on_outcome, "watch": watch, "severities": severities, "on_mismatch": on_mismatch}
         errand = Errand.of(context, context.asset_key, keys, **told)

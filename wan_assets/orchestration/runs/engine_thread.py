@@ -11,7 +11,7 @@ from wan_assets.engine import Limits, Order, Outcome, UnderWay, generate
 from wan_assets.engine.progress import Following, Progress, Watcher
 from wan_assets.engine.thread_iterator import threaded
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.resources import RunwareResource
+from wan_assets.orchestration.resources import RunwareResource
 from wan_assets.store import VideoStore
 
 Told: TypeAlias = Outcome | UnderWay

@@ -9,8 +9,8 @@ from itertools import groupby
 
 import dagster as dg
 
-from wan_assets.lineage import Told
-from wan_assets.partitions import range_tags
+from wan_assets.orchestration.partitions.data_versions import Told
+from wan_assets.orchestration.partitions.sync import range_tags
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets import pictures
 from wan_assets.engine import Outcome
 from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
 from wan_assets.ledger import shortfalls_of
 from wan_assets.models.pricing import usd
+from wan_assets.orchestration.metadata import previews
 from wan_assets.prompts import Problem, PromptTable, Summary
 from wan_assets.store import StoredTask, VideoStore
 
@@ -30,9 +30,9 @@ def video_metadata(
     """
     first, cost = stored.videos[0], cost_microusd
     metadata = {
-        "wan_assets/preview": pictures.thumbnail(stored, store),
-        "wan_assets/frames": pictures.frames(stored, store) if outcome.has_landed else None,
-        "wan_assets/video": pictures.link(first, store),
+        "wan_assets/preview": previews.thumbnail(stored, store),
+        "wan_assets/frames": previews.frames(stored, store) if outcome.has_landed else None,
+        "wan_assets/video": previews.link(first, store),
         "wan_assets/prompt": stored.prompt,
         "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),
         "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),

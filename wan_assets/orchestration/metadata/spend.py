@@ -10,7 +10,7 @@ import dagster as dg
 
 from wan_assets.ledger import Ledger, SpendLine
 from wan_assets.models.pricing import usd
-from wan_assets.report import table_of
+from wan_assets.orchestration.metadata.video import table_of
 
 _DAYS_SHOWN = 31
 

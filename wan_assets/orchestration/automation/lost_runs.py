@@ -5,10 +5,10 @@ from typing import Unpack
 
 import dagster as dg
 
-from wan_assets.automation.sensor import SensorOptions
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger
-from wan_assets.resources import LedgerResource
+from wan_assets.orchestration.automation.sensor import SensorOptions
+from wan_assets.orchestration.resources import LedgerResource
 
 _ENDED = "its process ended without a word: nobody has renewed its lease in the ledger. What it paid for is not lost"
 

@@ -11,13 +11,11 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import dagster as dg
 
-from wan_assets import report
-from wan_assets.batch_run import BatchRun
-from wan_assets.batches import NoPartitionError, PartitionOf, partition_of, placed, told_by
 from wan_assets.engine import Order, Outcome
-from wan_assets.errand import Errand, Event
-from wan_assets.lineage import Lineage, Told, note_changes
-from wan_assets.partitions import (
+from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.partitions.assignment import NoPartitionError, PartitionOf, partition_of, placed, told_by
+from wan_assets.orchestration.partitions.data_versions import Lineage, Told, note_changes
+from wan_assets.orchestration.partitions.sync import (
     PartitionChanges,
     add_partitions,
     dynamic_dimensions,
@@ -25,10 +23,12 @@ from wan_assets.partitions import (
     sync_partitions,
     table_id_of,
 )
+from wan_assets.orchestration.run_context import Errand, Event
+from wan_assets.orchestration.runs.batch_run import BatchRun
+from wan_assets.orchestration.runs.cost_reporting import Telling
+from wan_assets.orchestration.runs.prompt_run import RowRun
 from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary, scan
-from wan_assets.row_run import RowRun
 from wan_assets.store import VideoStore
-from wan_assets.telling import Telling
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
 """A partition per prompt, or any definition whose partitions hold many rows."""
@@ -250,5 +250,5 @@ def _orders_of(rows: Rows) -> list[Order]:
 def _sound(table: PromptTable) -> PromptTable:
     """The table, if its rows may be sent; while any row has a problem, none may."""
     if table.problems:
-        raise report.refusal_of(table)
+        raise video.refusal_of(table)
     return table

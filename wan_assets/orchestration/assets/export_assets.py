@@ -7,11 +7,11 @@ import dagster as dg
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.export import Exported, ExportOptions, export_dataset
-from wan_assets.lineage import prompts_key
 from wan_assets.models.pricing import usd
+from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of
+from wan_assets.orchestration.partitions.data_versions import prompts_key
+from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.prompts import Prompts, PromptTable
-from wan_assets.report import failure_to_start, refusal_of
-from wan_assets.resources import LedgerResource, VideoStoreResource
 
 
 def build_export_asset(

@@ -1,0 +1,7 @@
+"""What starts and ends runs by itself: sensors that watch table and workers, and a job for whatever is missing."""
+
+from wan_assets.orchestration.automation.lost_runs import build_lost_run_sensor
+from wan_assets.orchestration.automation.missing_job import build_missing_job
+from wan_assets.orchestration.automation.sensor import build_video_sensor
+
+__all__ = ["build_lost_run_sensor", "build_missing_job", "build_video_sensor"]
