@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets.home import instance_in
+from wan_assets.cli.dagster_home import instance_in
 from wan_assets.ledger import Ledger, Task
 from wan_assets.models.pricing import usd
 from wan_assets.paths import sqlite_url

@@ -21,10 +21,10 @@ import dagster as dg
 import httpx
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
+from wan_assets.cli.dagster_home import instance_in
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.client.connections import Connections
 from wan_assets.engine import Outcome
-from wan_assets.home import instance_in
 from wan_assets.ledger import Budget, Claim, Ledger, Task
 from wan_assets.orchestration.partitions.sync import sync_partitions
 from wan_assets.paths import sqlite_url

@@ -31,14 +31,15 @@ from test_lost_runs import dead_owner
 from test_progress import logger
 
 from wan_assets import errors
-from wan_assets.cli import cli, signals, streams
+from wan_assets.cli import cli, output_streams, signals
+from wan_assets.cli.dagster_home import instance_in
 from wan_assets.cli.display import show_json, show_table
 from wan_assets.cli.failed_rows import show_failures
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.run import TableRun
+from wan_assets.cli.run_summary import Summary, show_summary
 from wan_assets.cli.suggestions import Places
-from wan_assets.cli.summary import Summary, show_summary
 from wan_assets.client import RunwareClient
 from wan_assets.durations import duration_text
 from wan_assets.engine import Limits, Pending, UnderWay
@@ -56,7 +57,6 @@ from wan_assets.errors import (
     WanAssetsError,
     WrongAddressError,
 )
-from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.request import VideoRequest
 from wan_assets.models.rules import nearest
@@ -402,7 +402,7 @@ ENCODINGS = ("ascii", "latin-1", "cp1252", "koi8-r", "shift_jis", "utf-8", "utf-
 def test_any_text_is_written_in_any_encoding_and_json_stays_json(text: str, encoding: str) -> None:
     file = io.BytesIO()
     with contextlib.redirect_stdout(io.TextIOWrapper(file, encoding=encoding, errors="strict")):
-        streams.prepare()
+        output_streams.prepare()
         show_json({"said": text})
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -33,11 +33,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wan_assets import WanVideosComponent
+from wan_assets.cli.dagster_home import instance_in
 from wan_assets.client import RunwareClient
 from wan_assets.client.redaction import Redaction
 from wan_assets.engine import Limits, Recovered, recover
 from wan_assets.errors import LedgerError, RunwareError, StoreAddressError, WanAssetsError
-from wan_assets.home import instance_in
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.database_urls import DatabaseUrlError, url_of
 from wan_assets.ledger.database_urls import shown as shown_url

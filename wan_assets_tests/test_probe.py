@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from engine_support import PRICE, Studio, studio
 
 from wan_assets.cli import cli
+from wan_assets.cli.api_probe import PRICE_MICROUSD, Probe, Record
 from wan_assets.client import RunwareClient
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget
-from wan_assets.probe import PRICE_MICROUSD, Probe, Record
 
 STRANGER = "What does a poll say of a task that was never sent?"
 ACKNOWLEDGED = "What acknowledges a task?"

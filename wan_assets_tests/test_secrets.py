@@ -20,7 +20,7 @@ from dagster_support import table_of, written
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_dataset_assets, build_video_assets
 from wan_assets.cli import cli
-from wan_assets.home import instance_in
+from wan_assets.cli.dagster_home import instance_in
 from wan_assets.orchestration.partitions.sync import sync_partitions
 from wan_assets.simulator import Behaviour
 

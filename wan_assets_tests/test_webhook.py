@@ -689,7 +689,7 @@ def test_the_command_takes_webhooks_on_loopback_and_never_prints_the_secret(tmp_
 
 
 def test_the_receiver_needs_no_dagster() -> None:
-    script = "import sys; import wan_assets.cli.webhook; sys.exit('dagster' in sys.modules)"
+    script = "import sys; import wan_assets.cli.commands.webhook; sys.exit('dagster' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from wan_assets.cli import signals, streams
+from wan_assets.cli import output_streams, signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import Failure, failure_of, interruption
-from wan_assets.cli.late import Late, LateGroup
+from wan_assets.cli.lazy import Late, LateGroup
 from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.version import __version__
 
@@ -49,7 +49,7 @@ class _Commands(LateGroup):
         """Runs a command to its end."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        streams.prepare()
+        output_streams.prepare()
         given = list(sys.argv[1:] if args is None else args)
         try:
             with signals.raised():
@@ -89,7 +89,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command in a process of its own."""
-    standard = streams.prepare_process()
+    standard = output_streams.prepare_process()
     try:
         cli.main(prog_name="wan-assets")
     except SystemExit as end:

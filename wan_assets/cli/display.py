@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wan_assets.cli.failures import Failure
-from wan_assets.cli.streams import speaks_unicode
+from wan_assets.cli.output_streams import speaks_unicode
 from wan_assets.models.pricing import dollars
 
 __all__ = [

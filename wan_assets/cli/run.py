@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from wan_assets.cli.dagster_home import instance_in, locked
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.progress import Show
@@ -21,7 +22,6 @@ from wan_assets.client import RunwareClient
 from wan_assets.engine import OnMismatch, Outcome
 from wan_assets.engine.progress import Progress
 from wan_assets.errors import PromptTableError
-from wan_assets.home import instance_in, locked
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.processes import new_owner
 from wan_assets.orchestration.assets.video_assets import assets_of

@@ -20,7 +20,7 @@ from patience import PATIENCE_S
 from rich.cells import cell_len
 from terminal_support import on_terminal
 
-from wan_assets.home import instance_in
+from wan_assets.cli.dagster_home import instance_in
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.orchestration.runs.run import POOL

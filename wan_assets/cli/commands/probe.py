@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
+from wan_assets.cli.api_probe import PRICE_MICROUSD, Finding, Probe, Record
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.options import json_option
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models.pricing import microusd, usd
-from wan_assets.probe import PRICE_MICROUSD, Finding, Probe, Record
 from wan_assets.settings import Settings, settings_from
 from wan_assets.store import VideoStore
 

@@ -19,7 +19,7 @@ from wan_assets.cli.failures import failure_of, interruption
 from wan_assets.cli.options import mismatch_option, note_overridden
 from wan_assets.cli.progress import Show, watched
 from wan_assets.cli.run import RunOptions, TableRun, error_of
-from wan_assets.cli.summary import Summary, show_summary, summary_json
+from wan_assets.cli.run_summary import Summary, show_summary, summary_json
 from wan_assets.engine import OnMismatch
 from wan_assets.engine.progress import Progress
 from wan_assets.errors import WanAssetsError

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from wan_assets.cli.display import dollars, printable, show_json, show_table
-from wan_assets.cli.late import Late, LateGroup
+from wan_assets.cli.lazy import Late, LateGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import TaskUnknownError
