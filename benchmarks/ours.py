@@ -14,7 +14,7 @@ from wan_assets.engine import Limits, Order, generate
 from wan_assets.engine.poller import Poller
 from wan_assets.ledger import Ledger
 from wan_assets.models.request import VideoRequest
-from wan_assets.paths import sqlite_url
+from wan_assets.settings import sqlite_url
 from wan_assets.store import VideoStore
 
 _KEPT = 10_000

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks import loops
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.orchestration.partitions.sync import sync_partitions
-from wan_assets.paths import sqlite_url
+from wan_assets.settings import sqlite_url
 
 SHARDS = 20
 _PART = dg.DynamicPartitionsDefinition(name="videos")

@@ -12,14 +12,20 @@ from wan_assets.version import __version__
 
 if TYPE_CHECKING:
     from wan_assets.export import ExportOptions
-    from wan_assets.models.request import VideoRequest
-    from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
-    from wan_assets.orchestration.assets.export_assets import build_export_asset
-    from wan_assets.orchestration.assets.video_assets import build_video_assets
-    from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
-    from wan_assets.orchestration.checks import build_video_checks
-    from wan_assets.orchestration.component import WanVideosComponent
-    from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
+    from wan_assets.models import VideoRequest
+    from wan_assets.orchestration import (
+        LedgerResource,
+        RunwareResource,
+        VideoStoreResource,
+        WanVideosComponent,
+        build_dataset_assets,
+        build_export_asset,
+        build_lost_run_sensor,
+        build_missing_job,
+        build_video_assets,
+        build_video_checks,
+        build_video_sensor,
+    )
     from wan_assets.prompts import PromptTable
 
 __all__ = [
@@ -42,19 +48,19 @@ __all__ = [
 
 _HOMES = {
     "ExportOptions": "export",
-    "LedgerResource": "resources",
+    "LedgerResource": "orchestration",
     "PromptTable": "prompts",
-    "RunwareResource": "resources",
-    "VideoRequest": "request",
-    "VideoStoreResource": "resources",
-    "WanVideosComponent": "component",
-    "build_dataset_assets": "dataset_assets",
-    "build_export_asset": "export_assets",
-    "build_lost_run_sensor": "automation",
-    "build_missing_job": "automation",
-    "build_video_assets": "assets",
-    "build_video_checks": "checks",
-    "build_video_sensor": "automation",
+    "RunwareResource": "orchestration",
+    "VideoRequest": "models",
+    "VideoStoreResource": "orchestration",
+    "WanVideosComponent": "orchestration",
+    "build_dataset_assets": "orchestration",
+    "build_export_asset": "orchestration",
+    "build_lost_run_sensor": "orchestration",
+    "build_missing_job": "orchestration",
+    "build_video_assets": "orchestration",
+    "build_video_checks": "orchestration",
+    "build_video_sensor": "orchestration",
 }
 
 

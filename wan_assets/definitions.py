@@ -7,11 +7,15 @@ import warnings
 
 import dagster as dg
 
-from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
-from wan_assets.orchestration.assets.video_assets import build_video_assets
-from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
-from wan_assets.orchestration.checks import build_video_checks
-from wan_assets.orchestration.resources import resources_of
+from wan_assets.orchestration import (
+    build_dataset_assets,
+    build_lost_run_sensor,
+    build_missing_job,
+    build_video_assets,
+    build_video_checks,
+    build_video_sensor,
+    resources_of,
+)
 from wan_assets.settings import Settings, settings_from
 
 

@@ -15,8 +15,8 @@ import dagster as dg
 from wan_assets.cli.dagster_home import instance_in
 from wan_assets.ledger import Ledger, Task
 from wan_assets.models.pricing import usd
-from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
+from wan_assets.settings import sqlite_url
 from wan_assets.simulator import Books
 from wan_assets.simulator.journal import AcceptedTask
 from wan_assets.store import StoredTask, VideoStore

@@ -27,8 +27,8 @@ from wan_assets.client.connections import Connections
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Claim, Ledger, Task
 from wan_assets.orchestration.partitions.sync import sync_partitions
-from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
+from wan_assets.settings import sqlite_url
 from wan_assets.store import StoredTask, VideoStore
 
 POINTS = (

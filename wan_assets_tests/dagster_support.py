@@ -11,8 +11,8 @@ import dagster as dg
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.orchestration.partitions.sync import sync_partitions
-from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptTable
+from wan_assets.settings import sqlite_url
 from wan_assets.simulator import Behaviour, LocalSimulator
 
 SMALL = {"resolution": "480p", "output_format": "MP4"}

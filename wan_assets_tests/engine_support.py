@@ -17,7 +17,7 @@ from wan_assets.client import Pace, RunwareClient
 from wan_assets.engine import Limits, Order, Outcome, Watch, generate
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.models.request import VideoRequest, task_uuid_of
-from wan_assets.paths import sqlite_url
+from wan_assets.settings import sqlite_url
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 

@@ -15,8 +15,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from wan_assets.export import Exported, ExportOptions, export_dataset, split_of
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.request import VideoRequest
-from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.settings import sqlite_url
 from wan_assets.store import StoredVideo, VideoStore
 
 SHARE = 0.4

@@ -11,8 +11,8 @@ from engine_support import PRICE, stored_task, stored_video
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.request import VideoRequest
-from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.settings import sqlite_url
 from wan_assets.store import VideoStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

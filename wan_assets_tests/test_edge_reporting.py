@@ -64,9 +64,8 @@ from wan_assets.orchestration.metadata.video import failure_of
 from wan_assets.orchestration.partitions.sync import sync_table, table_id_of
 from wan_assets.orchestration.runs.partitioning import by_prompt
 from wan_assets.orchestration.runs.run import POOL
-from wan_assets.paths import sqlite_url
 from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.settings import SettingsError, settings_from
+from wan_assets.settings import SettingsError, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 from wan_assets.store.object_store import opened

@@ -42,8 +42,7 @@ from wan_assets.ledger import Ledger
 from wan_assets.ledger.database_urls import DatabaseUrlError, url_of
 from wan_assets.ledger.database_urls import shown as shown_url
 from wan_assets.ledger.schema import shown
-from wan_assets.paths import PathError, escaped, expanded, sqlite_url
-from wan_assets.settings import SettingsError, settings_from
+from wan_assets.settings import PathError, SettingsError, escaped, expanded, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour
 from wan_assets.store import VideoStore
 

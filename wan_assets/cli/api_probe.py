@@ -20,8 +20,7 @@ from wan_assets.durations import duration_text
 from wan_assets.engine import Limits, Order, Outcome, generate
 from wan_assets.errors import RunwareError
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.models.pricing import dollars, list_price_microusd, nearest_microusd
-from wan_assets.models.request import MODEL, VideoRequest
+from wan_assets.models import MODEL, VideoRequest, dollars, list_price_microusd, nearest_microusd
 from wan_assets.store import VideoStore
 
 T = TypeVar("T")

@@ -14,8 +14,7 @@ from filelock import FileLock, Timeout
 
 from wan_assets.durations import duration_text
 from wan_assets.errors import DagsterHomeError
-from wan_assets.paths import is_misread_in_url
-from wan_assets.settings import SettingsError
+from wan_assets.settings import SettingsError, is_misread_in_url
 
 _DAGSTER_YAML = """\
 # Written by wan-assets; yours to change.

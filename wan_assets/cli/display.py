@@ -16,7 +16,7 @@ from rich.text import Text
 
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.output_streams import speaks_unicode
-from wan_assets.models.pricing import dollars
+from wan_assets.models import dollars
 
 __all__ = [
     "ROWS_SHOWN",

@@ -33,7 +33,7 @@ class LateGroup(click.Group):
         if cmd_name not in self._late:
             return None
         late = self._late[cmd_name]
-        command: click.Command = getattr(import_module(f"wan_assets.cli.{late.module}"), late.name)
+        command: click.Command = getattr(import_module(f"wan_assets.cli.commands.{late.module}"), late.name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,10 +13,8 @@ import click
 from wan_assets.cli.display import printable
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import WanAssetsError
-from wan_assets.ledger import Ledger
-from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, url_of
-from wan_assets.paths import PathError, expanded
-from wan_assets.settings import LEDGER_URL, Settings, settings_from
+from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
+from wan_assets.settings import LEDGER_URL, PathError, Settings, expanded, settings_from
 
 url_option = click.option("--url", help="SQLAlchemy URL; by default WAN_ASSETS_LEDGER, or ./wan_assets_data/ledger.db.")
 mismatch_option = click.option(

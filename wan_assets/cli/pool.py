@@ -11,9 +11,8 @@ import dagster as dg
 
 from wan_assets.cli.signals import Stop
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import Ledger
-from wan_assets.ledger.processes import is_surely_dead
-from wan_assets.orchestration.runs.run import POOL
+from wan_assets.ledger import Ledger, is_surely_dead
+from wan_assets.orchestration import POOL
 
 PROCESS_TAG = "wan_assets/process"
 """The tag of a run that names its process, by which others know whether it still lives."""

@@ -18,8 +18,7 @@ from rich.text import Text
 
 from wan_assets.cli.display import console_on, printable
 from wan_assets.cli.output_streams import open_standard
-from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Stage, clocked, sentence
-from wan_assets.engine.run_log import FailureLog, PendingLog
+from wan_assets.engine import Clock, Estimate, FailureLog, PendingLog, Progress, Spacing, Stage, clocked, sentence
 from wan_assets.errors import WanAssetsError
 
 

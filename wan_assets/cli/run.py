@@ -19,16 +19,10 @@ from wan_assets.cli.progress import Show
 from wan_assets.cli.signals import Interrupted, Stop
 from wan_assets.cli.suggestions import Places
 from wan_assets.client import RunwareClient
-from wan_assets.engine import OnMismatch, Outcome
-from wan_assets.engine.progress import Progress
+from wan_assets.engine import OnMismatch, Outcome, Progress
 from wan_assets.errors import PromptTableError
-from wan_assets.ledger import Ledger
-from wan_assets.ledger.processes import new_owner
-from wan_assets.orchestration.assets.video_assets import assets_of
-from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
-from wan_assets.orchestration.resources import resources_of
-from wan_assets.orchestration.runs.partitioning import by_prompt
+from wan_assets.ledger import Ledger, new_owner
+from wan_assets.orchestration import REASON, assets_of, by_prompt, range_tags, resources_of, sync_table, table_id_of
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
@@ -198,7 +192,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
     failed = result.filter_events(lambda event: event.is_step_failure)
     for event in failed:
         data = event.step_failure_data
-        told = data.user_failure_data.metadata.get(video.REASON) if data.user_failure_data else None
+        told = data.user_failure_data.metadata.get(REASON) if data.user_failure_data else None
         if isinstance(told, dg.TableMetadataValue):
             row = {name: str(value) for name, value in told.records[0].data.items()}
             return Failure(row["class"], row["message"], row["advice"], row["code"])

@@ -19,7 +19,7 @@ from wan_assets.cli.run import TableRun
 from wan_assets.engine import Outcome
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.prompts import PromptRow
 from wan_assets.settings import LEDGER_URL
 from wan_assets.store import StoredTask, VideoStore

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 
 from wan_assets.cli.failures import Failure
-from wan_assets.models.url_secrets import may_hold_password
+from wan_assets.models import may_hold_password
 from wan_assets.settings import Settings
 
 _COMMAND = re.compile(r"`wan-assets ledger(?P<name> [a-z]+)?(?P<rest>[^`]*)`")

@@ -1,13 +1,26 @@
-"""The Runware API over HTTP: submit, poll, download, upload, balance and usage. The only place that imports httpx."""
+"""The Runware API over HTTP: submit, poll, download, upload, balance and usage.
+
+This is the only package that imports httpx.
+"""
 
 from wan_assets.client.account import DayOfUsage
 from wan_assets.client.api import RunwareClient, WaitForCapacity
+from wan_assets.client.bounds import shown
+from wan_assets.client.error_codes import (
+    UPLOAD_IS_GONE,
+    code_of_failure_word,
+    is_about_credit,
+    is_over_capacity,
+    is_own_words,
+    verdict_of,
+)
 from wan_assets.client.responses import Answer
 from wan_assets.client.retrying import Trouble
 from wan_assets.client.task_reports import Result, TaskReport
 from wan_assets.client.transport import Heed, Pace
 
 __all__ = [
+    "UPLOAD_IS_GONE",
     "Answer",
     "DayOfUsage",
     "Heed",
@@ -17,4 +30,10 @@ __all__ = [
     "TaskReport",
     "Trouble",
     "WaitForCapacity",
+    "code_of_failure_word",
+    "is_about_credit",
+    "is_over_capacity",
+    "is_own_words",
+    "shown",
+    "verdict_of",
 ]

@@ -34,8 +34,7 @@ from wan_assets.errors import (
     SubmissionUnconfirmedError,
     TaskConflictError,
 )
-from wan_assets.models.rules import uuid_in
-from wan_assets.models.url_secrets import secrets_in
+from wan_assets.models import secrets_in, uuid_in
 from wan_assets.settings import PUBLIC_URL
 
 _GREETINGS = 3

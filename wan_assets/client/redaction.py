@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from wan_assets.errors import ApiFault, RunwareError, WrongAddressError
-from wan_assets.models.url_secrets import SENT_TO
+from wan_assets.models import SENT_TO
 
 _HIDDEN = "[hidden]"
 _ALL_HIDDEN = "[hidden: the text repeats a secret]"

@@ -10,7 +10,7 @@ from typing import Any
 from wan_assets.client.bounds import name_in, parsed, shown
 from wan_assets.client.error_codes import code_of_failure_word, refusal_of
 from wan_assets.errors import ApiFault, RunwareBusyError
-from wan_assets.models.rules import uuid_in
+from wan_assets.models import uuid_in
 
 _MOST_QUOTED = 120
 _MOST_MESSAGE = 2_000

@@ -11,7 +11,7 @@ from wan_assets.client.bounds import cost_in, name_in, seed_in, url_in
 from wan_assets.client.error_codes import class_of, code_of_failure_word, is_success_word
 from wan_assets.client.responses import Answer, failure_of
 from wan_assets.errors import ApiFault, ContentBlockedError, RequestRejectedError, TaskFailedError, TaskUnknownError
-from wan_assets.models.rules import uuid_in
+from wan_assets.models import uuid_in
 
 _MOST_ENDS = 100
 """So many results and so many faults are read of one task: a request has at most four."""

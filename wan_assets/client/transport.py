@@ -21,7 +21,7 @@ from wan_assets.client.error_codes import WRONG_ADDRESS
 from wan_assets.client.redaction import Redaction
 from wan_assets.client.responses import Answer, answer_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
-from wan_assets.models.url_secrets import public_part_of
+from wan_assets.models import public_part_of
 from wan_assets.version import __version__
 
 _MOST_PORT = 65_535

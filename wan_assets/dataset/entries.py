@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wan_assets.dataset.cost_shares import costs_of
 from wan_assets.dataset.rows import Subject, is_all_simulated, subjects_of
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptTable
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from more_itertools import chunked
 
 from wan_assets.dataset.entries import Entries
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
-from wan_assets.slices import slices_of
 from wan_assets.store import VideoStore
 
 _FILES_AT_ONCE = 500
@@ -65,7 +65,7 @@ def _write(path: Path, entries: Entries) -> list[Mapping[str, Any]]:
     """Writes all entries; gives the first of what was written."""
     first: list[Mapping[str, Any]] = []
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for some in slices_of(entries, _FILES_AT_ONCE):
+        for some in chunked(entries, _FILES_AT_ONCE):
             table = pa.table(
                 {column.name: [column.value(entry) for entry in some] for column in COLUMNS}, schema=SCHEMA
             )

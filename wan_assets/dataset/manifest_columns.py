@@ -13,9 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from wan_assets.dataset.entries import Entry
-from wan_assets.models.pricing import usd
-from wan_assets.models.request import AlibabaSettings, Safety
-from wan_assets.models.url_secrets import public_part_of
+from wan_assets.models import AlibabaSettings, Safety, public_part_of, usd
 
 _LONGEST_NAME = 100
 """Text longer than this is a picture itself, not a name of one."""

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wan_assets.models.pricing import MICROUSD_PER_S, list_price_microusd, usd, worst_price_microusd
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import MICROUSD_PER_S, VideoRequest, list_price_microusd, usd, worst_price_microusd
 from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.video import VideoFacts, audio_mismatches, mismatches
-from wan_assets.video.expected_video import expected_of
+from wan_assets.video import VideoFacts, audio_mismatches, expected_of, mismatches
 
 MATCH_CHECK = "matches_request"
 COST_TOLERANCE = 0.25

@@ -10,8 +10,7 @@ from typing import Literal
 
 from wan_assets.client import DayOfUsage, RunwareClient
 from wan_assets.ledger import DayBooked, Ledger
-from wan_assets.models.pricing import nearest_microusd
-from wan_assets.models.request import MODEL
+from wan_assets.models import MODEL, nearest_microusd
 
 _DAYS_AT_ONCE = 30
 """The API tells no more in one answer."""

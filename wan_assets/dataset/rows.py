@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from more_itertools import chunked
+
 from wan_assets.ledger import Ledger, Task
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptRow, PromptTable
-from wan_assets.slices import slices_of
 from wan_assets.store import StoredTask, VideoStore
 
 ROWS_AT_ONCE = 500
@@ -50,7 +51,7 @@ def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
 
 def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool) -> Iterator[Subject]:
     """Yields what is known of each row, in their order; no more than `ROWS_AT_ONCE` are held."""
-    for some in slices_of(rows, ROWS_AT_ONCE):
+    for some in chunked(rows, ROWS_AT_ONCE):
         prints = [row.request.fingerprint() for row in some]
         tasks = ledger.latest(list(dict.fromkeys(prints)), simulated=simulated)
         requests = {print_: row.request for print_, row in zip(prints, some, strict=True)}
@@ -63,7 +64,7 @@ def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *,
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:
-    prints = ({row.request.fingerprint() for row in some} for some in slices_of(rows, ROWS_AT_ONCE))
+    prints = ({row.request.fingerprint() for row in some} for some in chunked(rows, ROWS_AT_ONCE))
     return any(ledger.latest(sorted(some), simulated=simulated) for some in prints)
 
 

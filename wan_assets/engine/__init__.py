@@ -1,22 +1,50 @@
-"""The engine: from requests to stored videos, each paid for once. Knows nothing of Dagster."""
+"""The engine: requests in, stored videos out. It pays for each request once and does not depend on Dagster."""
 
 from wan_assets.engine.adoption import Adopted, adopt
 from wan_assets.engine.engine import generate
 from wan_assets.engine.in_flight import Pending, UnderWay, Watch
 from wan_assets.engine.jobs import Limits, OnMismatch, Order, Outcome
+from wan_assets.engine.progress import (
+    Clock,
+    Estimate,
+    Following,
+    Progress,
+    Spacing,
+    Stage,
+    Watcher,
+    clocked,
+    sentence,
+    unwatched,
+)
 from wan_assets.engine.recovery import Recovered, recover
+from wan_assets.engine.run_log import FailureLog, PendingLog, progress_logged
+from wan_assets.engine.thread_iterator import threaded
 
 __all__ = [
     "Adopted",
+    "Clock",
+    "Estimate",
+    "FailureLog",
+    "Following",
     "Limits",
     "OnMismatch",
     "Order",
     "Outcome",
     "Pending",
+    "PendingLog",
+    "Progress",
     "Recovered",
+    "Spacing",
+    "Stage",
     "UnderWay",
     "Watch",
+    "Watcher",
     "adopt",
+    "clocked",
     "generate",
+    "progress_logged",
     "recover",
+    "sentence",
+    "threaded",
+    "unwatched",
 ]

@@ -16,7 +16,7 @@ from wan_assets.errors import (
     WanAssetsError,
 )
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 from wan_assets.video import Verifier
 

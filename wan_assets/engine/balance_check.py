@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from more_itertools import chunked
+
 from wan_assets.client import RunwareClient
 from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, Order
 from wan_assets.engine.ledger_session import Desk
 from wan_assets.errors import AccessDeniedError, ApiFault
-from wan_assets.slices import slices_of
 
 
 async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: Desk) -> None:
@@ -21,7 +22,7 @@ async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: D
         return
     needed, rows = 0, 0
     distinct = {order.request.fingerprint(): order.request for order in orders}
-    for some in slices_of(distinct.items(), LOOKED_UP_AT_ONCE):
+    for some in chunked(distinct.items(), LOOKED_UP_AT_ONCE):
         missing = await desk.missing(dict(some))
         needed, rows = needed + await desk.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:

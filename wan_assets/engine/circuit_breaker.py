@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from wan_assets.client.error_codes import is_about_credit, is_own_words
+from wan_assets.client import is_about_credit, is_own_words
 from wan_assets.errors import (
     AccessDeniedError,
     BudgetExceededError,

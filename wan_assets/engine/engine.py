@@ -11,6 +11,8 @@ from operator import length_hint
 from pathlib import Path
 from typing import TypeAlias
 
+from more_itertools import chunked
+
 from wan_assets.client import RunwareClient
 from wan_assets.engine import progress_reports, webhook_hints
 from wan_assets.engine.balance_check import refuse_if_poor
@@ -26,7 +28,6 @@ from wan_assets.engine.task_runner import Work
 from wan_assets.engine.telemetry import traced
 from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.slices import slices_of
 from wan_assets.store import VideoStore
 from wan_assets.video import Verifier
 
@@ -102,7 +103,7 @@ class _Engine:
 
     async def run(self, orders: Iterable[Order], tell: Tell) -> None:
         async with asyncio.TaskGroup() as group:
-            for some in slices_of(orders, LOOKED_UP_AT_ONCE):
+            for some in chunked(orders, LOOKED_UP_AT_ONCE):
                 await self._begin(group, some, tell)
 
     async def _begin(self, group: asyncio.TaskGroup, some: list[Order], tell: Tell) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask
 
 OnMismatch: TypeAlias = Literal["keep", "fail"]

@@ -11,15 +11,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
-from wan_assets.client.error_codes import UPLOAD_IS_GONE, verdict_of
+from wan_assets.client import UPLOAD_IS_GONE, verdict_of
 from wan_assets.engine.in_flight import Tally
 from wan_assets.engine.jobs import Order
 from wan_assets.engine.ledger_writer import Scribe
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
-from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, renewed
-from wan_assets.ledger.processes import new_owner
-from wan_assets.models.request import VideoRequest
+from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, new_owner, renewed
+from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
 
 P = ParamSpec("P")

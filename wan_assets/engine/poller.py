@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble
-from wan_assets.client.error_codes import is_over_capacity
+from more_itertools import chunked
+
+from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble, is_over_capacity
 from wan_assets.errors import AccessDeniedError, RunwareError
-from wan_assets.slices import slices_of
 
 _POLLS_IN_DOUBT = 4
 """A result that has finished may get its address a little later, and one that is listed twice may get its own name."""
@@ -185,7 +185,7 @@ class Poller:
         for waiter in asked:
             waiter.polled_at, waiter.due = now, math.inf
         try:
-            for some in slices_of(asked, self._client.polls_per_post):
+            for some in chunked(asked, self._client.polls_per_post):
                 await self._poll(some)
         finally:
             for waiter in asked:
@@ -216,7 +216,7 @@ class Poller:
         for most in sorted({waiter.most_together for waiter in due}):
             together = min(most or self._client.polls_per_post, self._client.polls_per_post)
             alike = [waiter for waiter in due if waiter.most_together == most]
-            yield from ((some, together) for some in slices_of(alike, together))
+            yield from ((some, together) for some in chunked(alike, together))
 
     def _beat_after(self, asked: list[_Waiter], now: float) -> float:
         """How long others that are due wait for the next poll: little where the tasks themselves take little."""

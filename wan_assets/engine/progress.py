@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
-from wan_assets.engine import Outcome, Pending, Recovered, UnderWay
-from wan_assets.models.pricing import dollars
+from wan_assets.engine.in_flight import Pending, UnderWay
+from wan_assets.engine.jobs import Outcome
+from wan_assets.engine.recovery import Recovered
+from wan_assets.models import dollars
 
 Clock: TypeAlias = Callable[[], float]
 Told: TypeAlias = Outcome | Recovered | UnderWay

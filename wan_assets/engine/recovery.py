@@ -18,7 +18,7 @@ from wan_assets.engine.streaming import streamed
 from wan_assets.engine.task_runner import Work
 from wan_assets.errors import NotSentError, TaskElsewhereError, WanAssetsError
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.video import Verifier
 

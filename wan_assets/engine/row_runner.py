@@ -24,8 +24,7 @@ from wan_assets.errors import (
     TaskUnknownError,
     WanAssetsError,
 )
-from wan_assets.ledger import Claim, Task, TaskState
-from wan_assets.ledger.records import OPEN_STATES
+from wan_assets.ledger import OPEN_STATES, Claim, Task, TaskState
 from wan_assets.store import StoredTask
 
 _FOREIGN_LOOK_S = 1.0

@@ -14,7 +14,7 @@ from logging import Logger
 from typing import Any
 
 from wan_assets.client import Trouble
-from wan_assets.engine import UnderWay
+from wan_assets.engine.in_flight import UnderWay
 from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
 from wan_assets.errors import RunwareError, WanAssetsError
 

@@ -14,12 +14,10 @@ from wan_assets.engine.jobs import OnMismatch
 from wan_assets.engine.ledger_session import Desk
 from wan_assets.errors import InvalidVideoError
 from wan_assets.ledger import Task
-from wan_assets.models.pricing import microusd_of
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest, microusd_of
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.version import __version__
-from wan_assets.video import Seen, Verifier, mismatches
-from wan_assets.video.expected_video import expected_of
+from wan_assets.video import Seen, Verifier, expected_of, mismatches
 
 _POSTER_BYTES = 540
 """Dagster shows a text without a click up to about 1,000 characters, of which a link takes some 150."""

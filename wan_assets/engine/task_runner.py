@@ -10,9 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from wan_assets.client import Result, RunwareClient, TaskReport, Trouble, WaitForCapacity
-from wan_assets.client.bounds import shown
-from wan_assets.client.error_codes import UPLOAD_IS_GONE, code_of_failure_word, verdict_of
+from wan_assets.client import (
+    UPLOAD_IS_GONE,
+    Result,
+    RunwareClient,
+    TaskReport,
+    Trouble,
+    WaitForCapacity,
+    code_of_failure_word,
+    shown,
+    verdict_of,
+)
 from wan_assets.durations import duration_text
 from wan_assets.engine.circuit_breaker import Gate
 from wan_assets.engine.jobs import Limits, Order
@@ -34,8 +42,8 @@ from wan_assets.errors import (
     WanAssetsError,
 )
 from wan_assets.ledger import Claim, Task
-from wan_assets.models.pricing import PLAUSIBLE_USD, dollars, implausible_usd, microusd_of
-from wan_assets.prompts.local_files import LocalFileError, content_known_as
+from wan_assets.models import PLAUSIBLE_USD, dollars, implausible_usd, microusd_of
+from wan_assets.prompts import LocalFileError, content_known_as
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 

@@ -15,7 +15,7 @@ from wan_assets.export.metadata_rows import described
 from wan_assets.export.options import ExportOptions, Format
 from wan_assets.export.splits import Split
 from wan_assets.export.statistics import Census
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.version import __version__
 
 _SHOWN_CHARACTERS = 300

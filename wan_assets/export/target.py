@@ -24,9 +24,9 @@ from wan_assets.errors import ExportError
 from wan_assets.export.options import Format
 from wan_assets.export.source_files import SUFFIXES, checked
 from wan_assets.export.splits import SPLITS
-from wan_assets.ledger.processes import is_surely_dead, new_owner
-from wan_assets.models.url_secrets import public_part_of, without_secrets_of
-from wan_assets.paths import expanded
+from wan_assets.ledger import is_surely_dead, new_owner
+from wan_assets.models import public_part_of, without_secrets_of
+from wan_assets.settings import expanded
 from wan_assets.store import StoredVideo
 
 CARD = "README.md"

@@ -22,7 +22,7 @@ from pathlib import Path
 from upath import UPath
 
 from wan_assets.errors import WanAssetsError
-from wan_assets.ledger.processes import is_surely_dead, new_owner
+from wan_assets.ledger import is_surely_dead, new_owner
 from wan_assets.store import StoredVideo
 
 SUMMARY = "summary.js"

@@ -10,9 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from wan_assets.dataset import COLUMNS, Column, Entry
-from wan_assets.dataset.quality import CheckVerdict
-from wan_assets.models.pricing import usd
+from wan_assets.dataset import COLUMNS, CheckVerdict, Column, Entry
+from wan_assets.models import usd
 
 _SHOWN_APART = ("prompt_id", "positive_prompt", "uri")
 """The card's head has the row and its prompt; where the file lies tells of a machine and not of the video."""

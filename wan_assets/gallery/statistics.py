@@ -9,8 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from wan_assets.gallery.items import Item, money_text
-from wan_assets.ledger import Ledger, SpendLine
-from wan_assets.ledger.records import money_of
+from wan_assets.ledger import Ledger, SpendLine, money_of
 
 _MOST_DAYS = 92
 """A longer time is told by month."""

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from heapq import merge
 from pathlib import Path
 
-from wan_assets.dataset import Entries, Entry
-from wan_assets.dataset.quality import verdicts_of
+from wan_assets.dataset import Entries, Entry, verdicts_of
 from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, columns_told, poster_in

@@ -1,19 +1,27 @@
-"""The ledger: every task and every dollar, written before it is spent. The only place that imports SQLAlchemy."""
+"""The ledger: every task and every amount, recorded in a database before money is spent.
+
+This package and `prompts.database` are the only ones that import SQLAlchemy.
+"""
 
 from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
+from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import PriceSeen
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.ledger import Ledger
-from wan_assets.ledger.records import Claim, Origin, Task, TaskState, money_of
+from wan_assets.ledger.processes import is_surely_dead, new_owner
+from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_of
 from wan_assets.ledger.run_account import RunAccount
-from wan_assets.ledger.spend_lines import DayBooked, Overcharge, SpendLine, Totals
+from wan_assets.ledger.spend_lines import DayBooked, Grouping, Overcharge, SpendLine, Totals
 
 __all__ = [
+    "OPEN_STATES",
     "Budget",
     "Claim",
+    "DatabaseUrlError",
     "DayBooked",
+    "Grouping",
     "Instant",
     "LearnedLimit",
     "Lease",
@@ -30,7 +38,12 @@ __all__ = [
     "TaskState",
     "Totals",
     "heartbeat",
+    "is_file",
+    "is_surely_dead",
     "money_of",
+    "new_owner",
     "renewed",
+    "secrets_of",
     "shortfalls_of",
+    "url_of",
 ]

@@ -11,8 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from pydantic import ValidationError
 
-from wan_assets.models.pricing import PLAUSIBLE_USD, reservation_microusd
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import PLAUSIBLE_USD, VideoRequest, reservation_microusd
 
 MAX_MICROUSD = PLAUSIBLE_USD * 1_000_000
 """Of one video."""

@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from wan_assets.errors import BudgetExceededError
 from wan_assets.ledger.schema import given, inserted, spend
-from wan_assets.models.pricing import PRICE_MARGIN
+from wan_assets.models import PRICE_MARGIN
 
 _NO_CAP = 2**62
 """In µ$: more than anybody has."""

@@ -14,7 +14,7 @@ from wan_assets.ledger.clock import NOW_ISO, NOW_S
 from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.ledger.records import Origin, TaskState
 from wan_assets.ledger.schema import given, tasks
-from wan_assets.models.request import VideoRequest, task_uuid_of
+from wan_assets.models import VideoRequest, task_uuid_of
 
 _IS_ALIVE = (tasks.c.state != TaskState.FAILED) & (tasks.c.state != TaskState.REJECTED)
 _OF_REQUEST = (tasks.c.fingerprint == given(tasks.c.fingerprint)) & (

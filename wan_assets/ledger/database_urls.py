@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote
 import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-from wan_assets.models.url_secrets import HIDDEN, PUBLIC_OPTIONS
-from wan_assets.paths import PathError, at_home, cleaned, expanded, sqlite_url
+from wan_assets.models import HIDDEN, PUBLIC_OPTIONS
+from wan_assets.settings import PathError, at_home, cleaned, expanded, sqlite_url
 
 IN_MEMORY = ":memory:"
 

@@ -12,11 +12,10 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from more_itertools import chunked
 from pydantic import ValidationError
 
-from wan_assets.models.prompt_text import normalized
-from wan_assets.models.request import VideoRequest
-from wan_assets.slices import slices_of
+from wan_assets.models import VideoRequest, normalized
 
 _tasks = sa.table(
     "wan_tasks",
@@ -40,11 +39,11 @@ def upgrade(connection: sa.Connection) -> None:
 
 def rename(connection: sa.Connection, present: Mapping[str, str]) -> None:
     """Brings tasks under other fingerprints, given by their former ones; attempts stay in order and unique."""
-    found = [row for some in slices_of(present, _PER_STATEMENT) for row in _of(connection, some)]
+    found = [row for some in chunked(present, _PER_STATEMENT) for row in _of(connection, some)]
     if not found:
         return
     targets = list({present[row["fingerprint"]] for row in found})
-    there = [row for some in slices_of(targets, _PER_STATEMENT) for row in _of(connection, some)]
+    there = [row for some in chunked(targets, _PER_STATEMENT) for row in _of(connection, some)]
     known = {row["task_uuid"]: row for row in (*found, *there)}
     changes = list(_changes([(present.get(row["fingerprint"], row["fingerprint"]), row) for row in known.values()]))
     change = _tasks.update().where(_tasks.c.task_uuid == sa.bindparam("which"))

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 
 from wan_assets.ledger.records import money_of
 from wan_assets.ledger.schema import given, inserted, prices
-from wan_assets.models.pricing import kind_of, reservation_microusd
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest, kind_of, reservation_microusd
 
 _REMEMBERED = 20
 """So many of a kind's latest costs are kept: an odd one is forgotten in the end."""

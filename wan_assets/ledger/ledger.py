@@ -31,8 +31,7 @@ from wan_assets.ledger.queries import LedgerReader
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
 from wan_assets.ledger.schema import alone_with, overcharges, tasks
 from wan_assets.ledger.transitions import Results
-from wan_assets.models.pricing import usd
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest, usd
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
 

@@ -18,7 +18,7 @@ from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import is_in_memory, opened, tasks, told_as_ledger_error
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 
 
 class LedgerReader:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import tasks
-from wan_assets.slices import slices_of
 
 _AT_ONCE = 500
 
@@ -67,6 +67,6 @@ def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection
 
 
 def _open_of(connection: sa.Connection, fingerprints: Collection[str]) -> Iterator[Task]:
-    for some in slices_of(fingerprints, _AT_ONCE):
+    for some in chunked(fingerprints, _AT_ONCE):
         here = (tasks.c.fingerprint.in_(some), tasks.c.state.in_(OPEN_STATES))
         yield from map(task_of, connection.execute(tasks.select().where(*here)).mappings())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import given, inserted, tasks
 from wan_assets.ledger.schema import wakes as table
-from wan_assets.slices import slices_of
 
 _KEPT_S = 24 * 3600
 _AT_ONCE = 500
@@ -27,7 +27,7 @@ def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -
     """
     connection.execute(table.delete().where(table.c.woken_at < now - _KEPT_S))
     states = {}
-    for some in slices_of(sorted(task_uuids), _AT_ONCE):
+    for some in chunked(sorted(task_uuids), _AT_ONCE):
         found = sa.select(tasks.c.task_uuid, tasks.c.state).where(tasks.c.task_uuid.in_(some))
         held = connection.execute(found.with_for_update(read=True))
         states.update({row.task_uuid: row.state for row in held})

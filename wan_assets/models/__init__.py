@@ -1,1 +1,71 @@
-"""Models."""
+"""Requests for videos: parameters, the rules between them, list prices, and the secret parts of URLs."""
+
+from wan_assets.models import rules
+from wan_assets.models.pricing import (
+    MICROUSD_PER_S,
+    PLAUSIBLE_USD,
+    PRICE_MARGIN,
+    dollars,
+    implausible_usd,
+    kind_of,
+    list_price_microusd,
+    microusd,
+    microusd_of,
+    nearest_microusd,
+    reservation_microusd,
+    usd,
+    worst_price_microusd,
+)
+from wan_assets.models.prompt_text import normalized
+from wan_assets.models.request import MODEL, SIZES, AlibabaSettings, Safety, Tier, VideoRequest, task_uuid_of
+from wan_assets.models.rules import http_url, nearest, uuid_in
+from wan_assets.models.url_secrets import (
+    HIDDEN,
+    PUBLIC_OPTIONS,
+    SENT_TO,
+    may_hold_password,
+    public_part_of,
+    secrets_in,
+    without_secrets_of,
+)
+from wan_assets.models.violations import LAST_FRAME, MEANINGS, PARAMETERS, Breach, breaches_of
+
+__all__ = [
+    "HIDDEN",
+    "LAST_FRAME",
+    "MEANINGS",
+    "MICROUSD_PER_S",
+    "MODEL",
+    "PARAMETERS",
+    "PLAUSIBLE_USD",
+    "PRICE_MARGIN",
+    "PUBLIC_OPTIONS",
+    "SENT_TO",
+    "SIZES",
+    "AlibabaSettings",
+    "Breach",
+    "Safety",
+    "Tier",
+    "VideoRequest",
+    "breaches_of",
+    "dollars",
+    "http_url",
+    "implausible_usd",
+    "kind_of",
+    "list_price_microusd",
+    "may_hold_password",
+    "microusd",
+    "microusd_of",
+    "nearest",
+    "nearest_microusd",
+    "normalized",
+    "public_part_of",
+    "reservation_microusd",
+    "rules",
+    "secrets_in",
+    "task_uuid_of",
+    "usd",
+    "uuid_in",
+    "without_secrets_of",
+    "worst_price_microusd",
+]

@@ -1,1 +1,35 @@
-"""Orchestration."""
+"""Everything that imports Dagster: resources, asset factories, checks, sensors, jobs and the YAML component."""
+
+from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
+from wan_assets.orchestration.assets.export_assets import build_export_asset
+from wan_assets.orchestration.assets.video_assets import assets_of, build_video_assets
+from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
+from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.component import WanVideosComponent
+from wan_assets.orchestration.metadata.video import REASON
+from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
+from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, resources_of
+from wan_assets.orchestration.runs.partitioning import by_prompt
+from wan_assets.orchestration.runs.run import POOL
+
+__all__ = [
+    "POOL",
+    "REASON",
+    "LedgerResource",
+    "RunwareResource",
+    "VideoStoreResource",
+    "WanVideosComponent",
+    "assets_of",
+    "build_dataset_assets",
+    "build_export_asset",
+    "build_lost_run_sensor",
+    "build_missing_job",
+    "build_video_assets",
+    "build_video_checks",
+    "build_video_sensor",
+    "by_prompt",
+    "range_tags",
+    "resources_of",
+    "sync_table",
+    "table_id_of",
+]

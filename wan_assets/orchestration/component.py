@@ -17,9 +17,8 @@ from wan_assets.orchestration.automation import build_missing_job, build_video_s
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
-from wan_assets.paths import local_path
 from wan_assets.prompts import Prompts, SqlQuery
-from wan_assets.settings import Settings, settings_from
+from wan_assets.settings import Settings, local_path, settings_from
 
 Severity = Literal["ERROR", "WARN"]
 

@@ -15,11 +15,8 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import Pace, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
-from wan_assets.models.pricing import PRICE_MARGIN, microusd
-from wan_assets.models.rules import http_url
-from wan_assets.models.url_secrets import may_hold_password
-from wan_assets.paths import escaped, local_path
-from wan_assets.settings import LEDGER_URL, PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError
+from wan_assets.models import PRICE_MARGIN, http_url, may_hold_password, microusd
+from wan_assets.settings import LEDGER_URL, PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError, escaped, local_path
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 

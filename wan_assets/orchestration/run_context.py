@@ -9,8 +9,7 @@ from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.engine import OnMismatch, Outcome
-from wan_assets.engine.progress import Watcher, unwatched
+from wan_assets.engine import OnMismatch, Outcome, Watcher, unwatched
 from wan_assets.orchestration.partitions.data_versions import Note
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]

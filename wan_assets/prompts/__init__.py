@@ -1,7 +1,6 @@
-"""Prompt tables: rows from files, DataFrames and databases, every one checked offline before anything is sent."""
+"""Prompt tables: rows from files, DataFrames and databases. Every row is validated before anything is submitted."""
 
-from __future__ import annotations
-
+from wan_assets.prompts.local_files import LocalFileError, content_known_as
 from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
@@ -11,6 +10,7 @@ from wan_assets.prompts.table_summary import Summary
 
 __all__ = [
     "Chunk",
+    "LocalFileError",
     "Problem",
     "PromptRow",
     "PromptTable",
@@ -18,6 +18,7 @@ __all__ = [
     "Refusal",
     "SqlQuery",
     "Summary",
+    "content_known_as",
     "scan",
     "shortened",
     "signature_of",

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wan_assets.models.rules import nearest
-from wan_assets.models.violations import LAST_FRAME, MEANINGS, PARAMETERS
+from wan_assets.models import LAST_FRAME, MEANINGS, PARAMETERS, nearest
 from wan_assets.prompts.problems import Refusal, shortened
 
 PROMPT = "positive_prompt"

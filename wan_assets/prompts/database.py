@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from wan_assets.errors import PromptTableError
-from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
+from wan_assets.ledger import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.prompts.formats import Record
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.sources import SqlQuery

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from wan_assets.models.url_secrets import public_part_of
+from wan_assets.models import public_part_of
 
 _SHOWN_CHARACTERS = 80
 _DASH = "\N{EN DASH}"

@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from wan_assets.errors import PromptTableError
-from wan_assets.models.request import VideoRequest
-from wan_assets.models.violations import breaches_of
+from wan_assets.models import VideoRequest, breaches_of
 from wan_assets.prompts.cells import Cells, cells_of, resolve_media
 from wan_assets.prompts.columns import (
     MADE_SOUND,

@@ -10,15 +10,16 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+from more_itertools import chunked
+
 from wan_assets.errors import PromptTableError
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.prompts.formats import Flaw, Record, Sheet
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, printable
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
 from wan_assets.prompts.sources import Source, sheets_of
-from wan_assets.slices import slices_of
 
 Prompts: TypeAlias = "Source | PromptTable | Callable[[], PromptTable]"
 """Whatever prompts can be read from; a path may be a folder or a pattern, and a function is called each time."""
@@ -139,7 +140,7 @@ def scan(
 def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[str, Path]) -> Iterator[Chunk]:
     row_count = 0
     with closing(sheet.records):
-        for records in slices_of(sheet.records, chunk_rows):
+        for records in chunked(sheet.records, chunk_rows):
             is_first = sheet.has_header and not row_count
             header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
             yield _chunk_of(reader, records, row_count, header, files)

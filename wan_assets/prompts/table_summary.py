@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from wan_assets.models.pricing import list_price_microusd, reservation_microusd
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest, list_price_microusd, reservation_microusd
 from wan_assets.prompts.problems import Problem
 from wan_assets.prompts.table import Chunk
 

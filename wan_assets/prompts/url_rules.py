@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.prompts.columns import PICTURE, SOUND
 from wan_assets.prompts.hosts import is_public_host
 from wan_assets.prompts.problems import Refusal

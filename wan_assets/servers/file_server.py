@@ -53,7 +53,7 @@ def files_app(store: VideoStore, *, hosts: tuple[str, ...] = _LOOPBACK) -> Starl
     return Starlette(routes=[route], middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
 
 
-def serve(
+def serve_files(
     store: VideoStore, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
 ) -> None:
     """Serves until SIGINT or SIGTERM; `on_ready` is given the address. Raises `ListenError`."""

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wan_assets.durations import duration_text
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
-from wan_assets.models.rules import uuid_in
+from wan_assets.models import uuid_in
 from wan_assets.servers import http_server
 
 PATH = "/webhook"
@@ -62,7 +62,7 @@ def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
     return app
 
 
-def serve(
+def serve_webhook(
     ledger: Ledger, secret: str, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
 ) -> None:
     """Serves until SIGINT or SIGTERM; `on_ready` is given the address, without the secret.

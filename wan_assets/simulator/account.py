@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from wan_assets.models.request import MODEL
+from wan_assets.models import MODEL
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.journal import Books, Usage
 from wan_assets.simulator.refusals import RefusalError, checked_uuid, item

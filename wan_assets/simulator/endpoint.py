@@ -7,8 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from wan_assets.models.pricing import microusd
-from wan_assets.models.request import VideoRequest
+from wan_assets.models import VideoRequest, microusd
 from wan_assets.simulator.account import Account
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import AFTER, BEFORE, POLL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from wan_assets.errors import WanAssetsError
-from wan_assets.models.rules import nearest
+from wan_assets.models import nearest
 
 BEFORE: Mapping[str, str] = {
     "rate_limit": "submission: 429 without Retry-After, not accepted",

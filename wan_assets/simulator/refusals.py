@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wan_assets.models.request import VideoRequest
-from wan_assets.models.violations import Breach, breaches_of
+from wan_assets.models import Breach, VideoRequest, breaches_of
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOCUMENTATION = "https://runware.ai/docs/models/alibaba-wan2-5-preview"

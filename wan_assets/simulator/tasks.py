@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wan_assets.models.pricing import MICROUSD_PER_S
-from wan_assets.models.request import SIZES, Tier, VideoRequest
+from wan_assets.models import MICROUSD_PER_S, SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import DEVIATIONS, VERDICTS
 from wan_assets.simulator.journal import AcceptedTask

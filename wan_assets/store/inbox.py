@@ -13,7 +13,7 @@ from pathlib import Path
 from upath import UPath
 
 from wan_assets.errors import StoreError
-from wan_assets.ledger.processes import new_owner
+from wan_assets.ledger import new_owner
 
 MOST_VALID_S = 7 * 24 * 3600
 """S3 signs for no longer than this (Signature Version 4, `X-Amz-Expires`)."""

@@ -16,7 +16,7 @@ import fsspec
 from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
-from wan_assets.paths import expanded
+from wan_assets.settings import expanded
 
 PART_BYTES = 8 << 20
 """How much of a file goes at once; a bucket takes 10,000 parts, and so files of 80 GB."""

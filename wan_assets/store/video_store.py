@@ -17,7 +17,7 @@ from urllib.parse import quote
 from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
-from wan_assets.ledger.processes import is_surely_dead, new_owner
+from wan_assets.ledger import is_surely_dead, new_owner
 from wan_assets.store import object_store, quarantine
 from wan_assets.store.inbox import Inbox
 from wan_assets.store.sidecar import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json

@@ -1,6 +1,6 @@
-"""Videos as files: rendering simulated ones, finding out what a file is, posters.
+"""Video files: inspection by decoding, comparison with a request, posters, and simulated clips.
 
-What draws, and what asks other processes, is imported when it is first asked for: those that only decode start faster.
+Modules that draw or start processes are imported on first use, so that a decoder process starts faster.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from wan_assets.video.posters import poster_of
 from wan_assets.video.properties import VideoFacts, facts_of
 
 if TYPE_CHECKING:
+    from wan_assets.video.expected_video import expected_of
     from wan_assets.video.simulated_clips import MARK, Clip, render
     from wan_assets.video.simulated_image import image_of
     from wan_assets.video.verifier import Verifier
@@ -26,6 +27,7 @@ __all__ = [
     "Verifier",
     "VideoFacts",
     "audio_mismatches",
+    "expected_of",
     "facts_of",
     "image_of",
     "mismatches",
@@ -35,11 +37,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MARK": "clips",
-    "Clip": "clips",
+    "MARK": "simulated_clips",
+    "Clip": "simulated_clips",
     "Verifier": "verifier",
-    "image_of": "picture",
-    "render": "clips",
+    "expected_of": "expected_video",
+    "image_of": "simulated_image",
+    "render": "simulated_clips",
 }
 
 

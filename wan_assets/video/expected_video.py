@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wan_assets.models.request import SIZES, Tier, VideoRequest
+from wan_assets.models import SIZES, Tier, VideoRequest
 from wan_assets.video import Expected
 
 _PIXELS_SLACK = 0.15

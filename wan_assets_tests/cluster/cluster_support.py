@@ -22,7 +22,7 @@ from ports import free_port
 from postgres_support import USER, Cluster
 from s3_support import ACCESS_KEY, SECRET_KEY, new_bucket, s3_server_elsewhere, use
 
-from wan_assets.paths import sqlite_url
+from wan_assets.settings import sqlite_url
 from wan_assets.simulator import Behaviour, Books, LocalSimulator
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -1,1 +1,1 @@
-"""Commands."""
+"""One module for each subcommand."""

@@ -15,9 +15,8 @@ from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.engine import Adopted
 from wan_assets.engine import adopt as adopted_by
-from wan_assets.ledger import Ledger, TaskState
-from wan_assets.ledger.records import money_of
-from wan_assets.models.pricing import usd
+from wan_assets.ledger import Ledger, TaskState, money_of
+from wan_assets.models import usd
 from wan_assets.store import StoredTask, VideoStore
 
 

@@ -16,7 +16,7 @@ from wan_assets.cli.options import json_option, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import settings_from
 from wan_assets.store import VideoStore

@@ -14,10 +14,9 @@ from wan_assets.cli.display import counted, dollars, show_json
 from wan_assets.cli.options import json_option, note_overridden
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
-from wan_assets.models.pricing import usd
-from wan_assets.paths import local_path
+from wan_assets.models import usd
 from wan_assets.prompts import PromptTable
-from wan_assets.settings import DATA_FOLDER, settings_from
+from wan_assets.settings import DATA_FOLDER, local_path, settings_from
 from wan_assets.store import VideoStore
 
 

@@ -12,10 +12,8 @@ from wan_assets.cli.lazy import Late, LateGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import TaskUnknownError
-from wan_assets.ledger import Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals
-from wan_assets.ledger.records import money_of
-from wan_assets.ledger.spend_lines import Grouping
-from wan_assets.models.pricing import usd
+from wan_assets.ledger import Grouping, Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals, money_of
+from wan_assets.models import usd
 
 _COMMANDS = {
     "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),

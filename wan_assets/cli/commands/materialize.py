@@ -20,8 +20,7 @@ from wan_assets.cli.options import mismatch_option, note_overridden
 from wan_assets.cli.progress import Show, watched
 from wan_assets.cli.run import RunOptions, TableRun, error_of
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
-from wan_assets.engine import OnMismatch
-from wan_assets.engine.progress import Progress
+from wan_assets.engine import OnMismatch, Progress
 from wan_assets.errors import WanAssetsError
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
 

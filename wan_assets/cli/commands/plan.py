@@ -13,7 +13,7 @@ import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.progress import Show, watched
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.prompts import Chunk, Summary, scan
 
 

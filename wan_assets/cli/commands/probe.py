@@ -16,7 +16,7 @@ from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.options import json_option
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Ledger
-from wan_assets.models.pricing import microusd, usd
+from wan_assets.models import microusd, usd
 from wan_assets.settings import Settings, settings_from
 from wan_assets.store import VideoStore
 

@@ -13,9 +13,9 @@ from wan_assets.cli.connection import connected
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
-from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges, reconciled
+from wan_assets.dataset import DayCompared, days_without_unknown_charges, reconciled
 from wan_assets.ledger import Ledger, Task
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.settings import Settings
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])

@@ -21,11 +21,10 @@ from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.options import json_option, mismatch_option, opened, url_option
 from wan_assets.cli.progress import Show, watched
 from wan_assets.cli.suggestions import Places
-from wan_assets.engine import Limits, OnMismatch, Recovered
+from wan_assets.engine import Following, Limits, OnMismatch, Progress, Recovered
 from wan_assets.engine import recover as recovered_in
-from wan_assets.engine.progress import Following, Progress
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
 

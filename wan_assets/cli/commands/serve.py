@@ -7,7 +7,7 @@ import os
 import click
 
 from wan_assets.cli.display import printable
-from wan_assets.servers.file_server import serve
+from wan_assets.servers import serve_files
 from wan_assets.settings import FILES_PORT, settings_from
 from wan_assets.store import VideoStore
 
@@ -19,7 +19,7 @@ from wan_assets.store import VideoStore
 def files(*, port: int, host: str, root: str | None) -> None:
     """Serve the store's videos to browsers; Dagster's pages link to them. Read-only. Stop it with Ctrl-C."""
     store = VideoStore(root or settings_from(os.environ).store)
-    serve(
+    serve_files(
         store,
         host=host,
         port=port,

@@ -11,7 +11,7 @@ import click
 from wan_assets.cli.display import dollars, show_json
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.ledger import Ledger, Task, TaskState
-from wan_assets.models.pricing import microusd, usd
+from wan_assets.models import microusd, usd
 
 _GIVEN_UP = (TaskState.LOST, TaskState.DELIVERED)
 """To settle such a task is to give it up, and the next run buys its row anew: only where its state is named."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from wan_assets.cli.display import printable
-from wan_assets.paths import local_path
-from wan_assets.settings import DATA_FOLDER
+from wan_assets.settings import DATA_FOLDER, local_path
 from wan_assets.simulator import FAULTS, Behaviour, rates_in, serve
 
 _EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in FAULTS.items())

@@ -10,9 +10,8 @@ import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.ledger import Task
-from wan_assets.ledger.records import money_of
-from wan_assets.models.pricing import usd
+from wan_assets.ledger import Task, money_of
+from wan_assets.models import usd
 
 _VIDEO = ("video_uuid", "seed", "uri", "sha256")
 

@@ -10,7 +10,7 @@ import click
 
 from wan_assets.cli.options import url_option
 from wan_assets.ledger import Ledger
-from wan_assets.servers.webhook_receiver import LEAST_SECRET, LEDGER_BUSY_S, serve
+from wan_assets.servers import LEAST_SECRET, LEDGER_BUSY_S, serve_webhook
 from wan_assets.settings import SettingsError, settings_from
 
 _VARIABLE = "WAN_ASSETS_WEBHOOK_SECRET"
@@ -31,7 +31,7 @@ def webhook(*, port: int, host: str, url: str | None) -> None:
     logging.basicConfig(format="%(levelname)s %(message)s")
     address = url or settings_from(os.environ).ledger
     with closing(Ledger(address, must_exist=True, busy_s=LEDGER_BUSY_S)) as ledger:
-        serve(ledger, secret, host=host, port=port, on_ready=_announce)
+        serve_webhook(ledger, secret, host=host, port=port, on_ready=_announce)
 
 
 def _announce(address: str) -> None:

@@ -1,1 +1,1 @@
-"""Assets."""
+"""Asset factories: videos, the dataset around them, and exports."""

@@ -9,7 +9,7 @@ import dagster as dg
 
 from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, write_manifest
 from wan_assets.errors import WanAssetsError
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of, table_of
 from wan_assets.orchestration.partitions.data_versions import prompts_key

@@ -7,7 +7,7 @@ import dagster as dg
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.export import Exported, ExportOptions, export_dataset
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of
 from wan_assets.orchestration.partitions.data_versions import prompts_key
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource

@@ -6,8 +6,7 @@ from typing import TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.engine import OnMismatch
-from wan_assets.engine.progress import Watcher, unwatched
+from wan_assets.engine import OnMismatch, Watcher, unwatched
 from wan_assets.errors import EmptyRangeError, PromptTableError
 from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
 from wan_assets.orchestration.metadata import video

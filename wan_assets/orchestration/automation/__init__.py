@@ -1,4 +1,4 @@
-"""What starts and ends runs by itself: sensors that watch table and workers, and a job for whatever is missing."""
+"""Sensors and jobs that start and end runs."""
 
 from wan_assets.orchestration.automation.lost_runs import build_lost_run_sensor
 from wan_assets.orchestration.automation.missing_job import build_missing_job

@@ -1,6 +1,6 @@
-"""Asset checks: whether every row has its video, and whether each video is what was asked and paid for."""
+"""Asset checks over the whole dataset, and for each partition."""
 
-from wan_assets.dataset.quality import VIDEO_CHECKS, CheckVerdict, verdicts_of
+from wan_assets.dataset import VIDEO_CHECKS, CheckVerdict, verdicts_of
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, Judgement, Offender, judged
 from wan_assets.orchestration.checks.definition import (
     Severities,

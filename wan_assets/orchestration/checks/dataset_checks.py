@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from wan_assets.dataset import Dataset, Subject
-from wan_assets.dataset.quality import COST_TOLERANCE, VIDEO_CHECKS, verdicts_of
+from wan_assets.dataset import COST_TOLERANCE, VIDEO_CHECKS, Dataset, Subject, verdicts_of
 from wan_assets.ledger import TaskState
-from wan_assets.prompts.problems import Problem
+from wan_assets.prompts import Problem
 
 
 @dataclass(frozen=True)

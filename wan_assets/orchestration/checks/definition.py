@@ -7,11 +7,10 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from wan_assets.dataset import Dataset
-from wan_assets.dataset.quality import COST_TOLERANCE, MATCH_CHECK, request_verdict, verdicts_of
+from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, request_verdict, verdicts_of
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.models.rules import nearest
+from wan_assets.models import nearest
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, Judgement, Rigour, judged
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.prompts import Prompts, PromptTable

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import dagster as dg
 
-from wan_assets.dataset.quality import MATCH_CHECK
+from wan_assets.dataset import MATCH_CHECK
 from wan_assets.engine import Outcome
 from wan_assets.orchestration.checks.definition import match_check, partition_check
 from wan_assets.orchestration.run_context import Errand

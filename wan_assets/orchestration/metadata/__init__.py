@@ -1,1 +1,1 @@
-"""Metadata."""
+"""Metadata that Dagster shows of videos, batches and spending."""

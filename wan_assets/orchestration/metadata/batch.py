@@ -12,7 +12,7 @@ import dagster as dg
 
 from wan_assets.engine import Order, Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.orchestration.metadata.previews import Shown, contact_sheet
 from wan_assets.orchestration.metadata.video import failure_row, table_of
 from wan_assets.store import VideoStore

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from wan_assets.errors import StoreError
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
 _SHOWN_AT_ONCE = 990

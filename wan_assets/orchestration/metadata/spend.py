@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from wan_assets.ledger import Ledger, SpendLine
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.orchestration.metadata.video import table_of
 
 _DAYS_SHOWN = 31

@@ -10,7 +10,7 @@ import dagster as dg
 from wan_assets.engine import Outcome
 from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
 from wan_assets.ledger import shortfalls_of
-from wan_assets.models.pricing import usd
+from wan_assets.models import usd
 from wan_assets.orchestration.metadata import previews
 from wan_assets.prompts import Problem, PromptTable, Summary
 from wan_assets.store import StoredTask, VideoStore

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import dagster as dg
-
-from wan_assets.slices import slices_of
+from more_itertools import chunked
 
 Note: TypeAlias = Callable[[dg.AssetObservation], None]
 
@@ -124,7 +123,7 @@ def _latest(
     events = instance.event_log_storage
     versions: dict[str, str] = {}
     numbers: dict[str, int] = {}
-    for some in [None] if keys is None else slices_of(keys, _KEYS_PER_QUERY):
+    for some in [None] if keys is None else chunked(keys, _KEYS_PER_QUERY):
         tags = events.get_latest_tags_by_partition(asset, kind, [_DATA_VERSION], asset_partitions=some)
         versions |= {key: found[_DATA_VERSION] for key, found in tags.items()}
         numbers |= events.get_latest_storage_id_by_partition(asset, kind, set(some) if some else None)

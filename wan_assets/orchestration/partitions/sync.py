@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
-
-from wan_assets.slices import slices_of
+from more_itertools import chunked
 
 _KEYS_PER_STATEMENT = 5_000
 """SQLite refuses tens of thousands of keys in one statement."""
@@ -56,7 +55,7 @@ def add_partitions(
     """Adds keys that are not there yet; none is retired."""
     known = set(instance.get_dynamic_partitions(name))
     new = [key for key in keys if key not in known]
-    for some in slices_of(new[:most_added], _KEYS_PER_STATEMENT):
+    for some in chunked(new[:most_added], _KEYS_PER_STATEMENT):
         instance.add_dynamic_partitions(name, some)
     added = tuple(new[:most_added])
     return PartitionChanges(added, left=len(new) - len(added))
@@ -116,7 +115,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 
 def _add(instance: dg.DagsterInstance, name: str, keys: Sequence[str]) -> None:
-    for some in slices_of(keys, _KEYS_PER_STATEMENT):
+    for some in chunked(keys, _KEYS_PER_STATEMENT):
         instance.add_dynamic_partitions(name, some)
 
 

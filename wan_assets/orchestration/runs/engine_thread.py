@@ -7,9 +7,7 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from wan_assets.engine import Limits, Order, Outcome, UnderWay, generate
-from wan_assets.engine.progress import Following, Progress, Watcher
-from wan_assets.engine.thread_iterator import threaded
+from wan_assets.engine import Following, Limits, Order, Outcome, Progress, UnderWay, Watcher, generate, threaded
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.orchestration.resources import RunwareResource
 from wan_assets.store import VideoStore

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from wan_assets.engine import Outcome
-from wan_assets.engine.run_log import FailureLog
+from wan_assets.engine import FailureLog, Outcome
 from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video

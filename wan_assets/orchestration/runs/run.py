@@ -10,8 +10,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.engine import Limits
-from wan_assets.engine.run_log import progress_logged
+from wan_assets.engine import Limits, progress_logged
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Origin, heartbeat
 from wan_assets.orchestration.metadata.video import failure_to_start

@@ -1,0 +1,106 @@
+"""The `wan-assets` command: its subcommands, its exit codes, and what it prints where it fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from wan_assets.cli import output_streams, signals
+from wan_assets.cli.display import show_error, show_json
+from wan_assets.cli.failures import Failure, failure_of, interruption
+from wan_assets.cli.lazy import Late, LateGroup
+from wan_assets.errors import PromptTableError, WanAssetsError
+from wan_assets.version import __version__
+
+_COMMANDS = {
+    "demo": Late("materialize", "demo", "Generate the demo's videos on the simulator, through Dagster."),
+    "materialize": Late("materialize", "materialize", "Generate a table's videos with the configured API."),
+    "plan": Late("plan", "plan", "Validate and price a table; nothing is submitted."),
+    "export": Late("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
+    "ledger": Late("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
+    "gallery": Late("gallery", "gallery", "Write static pages that show a table's videos."),
+    "files": Late("serve", "files", "Serve the store's videos to browsers; Dagster's pages link to them."),
+    "webhook": Late("webhook", "webhook", "Receive the API's webhooks for all runs that share a ledger."),
+    "probe": Late("probe", "probe", "Test open questions about the API with one paid video; opt-in."),
+    "simulator": Late("simulator", "simulator", "Serve the API locally, with optional faults."),
+}
+
+
+_OF_PLAN = "Correct the table or its path, then run `wan-assets plan` again; nothing was submitted."
+
+
+class _Commands(LateGroup):
+    """Ends every command with a status and, where it failed, with what happened and what to do."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs a command to its end."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        output_streams.prepare()
+        given = list(sys.argv[1:] if args is None else args)
+        try:
+            with signals.raised():
+                status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
+        except (click.ClickException, click.Abort, WanAssetsError) as error:
+            status = _status_after(error, given)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _status_after(error: click.ClickException | click.Abort | WanAssetsError, given: Sequence[str]) -> int:
+    """Says why a command did not do its work; 2 where it could not start."""
+    if isinstance(error, WanAssetsError):
+        failure, status = failure_of(error), 2
+        if isinstance(error, PromptTableError) and "plan" in given[:1]:
+            failure = replace(failure, hint=_OF_PLAN)
+        show_error(failure)
+    elif isinstance(error, click.ClickException):
+        error.show()
+        failure, status = (
+            Failure(type(error).__name__, error.format_message(), "See `wan-assets --help`."),
+            error.exit_code,
+        )
+    else:
+        number = error.__cause__.signal if isinstance(error.__cause__, signals.Interrupted) else signal.SIGINT
+        failure, status = interruption(number), signals.exit_code_of(number)
+        click.echo(f"{failure.message}.", err=True)
+    if "--json" in given:
+        show_json({"error": failure.as_json()})
+    return status
+
+
+@click.group(cls=_Commands, late=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wan-assets")
+def cli() -> None:
+    """Generate videos from prompt tables; each is paid for once, stored, and recorded to the cent."""
+
+
+def main() -> None:
+    """Runs the command in a process of its own."""
+    standard = output_streams.prepare_process()
+    try:
+        cli.main(prog_name="wan-assets")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    else:
+        status = 0
+    for stream in standard:
+        stream.flush()
+        if stream.file.failure:
+            status = status or 1
+            click.echo(f"error: cannot write the output: {stream.file.failure.strerror}", err=True)
+    if signals.is_work_left_behind():
+        os._exit(status)  # what it waits for would keep the process from ending
+    sys.exit(status)
