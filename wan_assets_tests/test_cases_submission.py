@@ -294,7 +294,7 @@ def test_case_36_a_task_that_a_5xx_kept_out_is_asked_for_and_sent_again_under_it
     with bent(tmp_path, saying(answer, first=1), **NOT_ACCEPTED, **CHARGES_EVERY_COPY) as made:
         outcomes = made.run(orders_of(1))
 
-        assert made.kinds == [SUBMIT, POLL, SUBMIT, POLL]
+        assert made.kinds == [SUBMIT, POLL, POLL, SUBMIT, POLL]
         assert len({call.task_uuid for call in made.calls(SUBMIT)}) == 1
         made.assert_paid_once()
     assert errors_of(outcomes) == [""]
@@ -312,10 +312,8 @@ def assert_found_by_the_poll(folder: Path, **behaviour: Any) -> None:
 
 
 def assert_acknowledged_by_a_conflict(folder: Path, fault: str, duplicates: str) -> None:
-    """A copy that is sent because the poll is late meets a conflict, which is as good as an acknowledgement."""
-    faults = {fault: 1.0, "poll_empty": 1.0}
-
-    with studio(folder, faults=faults, duplicates=duplicates) as made:
+    """A copy that is sent because two polls are early meets a conflict, which is as good as an acknowledgement."""
+    with bent(folder, on(POLL, lambda _: NOTHING, first=2), faults={fault: 1.0}, duplicates=duplicates) as made:
         outcomes = made.run(orders_of(1))
 
         assert dict(made.books.outcomes()) == {"accepted": 1, "known": 1}
@@ -410,8 +408,9 @@ def test_case_41_a_run_killed_before_its_task_was_accepted_sends_it_after_a_poll
 
 
 REAL_DISTANCE = replace(PATIENT, retry_first_s=1.0, retry_most_s=1.0)
-LATE_POLLS = {"faults": {"drop_after_accept": 1.0, "poll_empty": 1.0}, "duplicates": "race", "race_s": 1.0}
-"""An accepted task that the next poll does not know yet, and a copy that is charged if it comes within a second."""
+LATE_POLLS = on(POLL, lambda _: NOTHING, first=2)
+RACE = {"faults": {"drop_after_accept": 1.0}, "duplicates": "race", "race_s": 1.0}
+"""An accepted task that the next two polls do not know yet, and a copy that is charged if it comes within a second."""
 
 
 def test_case_42_an_api_may_run_and_charge_two_copies_that_come_within_a_second(tmp_path: Path) -> None:
@@ -423,7 +422,7 @@ def test_case_42_an_api_may_run_and_charge_two_copies_that_come_within_a_second(
 
 
 def test_case_42_copies_of_a_task_keep_a_second_s_distance_and_are_charged_once(tmp_path: Path) -> None:
-    with bent(tmp_path, **LATE_POLLS) as made:
+    with bent(tmp_path, LATE_POLLS, **RACE) as made:
         outcomes = made.run(orders_of(1), pace=REAL_DISTANCE)
 
         first, second = made.calls(SUBMIT)
@@ -435,7 +434,7 @@ def test_case_42_copies_of_a_task_keep_a_second_s_distance_and_are_charged_once(
 
 
 def test_case_42_a_run_that_follows_at_once_keeps_the_distance_to_the_copy_of_the_one_before(tmp_path: Path) -> None:
-    with bent(tmp_path, **LATE_POLLS) as made:
+    with bent(tmp_path, LATE_POLLS, **RACE) as made:
         made.run(orders_of(1), pace=replace(REAL_DISTANCE, retry_tries=1))
         outcomes = made.run(orders_of(1), pace=REAL_DISTANCE)
 
@@ -502,7 +501,7 @@ def test_case_44_after_an_unreadable_200_a_task_that_was_not_accepted_is_polled_
     with bent(tmp_path, saying(answer, first=1), **NOT_ACCEPTED, **CHARGES_EVERY_COPY) as made:
         outcomes = made.run(orders_of(1))
 
-        assert made.kinds == [SUBMIT, POLL, SUBMIT, POLL]
+        assert made.kinds == [SUBMIT, POLL, POLL, SUBMIT, POLL]
         made.assert_paid_once()
     assert errors_of(outcomes) == [""]
 

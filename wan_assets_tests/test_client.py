@@ -431,7 +431,14 @@ def test_the_public_names_of_the_client() -> None:
         "RunwareClient",
         "TaskReport",
         "Trouble",
+        "UPLOAD_IS_GONE",
         "WaitForCapacity",
+        "code_of_failure_word",
+        "is_about_credit",
+        "is_over_capacity",
+        "is_own_words",
+        "shown",
+        "verdict_of",
     ]
 
 

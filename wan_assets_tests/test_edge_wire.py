@@ -575,6 +575,20 @@ def test_a_task_that_is_found_only_by_the_next_run_is_paid_once(answer: Prepared
     assert second.stored
 
 
+@pytest.mark.parametrize("answer", [Prepared(PAGE, 504), Prepared(b"", 500), Prepared(PAGE, 200)], ids=str)
+def test_a_task_that_one_poll_says_nothing_of_is_not_submitted_again(answer: Prepared, tmp_path: Path) -> None:
+    def forgetful(call: Call) -> Prepared | None:
+        if call.kind == SUBMIT:
+            return answer
+        return NOTHING if call.kind == POLL and call.number == 1 else None
+
+    with bent(tmp_path, forgetful, **CHARGES_EVERY_COPY) as made:
+        (outcome,) = made.run(orders_of(1))
+
+        made.assert_paid_once()
+    assert outcome.stored
+
+
 @pytest.mark.parametrize("number", [1, 3])
 @without_a_reason
 def test_a_page_in_the_place_of_one_answer_stops_no_other_row(answer: Prepared, number: int, tmp_path: Path) -> None:

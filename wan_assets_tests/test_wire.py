@@ -285,10 +285,10 @@ trouble = pytest.mark.parametrize("answer", AMBIGUOUS.values(), ids=AMBIGUOUS)
 @trouble
 def test_after_trouble_the_task_is_asked_for_and_sent_again_if_it_is_unknown(answer: Prepared) -> None:
     """Cases 36 and 44."""
-    with ApiDouble(answer, NOTHING, ack()) as api:
+    with ApiDouble(answer, NOTHING, NOTHING, ack()) as api:
         submitted(api)
 
-    assert api.kinds == [SUBMIT, POLL, SUBMIT]
+    assert api.kinds == [SUBMIT, POLL, POLL, SUBMIT]
     assert {request.tasks[0]["taskUUID"] for request in api.posts} == {U}
 
 
@@ -312,18 +312,18 @@ def test_a_task_that_failed_meanwhile_is_known_and_never_sent_again() -> None:
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_task_that_the_poll_says_was_not_found_is_sent_again(status: int, task_uuid: str | None) -> None:
     """Cases 17 and 36 together."""
-    with ApiDouble(HTML_504, refused("taskNotFound", status, task_uuid), ack()) as api:
+    with ApiDouble(HTML_504, *[refused("taskNotFound", status, task_uuid)] * 2, ack()) as api:
         submitted(api)
 
-    assert api.kinds == [SUBMIT, POLL, SUBMIT]
+    assert api.kinds == [SUBMIT, POLL, POLL, SUBMIT]
 
 
 def test_a_conflict_after_trouble_is_an_acknowledgement() -> None:
     """Case 37, where the poll does not know the task yet."""
-    with ApiDouble(refused("internalServerError", 500), NOTHING, CONFLICT) as api:
+    with ApiDouble(refused("internalServerError", 500), NOTHING, NOTHING, CONFLICT) as api:
         submitted(api)
 
-    assert api.kinds == [SUBMIT, POLL, SUBMIT]
+    assert api.kinds == [SUBMIT, POLL, POLL, SUBMIT]
 
 
 def test_nothing_is_sent_again_while_the_poll_itself_is_in_trouble() -> None:
@@ -337,7 +337,7 @@ def test_nothing_is_sent_again_while_the_poll_itself_is_in_trouble() -> None:
     "refusal", [refused("invalidSeed"), refused("invalidApiKey", 401), refused("insufficientCredits", 402)]
 )
 def test_a_refusal_after_an_ambiguous_try_leaves_the_submission_unconfirmed(refusal: Prepared) -> None:
-    with ApiDouble(HTML_504, NOTHING, refusal) as api, pytest.raises(SubmissionUnconfirmedError) as caught:
+    with ApiDouble(HTML_504, NOTHING, NOTHING, refusal) as api, pytest.raises(SubmissionUnconfirmedError) as caught:
         submitted(api)
 
     assert caught.value.code == refusal.body["errors"][0]["code"]
@@ -458,7 +458,7 @@ def test_trouble_is_not_repeated_sooner_than_the_first_wait() -> None:
     """Case 42: two copies that come faster might both be accepted."""
     pace = Pace(retry_first_s=WAITING, retry_jitter_s=0.0)
     headers = {"Retry-After": "0"}
-    with ApiDouble(Prepared(b"", 503, headers), NOTHING, ack()) as api:
+    with ApiDouble(Prepared(b"", 503, headers), NOTHING, NOTHING, ack()) as api:
         submitted(api, pace)
 
     assert api.posts[-1].at - api.posts[0].at >= WAITING
@@ -732,7 +732,7 @@ async def submitted_and_polled(client: RunwareClient, asked: list[str]) -> tuple
 
 
 def test_the_key_goes_with_every_post_in_one_header_alone() -> None:
-    with ApiDouble(HTML_504, NOTHING, ack()) as api:
+    with ApiDouble(HTML_504, NOTHING, NOTHING, ack()) as api:
         submitted(api)
 
     assert {request.headers["authorization"] for request in api.posts} == {f"Bearer {KEY}"}

@@ -204,6 +204,14 @@ class RunwareClient:
         except RunwareError:
             raise SubmissionUnconfirmedError(fault) from None
 
+    async def is_unknown(self, task_uuid: str) -> bool:
+        """Whether the API says twice, some time apart, that it does not have a task: one answer may come too early."""
+        for wait_s in (0.0, self.pace.retry_first_s):
+            await asyncio.sleep(wait_s)
+            if await self.knows(task_uuid):
+                return False
+        return True
+
     async def knows(self, task_uuid: str) -> bool:
         """Whether the API says that it has a task."""
         report = (await self._poll_once((task_uuid,))).get(task_uuid)
@@ -328,7 +336,7 @@ class _Submission:
 
     async def send(self) -> None:
         try:
-            if not (self._may_be_there and await self._client.knows(self._task["taskUUID"])):
+            if not self._may_be_there or await self._client.is_unknown(self._task["taskUUID"]):
                 look = self._before_sending and partial(self._before_sending, self._may_be_there)
                 await self._client.submit_once(self._task, look)
         except RunwareError as error:
