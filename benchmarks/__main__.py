@@ -96,9 +96,9 @@ def main() -> None:
                     continue
                 found[setting].append(measured(setting, video, peers))
                 print(f"{repeat + 1} {setting.name} {setting.in_flight}: {found[setting][-1]}", file=sys.stderr)
-    told = alone() if not asked or "alone" in asked else {}
-    order = [_key_of(setting) for setting in settings(PEERS)]
-    results.keep({_key_of(setting): runs for setting, runs in found.items()}, told, order)
+    reported = alone() if not asked or "alone" in asked else {}
+    job = [_key_of(setting) for setting in settings(PEERS)]
+    results.keep({_key_of(setting): runs for setting, runs in found.items()}, reported, job)
 
 
 def _key_of(setting: Setting) -> str:

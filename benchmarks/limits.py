@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ours import order_of
-from wan_assets.client import Pace, RunwareClient
-from wan_assets.engine import Limits, UnderWay, generate
+from benchmarks.ours import job_of
+from wan_assets.client import HttpConfig, RunwareClient
+from wan_assets.engine import Limits, RunSnapshot, generate
 from wan_assets.ledger import Ledger
 from wan_assets.store import VideoStore
 from wan_assets.video import Clip, render
@@ -38,7 +38,7 @@ class Case:
     name: str
     rows: int
     schedule: tuple[tuple[float, int | None], ...]
-    most: int = 50
+    maximum: int = 50
 
     def scheduled(self, generation_s: float) -> str:
         steps = ((at * generation_s, "none" if limit is None else limit) for at, limit in self.schedule)
@@ -56,13 +56,13 @@ class Case:
 
     def _limit_at(self, rounds: float) -> int:
         limit = [limit for at, limit in self.schedule if at <= rounds][-1]
-        return self.most if limit is None else min(self.most, limit)
+        return self.maximum if limit is None else min(self.maximum, limit)
 
 
 CASES = (
     Case("12", 120, ((0, 12),)),
     Case("3", 30, ((0, 3),)),
-    Case("200", 480, ((0, 200),), most=300),
+    Case("200", 480, ((0, 200),), maximum=300),
     Case("12-4-40", 480, ((0, 12), (2, 4), (4, 40))),
     Case("none", 480, ((0, None),)),
 )
@@ -84,8 +84,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     for case in CASES:
         if case.name in names:
-            rows = Case(case.name, given.rows or case.rows, case.schedule, case.most)
-            how = {"jitter": given.jitter, "is_told": given.told, "is_traced": given.trace}
+            rows = Case(case.name, given.rows or case.rows, case.schedule, case.maximum)
+            how = {"jitter": given.jitter, "is_told": given.reported, "is_traced": given.trace}
             print(json.dumps(measured(rows, given.generation, **how)), flush=True)
 
 
@@ -107,32 +107,32 @@ def measured(case: Case, generation_s: float, *, jitter: float, is_told: bool, i
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 url = f"http://127.0.0.1:{int((server.stdout or sys.stdin).readline())}"
-                most = min(case.most, case.schedule[0][1] or case.most) if is_told else case.most
-                done = asyncio.run(_ran(f"{url}/v1", case.rows, most, folder, is_traced=is_traced))
+                maximum = min(case.maximum, case.schedule[0][1] or case.maximum) if is_told else case.maximum
+                done = asyncio.run(_ran(f"{url}/v1", case.rows, maximum, folder, is_traced=is_traced))
                 with urllib.request.urlopen(f"{url}/stats", timeout=10) as answer:
                     stats = json.load(answer)
             finally:
                 server.terminate()
     ideal_s = case.ideal_s(generation_s)
     over = {"ideal_s": ideal_s, "over_ideal": round(done["wall_s"] / ideal_s, 3)}
-    return {"case": case.name, "rows": case.rows, "most": most, **over, **done, **stats, "load": os.getloadavg()[0]}
+    return {"case": case.name, "rows": case.rows, "most": maximum, **over, **done, **stats, "load": os.getloadavg()[0]}
 
 
-async def _ran(base_url: str, rows: int, most: int, folder: Path, *, is_traced: bool) -> dict[str, Any]:
+async def _ran(base_url: str, rows: int, maximum: int, folder: Path, *, is_traced: bool) -> dict[str, Any]:
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     begun, stored, last = time.monotonic(), 0, ""
 
-    def watch(now: UnderWay) -> None:
+    def watch(now: RunSnapshot) -> None:
         nonlocal last
         said = str(now.limit or "no row waits")
         if is_traced and said.split(" ago", maxsplit=1)[0][:20] != last:
             last = said.split(" ago", maxsplit=1)[0][:20]
             print(f"{time.monotonic() - begun:6.0f} s  {now.in_flight:>3} in flight, {said}", flush=True)
 
-    async with RunwareClient("key", base_url, pace=Pace()) as client:
+    async with RunwareClient("key", base_url, http_config=HttpConfig()) as client:
         means: dict[str, Any] = {"store": VideoStore(folder / "store"), "ledger": ledger, "watch": watch}
-        limits = Limits(max_in_flight=most)
-        outcomes = generate([order_of(number) for number in range(rows)], client=client, limits=limits, **means)
+        limits = Limits(max_in_flight=maximum)
+        outcomes = generate([job_of(number) for number in range(rows)], client=client, limits=limits, **means)
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 stored += outcome.stored is not None

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wan_assets.client import Pace, RunwareClient
-from wan_assets.engine import Limits, Order, generate
+from wan_assets.client import HttpConfig, RunwareClient
+from wan_assets.engine import Limits, VideoJob, generate
 from wan_assets.engine.poller import Poller
 from wan_assets.ledger import Ledger
 from wan_assets.models.request import VideoRequest
@@ -21,17 +21,24 @@ _KEPT = 10_000
 """A longer run writes over its first files: what is measured is memory there, and no disk holds them all."""
 
 
-def order_of(number: int) -> Order:
+def job_of(number: int) -> VideoJob:
     """A row: 480p, 5 s, without sound."""
     silent = {"alibaba": {"audio": False}}
     asked = {"positive_prompt": f"Kite {number}", "resolution": "480p", "provider_settings": silent}
-    return Order(VideoRequest.model_validate(asked), f"p{number}")
+    return VideoJob(VideoRequest.model_validate(asked), f"p{number}")
 
 
-def pace_of(scale: float) -> Pace:
+def pace_of(scale: float) -> HttpConfig:
     """The client's own pace, for a clock that runs `scale` times as fast."""
-    usual = Pace()
-    scaled = ("poll_first_s", "poll_most_s", "wake_s", "retry_first_s", "retry_most_s", "retry_jitter_s")
+    usual = HttpConfig()
+    scaled = (
+        "initial_poll_delay_s",
+        "max_poll_interval_s",
+        "webhook_poll_interval_s",
+        "initial_retry_delay_s",
+        "max_retry_delay_s",
+        "retry_jitter_s",
+    )
     return replace(usual, **{name: getattr(usual, name) / scale for name in scaled})
 
 
@@ -41,14 +48,14 @@ async def without_ledger_and_store(
     """Client and poller as the engine uses them; files go to a folder, unchecked."""
     limits = Limits(max_in_flight=in_flight)
     begun, places, downloads = map(asyncio.Semaphore, (limits.max_begun, in_flight, limits.max_downloads))
-    async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
+    async with RunwareClient("key", base_url, http_config=pace_of(scale)) as client:
         vars(client).update(client_has)
         poller = Poller(client)
 
         async def row(number: int) -> None:
             async with places:
                 task_uuid = str(uuid.uuid4())
-                await client.submit(order_of(number).request.to_task(task_uuid))
+                await client.submit(job_of(number).request.to_task(task_uuid))
                 report = await poller.finished(task_uuid, 1, 600.0)
             async with downloads:
                 await client.download(report.results[0].url or "", folder / f"{number % _KEPT}.mp4")
@@ -66,8 +73,8 @@ async def engine(base_url: str, rows: int, in_flight: int, folder: Path, scale: 
     """The whole engine; every row has its video at the end."""
     ledger = Ledger(sqlite_url(folder / "ledger.db"))
     means: dict[str, Any] = {"store": VideoStore(folder / "store", **store), "ledger": ledger}
-    async with RunwareClient("key", base_url, pace=pace_of(scale)) as client:
-        outcomes = generate(map(order_of, range(rows)), client=client, limits=Limits(max_in_flight=in_flight), **means)
+    async with RunwareClient("key", base_url, http_config=pace_of(scale)) as client:
+        outcomes = generate(map(job_of, range(rows)), client=client, limits=Limits(max_in_flight=in_flight), **means)
         stored = 0
         async with aclosing(outcomes):
             async for outcome in outcomes:

@@ -24,16 +24,16 @@ _HEAD = """
 """
 
 
-def keep(found: Mapping[str, list[dict[str, float]]], told: Mapping[str, str], order: Sequence[str]) -> None:
+def keep(found: Mapping[str, list[dict[str, float]]], reported: Mapping[str, str], job: Sequence[str]) -> None:
     """Puts runs in the place of the same cases' last ones, by what they were set to, and writes the table anew.
 
-    `order` is that of the table, and what there is: cases that are not in it are dropped.
+    `job` is that of the table, and what there is: cases that are not in it are dropped.
     """
     kept = json.loads(_KEPT.read_text()) if _KEPT.exists() else {"cases": [], "alone": {}}
     cases = {json.dumps(case["setting"]): case for case in kept["cases"]}
     on = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": _machine()}
     cases |= {setting: {"setting": json.loads(setting), **on, "runs": runs} for setting, runs in found.items()}
-    kept = {"cases": [cases[setting] for setting in order if setting in cases], "alone": {**kept["alone"], **told}}
+    kept = {"cases": [cases[setting] for setting in job if setting in cases], "alone": {**kept["alone"], **reported}}
     _KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     _show(kept)
 

@@ -106,8 +106,8 @@ class Connection(asyncio.Protocol):
             self._say(*self._api.answer(method, path, body))
 
     def _say(self, status: int, kind: str, body: bytes) -> None:
-        told = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nX-Simulated-By: bench\r\n\r\n"
-        self._transport.write(f"HTTP/1.1 {status} X\r\n{told}".encode() + body)
+        reported = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nX-Simulated-By: bench\r\n\r\n"
+        self._transport.write(f"HTTP/1.1 {status} X\r\n{reported}".encode() + body)
 
 
 def _length_in(head: bytes) -> int:

@@ -8,11 +8,11 @@ Each class is named for what the reader should do next::
     ├── BudgetExceededError         raise the budget or send less
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 let the ledger go on
-    ├── CrowdedError                wait until fewer tasks are in flight
+    ├── ConcurrencyLimitError                wait until fewer tasks are in flight
     ├── NotSentError                run the row again, or give its reservation back
-    ├── TaskElsewhereError          wait for the process that works on it
+    ├── TaskLockedError          wait for the process that works on it
     ├── LeaseExpiredError           run again: another process may have taken the task over
-    ├── NothingSetAsideError        name a task whose file was set aside
+    ├── NothingToAdoptError        name a task whose file was set aside
     ├── LedgerError                 make the ledger readable and writable
     │   ├── LedgerUrlError          correct the ledger's URL
     │   ├── LedgerMissingError      name a ledger that exists, or run a table first
@@ -58,26 +58,26 @@ _RESEND = (
 
 
 class WanAssetsError(Exception):
-    """Something went wrong that a person can mend; `advice` says how."""
+    """Something went wrong that a person can mend; `hint` says how."""
 
-    advice: str = ""
+    hint: str = ""
     is_transient: ClassVar[bool] = False
-    is_worth_repeating: ClassVar[bool] = True
+    is_retryable: ClassVar[bool] = True
     """Whether the same run may go well later without anybody doing anything."""
 
 
 class PromptTableError(WanAssetsError):
     """The table cannot be read, or has rows that break a rule."""
 
-    advice = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
-    is_worth_repeating = False
+    hint = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
+    is_retryable = False
 
 
 class EmptyRangeError(WanAssetsError):
     """A run was requested over a range that holds no partition; it would succeed and make nothing."""
 
-    advice = "Request single partitions, or a range whose ends are in order in each dimension."
-    is_worth_repeating = False
+    hint = "Request single partitions, or a range whose ends are in order in each dimension."
+    is_retryable = False
 
     def __init__(self, first: str, last: str) -> None:
         super().__init__(f"the range from {first} to {last} holds no partition")
@@ -86,8 +86,8 @@ class EmptyRangeError(WanAssetsError):
 class BudgetExceededError(WanAssetsError):
     """A reservation would not fit under a cap; nothing was sent for it."""
 
-    advice = "Raise the budget, or send fewer or cheaper rows."
-    is_worth_repeating = False
+    hint = "Raise the budget, or send fewer or cheaper rows."
+    is_retryable = False
 
     def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int) -> None:
         self.scope = scope
@@ -103,7 +103,7 @@ class BudgetExceededError(WanAssetsError):
 class OverchargedError(WanAssetsError):
     """The API charged more for a task than was reserved for it; nothing more is sent in this run."""
 
-    advice = "Compare with the API's price list. The next run reserves what was charged for the same kind of request."
+    hint = "Compare with the API's price list. The next run reserves what was charged for the same kind of request."
 
     def __init__(self, task_uuid: str, reserved_microusd: int, charged_microusd: int) -> None:
         self.task_uuid = task_uuid
@@ -118,35 +118,35 @@ class OverchargedError(WanAssetsError):
 class PausedError(WanAssetsError):
     """The ledger is paused: nothing more is sent, and what is in flight lands."""
 
-    advice = "`wan-assets ledger resume` lets runs send again; then run again for the rows that are missing."
-    is_worth_repeating = False
+    hint = "`wan-assets ledger resume` lets runs send again; then run again for the rows that are missing."
+    is_retryable = False
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the ledger is paused: {why}")
 
 
-class CrowdedError(WanAssetsError):
+class ConcurrencyLimitError(WanAssetsError):
     """As many tasks are in flight as the ledger lets all runs have together."""
 
-    advice = "Wait for some of them to end, or raise the ledger's max_in_flight."
+    hint = "Wait for some of them to end, or raise the ledger's max_in_flight."
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"{most} tasks are in flight, and no more are let in")
+    def __init__(self, maximum: int) -> None:
+        super().__init__(f"{maximum} tasks are in flight, and no more are let in")
 
 
 class NotSentError(WanAssetsError):
     """A task was booked, and never reached the API."""
 
-    advice = "The next run sends it; `wan-assets ledger recover --release-unsent` gives its reservation back instead."
+    hint = "The next run sends it; `wan-assets ledger recover --release-unsent` gives its reservation back instead."
 
     def __init__(self, task_uuid: str) -> None:
         super().__init__(f"the API does not have task {task_uuid}: it was never sent")
 
 
-class TaskElsewhereError(WanAssetsError):
+class TaskLockedError(WanAssetsError):
     """Another process works on a task."""
 
-    advice = "Wait for it to end; a task whose process has died is free within a minute."
+    hint = "Wait for it to end; a task whose process has died is free within a minute."
 
     def __init__(self, task_uuid: str) -> None:
         super().__init__(f"another process works on task {task_uuid}")
@@ -155,7 +155,7 @@ class TaskElsewhereError(WanAssetsError):
 class LeaseExpiredError(WanAssetsError):
     """A process was held up for longer than its lease on a task lasts, so that another one may work on it by now."""
 
-    advice = "Run again: the task is polled first, and submitted only if the API does not know it."
+    hint = "Run again: the task is polled first, and submitted only if the API does not know it."
 
     def __init__(self, task_uuid: str) -> None:
         super().__init__(
@@ -164,14 +164,14 @@ class LeaseExpiredError(WanAssetsError):
         )
 
 
-class NothingSetAsideError(WanAssetsError):
+class NothingToAdoptError(WanAssetsError):
     """A task has no file in the store that could be accepted as its row's video."""
 
-    advice = (
+    hint = (
         "`wan-assets ledger adopt --all` takes every task that has such a file. For other tasks, run the table again: "
         "a file that the API still has is fetched and stored, and nothing is paid."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
     def __init__(self, task_uuid: str, why: str) -> None:
         super().__init__(f"task {task_uuid} cannot be adopted: {why}")
@@ -180,7 +180,7 @@ class NothingSetAsideError(WanAssetsError):
 class LedgerError(WanAssetsError):
     """The ledger cannot be opened, read or written."""
 
-    advice = (
+    hint = (
         "Check that the ledger's file or server can be reached and written, and has free space. No task is sent "
         "without it."
     )
@@ -189,65 +189,65 @@ class LedgerError(WanAssetsError):
 class LedgerUrlError(LedgerError):
     """The ledger's URL is none, or names a database that cannot be used."""
 
-    advice = (
+    hint = (
         "Correct the URL in WAN_ASSETS_LEDGER, --url or LedgerResource: sqlite:///folder/ledger.db, or "
         "postgresql+psycopg://user@host/name with the driver `psycopg` installed. Nothing was sent."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
 
 class LedgerMissingError(LedgerError):
     """A command reads a ledger that does not exist; it creates none."""
 
-    advice = (
+    hint = (
         "Name the ledger of your runs with WAN_ASSETS_LEDGER, or with --url in the commands that have it. "
         "`wan-assets materialize FILE` creates a ledger; commands that only read do not."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
 
 class LedgerVersionError(LedgerError):
     """A newer version of the package wrote the ledger."""
 
-    advice = "Install the version of wan-assets that wrote the ledger, or a newer one. The ledger was not changed."
-    is_worth_repeating = False
+    hint = "Install the version of wan-assets that wrote the ledger, or a newer one. The ledger was not changed."
+    is_retryable = False
 
 
 class SettlementRefusedError(LedgerError):
     """A cost cannot be recorded for a task; nothing was changed for it."""
 
-    advice = (
+    hint = (
         "`wan-assets ledger` lists the tasks that can be settled: those of unknown cost, lost ones, and delivered ones "
         "that no process works on. A task in flight is settled by `wan-assets ledger recover` or the next run."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
 
 class StoreError(WanAssetsError):
     """The store cannot be read or written."""
 
-    advice = "Make the store's folder writable or free some space, then run again: paid videos are fetched, not bought."
+    hint = "Make the store's folder writable or free some space, then run again: paid videos are fetched, not bought."
 
 
 class StoreAddressError(StoreError):
     """A store's address names no place that can be opened, or holds credentials."""
 
-    advice = (
+    hint = (
         "Name a folder or a URL such as s3://bucket/folder, gs://bucket/folder or az://container/folder, with the "
         "package's extra for it installed ([s3], [gs] or [az]). Give credentials in the environment, where the cloud's "
         "own tools look for them."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
 
 class DagsterHomeError(WanAssetsError):
     """Dagster's home cannot be opened; the ledger and the store are elsewhere, and are whole."""
 
-    advice = (
+    hint = (
         "Move the damaged files aside, as the message says, then run again. The ledger and the store are separate: no "
         "task, cost or video is lost, and stored videos are reused at $0. Only Dagster's history of runs starts anew."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
     def __init__(self, folder: Path, reason: str, broken: Sequence[Path], moves: str) -> None:
         named = f"; damaged: {', '.join(map(str, broken))}; repair with: {moves}" if broken else ""
@@ -257,7 +257,7 @@ class DagsterHomeError(WanAssetsError):
 class ExportError(WanAssetsError):
     """An export cannot be written, or a file of the store is not what it should be."""
 
-    advice = (
+    hint = (
         "Name a folder that is writable, and empty or an earlier export of the same format. Where a file of the store "
         "is to blame, run the table again: it is fetched anew."
     )
@@ -266,7 +266,7 @@ class ExportError(WanAssetsError):
 class InvalidVideoError(WanAssetsError):
     """A file is not a whole video, or not the video that was asked for."""
 
-    advice = (
+    hint = (
         "Run again to fetch the file anew. `wan-assets ledger adopt TASK` accepts a file that was set aside and plays. "
         f"{_BUY_AGAIN}"
     )
@@ -275,7 +275,7 @@ class InvalidVideoError(WanAssetsError):
 class DecoderError(WanAssetsError):
     """Decoding a file failed for reasons that say nothing about the file: a limit, a crash, or no process at all."""
 
-    advice = (
+    hint = (
         "Give the machine enough memory and time, then run again: the file is kept and checked again, and nothing is "
         "paid. `wan-assets ledger adopt TASK` checks it without a run."
     )
@@ -284,7 +284,7 @@ class DecoderError(WanAssetsError):
 class DecoderMissingError(DecoderError):
     """Nothing on this machine decodes a file's codec, so that nobody knows whether the file is whole."""
 
-    advice = (
+    hint = (
         "Install a version of PyAV (`av`) that has the decoder, then run again: the file is kept and checked again, "
         f"and nothing is paid. {_BUY_AGAIN}"
     )
@@ -324,65 +324,65 @@ class RunwareError(WanAssetsError):
 class WrongAddressError(RunwareError):
     """What answers is not the API."""
 
-    advice = (
+    hint = (
         "Correct the API's address (RUNWARE_BASE_URL), then run again. Tasks that may have been accepted keep their "
         "reservation and are polled first."
     )
-    is_worth_repeating = False
+    is_retryable = False
 
 
 class RequestRejectedError(RunwareError):
     """The API does not accept the request as it stands."""
 
-    advice = f"Fix the row as the message says. {_RESEND}"
-    is_worth_repeating = False
+    hint = f"Fix the row as the message says. {_RESEND}"
+    is_retryable = False
 
     def __init__(self, fault: ApiFault) -> None:
         super().__init__(fault)
         if fault.parameter:
-            self.advice = f"Fix the parameter {_names(fault.parameter)} in the table. {_RESEND}"
+            self.hint = f"Fix the parameter {_names(fault.parameter)} in the table. {_RESEND}"
 
 
 class AccessDeniedError(RunwareError):
     """The key is not accepted, or the account has no credit or permission."""
 
-    advice = "Check RUNWARE_API_KEY and the account's balance, then run again; nothing more was sent."
-    is_worth_repeating = False
+    hint = "Check RUNWARE_API_KEY and the account's balance, then run again; nothing more was sent."
+    is_retryable = False
 
 
 class ContentBlockedError(RunwareError):
     """Moderation refused the prompt, the input or the result."""
 
-    advice = f"Change the prompt or the input image. {_RESEND}"
-    is_worth_repeating = False
+    hint = f"Change the prompt or the input image. {_RESEND}"
+    is_retryable = False
 
 
 class TaskFailedError(RunwareError):
     """The provider failed or timed out; a new task may succeed."""
 
-    advice = "Run again: a new attempt is sent for this row alone."
+    hint = "Run again: a new attempt is sent for this row alone."
 
 
 class TaskUnknownError(RunwareError):
     """The API does not know the task, or forgot it."""
 
-    advice = (
+    hint = (
         "It may have been paid for: `wan-assets ledger reconcile` compares with the account's usage. "
         "`wan-assets ledger settle TASK --cost USD` gives the task up, and the next run buys its row again; in "
-        "Dagster, `on_lost='rebuy'` of the resource `runware` does that for every lost task."
+        "Dagster, `on_lost='resubmit'` of the resource `runware` does that for every lost task."
     )
 
 
 class TaskTimeoutError(RunwareError):
     """The task had not finished when its time was up."""
 
-    advice = "Run again later: the same task is asked for, and nothing is paid twice."
+    hint = "Run again later: the same task is asked for, and nothing is paid twice."
 
 
 class OutputUnavailableError(RunwareError):
     """The task succeeded, but its file cannot be downloaded."""
 
-    advice = f"Run again: the file is asked for again. If it has expired: {_BUY_AGAIN}"
+    hint = f"Run again: the file is asked for again. If it has expired: {_BUY_AGAIN}"
 
 
 class RunwareBusyError(RunwareError):
@@ -391,7 +391,7 @@ class RunwareBusyError(RunwareError):
     `is_surely_refused` tells that the API has refused each submission of a task, so that it has not accepted it.
     """
 
-    advice = "Run again later; tasks already accepted are found again, not paid again."
+    hint = "Run again later; tasks already accepted are found again, not paid again."
     is_transient = True
 
     def __init__(self, fault: ApiFault, *, is_surely_refused: bool = False) -> None:
@@ -402,13 +402,13 @@ class RunwareBusyError(RunwareError):
 class SubmissionUnconfirmedError(RunwareError):
     """A submission was refused after an earlier copy of it was lost on the way and may have been accepted."""
 
-    advice = "Run again: the task is asked for first, and sent only if the API does not know it."
+    hint = "Run again: the task is asked for first, and sent only if the API does not know it."
 
 
 class TaskConflictError(RunwareError):
     """The API has a task of this UUID already, so it was accepted before."""
 
-    advice = "Poll the task; do not send it again."
+    hint = "Poll the task; do not send it again."
 
 
 REFUSED_FOR_GOOD = (ContentBlockedError, RequestRejectedError)

@@ -32,7 +32,7 @@ _QUOTES = "\"'"
 class SettingsError(WanAssetsError):
     """A variable of the environment does not say what it should."""
 
-    advice = "Set the variable to what it should be, or unset it."
+    hint = "Set the variable to what it should be, or unset it."
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def _budget(said: str) -> float | None:
 class PathError(WanAssetsError):
     """A configured path or URL cannot be what is meant."""
 
-    advice = "Correct the path where it is configured, then run again; nothing was sent."
-    is_worth_repeating = False
+    hint = "Correct the path where it is configured, then run again; nothing was sent."
+    is_retryable = False
 
 
 def expanded(

@@ -7,8 +7,8 @@ from engine_support import Studio
 
 def assert_charged_once(made: Studio, number: int) -> None:
     """So many requests were charged once each, and the ledger tells the same sum as the account."""
-    assert Counter(made.books.requests_paid().values()) == {1: number}
-    assert made.ledger().totals().simulated.cost_microusd == made.books.spent_microusd()
+    assert Counter(made.journal.requests_paid().values()) == {1: number}
+    assert made.ledger().totals().simulated.cost_microusd == made.journal.spent_microusd()
 
 
 def assert_nothing_reserved(made: Studio) -> None:

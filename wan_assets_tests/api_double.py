@@ -19,14 +19,21 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 
 KEY = "rw-0123456789-secret-key"
 U = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 V = "6f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a11"
 TASK = {"taskType": "videoInference", "taskUUID": U, "model": "runware:201@1", "positivePrompt": "A red kite"}
 TASK |= {"resolution": "480p"}
-QUICK = Pace(answer_s=10.0, retry_first_s=0.01, retry_jitter_s=0.0, retry_most_s=0.02, poll_first_s=0.02, retry_tries=4)
+QUICK = HttpConfig(
+    response_timeout_s=10.0,
+    initial_retry_delay_s=0.01,
+    retry_jitter_s=0.0,
+    max_retry_delay_s=0.02,
+    initial_poll_delay_s=0.02,
+    max_tries=4,
+)
 
 T = TypeVar("T")
 
@@ -105,8 +112,8 @@ class ApiDouble:
     def kinds(self) -> list[str]:
         return [request.kind for request in self.posts]
 
-    def client(self, pace: Pace = QUICK, **options: Any) -> RunwareClient:
-        return RunwareClient(options.pop("api_key", KEY), self.base_url, pace=pace, **options)
+    def client(self, http_config: HttpConfig = QUICK, **options: Any) -> RunwareClient:
+        return RunwareClient(options.pop("api_key", KEY), self.base_url, http_config=http_config, **options)
 
     async def answer(self, request: Request) -> Response:
         arrived = time.monotonic()

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from api_double import Prepared, response_of
-from engine_support import PRICE, QUICK, Studio, errors_of, orders_of
+from engine_support import PRICE, QUICK, Studio, errors_of, jobs_of
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wan_assets.engine import Limits, Order, Outcome
+from wan_assets.engine import Limits, Outcome, VideoJob
 from wan_assets.simulator import Behaviour, LocalSimulator
 
 SUBMIT, POLL, UPLOAD, FILE = "videoInference", "getResponse", "mediaStorage", "file"
-PATIENT = replace(QUICK, answer_s=10.0, download_stall_s=10.0)
+PATIENT = replace(QUICK, response_timeout_s=10.0, download_read_timeout_s=10.0)
 """Quick, and yet slow to take a busy machine for trouble on the way, since calls are counted."""
 
 
@@ -105,8 +105,8 @@ class BentApi(LocalSimulator):
 class BentStudio(Studio):
     """A studio that also tells what was said on the wire."""
 
-    def run(self, orders: Iterable[Order], **settings: Any) -> list[Outcome]:
-        return super().run(orders, **{"pace": PATIENT, **settings})
+    def run(self, jobs: Iterable[VideoJob], **settings: Any) -> list[Outcome]:
+        return super().run(jobs, **{"pace": PATIENT, **settings})
 
     @property
     def kinds(self) -> list[str]:
@@ -125,7 +125,7 @@ class BentStudio(Studio):
 
     def assert_lost_and_sent_once(self) -> None:
         """A task is booked as lost at its deadline, keeps its money, and is not sent again by the next run."""
-        first, second = (self.run(orders_of(1), limits=Limits(max_wait_s=0.5)) for _ in range(2))
+        first, second = (self.run(jobs_of(1), limits=Limits(max_wait_s=0.5)) for _ in range(2))
         assert errors_of(first) == ["TaskUnknownError"]
         assert second[0].stored is None
         assert len(self.calls(SUBMIT)) == 1
@@ -134,10 +134,10 @@ class BentStudio(Studio):
 
     def assert_paid_once(self, number: int = 1, results: int = 1) -> None:
         """A number of tasks was charged once each, and is stored and booked to the cent."""
-        cost, charges = number * results * PRICE, self.books.charges()
+        cost, charges = number * results * PRICE, self.journal.charges()
         assert [charge.number_results for charge in charges] == [results] * number
         assert len({charge.task_uuid for charge in charges}) == number
-        assert self.books.spent_microusd() == cost
+        assert self.journal.spent_microusd() == cost
         assert (self.money, self.states()) == ((cost, 0, 0), ["stored"] * number)
 
 

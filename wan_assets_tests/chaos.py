@@ -33,7 +33,7 @@ RANDOM = "at a random moment"
 STOPPING = ("forbidden", "poll_401")
 """Faults that end a run, as they should: seldom, or no run would ever have many tasks in flight."""
 
-_MOST_RUNS = 6
+_MAX_RUNS = 6
 _ROWS_TO_SUSPEND = 20
 """New rows before each suspension: what went before may have brought all others to the API."""
 
@@ -108,7 +108,7 @@ class Campaign:
 
     def _kill(self, simulator: LocalSimulator, point: str, passes: int) -> None:
         """Runs until a run was killed there; one that ends by itself before it gets there is run again."""
-        for _ in range(_MOST_RUNS):
+        for _ in range(_MAX_RUNS):
             trap = (point, str(passes), "SIGKILL")
             end = self._at_random(simulator) if point == RANDOM else self._ended(simulator, *trap)
             if end == -9:
@@ -140,10 +140,10 @@ class Campaign:
 
     def _at_random(self, simulator: LocalSimulator) -> int:
         process = started(self.folder, simulator.base_url)
-        began = simulator.books.submissions(), self._open_tasks()
+        began = simulator.journal.submissions(), self._open_tasks()
         until = time.monotonic() + PATIENCE_S
         while process.poll() is None and time.monotonic() < until:
-            if (simulator.books.submissions(), self._open_tasks()) != began:
+            if (simulator.journal.submissions(), self._open_tasks()) != began:
                 break
             time.sleep(0.01)
         try:
@@ -154,14 +154,14 @@ class Campaign:
 
     def _finish(self, simulator: LocalSimulator) -> None:
         """Runs until a run sends nothing any more and none of its rows is left but what the API swallowed."""
-        for _ in range(_MOST_RUNS):
-            before = simulator.books.submissions()
+        for _ in range(_MAX_RUNS):
+            before = simulator.journal.submissions()
             if self._ended(simulator) == 0:
                 return
-            if simulator.books.submissions() == before and not list(_hopeful(evidence_in(self.folder))):
+            if simulator.journal.submissions() == before and not list(_hopeful(evidence_in(self.folder))):
                 return
         left = "\n".join(_hopeful(evidence_in(self.folder)))
-        raise RuntimeError(f"{_MOST_RUNS} runs did not bring every video that can be had:\n{left}")
+        raise RuntimeError(f"{_MAX_RUNS} runs did not bring every video that can be had:\n{left}")
 
     def _ended(self, simulator: LocalSimulator, *trap: str) -> int:
         process = started(self.folder, simulator.base_url, *trap)

@@ -17,7 +17,7 @@ from wan_assets.ledger import Ledger, Task
 from wan_assets.models.pricing import usd
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import sqlite_url
-from wan_assets.simulator import Books
+from wan_assets.simulator import Journal
 from wan_assets.simulator.journal import AcceptedTask
 from wan_assets.store import StoredTask, VideoStore
 
@@ -57,10 +57,10 @@ class Evidence:
 
 def evidence_in(folder: Path) -> Evidence:
     """Reads all books of a folder."""
-    books, store = Books(folder / "simulator"), VideoStore(folder / "store")
+    journal, store = Journal(folder / "simulator"), VideoStore(folder / "store")
     charges: dict[str, list[int]] = defaultdict(list)
     fingerprints = {}
-    for charge in books.charges():
+    for charge in journal.charges():
         charges[charge.task_uuid].append(charge.amount_microusd)
         fingerprints[charge.task_uuid] = charge.fingerprint
     tasks = {task.task_uuid: task for task in Ledger(sqlite_url(folder / "ledger.db")).tasks_where()}
@@ -69,7 +69,7 @@ def evidence_in(folder: Path) -> Evidence:
         prompts=PromptTable.load(folder / "prompts.jsonl"),
         charges=charges,
         fingerprints=fingerprints,
-        accepted=books.tasks(charges),
+        accepted=journal.tasks(charges),
         tasks=tasks,
         stored={uuid: stored for uuid, stored in found.items() if stored},
         events=_events_in(folder),
@@ -175,20 +175,20 @@ def _wrong_events(evidence: Evidence) -> Iterator[str]:
 
 def _costs_not_told_once(evidence: Evidence) -> Iterator[str]:
     """Sums over Dagster's events are sums over the ledger."""
-    told: dict[str, list[Any]] = defaultdict(list)
+    reported: dict[str, list[Any]] = defaultdict(list)
     for event in chain.from_iterable(evidence.events.values()):
         if event["wan_assets/cost_usd"] != 0:
-            told[event["wan_assets/task_uuid"]].append(event["wan_assets/cost_usd"])
+            reported[event["wan_assets/task_uuid"]].append(event["wan_assets/cost_usd"])
     for task_uuid, stored in evidence.stored.items():
         cost = stored.cost_microusd
-        if told[task_uuid] != ["unknown" if cost is None else float(usd(cost))]:
-            yield f"events: the cost of task {task_uuid} is {cost} µ$, and was told as {told[task_uuid]}"
+        if reported[task_uuid] != ["unknown" if cost is None else float(usd(cost))]:
+            yield f"events: the cost of task {task_uuid} is {cost} µ$, and was told as {reported[task_uuid]}"
 
 
 def summary(evidence: Evidence) -> str:
     """What the books came to, in a line."""
     swallowed, paid = evidence.undelivered(), evidence.paid
-    told = {
+    reported = {
         "requests": len(evidence.prompts.rows),
         "paid": len(paid),
         "stored": len(evidence.stored),
@@ -197,4 +197,4 @@ def summary(evidence: Evidence) -> str:
         "known to the ledger": f"${usd(sum(task.cost_microusd for task in evidence.tasks.values())):.4f}",
         "reserved": f"${usd(sum(task.reserved_microusd for task in evidence.tasks.values())):.4f}",
     }
-    return json.dumps(told, ensure_ascii=False)
+    return json.dumps(reported, ensure_ascii=False)

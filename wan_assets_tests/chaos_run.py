@@ -22,7 +22,7 @@ import httpx
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
 from wan_assets.cli.dagster_home import instance_in
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.client.connections import Connections
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Claim, Ledger, Task
@@ -57,7 +57,13 @@ SUSPENSIONS = (
 LEASE_S = 6.0
 """Much shorter than in use, so that suspensions need not be long."""
 
-PACE = Pace(answer_s=3.0, download_stall_s=3.0, retry_most_s=4.0, poll_first_s=0.5, poll_most_s=2.0)
+PACE = HttpConfig(
+    response_timeout_s=3.0,
+    download_read_timeout_s=3.0,
+    max_retry_delay_s=4.0,
+    initial_poll_delay_s=0.5,
+    max_poll_interval_s=2.0,
+)
 
 
 class Trap:
@@ -138,7 +144,7 @@ class TrappedRunware(RunwareResource):
     """The client, with points where an answer has come and is not read yet."""
 
     def _client(self, base_url: str) -> RunwareClient:
-        client = TrappedClient(self.api_key, base_url, pace=PACE)
+        client = TrappedClient(self.api_key, base_url, http_config=PACE)
         client._transport._connections = TrappedConnections(32, has_proxies=False)
         return client
 
@@ -181,7 +187,7 @@ class TrappedStoreResource(VideoStoreResource):
 
 
 def _before_the_event(outcome: Outcome) -> None:
-    if outcome.has_landed:
+    if outcome.is_new:
         TRAP.passed("before the event")
 
 

@@ -13,9 +13,9 @@ RUN = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from engine_support import Studio, orders_of
+from engine_support import Studio, jobs_of
 made = Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]))
-made.run(orders_of(int(sys.argv[3])))
+made.run(jobs_of(int(sys.argv[3])))
 """
 
 

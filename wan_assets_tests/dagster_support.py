@@ -46,7 +46,7 @@ class Studio:
         """Resources that speak to this studio's simulator, quickly."""
         return {
             "runware": RunwareResource(
-                api_key="a-key-for-tests", base_url=self.simulator.base_url, poll_first_s=0.1, max_in_flight=20
+                api_key="a-key-for-tests", base_url=self.simulator.base_url, initial_poll_delay_s=0.1, max_in_flight=20
             ),
             "store": VideoStoreResource(root=str(self.folder / "store"), **self.shown),
             "ledger": LedgerResource(url=sqlite_url(self.folder / "ledger.db"), **ledger),

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from wan_assets.client import Pace, RunwareClient
-from wan_assets.engine import Limits, Order, Outcome, Watch, generate
+from wan_assets.client import HttpConfig, RunwareClient
+from wan_assets.engine import Limits, OnProgress, Outcome, VideoJob, generate
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.models.request import VideoRequest, task_uuid_of
 from wan_assets.settings import sqlite_url
@@ -28,14 +28,14 @@ PRICE = 473_000
 CHARGES_EVERY_COPY: dict[str, Any] = {"duplicates": "race", "race_s": 3600.0}
 """An API that takes a second submission of a task for a second order, as the real one may."""
 
-QUICK = Pace(
-    answer_s=1.0,
-    poll_first_s=0.05,
-    poll_most_s=0.1,
-    retry_first_s=0.02,
-    retry_most_s=0.05,
+QUICK = HttpConfig(
+    response_timeout_s=1.0,
+    initial_poll_delay_s=0.05,
+    max_poll_interval_s=0.1,
+    initial_retry_delay_s=0.02,
+    max_retry_delay_s=0.05,
     retry_jitter_s=0.0,
-    download_stall_s=0.5,
+    download_read_timeout_s=0.5,
 )
 
 
@@ -52,21 +52,21 @@ def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
     )
 
 
-def orders_of(number: int, **parameters: Any) -> list[Order]:
+def jobs_of(number: int, **parameters: Any) -> list[VideoJob]:
     """Orders of different prompts, with partitions `p0`, `p1` and so on."""
-    return [Order(request_of(f"Kite {index}", **parameters), f"p{index}") for index in range(number)]
+    return [VideoJob(request_of(f"Kite {index}", **parameters), f"p{index}") for index in range(number)]
 
 
-def uuids_of(orders: list[Order]) -> list[str]:
+def uuids_of(jobs: list[VideoJob]) -> list[str]:
     """The UUIDs of the first tasks of some orders."""
-    return [task_uuid_of(order.request.fingerprint(), 1, "wan-assets simulated") for order in orders]
+    return [task_uuid_of(order.request.fingerprint(), 1, "wan-assets simulated") for order in jobs]
 
 
-def seed_that(strikes: Callable[[list[bool]], bool], fault: str, rate: float, orders: list[Order]) -> dict[str, Any]:
+def seed_that(strikes: Callable[[list[bool]], bool], fault: str, rate: float, jobs: list[VideoJob]) -> dict[str, Any]:
     """A behaviour in which a fault strikes just those orders that it is meant to strike."""
     for seed in itertools.count():
         behaviour = Behaviour(faults={fault: rate}, seed=seed)
-        if strikes([behaviour.strikes(fault, task_uuid) for task_uuid in uuids_of(orders)]):
+        if strikes([behaviour.strikes(fault, task_uuid) for task_uuid in uuids_of(jobs)]):
             return {"faults": {fault: rate}, "seed": seed}
     raise AssertionError("the seeds have no end")
 
@@ -111,48 +111,48 @@ class Studio:
         return self.place or VideoStore(self.folder / "store")
 
     @property
-    def books(self) -> Any:
-        return self.simulator.books
+    def journal(self) -> Any:
+        return self.simulator.journal
 
     @property
     def paid(self) -> int:
         """How many tasks the account was charged for."""
-        return len(self.books.charges())
+        return len(self.journal.charges())
 
     def ledger(self, budget: Budget | None = None, **settings: Any) -> Ledger:
         return Ledger(self.url, budget or caps(), **settings)
 
-    def client(self, key: str = KEY, pace: Pace = QUICK) -> RunwareClient:
-        return RunwareClient(key, self.simulator.base_url, pace=pace)
+    def client(self, key: str = KEY, http_config: HttpConfig = QUICK) -> RunwareClient:
+        return RunwareClient(key, self.simulator.base_url, http_config=http_config)
 
     @contextlib.asynccontextmanager
     async def running(
         self,
-        orders: Iterable[Order],
+        jobs: Iterable[VideoJob],
         *,
         limits: Limits | None = None,
         budget: Budget | None = None,
         origin: Origin | None = None,
         media: Mapping[str, Path] | None = None,
-        watch: Watch | None = None,
+        on_progress: OnProgress | None = None,
         key: str = KEY,
-        pace: Pace = QUICK,
+        http_config: HttpConfig = QUICK,
         **ledger: Any,
     ) -> AsyncIterator[AsyncIterator[Outcome]]:
         """A run of the engine, to be read outcome by outcome."""
         book = self.ledger(budget, **ledger)
         means: dict[str, Any] = {"store": self.store, "ledger": book, "limits": limits or Limits(max_wait_s=20)}
-        async with self.client(key, pace) as client:
-            outcomes = generate(orders, client=client, origin=origin, media=media, watch=watch, **means)
+        async with self.client(key, http_config) as client:
+            outcomes = generate(jobs, client=client, origin=origin, media=media, on_progress=on_progress, **means)
             async with contextlib.aclosing(outcomes):
                 yield outcomes
         book.close()
 
-    def run(self, orders: Iterable[Order], **settings: Any) -> list[Outcome]:
+    def run(self, jobs: Iterable[VideoJob], **settings: Any) -> list[Outcome]:
         """A whole run of the engine; its outcomes by partition."""
 
         async def read() -> list[Outcome]:
-            async with self.running(orders, **settings) as outcomes:
+            async with self.running(jobs, **settings) as outcomes:
                 return [outcome async for outcome in outcomes]
 
         return sorted(asyncio.run(read()), key=lambda outcome: outcome.order.partition)

@@ -99,8 +99,8 @@ class Shelf:
                 path.write_bytes(f"video {number} of {uuid}".encode() * 50)
                 name = f"{uuid}-{number}.{suffix}"
                 place = self.store.put(path, name, row.request.fingerprint(), simulated=simulated)
-            told = {"video_uuid": f"v-{number}", "seed": 7, "cost_microusd": PRICE, "is_nsfw": None, "facts": FACTS}
-            yield StoredVideo(*place, **{**told, "poster": "", **video})
+            reported = {"video_uuid": f"v-{number}", "seed": 7, "cost_microusd": PRICE, "is_nsfw": None, "facts": FACTS}
+            yield StoredVideo(*place, **{**reported, "poster": "", **video})
 
     def export(self, table: PromptTable, format_: str, root: Any = None, **options: Any) -> Exported:
         """Exports to the folder `out`, unless another is named."""

@@ -63,17 +63,17 @@ def summary_of(gallery: Gallery) -> dict[str, Any]:
 
 def records_of(gallery: Gallery) -> list[dict[str, Any]]:
     """What the grid is told of each file."""
-    told, folder = summary_of(gallery), gallery.index.parent
-    pages = [content_of(folder / told["folder"] / f"index-{page}.js") for page in range(told["pages"])]
-    return [dict(zip(told["fields"], record, strict=True)) for page in pages for record in page]
+    reported, folder = summary_of(gallery), gallery.index.parent
+    pages = [content_of(folder / reported["folder"] / f"index-{page}.js") for page in range(reported["pages"])]
+    return [dict(zip(reported["fields"], record, strict=True)) for page in pages for record in page]
 
 
 def audits_of(gallery: Gallery) -> list[dict[str, str]]:
     """What the audit card of each file is told."""
-    told, folder = summary_of(gallery), gallery.index.parent
-    names = [name for name, _, _ in told["columns"]]
-    count = len(list((folder / told["folder"]).glob("audit-*.js")))
-    pages = [content_of(folder / told["folder"] / f"audit-{page}.js") for page in range(count)]
+    reported, folder = summary_of(gallery), gallery.index.parent
+    names = [name for name, _, _ in reported["columns"]]
+    count = len(list((folder / reported["folder"]).glob("audit-*.js")))
+    pages = [content_of(folder / reported["folder"] / f"audit-{page}.js") for page in range(count)]
     return [dict(zip(names, values, strict=True)) for page in pages for values, _ in page]
 
 

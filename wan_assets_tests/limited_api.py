@@ -131,8 +131,8 @@ class LimitedApi:
                 method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
                 status, kind, body, headers = self.answer(method, path, await reader.readexactly(_length_in(head)))
                 lines = {"Content-Type": kind, "Content-Length": str(len(body)), "X-Simulated-By": "test", **headers}
-                told = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-                writer.write(f"HTTP/1.1 {status} X\r\n{told}\r\n".encode() + body)
+                reported = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+                writer.write(f"HTTP/1.1 {status} X\r\n{reported}\r\n".encode() + body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()

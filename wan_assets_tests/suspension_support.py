@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 import httpx
-from engine_support import QUICK, Studio, orders_of
+from engine_support import QUICK, Studio, jobs_of
 from wan_assets.client import RunwareClient
 from wan_assets.client.connections import Connections
 from wan_assets.ledger import Ledger
@@ -69,7 +69,7 @@ class SuspendedStudio(Studio):
         return client
 
 made = SuspendedStudio(Path(folder), SimpleNamespace(base_url=base_url))
-outcomes = made.run(orders_of(int(rows)))
+outcomes = made.run(jobs_of(int(rows)))
 sys.exit(sum(outcome.stored is None for outcome in outcomes))
 """
 

@@ -69,12 +69,12 @@ def test_a_second_run_records_every_row_as_reused_and_sends_nothing(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
         studio_.run(path)
-        sent = studio_.simulator.books.submissions()
+        sent = studio_.simulator.journal.submissions()
 
         result = studio_.run(path)
 
         assert result.success
-        assert studio_.simulator.books.submissions() == sent
+        assert studio_.simulator.journal.submissions() == sent
     assert [metadata["wan_assets/reused"] for metadata in materialized(result).values()] == [True, True]
     assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.0}
 
@@ -86,17 +86,17 @@ def test_one_refused_row_leaves_the_others_green_and_is_sent_again_alone_and_on_
 
         green = materialized(result)
         failed = {chr(ord("a") + number) for number in range(12)} - set(green)
-        sent = studio_.simulator.books.submissions()
+        sent = studio_.simulator.journal.submissions()
         assert not result.success
         assert 0 < len(failed) < 12
         assert all(f"{key}: ContentBlockedError [invalidProviderContent]" in failure_of(result) for key in failed)
         assert "Change the prompt" in failure_of(result)
 
         again = studio_.run(path)
-        sent_again = studio_.simulator.books.submissions()
+        sent_again = studio_.simulator.journal.submissions()
         studio_.run(path, config={"resend_refused": True})
 
-        assert studio_.simulator.books.submissions() == sent + len(failed)
+        assert studio_.simulator.journal.submissions() == sent + len(failed)
     assert sent_again == sent
     assert all(f"{key}: ContentBlockedError [invalidProviderContent]" in failure_of(again) for key in failed)
 
@@ -106,7 +106,7 @@ def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
     with studio(tmp_path) as studio_:
         found = materialized(studio_.run(written(tmp_path, rows)))
 
-        charged = studio_.simulator.books.spent_microusd()
+        charged = studio_.simulator.journal.spent_microusd()
 
     shown = round(sum(metadata["wan_assets/cost_usd"] for metadata in found.values()) * 1e6)
     booked = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").totals().simulated.cost_microusd
@@ -120,7 +120,7 @@ def test_no_row_is_sent_while_any_row_has_a_problem(tmp_path):
         both = studio_.run(path)
         alone = studio_.run(path, only="videos")
 
-        assert studio_.simulator.books.submissions() == 0
+        assert studio_.simulator.journal.submissions() == 0
     assert not both.success
     assert not alone.success
     assert [check.passed for check in both.get_asset_check_evaluations()] == [False]
@@ -163,7 +163,7 @@ def test_regenerate_buys_each_row_again_once_under_its_name(tmp_path):
         studio_.run(path, config={"regenerate": "new-look"})
         plain = studio_.run(path)
 
-        assert len(studio_.simulator.books.charges()) == 4
+        assert len(studio_.simulator.journal.charges()) == 4
     assert all(metadata["wan_assets/reused"] for metadata in materialized(plain).values())
 
 
@@ -172,7 +172,7 @@ def test_rows_beyond_the_budget_are_not_sent_and_are_named(tmp_path):
     with studio(tmp_path) as studio_:
         result = studio_.run(path, budget_usd_per_run=1.0)
 
-        assert len(studio_.simulator.books.charges()) == 2
+        assert len(studio_.simulator.journal.charges()) == 2
     assert len(materialized(result)) == 2
     assert "BudgetExceededError" in failure_of(result)
 
@@ -182,7 +182,7 @@ def test_an_unusable_store_fails_before_anything_is_sent(tmp_path):
     with studio(tmp_path) as studio_:
         result = studio_.run(written(tmp_path, table_of("A")))
 
-        assert studio_.simulator.books.submissions() == 0
+        assert studio_.simulator.journal.submissions() == 0
     assert not result.success
     assert "StoreError" in failure_of(result)
 
@@ -191,7 +191,7 @@ def test_a_wrong_key_is_told_once_with_advice_and_the_key_is_told_nowhere(tmp_pa
     with studio(tmp_path, api_key="the-right-key") as studio_:
         result = studio_.run(written(tmp_path, table_of("A", "B")))
 
-        assert studio_.simulator.books.charges() == []
+        assert studio_.simulator.journal.charges() == []
     assert "AccessDeniedError [invalidApiKey]" in failure_of(result)
     assert "RUNWARE_API_KEY" in failure_of(result)
     assert "a-key-for-tests" not in "".join(map(str, result.all_events))
@@ -222,7 +222,7 @@ def test_a_retry_policy_repeats_what_may_pass_and_nothing_that_a_person_has_to_m
         studio_.run(path, only="videos")
     path = written(tmp_path, table_of("A", "B", "C", "D"))
     with studio(tmp_path, **behaviour) as studio_:
-        before = studio_.simulator.books.submissions()
+        before = studio_.simulator.journal.submissions()
         studio_.instance.add_dynamic_partitions("videos", list("abcd"))
 
         result = dg.materialize(
@@ -234,7 +234,7 @@ def test_a_retry_policy_repeats_what_may_pass_and_nothing_that_a_person_has_to_m
             tags={"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "d"},
         )
 
-        assert studio_.simulator.books.submissions() - before == submissions
+        assert studio_.simulator.journal.submissions() - before == submissions
     assert not result.success
     assert set(materialized(result)) == set("abc")
 
@@ -246,7 +246,7 @@ def test_rows_of_a_higher_priority_are_sent_first(tmp_path):
     with studio(tmp_path) as studio_:
         studio_.run(written(tmp_path, rows), budget_usd_total=0.97)
 
-        sent = studio_.simulator.books.rows("SELECT json_extract(request, '$.positivePrompt') FROM tasks")
+        sent = studio_.simulator.journal.rows("SELECT json_extract(request, '$.positivePrompt') FROM tasks")
 
     assert {prompt for (prompt,) in sent} == {"C", "D"}
 

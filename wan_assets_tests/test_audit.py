@@ -17,12 +17,12 @@ from bent_api import POLL, Bend, Call, bent, on
 from cli_support import clean
 from click.testing import CliRunner, Result
 from crash_support import killed
-from engine_support import KEY, PRICE, Studio, caps, errors_of, orders_of, request_of, studio
+from engine_support import KEY, PRICE, Studio, caps, errors_of, jobs_of, request_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
 from wan_assets.dataset.reconciliation import DayCompared, reconciled
-from wan_assets.engine import Limits, Order, Recovered, recover
+from wan_assets.engine import Limits, Recovered, VideoJob, recover
 from wan_assets.errors import ApiFault, NotSentError
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.ledger.processes import new_owner
@@ -50,7 +50,7 @@ def assert_nothing_was_sent_for(made: Studio, found: list[Recovered]) -> None:
 
     They are not counted before: what a killed run has sent may come in a little later.
     """
-    sent = [task_uuid for (task_uuid,) in made.books.rows("SELECT task_uuid FROM submissions")]
+    sent = [task_uuid for (task_uuid,) in made.journal.rows("SELECT task_uuid FROM submissions")]
     unsent = {one.task.task_uuid for one in found if isinstance(one.error, NotSentError)}
     assert len(sent) == len(set(sent))
     assert unsent & set(sent) == set()
@@ -64,9 +64,9 @@ def names_of(found: list[Recovered]) -> list[str]:
 def assert_all_that_was_paid_is_kept(made: Studio) -> None:
     """Every task that the account was charged for lies in the store, and is booked to the cent."""
     stored = made.rows("SELECT task_uuid FROM wan_tasks WHERE state = 'stored'")
-    charges = [charge for charge in made.books.charges() if charge.amount_microusd]
+    charges = [charge for charge in made.journal.charges() if charge.amount_microusd]
     assert {task_uuid for (task_uuid,) in stored} == {charge.task_uuid for charge in charges}
-    assert made.ledger().totals().simulated.cost_microusd == made.books.spent_microusd()
+    assert made.ledger().totals().simulated.cost_microusd == made.journal.spent_microusd()
     for charge in charges:
         kept = made.store.task(charge.fingerprint, charge.task_uuid, simulated=True)
         assert kept
@@ -88,7 +88,7 @@ def abandoned(made: Studio) -> str:
 
 def test_what_a_closed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent_for_it(tmp_path: Path) -> None:
     async def read_one(made: Studio) -> None:
-        async with made.running(orders_of(12), limits=Limits(max_in_flight=4, max_downloads=1)) as outcomes:
+        async with made.running(jobs_of(12), limits=Limits(max_in_flight=4, max_downloads=1)) as outcomes:
             await anext(outcomes)
 
     with studio(tmp_path, latency_s=0.3) as made:
@@ -116,10 +116,10 @@ def test_what_a_killed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
 def test_a_second_recovery_finds_nothing_to_do(tmp_path: Path) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60) as made:
-        made.run(orders_of(2), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(2), limits=Limits(max_wait_s=0.1))
         clock.now += 60
         first, second = recovered(made), recovered(made)
-        outcomes = made.run(orders_of(2))
+        outcomes = made.run(jobs_of(2))
 
         assert made.paid == 2
     assert (names_of(first), second) == (["", ""], [])
@@ -133,7 +133,7 @@ def test_a_task_of_another_process_that_lives_is_left_to_it(tmp_path: Path) -> N
         found = recovered(made, releases_unsent=True)
 
         assert made.rows("SELECT state, owner FROM wan_tasks") == [("reserved", owner)]
-    assert names_of(found) == ["TaskElsewhereError"]
+    assert names_of(found) == ["TaskLockedError"]
 
 
 def test_a_task_that_was_never_sent_keeps_its_money_and_is_sent_by_the_next_run(tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_a_task_that_was_never_sent_keeps_its_money_and_is_sent_by_the_next_run(
         found = recovered(made)
         reserved = made.ledger().totals().simulated.reserved_microusd
         states = made.states()
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
 
-        assert [charge.task_uuid for charge in made.books.charges()] == [task_uuid]
+        assert [charge.task_uuid for charge in made.journal.charges()] == [task_uuid]
     assert names_of(found) == ["NotSentError"]
     assert (states, reserved) == (["reserved"], PRICE)
 
@@ -156,7 +156,7 @@ def test_a_task_that_was_never_sent_gives_its_money_back_where_that_is_asked_for
         task = made.ledger().task(found[0].task.task_uuid)
         spend = made.rows("SELECT committed_microusd FROM wan_spend")
         again = recovered(made)
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
 
         assert made.states() == ["rejected", "stored"]
         assert made.paid == 1
@@ -183,7 +183,7 @@ def test_a_task_whose_acknowledgement_was_never_booked_is_not_taken_for_unsent(t
 
 def test_a_lost_task_that_the_api_knows_again_comes_to_the_store(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda _: NOTHING)) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=1.5))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=1.5))
         states = made.states()
     with studio(tmp_path) as made:
         found = recovered(made)
@@ -195,7 +195,7 @@ def test_a_lost_task_that_the_api_knows_again_comes_to_the_store(tmp_path: Path)
 
 def test_a_lost_task_that_stays_unknown_stays_lost_and_keeps_its_money(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda _: NOTHING)) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=1.5))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=1.5))
         found = recovered(made, limits=Limits(max_wait_s=1.5))
 
         assert (made.states(), made.money) == (["lost"], (0, PRICE, 0))
@@ -208,11 +208,11 @@ def blind_to(task_uuid: str) -> Bend:
 
 
 def test_a_lost_task_that_was_bought_again_is_looked_for_all_the_same(tmp_path: Path) -> None:
-    (order,) = orders_of(1)
-    first = task_uuid_of(order.request.fingerprint(), 1, "wan-assets simulated")
+    (job,) = jobs_of(1)
+    first = task_uuid_of(job.request.fingerprint(), 1, "wan-assets simulated")
 
     with bent(tmp_path, blind_to(first)) as made:
-        outcomes = made.run([order], limits=Limits(max_wait_s=1.5, max_attempts=2, on_lost="rebuy"))
+        outcomes = made.run([job], limits=Limits(max_wait_s=1.5, max_attempts=2, on_lost="resubmit"))
         states, paid = made.states(), made.paid
     with studio(tmp_path) as made:
         found = recovered(made)
@@ -227,7 +227,7 @@ def test_a_lost_task_that_was_bought_again_is_looked_for_all_the_same(tmp_path: 
 def undelivered(folder: Path, rows: int = 1) -> None:
     """Leaves tasks that have finished and are paid for, and whose files could not be fetched."""
     with studio(folder, faults={"download_redirect": 1.0}) as made:
-        outcomes = made.run(orders_of(rows))
+        outcomes = made.run(jobs_of(rows))
 
         assert made.states() == ["delivered"] * rows
     assert errors_of(outcomes) == ["OutputUnavailableError"] * rows
@@ -237,14 +237,14 @@ def test_a_video_that_was_paid_for_and_not_fetched_is_fetched(tmp_path: Path) ->
     undelivered(tmp_path)
 
     with studio(tmp_path) as made:
-        (told,) = made.ledger().open_tasks()[0].results
+        (reported,) = made.ledger().open_tasks()[0].results
         found = recovered(made)
 
         assert_all_that_was_paid_is_kept(made)
     assert names_of(found) == [""]
     assert found[0].stored
     (video,) = found[0].stored.videos
-    assert (told["video_uuid"], told["seed"], told["cost"]) == (video.video_uuid, video.seed, 0.473)
+    assert (reported["video_uuid"], reported["seed"], reported["cost"]) == (video.video_uuid, video.seed, 0.473)
 
 
 def test_a_video_whose_file_has_expired_stays_delivered_and_paid(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_video_whose_file_has_expired_stays_delivered_and_paid(tmp_path: Path)
         found = recovered(made)
 
         assert made.states() == ["delivered"]
-        assert made.ledger().totals().simulated.cost_microusd == made.books.spent_microusd() == PRICE
+        assert made.ledger().totals().simulated.cost_microusd == made.journal.spent_microusd() == PRICE
     assert names_of(found) == ["OutputUnavailableError"]
 
 
@@ -262,7 +262,7 @@ def test_a_video_that_the_api_forgot_before_it_was_fetched_is_told_as_such_and_n
     undelivered(tmp_path)
 
     with bent(tmp_path, on(POLL, lambda _: NOTHING)) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         assert (made.kinds, made.states()) == ([POLL], ["delivered"])
     assert errors_of([outcome]) == ["OutputUnavailableError"]
@@ -271,7 +271,7 @@ def test_a_video_that_the_api_forgot_before_it_was_fetched_is_told_as_such_and_n
 
 def test_a_task_that_still_runs_when_its_time_is_up_stays_open(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=60) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=0.1))
         found = recovered(made, limits=Limits(max_wait_s=0.1))
 
         assert made.states() == ["submitted"]
@@ -281,7 +281,7 @@ def test_a_task_that_still_runs_when_its_time_is_up_stays_open(tmp_path: Path) -
 def test_a_task_that_failed_meanwhile_is_booked_as_failed_and_not_bought_anew(tmp_path: Path) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_error": 1.0}) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=0.1))
         clock.now += 60
         found = recovered(made)
 
@@ -292,7 +292,7 @@ def test_a_task_that_failed_meanwhile_is_booked_as_failed_and_not_bought_anew(tm
 def test_one_task_that_cannot_be_had_does_not_keep_the_others_from_the_store(tmp_path: Path) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_safety": 0.4}, seed=3) as made:
-        made.run(orders_of(5), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(5), limits=Limits(max_wait_s=0.1))
         states = made.states()
         clock.now += 60
         found = recovered(made)
@@ -345,12 +345,12 @@ def test_a_day_that_is_booked_as_it_was_charged_is_equal(tmp_path: Path) -> None
     clock = clock_at(NOON)
 
     with still(tmp_path, clock) as made:
-        made.run(orders_of(3), clock=clock)
-        made.run([Order(request_of("several", number_results=2))], clock=clock)
+        made.run(jobs_of(3), clock=clock)
+        made.run([VideoJob(request_of("several", number_results=2))], clock=clock)
         days = compared(made)
 
     assert days == [DayCompared(DAY, 4, 5 * PRICE, 0, 4, 5 * PRICE)]
-    assert (days[0].difference_microusd, days[0].verdict) == (0, "equal")
+    assert (days[0].difference_microusd, days[0].status) == (0, "equal")
 
 
 def test_days_on_which_nothing_was_booked_or_charged_are_not_told(tmp_path: Path) -> None:
@@ -365,10 +365,10 @@ def test_what_was_refused_is_on_neither_side(tmp_path: Path) -> None:
     bad = request_of("bad").model_copy(update={"duration": 7})
 
     with still(tmp_path, clock) as made:
-        made.run([Order(bad, "bad"), *orders_of(1)], clock=clock)
+        made.run([VideoJob(bad, "bad"), *jobs_of(1)], clock=clock)
         (day,) = compared(made)
 
-    assert (day.ledger_tasks, day.account_tasks, day.verdict) == (1, 1, "equal")
+    assert (day.ledger_tasks, day.account_tasks, day.status) == (1, 1, "equal")
 
 
 @pytest.mark.parametrize(
@@ -384,36 +384,36 @@ def test_a_charge_within_what_is_reserved_is_an_unknown_cost(tmp_path: Path, beh
     clock = clock_at(NOON)
 
     with still(tmp_path, clock, **behaviour) as made:
-        made.run(orders_of(2, number_results=3), clock=clock)
+        made.run(jobs_of(2, number_results=3), clock=clock)
         (day,) = compared(made)
 
-        assert day.account_microusd == made.books.spent_microusd() == 6 * PRICE
+        assert day.account_microusd == made.journal.spent_microusd() == 6 * PRICE
     assert 0 < day.difference_microusd <= day.reserved_microusd
-    assert day.verdict == "unknown costs"
+    assert day.status == "unknown costs"
 
 
 def test_what_another_user_of_the_account_spends_is_charged_more(tmp_path: Path) -> None:
     clock = clock_at(NOON)
 
     with still(tmp_path / "ours", clock) as made:
-        made.run(orders_of(2), clock=clock)
+        made.run(jobs_of(2), clock=clock)
         (tmp_path / "theirs").mkdir()
-        Studio(tmp_path / "theirs", made.simulator).run([Order(request_of("Their kite"))], clock=clock)
+        Studio(tmp_path / "theirs", made.simulator).run([VideoJob(request_of("Their kite"))], clock=clock)
         (day,) = compared(made)
 
     assert (day.ledger_tasks, day.account_tasks) == (2, 3)
-    assert (day.difference_microusd, day.verdict) == (PRICE, "charged more")
+    assert (day.difference_microusd, day.status) == (PRICE, "charged more")
 
 
 def test_a_charge_beyond_what_is_reserved_is_charged_more_though_costs_are_unknown(tmp_path: Path) -> None:
     clock = clock_at(NOON)
 
     with still(tmp_path, clock, faults={"cost_missing": 1.0}, cost_factor=1.5) as made:
-        made.run(orders_of(1), clock=clock)
+        made.run(jobs_of(1), clock=clock)
         (day,) = compared(made)
 
     assert (day.reserved_microusd, day.difference_microusd) == (PRICE, 709_500)
-    assert day.verdict == "charged more"
+    assert day.status == "charged more"
 
 
 def booked(ledger: Ledger, cost_microusd: int | None, prompt: str = "Kite 0", partition: str = "p0") -> str:
@@ -430,12 +430,12 @@ def test_what_the_account_did_not_charge_is_charged_less(tmp_path: Path) -> None
     clock = clock_at(NOON)
 
     with still(tmp_path, clock) as made:
-        made.run(orders_of(1), clock=clock)
+        made.run(jobs_of(1), clock=clock)
         booked(made.ledger(clock=clock), 100_000, "unknown to the account")
         (day,) = compared(made)
 
     assert (day.ledger_tasks, day.account_tasks) == (2, 1)
-    assert (day.difference_microusd, day.verdict) == (-100_000, "charged less")
+    assert (day.difference_microusd, day.status) == (-100_000, "charged less")
 
 
 def test_real_and_simulated_money_are_not_compared_with_each_other(tmp_path: Path) -> None:
@@ -446,10 +446,10 @@ def test_real_and_simulated_money_are_not_compared_with_each_other(tmp_path: Pat
         task_uuid = ledger.claim(request_of("real"), Origin(), "me", simulated=False).task.task_uuid
         ledger.mark_submitted(task_uuid)
         ledger.settle(task_uuid, [], [PRICE])
-        made.run(orders_of(1), clock=clock)
+        made.run(jobs_of(1), clock=clock)
         (day,) = compared(made)
 
-    assert (day.ledger_tasks, day.verdict) == (1, "equal")
+    assert (day.ledger_tasks, day.status) == (1, "equal")
 
 
 def test_any_number_of_days_is_asked_for_thirty_at_a_time_and_each_is_told_once(tmp_path: Path) -> None:
@@ -459,12 +459,12 @@ def test_any_number_of_days_is_asked_for_thirty_at_a_time_and_each_is_told_once(
     with bent(tmp_path, clock=clock) as made:
         for offset in offsets:
             clock.now = NOON.timestamp() + offset * DAY_S
-            made.run([Order(request_of(f"Day {offset}"))], clock=clock)
+            made.run([VideoJob(request_of(f"Day {offset}"))], clock=clock)
         days = compared(made, DAY, DAY + timedelta(days=61))
 
         asked = [call.tasks[0] for call in made.calls("accountManagement")]
     assert [day.day for day in days] == [DAY + timedelta(days=offset) for offset in offsets[1:-1]]
-    assert {(day.account_microusd, day.verdict) for day in days} == {(PRICE, "equal")}
+    assert {(day.account_microusd, day.status) for day in days} == {(PRICE, "equal")}
     spans = [(task["startDate"], task["endDate"]) for task in asked]
     assert spans == [("2026-03-01", "2026-03-30"), ("2026-03-31", "2026-04-29"), ("2026-04-30", "2026-05-01")]
 
@@ -483,10 +483,10 @@ def test_a_task_that_was_booked_before_midnight_and_taken_after_it_counts_on_the
         task_uuid = ledger.claim(request_of("Kite 0"), Origin(), "gone", simulated=True).task.task_uuid
         ledger.let_go("gone")
         clock.now = AFTER_MIDNIGHT.timestamp()
-        made.run(orders_of(1), clock=clock)
+        made.run(jobs_of(1), clock=clock)
         days = compared(made, DAY, DAY + timedelta(days=1))
 
-        assert [charge.task_uuid for charge in made.books.charges()] == [task_uuid]
+        assert [charge.task_uuid for charge in made.journal.charges()] == [task_uuid]
         assert made.rows("SELECT substr(created_at, 1, 10) FROM wan_tasks") == [("2026-03-01",)]
     assert days == [DayCompared(DAY + timedelta(days=1), 1, PRICE, 0, 1, PRICE)]
 
@@ -496,14 +496,14 @@ def test_a_task_on_either_side_of_midnight_is_missing_on_one_day_and_too_much_on
     tmp_path: Path, ours: datetime, theirs: datetime
 ) -> None:
     with still(tmp_path, clock_at(theirs)) as made:
-        made.run(orders_of(1), clock=clock_at(ours))
+        made.run(jobs_of(1), clock=clock_at(ours))
         days = compared(made, DAY, DAY + timedelta(days=1))
 
-    found = {day.day: (day.difference_microusd, day.verdict) for day in days}
+    found = {day.day: (day.difference_microusd, day.status) for day in days}
     assert found == {ours.date(): (-PRICE, "charged less"), theirs.date(): (PRICE, "charged more")}
 
 
-def telling(spend: Any, day: date = DAY) -> Bend:
+def cost_reporter(spend: Any, day: date = DAY) -> Bend:
     """An account that tells one day's sum in its own way."""
 
     def usage(call: Call) -> Prepared:
@@ -528,7 +528,7 @@ def telling(spend: Any, day: date = DAY) -> Bend:
 def test_sums_are_compared_to_the_micro_dollar_however_the_account_adds_them_up(
     tmp_path: Path, spend: Any, costs: list[int], difference: int
 ) -> None:
-    with bent(tmp_path, telling(spend)) as made:
+    with bent(tmp_path, cost_reporter(spend)) as made:
         ledger = made.ledger(clock=clock_at(NOON))
         for number, cost in enumerate(costs):
             booked(ledger, cost, f"Kite {number}")
@@ -536,7 +536,7 @@ def test_sums_are_compared_to_the_micro_dollar_however_the_account_adds_them_up(
 
     assert day.ledger_microusd == sum(costs)
     assert day.difference_microusd == difference
-    assert (day.verdict == "equal") is (difference == 0)
+    assert (day.status == "equal") is (difference == 0)
 
 
 # The commands.
@@ -581,17 +581,17 @@ def test_ledger_tells_programs_what_is_open_lost_unknown_overcharged_and_what_th
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     uuids = full(url, cost_microusd=946_001)
 
-    told = json.loads(wan_assets("ledger", "--url", url, "--json").stdout)
+    reported = json.loads(wan_assets("ledger", "--url", url, "--json").stdout)
 
-    listed = {name: [task["task_uuid"] for task in told[name]] for name in ("open", "lost", "unknown_cost")}
+    listed = {name: [task["task_uuid"] for task in reported[name]] for name in ("open", "lost", "unknown_cost")}
     assert listed == {
         "open": [uuids["open"], uuids["sent"]],
         "lost": [uuids["lost"]],
         "unknown_cost": [uuids["unknown"]],
     }
-    assert told["lost"][0]["error"] == "taskLost"
-    assert {task["reserved_usd"] for name in listed for task in told[name]} == {0.473}
-    assert told["overcharged"] == [
+    assert reported["lost"][0]["error"] == "taskLost"
+    assert {task["reserved_usd"] for name in listed for task in reported[name]} == {0.473}
+    assert reported["overcharged"] == [
         {
             "task_uuid": uuids["overcharged"],
             "run_id": "run overcharged",
@@ -601,7 +601,7 @@ def test_ledger_tells_programs_what_is_open_lost_unknown_overcharged_and_what_th
             "simulated": False,
         }
     ]
-    assert told["prices"] == [
+    assert reported["prices"] == [
         {
             "kind": "1 x 480p 10 s from text, silent",
             "simulated": False,
@@ -611,22 +611,26 @@ def test_ledger_tells_programs_what_is_open_lost_unknown_overcharged_and_what_th
             "highest_usd": 0.946001,
         }
     ]
-    assert set(told["by"]) == {"state", "day", "asset"}
-    assert (told["real"]["cost_usd"], told["real"]["reserved_usd"]) == (0.946001, 4 * 0.473)
-    assert (told["real"]["tasks"], told["real"]["unknown_cost_count"], told["simulated"]["tasks"]) == (5, 1, 0)
+    assert set(reported["by"]) == {"state", "day", "asset"}
+    assert (reported["real"]["cost_usd"], reported["real"]["reserved_usd"]) == (0.946001, 4 * 0.473)
+    assert (reported["real"]["tasks"], reported["real"]["unknown_cost_count"], reported["simulated"]["tasks"]) == (
+        5,
+        1,
+        0,
+    )
 
 
 def test_ledger_groups_by_what_it_is_asked_for_and_by_nothing_else(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     uuids = full(url)
 
-    told = json.loads(wan_assets("ledger", "--url", url, "--by", "run_id", "--by", "partition", "--json").stdout)
+    reported = json.loads(wan_assets("ledger", "--url", url, "--by", "run_id", "--by", "partition", "--json").stdout)
     shown = wan_assets("ledger", "--url", url, "--by", "run_id", "--by", "partition").stdout
 
-    assert list(told["by"]) == ["run_id", "partition"]
-    assert [line["key"] for line in told["by"]["run_id"]] == sorted(f"run {name}" for name in uuids)
-    assert [line["key"] for line in told["by"]["partition"]] == sorted(f"p {name}" for name in uuids)
-    assert sum(line["reserved_usd"] for line in told["by"]["run_id"]) == pytest.approx(4 * 0.473)
+    assert list(reported["by"]) == ["run_id", "partition"]
+    assert [line["key"] for line in reported["by"]["run_id"]] == sorted(f"run {name}" for name in uuids)
+    assert [line["key"] for line in reported["by"]["partition"]] == sorted(f"p {name}" for name in uuids)
+    assert sum(line["reserved_usd"] for line in reported["by"]["run_id"]) == pytest.approx(4 * 0.473)
     assert "By run_id" in shown
     assert "By partition" in shown
     assert "By state" not in shown
@@ -647,15 +651,15 @@ def test_ledger_tells_people_each_trouble_under_its_own_heading(tmp_path: Path) 
 def test_reconcile_ends_with_0_where_every_day_is_equal(tmp_path: Path) -> None:
     clock = clock_at(NOON)
     with still(tmp_path, clock) as made:
-        made.run(orders_of(2), clock=clock)
+        made.run(jobs_of(2), clock=clock)
 
         programs = wan_assets("ledger", "reconcile", "--url", made.url, *SINCE, "--json", made=made)
         people = wan_assets("ledger", "reconcile", "--url", made.url, *SINCE, made=made)
 
-    told = json.loads(programs.stdout)
+    reported = json.loads(programs.stdout)
     assert (programs.exit_code, people.exit_code) == (0, 0)
-    assert (told["first"], told["last"]) == ("2026-03-01", "2026-03-01")
-    assert told["days"] == [
+    assert (reported["first"], reported["last"]) == ("2026-03-01", "2026-03-01")
+    assert reported["days"] == [
         {
             "day": "2026-03-01",
             "ledger_tasks": 2,
@@ -675,9 +679,9 @@ def test_reconcile_ends_with_0_where_every_day_is_equal(tmp_path: Path) -> None:
     [(None, "unknown costs", 0.3), (200_000, "charged more", 0.1), (400_000, "charged less", -0.1)],
 )
 def test_reconcile_ends_with_1_where_a_day_is_not_equal_and_says_why(
-    tmp_path: Path, cost_microusd: int | None, verdict: str, difference: float
+    tmp_path: Path, cost_microusd: int | None, status: str, difference: float
 ) -> None:
-    with bent(tmp_path, telling(0.1 + 0.2)) as made:
+    with bent(tmp_path, cost_reporter(0.1 + 0.2)) as made:
         booked(made.ledger(clock=clock_at(NOON)), cost_microusd)
 
         programs = wan_assets("ledger", "reconcile", "--url", made.url, *SINCE, "--json", made=made)
@@ -685,8 +689,8 @@ def test_reconcile_ends_with_1_where_a_day_is_not_equal_and_says_why(
 
     (day,) = json.loads(programs.stdout)["days"]
     assert (programs.exit_code, people.exit_code) == (1, 1)
-    assert (day["verdict"], day["difference_usd"]) == (verdict, difference)
-    assert verdict in people.stdout
+    assert (day["verdict"], day["difference_usd"]) == (status, difference)
+    assert status in people.stdout
     assert "ledger recover" in people.stdout
 
 
@@ -694,10 +698,10 @@ def test_reconcile_looks_at_the_thirty_days_up_to_today_by_default(tmp_path: Pat
     with studio(tmp_path) as made:
         made.ledger().close()
 
-        told = json.loads(wan_assets("ledger", "reconcile", "--url", made.url, "--json", made=made).stdout)
+        reported = json.loads(wan_assets("ledger", "reconcile", "--url", made.url, "--json", made=made).stdout)
 
-    assert date.fromisoformat(told["last"]) - date.fromisoformat(told["first"]) == timedelta(days=29)
-    assert abs(date.fromisoformat(told["last"]) - datetime.now(UTC).date()) <= timedelta(days=1)
+    assert date.fromisoformat(reported["last"]) - date.fromisoformat(reported["first"]) == timedelta(days=29)
+    assert abs(date.fromisoformat(reported["last"]) - datetime.now(UTC).date()) <= timedelta(days=1)
 
 
 @pytest.mark.parametrize("command", ["reconcile", "recover"])
@@ -783,7 +787,7 @@ def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tm
         states = made.states()
         released = wan_assets(*asked, "--release-unsent", made=made)
 
-        assert made.books.submissions() == 0
+        assert made.journal.submissions() == 0
         assert made.states() == ["rejected"]
     assert states == ["reserved"]
     assert (kept.exit_code, released.exit_code) == (1, 0)
@@ -793,7 +797,7 @@ def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tm
 def test_recover_ends_with_0_where_the_provider_gave_a_task_up_since_it_is_not_open_any_more(tmp_path: Path) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_safety": 1.0}) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=0.1))
         asked = ("ledger", "recover", "--url", made.url, "--store", tmp_path / "store", "--json")
 
         clock.now += 60
@@ -895,7 +899,7 @@ def test_no_amount_in_the_ledgers_tables_is_cut_on_a_narrow_terminal(
 def test_no_amount_of_a_reconciliation_is_cut_on_a_narrow_terminal_nor_its_verdict(
     tmp_path: Path, cost_microusd: int, amounts: list[str]
 ) -> None:
-    with bent(tmp_path, telling(2 * cost_microusd / 1e6 + 0.5)) as made:
+    with bent(tmp_path, cost_reporter(2 * cost_microusd / 1e6 + 0.5)) as made:
         booked(made.ledger(clock=clock_at(NOON)), cost_microusd)
 
         result = wan_assets("ledger", "reconcile", "--url", made.url, *SINCE, made=made)
@@ -906,9 +910,9 @@ def test_no_amount_of_a_reconciliation_is_cut_on_a_narrow_terminal_nor_its_verdi
 
 @pytest.mark.parametrize(("cost_factor", "cost"), [(1, "$1.8920"), (200, "$378.4000")])
 def test_no_amount_of_a_recovery_is_cut_on_a_narrow_terminal(tmp_path: Path, cost_factor: float, cost: str) -> None:
-    order = Order(request_of("Kite 0", number_results=4), LONG)
+    job = VideoJob(request_of("Kite 0", number_results=4), LONG)
     with studio(tmp_path, faults={"download_redirect": 1.0}, cost_factor=cost_factor) as made:
-        made.run([order])
+        made.run([job])
     with studio(tmp_path) as made:
         asked = ("ledger", "recover", "--url", made.url, "--store", tmp_path / "store")
 
@@ -963,8 +967,8 @@ def test_a_paused_ledger_says_so_until_it_is_resumed(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def two_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     with studio(tmp_path_factory.mktemp("two_rows")) as made:
-        orders = [Order(request_of(f"Kite {each}"), f"day-{each}", f"row-{each}") for each in range(2)]
-        made.run(orders, origin=Origin("run-7", "videos"))
+        jobs = [VideoJob(request_of(f"Kite {each}"), f"day-{each}", f"row-{each}") for each in range(2)]
+        made.run(jobs, origin=Origin("run-7", "videos"))
         yield made
 
 

@@ -102,7 +102,7 @@ def test_an_edit_asks_for_one_run_of_one_partition_and_one_charge(tmp_path: Path
 
         assert ranges_of(edited) == [("r7", "r7")]
         assert watched.launch(edited.run_requests[0]).success
-        assert len(made.simulator.books.charges()) == 21
+        assert len(made.simulator.journal.charges()) == 21
         touched(path)
         assert ranges_of(watched.tick()) == []
 
@@ -123,7 +123,7 @@ def test_an_edit_that_is_taken_back_is_made_up_to_date_at_no_cost(tmp_path: Path
 
         assert ranges_of(back) == [("r1", "r1")]
         assert watched.launch(back.run_requests[0]).success
-        assert len(made.simulator.books.charges()) == 3
+        assert len(made.simulator.journal.charges()) == 3
         touched(path)
         assert ranges_of(watched.tick()) == []
 
@@ -156,7 +156,7 @@ def test_an_edit_during_a_run_that_is_taken_back_leaves_nothing_stale(tmp_path: 
 
         assert ranges_of(back) == [("r0", "r0")]
         assert watched.launch(back.run_requests[0]).success
-        assert len(made.simulator.books.charges()) == 2
+        assert len(made.simulator.journal.charges()) == 2
         touched(path)
         assert ranges_of(watched.tick()) == []
 
@@ -212,7 +212,7 @@ def test_the_same_edit_made_once_more_asks_for_another_run(tmp_path: Path) -> No
             keys.append(request.run_key)
             assert watched.launch(request).success
 
-        assert len(made.simulator.books.charges()) == 2
+        assert len(made.simulator.journal.charges()) == 2
     assert len(set(keys)) == 4
 
 
@@ -384,14 +384,14 @@ def test_one_run_makes_whatever_is_missing_or_changed_and_nothing_else(tmp_path:
         assert first.success
         assert second.success
         assert materialized(second) == {}
-        assert len(made.simulator.books.charges()) == 9 + 5
+        assert len(made.simulator.journal.charges()) == 9 + 5
 
 
 def test_the_job_takes_as_many_as_it_is_told_and_the_next_run_the_others(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(5))
 
-        found = [set(materialized(missing(made, path, most=2))) for _ in range(4)]
+        found = [set(materialized(missing(made, path, maximum=2))) for _ in range(4)]
 
     assert found == [{"r0", "r1"}, {"r2", "r3"}, {"r4"}, set()]
 
@@ -413,9 +413,9 @@ def test_what_failed_is_tried_again_by_the_job_and_named(tmp_path: Path) -> None
         assert not first.success
         assert failed
         assert all(f"{key}: TaskFailedError" in failure_of(first) for key in failed)
-        sent = made.simulator.books.submissions()
+        sent = made.simulator.journal.submissions()
         missing(made, path)
-        assert len(failed) <= made.simulator.books.submissions() - sent <= 3 * len(failed)
+        assert len(failed) <= made.simulator.journal.submissions() - sent <= 3 * len(failed)
 
 
 def test_the_job_says_what_is_wrong_with_a_table_that_cannot_be_read(tmp_path: Path) -> None:
@@ -431,7 +431,7 @@ def test_the_job_sends_nothing_of_a_table_that_has_problems(tmp_path: Path) -> N
         path = written(tmp_path, [*rows_of(2), {"prompt_id": "bad", "positive_prompt": "", "resolution": "480p"}])
         result = missing(made, path)
 
-        assert made.simulator.books.submissions() == 0
+        assert made.simulator.journal.submissions() == 0
         assert made.instance.get_dynamic_partitions("videos") == []
     assert not result.success
     assert "Nothing was sent: the prompt table has 1 problem. The first is row 3" in failure_of(result)

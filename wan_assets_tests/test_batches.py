@@ -55,7 +55,7 @@ def run(
     )
 
 
-def told(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+def reported(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     """Metadata of every partition that was materialized."""
     events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
     return {
@@ -125,7 +125,7 @@ def test_a_row_whose_partition_cannot_be_told_stops_the_run_before_anything_is_s
         made.instance.add_dynamic_partitions("campaigns", ["spring"])
         result = run(made, path, partitions, key)
 
-        assert made.simulator.books.submissions() == 0
+        assert made.simulator.journal.submissions() == 0
     assert not result.success
     with pytest.raises(Exception, match=said):
         partition_of(partitions)(row(**extra))
@@ -172,13 +172,13 @@ def test_every_grain_pays_once_tells_each_cost_once_and_reuses_all_the_second_ti
         first = [run(made, path, partitions, key) for key in keys]
         second = [run(made, path, partitions, key) for key in keys]
 
-        charges = made.simulator.books.charges()
+        charges = made.simulator.journal.charges()
         booked = made.resources()["ledger"].open().spending("partition")
     assert [result.success for result in [*first, *second]] == [True] * 2 * len(keys)
     assert len(charges) == len({charge.fingerprint for charge in charges}) == 6
-    costs = [metadata["cost_usd"] for result in first for metadata in told(result).values()]
+    costs = [metadata["cost_usd"] for result in first for metadata in reported(result).values()]
     assert sum(costs) == pytest.approx(6 * 0.473)
-    assert [metadata["cost_usd"] for result in second for metadata in told(result).values()] == [0.0] * len(keys)
+    assert [metadata["cost_usd"] for result in second for metadata in reported(result).values()] == [0.0] * len(keys)
     assert {line.key: line.cost_microusd for line in booked} == {key: 6 // len(keys) * 473_000 for key in keys}
 
 
@@ -193,8 +193,8 @@ def test_a_run_over_several_batches_makes_all_of_them(
         result = run(made, path, partitions, *keys)
 
     assert result.success
-    assert list(told(result)) == keys or set(told(result)) == set(keys)
-    assert {metadata["landed"] for metadata in told(result).values()} == {3}
+    assert list(reported(result)) == keys or set(reported(result)) == set(keys)
+    assert {metadata["landed"] for metadata in reported(result).values()} == {3}
 
 
 # What a batch tells.
@@ -208,7 +208,7 @@ def test_a_batch_tells_counts_costs_and_rows(tmp_path: Path) -> None:
 
     with studio(tmp_path) as made:
         run(made, written(tmp_path, rows[:1]), SHARDS, "shard-0")
-        metadata = told(run(made, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]
+        metadata = reported(run(made, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]
 
     assert metadata["dagster/partition_row_count"] == 3
     assert (metadata["landed"], metadata["reused"], metadata["refused"], metadata["failed"]) == (2, 1, 0, 0)
@@ -233,8 +233,8 @@ def test_a_batch_without_rows_is_green_and_costs_nothing(tmp_path: Path) -> None
     with studio(tmp_path) as made:
         result = run(made, path, DAYS, "2026-01-02")
 
-        assert made.simulator.books.submissions() == 0
-    assert told(result)["2026-01-02"]["dagster/partition_row_count"] == 0
+        assert made.simulator.journal.submissions() == 0
+    assert reported(result)["2026-01-02"]["dagster/partition_row_count"] == 0
 
 
 def test_the_data_version_of_a_batch_follows_its_videos_and_nothing_else(tmp_path: Path) -> None:
@@ -270,18 +270,18 @@ def test_a_batch_with_failed_rows_is_not_green_tells_what_was_done_and_its_retry
         first = run(made, path, SHARDS, "shard-0", "shard-1", budget_usd_total=1.43)
         (record,) = made.instance.fetch_observations(dg.AssetKey("videos"), limit=10).records
         observed = record.asset_observation
-        sent = made.simulator.books.submissions()
+        sent = made.simulator.journal.submissions()
         second = run(made, path, SHARDS, "shard-0", "shard-1")
 
-        assert (sent, made.simulator.books.submissions()) == (3, 4)
+        assert (sent, made.simulator.journal.submissions()) == (3, 4)
     assert not first.success
-    (green,) = told(first)
+    (green,) = reported(first)
     assert observed.partition == ({"shard-0", "shard-1"} - {green}).pop()
     assert observed.metadata["wan_assets/failed"].value == 1
     assert "BudgetExceededError" in failure_of(first)
     assert f"{observed.partition}/r" in failure_of(first)
     assert second.success
-    again = told(second)
+    again = reported(second)
     assert again[green]["cost_usd"] == 0.0
     assert again[observed.partition]["cost_usd"] == pytest.approx(0.946), "of the row that landed in the red run too"
 
@@ -291,14 +291,14 @@ def test_rows_that_are_refused_for_good_do_not_keep_a_batch_red_and_are_not_sent
 
     with studio(tmp_path, faults={"verdict_safety": 0.4}, seed=2) as made:
         first = run(made, path, SHARDS, "shard-0")
-        sent = made.simulator.books.submissions()
+        sent = made.simulator.journal.submissions()
         second = run(made, path, SHARDS, "shard-0")
 
-        assert made.simulator.books.submissions() == sent == 3
+        assert made.simulator.journal.submissions() == sent == 3
     assert first.success
-    assert 0 < told(first)["shard-0"]["refused"] < 3
-    assert told(second)["shard-0"]["refused"] == told(first)["shard-0"]["refused"]
-    states = [record.data["state"] for record in told(second)["shard-0"]["rows"].records]
+    assert 0 < reported(first)["shard-0"]["refused"] < 3
+    assert reported(second)["shard-0"]["refused"] == reported(first)["shard-0"]["refused"]
+    states = [record.data["state"] for record in reported(second)["shard-0"]["rows"].records]
     assert set(states) == {"refused", "reused"}
 
 
@@ -311,7 +311,7 @@ def test_no_row_of_a_batch_is_sent_while_any_row_of_the_table_has_a_problem(tmp_
     with studio(tmp_path) as made:
         result = run(made, written(tmp_path, rows), SHARDS, "shard-0")
 
-        assert made.simulator.books.submissions() == 0
+        assert made.simulator.journal.submissions() == 0
     assert "The first is row 3" in failure_of(result)
 
 
@@ -340,9 +340,9 @@ def test_only_the_rows_of_the_wanted_batch_are_held(tmp_path: Path) -> None:
 
     tracemalloc.start()
     table = PromptTable.load(path, keep=lambda row: shard_of(row.prompt_id, shards) == "s0")
-    _, most = tracemalloc.get_traced_memory()
+    _, maximum = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert (table.row_count, table.problems) == (20_000, ())
     assert 5 < len(table.rows) < 60
-    assert most < 60_000_000
+    assert maximum < 60_000_000

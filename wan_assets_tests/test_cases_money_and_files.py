@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from api_double import Prepared, run
 from bent_api import FILE, PATIENT, POLL, SUBMIT, UPLOAD, Bend, BentStudio, Call, bent, on
-from engine_support import KEY, PRICE, errors_of, orders_of, request_of
+from engine_support import KEY, PRICE, errors_of, jobs_of, request_of
 from PIL import Image
 from simulator_support import Receiver, receiving, running, task_of
 
-from wan_assets.client import Pace, RunwareClient
-from wan_assets.engine import Limits, Order
+from wan_assets.client import HttpConfig, RunwareClient
+from wan_assets.engine import Limits, VideoJob
 from wan_assets.errors import RequestRejectedError
 from wan_assets.ledger import Origin
 
@@ -37,7 +37,7 @@ def assert_whole(made: BentStudio) -> None:
 
 def test_case_51_a_file_that_is_not_ready_twice_is_fetched_again_and_whole(tmp_path: Path) -> None:
     with bent(tmp_path, faults={"download_422": 1.0}) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert [call.status for call in made.calls(FILE)] == [422, 422, 200]
         made.assert_paid_once()
@@ -63,7 +63,7 @@ HOPELESS["a piece that nobody asked for"] = lambda call: Prepared(call.body[500:
 @pytest.mark.parametrize("name", BROKEN)
 def test_case_52_a_file_that_comes_broken_is_fetched_again_and_never_stored_in_part(tmp_path: Path, name: str) -> None:
     with bent(tmp_path, on(FILE, BROKEN[name], first=1)) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert len(made.calls(FILE)) == 2
         made.assert_paid_once()
@@ -75,13 +75,13 @@ def test_case_52_a_file_that_comes_broken_is_fetched_again_and_never_stored_in_p
 def test_case_52_a_file_that_stays_broken_is_not_stored_and_had_by_a_later_run_at_no_cost(
     tmp_path: Path, name: str
 ) -> None:
-    brief = replace(PATIENT, download_tries=2)
+    brief = replace(PATIENT, max_download_tries=2)
 
     with bent(tmp_path, on(FILE, HOPELESS[name])) as made:
-        (first,) = made.run(orders_of(1), pace=brief)
+        (first,) = made.run(jobs_of(1), http_config=brief)
         files, states, money = [*(tmp_path / "store").rglob("*.mp4")], made.states(), made.money
     with bent(tmp_path) as made:
-        (second,) = made.run(orders_of(1))
+        (second,) = made.run(jobs_of(1))
 
         assert made.kinds == [POLL]
         made.assert_paid_once()
@@ -105,27 +105,27 @@ def test_case_52_a_file_can_be_had_in_pieces_that_make_it_up(tmp_path: Path) -> 
 @pytest.mark.parametrize("status", [404, 410])
 def test_case_53_an_expired_file_is_told_and_bought_again_only_with_consent(tmp_path: Path, status: int) -> None:
     with bent(tmp_path, ttl_s=0.0, expired_status=status) as made:
-        outcomes = [*made.run(orders_of(1)), *made.run(orders_of(1))]
+        outcomes = [*made.run(jobs_of(1)), *made.run(jobs_of(1))]
 
         assert len(made.calls(SUBMIT)) == made.paid == 1
         assert [call.status for call in made.calls(FILE)] == [status, status]
         assert (made.states(), made.money) == (["delivered"], (PRICE, 0, 0))
     with bent(tmp_path) as made:
-        agreed = made.run(orders_of(1), origin=Origin(purchase="again"))
+        agreed = made.run(jobs_of(1), origin=Origin(purchase="again"))
 
         assert (made.paid, made.states()) == (2, ["delivered", "stored"])
         assert made.money == (2 * PRICE, 0, 0)
     assert errors_of(outcomes) == ["OutputUnavailableError"] * 2
     assert "expired" in str(outcomes[0].error)
-    assert "regenerate" in outcomes[0].error.advice
+    assert "regenerate" in outcomes[0].error.hint
     assert errors_of(agreed) == [""]
 
 
 class Trusting(BentStudio):
     """A studio that allows downloads from one more host."""
 
-    def client(self, key: str = KEY, pace: Pace = PATIENT) -> RunwareClient:
-        return RunwareClient(key, self.simulator.base_url, pace=pace, download_hosts=["localhost"])
+    def client(self, key: str = KEY, http_config: HttpConfig = PATIENT) -> RunwareClient:
+        return RunwareClient(key, self.simulator.base_url, http_config=http_config, download_hosts=["localhost"])
 
 
 def redirected(call: Call) -> Prepared:
@@ -138,9 +138,9 @@ def test_case_54_a_redirect_to_another_host_is_refused_until_that_host_is_allowe
         return redirected(call) if "127.0.0.1" in call.url else None
 
     with bent(tmp_path, on(FILE, change)) as made:
-        refused = made.run(orders_of(1))
+        refused = made.run(jobs_of(1))
         fetched_before, money = len(made.calls(FILE)), made.money
-        allowed = Trusting(tmp_path, made.simulator).run(orders_of(1))
+        allowed = Trusting(tmp_path, made.simulator).run(jobs_of(1))
 
         assert len(made.calls(SUBMIT)) == 1
         made.assert_paid_once()
@@ -169,11 +169,11 @@ def costing(cost: Any, *, number: int = 0) -> Bend:
 @pytest.mark.parametrize("name", ODD_COSTS)
 def test_case_55_a_cost_that_is_none_is_unknown_and_keeps_its_money_reserved(tmp_path: Path, name: str) -> None:
     with bent(tmp_path, costing(ODD_COSTS[name])) as made:
-        (outcome,) = made.run(orders_of(1))
-        (again,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
+        (again,) = made.run(jobs_of(1))
 
         (unknown,) = made.ledger().unknown_costs()
-        assert (made.books.spent_microusd(), len(made.calls(SUBMIT))) == (PRICE, 1)
+        assert (made.journal.spent_microusd(), len(made.calls(SUBMIT))) == (PRICE, 1)
         assert (made.states(), made.money) == (["stored"], (0, PRICE, 1))
     assert (unknown.cost_microusd, unknown.reserved_microusd, unknown.is_cost_unknown) == (0, PRICE, True)
     assert (outcome.cost_microusd, outcome.stored.cost_microusd, again.cost_microusd) == (None, None, 0)
@@ -181,7 +181,7 @@ def test_case_55_a_cost_that_is_none_is_unknown_and_keeps_its_money_reserved(tmp
 
 def test_case_55_one_unknown_cost_among_several_keeps_its_own_share_reserved(tmp_path: Path) -> None:
     with bent(tmp_path, costing(None, number=1)) as made:
-        (outcome,) = made.run(orders_of(1, number_results=3))
+        (outcome,) = made.run(jobs_of(1, number_results=3))
 
         assert made.money == (2 * PRICE, PRICE, 1)
     assert [video.cost_microusd for video in outcome.stored.videos] == [PRICE, None, PRICE]
@@ -193,7 +193,7 @@ def test_case_56_the_balance_is_read_as_a_number_and_as_an_object_and_is_less_by
     tmp_path: Path, is_object: bool
 ) -> None:
     with bent(tmp_path, balance_usd=10.0, is_balance_object=is_object) as made:
-        made.run(orders_of(2))
+        made.run(jobs_of(2))
         balance = run(made.client(), lambda client: client.balance())
 
         assert isinstance(made.calls("accountManagement")[0].body["data"][0]["balance"], dict) is is_object
@@ -217,18 +217,18 @@ def test_case_57_a_local_picture_is_uploaded_once_for_all_rows_and_runs_and_sent
 ) -> None:
     reference, path = picture_in(tmp_path)
     requests = [request_of(f"Kite {number}", inputs={"frame_images": [reference]}) for number in range(3)]
-    orders = [Order(request, f"p{number}") for number, request in enumerate(requests)]
+    jobs = [VideoJob(request, f"p{number}") for number, request in enumerate(requests)]
 
     with bent(tmp_path, is_upload_slow=is_slow) as made:
-        first = made.run(orders[:2], media={reference: path})
-        second = made.run(orders, media={reference: path})
+        first = made.run(jobs[:2], media={reference: path})
+        second = made.run(jobs, media={reference: path})
 
         (upload,) = made.calls(UPLOAD)
         sent = {call.tasks[0]["inputs"]["frameImages"][0] for call in made.calls(SUBMIT)}
         assert (upload.body["data"][0]["mediaUUID"] == "1") is is_slow
         assert (made.paid, len(made.calls(SUBMIT))) == (3, 3)
-        assert made.books.requests_paid() == {request.fingerprint(): 1 for request in requests}
-        assert made.money == (made.books.spent_microusd(), 0, 0)
+        assert made.journal.requests_paid() == {request.fingerprint(): 1 for request in requests}
+        assert made.money == (made.journal.spent_microusd(), 0, 0)
     assert len(sent) == 1
     assert "1" not in sent
     assert errors_of([*first, *second]) == [""] * 5
@@ -247,7 +247,7 @@ def test_case_57_an_upload_is_deleted_once_and_is_gone_afterwards(tmp_path: Path
 
     with bent(tmp_path, is_upload_slow=is_slow) as made:
         media_uuid = run(made.client(), upload_and_delete)
-        (outcome,) = made.run([Order(request_of(inputs={"frame_images": [media_uuid]}))])
+        (outcome,) = made.run([VideoJob(request_of(inputs={"frame_images": [media_uuid]}))])
 
         answers = [call.status for call in made.calls(UPLOAD)]
         assert (answers, made.paid, made.money) == ([200, 200, 400], 0, (0, 0, 0))
@@ -256,13 +256,13 @@ def test_case_57_an_upload_is_deleted_once_and_is_gone_afterwards(tmp_path: Path
 
 def test_case_57_an_upload_that_was_deleted_behind_our_back_is_uploaded_again(tmp_path: Path) -> None:
     reference, path = picture_in(tmp_path)
-    orders = [Order(request_of(f"Kite {number}", inputs={"frame_images": [reference]})) for number in range(2)]
+    jobs = [VideoJob(request_of(f"Kite {number}", inputs={"frame_images": [reference]})) for number in range(2)]
 
     with bent(tmp_path) as made:
-        made.run(orders[:1], media={reference: path})
+        made.run(jobs[:1], media={reference: path})
         media_uuid = made.calls(UPLOAD)[0].body["data"][0]["mediaUUID"]
         run(made.client(), lambda client: client.delete_upload(media_uuid))
-        outcomes = [*made.run(orders[1:], media={reference: path}), *made.run(orders[1:], media={reference: path})]
+        outcomes = [*made.run(jobs[1:], media={reference: path}), *made.run(jobs[1:], media={reference: path})]
 
         assert made.paid == 2
     assert errors_of(outcomes)[-1] == ""
@@ -273,15 +273,15 @@ def test_case_57_an_upload_that_was_deleted_behind_our_back_is_uploaded_again(tm
 
 def deliveries_in(receiver: Receiver, number: int) -> list[dict[str, Any]]:
     """So many deliveries, without their wrapping."""
-    told = [json.loads(receiver.received.get(timeout=5)[1]) for _ in range(number)]
-    return [(body.get("data") or body.get("errors") or [body])[0] for body in told]
+    reported = [json.loads(receiver.received.get(timeout=5)[1]) for _ in range(number)]
+    return [(body.get("data") or body.get("errors") or [body])[0] for body in reported]
 
 
 @contextmanager
 def hooked(folder: Path, receiver: Receiver, bend: Bend = lambda _: None, **behaviour: Any) -> Iterator[Any]:
     """A studio, and orders of one row of three results that are also told to a receiver."""
     with bent(folder, bend, delivery_retry_s=0.02, **behaviour) as made:
-        yield made, orders_of(1, number_results=3, webhook_url=receiver.url)
+        yield made, jobs_of(1, number_results=3, webhook_url=receiver.url)
 
 
 @pytest.mark.parametrize("is_wrapped", [False, True], ids=["flat", "wrapped"])
@@ -293,17 +293,17 @@ def test_case_58_webhooks_with_duplicates_change_nothing_and_are_told_apart_by_t
 
     with (
         receiving(*statuses) as receiver,
-        hooked(tmp_path, receiver, is_webhook_wrapped=is_wrapped, webhook_copies=2) as (made, orders),
+        hooked(tmp_path, receiver, is_webhook_wrapped=is_wrapped, webhook_copies=2) as (made, jobs),
     ):
-        (outcome,) = made.run(orders)
-        told = deliveries_in(receiver, expected)
-        (again,) = made.run(orders)
+        (outcome,) = made.run(jobs)
+        reported = deliveries_in(receiver, expected)
+        (again,) = made.run(jobs)
 
         (submission,) = made.calls(SUBMIT)
         assert len(made.calls(POLL)) >= 1
         made.assert_paid_once(results=3)
     assert submission.body == {"data": [{"taskType": SUBMIT, "taskUUID": submission.task_uuid}]}
-    keys = Counter((item["taskUUID"], item["videoUUID"]) for item in told)
+    keys = Counter((item["taskUUID"], item["videoUUID"]) for item in reported)
     assert set(keys) == {(submission.task_uuid, video.video_uuid) for video in outcome.stored.videos}
     assert len(keys) == 3
     assert min(keys.values()) >= 2
@@ -316,14 +316,14 @@ def test_case_58_the_webhook_of_a_failure_comes_beside_those_of_the_successes_wh
 ) -> None:
     with (
         receiving() as receiver,
-        hooked(tmp_path, receiver, is_webhook_wrapped=is_wrapped, faults={"partial": 1.0}) as (made, orders),
+        hooked(tmp_path, receiver, is_webhook_wrapped=is_wrapped, faults={"partial": 1.0}) as (made, jobs),
     ):
-        (outcome,) = made.run(orders)
-        told = deliveries_in(receiver, 3)
+        (outcome,) = made.run(jobs)
+        reported = deliveries_in(receiver, 3)
 
         assert (made.states(), made.money) == (["stored"], (2 * PRICE, PRICE, 1))
-    assert sorted(item["status"] for item in told) == ["error", "success", "success"]
-    assert {item["taskUUID"] for item in told} == {outcome.stored.task_uuid}
+    assert sorted(item["status"] for item in reported) == ["error", "success", "success"]
+    assert {item["taskUUID"] for item in reported} == {outcome.stored.task_uuid}
     assert (len(outcome.stored.videos), len(outcome.stored.missing)) == (2, 1)
 
 
@@ -331,15 +331,15 @@ def test_case_58_what_a_webhook_tells_is_stored_only_when_a_poll_confirms_it(tmp
     def running_still(call: Call) -> Prepared:
         return Prepared({"data": [{"taskType": SUBMIT, "taskUUID": call.task_uuid, "status": "processing"}]})
 
-    with receiving() as receiver, hooked(tmp_path, receiver, on(POLL, running_still)) as (made, orders):
-        first = made.run(orders, limits=Limits(max_wait_s=0.5))
-        told = deliveries_in(receiver, 3)
+    with receiving() as receiver, hooked(tmp_path, receiver, on(POLL, running_still)) as (made, jobs):
+        first = made.run(jobs, limits=Limits(max_wait_s=0.5))
+        reported = deliveries_in(receiver, 3)
         states, files = made.states(), made.calls(FILE)
     with bent(tmp_path) as made:
-        second = made.run(orders)
+        second = made.run(jobs)
 
         assert made.kinds == [POLL]
         made.assert_paid_once(results=3)
-    assert [item["status"] for item in told] == ["success"] * 3
+    assert [item["status"] for item in reported] == ["success"] * 3
     assert (errors_of(first), states, files) == (["TaskTimeoutError"], ["submitted"], [])
     assert errors_of(second) == [""]

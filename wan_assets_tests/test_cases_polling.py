@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from api_double import HTML_504, NOTHING, Prepared, V, known, refused, run
 from bent_api import PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
-from engine_support import PRICE, caps, errors_of, orders_of
+from engine_support import PRICE, caps, errors_of, jobs_of
 from simulator_support import ManualClock, running, task_of
 
 from wan_assets.client import RunwareClient
@@ -63,7 +63,7 @@ def video_uuids(outcome: Outcome) -> list[str]:
 
 def test_case_02_a_running_task_is_one_processing_item_without_errors_and_is_waited_for(tmp_path: Path) -> None:
     with bent(tmp_path, latency_s=0.2) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         *waiting, finished = made.calls(POLL)
         made.assert_paid_once()
@@ -76,7 +76,7 @@ def test_case_02_a_running_task_is_one_processing_item_without_errors_and_is_wai
 
 def test_case_03_a_finished_task_tells_its_video_its_seed_and_its_cost_and_all_are_kept(tmp_path: Path) -> None:
     with bent(tmp_path) as made:
-        (outcome,) = made.run(orders_of(1, seed=7))
+        (outcome,) = made.run(jobs_of(1, seed=7))
 
         (item,) = made.calls(POLL)[-1].body["data"]
         made.assert_paid_once()
@@ -99,11 +99,11 @@ def test_case_04_a_finished_task_that_is_polled_again_tells_the_same_and_is_book
     enough_for_two = caps(total_microusd=2 * PRICE)
 
     with bent(tmp_path) as made:
-        (first,) = made.run(orders_of(1), budget=enough_for_two)
+        (first,) = made.run(jobs_of(1), budget=enough_for_two)
         (tmp_path / "store").rename(tmp_path / "lost")
-        (second,) = made.run(orders_of(1), budget=enough_for_two)
+        (second,) = made.run(jobs_of(1), budget=enough_for_two)
         one, other = made.calls(POLL)
-        both = made.run(orders_of(2), budget=enough_for_two)
+        both = made.run(jobs_of(2), budget=enough_for_two)
 
         made.assert_paid_once(2)
     assert one.body == other.body
@@ -124,7 +124,7 @@ def test_case_06_a_task_that_has_finished_in_part_is_polled_on_and_no_result_com
     tmp_path: Path, change: Callable[[Items], Items]
 ) -> None:
     with bent(tmp_path, showing(change, first=2)) as made:
-        (outcome,) = made.run(orders_of(1, number_results=3))
+        (outcome,) = made.run(jobs_of(1, number_results=3))
 
         assert made.kinds == [SUBMIT, POLL, POLL, POLL]
         made.assert_paid_once(results=3)
@@ -143,7 +143,7 @@ def test_case_07_one_placeholder_for_three_results_is_not_completion(
     tmp_path: Path, change: Callable[[Items], Items]
 ) -> None:
     with bent(tmp_path, showing(change, first=2)) as made:
-        (outcome,) = made.run(orders_of(1, number_results=3))
+        (outcome,) = made.run(jobs_of(1, number_results=3))
 
         assert made.kinds == [SUBMIT, POLL, POLL, POLL]
         made.assert_paid_once(results=3)
@@ -160,12 +160,12 @@ def assert_half_is_kept(made: BentStudio, outcomes: list[Outcome]) -> None:
     assert (len(outcome.stored.videos), len(outcome.stored.missing)) == (1, 1)
     assert (outcome.cost_microusd, again.is_reused) == (None, True)
     assert len(made.calls(SUBMIT)) == 1
-    assert made.books.spent_microusd() == PRICE
+    assert made.journal.spent_microusd() == PRICE
     assert (made.states(), made.money) == (["stored"], (PRICE, PRICE, 1))
 
 
 def two_with_one_failure(made: BentStudio) -> list[Outcome]:
-    return [*made.run(orders_of(1, number_results=2)), *made.run(orders_of(1, number_results=2))]
+    return [*made.run(jobs_of(1, number_results=2)), *made.run(jobs_of(1, number_results=2))]
 
 
 def test_case_08_a_success_beside_an_error_of_the_same_task_is_kept_and_polling_stops(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_case_09_an_error_among_the_data_does_not_lose_the_success_beside_it(tmp
 
 def test_case_10_a_task_whose_results_all_failed_is_final_at_once_with_its_timeout(tmp_path: Path) -> None:
     with bent(tmp_path, failing()) as made:
-        outcomes = made.run(orders_of(1), limits=ONE_ATTEMPT)
+        outcomes = made.run(jobs_of(1), limits=ONE_ATTEMPT)
 
         assert made.calls(POLL)[0].body["data"] == []
         assert_failed_at_the_first_poll(made, outcomes, "TaskFailedError", "timeoutProvider")
@@ -213,7 +213,7 @@ def test_case_10_a_task_whose_results_all_failed_is_final_at_once_with_its_timeo
 
 def test_case_10_one_error_and_no_data_are_the_end_of_a_task_of_several_results(tmp_path: Path) -> None:
     with bent(tmp_path, failing()) as made:
-        outcomes = made.run(orders_of(1, number_results=3), limits=HASTY)
+        outcomes = made.run(jobs_of(1, number_results=3), limits=HASTY)
 
         assert (made.states(), made.money) == (["failed"], (0, 3 * PRICE, 1))
     assert errors_of(outcomes) == ["TaskFailedError"]
@@ -221,7 +221,7 @@ def test_case_10_one_error_and_no_data_are_the_end_of_a_task_of_several_results(
 
 def test_case_11_a_504_with_the_task_s_own_verdict_is_no_gateway_s_trouble(tmp_path: Path) -> None:
     with bent(tmp_path, faults={"verdict_504": 1.0}) as made:
-        outcomes = made.run(orders_of(1), limits=ONE_ATTEMPT)
+        outcomes = made.run(jobs_of(1), limits=ONE_ATTEMPT)
 
         assert made.calls(POLL)[0].status == 504
         assert_failed_at_the_first_poll(made, outcomes, "TaskFailedError", "failedProviderTimeout")
@@ -229,7 +229,7 @@ def test_case_11_a_504_with_the_task_s_own_verdict_is_no_gateway_s_trouble(tmp_p
 
 def test_case_12_a_504_in_html_says_nothing_of_the_task_which_is_polled_on(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda _: HTML_504, first=3)) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, *[POLL] * 4]
         made.assert_paid_once()
@@ -238,10 +238,10 @@ def test_case_12_a_504_in_html_says_nothing_of_the_task_which_is_polled_on(tmp_p
 
 def test_case_12_a_task_whose_polls_all_met_a_504_is_kept_for_the_next_run(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda _: HTML_504)) as made:
-        first = made.run(orders_of(1), limits=HASTY)
+        first = made.run(jobs_of(1), limits=HASTY)
         states, money = made.states(), made.money
     with bent(tmp_path) as made:
-        second = made.run(orders_of(1))
+        second = made.run(jobs_of(1))
 
         assert made.kinds == [POLL]
         made.assert_paid_once()
@@ -258,9 +258,9 @@ def test_case_13_a_poll_that_is_refused_for_its_key_ends_polling_and_leaves_the_
     tmp_path: Path, answer: Prepared
 ) -> None:
     with bent(tmp_path, on(POLL, lambda _: answer, first=1)) as made:
-        first = made.run(orders_of(1))
+        first = made.run(jobs_of(1))
         states, money, kinds = made.states(), made.money, made.kinds
-        second = made.run(orders_of(1))
+        second = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL, POLL]
         made.assert_paid_once()
@@ -270,10 +270,10 @@ def test_case_13_a_poll_that_is_refused_for_its_key_ends_polling_and_leaves_the_
 
 
 def test_case_14_polls_that_come_too_often_are_spaced_more_and_more_and_the_task_lives(tmp_path: Path) -> None:
-    pace = replace(PATIENT, retry_first_s=0.05, retry_most_s=5.0)
+    http_config = replace(PATIENT, initial_retry_delay_s=0.05, max_retry_delay_s=5.0)
 
     with bent(tmp_path, on(POLL, lambda _: refused("rateLimitExceeded", 429, None), first=3)) as made:
-        outcomes = made.run(orders_of(1), pace=pace)
+        outcomes = made.run(jobs_of(1), http_config=http_config)
 
         ats = [call.at for call in made.calls(POLL)]
         made.assert_paid_once()
@@ -294,7 +294,7 @@ def test_case_15_the_wait_that_a_429_asks_for_is_kept(tmp_path: Path, kind: str,
 
     faults = {"rate_limit": 1.0} if kind == SUBMIT else {}
     with bent(tmp_path, on(kind, change, first=1), faults=faults) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         refused_call, next_call = made.calls(kind)
         made.assert_paid_once()
@@ -317,10 +317,10 @@ def test_case_16_a_task_that_no_poll_knows_is_lost_at_its_deadline_and_not_bough
 
 def test_case_16_a_lost_task_that_turns_up_later_is_had_by_the_next_run_and_paid_once(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda _: NOTHING)) as made:
-        first = made.run(orders_of(1), limits=HASTY)
+        first = made.run(jobs_of(1), limits=HASTY)
         states = made.states()
     with bent(tmp_path) as made:
-        second = made.run(orders_of(1))
+        second = made.run(jobs_of(1))
 
         assert made.kinds == [POLL]
         made.assert_paid_once()
@@ -342,7 +342,7 @@ def test_case_17_a_task_that_the_api_says_is_gone_is_lost_and_not_bought_again(
 @pytest.mark.parametrize("code", ["taskNotFound", "taskExpired"])
 def test_case_17_one_error_is_enough_to_tell_that_a_task_of_several_results_is_gone(tmp_path: Path, code: str) -> None:
     with bent(tmp_path, on(POLL, lambda call: refused(code, 200, call.task_uuid))) as made:
-        outcomes = made.run(orders_of(1, number_results=3), limits=HASTY)
+        outcomes = made.run(jobs_of(1, number_results=3), limits=HASTY)
 
         assert (made.states(), made.money) == (["lost"], (0, 3 * PRICE, 0))
     assert errors_of(outcomes) == ["TaskUnknownError"]
@@ -363,16 +363,16 @@ def test_case_18_progress_is_told_by_the_client_and_does_not_end_the_engine_s_wa
         progress = {1: 47, 2: 80}.get(call.number)
         return known(call.task_uuid, progress=progress) if progress else None
 
-    async def told(client: RunwareClient) -> list[int | None]:
+    async def reported(client: RunwareClient) -> list[int | None]:
         await client.submit(task)
         return [(await client.poll([uuid]))[uuid].progress for _ in range(3)]
 
     task = task_of(1)
     uuid = task["taskUUID"]
     with bent(tmp_path / "client", on(POLL, change)) as made:
-        progress = run(made.client(), told)
+        progress = run(made.client(), reported)
     with bent(tmp_path / "engine", on(POLL, change)) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL, POLL, POLL]
         made.assert_paid_once()
@@ -383,7 +383,7 @@ def test_case_18_progress_is_told_by_the_client_and_does_not_end_the_engine_s_wa
 @pytest.mark.parametrize("status", ["queued", "newly invented"])
 def test_case_19_an_unknown_status_is_running(tmp_path: Path, status: str) -> None:
     with bent(tmp_path, showing(lambda items: [still_running(items[0], status=status)], first=2)) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL, POLL, POLL]
         made.assert_paid_once()
@@ -395,7 +395,7 @@ def test_case_20_an_item_with_a_video_s_address_has_finished_whatever_its_status
     tmp_path: Path, status: str | None
 ) -> None:
     with bent(tmp_path, showing(lambda items: [{**item, "status": status} for item in items])) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL]
         made.assert_paid_once()
@@ -406,9 +406,9 @@ def test_case_21_a_success_without_an_address_is_polled_a_few_times_then_told_bo
     tmp_path: Path,
 ) -> None:
     with bent(tmp_path, faults={"no_url": 1.0}) as made:
-        first = made.run(orders_of(1))
+        first = made.run(jobs_of(1))
         polls = len(made.calls(POLL))
-        second = made.run(orders_of(1))
+        second = made.run(jobs_of(1))
 
         assert len(made.calls(SUBMIT)) == made.paid == 1
         assert (made.states(), made.money) == (["delivered"], (PRICE, 0, 0))
@@ -423,7 +423,7 @@ def without_url(item: dict[str, Any]) -> dict[str, Any]:
 
 def test_case_21_an_address_that_comes_a_little_later_is_waited_for(tmp_path: Path) -> None:
     with bent(tmp_path, showing(lambda items: [*map(without_url, items)], first=2)) as made:
-        outcomes = made.run(orders_of(1), limits=Limits(max_wait_s=2))
+        outcomes = made.run(jobs_of(1), limits=Limits(max_wait_s=2))
 
         assert made.kinds == [SUBMIT, POLL, POLL, POLL]
         made.assert_paid_once()
@@ -432,7 +432,7 @@ def test_case_21_an_address_that_comes_a_little_later_is_waited_for(tmp_path: Pa
 
 def test_case_21_a_result_without_an_address_does_not_lose_the_paid_one_beside_it(tmp_path: Path) -> None:
     with bent(tmp_path, showing(lambda items: [items[0], without_url(items[1])])) as made:
-        made.run(orders_of(1, number_results=2))
+        made.run(jobs_of(1, number_results=2))
 
         assert (made.paid, made.money) == (1, (2 * PRICE, 0, 0))
     assert len([*(tmp_path / "store" / "simulated").rglob("*.mp4")]) == 1
@@ -447,7 +447,7 @@ def test_case_22_fields_that_nobody_knows_are_ignored_at_every_level(tmp_path: P
         return Prepared({**EXTRA, "data": [{**item, **EXTRA} for item in call.body["data"]]})
 
     with bent(tmp_path, on(kind, change), has_extra_fields=True, latency_s=0.1) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         made.assert_paid_once()
     assert errors_of(outcomes) == [""]
@@ -455,14 +455,14 @@ def test_case_22_fields_that_nobody_knows_are_ignored_at_every_level(tmp_path: P
 
 def test_case_22_fields_that_nobody_knows_are_kept_with_an_error(tmp_path: Path) -> None:
     with bent(tmp_path, failing(**EXTRA)) as made:
-        (outcome,) = made.run(orders_of(1), limits=ONE_ATTEMPT)
+        (outcome,) = made.run(jobs_of(1), limits=ONE_ATTEMPT)
 
     assert outcome.error.fault.detail.items() >= EXTRA.items()
 
 
 def test_case_23_an_empty_list_of_errors_beside_data_is_no_error(tmp_path: Path) -> None:
     with bent(tmp_path, has_empty_errors=True) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert [call.body["errors"] for call in (*made.calls(SUBMIT), *made.calls(POLL))] == [[], []]
         made.assert_paid_once()
@@ -475,7 +475,7 @@ def test_case_24_the_error_of_another_task_beside_our_data_is_not_ours(tmp_path:
     foreign = {"code": code, "message": "No.", "status": "error", "taskUUID": V}
 
     with bent(tmp_path, on(kind, lambda call: Prepared({**call.body, "errors": [foreign]}))) as made:
-        outcomes = made.run(orders_of(1), limits=ONE_ATTEMPT)
+        outcomes = made.run(jobs_of(1), limits=ONE_ATTEMPT)
 
         assert made.kinds == [SUBMIT, POLL]
         made.assert_paid_once()
@@ -486,7 +486,7 @@ def test_case_25_an_error_that_names_no_task_refuses_the_only_task_of_a_submissi
     bend = on(SUBMIT, lambda _: refused("invalidSeed", 400, None))
 
     with bent(tmp_path, bend, faults={"html": 1.0}, repeats=True) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert (made.kinds, made.states(), made.money) == ([SUBMIT], ["rejected"], (0, 0, 0))
     assert errors_of(outcomes) == ["RequestRejectedError"]
@@ -497,7 +497,7 @@ def test_case_25_an_error_that_names_no_task_is_the_verdict_of_the_only_task_of_
     tmp_path: Path, more: dict[str, str]
 ) -> None:
     with bent(tmp_path, on(POLL, lambda _: refused("timeoutProvider", 200, None, **more))) as made:
-        outcomes = made.run(orders_of(1), limits=ONE_ATTEMPT)
+        outcomes = made.run(jobs_of(1), limits=ONE_ATTEMPT)
 
         assert_failed_at_the_first_poll(made, outcomes, "TaskFailedError", "timeoutProvider")
 
@@ -507,7 +507,7 @@ def test_case_25_an_error_that_names_no_task_is_nobody_s_verdict_in_a_poll_about
         return refused("timeoutProvider", 200, None, status="error") if len(call.tasks) > 1 else None
 
     with bent(tmp_path, on(POLL, change), latency_s=0.3) as made:
-        outcomes = made.run(orders_of(2), limits=ONE_ATTEMPT)
+        outcomes = made.run(jobs_of(2), limits=ONE_ATTEMPT)
 
         assert max(len(call.tasks) for call in made.calls(POLL)) == 2
         made.assert_paid_once(2)
@@ -521,21 +521,21 @@ def test_case_59_a_task_whose_time_is_up_is_left_as_it_is_and_resumed_under_its_
     clock = ManualClock()
 
     with bent(tmp_path, latency_s=10, clock=clock) as made:
-        first = made.run(orders_of(1), limits=HASTY)
+        first = made.run(jobs_of(1), limits=HASTY)
         states, money = made.states(), made.money
         clock.now += 1000
-        second = made.run(orders_of(1))
+        second = made.run(jobs_of(1))
 
         assert len(made.calls(SUBMIT)) == 1
         assert {call.task_uuid for call in made.calls(POLL)} == {made.calls(SUBMIT)[0].task_uuid}
         made.assert_paid_once()
     assert (errors_of(first), states, money) == (["TaskTimeoutError"], ["submitted"], (0, PRICE, 0))
-    assert (errors_of(second), second[0].submitted, second[0].has_landed) == ([""], 0, True)
+    assert (errors_of(second), second[0].submitted, second[0].is_new) == ([""], 0, True)
 
 
 def test_case_60_content_that_the_provider_refuses_is_final_and_its_cost_unknown(tmp_path: Path) -> None:
     with bent(tmp_path, faults={"verdict_safety": 1.0}) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert_failed_at_the_first_poll(made, outcomes, "ContentBlockedError", "invalidProviderContent")
 
@@ -547,7 +547,7 @@ def test_case_60_content_that_is_refused_on_submission_is_final_and_frees_its_mo
     bend = on(SUBMIT, lambda call: refused(code, 400, call.task_uuid))
 
     with bent(tmp_path, bend, faults={"html": 1.0}, repeats=True) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert (made.kinds, made.states(), made.money) == ([SUBMIT], ["rejected"], (0, 0, 0))
     assert errors_of(outcomes) == ["ContentBlockedError"]
@@ -556,7 +556,7 @@ def test_case_60_content_that_is_refused_on_submission_is_final_and_frees_its_mo
 @pytest.mark.parametrize("is_flagged", [True, False])
 def test_case_60_the_flag_of_a_checked_video_is_kept_with_it(tmp_path: Path, is_flagged: bool) -> None:
     with bent(tmp_path, faults={"nsfw": float(is_flagged)}) as made:
-        (outcome,) = made.run(orders_of(1, safety={"mode": "fast"}))
+        (outcome,) = made.run(jobs_of(1, safety={"mode": "fast"}))
 
         assert made.calls(POLL)[0].body["data"][0]["NSFWContent"] is is_flagged
         made.assert_paid_once()
@@ -570,7 +570,7 @@ def zipped(call: Call, *, up_to: int | None = None) -> Prepared:
 
 def test_case_61_compressed_answers_are_read(tmp_path: Path) -> None:
     with bent(tmp_path, lambda call: zipped(call) if call.tasks else None) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL]
         made.assert_paid_once()
@@ -580,7 +580,7 @@ def test_case_61_compressed_answers_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [SUBMIT, POLL])
 def test_case_61_a_compressed_answer_that_is_cut_is_trouble_on_the_way(tmp_path: Path, kind: str) -> None:
     with bent(tmp_path, on(kind, lambda call: zipped(call, up_to=30), first=1)) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert len(made.calls(SUBMIT)) == 1
         made.assert_paid_once()
@@ -595,15 +595,15 @@ def test_case_62_the_provider_s_own_words_are_kept_with_the_error(tmp_path: Path
 
     faults = {"html": 1.0} if kind == SUBMIT else {}
     with bent(tmp_path, on(kind, change), faults=faults, repeats=True) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
     assert errors_of([outcome]) == ["ContentBlockedError"]
     assert outcome.error.fault.detail["responseContent"] == said
 
 
 def test_every_case_of_the_reference_has_its_test() -> None:
-    told = "".join(path.read_text() for path in Path(__file__).parent.glob("test_cases_*.py"))
+    reported = "".join(path.read_text() for path in Path(__file__).parent.glob("test_cases_*.py"))
 
-    numbers = {int(number) for number in re.findall(r"^def test_case_(\d\d)_", told, re.MULTILINE)}
+    numbers = {int(number) for number in re.findall(r"^def test_case_(\d\d)_", reported, re.MULTILINE)}
 
     assert numbers == set(range(1, 63))

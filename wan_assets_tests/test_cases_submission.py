@@ -15,14 +15,14 @@ import pytest
 from api_double import NOTHING, Prepared, V, ack, refused, run
 from bent_api import PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
 from crash_support import killed
-from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, orders_of, request_of, studio
+from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, jobs_of, request_of, studio
 from simulator_support import KEY, running, task_of
 
-from wan_assets.client import Pace
-from wan_assets.engine import Limits, Order, Outcome
+from wan_assets.client import HttpConfig
+from wan_assets.engine import Limits, Outcome, VideoJob
 from wan_assets.errors import AccessDeniedError, RequestRejectedError
 from wan_assets.models.request import Inputs
-from wan_assets.video import VideoFacts
+from wan_assets.video import VideoProperties
 
 NOT_ACCEPTED = {"faults": {"html": 1.0}}
 """The simulator accepts only a second submission of a task; what it says to the first is bent."""
@@ -69,13 +69,13 @@ def test_case_01_a_task_is_acknowledged_by_type_and_uuid_alone_and_becomes_its_v
     request = request_of(resolution=None, width=1280, height=720)
 
     with bent(tmp_path) as made:
-        (outcome,) = made.run([Order(request)])
+        (outcome,) = made.run([VideoJob(request)])
 
         (submission,) = made.calls(SUBMIT)
         made.assert_paid_once()
     assert submission.status == 200
     assert submission.body == {"data": [{"taskType": SUBMIT, "taskUUID": submission.task_uuid}]}
-    facts = VideoFacts.from_json(outcome.stored.videos[0].facts)
+    facts = VideoProperties.from_json(outcome.stored.videos[0].facts)
     assert (facts.width, facts.height, round(facts.duration_s)) == (1280, 720, 5)
 
 
@@ -83,7 +83,7 @@ def test_case_05_three_results_are_acknowledged_once_and_come_with_videos_and_se
     tmp_path: Path,
 ) -> None:
     with bent(tmp_path) as made:
-        (outcome,) = made.run(orders_of(1, number_results=3))
+        (outcome,) = made.run(jobs_of(1, number_results=3))
 
         (submission,) = made.calls(SUBMIT)
         made.assert_paid_once(results=3)
@@ -95,7 +95,7 @@ def test_case_05_three_results_are_acknowledged_once_and_come_with_videos_and_se
 def assert_accepted_and_polled(folder: Path, answer: Prepared) -> None:
     """An odd acknowledgement of an accepted task is one: its video comes, and no copy is sent."""
     with bent(folder, saying(answer), **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL]
         made.assert_paid_once()
@@ -152,7 +152,7 @@ def test_case_29_an_unsupported_duration_is_refused_with_what_is_allowed_after_o
     wrong = request_of().model_copy(update={"duration": 7})
 
     with bent(tmp_path) as made:
-        outcomes = made.run([Order(wrong)])
+        outcomes = made.run([VideoJob(wrong)])
 
         assert_refused_at_once(made, outcomes, "RequestRejectedError")
         assert made.calls(SUBMIT)[0].status == 400
@@ -166,7 +166,7 @@ def test_case_30_a_refusal_may_name_a_list_of_parameters(tmp_path: Path) -> None
     bend = refusing("incompatibleParameters", parameter=["width", "resolution"])
 
     with bent(tmp_path, bend, **NEVER_ACCEPTED) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert_refused_at_once(made, outcomes, "RequestRejectedError")
     assert fault_of(outcomes[0]).parameter == ("width", "resolution")
@@ -181,7 +181,7 @@ def test_case_31_errors_refuse_a_task_although_the_status_is_200(tmp_path: Path,
         return Prepared({**data, "errors": [{"code": "invalidSeed", "message": "No.", **named}]})
 
     with bent(tmp_path, on(SUBMIT, change), **NEVER_ACCEPTED) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert_refused_at_once(made, outcomes, "RequestRejectedError")
 
@@ -191,7 +191,7 @@ def test_case_32_a_wrong_key_is_refused_once_and_stops_all_that_would_follow(
     tmp_path: Path, answer: Prepared | None
 ) -> None:
     with bent(tmp_path, on(SUBMIT, lambda _: answer), api_key="another-key") as made:
-        outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
+        outcomes = made.run(jobs_of(5), limits=ONE_BY_ONE)
 
         assert_refused_at_once(made, outcomes, "AccessDeniedError")
     assert fault_of(outcomes[0]).http_status == 401
@@ -199,7 +199,7 @@ def test_case_32_a_wrong_key_is_refused_once_and_stops_all_that_would_follow(
 
 def test_case_33_an_account_without_credit_stops_the_submissions_and_keeps_what_it_paid_for(tmp_path: Path) -> None:
     with bent(tmp_path, balance_usd=2 * PRICE / 1e6) as made:
-        outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
+        outcomes = made.run(jobs_of(5), limits=ONE_BY_ONE)
 
         assert len(made.calls(SUBMIT)) == 3
         assert made.calls(SUBMIT)[-1].status == 402
@@ -211,7 +211,7 @@ def test_case_33_an_account_without_credit_stops_the_submissions_and_keeps_what_
 @pytest.mark.parametrize("code", ["insufficientCredits", "providerInsufficientCredits", "quotaExceeded"])
 def test_case_33_every_code_of_a_used_up_quota_stops_the_submissions(tmp_path: Path, code: str) -> None:
     with bent(tmp_path, refusing(code, 402), **NEVER_ACCEPTED) as made:
-        outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
+        outcomes = made.run(jobs_of(5), limits=ONE_BY_ONE)
 
         assert_refused_at_once(made, outcomes, "AccessDeniedError")
 
@@ -225,14 +225,14 @@ def test_case_34_a_missing_permission_is_refused_once_and_stops_all_that_would_f
     tmp_path: Path, bend: Bend
 ) -> None:
     with bent(tmp_path, bend, **NEVER_ACCEPTED) as made:
-        outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
+        outcomes = made.run(jobs_of(5), limits=ONE_BY_ONE)
 
         assert_refused_at_once(made, outcomes, "AccessDeniedError")
 
 
 def test_case_34_a_bare_403_stops_all_that_would_follow_when_it_comes_twice(tmp_path: Path) -> None:
     with bent(tmp_path, saying(Prepared(b"", 403)), **NEVER_ACCEPTED) as made:
-        outcomes = made.run(orders_of(5), limits=ONE_BY_ONE)
+        outcomes = made.run(jobs_of(5), limits=ONE_BY_ONE)
 
         assert_refused_without_a_reason(made, outcomes, "AccessDeniedError", ["reserved", "reserved"])
 
@@ -240,9 +240,9 @@ def test_case_34_a_bare_403_stops_all_that_would_follow_when_it_comes_twice(tmp_
 def test_case_35_a_wrong_path_is_refused_and_costs_nothing(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         wrong = SimpleNamespace(base_url=made.simulator.base_url.replace("/v1", "/v2"))
-        outcomes = Studio(tmp_path, wrong).run(orders_of(1))
+        outcomes = Studio(tmp_path, wrong).run(jobs_of(1))
 
-        assert (made.books.submissions(), made.paid, made.states()) == (0, 0, ["rejected"])
+        assert (made.journal.submissions(), made.paid, made.states()) == (0, 0, ["rejected"])
     assert errors_of(outcomes) == ["WrongAddressError"]
 
 
@@ -256,7 +256,7 @@ NOT_HERE = pytest.mark.parametrize(
 @NOT_HERE
 def test_case_35_an_address_that_takes_no_tasks_is_not_tried_again(tmp_path: Path, answer: Prepared) -> None:
     with bent(tmp_path, saying(answer), **NEVER_ACCEPTED) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert_refused_without_a_reason(made, outcomes, "WrongAddressError", ["reserved"])
 
@@ -266,7 +266,7 @@ def test_case_35_the_error_of_a_wrong_address_names_the_address_and_not_the_tabl
     tmp_path: Path, answer: Prepared
 ) -> None:
     with bent(tmp_path, saying(answer), **NEVER_ACCEPTED) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         assert made.simulator.base_url in str(outcome.error)
 
@@ -292,7 +292,7 @@ def test_case_36_a_task_that_a_5xx_kept_out_is_asked_for_and_sent_again_under_it
     answer = replace(HTML, status=status) if form == "HTML" else refused(CODES[status], status, None)
 
     with bent(tmp_path, saying(answer, first=1), **NOT_ACCEPTED, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL, POLL, SUBMIT, POLL]
         assert len({call.task_uuid for call in made.calls(SUBMIT)}) == 1
@@ -303,9 +303,9 @@ def test_case_36_a_task_that_a_5xx_kept_out_is_asked_for_and_sent_again_under_it
 def assert_found_by_the_poll(folder: Path, **behaviour: Any) -> None:
     """An accepted task whose answer is lost is not sent again: the API would charge every copy."""
     with studio(folder, **behaviour, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
-        assert dict(made.books.outcomes()) == {"accepted": 1}
+        assert dict(made.journal.outcomes()) == {"accepted": 1}
         assert (made.paid, made.states()) == (1, ["stored"])
         assert made.ledger().totals().simulated.cost_microusd == PRICE
     assert errors_of(outcomes) == [""]
@@ -314,9 +314,9 @@ def assert_found_by_the_poll(folder: Path, **behaviour: Any) -> None:
 def assert_acknowledged_by_a_conflict(folder: Path, fault: str, duplicates: str) -> None:
     """A copy that is sent because two polls are early meets a conflict, which is as good as an acknowledgement."""
     with bent(folder, on(POLL, lambda _: NOTHING, first=2), faults={fault: 1.0}, duplicates=duplicates) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
-        assert dict(made.books.outcomes()) == {"accepted": 1, "known": 1}
+        assert dict(made.journal.outcomes()) == {"accepted": 1, "known": 1}
         assert (made.paid, made.states()) == (1, ["stored"])
         assert made.ledger().totals().simulated.cost_microusd == PRICE
     assert errors_of(outcomes) == [""]
@@ -359,10 +359,10 @@ def test_case_39_a_conflict_is_an_acknowledgement_with_status_409_and_with_200(
 
 def test_case_40_a_conflict_on_the_first_try_of_a_derived_uuid_is_an_acknowledgement(tmp_path: Path) -> None:
     with bent(tmp_path / "one machine") as made:
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
         elsewhere = BentStudio(tmp_path / "another machine", made.simulator)
         elsewhere.folder.mkdir()
-        outcomes = elsewhere.run(orders_of(1))
+        outcomes = elsewhere.run(jobs_of(1))
 
         assert len(made.calls(SUBMIT)) == 2
         made.assert_paid_once()
@@ -381,7 +381,7 @@ def test_case_41_a_run_killed_between_post_and_acknowledgement_is_resumed_by_a_p
     with bent(tmp_path, faults={"stalled_body": 1.0}, **CHARGES_EVERY_COPY) as made:
         end = killed(made, 1, when=lambda: made.paid == 1)
         states_between, kinds_before = made.states(), made.kinds
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert (end, states_between, kinds_before) == (-9, ["reserved"], [SUBMIT])
         assert made.kinds[1:] == [POLL, POLL]
@@ -394,11 +394,11 @@ def test_case_41_a_run_killed_before_its_task_was_accepted_sends_it_after_a_poll
     tmp_path: Path,
 ) -> None:
     with bent(tmp_path, faults={"error_503": 1.0}, repeats=True) as made:
-        end = killed(made, 1, when=lambda: made.books.submissions() >= 1)
+        end = killed(made, 1, when=lambda: made.journal.submissions() >= 1)
         sent = made.calls(SUBMIT)[0].task_uuid
     with bent(tmp_path, **CHARGES_EVERY_COPY) as made:
         states_between = made.states()
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert (end, states_between) == (-9, ["reserved"])
         assert (made.kinds[0], made.kinds.count(SUBMIT)) == (POLL, 1)
@@ -407,7 +407,7 @@ def test_case_41_a_run_killed_before_its_task_was_accepted_sends_it_after_a_poll
     assert errors_of(outcomes) == [""]
 
 
-REAL_DISTANCE = replace(PATIENT, retry_first_s=1.0, retry_most_s=1.0)
+REAL_DISTANCE = replace(PATIENT, initial_retry_delay_s=1.0, max_retry_delay_s=1.0)
 LATE_POLLS = on(POLL, lambda _: NOTHING, first=2)
 RACE = {"faults": {"drop_after_accept": 1.0}, "duplicates": "race", "race_s": 1.0}
 """An accepted task that the next two polls do not know yet, and a copy that is charged if it comes within a second."""
@@ -418,25 +418,25 @@ def test_case_42_an_api_may_run_and_charge_two_copies_that_come_within_a_second(
         answers = [api.post(task_of(1)), api.post(task_of(1))]
 
         assert [answer.status_code for answer in answers] == [200, 200]
-        assert len(api.simulator.books.charges()) == 2
+        assert len(api.simulator.journal.charges()) == 2
 
 
 def test_case_42_copies_of_a_task_keep_a_second_s_distance_and_are_charged_once(tmp_path: Path) -> None:
     with bent(tmp_path, LATE_POLLS, **RACE) as made:
-        outcomes = made.run(orders_of(1), pace=REAL_DISTANCE)
+        outcomes = made.run(jobs_of(1), http_config=REAL_DISTANCE)
 
         first, second = made.calls(SUBMIT)
         made.assert_paid_once()
     assert first.task_uuid == second.task_uuid
-    assert second.at - first.at >= REAL_DISTANCE.retry_first_s
-    assert Pace().retry_first_s >= 1.0
+    assert second.at - first.at >= REAL_DISTANCE.initial_retry_delay_s
+    assert HttpConfig().initial_retry_delay_s >= 1.0
     assert errors_of(outcomes) == [""]
 
 
 def test_case_42_a_run_that_follows_at_once_keeps_the_distance_to_the_copy_of_the_one_before(tmp_path: Path) -> None:
     with bent(tmp_path, LATE_POLLS, **RACE) as made:
-        made.run(orders_of(1), pace=replace(REAL_DISTANCE, retry_tries=1))
-        outcomes = made.run(orders_of(1), pace=REAL_DISTANCE)
+        made.run(jobs_of(1), http_config=replace(REAL_DISTANCE, max_tries=1))
+        outcomes = made.run(jobs_of(1), http_config=REAL_DISTANCE)
 
         made.assert_paid_once()
     assert errors_of(outcomes) == [""]
@@ -452,7 +452,7 @@ def test_case_43_an_api_may_refuse_or_run_and_charge_a_copy_of_a_finished_task(
         again = api.post(task_of(1))
 
         assert again.status_code == status
-        assert len(api.simulator.books.charges()) == charges
+        assert len(api.simulator.journal.charges()) == charges
 
 
 @pytest.mark.parametrize("lost", [["store"], ["ledger.db"]], ids="+".join)
@@ -460,19 +460,19 @@ def test_case_43_a_finished_task_is_never_sent_again_to_an_api_that_would_charge
     tmp_path: Path, lost: list[str]
 ) -> None:
     with bent(tmp_path, duplicates="rerun") as made:
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
         for name in lost:
             for path in tmp_path.glob(f"{name}*"):
                 path.rename(tmp_path / f"lost {path.name}")
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
-        assert made.paid == made.books.submissions() == 1
+        assert made.paid == made.journal.submissions() == 1
     assert errors_of(outcomes) == [""]
 
 
 def test_case_43_a_failed_task_is_followed_by_another_uuid_and_never_by_its_own(tmp_path: Path) -> None:
     with bent(tmp_path, faults={"verdict_error": 1.0}, duplicates="rerun") as made:
-        outcomes = [*made.run(orders_of(1)), *made.run(orders_of(1))]
+        outcomes = [*made.run(jobs_of(1)), *made.run(jobs_of(1))]
 
         assert len({call.task_uuid for call in made.calls(SUBMIT)}) == len(made.calls(SUBMIT)) == 6
         assert made.states() == ["failed"] * 6
@@ -487,7 +487,7 @@ def test_case_44_after_an_unreadable_200_an_accepted_task_is_polled_and_not_sent
     tmp_path: Path, fault: str
 ) -> None:
     with bent(tmp_path, faults={fault: 1.0}, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL, POLL]
         made.assert_paid_once()
@@ -499,7 +499,7 @@ def test_case_44_after_an_unreadable_200_a_task_that_was_not_accepted_is_polled_
     tmp_path: Path, answer: Prepared
 ) -> None:
     with bent(tmp_path, saying(answer, first=1), **NOT_ACCEPTED, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
         assert made.kinds == [SUBMIT, POLL, POLL, SUBMIT, POLL]
         made.assert_paid_once()
@@ -508,9 +508,9 @@ def test_case_44_after_an_unreadable_200_a_task_that_was_not_accepted_is_polled_
 
 def test_case_45_an_acknowledgement_that_comes_byte_by_byte_in_time_is_read(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"slow_body": 1.0}, pause_s=0.001, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1), pace=replace(PATIENT, answer_s=5.0))
+        outcomes = made.run(jobs_of(1), http_config=replace(PATIENT, response_timeout_s=5.0))
 
-        assert dict(made.books.outcomes()) == {"accepted": 1}
+        assert dict(made.journal.outcomes()) == {"accepted": 1}
         assert (made.paid, made.states()) == (1, ["stored"])
     assert errors_of(outcomes) == [""]
 
@@ -522,10 +522,10 @@ def test_case_45_an_acknowledgement_that_does_not_end_is_given_up_as_a_whole_and
     started = time.monotonic()
 
     with studio(tmp_path, faults={fault: 1.0}, pause_s=0.01, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(1), pace=replace(PATIENT, answer_s=0.3))
+        outcomes = made.run(jobs_of(1), http_config=replace(PATIENT, response_timeout_s=0.3))
         took_s = time.monotonic() - started
 
-        assert dict(made.books.outcomes()) == {"accepted": 1}
+        assert dict(made.journal.outcomes()) == {"accepted": 1}
         assert (made.paid, made.states()) == (1, ["stored"])
     assert errors_of(outcomes) == [""]
     assert took_s < 4
@@ -533,7 +533,7 @@ def test_case_45_an_acknowledgement_that_does_not_end_is_given_up_as_a_whole_and
 
 def test_case_45_a_poll_that_stalls_is_given_up_and_says_nothing_of_its_task(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda call: Prepared(call.body, pause_s=2.5), first=1)) as made:
-        outcomes = made.run(orders_of(1), pace=replace(PATIENT, answer_s=1.5))
+        outcomes = made.run(jobs_of(1), http_config=replace(PATIENT, response_timeout_s=1.5))
 
         assert made.kinds == [SUBMIT, POLL, POLL]
         made.assert_paid_once()
@@ -552,7 +552,7 @@ def test_case_46_a_body_that_is_no_array_of_tasks_is_400_with_errors(tmp_path: P
 
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["code"]
-        assert api.simulator.books.submissions() == 0
+        assert api.simulator.journal.submissions() == 0
 
 
 @pytest.mark.parametrize(
@@ -578,12 +578,12 @@ def test_case_47_a_wrong_key_is_told_alike_as_a_header_and_as_a_task(
             "apiKey",
             "authentication",
         ]
-        assert api.simulator.books.charges() == []
+        assert api.simulator.journal.charges() == []
 
 
 def test_case_47_the_engine_tells_a_wrong_key_by_its_parameter(tmp_path: Path) -> None:
     with bent(tmp_path, api_key="another-key") as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
     assert isinstance(outcome.error, AccessDeniedError)
     assert (fault_of(outcome).code, fault_of(outcome).parameter) == ("invalidApiKey", "apiKey")
@@ -595,9 +595,9 @@ def test_case_48_a_key_as_the_first_task_takes_the_rest_of_the_array(tmp_path: P
     with running(tmp_path, api_key="right") as api:
         answer = api.http.post(api.simulator.base_url, json=[first, task_of(1), task_of(2)])
 
-        told = [item["taskUUID"] for item in answer.json()["data"] if item["taskType"] == SUBMIT]
-        assert (answer.status_code, told) == (200, [task_of(number)["taskUUID"] for number in (1, 2)])
-        assert len(api.simulator.books.charges()) == 2
+        reported = [item["taskUUID"] for item in answer.json()["data"] if item["taskType"] == SUBMIT]
+        assert (answer.status_code, reported) == (200, [task_of(number)["taskUUID"] for number in (1, 2)])
+        assert len(api.simulator.journal.charges()) == 2
 
 
 PICTURE = "https://example.com/a.png"
@@ -636,7 +636,7 @@ def test_case_49_what_breaks_a_rule_is_400_with_its_parameter_and_costs_nothing(
         assert answer.status_code == 400
         assert [error["parameter"] for error in errors] == [parameter]
         assert re.match("invalid|missing|unsupported|incompatible|value|array|max", errors[0]["code"])
-        assert api.simulator.books.charges() == []
+        assert api.simulator.journal.charges() == []
 
 
 SENT_ANYWAY: list[tuple[dict[str, Any], str]] = [
@@ -658,13 +658,13 @@ SENT_ANYWAY: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of requests that break the rules on purpose
 def test_case_49_each_broken_rule_refuses_its_row_alone_after_one_post_and_no_poll(tmp_path: Path) -> None:
     rows = [request_of(f"Kite {number}").model_copy(update=wrong) for number, (wrong, _) in enumerate(SENT_ANYWAY)]
-    orders = [Order(row, f"p{number:02}") for number, row in enumerate([*rows, request_of("A whole kite")])]
+    jobs = [VideoJob(row, f"p{number:02}") for number, row in enumerate([*rows, request_of("A whole kite")])]
 
     with bent(tmp_path) as made:
-        *refused_rows, whole = made.run(orders)
+        *refused_rows, whole = made.run(jobs)
 
-        assert len(made.calls(SUBMIT)) == len(orders)
-        assert {call.task_uuid for call in made.calls(POLL)} == {made.books.charges()[0].task_uuid}
+        assert len(made.calls(SUBMIT)) == len(jobs)
+        assert {call.task_uuid for call in made.calls(POLL)} == {made.journal.charges()[0].task_uuid}
         assert made.money == (PRICE, 0, 0)
         assert sorted(made.states()) == [*["rejected"] * len(rows), "stored"]
     assert errors_of([*refused_rows, whole]) == [*["RequestRejectedError"] * len(rows), ""]
@@ -701,10 +701,10 @@ def test_case_50_a_picture_is_taken_as_url_uuid_data_uri_and_base64_alone_and_as
     requests = [request_of(f"Kite {number}", inputs={"frame_images": [one]}) for number, one in enumerate(pictures)]
 
     with bent(tmp_path) as made:
-        outcomes = made.run([Order(request) for request in requests])
+        outcomes = made.run([VideoJob(request) for request in requests])
 
         sent = {call.tasks[0]["positivePrompt"]: call.tasks[0]["inputs"] for call in made.calls(SUBMIT)}
         assert sent == {f"Kite {number}": {"frameImages": [one]} for number, one in enumerate(pictures)}
         assert (made.paid, len(made.calls(SUBMIT))) == (len(pictures), len(pictures))
-        assert made.money == (made.books.spent_microusd(), 0, 0)
+        assert made.money == (made.journal.spent_microusd(), 0, 0)
     assert errors_of(outcomes) == [""] * len(pictures)

@@ -13,20 +13,20 @@ from dagster_support import Studio, studio, table_of, written
 from engine_support import request_of, stored_task, stored_video
 
 from wan_assets import build_video_assets
-from wan_assets.engine import Order, Outcome
+from wan_assets.engine import Outcome, VideoJob
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.orchestration.checks import (
     DATASET_CHECKS,
     build_video_checks,
     partition_check,
+    quality_results_of,
     severities_of,
-    verdicts_of,
 )
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
-from wan_assets.video import Clip, VideoFacts, facts_of, render
+from wan_assets.video import Clip, VideoProperties, properties_of, render
 
-GOOD = VideoFacts("MP4", "h264", 854, 480, 5.0, 24.0, 120, "aac", 5.0, 200.0, 90.0, 0.1)
+GOOD = VideoProperties("MP4", "h264", 854, 480, 5.0, 24.0, 120, "aac", 5.0, 200.0, 90.0, 0.1)
 SOUND = {"provider_settings": {"alibaba": {"audio": True}}}
 AUDIO = {"matches_request", "audio_matches_request"}
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -50,7 +50,7 @@ def failed(evaluations: dict[str, dg.AssetCheckEvaluation]) -> set[str]:
     return {name for name, evaluation in evaluations.items() if not evaluation.passed}
 
 
-def offenders(evaluation: dg.AssetCheckEvaluation) -> list[str]:
+def failed_rows(evaluation: dg.AssetCheckEvaluation) -> list[str]:
     return [record.data["partition"] for record in evaluation.metadata["wan_assets/offender_table"].records]
 
 
@@ -65,7 +65,7 @@ def verdicts(request, facts=None, **changes) -> dict[str, object]:
     """Verdicts on one video with the facts of a good one, but for some changes."""
     said = {**GOOD.to_json(), **(facts or {})}
     video = replace(stored_video("x.mp4", 1, "0" * 64), facts=said, **changes)
-    return {verdict.name: verdict for verdict in verdicts_of(request, stored_task(videos=(video,)))}
+    return {verdict.name: verdict for verdict in quality_results_of(request, stored_task(videos=(video,)))}
 
 
 def clip_of(path: Path, pictures: list[np.ndarray], amplitude: float) -> Path:
@@ -109,7 +109,7 @@ NIGHT = [picture_of(0, 20 * step) for step in range(8)]
 def test_a_clip_is_judged_by_what_is_seen_and_heard_in_it(pictures, amplitude, wrong, tmp_path):
     path = clip_of(tmp_path / "clip.mp4", pictures, amplitude)
 
-    found = verdicts(request_of(**SOUND), facts_of(path).to_json())
+    found = verdicts(request_of(**SOUND), properties_of(path).to_json())
 
     content = {name for name in ("not_black", "not_frozen", "not_silent") if not found[name].passed}
     assert content == wrong
@@ -120,7 +120,7 @@ def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
     render(Clip(container, 480, 854, 10, True, 7, "A kite"), path := tmp_path / "clip")
 
     request = request_of(output_format=container, duration=10, **SOUND)
-    found = verdicts(request, facts_of(path).to_json(), cost_microusd=946_000)
+    found = verdicts(request, properties_of(path).to_json(), cost_microusd=946_000)
 
     assert all(verdict.passed for verdict in found.values())
     assert [name for name, verdict in found.items() if not verdict.is_measured] == ["not_flagged"]
@@ -163,7 +163,7 @@ def test_what_an_older_sidecar_does_not_tell_is_not_measured_and_passes():
     old = {key: value for key, value in GOOD.to_json().items() if "luma" not in key and "peak" not in key}
     video = replace(stored_video("x.mp4", 1, "0" * 64, cost_microusd=None), facts=old)
 
-    found = verdicts_of(request_of(**SOUND), stored_task(videos=(video,)))
+    found = quality_results_of(request_of(**SOUND), stored_task(videos=(video,)))
 
     assert all(verdict.passed for verdict in found)
     assert {verdict.name for verdict in found if verdict.is_measured} == AUDIO
@@ -174,7 +174,7 @@ def test_a_result_that_is_missing_and_the_number_of_a_wrong_video_are_told():
     black = replace(good, facts={**good.facts, "brightest_luma": 16.0})
     task = stored_task(videos=(good, black), missing=("providerError: it broke",))
 
-    found = {verdict.name: verdict for verdict in verdicts_of(request_of(number_results=3, **SOUND), task)}
+    found = {verdict.name: verdict for verdict in quality_results_of(request_of(number_results=3, **SOUND), task)}
 
     assert found["matches_request"].said == "1 of 3 results are missing: providerError: it broke"
     assert found["not_black"].said.startswith("video 2 is black")
@@ -184,11 +184,11 @@ def test_every_check_passes_on_a_dataset_that_is_whole(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
         studio_.run(path)
-        sent = studio_.simulator.books.submissions()
+        sent = studio_.simulator.journal.submissions()
 
         found = checked(studio_, path)
 
-        assert studio_.simulator.books.submissions() == sent
+        assert studio_.simulator.journal.submissions() == sent
     assert tuple(found) == DATASET_CHECKS
     assert failed(found) == set()
     assert found["not_black"].metadata["wan_assets/checked"].value == 2
@@ -202,7 +202,7 @@ def test_before_anything_is_made_only_the_missing_videos_are_told(tmp_path):
         found = checked(studio_, path)
 
     assert failed(found) == {"every_row_has_its_video"}
-    assert offenders(found["every_row_has_its_video"]) == ["a", "b"]
+    assert failed_rows(found["every_row_has_its_video"]) == ["a", "b"]
 
 
 def test_a_file_that_is_gone_and_one_that_was_changed_are_told_by_partition(tmp_path):
@@ -217,9 +217,9 @@ def test_a_file_that_is_gone_and_one_that_was_changed_are_told_by_partition(tmp_
         unread = checked(studio_, path, sample=0)
         found = checked(studio_, path, verify_all=True)
 
-    assert offenders(unread["files_verify"]) == ["a"]
+    assert failed_rows(unread["files_verify"]) == ["a"]
     assert failed(found) == {"files_verify", "every_row_has_its_video"}
-    assert offenders(found["files_verify"]) == ["a", "b"]
+    assert failed_rows(found["files_verify"]) == ["a", "b"]
     assert found["files_verify"].severity is ERROR
 
 
@@ -230,7 +230,7 @@ def test_a_video_that_no_row_asks_for_any_more_is_an_orphan(tmp_path):
         found = checked(studio_, written(tmp_path, table_of("A kite")))
 
     assert failed(found) == {"no_orphan_video"}
-    assert offenders(found["no_orphan_video"]) == ["b"]
+    assert failed_rows(found["no_orphan_video"]) == ["b"]
     assert found["no_orphan_video"].severity is WARN
 
 
@@ -247,7 +247,7 @@ def test_a_task_that_is_open_is_told_with_its_row(tmp_path):
         found = checked(studio_, path)
 
     assert failed(found) == {"no_task_open", "every_row_has_its_video"}
-    assert offenders(found["no_task_open"]) == [left.prompt_id]
+    assert failed_rows(found["no_task_open"]) == [left.prompt_id]
     assert "is reserved" in (found["no_task_open"].description or "")
 
 
@@ -267,7 +267,7 @@ def test_two_rows_with_the_same_file_are_told_and_two_that_ask_for_the_same_are_
 
     assert failed(before) == set()
     assert failed(found) == {"no_twin_pictures"}
-    assert offenders(found["no_twin_pictures"]) == ["b"]
+    assert failed_rows(found["no_twin_pictures"]) == ["b"]
 
 
 def test_a_simulated_video_does_not_stand_in_for_a_real_one(tmp_path):
@@ -279,7 +279,7 @@ def test_a_simulated_video_does_not_stand_in_for_a_real_one(tmp_path):
 
         found = checked(studio_, path)
 
-    assert offenders(found["every_row_has_its_video"]) == ["a", "b"]
+    assert failed_rows(found["every_row_has_its_video"]) == ["a", "b"]
 
 
 def test_a_row_that_is_not_valid_has_no_video(tmp_path):
@@ -288,7 +288,7 @@ def test_a_row_that_is_not_valid_has_no_video(tmp_path):
         found = checked(studio_, path, only=["every_row_has_its_video"])
 
     assert set(found) == {"every_row_has_its_video"}
-    assert "bad" in offenders(found["every_row_has_its_video"])
+    assert "bad" in failed_rows(found["every_row_has_its_video"])
 
 
 def test_severities_are_those_that_were_chosen(tmp_path):
@@ -342,7 +342,7 @@ def test_each_partition_is_judged_as_it_is_made(tmp_path, partitions, keys):
 def test_a_partition_with_faults_names_the_first_and_counts_the_rest():
     video = replace(stored_video("x.mp4", 1, "0" * 64), facts={**GOOD.to_json(), "brightest_luma": 16.0})
     task = stored_task(videos=(video,))
-    outcomes = [Outcome(Order(request_of(**SOUND), "x", f"r{each}"), task) for each in range(7)]
+    outcomes = [Outcome(VideoJob(request_of(**SOUND), "x", f"r{each}"), task) for each in range(7)]
 
     found = partition_check(dg.AssetKey("clips"), "x", outcomes, severities_of({}))
 

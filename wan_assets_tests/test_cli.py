@@ -17,9 +17,9 @@ UNSET = dict.fromkeys(("RUNWARE_API_KEY", "WAN_ASSETS_STORE", "WAN_ASSETS_LEDGER
 def test_plan_prices_a_table_and_sends_nothing(tmp_path):
     result = CliRunner().invoke(cli, ["plan", str(lines(tmp_path, "A kite", "A boat")), "--json"])
 
-    told = json.loads(result.stdout)
+    reported = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (told["rows"], told["valid"], told["price_usd"], told["problems"]) == (2, 2, 0.946, [])
+    assert (reported["rows"], reported["valid"], reported["price_usd"], reported["problems"]) == (2, 2, 0.946, [])
 
 
 def test_plan_names_every_problem_of_every_row(tmp_path):
@@ -28,11 +28,11 @@ def test_plan_names_every_problem_of_every_row(tmp_path):
 
     result = CliRunner().invoke(cli, ["plan", str(path), "--json"])
 
-    told = json.loads(result.stdout)
-    found = {(problem["row"], problem["column"]) for problem in told["problems"]}
+    reported = json.loads(result.stdout)
+    found = {(problem["row"], problem["column"]) for problem in reported["problems"]}
     assert result.exit_code == 1
     assert found == {(1, "height"), (1, "duration"), (1, "seed"), (2, "positive_prompt"), (2, "resolution")}
-    assert all(problem["rule"] and problem["fix"] for problem in told["problems"])
+    assert all(problem["rule"] and problem["fix"] for problem in reported["problems"])
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
     url = f"sqlite:///{tmp_path / 'out' / 'ledger.db'}"
     asked = ["ledger", "--url", url, "--by", "state", "--by", "partition", "--json"]
 
-    told = json.loads(CliRunner().invoke(cli, asked).stdout)
+    reported = json.loads(CliRunner().invoke(cli, asked).stdout)
 
-    assert told["real"]["tasks"] == 0
-    assert (told["simulated"]["tasks"], told["simulated"]["cost_usd"]) == (2, 0.946)
-    assert [line["key"] for line in told["by"]["state"]] == ["stored"]
-    assert [line["cost_usd"] for line in told["by"]["partition"]] == [0.473, 0.473]
-    assert told["open"] == told["unknown_cost"] == []
+    assert reported["real"]["tasks"] == 0
+    assert (reported["simulated"]["tasks"], reported["simulated"]["cost_usd"]) == (2, 0.946)
+    assert [line["key"] for line in reported["by"]["state"]] == ["stored"]
+    assert [line["cost_usd"] for line in reported["by"]["partition"]] == [0.473, 0.473]
+    assert reported["open"] == reported["unknown_cost"] == []
 
 
 def test_what_needs_no_dagster_starts_without_it():

@@ -17,8 +17,8 @@ import pytest
 from api_double import KEY, NOTHING, QUICK, TASK, ApiDouble, Prepared, T, U, known, refused, run
 
 from wan_assets import client as package
-from wan_assets.client import DayOfUsage, Pace, RunwareClient, TaskReport
-from wan_assets.client.error_codes import verdict_of
+from wan_assets.client import DayOfUsage, HttpConfig, RunwareClient, TaskReport
+from wan_assets.client.error_codes import task_error_of
 from wan_assets.errors import (
     AccessDeniedError,
     OutputUnavailableError,
@@ -34,7 +34,7 @@ from wan_assets.simulator import Behaviour, LocalSimulator
 VIDEO = bytes(range(256)) * 4096
 WHOLE = Prepared(VIDEO, headers={"Content-Type": "video/mp4"})
 MEDIA_UUID = "989b53cd-1c80-47a5-a60c-a9e8d6f1b3a0"
-UNREPEATED = Pace(answer_s=2.0, retry_tries=1, download_tries=1)
+UNREPEATED = HttpConfig(response_timeout_s=2.0, max_tries=1, max_download_tries=1)
 
 
 def downloaded(api: ApiDouble, path: Path, url: str = "", **options: Any) -> bytes:
@@ -44,7 +44,7 @@ def downloaded(api: ApiDouble, path: Path, url: str = "", **options: Any) -> byt
 
 def simulated(folder: Path, behaviour: Behaviour, use: Callable[[RunwareClient], Awaitable[T]]) -> T:
     with LocalSimulator(folder / "simulator", behaviour) as simulator:
-        return run(RunwareClient(KEY, simulator.base_url, pace=QUICK), use)
+        return run(RunwareClient(KEY, simulator.base_url, http_config=QUICK), use)
 
 
 async def finished(client: RunwareClient, number_results: int = 1, task_uuid: str = U) -> TaskReport:
@@ -52,7 +52,7 @@ async def finished(client: RunwareClient, number_results: int = 1, task_uuid: st
         report = (await client.poll([task_uuid])).get(task_uuid, TaskReport(task_uuid))
         if report.is_complete(number_results):
             return report
-        await asyncio.sleep(client.pace.poll_first_s)
+        await asyncio.sleep(client.http_config.initial_poll_delay_s)
     raise TimeoutError(task_uuid)
 
 
@@ -103,17 +103,19 @@ def test_a_file_that_is_gone_is_unavailable_at_once(tmp_path: Path, status: int)
 
 
 def test_a_download_that_stays_broken_is_unavailable_after_its_tries(tmp_path: Path) -> None:
-    pace = Pace(retry_first_s=0.01, retry_most_s=0.01, retry_jitter_s=0.0, download_tries=3)
+    http_config = HttpConfig(
+        initial_retry_delay_s=0.01, max_retry_delay_s=0.01, retry_jitter_s=0.0, max_download_tries=3
+    )
     with ApiDouble(NOTHING, files=[Prepared(b"", 422)]) as api, pytest.raises(OutputUnavailableError):
-        downloaded(api, tmp_path / "video.mp4", pace=pace)
+        downloaded(api, tmp_path / "video.mp4", http_config=http_config)
 
     assert len(api.received) == 3
 
 
 def test_a_stalled_download_is_repeated(tmp_path: Path) -> None:
-    pace = Pace(retry_first_s=0.01, retry_jitter_s=0.0, download_stall_s=0.1)
+    http_config = HttpConfig(initial_retry_delay_s=0.01, retry_jitter_s=0.0, download_read_timeout_s=0.1)
     with ApiDouble(NOTHING, files=[Prepared(VIDEO, pause_s=0.5), WHOLE]) as api:
-        content = downloaded(api, tmp_path / "video.mp4", pace=pace)
+        content = downloaded(api, tmp_path / "video.mp4", http_config=http_config)
 
     assert content == VIDEO
 
@@ -152,7 +154,7 @@ def test_the_refusal_of_a_strange_host_says_how_to_allow_it(tmp_path: Path) -> N
 
 
 def test_results_of_the_public_api_come_over_https_alone(tmp_path: Path) -> None:
-    client = RunwareClient(KEY, pace=UNREPEATED)
+    client = RunwareClient(KEY, http_config=UNREPEATED)
 
     with pytest.raises(OutputUnavailableError, match=r"http://vm[.]runware[.]ai is not an expected host"):
         run(client, lambda client: client.download("http://vm.runware.ai/v.mp4", tmp_path / "v.mp4"))
@@ -215,11 +217,11 @@ def test_a_download_is_streamed_with_bounded_memory(tmp_path: Path) -> None:
         run(api.client(), lambda client: client.download(f"{api.root}/first.mp4", tmp_path / "first.mp4"))
         tracemalloc.start()
         run(api.client(), lambda client: client.download(f"{api.root}/second.mp4", tmp_path / "second.mp4"))
-        _, most = tracemalloc.get_traced_memory()
+        _, maximum = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
     assert (tmp_path / "second.mp4").stat().st_size == size
-    assert most < size / 2
+    assert maximum < size / 2
 
 
 # uploads
@@ -283,7 +285,7 @@ def test_an_upload_that_never_gets_ready_is_busy(tmp_path: Path) -> None:
     with ApiDouble(stored("1")) as api, pytest.raises(RunwareBusyError, match="still being processed"):
         uploaded(api, tmp_path)
 
-    assert len(api.posts) == 1 + QUICK.retry_tries
+    assert len(api.posts) == 1 + QUICK.max_tries
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
@@ -425,8 +427,8 @@ def test_the_public_names_of_the_client() -> None:
     assert sorted(package.__all__) == [
         "Answer",
         "DayOfUsage",
-        "Heed",
-        "Pace",
+        "ResponseHook",
+        "HttpConfig",
         "Result",
         "RunwareClient",
         "TaskReport",
@@ -438,7 +440,7 @@ def test_the_public_names_of_the_client() -> None:
         "is_over_capacity",
         "is_own_words",
         "shown",
-        "verdict_of",
+        "task_error_of",
     ]
 
 
@@ -482,7 +484,7 @@ def test_a_verdict_in_every_shape_ends_the_task(tmp_path: Path, verdict: str) ->
     report = simulated(tmp_path, Behaviour(latency_s=0.02, faults={verdict: 1.0}), made)
 
     assert report.results == ()
-    assert isinstance(verdict_of(report.faults[0]), TaskFailedError)
+    assert isinstance(task_error_of(report.faults[0]), TaskFailedError)
 
 
 def test_a_task_that_was_never_sent_is_unknown_in_both_variants(tmp_path: Path) -> None:
@@ -492,7 +494,7 @@ def test_a_task_that_was_never_sent_is_unknown_in_both_variants(tmp_path: Path) 
 
     assert nothing == {}
     assert error[U].is_known is False
-    assert isinstance(verdict_of(error[U].faults[0]), TaskUnknownError)
+    assert isinstance(task_error_of(error[U].faults[0]), TaskUnknownError)
 
 
 BEFORE = [
@@ -517,11 +519,13 @@ def test_every_fault_of_a_submission_ends_in_one_charge(tmp_path: Path, fault: s
         latency_s=0.02, faults={fault: 1.0}, unknown_task=unknown_task, retry_after_s=0, pause_s=0.001
     )
     with LocalSimulator(tmp_path / "simulator", behaviour) as simulator:
-        pace = Pace(answer_s=0.4, retry_first_s=0.01, retry_jitter_s=0.0, poll_first_s=0.02)
-        report = run(RunwareClient(KEY, simulator.base_url, pace=pace), made)
+        http_config = HttpConfig(
+            response_timeout_s=0.4, initial_retry_delay_s=0.01, retry_jitter_s=0.0, initial_poll_delay_s=0.02
+        )
+        report = run(RunwareClient(KEY, simulator.base_url, http_config=http_config), made)
 
     assert report.is_complete(1)
-    assert len(simulator.books.charges()) == 1
+    assert len(simulator.journal.charges()) == 1
 
 
 @pytest.mark.parametrize("variant", ["conflict_400", "conflict_409", "conflict_200"])
@@ -535,9 +539,9 @@ def test_a_task_that_is_sent_twice_is_charged_once_whatever_the_status_of_the_co
         await client.submit(TASK)
 
     with LocalSimulator(tmp_path, Behaviour(latency_s=0.02, duplicates=variant)) as simulator:
-        run(RunwareClient(KEY, simulator.base_url, pace=QUICK), twice)
+        run(RunwareClient(KEY, simulator.base_url, http_config=QUICK), twice)
 
-    assert len(simulator.books.charges()) == 1
+    assert len(simulator.journal.charges()) == 1
 
 
 @pytest.mark.parametrize("variant", ["rerun", "race"])
@@ -545,19 +549,19 @@ def test_where_copies_are_charged_none_is_sent(tmp_path: Path, variant: Any) -> 
     """Cases 42 and 43: the lost acknowledgement is followed by a poll and no second copy."""
     behaviour = Behaviour(latency_s=0.02, duplicates=variant, faults={"drop_after_accept": 1.0})
     with LocalSimulator(tmp_path, behaviour) as simulator:
-        run(RunwareClient(KEY, simulator.base_url, pace=QUICK), made)
+        run(RunwareClient(KEY, simulator.base_url, http_config=QUICK), made)
 
-    assert len(simulator.books.charges()) == 1
+    assert len(simulator.journal.charges()) == 1
 
 
 def test_a_client_that_died_before_the_acknowledgement_is_followed_by_one_that_asks(tmp_path: Path) -> None:
     """Case 41, the client's part."""
     with LocalSimulator(tmp_path, Behaviour(latency_s=0.02)) as simulator:
-        run(RunwareClient(KEY, simulator.base_url, pace=QUICK), lambda client: client.submit(TASK))
-        report = run(RunwareClient(KEY, simulator.base_url, pace=QUICK), finished)
+        run(RunwareClient(KEY, simulator.base_url, http_config=QUICK), lambda client: client.submit(TASK))
+        report = run(RunwareClient(KEY, simulator.base_url, http_config=QUICK), finished)
 
     assert report.is_complete(1)
-    assert len(simulator.books.charges()) == 1
+    assert len(simulator.journal.charges()) == 1
 
 
 @pytest.mark.parametrize(("fault", "cost"), [("cost_zero", 0), ("cost_missing", None), ("cost_string", "0.4730")])
@@ -572,12 +576,12 @@ def test_an_odd_cost_is_kept_as_it_was_written(tmp_path: Path, fault: str, cost:
 def test_the_key_is_refused_alike_in_the_header_and_in_a_task(tmp_path: Path) -> None:
     """Case 47."""
     with LocalSimulator(tmp_path, Behaviour(api_key="another-key")) as simulator:
-        client = RunwareClient(KEY, simulator.base_url, pace=QUICK)
+        client = RunwareClient(KEY, simulator.base_url, http_config=QUICK)
         with pytest.raises(AccessDeniedError) as caught:
             run(client, lambda client: client.submit(TASK))
 
     assert (caught.value.code, caught.value.fault.parameter) == ("invalidApiKey", "apiKey")
-    assert simulator.books.charges() == []
+    assert simulator.journal.charges() == []
 
 
 @pytest.mark.parametrize(
@@ -596,9 +600,9 @@ def test_every_form_of_picture_is_accepted(tmp_path: Path, picture: Any) -> None
     """Case 50."""
     with LocalSimulator(tmp_path, Behaviour()) as simulator:
         task = {**TASK, "inputs": {"frameImages": [picture]}}
-        run(RunwareClient(KEY, simulator.base_url, pace=QUICK), lambda client: client.submit(task))
+        run(RunwareClient(KEY, simulator.base_url, http_config=QUICK), lambda client: client.submit(task))
 
-    assert len(simulator.books.charges()) == 1
+    assert len(simulator.journal.charges()) == 1
 
 
 DOWNLOAD_FAULTS = ["download_422", "download_502", "download_cut", "download_slow", "download_malformed"]

@@ -36,7 +36,7 @@ def test_posts_go_through_the_proxy_of_the_environment(
     with ApiDouble(known()) as api, receiving() as proxy:
         for name, value in environment.items():
             monkeypatch.setenv(name, value.format(proxy=proxy.url.removeprefix("http://").rstrip("/")))
-        client = RunwareClient(KEY, api.base_url.replace("127.0.0.1", host), pace=QUICK)
+        client = RunwareClient(KEY, api.base_url.replace("127.0.0.1", host), http_config=QUICK)
         with suppress(RunwareBusyError):
             run(client, lambda client: client.poll([U]))
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from bent_api import POLL, SUBMIT, bent
 from dagster_support import studio as dagster_studio
 from dagster_support import table_of, written
-from engine_support import orders_of
+from engine_support import jobs_of
 
-from wan_assets.client import Pace
+from wan_assets.client import HttpConfig
 from wan_assets.engine import Limits
 
 ROWS = 60
@@ -39,7 +39,7 @@ def counted_statements() -> Iterator[Counter[str]]:
 
 def test_a_row_is_one_submission_and_polls_are_shared(tmp_path: Path) -> None:
     with bent(tmp_path, latency_s=1.0) as made:
-        outcomes = made.run(orders_of(ROWS), limits=TOGETHER, pace=Pace())
+        outcomes = made.run(jobs_of(ROWS), limits=TOGETHER, http_config=HttpConfig())
 
         assert all(outcome.stored for outcome in outcomes)
         assert len(made.calls(SUBMIT)) == ROWS
@@ -48,10 +48,10 @@ def test_a_row_is_one_submission_and_polls_are_shared(tmp_path: Path) -> None:
 
 def test_a_row_that_is_there_is_no_post_at_all(tmp_path: Path) -> None:
     with bent(tmp_path) as made:
-        made.run(orders_of(ROWS), limits=TOGETHER)
+        made.run(jobs_of(ROWS), limits=TOGETHER)
         before = len(made.kinds)
 
-        made.run(orders_of(ROWS), limits=TOGETHER)
+        made.run(jobs_of(ROWS), limits=TOGETHER)
 
         assert len(made.kinds) == before
 
@@ -59,9 +59,9 @@ def test_a_row_that_is_there_is_no_post_at_all(tmp_path: Path) -> None:
 def test_a_row_takes_few_statements_and_none_that_is_there_takes_any_of_its_own(tmp_path: Path) -> None:
     with bent(tmp_path) as made:
         with counted_statements() as bought:
-            made.run(orders_of(ROWS), limits=TOGETHER)
+            made.run(jobs_of(ROWS), limits=TOGETHER)
         with counted_statements() as reused:
-            made.run(orders_of(ROWS), limits=TOGETHER)
+            made.run(jobs_of(ROWS), limits=TOGETHER)
 
     assert bought["INSERT wan_tasks"] == ROWS
     assert bought["INSERT wan_spend"] == ROWS, "none to correct a sum by nothing"

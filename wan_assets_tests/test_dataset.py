@@ -52,7 +52,7 @@ def materialize(studio_: Studio, prompts: Any, **options: Any) -> dg.ExecuteInPr
     )
 
 
-def told(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> dict[str, Any]:
+def reported(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> dict[str, Any]:
     """Metadata of an asset that a run made."""
     (event,) = [event for event in result.get_asset_materialization_events() if event.asset_key == key]
     return {name: value.value for name, value in event.materialization.metadata.items()}
@@ -95,7 +95,7 @@ def test_the_manifest_has_a_row_for_each_file_in_the_tables_order_and_reads_in_p
         studio_.run(path)
         result = materialize(studio_, path)
 
-    metadata = told(result, DATASET)
+    metadata = reported(result, DATASET)
     found, frame = pq.read_table(metadata["dagster/uri"]), pd.read_parquet(metadata["dagster/uri"])
     assert metadata["dagster/uri"] == str(tmp_path / "store" / "datasets" / "video_dataset.parquet")
     assert found.schema.equals(SCHEMA, check_metadata=True)
@@ -159,7 +159,7 @@ def test_a_row_without_a_video_is_counted_and_not_in_the_manifest(tmp_path):
         studio_.run(written(tmp_path, table_of("A kite")))
         result = materialize(studio_, written(tmp_path, table_of("A kite", "A boat")))
 
-    metadata = told(result, DATASET)
+    metadata = reported(result, DATASET)
     assert pq.read_table(metadata["dagster/uri"])["prompt_id"].to_pylist() == ["a"]
     assert (metadata["dagster/row_count"], metadata["wan_assets/missing"]) == (1, 1)
 
@@ -176,9 +176,9 @@ def test_the_same_state_twice_is_the_same_bytes_and_version_and_an_edited_row_an
     with studio(tmp_path) as studio_:
         studio_.run(path)
         one = materialize(studio_, path)
-        before = Path(told(one, DATASET)["dagster/uri"]).read_bytes()
+        before = Path(reported(one, DATASET)["dagster/uri"]).read_bytes()
         other = materialize(studio_, path)
-        after = Path(told(one, DATASET)["dagster/uri"]).read_bytes()
+        after = Path(reported(one, DATASET)["dagster/uri"]).read_bytes()
         edited = materialize(studio_, written(tmp_path, table_of("A kite", "A boat", x_split="test")))
 
     assert before == after
@@ -235,7 +235,7 @@ def test_the_schema_is_told_with_descriptions_and_lineage_names_only_columns_tha
     path = written(tmp_path, table_of("A kite", x_split="train", note="n"))
     with studio(tmp_path) as studio_:
         studio_.run(path)
-        metadata = told(materialize(studio_, path), DATASET)
+        metadata = reported(materialize(studio_, path), DATASET)
 
     schema, lineage = metadata["dagster/column_schema"], metadata["dagster/column_lineage"].deps_by_column
     asked = {dep.column_name for deps in lineage.values() for dep in deps if dep.asset_key.path == ["videos_prompts"]}
@@ -327,9 +327,9 @@ def test_spending_is_told_by_day_and_real_and_simulated_money_apart(tmp_path):
 def test_the_costs_asset_charts_what_a_run_spent_and_says_so_where_nothing_was_ever_sent(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
-        nothing = told(materialize(studio_, path), COSTS)
+        nothing = reported(materialize(studio_, path), COSTS)
         studio_.run(path)
-        some = told(materialize(studio_, path), COSTS)
+        some = reported(materialize(studio_, path), COSTS)
 
     spent = ledger_in(tmp_path).totals().simulated.cost_microusd
     assert "no task yet" in nothing["wan_assets/note"]

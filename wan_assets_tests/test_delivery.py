@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from api_double import Prepared
 from bent_api import FILE, PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
-from engine_support import PRICE, Studio, errors_of, orders_of, request_of
+from engine_support import PRICE, Studio, errors_of, jobs_of, request_of
 from s3_support import SECRET_KEY, clients_of_its_own, files_in, fs, use
 
-from wan_assets.engine import Limits, Order, Outcome
+from wan_assets.engine import Limits, Outcome, VideoJob
 from wan_assets.errors import StoreError
 from wan_assets.store import VideoStore
-from wan_assets.store.inbox import MOST_VALID_S
+from wan_assets.store.inbox import MAX_VALID_S
 
-HASTY = replace(PATIENT, delivery_s=0.0)
+HASTY = replace(PATIENT, delivery_wait_s=0.0)
 """Waits for no delivery that has not arrived when the task has finished."""
 
 
@@ -32,9 +32,9 @@ def plain(bucket: str) -> VideoStore:
     return VideoStore(f"{bucket}/wan")
 
 
-def run(made: Studio, store: VideoStore, orders: list[Order] | None = None, **settings: Any) -> list[Outcome]:
+def run(made: Studio, store: VideoStore, jobs: list[VideoJob] | None = None, **settings: Any) -> list[Outcome]:
     made.place = store
-    return made.run(orders or orders_of(1), **settings)
+    return made.run(jobs or jobs_of(1), **settings)
 
 
 def put(url: str, content: bytes, kind: str = "video/mp4") -> None:
@@ -94,7 +94,7 @@ def test_a_second_run_finds_the_delivered_video_and_sends_nothing(store: VideoSt
 
 def test_a_file_that_is_not_delivered_in_time_is_downloaded(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, delivery_tries=0) as made:
-        (outcome,) = run(made, store, pace=HASTY)
+        (outcome,) = run(made, store, http_config=HASTY)
 
         assert store.verifies(outcome.stored.videos[0])
         assert len(made.calls(FILE)) == 1
@@ -102,10 +102,10 @@ def test_a_file_that_is_not_delivered_in_time_is_downloaded(store: VideoStore, t
 
 
 def test_a_delivery_that_is_late_is_waited_for(store: VideoStore, tmp_path: Path) -> None:
-    pace = replace(PATIENT, delivery_s=30.0, wake_s=0.1)
+    http_config = replace(PATIENT, delivery_wait_s=30.0, webhook_poll_interval_s=0.1)
 
     with bent(tmp_path) as made:
-        (outcome,) = run(made, store, pace=pace)
+        (outcome,) = run(made, store, http_config=http_config)
 
         assert outcome.error is None
         assert (made.calls(FILE), names_in(store)) == ([], set())
@@ -141,7 +141,7 @@ def test_a_result_without_an_address_is_kept_when_its_file_was_delivered(store: 
 
 def test_a_delivered_video_of_a_task_that_the_api_forgot_is_not_bought_again(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store, unknown)) as made:
-        (outcome,) = run(made, store, limits=Limits(max_wait_s=0.5, on_lost="rebuy"))
+        (outcome,) = run(made, store, limits=Limits(max_wait_s=0.5, on_lost="resubmit"))
 
         assert store.verifies(outcome.stored.videos[0])
         assert (made.paid, made.states(), len(made.calls(SUBMIT))) == (1, ["stored"], 1)
@@ -158,7 +158,9 @@ def test_a_delivered_video_whose_download_has_expired_is_kept_with_its_cost(stor
 
 def test_what_was_settled_and_forgotten_by_the_api_comes_out_of_the_inbox(plain: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, on(FILE, lambda _: Prepared(status=404))) as made:
-        assert errors_of(run(made, plain, pace=replace(PATIENT, download_tries=1))) == ["OutputUnavailableError"]
+        assert errors_of(run(made, plain, http_config=replace(PATIENT, max_download_tries=1))) == [
+            "OutputUnavailableError"
+        ]
         (task,) = made.ledger().open_tasks()
         video = next((made.folder / "simulator").rglob("*.mp4")).read_bytes()
         put(plain.delivery_url(f"{task.task_uuid}-1.mp4", 60), video)
@@ -173,8 +175,8 @@ def test_what_was_settled_and_forgotten_by_the_api_comes_out_of_the_inbox(plain:
 def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
     plain: VideoStore, tmp_path: Path
 ) -> None:
-    first, second = orders_of(2)
-    unsure = replace(PATIENT, retry_tries=1)
+    first, second = jobs_of(2)
+    unsure = replace(PATIENT, max_tries=1)
 
     def unheard(call: Call) -> Prepared | None:
         """Answers nothing of use about the second task."""
@@ -184,7 +186,7 @@ def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
 
     with bent(tmp_path, lambda call: unheard(call) if call.tasks else None) as made:
         like_it = run(made, plain, [first])[0].stored.videos[0]
-        assert errors_of(run(made, plain, [second], pace=unsure)) == ["RunwareBusyError"]
+        assert errors_of(run(made, plain, [second], http_config=unsure)) == ["RunwareBusyError"]
         (task,) = made.ledger().open_tasks()
         assert task.state == "reserved"
         put(plain.delivery_url(f"{task.task_uuid}-1.mp4", 60), fs().cat(like_it.uri))
@@ -196,7 +198,7 @@ def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
 
 def test_the_address_is_written_down_nowhere(store: VideoStore, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level("INFO")
-    orders = [Order(request_of(f"Kite {number}"), f"p{number}") for number in range(3)]
+    jobs = [VideoJob(request_of(f"Kite {number}"), f"p{number}") for number in range(3)]
 
     def refused(call: Call) -> Prepared | None:
         said = f"cannot reach {call.tasks[0]['uploadEndpoint']}"
@@ -204,7 +206,7 @@ def test_the_address_is_written_down_nowhere(store: VideoStore, tmp_path: Path, 
         return Prepared({"errors": [fault]}, 400) if call.number == 1 else None
 
     with bent(tmp_path, on(SUBMIT, refused)) as made:
-        outcomes = run(made, store, orders)
+        outcomes = run(made, store, jobs)
         signatures = {url.partition("X-Amz-Signature=")[2].partition("&")[0] for url in endpoints(made)}
         errors = [error for outcome in outcomes if (error := outcome.error)]
 
@@ -228,7 +230,7 @@ def test_a_row_with_an_address_of_its_own_or_several_results_has_none_of_ours(
     store: VideoStore, tmp_path: Path, parameters: dict[str, Any]
 ) -> None:
     with bent(tmp_path, delivery_tries=1) as made:
-        (outcome,) = run(made, store, orders_of(1, **parameters))
+        (outcome,) = run(made, store, jobs_of(1, **parameters))
 
         assert endpoints(made) == [url for url in [parameters.get("upload_endpoint")] if url]
         assert len(made.calls(FILE)) == len(outcome.stored.videos) == parameters.get("number_results", 1)
@@ -247,7 +249,7 @@ def test_an_address_takes_any_content_type_and_nothing_without_its_signature(sto
 
 def test_an_address_holds_for_as_long_as_was_asked_and_at_most_a_week(store: VideoStore) -> None:
     assert "X-Amz-Expires=60&" in store.delivery_url("a", 60.4)
-    assert f"X-Amz-Expires={MOST_VALID_S}&" in store.delivery_url("a", 1e9)
+    assert f"X-Amz-Expires={MAX_VALID_S}&" in store.delivery_url("a", 1e9)
 
 
 def test_what_arrives_while_its_forerunner_is_read_is_not_taken_for_it(store: VideoStore, tmp_path: Path) -> None:

@@ -17,21 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 from cli_support import wan_assets
 from dagster_support import Studio, failure_of, materialized, studio, table_of, written
-from engine_support import PRICE, errors_of, orders_of, request_of
+from engine_support import PRICE, errors_of, jobs_of, request_of
 from engine_support import Studio as Engine
 from engine_support import studio as engine_studio
 from gallery_support import audits_of, gallery_of, records_of, summary_of
 
 from wan_assets import RunwareResource, build_video_assets
 from wan_assets.dataset import write_manifest
-from wan_assets.dataset.quality import verdicts_of
-from wan_assets.engine import Adopted, Limits, Order, adopt
+from wan_assets.dataset.quality import quality_results_of
+from wan_assets.engine import Adopted, Limits, VideoJob, adopt
 from wan_assets.ledger import Ledger
 from wan_assets.orchestration.automation import build_missing_job
 from wan_assets.prompts import PromptTable
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
-from wan_assets.video import Clip, VideoFacts, audio_mismatches, facts_of, render
+from wan_assets.video import Clip, VideoProperties, audio_mismatches, properties_of, render
 
 FIXED = {"resolution": None, "width": 854, "height": 480}
 SOUND = {"provider_settings": {"alibaba": {"audio": True}}}
@@ -80,8 +80,8 @@ def adopted_in(engine: Engine, *task_uuids: str) -> list[Adopted]:
 )
 def test_a_playable_video_that_deviates_is_stored_with_its_difference(fault, parameters, difference, tmp_path):
     with engine_studio(tmp_path, faults={fault: 1.0}) as engine:
-        (outcome,) = engine.run([Order(request_of(**parameters))])
-        (again,) = engine.run([Order(request_of(**parameters))])
+        (outcome,) = engine.run([VideoJob(request_of(**parameters))])
+        (again,) = engine.run([VideoJob(request_of(**parameters))])
 
         assert (engine.states(), engine.paid) == (["stored"], 1)
     assert outcome.stored.differences == (difference,)
@@ -91,12 +91,12 @@ def test_a_playable_video_that_deviates_is_stored_with_its_difference(fault, par
 
 def test_another_container_is_stored_under_its_own_name(tmp_path):
     with engine_studio(tmp_path) as engine:
-        engine.run(orders_of(1))
+        engine.run(jobs_of(1))
         shutil.rmtree(tmp_path / "store")
         (served,) = (tmp_path / "simulator" / "media").iterdir()
         render(Clip("WEBM", 854, 480, 5, has_audio=False, seed=1, prompt="A kite"), served)
 
-        (outcome,) = engine.run(orders_of(1))
+        (outcome,) = engine.run(jobs_of(1))
 
     assert outcome.stored.differences == ("container is WEBM, requested MP4",)
     assert outcome.stored.videos[0].uri.endswith("-1.webm")
@@ -104,12 +104,12 @@ def test_another_container_is_stored_under_its_own_name(tmp_path):
 
 def test_a_damaged_file_is_accepted_in_neither_mode(tmp_path):
     with engine_studio(tmp_path) as engine:
-        engine.run(orders_of(1))
+        engine.run(jobs_of(1))
         shutil.rmtree(tmp_path / "store")
         (served,) = (tmp_path / "simulator" / "media").iterdir()
         served.write_bytes(served.read_bytes()[:-2000])
 
-        outcomes = [*engine.run(orders_of(1)), *engine.run(orders_of(1), limits=FAIL)]
+        outcomes = [*engine.run(jobs_of(1)), *engine.run(jobs_of(1), limits=FAIL)]
 
     assert errors_of(outcomes) == ["InvalidVideoError"] * 2
     assert engine.store.aside_tasks() == set()
@@ -237,28 +237,28 @@ def test_the_asset_counts_above_the_resource_and_the_run_above_the_asset(roundin
     by_run = made(rounding, path, on_mismatch="fail", config={"on_mismatch": "keep"})
 
     assert (by_asset.success, by_run.success) == (False, True)
-    assert rounding.simulator.books.submissions() == 1
+    assert rounding.simulator.journal.submissions() == 1
 
 
 # Adopted
 
 
-def set_aside(engine: Engine, orders: list[Order]) -> list[str]:
-    outcomes = engine.run(orders, limits=FAIL)
-    assert errors_of(outcomes) == ["InvalidVideoError"] * len(orders)
+def set_aside(engine: Engine, jobs: list[VideoJob]) -> list[str]:
+    outcomes = engine.run(jobs, limits=FAIL)
+    assert errors_of(outcomes) == ["InvalidVideoError"] * len(jobs)
     return [row[0] for row in engine.rows("SELECT task_uuid FROM wan_tasks ORDER BY created_at")]
 
 
 def test_adopting_stores_the_file_at_its_booked_cost_and_the_next_run_reuses_it(tmp_path):
-    order = Order(request_of(**FIXED), "p0")
+    job = VideoJob(request_of(**FIXED), "p0")
     with engine_studio(tmp_path, faults={"rounded_size": 1.0}) as engine:
-        (task_uuid,) = set_aside(engine, [order])
+        (task_uuid,) = set_aside(engine, [job])
         (before,) = engine.rows("SELECT state, cost_microusd, reserved_microusd FROM wan_tasks")
 
         (adopted,) = adopted_in(engine, task_uuid)
         left = engine.store.aside_tasks()
         (again,) = adopted_in(engine, task_uuid)
-        (outcome,) = engine.run([order], limits=FAIL)
+        (outcome,) = engine.run([job], limits=FAIL)
 
         assert before == ("delivered", PRICE, 0)
         assert engine.rows("SELECT state, cost_microusd, reserved_microusd FROM wan_tasks") == [("stored", PRICE, 0)]
@@ -272,13 +272,13 @@ def test_adopting_stores_the_file_at_its_booked_cost_and_the_next_run_reuses_it(
 
 
 def test_a_run_that_keeps_takes_what_an_earlier_one_has_set_aside_though_the_api_has_forgotten_it(tmp_path):
-    order = Order(request_of(**FIXED), "p0")
+    job = VideoJob(request_of(**FIXED), "p0")
     with engine_studio(tmp_path, faults={"rounded_size": 1.0}) as engine:
-        set_aside(engine, [order])
+        set_aside(engine, [job])
     with LocalSimulator(tmp_path / "another", Behaviour(latency_s=0.1)) as forgetful:
         engine = Engine(tmp_path, forgetful)
 
-        (outcome,) = engine.run([order])
+        (outcome,) = engine.run([job])
 
         assert (engine.paid, engine.states()) == (0, ["stored"])
     assert outcome.stored.differences == (ROUNDED,)
@@ -286,9 +286,9 @@ def test_a_run_that_keeps_takes_what_an_earlier_one_has_set_aside_though_the_api
 
 
 def test_all_results_of_a_task_are_kept_and_adopted(tmp_path):
-    order = Order(request_of(number_results=3, **FIXED), "p0")
+    job = VideoJob(request_of(number_results=3, **FIXED), "p0")
     with engine_studio(tmp_path, faults={"rounded_size": 1.0}) as engine:
-        (task_uuid,) = set_aside(engine, [order])
+        (task_uuid,) = set_aside(engine, [job])
 
         (adopted,) = adopted_in(engine, task_uuid)
 
@@ -300,7 +300,7 @@ def test_all_results_of_a_task_are_kept_and_adopted(tmp_path):
 
 def test_a_damaged_file_is_not_adopted_and_stays_where_it_is(tmp_path):
     with engine_studio(tmp_path, faults={"rounded_size": 1.0}) as engine:
-        (task_uuid,) = set_aside(engine, [Order(request_of(**FIXED), "p0")])
+        (task_uuid,) = set_aside(engine, [VideoJob(request_of(**FIXED), "p0")])
         (aside,) = (tmp_path / "store" / "set_aside").iterdir()
         aside.write_bytes(aside.read_bytes()[:-2000])
 
@@ -314,7 +314,7 @@ def test_a_damaged_file_is_not_adopted_and_stays_where_it_is(tmp_path):
 
 def test_what_cannot_be_adopted_says_why(tmp_path):
     with engine_studio(tmp_path, latency_s=60.0) as engine:
-        engine.run(orders_of(1), limits=Limits(max_wait_s=0.2))
+        engine.run(jobs_of(1), limits=Limits(max_wait_s=0.2))
         (running,) = engine.rows("SELECT task_uuid, state FROM wan_tasks")
 
         found = adopted_in(engine, running[0], "nonsense")
@@ -327,13 +327,13 @@ def test_what_cannot_be_adopted_says_why(tmp_path):
 
 
 def test_adopting_works_in_a_bucket(bucket, tmp_path):
-    order = Order(request_of(**FIXED), "p0")
+    job = VideoJob(request_of(**FIXED), "p0")
     with LocalSimulator(tmp_path / "simulator", Behaviour(latency_s=0.1, faults={"rounded_size": 1.0})) as simulator:
         engine = Engine(tmp_path, simulator, place=VideoStore(bucket))
-        (task_uuid,) = set_aside(engine, [order])
+        (task_uuid,) = set_aside(engine, [job])
 
         (adopted,) = adopted_in(engine, task_uuid)
-        (outcome,) = engine.run([order])
+        (outcome,) = engine.run([job])
 
         assert engine.paid == 1
     assert outcome.stored.differences == adopted.stored.differences == (ROUNDED,)
@@ -351,18 +351,18 @@ def test_the_command_keeps_fails_and_adopts(tmp_path):
         failed = wan_assets("materialize", table, "--on-mismatch", "fail", "--json", cwd=tmp_path, **account)
         adopted = wan_assets("ledger", "adopt", "--all", *places, *store, "--json", cwd=tmp_path)
         kept = wan_assets("materialize", table, cwd=tmp_path, **account)
-        told = wan_assets("materialize", table, "--json", cwd=tmp_path, **account)
-        charges = len(simulator.books.charges())
+        reported = wan_assets("materialize", table, "--json", cwd=tmp_path, **account)
+        charges = len(simulator.journal.charges())
 
     (failure,) = json.loads(failed.stdout)["failures"]
     (task,) = json.loads(adopted.stdout)["tasks"]
-    assert [run.returncode for run in (failed, adopted, kept, told)] == [1, 0, 0, 0]
+    assert [run.returncode for run in (failed, adopted, kept, reported)] == [1, 0, 0, 0]
     assert (failure["prompt_id"], failure["class"]) == ("a", "InvalidVideoError")
     assert (task["is_stored"], task["simulated"], task["differences"]) == (True, True, [ROUNDED])
     assert "1 row has a playable video that deviates from the request:" in kept.stdout
     assert f"  a: {ROUNDED}" in kept.stdout
-    assert json.loads(told.stdout)["deviating"] == 1
-    assert [(one["prompt_id"], one["differences"]) for one in json.loads(told.stdout)["deviations"]] == [
+    assert json.loads(reported.stdout)["deviating"] == 1
+    assert [(one["prompt_id"], one["differences"]) for one in json.loads(reported.stdout)["deviations"]] == [
         ("a", [ROUNDED])
     ]
     assert charges == 2
@@ -379,7 +379,7 @@ def test_the_command_wants_tasks_or_all(tmp_path):
 # Audio
 
 
-GOOD = VideoFacts("MP4", "h264", 854, 480, 5.0, 24.0, 120, "aac", 5.0, 200.0, 90.0, 0.1, 0.0, 5.0)
+GOOD = VideoProperties("MP4", "h264", 854, 480, 5.0, 24.0, 120, "aac", 5.0, 200.0, 90.0, 0.1, 0.0, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -420,14 +420,14 @@ def test_start_end_and_gaps_of_the_audio_are_compared_with_the_picture(changes, 
 def test_audio_of_a_real_file_that_is_not_as_long_as_the_picture_is_told(container, start_s, length_s, said, tmp_path):
     path = sounding(tmp_path / f"clip.{container}", start_s=start_s, length_s=length_s)
 
-    found = audio_mismatches(facts_of(path), has_audio=True)
+    found = audio_mismatches(properties_of(path), has_audio=True)
 
     assert len(found) == len(said)
     assert all(sentence.startswith(start) for sentence, start in zip(found, said, strict=True))
 
 
 def test_a_track_without_a_packet_is_no_audio(tmp_path):
-    facts = facts_of(sounding(tmp_path / "clip.mp4", start_s=0.0, length_s=0.0))
+    facts = properties_of(sounding(tmp_path / "clip.mp4", start_s=0.0, length_s=0.0))
 
     assert facts.audio_codec is None
     assert audio_mismatches(facts, has_audio=True) == ("has no audio, requested with audio",)
@@ -455,7 +455,7 @@ def sounding(path: Path, *, start_s: float, length_s: float) -> Path:
 
 def test_audio_that_ends_early_fails_both_checks_and_no_other(tmp_path):
     with engine_studio(tmp_path, faults={"short_audio": 1.0}) as engine:
-        (outcome,) = engine.run([Order(request_of(**SOUND))])
+        (outcome,) = engine.run([VideoJob(request_of(**SOUND))])
 
-    found = verdicts_of(request_of(**SOUND), outcome.stored)
+    found = quality_results_of(request_of(**SOUND), outcome.stored)
     assert {verdict.name for verdict in found if not verdict.passed} == {"matches_request", "audio_matches_request"}

@@ -13,10 +13,10 @@ import pytest
 from bent_api import SUBMIT, UPLOAD, bent
 from engine_support import errors_of
 
-from wan_assets.engine import Order
+from wan_assets.engine import VideoJob
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import PromptTable
-from wan_assets.prompts.local_files import MOST_BYTES, LocalFileError, content_below, content_known_as, reference_to
+from wan_assets.prompts.local_files import MAX_BYTES, LocalFileError, content_below, content_known_as, reference_to
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 SECRET = b"\x89PNG\r\n\x1a\n" + b"what is nobody's business" * 20
@@ -59,7 +59,7 @@ def _folder(picture: Path) -> None:
 
 def _huge(picture: Path) -> None:
     with picture.open("r+b") as file:
-        file.truncate(MOST_BYTES * 100)
+        file.truncate(MAX_BYTES * 100)
 
 
 SWAPS: dict[str, Callable[[Path], object]] = {
@@ -84,7 +84,7 @@ def test_nothing_but_the_file_that_was_checked_is_uploaded(tmp_path: Path, swap:
     SWAPS[swap](picture)
 
     with bent(tmp_path) as made:
-        (outcome,) = made.run([Order(request) for request in table.requests], media=table.media)
+        (outcome,) = made.run([VideoJob(request) for request in table.requests], media=table.media)
 
         assert not made.calls(UPLOAD)
         assert not made.calls(SUBMIT)
@@ -98,7 +98,7 @@ def test_the_file_that_was_checked_is_uploaded_byte_for_byte(tmp_path: Path) -> 
     _, table = folder_with_picture(tmp_path)
 
     with bent(tmp_path) as made:
-        made.run([Order(request) for request in table.requests], media=table.media)
+        made.run([VideoJob(request) for request in table.requests], media=table.media)
         (upload,) = made.calls(UPLOAD)
 
     head, _, content = upload.tasks[0]["media"].partition(",")

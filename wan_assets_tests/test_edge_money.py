@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from api_double import Prepared
 from bent_api import POLL, Bend, Call, bent, on
 from cli_support import wan_assets
-from engine_support import KEY, PRICE, Studio, caps, errors_of, orders_of, request_of, rows_of, studio, uuids_of
+from engine_support import KEY, PRICE, Studio, caps, errors_of, jobs_of, request_of, rows_of, studio, uuids_of
 from hypothesis import given, settings
 
 from wan_assets import LedgerResource
-from wan_assets.client.error_codes import verdict_of
+from wan_assets.client.error_codes import task_error_of
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges
-from wan_assets.engine import Limits, Order, Recovered, recover
+from wan_assets.engine import Limits, Recovered, VideoJob, recover
 from wan_assets.errors import ApiFault, LedgerError
 from wan_assets.ledger import Budget, Ledger, Origin
 from wan_assets.models.pricing import microusd_of, reservation_microusd
@@ -35,12 +35,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgres_url") if request.param == "postgres" else of_file
 
 
-def reserve(made: Studio, orders: list[Order], age_s: float = 0.0) -> None:
+def reserve(made: Studio, jobs: list[VideoJob], age_s: float = 0.0) -> None:
     """Leaves tasks as a run does that is killed right after it has posted them, and before that is booked."""
     with closing(made.ledger()) as ledger:
-        for order in orders:
-            origin = Origin("killed", partition=order.partition)
-            ledger.claim(order.request, origin, "killed.1.x", simulated=True)
+        for job in jobs:
+            origin = Origin("killed", partition=job.partition)
+            ledger.claim(job.request, origin, "killed.1.x", simulated=True)
         ledger.let_go("killed.1.x")
     shift = f"strftime('%Y-%m-%dT%H:%M:%f+00:00', created_at, '-{age_s} seconds')"
     made.rows(f"UPDATE wan_tasks SET created_at = {shift}")
@@ -58,10 +58,10 @@ def recovered(made: Studio, **settings: object) -> list[Recovered]:
 
 def test_an_old_reservation_that_the_api_does_not_know_is_lost_and_not_submitted_again(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(2), age_s=HOUR_S + 60)
-        outcomes = made.run(orders_of(3))
+        reserve(made, jobs_of(2), age_s=HOUR_S + 60)
+        outcomes = made.run(jobs_of(3))
 
-        assert made.books.submissions() == 1
+        assert made.journal.submissions() == 1
     assert errors_of(outcomes) == ["TaskUnknownError", "TaskUnknownError", ""]
     assert "was reserved 1 h 1 min ago" in str(outcomes[0].error)
     assert Counter(made.states()) == {"lost": 2, "stored": 1}
@@ -70,45 +70,45 @@ def test_an_old_reservation_that_the_api_does_not_know_is_lost_and_not_submitted
 
 def test_a_young_reservation_is_submitted_again_under_its_uuid(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(1), age_s=HOUR_S - 60)
-        outcomes = made.run(orders_of(1))
+        reserve(made, jobs_of(1), age_s=HOUR_S - 60)
+        outcomes = made.run(jobs_of(1))
 
-        assert [charge.task_uuid for charge in made.books.charges()] == uuids_of(orders_of(1))
+        assert [charge.task_uuid for charge in made.journal.charges()] == uuids_of(jobs_of(1))
     assert errors_of(outcomes) == [""]
 
 
 def test_the_age_from_which_a_task_is_lost_can_be_set(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(1), age_s=10.0)
-        outcomes = made.run(orders_of(1), limits=Limits(max_resubmit_age_s=5.0))
+        reserve(made, jobs_of(1), age_s=10.0)
+        outcomes = made.run(jobs_of(1), limits=Limits(max_resubmit_age_s=5.0))
 
-        assert made.books.submissions() == 0
+        assert made.journal.submissions() == 0
     assert errors_of(outcomes) == ["TaskUnknownError"]
 
 
 def test_an_old_reservation_is_bought_anew_where_lost_tasks_are(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(1), age_s=2 * HOUR_S)
-        outcomes = made.run(orders_of(1), limits=Limits(on_lost="rebuy"))
+        reserve(made, jobs_of(1), age_s=2 * HOUR_S)
+        outcomes = made.run(jobs_of(1), limits=Limits(on_lost="resubmit"))
 
-        assert made.books.submissions() == 1
+        assert made.journal.submissions() == 1
     assert errors_of(outcomes) == [""]
     assert Counter(made.states()) == {"lost": 1, "stored": 1}
 
 
 def test_an_old_lost_task_does_not_hold_up_the_next_run_until_a_new_deadline(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(1), age_s=2 * HOUR_S)
-        first, second = (made.run(orders_of(1), limits=Limits(max_wait_s=HOUR_S)) for _ in range(2))
+        reserve(made, jobs_of(1), age_s=2 * HOUR_S)
+        first, second = (made.run(jobs_of(1), limits=Limits(max_wait_s=HOUR_S)) for _ in range(2))
 
-        assert made.books.submissions() == 0
+        assert made.journal.submissions() == 0
     assert errors_of(first) == errors_of(second) == ["TaskUnknownError"]
 
 
 def test_an_old_reservation_that_the_api_knows_is_stored(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(1))
-        task = orders_of(1)[0].request.to_task(uuids_of(orders_of(1))[0])
+        reserve(made, jobs_of(1))
+        task = jobs_of(1)[0].request.to_task(uuids_of(jobs_of(1))[0])
 
         async def post() -> None:
             async with made.client() as client:
@@ -116,15 +116,15 @@ def test_an_old_reservation_that_the_api_knows_is_stored(tmp_path: Path) -> None
 
         asyncio.run(post())
         reserve(made, [], age_s=2 * HOUR_S)
-        outcomes = made.run(orders_of(1))
+        outcomes = made.run(jobs_of(1))
 
-        assert made.paid == made.books.submissions() == 1
+        assert made.paid == made.journal.submissions() == 1
     assert errors_of(outcomes) == [""]
 
 
 def test_recovery_does_not_give_back_the_money_of_an_old_reservation(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        reserve(made, orders_of(1), age_s=2 * HOUR_S)
+        reserve(made, jobs_of(1), age_s=2 * HOUR_S)
         (found,) = recovered(made, releases_unsent=True)
 
     assert type(found.error).__name__ == "TaskUnknownError"
@@ -134,11 +134,11 @@ def test_recovery_does_not_give_back_the_money_of_an_old_reservation(tmp_path: P
 
 def test_refused_content_is_bought_once_however_many_runs_ask_for_it(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_safety": 1.0}) as made:
-        runs = [made.run(orders_of(3)) for _ in range(3)]
-        assert made.books.submissions() == 3
-        again = made.run(orders_of(3), limits=Limits(resend_refused=True))
+        runs = [made.run(jobs_of(3)) for _ in range(3)]
+        assert made.journal.submissions() == 3
+        again = made.run(jobs_of(3), limits=Limits(resend_refused=True))
 
-        assert made.books.submissions() == 6
+        assert made.journal.submissions() == 6
     assert {name for run in (*runs, again) for name in errors_of(run)} == {"ContentBlockedError"}
     assert str(runs[2][0].error) == str(runs[0][0].error)
     assert runs[2][0].submitted == 0
@@ -158,24 +158,24 @@ def test_content_that_a_provider_refuses_in_its_own_words_is_bought_once(tmp_pat
         return Prepared({"data": [], "errors": [{**fault, "status": "error", "taskUUID": call.task_uuid}]})
 
     with bent(tmp_path, on(POLL, refused)) as made:
-        runs = [made.run(orders_of(1)) for _ in range(3)]
+        runs = [made.run(jobs_of(1)) for _ in range(3)]
 
-        assert made.books.submissions() == 1
+        assert made.journal.submissions() == 1
     assert [errors_of(run) for run in runs] == [["ContentBlockedError"]] * 3
 
 
 def test_a_provider_that_fails_for_another_reason_is_asked_again() -> None:
     fault = ApiFault("providerError", "The moderation service timed out.", detail={"responseContent": {"code": "x"}})
 
-    assert type(verdict_of(fault)).__name__ == "TaskFailedError"
+    assert type(task_error_of(fault)).__name__ == "TaskFailedError"
 
 
 def test_a_row_whose_upload_the_api_has_deleted_is_submitted_again_by_the_next_run(tmp_path: Path) -> None:
     with studio(tmp_path) as made, closing(made.ledger()) as ledger:
-        order = orders_of(1)[0]
-        task = ledger.claim(order.request, Origin(partition="p0"), "me", simulated=True).task
+        job = jobs_of(1)[0]
+        task = ledger.claim(job.request, Origin(partition="p0"), "me", simulated=True).task
         ledger.release(task.task_uuid, ApiFault("mediaNotFound", "it was deleted"))
-        outcomes = made.run([order])
+        outcomes = made.run([job])
 
     assert errors_of(outcomes) == [""]
 
@@ -201,8 +201,8 @@ def stating(*costs: float) -> Bend:
 @pytest.mark.parametrize("cost", [1e13, 9e12, 9.3e12, 1e18, 100.01, 1e300])
 def test_a_cost_that_no_video_has_is_unknown_and_listed(tmp_path: Path, cost: float) -> None:
     with bent(tmp_path, stating(cost)) as made:
-        first = made.run(orders_of(1))
-        second = made.run(orders_of(3))
+        first = made.run(jobs_of(1))
+        second = made.run(jobs_of(3))
 
         shown = wan_assets("ledger", "--url", made.url, "--json")
     assert errors_of(first) == [""]
@@ -299,7 +299,7 @@ def test_two_per_cent_more_than_the_list_price_are_reserved_until_real_prices_ar
     with studio(tmp_path, cost_factor=1.013) as made:
         ledger = Ledger(made.url)
         before = ledger.quoted_microusd([request_of()], simulated=True)
-        made.run(orders_of(5), budget=Budget(total_microusd=6 * PRICE))
+        made.run(jobs_of(5), budget=Budget(total_microusd=6 * PRICE))
         after = ledger.quoted_microusd([request_of()], simulated=True)
 
     assert (before, after) == (482_460, 479_100)
@@ -315,7 +315,7 @@ def test_the_margin_can_be_set(tmp_path: Path) -> None:
 
 def test_reconcile_releases_what_is_reserved_for_refused_content_on_a_day_without_a_charge(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_safety": 1.0}) as made:
-        made.run(orders_of(3))
+        made.run(jobs_of(3))
         environment = {"RUNWARE_API_KEY": KEY, "RUNWARE_BASE_URL": made.simulator.base_url}
         kept = wan_assets("ledger", "reconcile", "--url", made.url, **environment)
         released = wan_assets("ledger", "reconcile", "--release", "--url", made.url, **environment)
@@ -330,7 +330,7 @@ def test_reconcile_releases_what_is_reserved_for_refused_content_on_a_day_withou
 
 def test_reconcile_releases_nothing_on_a_day_when_the_account_charged_more(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"lost_task": 1.0}) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=0.3))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=0.3))
         with closing(made.ledger()) as ledger:
             task = ledger.claim(request_of("failed"), Origin(), "me", simulated=True).task
             ledger.mark_submitted(task.task_uuid)

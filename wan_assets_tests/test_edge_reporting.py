@@ -22,7 +22,7 @@ import dagster_support
 import pytest
 from click.testing import CliRunner, Result
 from dagster_support import table_of, written
-from engine_support import PRICE, QUICK, caps, orders_of, request_of, studio
+from engine_support import PRICE, QUICK, caps, jobs_of, request_of, studio
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -42,7 +42,7 @@ from wan_assets.cli.run_summary import Summary, show_summary
 from wan_assets.cli.suggestions import Places
 from wan_assets.client import RunwareClient
 from wan_assets.durations import duration_text
-from wan_assets.engine import Limits, Pending, UnderWay
+from wan_assets.engine import Limits, Pending, RunSnapshot
 from wan_assets.engine.progress import Progress, sentence
 from wan_assets.engine.run_log import progress_logged
 from wan_assets.errors import (
@@ -62,7 +62,7 @@ from wan_assets.models.request import VideoRequest
 from wan_assets.models.rules import nearest
 from wan_assets.orchestration.metadata.video import failure_of
 from wan_assets.orchestration.partitions.sync import sync_table, table_id_of
-from wan_assets.orchestration.runs.partitioning import by_prompt
+from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
 from wan_assets.orchestration.runs.run import POOL
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.settings import SettingsError, settings_from, sqlite_url
@@ -129,7 +129,7 @@ def test_an_unknown_cost_is_counted_and_stays_reserved(book: Ledger) -> None:
 
 def test_the_engine_books_who_submitted_and_settled_each_task(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        made.run(orders_of(3), origin=Origin("this-run"))
+        made.run(jobs_of(3), origin=Origin("this-run"))
 
         account = made.ledger().run_account("this-run")
 
@@ -140,12 +140,12 @@ def test_the_engine_books_who_submitted_and_settled_each_task(tmp_path: Path) ->
 
 
 def test_a_lost_task_is_named_while_it_is_waited_for(tmp_path: Path) -> None:
-    told: list[UnderWay] = []
+    reported: list[RunSnapshot] = []
     limits = Limits(max_wait_s=3.0)
     with studio(tmp_path, faults={"lost_task": 1.0}) as made:
-        made.run(orders_of(1), limits=limits, watch=told.append, pace=QUICK)
+        made.run(jobs_of(1), limits=limits, on_progress=reported.append, http_config=QUICK)
 
-    seen = {one for now in told for one in now.pending if one.is_unknown}
+    seen = {one for now in reported for one in now.pending if one.is_unknown}
     assert {one.partition for one in seen} == {"p0"}
     assert all(one.until and 2.9 <= one.until - one.since <= 3.1 for one in seen)
 
@@ -155,8 +155,8 @@ LOST = Pending("task-1", "kite", "-", NOON, NOON + 1200, is_unknown=True)
 
 
 def waiting(*pending: Pending, after_s: float, in_flight: int = 0) -> Progress:
-    under_way = UnderWay(in_flight or len(pending), pending=pending, at=NOON + after_s)
-    return Progress(10, under_way=under_way)
+    snapshot = RunSnapshot(in_flight or len(pending), pending=pending, at=NOON + after_s)
+    return Progress(10, snapshot=snapshot)
 
 
 def test_progress_names_the_row_its_task_since_when_and_until_when() -> None:
@@ -173,9 +173,9 @@ def test_rows_that_were_sent_just_now_are_not_named() -> None:
 
 def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
     log, said = logger()
-    with progress_logged(log, lambda _: None, ManualClock()) as watch:
+    with progress_logged(log, lambda _: None, ManualClock()) as on_progress:
         for second in range(30):
-            watch(waiting(LOST, after_s=second))
+            on_progress(waiting(LOST, after_s=second))
 
     found = [line for line in said if "does not know" in line]
     assert found == [
@@ -184,19 +184,19 @@ def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
 
 
 def test_a_row_whose_task_another_process_works_on_is_named(tmp_path: Path) -> None:
-    told: list[UnderWay] = []
-    (order,) = orders_of(1)
+    reported: list[RunSnapshot] = []
+    (job,) = jobs_of(1)
     with studio(tmp_path) as made, contextlib.closing(made.ledger()) as book:
-        claim = book.claim(order.request, Origin("other", partition="p0"), "elsewhere.1.x", simulated=True)
+        claim = book.claim(job.request, Origin("other", partition="p0"), "elsewhere.1.x", simulated=True)
 
-        def see(now: UnderWay) -> None:
-            told.append(now)
+        def see(now: RunSnapshot) -> None:
+            reported.append(now)
             if now.pending:
                 book.let_go("elsewhere.1.x")
 
-        made.run([order], watch=see)
+        made.run([job], on_progress=see)
 
-    seen = {(one.partition, one.task_uuid, one.until) for now in told for one in now.pending}
+    seen = {(one.partition, one.task_uuid, one.until) for now in reported for one in now.pending}
     assert ("p0", claim.task.task_uuid, None) in seen
     one = Pending("task-1", "kite", "-", NOON, None)
     assert "kite since 12:00:00 UTC (another process works on task task-1)" in sentence(waiting(one, after_s=60))
@@ -247,9 +247,9 @@ def test_the_asset_of_one_table_retires_no_row_that_the_command_made_of_another(
     path = written(tmp_path, table_of("A kite"))
     sync_table(instance, "videos", table_id_of("elsewhere.csv") or "", ["z"])
     instance.add_dynamic_partitions("videos", ["gone"])
-    grain = by_prompt("videos", path)
+    partitioning = partitioning_by_prompt("videos", path)
 
-    grain.sync(instance, grain.read())
+    partitioning.sync(instance, partitioning.read())
 
     assert present(instance) == {"a", "z"}
 
@@ -272,7 +272,7 @@ def test_a_damaged_home_says_which_files_to_move_aside_and_works_afterwards(tmp_
 
     assert f"mv '{home / 'history'}' '{home / 'history'}.broken'" in str(failure.value)
     assert str(index) in str(failure.value)
-    assert "ledger" in failure.value.advice
+    assert "ledger" in failure.value.hint
     (home / "history").rename(home / "history.broken")
     with instance_in(home) as instance:
         assert instance.get_runs_count() == 0
@@ -357,17 +357,17 @@ def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInst
 
 
 def test_work_that_cannot_be_interrupted_is_left_behind_after_a_while() -> None:
-    told, gate = [], threading.Event()
+    reported, gate = [], threading.Event()
 
     def work(stop: signals.Stop) -> None:
         stop.take(signals.signal.SIGINT)
         gate.wait()
 
-    ended = signals.supervised(work, on_signal=told.append, patience_s=0.3)
+    ended = signals.supervised(work, on_signal=reported.append, patience_s=0.3)
     is_left = signals.is_work_left_behind()
     gate.set()
 
-    assert (ended.is_left_behind, ended.signal, told, is_left) == (
+    assert (ended.is_left_behind, ended.signal, reported, is_left) == (
         True,
         signals.signal.SIGINT,
         [signals.signal.SIGINT],
@@ -442,9 +442,9 @@ def test_no_color_means_no_escape_sequence_at_all(monkeypatch: pytest.MonkeyPatc
 def test_a_command_that_cannot_start_says_so_in_json(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["materialize", str(tmp_path / "none.csv"), "--json"], env={"RUNWARE_API_KEY": ""})
 
-    told = json.loads(result.stdout)
+    reported = json.loads(result.stdout)
     assert result.exit_code == 2
-    assert (told["error"]["class"], told["simulated"], told["submitted"], told["rows"]) == (
+    assert (reported["error"]["class"], reported["simulated"], reported["submitted"], reported["rows"]) == (
         "PromptTableError",
         True,
         0,
@@ -550,7 +550,7 @@ def test_a_prefix_that_object_stores_take_for_a_pattern_is_refused_with_the_reas
 def test_a_local_store_may_have_brackets_in_its_name(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         bracketed = replace(made, place=VideoStore(tmp_path / "st[1]*"))
-        first, second = bracketed.run(orders_of(1)), bracketed.run(orders_of(1))
+        first, second = bracketed.run(jobs_of(1)), bracketed.run(jobs_of(1))
 
     assert ([outcome.is_reused for outcome in first], [outcome.is_reused for outcome in second]) == ([False], [True])
 
@@ -560,7 +560,7 @@ def test_a_local_store_may_have_brackets_in_its_name(tmp_path: Path) -> None:
 
 def test_an_error_of_ours_in_a_run_keeps_its_class_and_advice(tmp_path: Path) -> None:
     with dagster_support.studio(tmp_path) as made:
-        made.shown = {"served_at": "ftp://nowhere"}
+        made.shown = {"public_base_url": "ftp://nowhere"}
         result = made.run(written(tmp_path, table_of("A kite")), only="videos")
 
     reasons: list[Any] = [
@@ -614,13 +614,13 @@ def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict
     arguments = ("materialize", table, "--out", out, "--on-mismatch", "fail")
 
     said = invoked(*arguments, **environment).stdout
-    told = json.loads(invoked(*arguments, "--json", **environment).stdout)
+    reported = json.loads(invoked(*arguments, "--json", **environment).stdout)
 
     assert "1 to be stored (their results are known)" in said
     assert "To store what is known and submit nothing:" in said
     assert "in flight" not in said
-    assert (told["in_flight"], told["to_be_stored"]) == (0, 1)
-    assert "--url" in told["failures"][0]["hint"]
+    assert (reported["in_flight"], reported["to_be_stored"]) == (0, 1)
+    assert "--url" in reported["failures"][0]["hint"]
 
 
 def test_rows_that_a_signal_keeps_from_capacity_are_not_told_as_in_flight(tmp_path: Path) -> None:
@@ -766,22 +766,22 @@ def test_out_tells_that_it_replaces_the_ledger_and_store_of_the_environment(tmp_
 def test_a_hint_names_a_parameter_only_where_the_api_named_one() -> None:
     named, unnamed = (RequestRejectedError(ApiFault("code", "No.", parameter)) for parameter in ("width", None))
 
-    assert named.advice.startswith("Fix the parameter width in the table.")
-    assert unnamed.advice.startswith("Fix the row as the message says.")
-    assert "arameter" not in unnamed.advice
+    assert named.hint.startswith("Fix the parameter width in the table.")
+    assert unnamed.hint.startswith("Fix the row as the message says.")
+    assert "arameter" not in unnamed.hint
 
 
 @pytest.mark.parametrize("kind", [RequestRejectedError, ContentBlockedError])
 def test_a_refusal_says_how_the_same_request_is_sent_again(kind: type[RunwareError]) -> None:
-    assert "`wan-assets materialize FILE --resend-refused`" in kind(ApiFault("code", "No.")).advice
+    assert "`wan-assets materialize FILE --resend-refused`" in kind(ApiFault("code", "No.")).hint
 
 
 def test_advice_with_an_option_of_python_has_a_command_beside_it() -> None:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, WanAssetsError)]
-    options = [kind.advice for kind in kinds if re.search("rebuy|regenerate|resend_refused", kind.advice)]
+    options = [kind.hint for kind in kinds if re.search("resubmit|regenerate|resend_refused", kind.hint)]
 
     assert len(options) >= 5
-    assert all("`wan-assets " in advice for advice in options)
+    assert all("`wan-assets " in hint for hint in options)
 
 
 def test_tasks_of_unknown_cost_are_told_with_the_commands_that_settle_them(book: Ledger, tmp_path: Path) -> None:
@@ -904,9 +904,9 @@ def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: float, said:
 def test_a_length_of_time_is_off_by_less_than_a_sixtieth(seconds: float) -> None:
     units = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
     parts = duration_text(seconds).replace(",", "").split()
-    told = sum(float(number) * units[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
+    reported = sum(float(number) * units[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
 
-    assert abs(told - seconds) <= max(0.051, seconds / 48)
+    assert abs(reported - seconds) <= max(0.051, seconds / 48)
 
 
 def test_lost_tasks_are_told_with_the_commands_that_give_them_up(book: Ledger, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from bent_api import PATIENT, POLL, SUBMIT, Bend, BentApi, BentStudio, Call, ben
 from cli_support import clean, lines, wan_assets
 from dagster_support import Studio as DagsterStudio
 from dagster_support import table_of, written
-from engine_support import orders_of
+from engine_support import jobs_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -264,10 +264,10 @@ def test_a_configured_path_that_cannot_be_meant_is_refused_in_one_line(
 def test_a_command_tells_of_a_path_that_cannot_be_meant(tmp_path: Path, name: str) -> None:
     table = () if name == "WAN_ASSETS_PROMPTS" else (lines(tmp_path, "A kite"),)
     command = ("export", "--format", "parquet", *table) if name != "DAGSTER_HOME" else ("materialize", *table)
-    told = wan_assets(*command, cwd=tmp_path, **{name: "$NOT_SET/x"})
+    reported = wan_assets(*command, cwd=tmp_path, **{name: "$NOT_SET/x"})
 
-    assert told.returncode == 2
-    assert [line[:5] for line in told.stderr.splitlines()] == ["error", "  wha"]
+    assert reported.returncode == 2
+    assert [line[:5] for line in reported.stderr.splitlines()] == ["error", "  wha"]
 
 
 def test_configured_paths_may_have_variables_and_a_tilde(tmp_path: Path) -> None:
@@ -375,8 +375,8 @@ def test_a_ledger_that_cannot_be_opened_does_not_tell_its_password(url: str) -> 
     with pytest.raises(LedgerError) as refused:
         Ledger(url, busy_s=1.0)
 
-    told = [str(refused.value), repr(refused.value), shown(url), str(refused.value.__cause__)]
-    assert not [text for text in told if PASSWORD in text]
+    reported = [str(refused.value), repr(refused.value), shown(url), str(refused.value.__cause__)]
+    assert not [text for text in reported if PASSWORD in text]
 
 
 @given(
@@ -616,8 +616,8 @@ def said_of_all(encoding: str) -> str:
 
 
 def fault_with(said: str, task_uuid: str) -> dict[str, Any]:
-    told = {"code": "providerError", "message": said, "taskUUID": task_uuid, "parameter": said}
-    return {**told, "status": "error", "allowedValues": [said], "documentation": said}
+    reported = {"code": "providerError", "message": said, "taskUUID": task_uuid, "parameter": said}
+    return {**reported, "status": "error", "allowedValues": [said], "documentation": said}
 
 
 Bends = dict[str, Bend]
@@ -666,13 +666,15 @@ def test_no_answer_brings_a_secret_of_a_row_into_the_ledger_the_store_or_an_erro
 ) -> None:
     with bent(tmp_path, bends_with(said_of_all(encoding))[bend]) as made:
         limits = Limits(max_wait_s=0.3, max_attempts=1)
-        outcomes = made.run(orders_of(1, **ADDRESSES), limits=limits, pace=replace(PATIENT, download_tries=2))
+        outcomes = made.run(jobs_of(1, **ADDRESSES), limits=limits, http_config=replace(PATIENT, max_download_tries=2))
 
-    told = [f"{outcome.error} {outcome.error!r} {vars(outcome.error) if outcome.error else ''}" for outcome in outcomes]
+    reported = [
+        f"{outcome.error} {outcome.error!r} {vars(outcome.error) if outcome.error else ''}" for outcome in outcomes
+    ]
     rows = [repr(row) for row in made.rows("SELECT * FROM wan_tasks")]
     kept = [path.read_bytes().decode(errors="replace") for path in (tmp_path / "store").rglob("*.json")]
     assert rows
-    for text in (*told, *rows, *kept):
+    for text in (*reported, *rows, *kept):
         assert_hidden(text)
 
 
@@ -680,14 +682,14 @@ def test_a_row_that_an_earlier_process_has_sent_keeps_its_secrets_too(tmp_path: 
     said = f"{PARTS['path']} and {PARTS['token']} and {ENCODINGS['percent'](PARTS['signature'])}"
     is_later: list[bool] = []
 
-    def told(call: Call) -> Prepared | None:
+    def reported(call: Call) -> Prepared | None:
         return bends_with(said)["a refused poll"](call) if is_later else None
 
-    with bent(tmp_path, told, latency_s=3600.0) as made:
-        orders = orders_of(1, **ADDRESSES)
-        made.run(orders, limits=Limits(max_wait_s=0.1))
+    with bent(tmp_path, reported, latency_s=3600.0) as made:
+        jobs = jobs_of(1, **ADDRESSES)
+        made.run(jobs, limits=Limits(max_wait_s=0.1))
         is_later.append(True)
-        (outcome,) = made.run(orders, limits=Limits(max_wait_s=0.5, max_attempts=1))
+        (outcome,) = made.run(jobs, limits=Limits(max_wait_s=0.5, max_attempts=1))
 
     assert "providerError" in str(outcome.error)
     assert_hidden(f"{outcome.error} {made.rows('SELECT * FROM wan_tasks')}")
@@ -698,16 +700,16 @@ def test_recovery_knows_no_row_and_tells_no_private_part_of_an_address(tmp_path:
     said = f"no post to {ENCODINGS[encoding](HOOK)}, {ENCODINGS[encoding](PUT)}, {HOOK.partition('@')[2]}"
     is_later: list[bool] = []
 
-    def told(call: Call) -> Prepared | None:
+    def reported(call: Call) -> Prepared | None:
         return bends_with(said)["a refused poll"](call) if is_later else None
 
     async def read(made: BentStudio) -> list[Recovered]:
-        async with made.client(pace=PATIENT) as client:
+        async with made.client(http_config=PATIENT) as client:
             found = recover(client=client, store=made.store, ledger=made.ledger(), limits=Limits(max_wait_s=0.5))
             return [one async for one in found]
 
-    with bent(tmp_path, told, latency_s=3600.0) as made:
-        made.run(orders_of(1, **ADDRESSES), limits=Limits(max_wait_s=0.1))
+    with bent(tmp_path, reported, latency_s=3600.0) as made:
+        made.run(jobs_of(1, **ADDRESSES), limits=Limits(max_wait_s=0.1))
         is_later.append(True)
         (recovered,) = asyncio.run(read(made))
 
@@ -753,7 +755,7 @@ def test_no_poll_brings_a_secret_of_a_row_into_dagsters_database_or_output(
     files = [
         path for path in tmp_path.rglob("*") if path.is_file() and path.parent not in (folder, tmp_path / "simulator")
     ]
-    told = [*capfd.readouterr(), *(path.read_bytes().decode("latin-1") for path in files)]
-    assert any("providerError" in text for text in told)
-    for text in told:
+    reported = [*capfd.readouterr(), *(path.read_bytes().decode("latin-1") for path in files)]
+    assert any("providerError" in text for text in reported)
+    for text in reported:
         assert not [mark for part in PARTS.values() for mark in marks_of(part) if mark in text.casefold()]

@@ -24,13 +24,13 @@ from pydantic import ValidationError
 from test_automation import Watched, missing
 from test_batches import SHARDS, run
 
-from wan_assets.engine import Limits, Order
+from wan_assets.engine import Limits, VideoJob
 from wan_assets.errors import PromptTableError
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import VideoRequest
 from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
 from wan_assets.orchestration.component import Batches
-from wan_assets.orchestration.partitions.assignment import partition_of, placed, told_by
+from wan_assets.orchestration.partitions.assignment import partition_key_by, partition_of, placed
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.prompts import PromptRow, PromptTable, SqlQuery
 from wan_assets.prompts.lookalikes import lookalike_of_bytes, lookalike_of_line, lookalike_of_text
@@ -117,8 +117,8 @@ def test_limits_count_the_normal_form() -> None:
 
 def test_rows_that_differ_in_formatting_share_one_task_also_in_a_later_run(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        first = made.run([Order(request_of(form), name) for name, form in FORMS.items()])
-        second = made.run([Order(request_of(SEA), "again")])
+        first = made.run([VideoJob(request_of(form), name) for name, form in FORMS.items()])
+        second = made.run([VideoJob(request_of(SEA), "again")])
 
         assert errors_of(first) == [""] * len(FORMS)
         assert second[0].is_reused
@@ -135,8 +135,8 @@ OLD_FINGERPRINTS = ["a8f368e65674ce2c", "b3c9b2767414cbed", "8c72bebc7ea81907"]
 
 def bought_before(made: Studio, **settings: Any) -> list[str]:
     """What an older release has bought and stored; the UUIDs of its tasks."""
-    outcomes = made.run([Order(as_before(text), text) for text in [*OLD, "Plain"]], **settings)
-    assert [outcome.order.request.fingerprint()[:16] for outcome in outcomes if outcome.order.partition in OLD] == [
+    outcomes = made.run([VideoJob(as_before(text), text) for text in [*OLD, "Plain"]], **settings)
+    assert [outcome.job.request.fingerprint()[:16] for outcome in outcomes if outcome.job.partition in OLD] == [
         as_before(text).fingerprint()[:16] for text in sorted(OLD)
     ]
     downgraded(made.url)
@@ -159,13 +159,13 @@ def test_an_upgrade_buys_nothing_again_whatever_form_a_table_has_by_then(
         uuids = bought_before(made)
         again = [*OLD, *OLD.values(), "Plain", "Plain \r\n"]
 
-        outcomes = made.run([Order(request_of(text), str(place)) for place, text in enumerate(again)])
+        outcomes = made.run([VideoJob(request_of(text), str(place)) for place, text in enumerate(again)])
 
         assert all(outcome.is_reused for outcome in outcomes)
-        assert made.paid == made.books.submissions() == 4
+        assert made.paid == made.journal.submissions() == 4
         assert [row[0] for row in made.rows("SELECT task_uuid FROM wan_tasks ORDER BY task_uuid")] == uuids
         assert all(made.store.verifies(video) for one in outcomes for video in one.stored.videos)
-        assert {one.stored.fingerprint for one in outcomes} == {one.order.request.fingerprint() for one in outcomes}
+        assert {one.stored.fingerprint for one in outcomes} == {one.job.request.fingerprint() for one in outcomes}
         former = made.rows("SELECT former_fingerprint FROM wan_tasks WHERE former_fingerprint IS NOT NULL")
         assert sorted(row[0][:16] for row in former) == sorted(OLD_FINGERPRINTS)
         assert made.ledger().traced(former[0][0]), "a former fingerprint can still be traced"
@@ -176,7 +176,7 @@ def test_a_store_whose_ledger_is_gone_is_reused_by_the_texts_as_they_were_writte
         bought_before(made)
         (tmp_path / "ledger.db").unlink()
 
-        outcomes = made.run([Order(request_of(text), text) for text in OLD])
+        outcomes = made.run([VideoJob(request_of(text), text) for text in OLD])
 
         assert all(outcome.is_reused for outcome in outcomes)
         assert made.paid == 4
@@ -187,24 +187,26 @@ def test_an_open_task_of_an_older_release_keeps_its_uuid_and_is_polled(tmp_path:
         uuids = bought_before(made, limits=Limits(max_wait_s=0.1))
         assert set(made.states()) == {"submitted"}
 
-        outcomes = made.run([Order(request_of(text), text) for text in OLD.values()])
+        outcomes = made.run([VideoJob(request_of(text), text) for text in OLD.values()])
 
         assert errors_of(outcomes) == ["", "", ""]
         assert {outcome.stored.task_uuid for outcome in outcomes} < set(uuids)
-        assert made.paid == made.books.submissions() == 4
+        assert made.paid == made.journal.submissions() == 4
 
 
 def test_of_two_tasks_that_become_one_request_the_stored_one_counts(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=0.5) as made:
         crlf, plain, spaced = "A kite\r\nflies", "A kite\nflies", "A kite\nflies "
-        made.run([Order(as_before(crlf), "crlf")])
-        made.run([Order(as_before(plain), "plain"), Order(as_before(spaced), "s")], limits=Limits(max_wait_s=0.05))
+        made.run([VideoJob(as_before(crlf), "crlf")])
+        made.run(
+            [VideoJob(as_before(plain), "plain"), VideoJob(as_before(spaced), "s")], limits=Limits(max_wait_s=0.05)
+        )
         downgraded(made.url)
 
-        outcomes = made.run([Order(request_of(plain), "row")])
+        outcomes = made.run([VideoJob(request_of(plain), "row")])
 
         assert outcomes[0].is_reused
-        assert made.books.submissions() == 3
+        assert made.journal.submissions() == 3
         found = made.rows("SELECT attempt, state FROM wan_tasks ORDER BY attempt")
         assert [tuple(row) for row in found] == [(1, "submitted"), (2, "submitted"), (3, "stored")]
 
@@ -214,13 +216,13 @@ def test_an_open_task_whose_record_lacks_a_part_of_an_address_is_found_by_the_te
 ) -> None:
     inputs = {"frameImages": ["https://pictures.example.com/a.png?token=s3cret"]}
     with studio(tmp_path, latency_s=1.0) as made:
-        made.run([Order(as_before("A kite \r\nflies", inputs=inputs), "old")], limits=Limits(max_wait_s=0.1))
+        made.run([VideoJob(as_before("A kite \r\nflies", inputs=inputs), "old")], limits=Limits(max_wait_s=0.1))
         downgraded(made.url)
 
-        outcomes = made.run([Order(request_of("A kite \r\nflies", inputs=inputs), "new")])
+        outcomes = made.run([VideoJob(request_of("A kite \r\nflies", inputs=inputs), "new")])
 
         assert errors_of(outcomes) == [""]
-        assert made.paid == made.books.submissions() == 1
+        assert made.paid == made.journal.submissions() == 1
 
 
 def test_an_older_task_whose_text_would_be_refused_today_can_be_read() -> None:
@@ -295,7 +297,7 @@ def test_a_run_over_an_empty_range_fails_and_says_so(tmp_path: Path, partitions:
 
         assert not result.success
         assert f"the range from {first} to {last} holds no partition" in dagster_support.failure_of(result)
-        assert made.simulator.books.submissions() == 0
+        assert made.simulator.journal.submissions() == 0
 
 
 # Rows that no run can ever make.
@@ -356,7 +358,7 @@ def test_a_row_that_no_run_can_ever_make_is_a_problem_in_the_table_the_sensor_an
         assert (cells["row"], cells["prompt_id"], cells["column"]) == (2, "bad", column)
         assert [check.passed for check in table.get_asset_check_evaluations()] == [False]
         assert said in dagster_support.failure_of(tried)
-        assert made.simulator.books.submissions() == 0
+        assert made.simulator.journal.submissions() == 0
 
 
 def test_a_run_of_good_partitions_is_refused_too_while_a_row_has_none(tmp_path: Path) -> None:
@@ -365,7 +367,7 @@ def test_a_run_of_good_partitions_is_refused_too_while_a_row_has_none(tmp_path: 
         result = run(made, path, ZONES, "2026-01-12|z1")
 
         assert "is after the partitions end, which is 2026-01-14" in dagster_support.failure_of(result)
-        assert made.simulator.books.submissions() == 0
+        assert made.simulator.journal.submissions() == 0
 
 
 def test_partitions_without_any_key_are_said_to_be_none() -> None:
@@ -389,7 +391,7 @@ def test_keys_of_dynamic_dimensions_are_added_and_their_rows_made(tmp_path: Path
         assert made.instance.get_dynamic_partitions("c") == ["of another table", "x", "y"]
         assert [request.partition_key for request in requests] == ["x|s1", "y|s2"]
         assert all(watched.launch(request).success for request in requests)
-        assert len(made.simulator.books.charges()) == 2
+        assert len(made.simulator.journal.charges()) == 2
 
 
 def test_two_dynamic_dimensions_get_their_keys_in_one_run_of_the_missing_job(tmp_path: Path) -> None:
@@ -405,8 +407,8 @@ def test_two_dynamic_dimensions_get_their_keys_in_one_run_of_the_missing_job(tmp
 
 def test_keys_of_a_function_are_checked_and_its_errors_are_problems(tmp_path: Path) -> None:
     path = dagster_support.written(tmp_path, zone_rows(("10", "z1"), ("11", "z2"), ("12", "z3")))
-    told: dict[str, Any] = {"10-z1": "z1", "11-z2": "z9"}
-    checked = told_by(lambda row: told[row.prompt_id], dg.StaticPartitionsDefinition(["z1"]))
+    reported: dict[str, Any] = {"10-z1": "z1", "11-z2": "z9"}
+    checked = partition_key_by(lambda row: reported[row.prompt_id], dg.StaticPartitionsDefinition(["z1"]))
 
     chunk, keys = placed(PromptTable.load(path).chunk(), checked)
 
@@ -757,11 +759,11 @@ def test_an_unknown_time_zone_in_parquet_is_one_line(tmp_path: Path, zone: str) 
         PromptTableError, match=r"column date has the unknown time zone .*; write its times in UTC"
     ) as no:
         PromptTable.load(path)
-    told = wan_assets("plan", path)
+    reported = wan_assets("plan", path)
 
     assert "\n" not in str(no.value)
-    assert told.returncode == 2
-    assert "Traceback" not in told.stderr
+    assert reported.returncode == 2
+    assert "Traceback" not in reported.stderr
 
 
 def test_a_date_out_of_range_in_a_frame_is_a_problem_of_its_row() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import av
 import pytest
 from cli_support import wan_assets
-from engine_support import Studio, errors_of, orders_of, stored_task, stored_video, studio
+from engine_support import Studio, errors_of, jobs_of, stored_task, stored_video, studio
 from gallery_support import gallery_of, paid, records_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.prompts.image_size import MAX_BYTES
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.store.sidecar import as_json, from_json
-from wan_assets.video import Clip, Verifier, facts_of, render
+from wan_assets.video import Clip, Verifier, properties_of, render
 from wan_assets.video.decode_errors import error_of
 
 is_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -46,7 +46,7 @@ def with_child(folder: Path, look: Any, **limits: Any) -> Any:
 
     async def check() -> Any:
         async with Verifier(processes=1, **limits) as verifier:
-            await verifier.facts_of(clip_in(folder))
+            await verifier.properties_of(clip_in(folder))
             return look(*verifier.pids)
 
     return asyncio.run(check())
@@ -57,7 +57,7 @@ def facts_in_child(path: Path, **limits: Any) -> Any:
 
     async def ask() -> Any:
         async with Verifier(processes=1, **limits) as verifier:
-            return await verifier.facts_of(path)
+            return await verifier.properties_of(path)
 
     return asyncio.run(ask())
 
@@ -137,10 +137,10 @@ def test_a_decoder_out_of_memory_says_so_and_serves_the_next_file(tmp_path):
 
     async def check() -> None:
         async with Verifier(processes=1, memory_bytes=60 * 2**20) as verifier:
-            assert (await verifier.facts_of(small)).frames == 120
+            assert (await verifier.properties_of(small)).frames == 120
             with pytest.raises(DecoderError, match="memory"):
-                await verifier.facts_of(large)
-            assert (await verifier.facts_of(small)).frames == 120
+                await verifier.properties_of(large)
+            assert (await verifier.properties_of(small)).frames == 120
 
     asyncio.run(check())
 
@@ -156,7 +156,7 @@ def test_how_a_decoder_ended_is_told(sent, said, tmp_path):
 
     async def check() -> None:
         async with Verifier(processes=1) as verifier:
-            call = asyncio.create_task(verifier.facts_of(tmp_path / "endless"))
+            call = asyncio.create_task(verifier.properties_of(tmp_path / "endless"))
             writer = await asyncio.to_thread(os.open, tmp_path / "endless", os.O_WRONLY)
             os.kill(*verifier.pids, sent)
             with pytest.raises(DecoderError, match=said):
@@ -174,7 +174,7 @@ def test_a_stream_without_a_decoder_is_no_damaged_file(container, codec, unknown
     path = clip_in(tmp_path, container)
     path.write_bytes(path.read_bytes().replace(codec, unknown))
 
-    for ask in (facts_of, facts_in_child):
+    for ask in (properties_of, facts_in_child):
         with pytest.raises(DecoderMissingError, match="no decoder"):
             ask(path)
 
@@ -214,11 +214,11 @@ def test_the_paid_file_of_a_decoder_that_failed_is_kept_and_checked_again_withou
         whole = served.read_bytes()
         served.write_bytes(whole.replace(b"avc1", b"vvv1"))
 
-        (failed,) = engine.run(orders_of(1))
+        (failed,) = engine.run(jobs_of(1))
         (aside,) = (tmp_path / "store" / "set_aside").iterdir()
         aside.write_bytes(whole)
         served.unlink()
-        (again,) = engine.run(orders_of(1))
+        (again,) = engine.run(jobs_of(1))
 
         assert (engine.paid, engine.states()) == (1, ["stored"])
     assert errors_of([failed, again]) == ["DecoderMissingError", ""]
@@ -228,7 +228,7 @@ def test_the_paid_file_of_a_decoder_that_failed_is_kept_and_checked_again_withou
 
 def served_file(engine: Studio) -> Path:
     """The file that the simulator serves for the one order of an engine, which has to fetch it anew."""
-    engine.run(orders_of(1))
+    engine.run(jobs_of(1))
     for path in sorted((engine.folder / "store").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     (served,) = (engine.folder / "simulator" / "media").iterdir()
@@ -312,7 +312,7 @@ def test_no_sidecar_stops_gallery_export_or_run(tmp_path):
 
 
 def test_facts_that_nobody_can_compute_with_are_as_if_they_were_not_told(tmp_path):
-    request = orders_of(1)[0].request
+    request = jobs_of(1)[0].request
     odd = {"width": "wide", "height": 10**30, "fps": [], "duration_s": float("nan"), "frames": 120}
     paid(tmp_path, request, facts=odd)
 

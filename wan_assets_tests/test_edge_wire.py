@@ -22,16 +22,16 @@ import pytest
 from api_double import KEY, NOTHING, TASK, ApiDouble, Prepared, U, V, ack, known, refused, run
 from bent_api import POLL, SUBMIT, Bend, Call, bent, on
 from click.testing import CliRunner
-from engine_support import CHARGES_EVERY_COPY, PRICE, errors_of, orders_of, request_of
+from engine_support import CHARGES_EVERY_COPY, PRICE, errors_of, jobs_of, request_of
 from hostile_answers import MALFORMED
 from hostile_api import FILE, HostileApi, Hostility, Wire, http
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_hostile_api import order_of
+from test_hostile_api import job_of
 from test_hostile_api import run as run_against
 
 from wan_assets.cli import cli
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.client.account import usage_in
 from wan_assets.client.bounds import bounded, cost_in, seed_in
 from wan_assets.client.error_codes import code_of_failure_word, is_success_word
@@ -89,7 +89,7 @@ def test_an_acknowledgement_wins_over_an_error_that_names_no_task(code: str, sta
 def test_three_runs_whose_acknowledgement_comes_with_an_error_buy_one_task_and_book_it(tmp_path: Path) -> None:
     bend = on(SUBMIT, lambda call: acknowledged(call, nameless()))
     with bent(tmp_path, bend, **CHARGES_EVERY_COPY) as made:
-        outcomes = [made.run(orders_of(1), limits=Limits(max_wait_s=20))[0] for _ in range(3)]
+        outcomes = [made.run(jobs_of(1), limits=Limits(max_wait_s=20))[0] for _ in range(3)]
 
         made.assert_paid_once()
     assert errors_of(outcomes) == ["", "", ""]
@@ -98,7 +98,7 @@ def test_three_runs_whose_acknowledgement_comes_with_an_error_buy_one_task_and_b
 def test_a_task_that_is_acknowledged_and_refused_by_name_is_asked_for_and_never_sent_again(tmp_path: Path) -> None:
     bend = on(SUBMIT, lambda call: acknowledged(call, {**nameless("invalidSeed"), "taskUUID": call.task_uuid.upper()}))
     with bent(tmp_path, bend, **CHARGES_EVERY_COPY) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         made.assert_paid_once()
     assert outcome.stored
@@ -107,7 +107,7 @@ def test_a_task_that_is_acknowledged_and_refused_by_name_is_asked_for_and_never_
 def test_a_task_that_is_acknowledged_and_refused_and_never_found_keeps_its_reservation(tmp_path: Path) -> None:
     bend = on(SUBMIT, lambda call: acknowledged(call, {**nameless("invalidSeed"), "taskUUID": call.task_uuid}))
     with bent(tmp_path, bend, faults={"html": 1.0}, repeats=True) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         assert len(made.calls(SUBMIT)) == 1
         assert (made.paid, made.money) == (0, (0, PRICE, 0))
@@ -118,7 +118,7 @@ def test_a_task_that_is_acknowledged_and_refused_and_never_found_keeps_its_reser
 def test_a_status_that_refuses_beside_errors_of_other_tasks_refuses_nothing(tmp_path: Path) -> None:
     bend = on(SUBMIT, lambda _: refused("invalidSeed", 400, V), first=1)
     with bent(tmp_path, bend, **CHARGES_EVERY_COPY) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         made.assert_paid_once()
     assert outcome.stored
@@ -140,7 +140,7 @@ def test_a_result_that_only_the_acknowledgement_holds_is_kept() -> None:
 def test_a_submission_that_is_answered_with_the_verdict_on_its_task_keeps_its_reservation(tmp_path: Path) -> None:
     bend = on(SUBMIT, lambda call: refused("timeoutProvider", 504, call.task_uuid, status="error"))
     with bent(tmp_path, bend) as made:
-        (outcome,) = made.run(orders_of(1), limits=Limits(max_attempts=1))
+        (outcome,) = made.run(jobs_of(1), limits=Limits(max_attempts=1))
 
         assert (made.states(), made.money) == (["failed"], (0, PRICE, 1))
     assert isinstance(outcome.error, TaskFailedError)
@@ -196,7 +196,7 @@ def rewritten(write: Callable[[str], str]) -> Bend:
 @forms
 def test_an_api_that_writes_uuids_in_another_form_is_understood(write: Callable[[str], str], tmp_path: Path) -> None:
     with bent(tmp_path, rewritten(write), **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(3, number_results=2))
+        outcomes = made.run(jobs_of(3, number_results=2))
 
         made.assert_paid_once(3, 2)
     assert errors_of(outcomes) == [""] * 3
@@ -298,10 +298,10 @@ def test_odd_lists_of_results_end_the_task_with_its_videos_and_the_reasons(
     results: int, changes: Any, videos: int, missing: list[str], tmp_path: Path
 ) -> None:
     with bent(tmp_path, on(POLL, lambda call: finished(call, *changes))) as made:
-        (outcome,) = made.run(orders_of(1, number_results=results), limits=UNENDING)
+        (outcome,) = made.run(jobs_of(1, number_results=results), limits=UNENDING)
 
         spent, reserved, _ = made.money
-        assert spent + reserved == results * PRICE == made.books.spent_microusd()
+        assert spent + reserved == results * PRICE == made.journal.spent_microusd()
     assert [len(outcome.stored.videos), *(each.split(":")[0] for each in outcome.stored.missing)] == [videos, *missing]
 
 
@@ -310,7 +310,7 @@ def test_odd_lists_of_results_end_the_task_with_its_videos_and_the_reasons(
 def test_a_task_that_has_ended_can_be_settled(word: str, has_address: bool, tmp_path: Path) -> None:
     change = {"status": word} if has_address and word != "SUCCESS" else {"status": word, "videoURL": None}
     with bent(tmp_path, on(POLL, lambda call: finished(call, change))) as made:
-        (outcome,) = made.run(orders_of(1), limits=UNENDING)
+        (outcome,) = made.run(jobs_of(1), limits=UNENDING)
         task_uuid = made.calls(SUBMIT)[0].task_uuid
 
         settled = CliRunner().invoke(cli, ["ledger", "settle", task_uuid, "--cost", "0.1", "--url", made.url])
@@ -337,17 +337,17 @@ def test_a_task_whose_files_another_process_still_fetches_is_not_settled(tmp_pat
 
 # What is no HTTP (item 26).
 
-IMPATIENT = Pace(
-    answer_s=0.5,
-    answer_most_bytes=1 << 20,
-    retry_first_s=0.01,
-    retry_most_s=0.01,
+IMPATIENT = HttpConfig(
+    response_timeout_s=0.5,
+    max_response_bytes=1 << 20,
+    initial_retry_delay_s=0.01,
+    max_retry_delay_s=0.01,
     retry_jitter_s=0.0,
-    retry_tries=1,
-    download_tries=1,
-    download_stall_s=0.5,
+    max_tries=1,
+    max_download_tries=1,
+    download_read_timeout_s=0.5,
     download_window_s=0.5,
-    download_most_bytes=1 << 20,
+    max_download_bytes=1 << 20,
 )
 malformed = pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
 
@@ -369,7 +369,7 @@ def test_a_malformed_answer_to_a_poll_is_trouble_of_this_poll(wire: Wire) -> Non
             return str(error)
 
     with answering(wire) as root:
-        assert run(RunwareClient(KEY, f"{root}/v1", pace=IMPATIENT), polled) is not None
+        assert run(RunwareClient(KEY, f"{root}/v1", http_config=IMPATIENT), polled) is not None
 
 
 @malformed
@@ -382,16 +382,16 @@ def test_a_malformed_download_is_trouble_of_this_file(wire: Wire, tmp_path: Path
         return "a file"
 
     with answering(wire) as root:
-        assert run(RunwareClient(KEY, f"{root}/v1", pace=IMPATIENT), downloaded)
+        assert run(RunwareClient(KEY, f"{root}/v1", http_config=IMPATIENT), downloaded)
 
 
 @pytest.mark.parametrize(
     "name", ["long header", "length abc", "two lengths", "bad chunk size", "status abc", "nothing"]
 )
 def test_one_bad_download_among_many_rows_costs_that_row_alone(name: str, tmp_path: Path, video: bytes) -> None:
-    orders = [order_of(f"Well {index}") for index in range(12)] + [order_of("Bad")]
+    jobs = [job_of(f"Well {index}") for index in range(12)] + [job_of("Bad")]
     with HostileApi(video, {"Bad": Hostility("Bad", FILE, MALFORMED[name])}) as api:
-        outcomes = run_against(tmp_path, api, orders)
+        outcomes = run_against(tmp_path, api, jobs)
 
     assert [prompt for prompt, outcome in outcomes.items() if outcome.stored is None] == ["Bad"]
     assert isinstance(outcomes["Bad"].error, OutputUnavailableError)
@@ -413,7 +413,7 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None
 
     with HostileApi(b"", {}) as api:
         api._said_to = lambda *_: taken.pop(0)
-        run(RunwareClient(KEY, api.base_url, pace=IMPATIENT), submitted_twice)
+        run(RunwareClient(KEY, api.base_url, http_config=IMPATIENT), submitted_twice)
 
     assert taken == []
 
@@ -424,7 +424,7 @@ def test_no_cookie_is_kept_or_sent_back() -> None:
         await client.poll([U])
 
     with ApiDouble(replace(known(), headers={"Set-Cookie": "a=b"})) as api:
-        run(RunwareClient(KEY, api.base_url.replace("127.0.0.1", "localhost"), pace=IMPATIENT), twice)
+        run(RunwareClient(KEY, api.base_url.replace("127.0.0.1", "localhost"), http_config=IMPATIENT), twice)
 
     assert ["cookie" in request.headers for request in api.posts] == [False, False]
 
@@ -484,7 +484,7 @@ def test_a_fault_of_odd_words_is_booked_and_stops_nothing(said: Any, stage: str,
 
     one_by_one = Limits(max_in_flight=1, max_attempts=1, max_wait_s=20)
     with bent(tmp_path, on(stage, fault)) as made:
-        outcomes = made.run(orders_of(3), limits=one_by_one)
+        outcomes = made.run(jobs_of(3), limits=one_by_one)
 
         assert sorted(made.states()) == ["failed" if stage == POLL else "rejected", "stored", "stored"]
     assert sorted(errors_of(outcomes))[:2] == ["", ""]
@@ -510,7 +510,7 @@ def test_a_poll_that_asks_for_a_wait_of_hours_delays_no_other_task(tmp_path: Pat
     bend = on(POLL, lambda _: Prepared(b"", 429, {"Retry-After": "7200"}), first=2)
     with bent(tmp_path, bend) as made:
         started = time.monotonic()
-        outcomes = made.run(orders_of(3), limits=Limits(max_wait_s=60))
+        outcomes = made.run(jobs_of(3), limits=Limits(max_wait_s=60))
 
     assert errors_of(outcomes) == [""] * 3
     assert time.monotonic() - started < 30
@@ -528,7 +528,7 @@ def test_an_amount_of_usage_that_is_none_is_left_out(spend: Any) -> None:
 def test_a_refusal_of_one_row_does_not_stop_rows_that_the_api_takes(tmp_path: Path) -> None:
     refusal = refused("invalidApiKey", 401, None)
     with bent(tmp_path, on(SUBMIT, lambda call: refusal if call.number == 3 else None)) as made:
-        outcomes = made.run(orders_of(8), limits=Limits(max_in_flight=1))
+        outcomes = made.run(jobs_of(8), limits=Limits(max_in_flight=1))
 
         assert sorted(made.states()) == ["rejected"] + ["stored"] * 7
     assert sorted(errors_of(outcomes))[:7] == [""] * 7
@@ -552,7 +552,7 @@ def test_a_task_that_was_accepted_and_answered_by_something_else_than_the_api_is
     answer: Prepared, tmp_path: Path
 ) -> None:
     with bent(tmp_path, on(SUBMIT, lambda _: answer), **CHARGES_EVERY_COPY) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         made.assert_paid_once()
     assert outcome.stored
@@ -566,9 +566,9 @@ def test_a_task_that_is_found_only_by_the_next_run_is_paid_once(answer: Prepared
         return NOTHING if call.kind == POLL and call.number <= 2 else None
 
     with bent(tmp_path, forgetful, **CHARGES_EVERY_COPY) as made:
-        (first,) = made.run(orders_of(1))
+        (first,) = made.run(jobs_of(1))
         assert (made.states(), made.money) == (["reserved"], (0, PRICE, 0))
-        (second,) = made.run(orders_of(1))
+        (second,) = made.run(jobs_of(1))
 
         made.assert_paid_once()
     assert first.error is not None
@@ -583,7 +583,7 @@ def test_a_task_that_one_poll_says_nothing_of_is_not_submitted_again(answer: Pre
         return NOTHING if call.kind == POLL and call.number == 1 else None
 
     with bent(tmp_path, forgetful, **CHARGES_EVERY_COPY) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         made.assert_paid_once()
     assert outcome.stored
@@ -593,14 +593,14 @@ def test_a_task_that_one_poll_says_nothing_of_is_not_submitted_again(answer: Pre
 @without_a_reason
 def test_a_page_in_the_place_of_one_answer_stops_no_other_row(answer: Prepared, number: int, tmp_path: Path) -> None:
     with bent(tmp_path, on(SUBMIT, lambda call: answer if call.number == number else None)) as made:
-        outcomes = made.run(orders_of(6), limits=Limits(max_in_flight=1))
+        outcomes = made.run(jobs_of(6), limits=Limits(max_in_flight=1))
 
     assert sorted(errors_of(outcomes))[:5] == [""] * 5
 
 
 def test_results_that_were_not_requested_are_named_with_their_cost(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda call: finished(call, {}, {"videoUUID": V, "cost": 0.5}))) as made:
-        (outcome,) = made.run(orders_of(1))
+        (outcome,) = made.run(jobs_of(1))
 
         (task,) = made.ledger().tasks_where()
         made.assert_paid_once()
@@ -617,9 +617,11 @@ def test_files_that_never_come_do_not_hold_up_those_that_do(tmp_path: Path) -> N
             never.append(call.url)
         return Prepared(b"", 502) if call.url in never else None
 
-    pace = replace(Pace(), retry_first_s=3.0, retry_jitter_s=0.0, poll_first_s=0.05, download_tries=3)
+    http_config = replace(
+        HttpConfig(), initial_retry_delay_s=3.0, retry_jitter_s=0.0, initial_poll_delay_s=0.05, max_download_tries=3
+    )
     with bent(tmp_path, on(FILE, first_eight)) as made:
-        outcomes = made.run(orders_of(20), pace=pace, limits=Limits(max_in_flight=50, max_downloads=8))
+        outcomes = made.run(jobs_of(20), http_config=http_config, limits=Limits(max_in_flight=50, max_downloads=8))
         asked_for = [call.url for call in made.calls(FILE)]
 
     assert len(set(asked_for[:20])) == 20
@@ -630,7 +632,7 @@ def test_a_key_that_is_refused_twice_in_a_row_stops_the_run(tmp_path: Path) -> N
     with bent(
         tmp_path, on(SUBMIT, lambda call: refused("invalidApiKey", 401, None) if call.number >= 3 else None)
     ) as made:
-        outcomes = made.run(orders_of(20), limits=Limits(max_in_flight=1))
+        outcomes = made.run(jobs_of(20), limits=Limits(max_in_flight=1))
 
         assert len(made.calls(SUBMIT)) == 4
     assert errors_of(outcomes).count("") == 2
@@ -642,7 +644,7 @@ def test_a_key_that_is_refused_twice_in_a_row_stops_the_run(tmp_path: Path) -> N
 def test_an_answer_of_400_mb_of_gzip_is_cut_off_early() -> None:
     bomb = gzip.compress(b" " * (400 << 20), 1)
     with answering(Wire([http(bomb, headers={"Content-Encoding": "gzip"})])) as root:
-        client = RunwareClient(KEY, f"{root}/v1", pace=Pace(retry_tries=1))
+        client = RunwareClient(KEY, f"{root}/v1", http_config=HttpConfig(max_tries=1))
         tracemalloc.start()
         with pytest.raises(RunwareBusyError, match="larger than 8,388,608 bytes"):
             run(client, lambda client: client.poll([U]))
@@ -672,7 +674,7 @@ def test_an_answer_without_end_is_cut_off_early() -> None:
 def test_a_file_that_is_too_large_is_given_up_at_once(wire: Wire, tmp_path: Path) -> None:
     with answering(wire) as root, pytest.raises(OutputUnavailableError, match="larger than 1,048,576 bytes"):
         run(
-            RunwareClient(KEY, f"{root}/v1", pace=IMPATIENT),
+            RunwareClient(KEY, f"{root}/v1", http_config=IMPATIENT),
             lambda client: client.download(f"{root}/files/a.mp4", tmp_path / "a.mp4"),
         )
 
@@ -681,23 +683,23 @@ def test_a_file_that_is_too_large_is_given_up_at_once(wire: Wire, tmp_path: Path
 
 def test_a_download_of_a_byte_now_and_then_is_given_up(tmp_path: Path) -> None:
     dribble = Wire([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"a", 0.05], is_endless=True)
-    pace = replace(IMPATIENT, download_stall_s=30.0, download_window_s=0.4, download_least_bytes=100)
+    http_config = replace(IMPATIENT, download_read_timeout_s=30.0, download_window_s=0.4, min_download_bytes=100)
     with (
         answering(dribble) as root,
         pytest.raises(OutputUnavailableError, match=r"within 0\.4 s, and 100 are the"),
     ):
         run(
-            RunwareClient(KEY, f"{root}/v1", pace=pace),
+            RunwareClient(KEY, f"{root}/v1", http_config=http_config),
             lambda client: client.download(f"{root}/files/a.mp4", tmp_path / "a.mp4"),
         )
 
 
 def test_a_download_that_takes_too_long_in_all_is_given_up(tmp_path: Path) -> None:
     steady = Wire([b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 1_000, 0.02], is_endless=True)
-    pace = replace(IMPATIENT, download_window_s=30.0, download_s=0.5, download_least_bytes=1)
+    http_config = replace(IMPATIENT, download_window_s=30.0, download_timeout_s=0.5, min_download_bytes=1)
     with answering(steady) as root, pytest.raises(OutputUnavailableError, match=r"did not come within 0.5 s"):
         run(
-            RunwareClient(KEY, f"{root}/v1", pace=pace),
+            RunwareClient(KEY, f"{root}/v1", http_config=http_config),
             lambda client: client.download(f"{root}/files/a.mp4", tmp_path / "a.mp4"),
         )
 
@@ -775,7 +777,7 @@ def test_headers_that_come_byte_by_byte_do_not_keep_a_connection(kind: str, tmp_
 
 @servers
 def test_idle_connections_block_nobody(kind: str, tmp_path: Path) -> None:
-    with our_server(kind, tmp_path, idle_s=60.0, most=10) as (port, address), ExitStack() as stack:
+    with our_server(kind, tmp_path, idle_s=60.0, maximum=10) as (port, address), ExitStack() as stack:
         idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
         answer = httpx.get(address, timeout=10, trust_env=False)
 

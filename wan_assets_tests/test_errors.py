@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wan_assets import errors
-from wan_assets.client.error_codes import class_of, refusal_of, verdict_of
+from wan_assets.client.error_codes import class_of, refusal_of, task_error_of
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -99,7 +99,7 @@ def test_any_code_has_a_class_and_any_verdict_is_final(code: str, status: int | 
 
     assert issubclass(class_of(code, status), RunwareError)
     assert refusal_of(fault).fault is fault
-    assert not verdict_of(fault).is_transient
+    assert not task_error_of(fault).is_transient
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
@@ -115,15 +115,15 @@ def test_a_failure_on_the_way_is_no_failure_of_the_task(code: str, status: int) 
 
 @pytest.mark.parametrize("code", ["rateLimitExceeded", "internalServerError", "conflictTaskUUID", "somethingNew"])
 def test_a_task_that_was_given_up_has_failed_whatever_the_code(code: str) -> None:
-    assert type(verdict_of(ApiFault(code, "No.", http_status=200))) is TaskFailedError
+    assert type(task_error_of(ApiFault(code, "No.", http_status=200))) is TaskFailedError
 
 
 @pytest.mark.parametrize("kind", [kind for kind in classes() if kind not in (WanAssetsError, RunwareError)])
 def test_every_class_has_advice_of_its_own(kind: type[WanAssetsError]) -> None:
-    advices = [other.advice for other in classes()]
+    advices = [other.hint for other in classes()]
 
-    assert kind.advice.endswith(".")
-    assert advices.count(kind.advice) == 1
+    assert kind.hint.endswith(".")
+    assert advices.count(kind.hint) == 1
 
 
 def test_only_busy_is_transient() -> None:

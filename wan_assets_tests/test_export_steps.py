@@ -110,11 +110,11 @@ def test_a_video_bought_anew_replaces_the_old_one(shelf, out):
     before = {path.name for path in out.rglob("*.mp4")}
     (sidecar,) = shelf.store.root.glob("videos/*/*/*.json")
     (old,) = shelf.store.root.glob("videos/*/*/*.mp4")
-    told = sidecar.read_text()
+    reported = sidecar.read_text()
     digest = min(before).removesuffix(".mp4")
     new = old.read_bytes()[::-1]
     old.write_bytes(new)
-    sidecar.write_text(told.replace(digest, hashlib.sha256(new).hexdigest()))
+    sidecar.write_text(reported.replace(digest, hashlib.sha256(new).hexdigest()))
 
     shelf.export(table_of(ROWS[0]), "videofolder")
 
@@ -269,10 +269,10 @@ def test_no_prompt_id_leads_anywhere_nor_is_part_of_a_name(shelf, tmp_path, form
 def test_a_sidecar_cannot_name_a_file_of_its_own_choice(shelf, out):
     table = shelf.buy(ROWS[0])
     (sidecar,) = shelf.store.root.glob("videos/*/*/*.json")
-    told = sidecar.read_text()
+    reported = sidecar.read_text()
 
     for field, evil in (("sha256", "../../../evil"), ("sha256", "A" * 64)):
-        sidecar.write_text(re.sub(rf'"{field}": "[^"]*"', f'"{field}": "{evil}"', told))
+        sidecar.write_text(re.sub(rf'"{field}": "[^"]*"', f'"{field}": "{evil}"', reported))
         with pytest.raises(ExportError, match="SHA-256"):
             shelf.export(table, "videofolder")
 
@@ -306,14 +306,14 @@ class Piece:
 
 
 @given(st.dictionaries(st.integers(0, 10_000), st.integers(1, 50), max_size=60), st.integers(1, 200))
-def test_shards_hold_every_sample_once_and_no_more_than_they_may(sizes, most):
+def test_shards_hold_every_sample_once_and_no_more_than_they_may(sizes, maximum):
     pieces = [Piece(number, size) for number, size in sizes.items()]
 
-    shards = dict(shards_of(pieces, most))
+    shards = dict(shards_of(pieces, maximum))
 
     held = [piece for some in shards.values() for piece in some]
     assert sorted(piece.key for piece in held) == sorted(piece.key for piece in pieces)
-    assert all(len(some) == 1 or sum(piece.size for piece in some) <= most for some in shards.values())
+    assert all(len(some) == 1 or sum(piece.size for piece in some) <= maximum for some in shards.values())
 
 
 @given(st.sets(st.integers(0, 10_000), min_size=20, max_size=80), st.integers(10_001, 10_050))
@@ -343,11 +343,11 @@ def test_addresses_are_shown_and_quoted_without_secrets(address, said):
 
 
 def test_a_target_that_cannot_be_written_is_told_without_its_secrets(shelf):
-    with pytest.raises(ExportError) as told:
+    with pytest.raises(ExportError) as reported:
         shelf.export(shelf.buy(ROWS[0]), "videofolder", root="nothing://me:secret@host/out")
 
-    assert "secret" not in str(told.value)
-    assert "nothing://host/out" in str(told.value)
+    assert "secret" not in str(reported.value)
+    assert "nothing://host/out" in str(reported.value)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from wan_assets import ExportOptions, build_export_asset
 from wan_assets.cli import cli
 from wan_assets.export import FORMATS
 from wan_assets.export.card import escaped
-from wan_assets.video import facts_of
+from wan_assets.video import properties_of
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![p](http://evil.example/p.png) [a](javascript:alert(1)) "
@@ -125,17 +125,17 @@ def test_the_command_exports_what_dagster_made_and_ends_with_1_where_rows_are_mi
     places = ["--url", f"sqlite:///{tmp_path / 'ledger.db'}", "--store", tmp_path / "store", "--to", tmp_path / "out"]
     options = ["--format", "videofolder", "--validation", 0, *places]
 
-    status, told = run("export", path, *options)
+    status, reported = run("export", path, *options)
     again, second = run("export", path, *options)
     short, missing = run("export", written(tmp_path, table_of("A kite", "A tea house")), *options)
 
     assert (status, again, short) == (0, 0, 1)
-    assert (told["rows"], told["missing"], told["simulated"]) == ({"train": 2, "validation": 0}, 0, True)
-    assert (told["cost_usd"], told["written"]) == (0.946, 4)
-    assert (second["written"], second["kept"], second["version"]) == (0, 4, told["version"])
+    assert (reported["rows"], reported["missing"], reported["simulated"]) == ({"train": 2, "validation": 0}, 0, True)
+    assert (reported["cost_usd"], reported["written"]) == (0.946, 4)
+    assert (second["written"], second["kept"], second["version"]) == (0, 4, reported["version"])
     assert (missing["missing"], missing["removed"]) == (1, 1)
     (video,) = (tmp_path / "out").rglob("*.mp4")
-    assert round(facts_of(video).duration_s) == 5
+    assert round(properties_of(video).duration_s) == 5
 
 
 def test_the_command_says_to_people_what_it_did(tmp_path, shelf):
@@ -184,7 +184,7 @@ def materialize(studio_, prompts, target, format_="videofolder") -> dg.ExecuteIn
     return dg.materialize([asset], instance=studio_.instance, resources=resources, raise_on_error=False)
 
 
-def told(result: dg.ExecuteInProcessResult) -> tuple[dict, str]:
+def reported(result: dg.ExecuteInProcessResult) -> tuple[dict, str]:
     """Metadata and data version of what a run made."""
     (event,) = result.get_asset_materialization_events()
     tags = event.materialization.tags
@@ -195,11 +195,11 @@ def test_the_asset_exports_and_its_version_changes_with_what_is_exported_alone(t
     path, out = written(tmp_path, table_of("A kite", "A boat")), tmp_path / "out"
     with studio(tmp_path) as studio_:
         studio_.run(path)
-        first, version = told(materialize(studio_, path, out))
+        first, version = reported(materialize(studio_, path, out))
         before = files_in(out)
-        second, same = told(materialize(studio_, path, out))
+        second, same = reported(materialize(studio_, path, out))
         after = files_in(out)
-        third, other = told(materialize(studio_, written(tmp_path, table_of("A kite")), out))
+        third, other = reported(materialize(studio_, written(tmp_path, table_of("A kite")), out))
 
     assert changed(before, after) == set()
     assert version == same != other

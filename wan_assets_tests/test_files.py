@@ -52,7 +52,7 @@ def test_a_link_shows_the_video_and_its_picture(made: Any) -> None:
     store, video = made
 
     with served(store) as address:
-        link = VideoStore(store.root, served_at=address).link_to(video)
+        link = VideoStore(store.root, public_base_url=address).link_to(video)
         answer, picture = httpx.get(link), httpx.get(link.replace(".mp4", ".webp"))
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
@@ -65,7 +65,7 @@ def test_a_player_can_seek(made: Any) -> None:
     store, video = made
 
     with served(store) as address:
-        link = VideoStore(store.root, served_at=address).link_to(video)
+        link = VideoStore(store.root, public_base_url=address).link_to(video)
         answer = httpx.get(link, headers={"Range": "bytes=100-199"})
 
     assert (answer.status_code, answer.content) == (206, content_of(video)[100:200])
@@ -106,7 +106,7 @@ def test_a_link_that_leads_out_of_the_store_is_not_followed(made: Any, tmp_path:
     Path(outside).symlink_to(tmp_path / "outside.mp4")
 
     with served(store) as address:
-        seen_from = VideoStore(store.root, served_at=address)
+        seen_from = VideoStore(store.root, public_base_url=address)
         links = [seen_from.link_to(replace(video, uri=uri)) for uri in (inside, outside)]
         assert [httpx.get(link).status_code for link in links] == [200, 404]
 
@@ -115,7 +115,7 @@ def test_a_page_of_another_name_sees_nothing_and_nobody_can_write(made: Any) -> 
     store, video = made
 
     with served(store) as address:
-        link = VideoStore(store.root, served_at=address).link_to(video)
+        link = VideoStore(store.root, public_base_url=address).link_to(video)
         assert httpx.get(link, headers={"Host": "evil.example.com"}).status_code == 400
         assert [httpx.request(method, link).status_code for method in ("PUT", "POST", "DELETE")] == [405] * 3
 
@@ -126,7 +126,7 @@ def test_a_video_in_a_bucket_is_shown_by_an_address_that_is_signed_anew(bucket: 
     (video,) = outcome.stored.videos
 
     with served(made.store) as address:
-        link = VideoStore(bucket, served_at=address).link_to(video)
+        link = VideoStore(bucket, public_base_url=address).link_to(video)
         sent_on = httpx.get(link)
         shown = httpx.get(sent_on.headers["location"], headers={"Range": "bytes=0-9"})
 
@@ -141,7 +141,7 @@ def test_a_store_that_can_sign_nothing_says_so(tmp_path: Path) -> None:
         (outcome,) = run(made, VideoStore(f"memory://{tmp_path.name}"))
 
     with served(made.store) as address:
-        answer = httpx.get(VideoStore(made.store.root, served_at=address).link_to(outcome.stored.videos[0]))
+        answer = httpx.get(VideoStore(made.store.root, public_base_url=address).link_to(outcome.stored.videos[0]))
 
     assert answer.status_code == 502
     assert answer.text.startswith("cannot sign an address of the store memory://")
@@ -154,7 +154,7 @@ def test_the_command_serves_on_loopback_and_says_where(made: Any) -> None:
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         said = process.stdout.readline()
-        answer = httpx.get(VideoStore(store.root, served_at=f"http://127.0.0.1:{port}").link_to(video))
+        answer = httpx.get(VideoStore(store.root, public_base_url=f"http://127.0.0.1:{port}").link_to(video))
         process.terminate()
 
     assert said == f"serving {store.root} at http://127.0.0.1:{port}\n"

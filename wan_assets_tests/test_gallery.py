@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from engine_support import PRICE, Order, request_of, studio
+from engine_support import PRICE, VideoJob, request_of, studio
 from gallery_support import audits_of, content_of, gallery_of, paid, records_of, summary_of, table_of, written_in
 
 import wan_assets.gallery
@@ -36,11 +36,11 @@ HOSTILE = (
 def test_every_file_of_a_run_is_in_the_gallery_as_a_link_to_the_stores_file(tmp_path):
     requests = [request_of("A kite"), request_of("A boat", number_results=2), request_of("Never made")]
     with studio(tmp_path) as studio_:
-        outcomes = studio_.run([Order(request, f"p{number}") for number, request in enumerate(requests[:2], 1)])
+        outcomes = studio_.run([VideoJob(request, f"p{number}") for number, request in enumerate(requests[:2], 1)])
 
     gallery = gallery_of(tmp_path, table_of(*requests))
 
-    records, told = records_of(gallery), summary_of(gallery)
+    records, reported = records_of(gallery), summary_of(gallery)
     stored = [video for outcome in outcomes for video in outcome.stored.videos]
     assert [(record["prompt_id"], record["prompt"], record["result"]) for record in records] == [
         ("p1", "A kite", 0),
@@ -52,8 +52,8 @@ def test_every_file_of_a_run_is_in_the_gallery_as_a_link_to_the_stores_file(tmp_
     assert all((gallery.index.parent / "posters" / record["poster"]).read_bytes()[:4] == b"RIFF" for record in records)
     assert {(record["size"], record["length_s"], record["format"]) for record in records} == {("854x480", 5, "MP4")}
     assert all(record["simulated"] for record in records)
-    assert (told["rows"], told["videos"], told["missing"]) == (3, 3, 1)
-    assert told["sizes"] == [["854x480", 3]]
+    assert (reported["rows"], reported["videos"], reported["missing"]) == (3, 3, 1)
+    assert reported["sizes"] == [["854x480", 3]]
 
 
 def test_the_money_of_the_videos_is_the_ledgers_and_a_shared_video_costs_once_and_names_who_paid(tmp_path):
@@ -63,41 +63,44 @@ def test_the_money_of_the_videos_is_the_ledgers_and_a_shared_video_costs_once_an
 
     gallery = gallery_of(tmp_path, table_of(kite, boat, kite))
 
-    records, told = records_of(gallery), summary_of(gallery)
+    records, reported = records_of(gallery), summary_of(gallery)
     totals = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").totals().real
     assert [(record["cost"], record["paid_by"]) for record in records] == [(473_001, ""), (None, ""), (0, "p1")]
     assert gallery.tally.real.cost_microusd == totals.cost_microusd == 473_001
     assert gallery.tally.real.reserved_microusd == totals.reserved_microusd > 0
-    assert told["money"][0] | {"reserved": ""} == {
+    assert reported["money"][0] | {"reserved": ""} == {
         "kind": "real",
         "videos": 3,
         "cost": "$0.473001",
         "reserved": "",
         "unknown": 1,
     }
-    assert told["ledger"]["real"]["cost"] == "$0.473001"
-    assert "simulated" not in told["ledger"]
+    assert reported["ledger"]["real"]["cost"] == "$0.473001"
+    assert "simulated" not in reported["ledger"]
 
 
 def test_real_and_simulated_videos_of_a_row_are_both_shown_and_their_money_is_never_added(tmp_path):
     kite, boat = request_of("A kite"), request_of("A boat")
     with studio(tmp_path) as studio_:
-        studio_.run([Order(kite, "p1"), Order(boat, "p2")])
+        studio_.run([VideoJob(kite, "p1"), VideoJob(boat, "p2")])
     paid(tmp_path, kite, cost=500_000)
 
-    told = summary_of(gallery := gallery_of(tmp_path, table_of(kite, boat)))
+    reported = summary_of(gallery := gallery_of(tmp_path, table_of(kite, boat)))
 
     kinds = [(record["prompt_id"], record["simulated"], record["cost"]) for record in records_of(gallery)]
     assert kinds == [("p1", False, 500_000), ("p1", True, PRICE), ("p2", True, PRICE)]
-    assert [(money["videos"], money["cost"]) for money in told["money"]] == [(1, "$0.5000"), (2, "$0.9460")]
-    assert {kind: sums["cost"] for kind, sums in told["ledger"].items()} == {"real": "$0.5000", "simulated": "$0.9460"}
-    assert told["missing"] == 0
+    assert [(money["videos"], money["cost"]) for money in reported["money"]] == [(1, "$0.5000"), (2, "$0.9460")]
+    assert {kind: sums["cost"] for kind, sums in reported["ledger"].items()} == {
+        "real": "$0.5000",
+        "simulated": "$0.9460",
+    }
+    assert reported["missing"] == 0
 
 
 def test_an_audit_card_tells_request_seed_uuids_run_digest_and_cost(tmp_path):
     request = request_of("A kite", seed=11, negative_prompt="rain")
     with studio(tmp_path) as studio_:
-        (outcome,) = studio_.run([Order(request, "p1", "p1")])
+        (outcome,) = studio_.run([VideoJob(request, "p1", "p1")])
         (task,) = studio_.ledger().stored_tasks("-", simulated=True)
 
     (audit,) = audits_of(gallery_of(tmp_path, table_of(request)))
@@ -121,14 +124,14 @@ def test_a_failed_check_is_told_with_its_reason_and_counted(tmp_path):
 
     gallery = gallery_of(tmp_path, table_of(dark, fine))
 
-    told = summary_of(gallery)
-    audits = content_of(gallery.index.parent / told["folder"] / "audit-0.js")
+    reported = summary_of(gallery)
+    audits = content_of(gallery.index.parent / reported["folder"] / "audit-0.js")
     verdicts = {name: (result, said) for name, result, said in audits[0][1]}
     assert [record["flaws"] for record in records_of(gallery)] == [["not_black"], []]
     assert verdicts["not_black"] == ("failed", "is black: its brightest spot is 3 of 255")
     assert verdicts["not_flagged"][0] == "passed"
     assert verdicts["matches_request"][0] == "not measured"
-    assert (told["flawed"], told["flaws"]) == (1, [["not_black", 1]])
+    assert (reported["flawed"], reported["flaws"]) == (1, [["not_black", 1]])
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "__proto__"])
@@ -230,7 +233,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path):
     with pytest.raises(GalleryError, match="has other files, and no gallery") as refusal:
         gallery_of(tmp_path, table_of(request_of()))
 
-    assert "empty folder" in refusal.value.advice
+    assert "empty folder" in refusal.value.hint
     assert [path.name for path in folder.iterdir()] == ["index.html"]
 
 
@@ -257,7 +260,7 @@ def test_videos_of_a_store_that_is_no_folder_are_copied_once(tmp_path):
 def test_a_picture_that_a_sidecar_lacks_is_made_and_a_file_without_one_is_shown_all_the_same(tmp_path):
     kite, boat = request_of("A kite"), request_of("A boat")
     with studio(tmp_path) as studio_:
-        (outcome,) = studio_.run([Order(kite, "p1")])
+        (outcome,) = studio_.run([VideoJob(kite, "p1")])
     video = Path(outcome.stored.videos[0].uri).read_bytes()
     paid(tmp_path, kite, content=video, poster="no picture")
     paid(tmp_path, boat, content=b"no video either")
@@ -338,10 +341,10 @@ def test_the_command_writes_the_gallery_of_what_the_folder_has_and_tells_program
 
     result = CliRunner().invoke(cli, ["gallery", str(table), "--out", str(out), "--json"])
 
-    told = json.loads(result.stdout)
+    reported = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (told["rows"], told["videos"], told["missing"]) == (1, 0, 1)
-    assert Path(told["index"]) == out / "gallery" / "index.html"
+    assert (reported["rows"], reported["videos"], reported["missing"]) == (1, 0, 1)
+    assert Path(reported["index"]) == out / "gallery" / "index.html"
 
 
 def test_the_command_says_what_to_do_where_there_is_no_ledger_or_the_place_is_taken(tmp_path):

@@ -14,21 +14,21 @@ from hostile_answers import CATALOGUE
 from hostile_api import ALWAYS, FILE, POLL, SUBMIT, HostileApi, Hostility
 
 from wan_assets.client import RunwareClient
-from wan_assets.engine import Limits, Order, Outcome, generate
+from wan_assets.engine import Limits, Outcome, VideoJob, generate
 from wan_assets.ledger import Ledger, Task, TaskState
 from wan_assets.store import VideoStore
 
 PACE = replace(
     QUICK,
-    answer_s=0.6,
-    answer_most_bytes=1 << 20,
-    asked_most_s=0.3,
-    retry_tries=6,
-    download_tries=3,
-    download_stall_s=0.8,
+    response_timeout_s=0.6,
+    max_response_bytes=1 << 20,
+    max_retry_after_s=0.3,
+    max_tries=6,
+    max_download_tries=3,
+    download_read_timeout_s=0.8,
     download_window_s=0.8,
-    download_s=5.0,
-    download_most_bytes=4 << 20,
+    download_timeout_s=5.0,
+    max_download_bytes=4 << 20,
 )
 LIMITS = Limits(max_in_flight=200, max_attempts=1, max_wait_s=4.0, max_stall_s=4.0, max_downloads=60)
 WELL_TREATED = 4
@@ -48,26 +48,26 @@ def groups() -> list[list[Hostility]]:
     return [*shared, *malformed, *alone]
 
 
-def batched(some: list[Hostility], most: int) -> list[list[Hostility]]:
-    return [some[start : start + most] for start in range(0, len(some), most)]
+def batched(some: list[Hostility], maximum: int) -> list[list[Hostility]]:
+    return [some[start : start + maximum] for start in range(0, len(some), maximum)]
 
 
-def order_of(prompt: str, number_results: int = 1) -> Order:
-    return Order(request_of(prompt, number_results=number_results), prompt)
+def job_of(prompt: str, number_results: int = 1) -> VideoJob:
+    return VideoJob(request_of(prompt, number_results=number_results), prompt)
 
 
-def run(folder: Path, api: HostileApi, orders: Sequence[Order], limits: Limits = LIMITS) -> dict[str, Outcome]:
+def run(folder: Path, api: HostileApi, jobs: Sequence[VideoJob], limits: Limits = LIMITS) -> dict[str, Outcome]:
     """One run of the engine; what became of each row by its prompt."""
 
     async def outcomes() -> list[Outcome]:
-        async with RunwareClient(KEY, api.base_url, pace=PACE) as client:
+        async with RunwareClient(KEY, api.base_url, http_config=PACE) as client:
             means = {"store": VideoStore(folder / "store"), "ledger": ledger, "limits": limits}
-            async with aclosing(generate(orders, client=client, **means)) as found:
+            async with aclosing(generate(jobs, client=client, **means)) as found:
                 return [outcome async for outcome in found]
 
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     try:
-        return {outcome.order.partition: outcome for outcome in asyncio.run(outcomes())}
+        return {outcome.job.partition: outcome for outcome in asyncio.run(outcomes())}
     finally:
         ledger.close()
 
@@ -104,9 +104,9 @@ def test_whatever_is_answered_about_some_rows_the_others_complete_and_the_books_
     hostile: list[Hostility], video: bytes, tmp_path: Path
 ) -> None:
     well = [f"Well {index}" for index in range(WELL_TREATED)]
-    orders = [order_of(prompt) for prompt in well] + [order_of(each.name, each.number_results) for each in hostile]
+    jobs = [job_of(prompt) for prompt in well] + [job_of(each.name, each.number_results) for each in hostile]
     with HostileApi(video, {each.name: each for each in hostile}) as api:
-        first = run(tmp_path, api, orders)
+        first = run(tmp_path, api, jobs)
 
         assert {prompt: str(first[prompt].error) for prompt in well if first[prompt].stored is None} == {}
         assert wrong_books(api, tasks_of(tmp_path)) == []
@@ -114,12 +114,12 @@ def test_whatever_is_answered_about_some_rows_the_others_complete_and_the_books_
         assert {name: str(first[name].error) for name in behaves if first[name].stored is None} == {}
 
         api.is_reformed = True
-        second = run(tmp_path, api, orders)
+        second = run(tmp_path, api, jobs)
 
         tasks = tasks_of(tmp_path)
         assert wrong_books(api, tasks) == []
         assert (
-            len(api.submitted) - len(set(api.submitted)) <= sum(not each.accepts for each in hostile) * PACE.retry_tries
+            len(api.submitted) - len(set(api.submitted)) <= sum(not each.accepts for each in hostile) * PACE.max_tries
         )
         assert all(len(set(charges)) == 1 for charges in api.charges.values())
     files = [each.name for each in hostile if each.stage == FILE]

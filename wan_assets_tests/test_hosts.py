@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from engine_support import caps, request_of
 
-from wan_assets.errors import CrowdedError
+from wan_assets.errors import ConcurrencyLimitError
 from wan_assets.ledger import Claim, Ledger, Origin
 
 HOUR_S = 3600.0
@@ -79,7 +79,7 @@ def test_the_day_of_a_budget_is_the_same_on_all_hosts(postgres_url: str) -> None
 def test_tasks_in_flight_are_counted_by_the_leases_of_all_hosts(postgres_url: str) -> None:
     with host(postgres_url, max_in_flight=1) as here, host(postgres_url, HOUR_S, max_in_flight=1) as there:
         claimed(here, "here")
-        with pytest.raises(CrowdedError):
+        with pytest.raises(ConcurrencyLimitError):
             claimed(there, "there", "Boat")
         aged(postgres_url, LEASE_S + 1)
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from wan_assets.errors import (
     ApiFault,
     BudgetExceededError,
-    CrowdedError,
+    ConcurrencyLimitError,
     LeaseExpiredError,
     LedgerError,
     PausedError,
@@ -89,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.tasks: dict[str, Entry] = {}
         self.prices: dict[int, list[int]] = {1: [], 2: []}
         self.excess: dict[str, int] = {}
-        self.untold: set[str] = set()
+        self.unreported: set[str] = set()
         self.ledger = self.opened()
         self.reader = sa.create_engine(url)
         with self.reader.begin() as connection:
@@ -168,7 +168,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         book()
         if event in ARROWS[task.state]:
-            self.untold |= {uuid} if event == "stored" else set()
+            self.unreported |= {uuid} if event == "stored" else set()
             task.state = event
             task.reserved = 0 if event == "rejected" else task.reserved
             task.owner = task.owner if event == "submitted" else None
@@ -211,10 +211,10 @@ class LedgerMachine(RuleBasedStateMachine):
             with pytest.raises(LedgerError, match="its cost is not open"):
                 self.ledger.book_cost(uuid, price)
 
-    @precondition(lambda self: self.untold)
+    @precondition(lambda self: self.unreported)
     @rule()
     def tell(self) -> None:
-        self.ledger.mark_told([self.untold.pop()])
+        self.ledger.mark_told([self.unreported.pop()])
 
     @rule(owner=st.sampled_from("ab"))
     def let_go(self, owner: str) -> None:
@@ -276,7 +276,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert totals.unknown == sum(task.reserved > 0 for task in ended) == len(self.ledger.unknown_costs())
         assert len(self.ledger.open_tasks()) == len(tasks) - len(ended)
         assert {over.task_uuid: over.excess_microusd for over in self.ledger.overcharged()} == self.excess
-        assert self.ledger.untold("-").keys() == self.untold
+        assert self.ledger.unreported("-").keys() == self.unreported
 
     def any_task(self, data: Any) -> tuple[str, Entry]:
         return data.draw(st.sampled_from(list(self.tasks.items())))
@@ -692,10 +692,10 @@ def row_of(prompt: str) -> dict[str, Any]:
 
 def assert_each_has_one_task(answers: list[list[Any]], others: str, attempt: int = 1) -> None:
     """Of all who asked for a request one was told that the task is new, and the others that it is that very one."""
-    for told in zip(*answers, strict=True):
-        assert Counter(standing for standing, _, _ in told) == {"new": 1, others: len(told) - 1}
-        assert {told_attempt for _, _, told_attempt in told} == {attempt}
-        assert len({task_uuid for _, task_uuid, _ in told}) == 1
+    for reported in zip(*answers, strict=True):
+        assert Counter(standing for standing, _, _ in reported) == {"new": 1, others: len(reported) - 1}
+        assert {told_attempt for _, _, told_attempt in reported} == {attempt}
+        assert len({task_uuid for _, task_uuid, _ in reported}) == 1
 
 
 def test_processes_that_claim_the_same_requests_at_once_share_one_task_for_each(url: str, four: Crowd) -> None:
@@ -716,7 +716,7 @@ def test_processes_together_never_exceed_a_cap_for_fifty(url: str, four: Crowd) 
 
     answers = four.do(url, "claimed", *different, cap=50 * PRICE)
 
-    assert Counter(standing for told in answers for standing, _, _ in told) == {"new": 50, "refused": 50}
+    assert Counter(standing for reported in answers for standing, _, _ in reported) == {"new": 50, "refused": 50}
     assert committed(ledger) == 50 * PRICE
     assert_sums_agree(url)
 
@@ -727,8 +727,8 @@ def test_purchases_of_different_names_at_once_each_get_a_task_of_their_own(url: 
 
     answers = four.do(url, "claimed", *different)
 
-    assert {standing for told in answers for standing, _, _ in told} == {"new"}
-    attempts = [sorted(attempt for _, _, attempt in told) for told in zip(*answers, strict=True)]
+    assert {standing for reported in answers for standing, _, _ in reported} == {"new"}
+    attempts = [sorted(attempt for _, _, attempt in reported) for reported in zip(*answers, strict=True)]
     assert attempts == [[1, 2, 3, 4]] * 20
     assert committed(ledger) == 80 * PRICE
     assert_sums_agree(url)
@@ -754,8 +754,8 @@ def test_the_tasks_of_a_dead_process_are_taken_over_by_one_of_many(url: str, fou
 
     answers = four.do(url, "claimed", *[[[row_of(f"Kite {number}")] for number in range(40)]] * 4)
 
-    for told in zip(*answers, strict=True):
-        assert Counter(standing for standing, _, _ in told) == {"resumed": 1, "foreign": 3}
+    for reported in zip(*answers, strict=True):
+        assert Counter(standing for standing, _, _ in reported) == {"resumed": 1, "foreign": 3}
 
 
 @pytest.mark.parametrize(
@@ -805,8 +805,8 @@ def test_spending_is_told_by_state_day_asset_partition_and_run(file_url: str) ->
 
     groups = {by: ledger.spending(by) for by in ("state", "day", "asset", "partition", "run_id")}
 
-    told = {by: [(line.key, line.cost_microusd, line.reserved_microusd) for line in groups[by]] for by in groups}
-    assert told == {
+    reported = {by: [(line.key, line.cost_microusd, line.reserved_microusd) for line in groups[by]] for by in groups}
+    assert reported == {
         "state": [("failed", 0, PRICE), ("stored", PRICE, 0)],
         "day": [("2026-02-02", PRICE, 0), ("2026-02-03", 0, PRICE)],
         "asset": [("videos", PRICE, PRICE)],
@@ -936,7 +936,7 @@ def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_toge
     first = claimed(ledger, "one", owner="a")
     claimed(other, "two", owner="b")
 
-    with pytest.raises(CrowdedError, match="2 tasks are in flight"):
+    with pytest.raises(ConcurrencyLimitError, match="2 tasks are in flight"):
         claimed(ledger, "three")
 
     assert committed(ledger) == 2 * PRICE

@@ -11,7 +11,7 @@ from dagster_support import Studio, materialized, studio, table_of, written
 from test_batches import DAYS, SHARDS, rows_of, run
 
 from wan_assets import build_video_assets
-from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, Told, requests_key
+from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, RecordedVersions, requests_key
 
 VIDEOS = dg.AssetKey("videos")
 REQUESTS = dg.AssetKey("videos_requests")
@@ -48,7 +48,7 @@ def test_an_edit_of_one_prompt_makes_exactly_its_partition_stale_and_one_run_men
 
         assert made.run(path, only="videos").success
         assert stale(made, path, "abc") == {}
-        assert len(made.simulator.books.charges()) == 4
+        assert len(made.simulator.journal.charges()) == 4
     assert found == {"b": ["has a new dependency data version"]}
 
 
@@ -103,7 +103,7 @@ def test_an_edit_that_is_taken_back_costs_nothing(tmp_path: Path) -> None:
                 made.run(path, only="videos")
 
         assert stale(made, path, "ab") == {}
-        assert len(made.simulator.books.charges()) == 2
+        assert len(made.simulator.journal.charges()) == 2
 
 
 def test_an_edit_during_a_run_leaves_its_partition_stale(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_an_edit_of_a_row_makes_its_batch_stale_and_no_other(
 
         run(made, path, partitions, keys[0], keys[-1])
         assert stale(made, path, keys, partitions) == {}
-        assert len(made.simulator.books.charges()) == 6
+        assert len(made.simulator.journal.charges()) == 6
     assert list(found) == [keys[0], keys[2]], "the edited batch, and the one whose only row is gone"
 
 
@@ -181,10 +181,10 @@ def test_many_partitions_are_asked_about_in_slices(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.run(written(tmp_path, table_of("A")))
 
-        told = Told.of(made.instance, VIDEOS, ["a", *keys])
+        reported = RecordedVersions.of(made.instance, VIDEOS, ["a", *keys])
 
-    assert list(told.made_from) == ["a"]
-    assert told.is_wanting("k0", "f" * 64)
+    assert list(reported.made_from) == ["a"]
+    assert reported.is_wanting("k0", "f" * 64)
 
 
 def test_the_asset_of_requests_stands_beside_its_videos() -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from wan_assets.errors import PromptTableError
 from wan_assets.models.request import VideoRequest
-from wan_assets.models.violations import breaches_of
+from wan_assets.models.violations import violations_of
 from wan_assets.orchestration.metadata.video import problem_table, refusal_of
 from wan_assets.prompts import PromptTable
 from wan_assets.prompts.columns import column_of
@@ -99,7 +99,7 @@ SHAPES = {
 
 @pytest.mark.parametrize(("content", "told"), SHAPES.values(), ids=SHAPES)
 def test_a_file_is_refused_if_most_lines_have_another_shape(
-    tmp_path: Path, content: str, told: tuple[str, str]
+    tmp_path: Path, content: str, reported: tuple[str, str]
 ) -> None:
     path = tmp_path / "prompts.txt"
     path.write_text(content, encoding="utf-8")
@@ -107,7 +107,7 @@ def test_a_file_is_refused_if_most_lines_have_another_shape(
     with pytest.raises(PromptTableError) as refused:
         PromptTable.load(path)
 
-    what, fix = told
+    what, fix = reported
     assert f"it looks like {what};" in str(refused.value)
     assert fix in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -137,7 +137,7 @@ def test_a_line_with_such_a_shape_is_a_prompt_among_others(tmp_path: Path, line:
         ["2001: a space station", "1917: a trench"],
         ["12:30, a kite", "16:45, a boat"],
         ["Scene 1: a kite", "Scene 2: a boat"],
-        ["Subject: a kite", "Subject: a boat"],
+        ["DatasetRow: a kite", "DatasetRow: a boat"],
         ["A kite - wide shot", "A boat - close-up"],
         ["A kite | studio", "A boat | studio"],
         ["{red|blue|green} kite", "[cat|dog|fox] on a beach"],
@@ -248,7 +248,7 @@ def test_a_near_name_of_a_parameter_is_suggested_where_there_is_no_table() -> No
     with pytest.raises(ValidationError) as refused:
         VideoRequest.model_validate(given)
 
-    assert [breach.fix for breach in breaches_of(refused.value, given)] == ["did you mean inputs.frame_images?"]
+    assert [violation.fix for violation in violations_of(refused.value, given)] == ["did you mean inputs.frame_images?"]
 
 
 def test_a_problem_of_the_whole_table_has_no_row_in_text_metadata_and_the_command(tmp_path: Path) -> None:

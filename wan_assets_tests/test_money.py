@@ -24,8 +24,8 @@ from engine_support import (
     Studio,
     caps,
     errors_of,
+    jobs_of,
     mounted,
-    orders_of,
     request_of,
     seed_that,
     studio,
@@ -34,7 +34,7 @@ from engine_support import (
 from simulator_support import ManualClock
 
 from wan_assets.cli import cli
-from wan_assets.engine import Limits, Order, Outcome
+from wan_assets.engine import Limits, Outcome, VideoJob
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.ledger import Ledger, Origin, shortfalls_of
 from wan_assets.models.pricing import worst_price_microusd
@@ -44,11 +44,11 @@ PICTURE_RESERVED = 738_000
 """What 5 s at 480p from a picture may cost; they are charged as `PRICE`."""
 
 
-def run_in_time(made: Studio, orders: list[Order], **settings: Any) -> list[Outcome]:
+def run_in_time(made: Studio, jobs: list[VideoJob], **settings: Any) -> list[Outcome]:
     """A whole run of the engine, its outcomes as they came; one that hangs is an error."""
 
     async def read() -> list[Outcome]:
-        async with asyncio.timeout(30), made.running(orders, **settings) as outcomes:
+        async with asyncio.timeout(30), made.running(jobs, **settings) as outcomes:
             return [outcome async for outcome in outcomes]
 
     return asyncio.run(read())
@@ -59,27 +59,29 @@ def run_in_time(made: Studio, orders: list[Order], **settings: Any) -> list[Outc
 
 def test_an_overcharge_stops_the_run_and_is_listed_to_the_last_micro_dollar(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.5) as made:
-        outcomes = made.run(orders_of(12), limits=Limits(max_in_flight=2))
+        outcomes = made.run(jobs_of(12), limits=Limits(max_in_flight=2))
         overcharged = made.ledger().overcharged()
 
-        assert made.books.submissions() == made.paid == 2
+        assert made.journal.submissions() == made.paid == 2
         assert made.states() == ["stored", "stored"]
-        assert made.ledger().totals().simulated.cost_microusd == made.books.spent_microusd() == 1_419_000
+        assert made.ledger().totals().simulated.cost_microusd == made.journal.spent_microusd() == 1_419_000
     assert Counter(errors_of(outcomes)) == {"": 2, "OverchargedError": 10}
     bought = [outcome for outcome in outcomes if outcome.stored]
     assert {over.task_uuid for over in overcharged} == {outcome.stored.task_uuid for outcome in bought}
-    assert {over.partition for over in overcharged} == {outcome.order.partition for outcome in bought}
+    assert {over.partition for over in overcharged} == {outcome.job.partition for outcome in bought}
     assert [(over.reserved_microusd, over.excess_microusd) for over in overcharged] == [(473_000, 236_500)] * 2
-    told = {(outcome.error.reserved_microusd, outcome.error.charged_microusd) for outcome in outcomes if outcome.error}
-    assert told == {(473_000, 709_500)}
+    reported = {
+        (outcome.error.reserved_microusd, outcome.error.charged_microusd) for outcome in outcomes if outcome.error
+    }
+    assert reported == {(473_000, 709_500)}
 
 
 def test_the_run_after_an_overcharge_reserves_the_higher_price_and_finishes(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.5) as made:
-        made.run(orders_of(12), limits=Limits(max_in_flight=2))
+        made.run(jobs_of(12), limits=Limits(max_in_flight=2))
         (seen,) = made.ledger().prices_seen()
         quoted = made.ledger().quoted_microusd([request_of("another")], simulated=True)
-        outcomes = made.run(orders_of(12), limits=Limits(max_in_flight=2))
+        outcomes = made.run(jobs_of(12), limits=Limits(max_in_flight=2))
 
         assert_charged_once(made, 12)
         assert_nothing_reserved(made)
@@ -98,7 +100,7 @@ def test_an_overcharge_of_one_kind_stops_the_rows_of_all_kinds_and_raises_the_pr
     other = request_of("long", duration=10)
 
     with studio(tmp_path, cost_factor=1.5) as made:
-        outcomes = made.run([*orders_of(1), Order(other, "p1")], limits=Limits(max_in_flight=1))
+        outcomes = made.run([*jobs_of(1), VideoJob(other, "p1")], limits=Limits(max_in_flight=1))
         quoted = made.ledger().quoted_microusd([other], simulated=True)
 
     assert errors_of(outcomes) == ["", "OverchargedError"]
@@ -107,20 +109,20 @@ def test_an_overcharge_of_one_kind_stops_the_rows_of_all_kinds_and_raises_the_pr
 
 def test_a_new_attempt_in_a_run_that_was_stopped_is_not_sent_and_gives_its_money_back(tmp_path: Path) -> None:
     clock = ManualClock()
-    first_fails = seed_that(lambda struck: struck == [True, False], "verdict_error", 0.5, orders_of(2))
+    first_fails = seed_that(lambda struck: struck == [True, False], "verdict_error", 0.5, jobs_of(2))
 
     async def fail_after_one(made: Studio) -> list[Outcome]:
-        async with made.running(orders_of(2)) as outcomes:
+        async with made.running(jobs_of(2)) as outcomes:
             overcharged = await anext(outcomes)
             clock.now += 60
             return [overcharged, *[outcome async for outcome in outcomes]]
 
     with studio(tmp_path, clock=clock, latency_s=60, **first_fails) as made:
-        made.run(orders_of(1), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(1), limits=Limits(max_wait_s=0.1))
     with studio(tmp_path, clock=clock, latency_s=0.0, cost_factor=1.5, **first_fails) as made:
         outcomes = asyncio.run(fail_after_one(made))
 
-        assert made.books.submissions() == 2
+        assert made.journal.submissions() == 2
         assert made.ledger().totals().simulated.reserved_microusd == PRICE
         ended = made.rows("SELECT state, error_code, owner FROM wan_tasks WHERE attempt = 2")
     assert errors_of(outcomes) == ["", "OverchargedError"]
@@ -135,11 +137,11 @@ def test_a_row_that_does_not_fit_waits_for_money_that_comes_free(tmp_path: Path,
     budget = caps(total_microusd=3 * PICTURE_RESERVED)
 
     with studio(tmp_path) as made:
-        outcomes = run_in_time(made, orders_of(4, **PICTURE), budget=budget, limits=Limits(max_in_flight=in_flight))
+        outcomes = run_in_time(made, jobs_of(4, **PICTURE), budget=budget, limits=Limits(max_in_flight=in_flight))
 
         assert_charged_once(made, 4)
         assert_nothing_reserved(made)
-        assert made.books.spent_microusd() == 4 * PRICE
+        assert made.journal.spent_microusd() == 4 * PRICE
     assert {outcome.stored.reserved_microusd for outcome in outcomes if outcome.stored} == {PICTURE_RESERVED}
     assert errors_of(outcomes) == [""] * 4
 
@@ -149,10 +151,10 @@ def test_a_row_that_does_not_fit_even_then_is_refused_and_holds_nobody_up(tmp_pa
     budget = caps(total_microusd=3 * PICTURE_RESERVED)
 
     with studio(tmp_path) as made:
-        outcomes = run_in_time(made, orders_of(5, **PICTURE), budget=budget, limits=Limits(max_in_flight=in_flight))
+        outcomes = run_in_time(made, jobs_of(5, **PICTURE), budget=budget, limits=Limits(max_in_flight=in_flight))
 
         assert_charged_once(made, 4)
-        assert made.books.submissions() == 4
+        assert made.journal.submissions() == 4
     assert Counter(errors_of(outcomes)) == {"": 4, "BudgetExceededError": 1}
     (refused,) = (outcome.error for outcome in outcomes if outcome.error)
     assert (refused.committed_microusd, refused.asked_microusd) == (4 * PRICE, PICTURE_RESERVED)
@@ -160,7 +162,7 @@ def test_a_row_that_does_not_fit_even_then_is_refused_and_holds_nobody_up(tmp_pa
 
 def test_rows_that_wait_for_money_are_refused_when_what_is_in_flight_keeps_it(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"cost_missing": 1.0}) as made:
-        outcomes = run_in_time(made, orders_of(8, **PICTURE), budget=caps(total_microusd=3 * PICTURE_RESERVED))
+        outcomes = run_in_time(made, jobs_of(8, **PICTURE), budget=caps(total_microusd=3 * PICTURE_RESERVED))
 
         assert made.paid == 3
         assert made.ledger().totals().simulated.reserved_microusd == 3 * PICTURE_RESERVED
@@ -286,9 +288,9 @@ def test_a_balance_that_does_not_cover_what_would_be_bought_refuses_all_of_it_an
 ) -> None:
     with studio(tmp_path, balance_usd=3 * PRICE / 1e6 - 0.0001) as made:
         with pytest.raises(AccessDeniedError) as refused:
-            made.run(orders_of(3), limits=Limits(checks_balance=True))
+            made.run(jobs_of(3), limits=Limits(check_balance=True))
 
-        assert made.books.submissions() == 0
+        assert made.journal.submissions() == 0
         assert made.states() == []
     assert refused.value.code == "insufficientCredits"
     assert "3 rows may cost $1.4190" in str(refused.value)
@@ -296,17 +298,17 @@ def test_a_balance_that_does_not_cover_what_would_be_bought_refuses_all_of_it_an
 
 
 def test_rows_that_are_stored_or_in_flight_or_twins_do_not_count_against_the_balance(tmp_path: Path) -> None:
-    orders = [*orders_of(3), Order(request_of("Kite 2"), "twin")]
+    jobs = [*jobs_of(3), VideoJob(request_of("Kite 2"), "twin")]
     clock = ManualClock()
 
     with studio(tmp_path, clock=clock, balance_usd=3 * PRICE / 1e6, latency_s=0.0) as made:
-        made.run(orders[:1])
+        made.run(jobs[:1])
     with studio(tmp_path, clock=clock, balance_usd=3 * PRICE / 1e6, latency_s=60) as made:
-        made.run(orders[1:2], limits=Limits(max_wait_s=0.1))
+        made.run(jobs[1:2], limits=Limits(max_wait_s=0.1))
         states = made.states()
         clock.now += 60
     with studio(tmp_path, clock=clock, balance_usd=3 * PRICE / 1e6, latency_s=0.0) as made:
-        outcomes = made.run(orders, limits=Limits(checks_balance=True))
+        outcomes = made.run(jobs, limits=Limits(check_balance=True))
 
         assert_charged_once(made, 3)
     assert states == ["stored", "submitted"]
@@ -316,11 +318,15 @@ def test_rows_that_are_stored_or_in_flight_or_twins_do_not_count_against_the_bal
 
 def test_twins_that_stand_far_apart_count_once_against_the_balance(tmp_path: Path) -> None:
     there, asked = request_of("there"), request_of("asked for twice")
-    orders = [Order(asked, "first"), *(Order(there, f"t{number}") for number in range(200)), Order(asked, "last")]
+    jobs = [
+        VideoJob(asked, "first"),
+        *(VideoJob(there, f"t{number}") for number in range(200)),
+        VideoJob(asked, "last"),
+    ]
 
     with studio(tmp_path, balance_usd=2 * PRICE / 1e6) as made:
-        made.run([Order(there, "there")])
-        outcomes = made.run(orders, limits=Limits(checks_balance=True))
+        made.run([VideoJob(there, "there")])
+        outcomes = made.run(jobs, limits=Limits(check_balance=True))
 
         assert_charged_once(made, 2)
     assert errors_of(outcomes) == [""] * 202
@@ -328,17 +334,17 @@ def test_twins_that_stand_far_apart_count_once_against_the_balance(tmp_path: Pat
 
 def test_the_balance_is_held_against_the_price_that_was_seen(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.5, balance_usd=2.5 * PRICE / 1e6) as made:
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
 
         with pytest.raises(AccessDeniedError, match=r"1 row may cost \$0\.7095, and the balance is \$0\.4730"):
-            made.run(orders_of(2), limits=Limits(checks_balance=True))
+            made.run(jobs_of(2), limits=Limits(check_balance=True))
 
 
 def test_an_account_that_does_not_tell_its_balance_is_not_refused(tmp_path: Path) -> None:
     silent = on("accountManagement", lambda call: Prepared({"data": [{**call.tasks[0], "team": []}]}))
 
     with bent(tmp_path, silent) as made:
-        outcomes = made.run(orders_of(2), limits=Limits(checks_balance=True))
+        outcomes = made.run(jobs_of(2), limits=Limits(check_balance=True))
 
         assert len(made.calls("accountManagement")) == 1
         made.assert_paid_once(2)
@@ -350,11 +356,11 @@ def test_an_account_that_does_not_tell_its_balance_is_not_refused(tmp_path: Path
 
 def test_a_wrong_key_with_thirty_rows_in_flight_gives_back_all_that_was_claimed(tmp_path: Path) -> None:
     with studio(tmp_path, api_key="another-key-altogether") as made:
-        outcomes = made.run(orders_of(30), limits=Limits(max_in_flight=30))
+        outcomes = made.run(jobs_of(30), limits=Limits(max_in_flight=30))
 
         ended = set(made.rows("SELECT state, reserved_microusd, owner FROM wan_tasks"))
         codes = {code for (code,) in made.rows("SELECT error_code FROM wan_tasks")}
-        assert (made.paid, made.books.submissions()) == (0, 0)
+        assert (made.paid, made.journal.submissions()) == (0, 0)
         assert_nothing_reserved(made)
     assert errors_of(outcomes) == ["AccessDeniedError"] * 30
     assert ended == {("rejected", 0, None)}
@@ -366,7 +372,7 @@ def test_a_wrong_key_is_tried_a_few_times_and_not_once_for_each_row_in_flight(tm
     far = on(SUBMIT, lambda call: Prepared(call.body, call.status, pause_s=0.2))
 
     with bent(tmp_path, far, api_key="another-key-altogether") as made:
-        outcomes = made.run(orders_of(30), limits=Limits(max_in_flight=30))
+        outcomes = made.run(jobs_of(30), limits=Limits(max_in_flight=30))
 
         sent = len(made.calls(SUBMIT))
     assert errors_of(outcomes) == ["AccessDeniedError"] * 30
@@ -375,9 +381,9 @@ def test_a_wrong_key_is_tried_a_few_times_and_not_once_for_each_row_in_flight(tm
 
 def test_a_key_that_is_corrected_buys_every_row_that_a_wrong_one_gave_back(tmp_path: Path) -> None:
     with studio(tmp_path, api_key="another-key-altogether") as made:
-        made.run(orders_of(6), limits=Limits(max_in_flight=6))
+        made.run(jobs_of(6), limits=Limits(max_in_flight=6))
     with studio(tmp_path) as made:
-        outcomes = made.run(orders_of(6))
+        outcomes = made.run(jobs_of(6))
 
         assert_charged_once(made, 6)
         assert_nothing_reserved(made)
@@ -397,10 +403,10 @@ def test_the_money_that_a_cap_lacks_is_just_enough_for_all_rows(tmp_path: Path, 
     cap = 4 * PRICE + 100_000
 
     with studio(tmp_path) as made:
-        first = run_in_time(made, orders_of(7), budget=caps(total_microusd=cap))
+        first = run_in_time(made, jobs_of(7), budget=caps(total_microusd=cap))
         (shortfall,) = shortfalls_of(refusals_in(first))
         raised = cap + shortfall.missing_microusd - lacks_microusd
-        second = run_in_time(made, orders_of(7), budget=caps(total_microusd=raised))
+        second = run_in_time(made, jobs_of(7), budget=caps(total_microusd=raised))
 
         assert_charged_once(made, 7 - lacks_microusd)
     assert (shortfall.scope, shortfall.rows) == ("total", 3)
@@ -409,11 +415,11 @@ def test_the_money_that_a_cap_lacks_is_just_enough_for_all_rows(tmp_path: Path, 
 
 
 def test_what_is_lacking_takes_account_of_cheaper_rows_that_still_went_through(tmp_path: Path) -> None:
-    orders = [Order(request_of("long", duration=10), "long"), *orders_of(2)]
+    jobs = [VideoJob(request_of("long", duration=10), "long"), *jobs_of(2)]
 
     with studio(tmp_path) as made:
         outcomes = run_in_time(
-            made, orders, budget=caps(total_microusd=700_000), limits=Limits(max_in_flight=1, max_downloads=1)
+            made, jobs, budget=caps(total_microusd=700_000), limits=Limits(max_in_flight=1, max_downloads=1)
         )
 
     (shortfall,) = shortfalls_of(refusals_in(outcomes))
@@ -426,12 +432,14 @@ def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
     run = caps(per_run_microusd=PRICE + 2)
 
     with studio(tmp_path) as made:
-        first = run_in_time(made, orders_of(3), budget=run, origin=Origin("run-1"))
-        second = run_in_time(made, orders_of(4), budget=day, origin=Origin("run-2"))
+        first = run_in_time(made, jobs_of(3), budget=run, origin=Origin("run-1"))
+        second = run_in_time(made, jobs_of(4), budget=day, origin=Origin("run-2"))
         shortfalls = shortfalls_of([*refusals_in(first), *refusals_in(second)])
 
-    told = [(shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.missing_microusd) for shortfall in shortfalls]
-    assert told == [("run", 2, 2 * PRICE - 2), ("day", 1, PRICE - 3)]
+    reported = [
+        (shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.missing_microusd) for shortfall in shortfalls
+    ]
+    assert reported == [("run", 2, 2 * PRICE - 2), ("day", 1, PRICE - 3)]
     assert str(shortfalls[0]) == "2 rows were not sent: the cap run run-1 lacks $0.9460 for them"
 
 
@@ -463,10 +471,15 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
     programs = CliRunner().invoke(cli, [*command, "--json"], env=environment)
     people = CliRunner().invoke(cli, command, env=environment)
 
-    told = json.loads(programs.stdout)
+    reported = json.loads(programs.stdout)
     assert (programs.exit_code, people.exit_code) == (1, 1)
-    assert (told["succeeded"], told["failed"], told["submitted"], told["shortfall_usd"]) == (2, 2, 2, 0.91092)
-    assert {failure["class"] for failure in told["failures"]} == {"BudgetExceededError"}
+    assert (reported["succeeded"], reported["failed"], reported["submitted"], reported["shortfall_usd"]) == (
+        2,
+        2,
+        2,
+        0.91092,
+    )
+    assert {failure["class"] for failure in reported["failures"]} == {"BudgetExceededError"}
     assert "2 rows were not sent: the cap total lacks $0.9109 for them." in people.stdout
 
 
@@ -474,16 +487,16 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
 
 
 def test_a_row_that_was_told_to_wait_leaves_its_place_to_others(tmp_path: Path) -> None:
-    orders = orders_of(2)
-    first_alone = seed_that(lambda struck: struck == [True, False], "rate_limit_retry_after", 0.5, orders)
+    jobs = jobs_of(2)
+    first_alone = seed_that(lambda struck: struck == [True, False], "rate_limit_retry_after", 0.5, jobs)
 
     with studio(tmp_path, retry_after_s=1, **first_alone) as made:
-        outcomes = run_in_time(made, orders, limits=Limits(max_in_flight=1))
+        outcomes = run_in_time(made, jobs, limits=Limits(max_in_flight=1))
 
         query = "SELECT at FROM submissions WHERE task_uuid = ? ORDER BY at"
-        (refused,), (accepted,) = made.books.rows(query, uuids_of(orders)[0])
+        (refused,), (accepted,) = made.journal.rows(query, uuids_of(jobs)[0])
         assert_charged_once(made, 2)
-    assert [outcome.order.partition for outcome in outcomes] == ["p1", "p0"]
+    assert [outcome.job.partition for outcome in outcomes] == ["p1", "p0"]
     assert errors_of(outcomes) == ["", ""]
     assert accepted - refused >= 0.9
 
@@ -492,11 +505,11 @@ def test_a_wait_that_is_longer_than_anybody_waits_ends_the_row_and_the_next_run_
     faults = {"rate_limit_retry_after": 1.0}
 
     with studio(tmp_path, faults=faults, retry_after_s=3600) as made:
-        first = run_in_time(made, orders_of(2), pace=replace(QUICK, asked_most_s=600.0))
-        states, sent = made.states(), made.books.submissions()
+        first = run_in_time(made, jobs_of(2), http_config=replace(QUICK, max_retry_after_s=600.0))
+        states, sent = made.states(), made.journal.submissions()
         assert_nothing_reserved(made)
     with studio(tmp_path) as made:
-        second = run_in_time(made, orders_of(2))
+        second = run_in_time(made, jobs_of(2))
 
         assert_charged_once(made, 2)
         assert made.states() == ["rejected", "rejected", "stored", "stored"]
@@ -515,7 +528,7 @@ def read_only_store(tmp_path: Path) -> Iterator[Path]:
     """A store with the video of `Kite 0` that even root cannot write to."""
     with mounted(tmp_path / "store", "10m") as store:
         with studio(tmp_path) as made:
-            made.run(orders_of(1))
+            made.run(jobs_of(1))
         subprocess.run(["mount", "-o", "remount,ro", store], check=True)
         yield store
 
@@ -524,9 +537,9 @@ def read_only_store(tmp_path: Path) -> Iterator[Path]:
 def test_a_store_that_cannot_be_written_is_told_before_money_is_spent(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         with pytest.raises(StoreError, match=r"cannot write to the store .*: Read-only file system"):
-            made.run(orders_of(2))
+            made.run(jobs_of(2))
 
-        assert made.books.submissions() == 1
+        assert made.journal.submissions() == 1
         assert made.states() == ["stored"]
 
 
@@ -549,17 +562,17 @@ def test_a_ledger_of_garbage_is_told_before_money_is_spent_and_without_it_nothin
 ) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60) as made:
-        made.run(orders_of(4), limits=Limits(max_wait_s=0.1))
+        made.run(jobs_of(4), limits=Limits(max_wait_s=0.1))
         in_flight = made.states()
         overwritten(tmp_path / "ledger.db", noise_from)
 
         with pytest.raises(LedgerError, match=r"ledger\.db: (file is not a database|.*malformed)"):
-            made.run(orders_of(4))
-        sent_with_garbage = made.books.submissions()
+            made.run(jobs_of(4))
+        sent_with_garbage = made.journal.submissions()
         for file in ledger_files(made):
             file.unlink()
         clock.now += 60
-        outcomes = made.run(orders_of(4))
+        outcomes = made.run(jobs_of(4))
 
         assert made.paid == 4
         assert_charged_once(made, 4)
@@ -572,7 +585,7 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
     tmp_path: Path,
 ) -> None:
     async def spoil_after_one(made: Studio) -> list[Outcome]:
-        async with made.running(orders_of(16), limits=Limits(max_in_flight=2, max_downloads=1)) as outcomes:
+        async with made.running(jobs_of(16), limits=Limits(max_in_flight=2, max_downloads=1)) as outcomes:
             first = await anext(outcomes)
             for file in ledger_files(made):
                 overwritten(file)
@@ -580,12 +593,12 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
 
     with studio(tmp_path) as made:
         first = asyncio.run(spoil_after_one(made))
-        sent = made.books.submissions()
+        sent = made.journal.submissions()
         for file in ledger_files(made):
             file.unlink()
-        outcomes = made.run(orders_of(16))
+        outcomes = made.run(jobs_of(16))
 
-        assert Counter(made.books.requests_paid().values()) == {1: 16}
+        assert Counter(made.journal.requests_paid().values()) == {1: 16}
     assert sent < 16
     assert Counter(errors_of(first))["LedgerError"] >= 16 - sent
     assert set(errors_of(first)) == {"", "LedgerError"}
@@ -595,7 +608,7 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
 
 def test_a_ledger_whose_pages_turn_to_garbage_on_the_way_costs_nothing_twice_either(tmp_path: Path) -> None:
     async def spoil_after_one(made: Studio) -> list[Outcome]:
-        async with made.running(orders_of(12), limits=Limits(max_in_flight=2, max_downloads=1)) as outcomes:
+        async with made.running(jobs_of(12), limits=Limits(max_in_flight=2, max_downloads=1)) as outcomes:
             first = await anext(outcomes)
             for name in ("ledger.db", "ledger.db-wal"):
                 overwritten(tmp_path / name, 4096)
@@ -603,15 +616,15 @@ def test_a_ledger_whose_pages_turn_to_garbage_on_the_way_costs_nothing_twice_eit
 
     with studio(tmp_path) as made:
         first = asyncio.run(spoil_after_one(made))
-        sent = made.books.submissions()
+        sent = made.journal.submissions()
         with pytest.raises(LedgerError, match=r"ledger\.db: .*(malformed|not a database)"):
-            made.run(orders_of(12))
-        sent_with_garbage = made.books.submissions()
+            made.run(jobs_of(12))
+        sent_with_garbage = made.journal.submissions()
         for file in ledger_files(made):
             file.unlink()
-        outcomes = made.run(orders_of(12))
+        outcomes = made.run(jobs_of(12))
 
-        assert Counter(made.books.requests_paid().values()) == {1: 12}
+        assert Counter(made.journal.requests_paid().values()) == {1: 12}
     assert set(errors_of(first)) <= {"", "LedgerError"}
     assert sent_with_garbage == sent
     assert errors_of(outcomes) == [""] * 12
@@ -628,13 +641,13 @@ def test_a_ledger_whose_pages_turn_to_garbage_on_the_way_costs_nothing_twice_eit
 )
 def test_a_ledger_that_can_be_read_and_makes_no_sense_is_told_as_such(tmp_path: Path, change: str) -> None:
     with studio(tmp_path) as made:
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
         made.rows(change)
 
         try:
-            told = errors_of(made.run(orders_of(2)))[1:]
+            reported = errors_of(made.run(jobs_of(2)))[1:]
         except LedgerError:
-            told = ["LedgerError"]
+            reported = ["LedgerError"]
 
-        assert made.books.submissions() == 1
-    assert told == ["LedgerError"]
+        assert made.journal.submissions() == 1
+    assert reported == ["LedgerError"]

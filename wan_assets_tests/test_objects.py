@@ -166,7 +166,7 @@ def test_an_address_with_credentials_is_refused_and_not_shown(root: str) -> None
         VideoStore(root)
 
     assert "ret" not in str(refused.value).replace("secret", "")
-    assert "environment" in refused.value.advice
+    assert "environment" in refused.value.hint
 
 
 @pytest.mark.parametrize(

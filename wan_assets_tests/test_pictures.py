@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from dagster_support import materialized, studio, table_of, written
 from PIL import Image
-from test_batches import SHARDS, rows_of, told
+from test_batches import SHARDS, reported, rows_of
 from test_batches import run as run_batches
 
 from wan_assets.orchestration.resources import VideoStoreResource
 from wan_assets.settings import SettingsError
 
-SERVED = {"served_at": "http://127.0.0.1:3070/"}
+SERVED = {"public_base_url": "http://127.0.0.1:3070/"}
 PICTURE = r"!\[(?:poster|frames)\]\(data:image/webp;base64,([\w+/=]+)\)"
 NASTY = "![x](http://evil.example/x.png) [a](javascript:alert(1)) <script> www.evil.example | `code` & *bold*"
 
@@ -42,7 +42,7 @@ def test_a_thumbnail_opens_the_video_where_the_store_is_served(tmp_path: Path) -
 
 
 def test_an_address_that_is_too_long_for_a_thumbnail_stands_beside_it(tmp_path: Path) -> None:
-    found = made(tmp_path, table_of("A kite"), served_at="https://videos.example.com/" + "a" * 300)
+    found = made(tmp_path, table_of("A kite"), public_base_url="https://videos.example.com/" + "a" * 300)
 
     assert re.fullmatch(rf"{PICTURE} SIMULATED", found["wan_assets/preview"])
     assert found["wan_assets/video"].startswith("https://videos.example.com/aaa")
@@ -101,7 +101,7 @@ def test_a_batch_shows_its_videos_with_their_costs(tmp_path: Path) -> None:
     rows = rows_of(6, shard=lambda _: "shard-0")
     with studio(tmp_path) as at_work:
         at_work.shown = SERVED
-        sheet = told(run_batches(at_work, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]["contact_sheet"]
+        sheet = reported(run_batches(at_work, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]["contact_sheet"]
 
     assert len(re.findall(PICTURE, sheet)) == 6
     assert [rf"r{number}: \$0\.473" in sheet for number in range(6)] == [True] * 6
@@ -113,7 +113,7 @@ def test_a_batch_shows_its_videos_with_their_costs(tmp_path: Path) -> None:
 def test_a_contact_sheet_has_an_end(tmp_path: Path) -> None:
     rows = rows_of(26, shard=lambda _: "shard-0")
     with studio(tmp_path) as at_work:
-        sheet = told(run_batches(at_work, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]["contact_sheet"]
+        sheet = reported(run_batches(at_work, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]["contact_sheet"]
 
     assert len(re.findall(PICTURE, sheet)) == 24
     assert sheet.endswith("… and 2 more")
@@ -121,5 +121,5 @@ def test_a_contact_sheet_has_an_end(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"VideoStoreResource\(served_at='nowhere'\)"):
-        VideoStoreResource(root="x", served_at="nowhere").open()
+    with pytest.raises(SettingsError, match=r"VideoStoreResource\(public_base_url='nowhere'\)"):
+        VideoStoreResource(root="x", public_base_url="nowhere").open()

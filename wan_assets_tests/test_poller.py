@@ -12,7 +12,7 @@ from api_double import refused
 from bent_api import PATIENT, POLL, BentStudio, bent, on
 from engine_support import KEY, request_of
 
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine.poller import Poller
 
 UUIDS = tuple(f"770a3ef5-2dc8-4ed1-9f7d-47a8e9df10{number:02}" for number in range(40))
@@ -21,7 +21,7 @@ BEAT_S = 0.5
 
 def polled(
     made: BentStudio,
-    pace: Pace,
+    http_config: HttpConfig,
     apart_s: float,
     then: Callable[[Poller], Any] = lambda _: None,
     *,
@@ -31,7 +31,7 @@ def polled(
     """When it asked for tasks that were waited for one after the other, in seconds after the first of those polls."""
 
     async def waited() -> None:
-        async with RunwareClient(KEY, made.simulator.base_url, pace=pace) as client:
+        async with RunwareClient(KEY, made.simulator.base_url, http_config=http_config) as client:
             client.polls_per_post = polls_per_post
             poller = Poller(client)
             polling = asyncio.create_task(poller.run())
@@ -50,20 +50,20 @@ def polled(
 
 
 def test_quick_tasks_that_began_a_moment_apart_are_found_a_moment_apart(tmp_path: Path) -> None:
-    pace = replace(Pace(), poll_first_s=4 * BEAT_S, wake_s=2 * BEAT_S)
+    http_config = replace(HttpConfig(), initial_poll_delay_s=4 * BEAT_S, webhook_poll_interval_s=2 * BEAT_S)
 
     with bent(tmp_path) as made:
-        ats = polled(made, pace, 0.15)
+        ats = polled(made, http_config, 0.15)
 
     assert len(ats) == 3
     assert ats[-1] < 2 * BEAT_S, "they began 0.3 s apart; a beat after each poll would be 1 s in all"
 
 
 def test_tasks_that_are_woken_a_moment_apart_share_the_polls_of_a_beat(tmp_path: Path) -> None:
-    pace = replace(Pace(), poll_first_s=60.0, wake_s=2 * BEAT_S)
+    http_config = replace(HttpConfig(), initial_poll_delay_s=60.0, webhook_poll_interval_s=2 * BEAT_S)
 
     with bent(tmp_path) as made:
-        ats = polled(made, pace, 0.15, lambda poller: poller.wake(UUIDS))
+        ats = polled(made, http_config, 0.15, lambda poller: poller.wake(UUIDS))
 
     assert len(ats) == 2
     assert ats[-1] >= BEAT_S
@@ -71,19 +71,19 @@ def test_tasks_that_are_woken_a_moment_apart_share_the_polls_of_a_beat(tmp_path:
 
 def test_a_task_that_comes_while_the_api_wants_no_polls_waits_too(tmp_path: Path) -> None:
     busy = replace(refused("rateLimitExceeded", 429, None), headers={"Retry-After": "1"})
-    pace = replace(PATIENT, poll_first_s=0.05, retry_first_s=0.05)
+    http_config = replace(PATIENT, initial_poll_delay_s=0.05, initial_retry_delay_s=0.05)
 
     with bent(tmp_path, on(POLL, lambda _: busy, first=1)) as made:
-        ats = polled(made, pace, 0.3)
+        ats = polled(made, http_config, 0.3)
 
     assert len(ats) >= 2
     assert ats[1] >= 1.0
 
 
 def test_the_more_tasks_there_are_the_longer_each_is_left_alone(tmp_path: Path) -> None:
-    pace = replace(PATIENT, poll_first_s=0.02, poll_most_s=10.0)
+    http_config = replace(PATIENT, initial_poll_delay_s=0.02, max_poll_interval_s=10.0)
 
     with bent(tmp_path, latency_s=1.5) as made:
-        ats = polled(made, pace, 0.0, tasks=len(UUIDS), polls_per_post=1)
+        ats = polled(made, http_config, 0.0, tasks=len(UUIDS), polls_per_post=1)
 
     assert 2 * len(UUIDS) <= len(ats) <= 100 * ats[-1] + len(UUIDS)

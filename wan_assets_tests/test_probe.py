@@ -26,7 +26,9 @@ def probed(place: Studio, budget: Budget | None = None) -> tuple[Outcome, dict[s
 
     async def ask() -> tuple[Outcome, dict[str, str]]:
         record = Record()
-        client = RunwareClient("any", place.simulator.base_url, pace=place.client().pace, on_answer=record)
+        client = RunwareClient(
+            "any", place.simulator.base_url, http_config=place.client().http_config, on_answer=record
+        )
         async with client:
             probe = Probe(client, record, place.store, place.ledger(budget))
             free = await probe.free()
@@ -51,9 +53,9 @@ def test_without_being_told_to_pay_it_sends_nothing_and_says_the_price(tmp_path)
     with bent(tmp_path) as api:
         reached = {"RUNWARE_API_KEY": "any", "RUNWARE_BASE_URL": api.simulator.base_url}
 
-        code, told = command(tmp_path, **reached)
+        code, reported = command(tmp_path, **reached)
 
-        assert (code, told) == (0, {"price_usd": 0.473, "sent": False})
+        assert (code, reported) == (0, {"price_usd": 0.473, "sent": False})
         assert api.simulator.calls == []
     assert not (tmp_path / "ledger.db").exists()
 
@@ -64,8 +66,8 @@ def test_it_pays_for_one_video_and_another_probe_pays_nothing(tmp_path):
 
         first, second = (command(tmp_path, "--pay", **reached) for _ in range(2))
 
-        assert [charge.number_results for charge in api.books.charges()] == [1]
-        assert api.books.spent_microusd() == PRICE_MICROUSD == PRICE
+        assert [charge.number_results for charge in api.journal.charges()] == [1]
+        assert api.journal.spent_microusd() == PRICE_MICROUSD == PRICE
     assert [code for code, _ in (first, second)] == [0, 0]
     assert (first[1]["cost_usd"], first[1]["submitted"], first[1]["is_reused"]) == (0.473, 1, False)
     assert (second[1]["cost_usd"], second[1]["submitted"], second[1]["is_reused"]) == (0.0, 0, True)

@@ -14,12 +14,12 @@ from typing import Any
 import dagster as dg
 import dagster_support
 import pytest
-from engine_support import PRICE, QUICK, Studio, caps, orders_of, studio
+from engine_support import PRICE, QUICK, Studio, caps, jobs_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli.progress import watched
 from wan_assets.client import Trouble
-from wan_assets.engine import Limits, UnderWay
+from wan_assets.engine import Limits, RunSnapshot
 from wan_assets.engine.progress import Estimate, Following, Progress, Spacing, sentence
 from wan_assets.engine.run_log import FailureLog, progress_logged
 from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
@@ -31,61 +31,61 @@ SLOW = {"latency_s": 2.5}
 # What the engine tells.
 
 
-def told_by(made: Studio, rows: int = 3, **settings: Any) -> list[UnderWay]:
+def partition_key_by(made: Studio, rows: int = 3, **settings: Any) -> list[RunSnapshot]:
     """What a run tells that it has under way, from its start to its end."""
-    told: list[UnderWay] = []
-    made.run(orders_of(rows), watch=told.append, **settings)
-    return told
+    reported: list[RunSnapshot] = []
+    made.run(jobs_of(rows), on_progress=reported.append, **settings)
+    return reported
 
 
 def test_a_run_tells_what_is_in_flight_and_in_the_end_what_it_cost(tmp_path: Path) -> None:
     with studio(tmp_path, **SLOW) as made:
-        told = told_by(made, budget=caps(total_microusd=4 * PRICE))
+        reported = partition_key_by(made, budget=caps(total_microusd=4 * PRICE))
 
-    busiest = max(told, key=lambda now: now.in_flight)
-    assert busiest == UnderWay(3, 0, 0, 3 * PRICE, PRICE, is_simulated=True)
-    assert told[-1] == UnderWay(0, 0, 3 * PRICE, 0, PRICE, is_simulated=True)
+    busiest = max(reported, key=lambda now: now.in_flight)
+    assert busiest == RunSnapshot(3, 0, 0, 3 * PRICE, PRICE, is_simulated=True)
+    assert reported[-1] == RunSnapshot(0, 0, 3 * PRICE, 0, PRICE, is_simulated=True)
 
 
 def test_a_run_tells_what_keeps_it_waiting_at_the_api(tmp_path: Path) -> None:
-    slow = replace(QUICK, retry_first_s=1.2, retry_most_s=1.2)  # longer than the engine's beat
+    slow = replace(QUICK, initial_retry_delay_s=1.2, max_retry_delay_s=1.2)  # longer than the engine's beat
     with studio(tmp_path, faults={"rate_limit": 1.0}) as made:
-        refused = told_by(made, pace=slow)
+        refused = partition_key_by(made, http_config=slow)
     with studio(tmp_path / "other", faults={"poll_429": 1.0}) as made:
-        unpolled = told_by(made, pace=slow)
+        unpolled = partition_key_by(made, http_config=slow)
     with studio(tmp_path / "third", faults={"download_422": 1.0}) as made:
-        not_ready = told_by(made, pace=slow)
+        not_ready = partition_key_by(made, http_config=slow)
 
     # Where a task is refused, the next ones may wait for it and not be tried.
     expected = (refused, "rateLimitExceeded", 1), (unpolled, "rateLimitExceeded", 1), (not_ready, "not ready yet", 1)
-    for told, why, least in expected:
-        worst = max((now.trouble for now in told), key=lambda trouble: trouble.waiting)
+    for reported, why, least in expected:
+        worst = max((now.trouble for now in reported), key=lambda trouble: trouble.waiting)
         assert least <= worst.waiting <= 3
         assert why in worst.why
-        assert told[-1].trouble == Trouble()
+        assert reported[-1].trouble == Trouble()
 
 
 def test_a_run_without_a_cap_tells_of_no_room(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        assert {now.room_microusd for now in told_by(made)} == {None}
+        assert {now.room_microusd for now in partition_key_by(made)} == {None}
 
 
 def test_the_room_is_that_of_the_tightest_cap_whoever_uses_it_up(tmp_path: Path) -> None:
     both = caps(per_run_microusd=9 * PRICE, total_microusd=5 * PRICE)
     with studio(tmp_path) as made:
-        made.run(orders_of(2), budget=both, origin=Origin("another-run"))
+        made.run(jobs_of(2), budget=both, origin=Origin("another-run"))
 
-        told = told_by(made, 3, budget=both, origin=Origin("this-run"))
+        reported = partition_key_by(made, 3, budget=both, origin=Origin("this-run"))
 
-    assert (told[0].room_microusd, told[-1].room_microusd) == (3 * PRICE, 2 * PRICE)
+    assert (reported[0].room_microusd, reported[-1].room_microusd) == (3 * PRICE, 2 * PRICE)
 
 
 def test_what_the_api_gave_up_stays_reserved_and_what_it_refused_does_not(tmp_path: Path) -> None:
     once = Limits(max_attempts=1, max_wait_s=20)
     with studio(tmp_path / "given-up", faults={"verdict_in_data": 1.0}) as made:
-        given_up = told_by(made, limits=once)[-1]
+        given_up = partition_key_by(made, limits=once)[-1]
     with studio(tmp_path / "refused", api_key="another-key") as made:
-        refused = told_by(made)[-1]
+        refused = partition_key_by(made)[-1]
 
     assert (given_up.spent_microusd, given_up.reserved_microusd, given_up.in_flight) == (0, 3 * PRICE, 0)
     assert (refused.spent_microusd, refused.reserved_microusd, refused.in_flight) == (0, 0, 0)
@@ -93,25 +93,25 @@ def test_what_the_api_gave_up_stays_reserved_and_what_it_refused_does_not(tmp_pa
 
 def test_a_run_that_takes_over_tells_the_money_of_what_it_took_over_and_not_of_what_it_reuses(tmp_path: Path) -> None:
     with studio(tmp_path, **SLOW) as made:
-        made.run(orders_of(1))
+        made.run(jobs_of(1))
         asyncio.run(left_early(made))
 
-        told = told_by(made)
+        reported = partition_key_by(made)
 
         assert made.paid == 3
-    assert told[-1] == UnderWay(spent_microusd=2 * PRICE, is_simulated=True)
+    assert reported[-1] == RunSnapshot(spent_microusd=2 * PRICE, is_simulated=True)
 
 
 async def left_early(made: Studio) -> None:
     """A run that is stopped as soon as all that it has to send is in flight."""
     in_flight = asyncio.Event()
 
-    def see(now: UnderWay) -> None:
+    def see(now: RunSnapshot) -> None:
         if now.in_flight == 2:
             in_flight.set()
 
     async def read() -> None:
-        async with made.running(orders_of(3), watch=see) as outcomes:
+        async with made.running(jobs_of(3), on_progress=see) as outcomes:
             async for _ in outcomes:
                 continue
 
@@ -126,7 +126,7 @@ async def left_early(made: Studio) -> None:
 
 
 def test_a_line_names_everything_a_reader_asks_for() -> None:
-    now = UnderWay(50, 4, 5_941_000, 23_650_000, 420_000)
+    now = RunSnapshot(50, 4, 5_941_000, 23_650_000, 420_000)
 
     said = sentence(Progress(2000, 11, 34, 1, now), "about 3 min left")
 
@@ -144,7 +144,7 @@ def estimated(clock: ManualClock, estimate: Estimate, after_s: float, progress: 
 
 def test_the_time_left_is_that_of_the_rows_so_far_and_counts_down() -> None:
     clock = ManualClock()
-    estimate, waiting = Estimate(clock), Progress(200, under_way=UnderWay(in_flight=50))
+    estimate, waiting = Estimate(clock), Progress(200, snapshot=RunSnapshot(in_flight=50))
 
     said = [
         estimated(clock, estimate, 0, waiting),
@@ -162,9 +162,9 @@ def test_the_time_left_is_that_of_the_rows_so_far_and_counts_down() -> None:
 def test_reused_rows_make_nobody_believe_that_new_ones_are_as_quick() -> None:
     clock = ManualClock()
     estimate = Estimate(clock)
-    reused = Progress(20_000, reused=10_000, under_way=UnderWay(in_flight=1))
+    reused = Progress(20_000, reused=10_000, snapshot=RunSnapshot(in_flight=1))
 
-    estimated(clock, estimate, 1, replace(reused, under_way=UnderWay()))
+    estimated(clock, estimate, 1, replace(reused, snapshot=RunSnapshot()))
     estimated(clock, estimate, 300, reused)
 
     assert estimated(clock, estimate, 60, replace(reused, new=1)) == "about 167 h left"
@@ -207,7 +207,7 @@ def followed(made: Studio, rows: int, clock: ManualClock, *, each_s: float = 30.
                 show(progress)
 
             following = Following(Progress(rows), see)
-            async with made.running(orders_of(rows), watch=following.tell) as outcomes:
+            async with made.running(jobs_of(rows), on_progress=following.tell) as outcomes:
                 async for outcome in outcomes:
                     following.tell(outcome)
 
@@ -292,10 +292,10 @@ def logger() -> tuple[logging.Logger, list[str]]:
 def test_the_log_of_a_long_run_gets_a_line_every_few_minutes() -> None:
     clock, (log, said) = ManualClock(), logger()
 
-    with progress_logged(log, lambda _: None, clock) as watch:
+    with progress_logged(log, lambda _: None, clock) as on_progress:
         for _ in range(10 * 3600):
             clock.now += 1
-            watch(Progress(200, under_way=UnderWay(in_flight=50)))
+            on_progress(Progress(200, snapshot=RunSnapshot(in_flight=50)))
 
     assert said[1].startswith("0 of 200 done")
     assert 10 * 3600 / 300 < len(said) < 180
@@ -303,10 +303,15 @@ def test_the_log_of_a_long_run_gets_a_line_every_few_minutes() -> None:
 
 def test_the_log_names_each_kind_of_trouble_when_it_is_first_met() -> None:
     log, said = logger()
-    told = [Trouble(12, "connection: refused"), Trouble(), Trouble(9, "connection: reset"), Trouble(1, "http_502: no")]
-    with progress_logged(log, lambda _: None, ManualClock()) as watch:
-        for trouble in told:
-            watch(Progress(200, under_way=UnderWay(trouble=trouble)))
+    reported = [
+        Trouble(12, "connection: refused"),
+        Trouble(),
+        Trouble(9, "connection: reset"),
+        Trouble(1, "http_502: no"),
+    ]
+    with progress_logged(log, lambda _: None, ManualClock()) as on_progress:
+        for trouble in reported:
+            on_progress(Progress(200, snapshot=RunSnapshot(trouble=trouble)))
 
     _, first, second, last = said
     assert first == "calls to the API wait to be tried again, 12 now: connection: refused"
@@ -315,8 +320,8 @@ def test_the_log_names_each_kind_of_trouble_when_it_is_first_met() -> None:
 
 
 def test_a_reason_that_fills_the_screen_is_cut() -> None:
-    told = Progress(2, under_way=UnderWay(trouble=Trouble(2, "html:\n" + "very long " * 40)))
-    assert all(len(part) < 120 and "\n" not in part for part in told.counts())
+    reported = Progress(2, snapshot=RunSnapshot(trouble=Trouble(2, "html:\n" + "very long " * 40)))
+    assert all(len(part) < 120 and "\n" not in part for part in reported.counts())
 
 
 def test_rows_that_fail_for_one_reason_are_named_a_few_times_and_each_reason_is() -> None:
@@ -335,15 +340,15 @@ def test_rows_that_fail_for_one_reason_are_named_a_few_times_and_each_reason_is(
 
 def test_records_carry_what_they_say_as_fields(caplog: pytest.LogCaptureFixture) -> None:
     log, _ = logger()
-    with progress_logged(log, lambda _: None, ManualClock()) as watch:
-        watch(Progress(200, new=3, under_way=UnderWay(in_flight=50, spent_microusd=7)))
+    with progress_logged(log, lambda _: None, ManualClock()) as on_progress:
+        on_progress(Progress(200, new=3, snapshot=RunSnapshot(in_flight=50, spent_microusd=7)))
     FailureLog(log).add("row-1", TaskFailedError(ApiFault("providerError", "no", task_uuid="t-1")))
 
     *progress, failure = (record.wan_assets for record in caplog.records)
     assert (progress[-1]["total"], progress[-1]["new"]) == (200, 3)
-    assert (progress[-1]["under_way"]["in_flight"], progress[-1]["under_way"]["spent_microusd"]) == (50, 7)
-    told = {"partition": "row-1", "error": "TaskFailedError", "code": "providerError", "task_uuid": "t-1"}
-    assert failure == told
+    assert (progress[-1]["snapshot"]["in_flight"], progress[-1]["snapshot"]["spent_microusd"]) == (50, 7)
+    reported = {"partition": "row-1", "error": "TaskFailedError", "code": "providerError", "task_uuid": "t-1"}
+    assert failure == reported
 
 
 class OddTableError(PromptTableError):

@@ -18,16 +18,16 @@ from typing import Any
 import dagster as dg
 import pytest
 from cli_support import clean, wan_assets
-from engine_support import errors_of, orders_of, rows_of
+from engine_support import errors_of, jobs_of, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from limited_api import LimitedApi, schedule_of
 from patience import PATIENCE_S
 
 from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, build_video_assets
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.client.error_codes import class_of, is_over_capacity, refusal_of
-from wan_assets.engine import Limits, Order, Outcome, Recovered, UnderWay, generate, recover
+from wan_assets.engine import Limits, Outcome, Recovered, RunSnapshot, VideoJob, generate, recover
 from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
 from wan_assets.engine.progress import Progress, sentence
 from wan_assets.engine.shared_limit import account_of
@@ -36,7 +36,13 @@ from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.ledger import LearnedLimit, Ledger, SharedLimit
 from wan_assets.store import VideoStore
 
-QUICK = Pace(poll_first_s=0.1, poll_most_s=0.3, retry_first_s=0.2, retry_most_s=2.0, retry_jitter_s=0.0)
+QUICK = HttpConfig(
+    initial_poll_delay_s=0.1,
+    max_poll_interval_s=0.3,
+    initial_retry_delay_s=0.2,
+    max_retry_delay_s=2.0,
+    retry_jitter_s=0.0,
+)
 GENERATION_S = 1.0
 
 
@@ -47,23 +53,23 @@ class Account:
     folder: Path
     api: LimitedApi
     url: str = ""
-    told: list[UnderWay] = field(default_factory=list)
+    reported: list[RunSnapshot] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.url = self.url or f"sqlite:///{self.folder / 'ledger.db'}"
 
-    async def outcomes(self, orders: list[Order], pace: Pace = QUICK, **limits: Any) -> list[Outcome]:
+    async def outcomes(self, jobs: list[VideoJob], http_config: HttpConfig = QUICK, **limits: Any) -> list[Outcome]:
         """All outcomes of one run."""
         ledger = Ledger(self.url)
         means: dict[str, Any] = {"store": VideoStore(self.folder / "store"), "ledger": ledger}
-        means |= {"limits": Limits(**limits), "watch": self.told.append}
-        async with RunwareClient("key", self.api.base_url, pace=pace) as client:
-            found = [outcome async for outcome in generate(orders, client=client, **means)]
+        means |= {"limits": Limits(**limits), "watch": self.reported.append}
+        async with RunwareClient("key", self.api.base_url, http_config=http_config) as client:
+            found = [outcome async for outcome in generate(jobs, client=client, **means)]
         ledger.close()
         return found
 
-    def run(self, orders: list[Order], pace: Pace = QUICK, **limits: Any) -> list[Outcome]:
-        return asyncio.run(asyncio.wait_for(self.outcomes(orders, pace, **limits), PATIENCE_S))
+    def run(self, jobs: list[VideoJob], http_config: HttpConfig = QUICK, **limits: Any) -> list[Outcome]:
+        return asyncio.run(asyncio.wait_for(self.outcomes(jobs, http_config, **limits), PATIENCE_S))
 
     def assert_each_paid_once(self, rows: int) -> None:
         """Each row has one task, which the API has accepted once."""
@@ -108,7 +114,7 @@ def test_no_row_fails_because_the_account_runs_few_tasks_at_once(
     tmp_path: Path, video: bytes, refusal: dict[str, Any]
 ) -> None:
     with account(tmp_path, video, "6", **refusal) as made:
-        outcomes = made.run(orders_of(36))
+        outcomes = made.run(jobs_of(36))
 
         made.assert_each_paid_once(36)
     assert set(errors_of(outcomes)) == {""}
@@ -121,7 +127,7 @@ def test_the_number_in_flight_finds_any_limit(tmp_path: Path, video: bytes, limi
     rows = {"1": 8, "3": 20, "none": 40}[limit]
 
     with account(tmp_path, video, limit) as made:
-        outcomes = made.run(orders_of(rows), max_in_flight=20)
+        outcomes = made.run(jobs_of(rows), max_in_flight=20)
 
         made.assert_each_paid_once(rows)
     assert set(errors_of(outcomes)) == {""}
@@ -131,7 +137,7 @@ def test_the_number_in_flight_finds_any_limit(tmp_path: Path, video: bytes, limi
 
 def test_a_limit_that_falls_and_rises_is_found_again(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "8,4:3,8:16", jitter=0.3) as made:
-        outcomes = made.run(orders_of(120))
+        outcomes = made.run(jobs_of(120))
 
         made.assert_each_paid_once(120)
     assert set(errors_of(outcomes)) == {""}
@@ -142,7 +148,7 @@ def test_a_limit_that_falls_and_rises_is_found_again(tmp_path: Path, video: byte
 
 def test_a_run_starts_with_few_tasks_and_asks_for_more_as_they_are_accepted(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "none", generation_s=3.0) as made:
-        made.run(orders_of(30), max_in_flight=30)
+        made.run(jobs_of(30), max_in_flight=30)
 
     ats = [each.at for each in made.api.submissions]
     assert ats[4] - ats[0] >= 0.2, "the limit rises at most every 0.2 s"
@@ -153,7 +159,7 @@ def test_a_run_starts_with_few_tasks_and_asks_for_more_as_they_are_accepted(tmp_
 
 def test_a_refused_task_is_sent_again_under_its_own_uuid_and_not_at_once(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "3") as made:
-        made.run(orders_of(18), pace=replace(QUICK, retry_first_s=0.5))
+        made.run(jobs_of(18), http_config=replace(QUICK, initial_retry_delay_s=0.5))
 
     sent = defaultdict(list)
     for each in made.api.submissions:
@@ -165,7 +171,7 @@ def test_a_refused_task_is_sent_again_under_its_own_uuid_and_not_at_once(tmp_pat
 
 def test_nothing_is_sent_for_as_long_as_the_api_asks(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "4", headers={"Retry-After": "2"}) as made:
-        made.run(orders_of(16))
+        made.run(jobs_of(16))
 
     ats = [(each.at, each.is_accepted) for each in made.api.submissions]
     waits = [later[0] - earlier[0] for earlier, later in pairwise(ats) if not earlier[1]]
@@ -178,7 +184,7 @@ def test_a_long_wait_that_one_task_is_given_holds_up_no_other(tmp_path: Path, vi
     server = {"accepts": lambda task: task["positivePrompt"] != barred, "headers": {"Retry-After": "86400"}}
 
     with account(tmp_path, video, "none", **server) as made:
-        outcomes = made.run(orders_of(12), pace=replace(QUICK, asked_most_s=5.0), max_stall_s=2.0)
+        outcomes = made.run(jobs_of(12), http_config=replace(QUICK, max_retry_after_s=5.0), max_stall_s=2.0)
 
     assert Counter(errors_of(outcomes)) == {"": 11, "RunwareBusyError": 1}
     assert made.states() == {"stored": 11, "rejected": 1}
@@ -190,11 +196,11 @@ def test_a_task_that_alone_is_refused_lets_all_others_pass_and_fails_when_nothin
     server = {"accepts": lambda task: task["positivePrompt"] != "Kite 0"}
 
     with account(tmp_path, video, "none", **server) as made:
-        outcomes = made.run(orders_of(30), max_in_flight=1, max_stall_s=2.0)
+        outcomes = made.run(jobs_of(30), max_in_flight=1, max_stall_s=2.0)
 
-    failed = [outcome.order.partition for outcome in outcomes if outcome.error]
+    failed = [outcome.job.partition for outcome in outcomes if outcome.error]
     assert failed == ["p0"]
-    assert outcomes[-1].order.partition == "p0"
+    assert outcomes[-1].job.partition == "p0"
 
 
 def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_run_takes_them_up(
@@ -202,10 +208,10 @@ def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_
 ) -> None:
     with account(tmp_path, video, "0,6:none") as made:
         begun = time.monotonic()
-        first = made.run(orders_of(5), max_stall_s=2.0)
+        first = made.run(jobs_of(5), max_stall_s=2.0)
         took_s, states = time.monotonic() - begun, made.states()
         time.sleep(max(0.0, 6.1 - (time.monotonic() - (made.api.begun_at or 0))))
-        second = made.run(orders_of(5))
+        second = made.run(jobs_of(5))
 
         assert len(made.api.done_at) == 5
         accepted = Counter(each.task_uuid for each in made.api.submissions if each.is_accepted)
@@ -219,17 +225,17 @@ def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_
 
 def test_polls_that_are_refused_slow_polling_and_not_submissions(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "none", polls_refused=True) as made:
-        outcomes = made.run(orders_of(24), max_in_flight=12)
+        outcomes = made.run(jobs_of(24), max_in_flight=12)
 
         made.assert_each_paid_once(24)
     assert set(errors_of(outcomes)) == {""}
     assert max(each.running for each in made.api.submissions) == 11
-    assert all(later - earlier >= QUICK.retry_first_s for earlier, later in list(pairwise(made.api.polls))[::2])
+    assert all(later - earlier >= QUICK.initial_retry_delay_s for earlier, later in list(pairwise(made.api.polls))[::2])
 
 
 def test_what_ends_a_run_ends_the_rows_that_wait_for_capacity_too(tmp_path: Path, video: bytes) -> None:
     async def paused(made: Account) -> list[Outcome]:
-        running = asyncio.create_task(made.outcomes(orders_of(20)))
+        running = asyncio.create_task(made.outcomes(jobs_of(20)))
         await asyncio.to_thread(made.wait_for_refusal)
         ledger = Ledger(made.url)
         ledger.pause("a test")
@@ -251,8 +257,8 @@ def test_what_ends_a_run_ends_the_rows_that_wait_for_capacity_too(tmp_path: Path
 
 
 async def _two_runs(made: Account, rows: int) -> list[list[Outcome]]:
-    orders = orders_of(rows)
-    halves = orders[::2], orders[1::2]
+    jobs = jobs_of(rows)
+    halves = jobs[::2], jobs[1::2]
     return await asyncio.gather(*(made.outcomes(half) for half in halves))
 
 
@@ -272,9 +278,9 @@ def test_runs_that_share_a_ledger_share_the_limit(
 
 def test_the_next_run_starts_from_what_the_last_one_has_learned(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "7") as made:
-        made.run(orders_of(30))
+        made.run(jobs_of(30))
         first = len(made.api.submissions)
-        made.run(orders_of(60)[30:], pace=replace(QUICK, retry_first_s=0.05))
+        made.run(jobs_of(60)[30:], http_config=replace(QUICK, initial_retry_delay_s=0.05))
 
         made.assert_each_paid_once(60)
         later = made.api.submissions[first:]
@@ -288,7 +294,7 @@ def test_what_a_killed_process_has_at_the_api_is_waited_for_and_not_sent_again(t
         "import asyncio, sys; sys.path[:0] = [sys.argv[1]]\n"
         "from test_rate_limits import *\n"
         "made = Account(Path(sys.argv[2]), LimitedApi(schedule_of('3'), 1.0, b'', port=int(sys.argv[3])))\n"
-        "made.run(orders_of(12))\n"
+        "made.run(jobs_of(12))\n"
     )
     with account(tmp_path, video, "3", generation_s=3.0) as made:
         arguments = [str(Path(__file__).parent), str(tmp_path), str(made.api.port)]
@@ -300,7 +306,7 @@ def test_what_a_killed_process_has_at_the_api_is_waited_for_and_not_sent_again(t
         process.wait()
         recovered = asyncio.run(_recovered(made))
         sent = len(made.api.submissions)
-        outcomes = made.run(orders_of(12))
+        outcomes = made.run(jobs_of(12))
 
         made.assert_each_paid_once(12)
     assert sum(each.stored is not None for each in recovered) == 3
@@ -310,7 +316,7 @@ def test_what_a_killed_process_has_at_the_api_is_waited_for_and_not_sent_again(t
 
 async def _recovered(made: Account) -> list[Recovered]:
     ledger = Ledger(made.url)
-    async with RunwareClient("key", made.api.base_url, pace=QUICK) as client:
+    async with RunwareClient("key", made.api.base_url, http_config=QUICK) as client:
         found = recover(client=client, store=VideoStore(made.folder / "store"), ledger=ledger)
         return [each async for each in found]
 
@@ -340,7 +346,7 @@ def test_a_dagster_run_completes_at_an_account_with_a_small_limit(tmp_path: Path
             instance=instance,
             selection="videos",
             resources={
-                "runware": RunwareResource(api_key="key", base_url=made.api.base_url, poll_first_s=0.2),
+                "runware": RunwareResource(api_key="key", base_url=made.api.base_url, initial_poll_delay_s=0.2),
                 "store": VideoStoreResource(root=str(tmp_path / "store")),
                 "ledger": LedgerResource(url=made.url),
             },
@@ -373,10 +379,10 @@ def test_progress_names_the_limit_only_while_it_keeps_rows_waiting() -> None:
     limit = LimitNow(12, 12, "the API refused the 13th task 40 s ago")
     shared = LimitNow(12, 5, "it grows while the API accepts tasks")
 
-    said = sentence(Progress(100, under_way=UnderWay(in_flight=12, limit=limit)))
+    said = sentence(Progress(100, snapshot=RunSnapshot(in_flight=12, limit=limit)))
     assert "12 in flight, limit 12: the API refused the 13th task 40 s ago; spent" in said
     assert str(shared) == "limit 12, 5 for this run: it grows while the API accepts tasks"
-    assert "limit" not in sentence(Progress(100, under_way=UnderWay(in_flight=12)))
+    assert "limit" not in sentence(Progress(100, snapshot=RunSnapshot(in_flight=12)))
 
 
 # The rules alone.
@@ -389,7 +395,7 @@ class Model:
     capacity: Callable[[float], int]
     generation_s: float
     rows: int
-    most: int = 1000
+    maximum: int = 1000
     limit: AdaptiveLimit = field(default_factory=lambda: AdaptiveLimit(LimitConfig(), 0.0))
     refused: list[float] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
@@ -401,7 +407,7 @@ class Model:
         while waiting or running:
             running = [end for end in running if end > now]
             self.limit.tick(now, len(running), waiting)
-            while waiting and now >= self.limit.hold_until and len(running) < min(self.most, self.limit.limit):
+            while waiting and now >= self.limit.hold_until and len(running) < min(self.maximum, self.limit.limit):
                 self.sent.append(now)
                 if len(running) >= self.capacity(now):
                     self.refused.append(now)

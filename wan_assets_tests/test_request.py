@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_snake
 
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import SIZES, VideoRequest, task_uuid_of
-from wan_assets.models.violations import PARAMETERS, Breach, breaches_of
+from wan_assets.models.violations import PARAMETERS, Violation, violations_of
 
 U = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 MODEL_PAGE = Path(__file__).parents[2] / "shared" / "reference" / "wan2.5-preview.md"
@@ -117,10 +117,10 @@ def request(given: Mapping[str, Any] = BASE, **more: Any) -> VideoRequest:
     return VideoRequest.model_validate({**given, **more})
 
 
-def breaches(given: Mapping[str, Any]) -> tuple[Breach, ...]:
+def violations(given: Mapping[str, Any]) -> tuple[Violation, ...]:
     with pytest.raises(ValidationError) as caught:
         VideoRequest.model_validate(given)
-    return breaches_of(caught.value, given)
+    return violations_of(caught.value, given)
 
 
 def is_valid(given: Mapping[str, Any]) -> bool:
@@ -345,11 +345,11 @@ def test_what_is_just_within_a_limit_is_taken(name: str, value: Any) -> None:
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, (_, bad) in LIMITS.items() for value in bad])
 def test_what_is_just_beyond_a_limit_is_refused_by_the_name_of_its_parameter(name: str, value: Any) -> None:
     """Case 49."""
-    found = breaches({**BASE, name: value})
+    found = violations({**BASE, name: value})
 
-    assert {breach.path.partition(".")[0] for breach in found} == {name}
-    assert {breach.column.partition(".")[0] for breach in found} == {to_snake(name)}
-    assert all(breach.rule and breach.fix for breach in found)
+    assert {violation.path.partition(".")[0] for violation in found} == {name}
+    assert {violation.column.partition(".")[0] for violation in found} == {to_snake(name)}
+    assert all(violation.rule and violation.fix for violation in found)
 
 
 def test_every_parameter_of_the_api_is_limited_here() -> None:
@@ -385,14 +385,14 @@ def test_parameters_that_do_not_go_together_are_told(
     parameters: dict[str, Any], path: str, rule: str, spelling: Any
 ) -> None:
     """Case 49."""
-    (breach,) = breaches(spelling({"positivePrompt": "x", **parameters}))
+    (violation,) = violations(spelling({"positivePrompt": "x", **parameters}))
 
-    assert breach.path == path
-    assert rule in breach.rule
+    assert violation.path == path
+    assert rule in violation.rule
 
 
 def test_all_broken_rules_are_told_at_once() -> None:
-    found = breaches(
+    found = violations(
         {
             "positivePrompt": "x" * 2001,
             "width": 1280,
@@ -410,7 +410,7 @@ def test_all_broken_rules_are_told_at_once() -> None:
         }
     )
 
-    assert sorted(breach.column for breach in found) == sorted(
+    assert sorted(violation.column for violation in found) == sorted(
         [
             "positive_prompt",
             "height",
@@ -458,9 +458,9 @@ def test_what_is_no_object_is_refused(given: Any) -> None:
 def test_a_breach_names_value_fix_and_allowed_values_in_either_spelling(
     parameters: dict[str, Any], expected: tuple[Any, ...], spelling: Any
 ) -> None:
-    (breach,) = breaches(spelling({**BASE, **parameters}))
+    (violation,) = violations(spelling({**BASE, **parameters}))
 
-    assert (breach.path, breach.value, breach.fix, breach.allowed_values) == expected
+    assert (violation.path, violation.value, violation.fix, violation.allowed_values) == expected
 
 
 RESOLUTION = {"positivePrompt": "x", "resolution": "720p"}
@@ -564,17 +564,17 @@ def test_each_rule_of_ours_has_its_kind_and_says_what_is_wrong_and_what_to_do(
     with pytest.raises(ValidationError) as caught:
         VideoRequest.model_validate({**RESOLUTION, **given})
 
-    (error,), (breach,) = caught.value.errors(), breaches_of(caught.value, {**RESOLUTION, **given})
+    (error,), (violation,) = caught.value.errors(), violations_of(caught.value, {**RESOLUTION, **given})
     assert (error["type"], error["msg"]) == (kind, rule)
-    assert (breach.path, breach.rule, breach.fix) == (path, rule, fix)
+    assert (violation.path, violation.rule, violation.fix) == (path, rule, fix)
 
 
 def test_rules_of_one_parameter_and_rules_between_several_are_told_in_the_same_words_as_alone() -> None:
     with pytest.raises(ValidationError) as caught:
         VideoRequest.model_validate({"positivePrompt": "x", "duration": 7, "seed": "a", "width": 1280})
 
-    told = {error["type"]: (error["loc"], error["msg"], error["input"]) for error in caught.value.errors()}
-    assert told == {
+    reported = {error["type"]: (error["loc"], error["msg"], error["input"]) for error in caught.value.errors()}
+    assert reported == {
         "literal_error": (("duration",), "Input should be 5 or 10", 7),
         "whole_number": (("seed",), "must be a whole number", "a"),
         "size_half": (("height",), "must be given together with width", None),
@@ -582,15 +582,15 @@ def test_rules_of_one_parameter_and_rules_between_several_are_told_in_the_same_w
 
 
 def test_a_prompt_that_is_too_long_is_told_its_length() -> None:
-    (breach,) = breaches({**BASE, "positive_prompt": "🪁" * 2001, "positivePrompt": None})
+    (violation,) = violations({**BASE, "positive_prompt": "🪁" * 2001, "positivePrompt": None})
 
-    assert breach.fix == "shorten it to 2000 characters; it has 2001"
+    assert violation.fix == "shorten it to 2000 characters; it has 2001"
 
 
 def test_a_missing_prompt_is_to_be_filled_in() -> None:
-    (breach,) = breaches({"resolution": "720p"})
+    (violation,) = violations({"resolution": "720p"})
 
-    assert (breach.column, breach.value, breach.fix) == ("positive_prompt", None, "fill it in")
+    assert (violation.column, violation.value, violation.fix) == ("positive_prompt", None, "fill it in")
 
 
 @pytest.mark.parametrize(
@@ -604,17 +604,17 @@ def test_a_missing_prompt_is_to_be_filled_in() -> None:
     ],
 )
 def test_an_unknown_parameter_suggests_the_nearest(name: str, fix: str) -> None:
-    (breach,) = breaches({**BASE, name: 1})
+    (violation,) = violations({**BASE, name: 1})
 
-    assert breach.fix == fix
-    assert breach.rule == "is no parameter of this model"
+    assert violation.fix == fix
+    assert violation.rule == "is no parameter of this model"
 
 
 def test_a_size_that_is_not_supported_suggests_the_nearest() -> None:
-    (breach,) = breaches({"positivePrompt": "x", "width": 1920, "height": 1088})
+    (violation,) = violations({"positivePrompt": "x", "width": 1920, "height": 1088})
 
-    assert breach.fix == "try 1920x1080"
-    assert "allowed: 854x480" in breach.rule
+    assert violation.fix == "try 1920x1080"
+    assert "allowed: 854x480" in violation.rule
 
 
 def test_every_parameter_has_its_column_and_its_path() -> None:
@@ -642,11 +642,11 @@ def test_no_values_raise_anything_but_a_validation_error_that_can_be_told(given:
     try:
         VideoRequest.model_validate(given)
     except ValidationError as error:
-        found = breaches_of(error, given)
+        found = violations_of(error, given)
     else:
         found = ()
 
-    assert all(breach.column and breach.rule and breach.fix for breach in found)
+    assert all(violation.column and violation.rule and violation.fix for violation in found)
 
 
 # the fingerprint

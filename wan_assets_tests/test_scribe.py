@@ -11,27 +11,29 @@ import pytest
 import sqlalchemy as sa
 from engine_support import caps, request_of
 
-from wan_assets.engine.ledger_writer import Scribe
+from wan_assets.engine.ledger_writer import LedgerWriter
 from wan_assets.errors import BudgetExceededError
 from wan_assets.ledger import Claim, Ledger, Origin
 
 ROWS = 30
 
 
-class Desk:
+class LedgerSession:
     """A scribe that is held up until all has been asked of it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.scribe = Scribe(ledger)
+        self.ledger_writer = LedgerWriter(ledger)
         self.commits = 0
         self._go = threading.Event()
-        self.scribe.book(self._go.wait)
+        self.ledger_writer.book(self._go.wait)
         sa.event.listen(ledger._engine, "commit", self._count)
 
     def claim(self, number: int) -> Any:
         asked = partial(self.ledger.claim, simulated=True)
-        return self.scribe.book(partial(asked, request_of(f"Kite {number}"), Origin("run", "videos"), "host:1:x"))
+        return self.ledger_writer.book(
+            partial(asked, request_of(f"Kite {number}"), Origin("run", "videos"), "host:1:x")
+        )
 
     def let_go(self) -> None:
         self.commits = 0
@@ -49,72 +51,72 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def desk(ledger: Ledger) -> Iterator[Desk]:
-    made = Desk(ledger)
+def session(ledger: Ledger) -> Iterator[LedgerSession]:
+    made = LedgerSession(ledger)
     yield made
     made.let_go()
-    made.scribe.close()
+    made.ledger_writer.close()
 
 
-def test_what_waits_is_one_transaction(desk: Desk) -> None:
-    claims = [desk.claim(number) for number in range(5)]
-    desk.let_go()
+def test_what_waits_is_one_transaction(session: LedgerSession) -> None:
+    claims = [session.claim(number) for number in range(5)]
+    session.let_go()
     wait(claims, timeout=20)
 
     assert {claim.result().standing for claim in claims} == {"new"}
-    assert desk.commits == 1
+    assert session.commits == 1
 
 
-def test_what_is_refused_is_refused_alone(desk: Desk) -> None:
-    claims = [desk.claim(number) for number in range(ROWS)]
-    desk.let_go()
+def test_what_is_refused_is_refused_alone(session: LedgerSession) -> None:
+    claims = [session.claim(number) for number in range(ROWS)]
+    session.let_go()
     wait(claims, timeout=20)
 
     refused = [claim.exception() for claim in claims if claim.exception()]
-    assert len(refused) == ROWS - len(desk.ledger.open_tasks()) > 0
+    assert len(refused) == ROWS - len(session.ledger.open_tasks()) > 0
     assert all(isinstance(error, BudgetExceededError) for error in refused)
-    committed = sum(task.committed_microusd for task in desk.ledger.open_tasks())
+    committed = sum(task.committed_microusd for task in session.ledger.open_tasks())
     assert 0 < committed <= 10 * 473_000
-    assert desk.ledger.room_microusd("run", simulated=True) == 10 * 473_000 - committed
+    assert session.ledger.room_microusd("run", simulated=True) == 10 * 473_000 - committed
 
 
-def test_it_is_committed_before_it_is_done(desk: Desk) -> None:
+def test_it_is_committed_before_it_is_done(session: LedgerSession) -> None:
     seen: list[bool] = []
 
     def look(done: Any) -> None:
         claim: Claim = done.result()
-        other = Ledger(desk.ledger.url)
+        other = Ledger(session.ledger.url)
         seen.append(other.task(claim.task.task_uuid) is not None)
         other.close()
 
-    claims = [desk.claim(number) for number in range(5)]
+    claims = [session.claim(number) for number in range(5)]
     for claim in claims:
         claim.add_done_callback(look)
-    desk.let_go()
+    session.let_go()
     wait(claims, timeout=20)
-    desk.scribe.close()
+    session.ledger_writer.close()
 
     assert seen == [True] * 5
 
 
-def test_a_commit_that_fails_books_nothing_and_says_so(desk: Desk) -> None:
+def test_a_commit_that_fails_books_nothing_and_says_so(session: LedgerSession) -> None:
     def refuse(_: sa.Connection) -> None:
         raise sa.exc.OperationalError("COMMIT", {}, Exception("the disk is full"))
 
-    claims = [desk.claim(number) for number in range(3)]
-    sa.event.listen(desk.ledger._engine, "commit", refuse)
-    desk.let_go()
+    claims = [session.claim(number) for number in range(3)]
+    sa.event.listen(session.ledger._engine, "commit", refuse)
+    session.let_go()
     wait(claims, timeout=20)
-    sa.event.remove(desk.ledger._engine, "commit", refuse)
+    sa.event.remove(session.ledger._engine, "commit", refuse)
 
     assert all("the disk is full" in str(claim.exception()) for claim in claims)
-    assert desk.ledger.open_tasks() == []
+    assert session.ledger.open_tasks() == []
 
 
-def test_an_error_of_our_own_does_not_stop_it(desk: Desk) -> None:
-    broken = desk.scribe.book(lambda: next(iter(())))
-    claim = desk.claim(1)
-    desk.let_go()
+def test_an_error_of_our_own_does_not_stop_it(session: LedgerSession) -> None:
+    broken = session.ledger_writer.book(lambda: next(iter(())))
+    claim = session.claim(1)
+    session.let_go()
     wait([broken, claim], timeout=20)
 
     assert isinstance(broken.exception(), StopIteration)

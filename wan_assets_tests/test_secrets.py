@@ -73,7 +73,9 @@ class Scene:
             return result.success
 
     def resources(self) -> dict[str, Any]:
-        account = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=self.api.base_url, poll_first_s=0.1)
+        account = RunwareResource(
+            api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=self.api.base_url, initial_poll_delay_s=0.1
+        )
         store = VideoStoreResource(root=f"{self.bucket}/wan", direct_delivery=True)
         return {"runware": account, "store": store, "ledger": LedgerResource(url=self.ledger)}
 

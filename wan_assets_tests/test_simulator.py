@@ -23,10 +23,10 @@ import pytest
 
 from wan_assets.models.pricing import list_price_microusd
 from wan_assets.models.request import VideoRequest
-from wan_assets.simulator import FAULTS, Behaviour, Books, LocalSimulator, SimulatorError, rates_in
+from wan_assets.simulator import FAULTS, Behaviour, Journal, LocalSimulator, SimulatorError, rates_in
 from wan_assets.simulator.faults import AFTER, BEFORE, DEVIATIONS, DOWNLOADS, POLL, RESULTS, VERDICTS
 from wan_assets.version import __version__
-from wan_assets.video import facts_of
+from wan_assets.video import properties_of
 
 PAGE = Path(__file__).parent / "data" / "wan2.5-preview.md"
 KEY = {"Authorization": "Bearer any"}
@@ -46,7 +46,7 @@ class Api:
 
     def __init__(self, simulator: LocalSimulator, clock: Clock, http: httpx.Client) -> None:
         self.simulator, self.clock, self.http = simulator, clock, http
-        self.books, self.url = simulator.books, simulator.base_url
+        self.journal, self.url = simulator.journal, simulator.base_url
 
     def post(self, *tasks, **options) -> httpx.Response:
         return self.http.post(self.url, json=list(tasks), headers=KEY, **options)
@@ -237,7 +237,7 @@ def test_pictures_are_taken_in_every_form(shared, image):
 )
 def test_what_breaks_a_rule_is_400_with_its_parameter_and_costs_nothing(shared, wrong, parameter):
     task = {name: value for name, value in task_of(**wrong).items() if value is not None}
-    spent = shared.books.spent_microusd()
+    spent = shared.journal.spent_microusd()
 
     answer = shared.post(task)
 
@@ -247,7 +247,7 @@ def test_what_breaks_a_rule_is_400_with_its_parameter_and_costs_nothing(shared, 
     assert parameter in [error["parameter"] for error in errors]
     assert all(re.match("invalid|missing|unsupported|incompatible|unknown", each["code"]) for each in errors)
     assert all(error["message"] and error["documentation"] for error in errors)
-    assert shared.books.spent_microusd() == spent
+    assert shared.journal.spent_microusd() == spent
 
 
 NO_TASKS_UUID = [None, 5, [], {}, "\ud800", "x"]
@@ -368,22 +368,22 @@ def test_polling_again_tells_the_same(api):
     api.post(task := task_of(numberResults=2))
 
     assert api.results(task["taskUUID"]) == api.results(task["taskUUID"])
-    assert len(api.books.charges()) == 1
+    assert len(api.journal.charges()) == 1
 
 
 def test_results_finish_one_after_another_and_differ_in_video_and_seed(api):
     api.post(task := task_of(numberResults=3, seed=7))
 
-    told = []
+    reported = []
     for seconds in (0, 10.0, 1.0, 1.0):
         api.clock.now += seconds
-        told.append(api.poll(task["taskUUID"]).json()["data"])
+        reported.append(api.poll(task["taskUUID"]).json()["data"])
 
-    assert [sum(item["status"] == "success" for item in items) for items in told] == [0, 1, 2, 3]
-    assert all(len(items) == 3 for items in told)
-    assert len({item["videoUUID"] for item in told[-1]}) == len({item["seed"] for item in told[-1]}) == 3
-    assert told[-1][0]["seed"] == 7
-    assert told[1][0] == told[-1][0]
+    assert [sum(item["status"] == "success" for item in items) for items in reported] == [0, 1, 2, 3]
+    assert all(len(items) == 3 for items in reported)
+    assert len({item["videoUUID"] for item in reported[-1]}) == len({item["seed"] for item in reported[-1]}) == 3
+    assert reported[-1][0]["seed"] == 7
+    assert reported[1][0] == reported[-1][0]
 
 
 def test_an_early_poll_may_show_one_placeholder_for_all_results(tmp_path):
@@ -462,8 +462,8 @@ def test_a_known_uuid_is_a_conflict_and_charged_once(tmp_path, status):
         assert again.json()["data"] == []
         assert again.json()["errors"][0]["code"] == "conflictTaskUUID"
         assert again.json()["errors"][0]["taskUUID"] == task_of()["taskUUID"]
-        assert len(api.books.charges()) == 1
-        assert api.books.submissions() == 2
+        assert len(api.journal.charges()) == 1
+        assert api.journal.submissions() == 2
 
 
 def test_a_known_uuid_may_run_again_after_it_finished(tmp_path):
@@ -476,7 +476,7 @@ def test_a_known_uuid_may_run_again_after_it_finished(tmp_path):
 
         assert (while_running.status_code, afterwards.status_code) == (400, 200)
         assert first["videoUUID"] != second["videoUUID"]
-        assert set(api.books.requests_paid().values()) == {2}
+        assert set(api.journal.requests_paid().values()) == {2}
 
 
 def test_two_copies_within_a_second_may_both_be_charged(tmp_path):
@@ -486,7 +486,7 @@ def test_two_copies_within_a_second_may_both_be_charged(tmp_path):
         statuses.append(api.post(task_of()).status_code)
 
         assert statuses == [200, 200, 400]
-        assert len(api.books.charges()) == 2
+        assert len(api.journal.charges()) == 2
 
 
 # Money
@@ -497,11 +497,11 @@ def test_the_page_s_examples_are_accepted_and_charged_at_list_price(api):
 
     for example in examples:
         api.post({**example, "includeCost": True})
-    told = [api.results(example["taskUUID"])[0] for example in examples]
+    reported = [api.results(example["taskUUID"])[0] for example in examples]
 
-    assert [item["cost"] for item in told] == [1.476, 0.946, 0.946, 0.946]
-    assert [item["seed"] for item in told] == [example["seed"] for example in examples]
-    charged = [charge.amount_microusd for charge in api.books.charges()]
+    assert [item["cost"] for item in reported] == [1.476, 0.946, 0.946, 0.946]
+    assert [item["seed"] for item in reported] == [example["seed"] for example in examples]
+    charged = [charge.amount_microusd for charge in api.journal.charges()]
     assert charged == [1_476_000, 946_000, 946_000, 946_000]
 
 
@@ -525,9 +525,9 @@ def test_prices_follow_the_page(api, parameters, cost):
 def test_results_tell_exactly_what_the_account_was_charged(tmp_path):
     with served(tmp_path, cost_factor=0.95657) as api:
         api.post(task := task_of(numberResults=3))
-        told = sum(round(item["cost"] * 1_000_000) for item in api.results(task["taskUUID"]))
+        reported = sum(round(item["cost"] * 1_000_000) for item in api.results(task["taskUUID"]))
 
-        assert told == api.books.spent_microusd() == api.books.charges()[0].amount_microusd
+        assert reported == api.journal.spent_microusd() == api.journal.charges()[0].amount_microusd
 
 
 def test_an_account_without_credit_gets_402_and_is_not_charged(tmp_path):
@@ -536,7 +536,7 @@ def test_an_account_without_credit_gets_402_and_is_not_charged(tmp_path):
 
         assert [answer.status_code for answer in answers] == [200, 200, 402]
         assert answers[2].json()["errors"][0]["code"] == "insufficientCredits"
-        assert api.books.spent_microusd() == 946_000
+        assert api.journal.spent_microusd() == 946_000
         assert api.poll(task_of(2)["taskUUID"]).json() == {"data": []}
 
 
@@ -595,7 +595,7 @@ def test_an_uploaded_picture_is_booked_under_the_fingerprint_of_its_content(api)
     local = i2v("sha256:" + hashlib.sha256(content).hexdigest(), resolution="720p")
     assert stored["operation"] == "upload"
     assert stored["mediaURL"]
-    assert api.books.charges()[0].fingerprint == VideoRequest.model_validate(local).fingerprint()
+    assert api.journal.charges()[0].fingerprint == VideoRequest.model_validate(local).fingerprint()
 
 
 def test_a_deleted_upload_is_not_found_afterwards(api):
@@ -633,7 +633,7 @@ def test_a_file_is_what_was_asked_for(api, tmp_path):
     answer = api.http.get(item["videoURL"])
     (path := tmp_path / "video.mov").write_bytes(answer.content)
 
-    facts = facts_of(path)
+    facts = properties_of(path)
     assert answer.headers["Content-Type"] == "video/quicktime"
     assert (facts.container, facts.width, facts.height, facts.has_audio) == ("MOV", 480, 854, True)
     assert abs(facts.duration_s - 5) < 0.3
@@ -656,7 +656,7 @@ def test_a_download_that_carries_the_key_is_refused(api):
 
 def test_a_file_is_there_from_its_finish_to_its_ttl(api):
     api.post(task := task_of(ttl=60))
-    video_uuid = Books(api.simulator._state).task(task["taskUUID"]).plan[0]["video_uuid"]
+    video_uuid = Journal(api.simulator._state).task(task["taskUUID"]).plan[0]["video_uuid"]
     url = api.url.removesuffix("v1") + f"files/{video_uuid}.mp4"
 
     statuses = []
@@ -734,13 +734,13 @@ def test_a_fault_strikes_a_submission_once_and_charges_only_what_was_accepted(tm
             answer = api.post(task_of())
             assert answer.status_code == SUBMISSION_ANSWERS[fault][0]
             assert SUBMISSION_ANSWERS[fault][1] in answer.text
-        charged = len(api.books.charges())
+        charged = len(api.journal.charges())
         again = api.post(task_of())
 
         assert charged == (fault in AFTER)
         assert again.status_code == (400 if fault in AFTER else 200)
-        assert len(api.books.charges()) == 1
-        assert api.books.submissions() == 2
+        assert len(api.journal.charges()) == 1
+        assert api.journal.submissions() == 2
 
 
 def test_a_slow_body_arrives_in_pieces_and_is_whole(tmp_path):
@@ -756,9 +756,9 @@ def test_a_slow_body_arrives_in_pieces_and_is_whole(tmp_path):
 
 def test_retry_after_is_told_in_seconds_and_as_a_date(tmp_path):
     with served(tmp_path, Clock(784111777.0), faults={"rate_limit_retry_after": 1.0}, retry_after_s=7) as api:
-        told = {api.post(task_of(number)).headers["Retry-After"] for number in range(12)}
+        reported = {api.post(task_of(number)).headers["Retry-After"] for number in range(12)}
 
-    assert told == {"7", "Sun, 06 Nov 1994 08:49:44 GMT"}
+    assert reported == {"7", "Sun, 06 Nov 1994 08:49:44 GMT"}
 
 
 def test_a_submission_s_fault_may_strike_again_on_request(tmp_path):
@@ -817,7 +817,7 @@ def test_a_failed_task_leaves_data_and_stands_in_errors_for_each_result(tmp_path
         assert {(error["taskUUID"], error["status"]) for error in errors} == {(task["taskUUID"], "error")}
         assert {error["code"] for error in errors} <= codes
         assert isinstance(errors[0]["responseContent"], dict)
-        assert [charge.amount_microusd for charge in api.books.charges()] == [0]
+        assert [charge.amount_microusd for charge in api.journal.charges()] == [0]
 
 
 def test_a_failed_task_may_stand_in_data_with_a_nested_error(tmp_path):
@@ -852,7 +852,7 @@ def test_failures_are_charged_on_request(tmp_path):
     with served(tmp_path, faults={"verdict_error": 1.0}, is_failure_charged=True) as api:
         api.post(task_of())
 
-        assert api.books.spent_microusd() == 473_000
+        assert api.journal.spent_microusd() == 473_000
 
 
 def test_one_of_several_results_may_fail_and_is_not_charged(tmp_path):
@@ -864,7 +864,7 @@ def test_one_of_several_results_may_fail_and_is_not_charged(tmp_path):
         assert len(alone["data"]) == 1
         assert "errors" not in alone
         assert (len(several["data"]), len(several["errors"])) == (2, 1)
-        assert [charge.amount_microusd for charge in api.books.charges()] == [473_000, 946_000]
+        assert [charge.amount_microusd for charge in api.journal.charges()] == [473_000, 946_000]
 
 
 def test_a_lost_task_is_charged_and_never_told_of_but_its_uuid_is_taken(tmp_path):
@@ -874,7 +874,7 @@ def test_a_lost_task_is_charged_and_never_told_of_but_its_uuid_is_taken(tmp_path
         assert acknowledged.status_code == 200
         assert api.results(task["taskUUID"]) == []
         assert api.post(task).json()["errors"][0]["code"] == "conflictTaskUUID"
-        assert api.books.spent_microusd() == 473_000
+        assert api.journal.spent_microusd() == 473_000
 
 
 @pytest.mark.parametrize(
@@ -887,9 +887,9 @@ def test_a_cost_may_be_told_wrongly_and_is_charged_rightly(tmp_path, fault, cost
         (item,) = api.results(task["taskUUID"])
 
         assert item.get("cost") == cost or str(item["cost"]).lower() == str(cost).lower()
-        assert api.books.spent_microusd() == 473_000
-        assert [charge.number_results for charge in api.books.charges()] == [1]
-        assert [day.results for day in api.books.usage("2026-01-01", "2026-12-31")] == [1]
+        assert api.journal.spent_microusd() == 473_000
+        assert [charge.number_results for charge in api.journal.charges()] == [1]
+        assert [day.results for day in api.journal.usage("2026-01-01", "2026-12-31")] == [1]
 
 
 def test_a_result_may_name_no_file_or_be_flagged(tmp_path):
@@ -941,9 +941,9 @@ def test_a_download_may_be_slow_or_broken_inside(tmp_path):
 
 
 def test_faults_are_repeatable_by_seed_whatever_the_order(tmp_path):
-    def struck(folder: str, order, seed: int) -> dict[int, int]:
+    def struck(folder: str, job, seed: int) -> dict[int, int]:
         with served(tmp_path / folder, faults={"error_500": 0.2, "rate_limit": 0.2}, seed=seed) as api:
-            return {number: api.post(task_of(number)).status_code for number in order}
+            return {number: api.post(task_of(number)).status_code for number in job}
 
     forwards, backwards = struck("a", range(60), 5), struck("b", reversed(range(60)), 5)
 
@@ -1058,10 +1058,10 @@ def test_a_delivery_outlives_its_server(tmp_path, receiver):
 
     clock.now += 1000
     with served(tmp_path, clock):
-        told = json.loads(receiver.received.get(timeout=5)[2])
+        reported = json.loads(receiver.received.get(timeout=5)[2])
 
-    assert told["status"] == "success"
-    assert told["videoURL"].startswith("http://127.0.0.1")
+    assert reported["status"] == "success"
+    assert reported["videoURL"].startswith("http://127.0.0.1")
 
 
 # State
@@ -1077,20 +1077,20 @@ def test_a_new_server_over_the_same_folder_goes_on_where_the_old_one_ended(tmp_p
 
         assert again.json()["errors"][0]["code"] == "conflictTaskUUID"
         assert item["videoURL"].startswith(after.url.removesuffix("v1"))
-        assert len(after.books.charges()) == 1
+        assert len(after.journal.charges()) == 1
 
 
 def test_the_books_tell_what_a_request_was_charged(api):
     task = task_of(numberResults=2)
     api.post(task, task_of(2, duration=7))
 
-    (charge,) = api.books.charges()
+    (charge,) = api.journal.charges()
     request = VideoRequest.model_validate(task)
     assert (charge.task_uuid, charge.fingerprint) == (task["taskUUID"], request.fingerprint())
     assert (charge.amount_microusd, charge.number_results) == (list_price_microusd(request), 2)
     assert charge.charged_at == api.clock.now
-    assert api.books.submissions() == 2
-    assert api.books.outcomes() == {"accepted": 1, "refused": 1}
+    assert api.journal.submissions() == 2
+    assert api.journal.outcomes() == {"accepted": 1, "refused": 1}
 
 
 SERVER = """
@@ -1125,14 +1125,14 @@ def test_two_processes_over_one_folder_accept_no_uuid_twice(tmp_path):
         pairs = list(zip(*both.map(statuses_of, (one, other)), strict=True))
 
     assert {tuple(sorted(pair)) for pair in pairs} == {(200, 400)}
-    assert len(Books(tmp_path).charges()) == len(tasks)
+    assert len(Journal(tmp_path).charges()) == len(tasks)
 
 
 def test_files_are_served_while_a_submission_waits_for_another_writer_of_the_books(api, tmp_path):
     url = _url_of_a_video(api)
 
     with ThreadPoolExecutor() as other:
-        with Books(tmp_path).transaction():
+        with Journal(tmp_path).transaction():
             waiting = other.submit(httpx.post, api.url, json=[task_of(2)], headers=KEY, timeout=10)
             file = api.http.get(url)
             is_waiting = not waiting.done()
@@ -1148,11 +1148,11 @@ def test_a_killed_server_loses_no_task_that_it_acknowledged(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
 
     with served(tmp_path) as api:
-        told = api.poll(*acknowledged).json()["data"]
+        reported = api.poll(*acknowledged).json()["data"]
 
         assert len(acknowledged) == 30
-        assert {item["taskUUID"] for item in told} == set(acknowledged)
-        assert {charge.task_uuid for charge in api.books.charges()} == set(acknowledged)
+        assert {item["taskUUID"] for item in reported} == set(acknowledged)
+        assert {charge.task_uuid for charge in api.journal.charges()} == set(acknowledged)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -1194,14 +1194,14 @@ def test_books_that_are_no_books_are_an_error_one_can_mend(tmp_path):
     (tmp_path / "simulator.db").write_bytes(b"no database" * 100)
 
     with pytest.raises(SimulatorError, match="cannot keep books"):
-        Books(tmp_path)
+        Journal(tmp_path)
 
 
 def test_books_can_be_opened_by_many_at_once(tmp_path):
     with ThreadPoolExecutor(16) as pool:
-        books = list(pool.map(lambda _: Books(tmp_path / "new"), range(16)))
+        journal = list(pool.map(lambda _: Journal(tmp_path / "new"), range(16)))
 
-    assert {each.spent_microusd() for each in books} == {0}
+    assert {each.spent_microusd() for each in journal} == {0}
 
 
 def _url_of_a_video(api: Api) -> str:

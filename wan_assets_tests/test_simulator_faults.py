@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from simulator_support import KEY, ManualClock, receiving, running, speaking_garbage, task_of
 
 from wan_assets.models.request import VideoRequest
-from wan_assets.simulator import FAULTS, Behaviour, Books
+from wan_assets.simulator import FAULTS, Behaviour, Journal
 from wan_assets.simulator.faults import RESULTS, VERDICTS
-from wan_assets.video import Expected, facts_of, mismatches
+from wan_assets.video import Expected, mismatches, properties_of
 
 SERVER = """
 import sys
@@ -114,14 +114,14 @@ def test_verdicts_and_odd_results_strike_the_same_tasks_in_every_order(tmp_path)
     tasks = [task_of(number, numberResults=2, safety={"mode": "full"}) for number in range(40)]
     ids = [task["taskUUID"] for task in tasks]
 
-    def told(folder, order):
+    def reported(folder, job):
         with running(tmp_path / folder, faults=rates, seed=3) as api:
-            for task in order:
+            for task in job:
                 api.post(task)
             root, answer = api.simulator.base_url.removesuffix("v1"), api.finished(*ids).text
             return answer.replace(root, "")
 
-    assert told("a", tasks) == told("b", tasks[::-1])
+    assert reported("a", tasks) == reported("b", tasks[::-1])
 
 
 def test_a_rate_of_zero_strikes_nobody_and_one_strikes_all():
@@ -142,14 +142,14 @@ def test_of_many_copies_sent_at_once_one_is_accepted(api):
         statuses = list(crowd.map(lambda _: api.post(task_of(1)).status_code, range(36)))
 
     assert sorted(statuses) == [200] + [400] * 35
-    assert len(api.simulator.books.charges()) == 1
+    assert len(api.simulator.journal.charges()) == 1
 
 
 def test_a_crowd_cannot_spend_more_than_the_balance(tmp_path):
     """Case 33."""
     with running(tmp_path, balance_usd=2.0) as api, ThreadPoolExecutor(12) as crowd:
         statuses = list(crowd.map(lambda number: api.post(task_of(number)).status_code, range(36)))
-        spent = api.simulator.books.spent_microusd()
+        spent = api.simulator.journal.spent_microusd()
 
     assert sorted(statuses) == [200] * 4 + [402] * 32
     assert spent == 4 * 473_000
@@ -170,13 +170,13 @@ def test_a_server_killed_amid_a_crowd_keeps_and_charges_once_all_that_it_acknowl
         url = server.stdout.readline().strip()
         for start in (0, 10_000, 20_000):
             crowd.submit(_posted_until_it_dies, url, acknowledged, range(start, start + 10_000))
-        told = {acknowledged.get(timeout=20) for _ in range(40)}
+        reported = {acknowledged.get(timeout=20) for _ in range(40)}
         os.kill(server.pid, signal.SIGKILL)
 
-    told |= set(acknowledged.queue)
-    charged = [charge.task_uuid for charge in Books(tmp_path).charges()]
+    reported |= set(acknowledged.queue)
+    charged = [charge.task_uuid for charge in Journal(tmp_path).charges()]
     assert len(charged) == len(set(charged))
-    assert told <= set(charged)
+    assert reported <= set(charged)
 
 
 def test_a_webhook_that_a_killed_server_owed_is_sent_by_the_next(tmp_path):
@@ -212,14 +212,14 @@ def test_a_receiver_that_speaks_no_http_does_not_stop_the_deliveries_to_others(t
 @pytest.mark.parametrize("bad", ["http://127.0.0.1:x/", "http://127.0.0.1:99999/", "http://127.0.0.1/\0"])
 def test_an_address_that_is_none_does_not_stop_the_deliveries_to_others(tmp_path, bad):
     with receiving() as good, running(tmp_path, delivery_tries=1) as api:
-        told = []
+        reported = []
         for numbered in ({1: bad, 2: good.url}, {3: good.url}):
             for number, url in numbered.items():
                 api.post(task_of(number, webhookURL=url))
             api.clock.now += 11
-            told.append(json.loads(good.received.get(timeout=5)[1])["taskUUID"])
+            reported.append(json.loads(good.received.get(timeout=5)[1])["taskUUID"])
 
-        assert told == [task_of(2)["taskUUID"], task_of(3)["taskUUID"]]
+        assert reported == [task_of(2)["taskUUID"], task_of(3)["taskUUID"]]
 
 
 def test_a_file_is_put_again_after_a_500_and_is_whole(tmp_path):
@@ -276,7 +276,7 @@ def test_a_file_has_the_container_size_length_and_sound_that_were_asked_for(api,
 
     sides = (request.width, request.height)
     asked = Expected(request.output_format, *sides, request.duration, request.has_audio)
-    assert mismatches(facts_of(path), asked) == (), asdict(asked)
+    assert mismatches(properties_of(path), asked) == (), asdict(asked)
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,9 @@ def test_a_link_leads_somewhere(path: Path, target: str) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    told = re.findall(r"^[\w-]+$", page("index"), re.MULTILINE)
+    reported = re.findall(r"^[\w-]+$", page("index"), re.MULTILINE)
 
-    assert sorted([*told, "index"]) == sorted(path.stem for path in DOCS.glob("*.md"))
+    assert sorted([*reported, "index"]) == sorted(path.stem for path in DOCS.glob("*.md"))
 
 
 @pytest.mark.parametrize("name", ["layers.svg", "imports.svg", "lineage.svg", "states.svg"])
@@ -138,11 +138,11 @@ def test_the_pictures_are_drawn_from_the_code_as_it_is(name: str) -> None:
 
 def test_an_import_that_points_up_would_be_seen_in_the_picture() -> None:
     drawing = runpy.run_path(str(DOCS / "drawings.py"))
-    order = [name for layer in drawing["layers"]() for name in layer]
+    job = [name for layer in drawing["layers"]() for name in layer]
     imports = drawing["imported"]()
     imports["__main__"].remove(".cli")  # beside it, in one layer
 
-    assert set(imports) == set(order)
+    assert set(imports) == set(job)
     for name, found in imports.items():
-        above = order[: order.index(name) + 1]
+        above = job[: job.index(name) + 1]
         assert not [other for other in above if f".{other}" in found], name

@@ -31,13 +31,13 @@ from wan_assets.video import (
     Clip,
     Expected,
     Verifier,
-    VideoFacts,
-    facts_of,
+    VideoProperties,
     image_of,
+    inspect_file,
     mismatches,
     poster_of,
+    properties_of,
     render,
-    seen_in,
 )
 from wan_assets.video.simulated_image import picture_of, strip_height
 
@@ -80,7 +80,7 @@ def difference(one: np.ndarray, two: np.ndarray) -> float:
 
 def refusal_of(path: Path) -> str:
     with pytest.raises(InvalidVideoError) as refusal:
-        facts_of(path)
+        properties_of(path)
     assert "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -96,7 +96,7 @@ def file_with(tmp_path: Path, content: bytes, name: str = "video") -> Path:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_every_size_of_the_table_decodes_to_its_size(width: int, height: int):
-    facts = facts_of(file_of(replace(CLIP, width=width, height=height, has_audio=False)))
+    facts = properties_of(file_of(replace(CLIP, width=width, height=height, has_audio=False)))
 
     assert mismatches(facts, Expected("MP4", width, height, 5, has_audio=False)) == ()
 
@@ -107,7 +107,7 @@ def test_every_size_of_the_table_decodes_to_its_size(width: int, height: int):
 def test_a_clip_is_what_was_asked_for(container: str, has_audio: bool, duration_s: int):
     path = file_of(replace(CLIP, container=container, has_audio=has_audio, duration_s=duration_s))
 
-    facts = facts_of(path)
+    facts = properties_of(path)
 
     assert mismatches(facts, Expected(container, 854, 480, duration_s, has_audio)) == ()
     assert facts.frames == duration_s * 24
@@ -176,7 +176,7 @@ def test_threads_may_render_at_the_same_time(tmp_path: Path):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda clip: render(clip, tmp_path / str(clip.seed)), clips))
 
-    assert {facts_of(path).frames for path in tmp_path.iterdir()} == {120}
+    assert {properties_of(path).frames for path in tmp_path.iterdir()} == {120}
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 8
 
 
@@ -293,7 +293,7 @@ def test_webm_is_told_from_other_matroska(tmp_path: Path):
     with av.open(str(tmp_path / "mkv"), "w", format="matroska") as out:
         copy_streams(file_of(clip_in("WEBM")), out, "video")
 
-    facts = facts_of(tmp_path / "mkv")
+    facts = properties_of(tmp_path / "mkv")
 
     assert facts.container == "MATROSKA"
     assert "container is MATROSKA, requested WEBM" in mismatches(facts, replace(ASKED, container="WEBM"))
@@ -318,7 +318,7 @@ def with_garbage(content: bytes) -> bytes:
 
 
 ASKED = Expected("MP4", 1280, 720, 5, has_audio=True)
-GOOD = VideoFacts("MP4", "h264", 1280, 720, 5.0, 24.0, 120, "aac", 5.0)
+GOOD = VideoProperties("MP4", "h264", 1280, 720, 5.0, 24.0, 120, "aac", 5.0)
 FREE = replace(ASKED, width=None, height=None, pixels=(900_000, 1_000_000))
 
 
@@ -364,7 +364,7 @@ def test_what_is_within_tolerance_is_no_difference(changes: dict[str, Any], aske
 
 
 def test_facts_survive_json():
-    assert VideoFacts.from_json(GOOD.to_json()) == GOOD
+    assert VideoProperties.from_json(GOOD.to_json()) == GOOD
 
 
 # Posters
@@ -435,9 +435,9 @@ def endless(tmp_path: Path) -> Path:
     return path
 
 
-async def stuck_on(verifier: Verifier, endless: Path) -> tuple[asyncio.Task[VideoFacts], int]:
+async def stuck_on(verifier: Verifier, endless: Path) -> tuple[asyncio.Task[VideoProperties], int]:
     """A call whose child has opened the file, and the other end of the file."""
-    call = asyncio.create_task(verifier.facts_of(endless))
+    call = asyncio.create_task(verifier.properties_of(endless))
     return call, await asyncio.to_thread(os.open, endless, os.O_WRONLY)
 
 
@@ -448,7 +448,7 @@ def has_ended(pidfd: int) -> bool:
 def test_a_child_says_what_the_function_says(background: Background):
     path = file_of(clip_in("WEBM"))
 
-    assert background.result(background.verifier.facts_of(path)) == facts_of(path)
+    assert background.result(background.verifier.properties_of(path)) == properties_of(path)
     assert background.result(background.verifier.poster_of(path, (64, 64), 500, 0.0)) == poster_of(
         path, (64, 64), 500, 0.0
     )
@@ -456,17 +456,17 @@ def test_a_child_says_what_the_function_says(background: Background):
 
 def test_one_child_serves_many_files(background: Background):
     path = file_of(CLIP)
-    background.result(background.verifier.facts_of(path))
+    background.result(background.verifier.properties_of(path))
     before = background.verifier.pids
 
-    background.result(background.verifier.facts_of(path))
+    background.result(background.verifier.properties_of(path))
 
     assert background.verifier.pids == before
     assert len(before) == 1
 
 
 def test_a_child_gives_way_to_the_process_that_asks_it(background: Background):
-    background.result(background.verifier.facts_of(file_of(CLIP)))
+    background.result(background.verifier.properties_of(file_of(CLIP)))
 
     own, *others = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (os.getpid(), *background.verifier.pids))
 
@@ -474,7 +474,7 @@ def test_a_child_gives_way_to_the_process_that_asks_it(background: Background):
     assert min(others) > own
 
 
-@pytest.mark.parametrize("call", ["facts_of", "poster_of"])
+@pytest.mark.parametrize("call", ["properties_of", "poster_of"])
 def test_a_refusal_in_the_child_is_the_same_refusal(call: str, background: Background, tmp_path: Path):
     path = file_with(tmp_path, b"text")
 
@@ -488,7 +488,7 @@ def test_random_bytes_are_always_refused(start: bytes, rest: bytes, background: 
     path = file_with(tmp_path, start + rest)
 
     with pytest.raises(InvalidVideoError):
-        background.result(background.verifier.facts_of(path))
+        background.result(background.verifier.properties_of(path))
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -496,10 +496,10 @@ def test_garbage_in_the_middle_costs_that_file_at_most(container: str, backgroun
     path = file_of(clip_in(container))
     broken = file_with(tmp_path, with_garbage(path.read_bytes()))
 
-    outcome = background.result(outcome_of(background.verifier.facts_of(broken)))
+    outcome = background.result(outcome_of(background.verifier.properties_of(broken)))
 
-    assert isinstance(outcome, VideoFacts | InvalidVideoError | DecoderError)
-    assert background.result(background.verifier.facts_of(path)).frames == 120
+    assert isinstance(outcome, VideoProperties | InvalidVideoError | DecoderError)
+    assert background.result(background.verifier.properties_of(path)).frames == 120
 
 
 async def outcome_of(work: Coroutine[Any, Any, Any]) -> Any:
@@ -519,7 +519,7 @@ def test_a_file_that_takes_too_long_costs_that_file_alone(endless: Path):
                 await call
             os.close(writer)
 
-            assert (await verifier.facts_of(path)).frames == 120
+            assert (await verifier.properties_of(path)).frames == 120
 
     asyncio.run(check())
 
@@ -536,7 +536,7 @@ def test_a_child_that_dies_costs_its_file_alone(endless: Path):
                 await call
             os.close(writer)
 
-            assert (await verifier.facts_of(path)).frames == 120
+            assert (await verifier.properties_of(path)).frames == 120
             assert pid not in verifier.pids
 
     asyncio.run(check())
@@ -547,12 +547,12 @@ def test_a_child_that_dies_while_it_waits_costs_no_file():
 
     async def check() -> None:
         async with Verifier(processes=1) as verifier:
-            await verifier.facts_of(path)
+            await verifier.properties_of(path)
             (child,) = verifier._alive
             os.kill(child.pid, signal.SIGKILL)
             await child.wait()
 
-            assert (await verifier.facts_of(path)).frames == 120
+            assert (await verifier.properties_of(path)).frames == 120
 
     asyncio.run(check())
 
@@ -569,7 +569,7 @@ def test_a_cancelled_call_never_leaves_its_answer_to_another(endless: Path):
             os.close(writer)
 
             assert verifier.pids == ()
-            assert (await verifier.facts_of(path)).frames == 120
+            assert (await verifier.properties_of(path)).frames == 120
 
     asyncio.run(check())
 
@@ -582,7 +582,7 @@ def test_a_second_child_and_no_more_is_started_for_a_crowd_or_for_a_file_that_ha
 
     async def check() -> None:
         async with Verifier(processes=2, patience_s=patience_s) as verifier:
-            facts = await asyncio.gather(*(verifier.facts_of(path) for _ in range(files)))
+            facts = await asyncio.gather(*(verifier.properties_of(path) for _ in range(files)))
 
             assert {fact.frames for fact in facts} == {120}
             assert len(verifier.pids) == children
@@ -597,7 +597,7 @@ def test_a_file_does_not_wait_for_one_that_is_stuck(endless: Path):
         async with Verifier(processes=2, patience_s=0.2) as verifier:
             call, writer = await stuck_on(verifier, endless)
 
-            assert (await verifier.facts_of(path)).frames == 120
+            assert (await verifier.properties_of(path)).frames == 120
             assert not call.done()
 
             call.cancel()
@@ -610,7 +610,7 @@ def test_a_file_does_not_wait_for_one_that_is_stuck(endless: Path):
 def test_leaving_under_cancellation_ends_every_child(endless: Path):
     async def work(verifier: Verifier) -> None:
         async with verifier:
-            await verifier.facts_of(endless)
+            await verifier.properties_of(endless)
 
     async def check() -> int:
         verifier = Verifier()
@@ -668,15 +668,15 @@ def test_a_child_imports_nothing_heavy():
 
 def test_a_verifier_that_is_not_open_says_so():
     with pytest.raises(RuntimeError, match="async with Verifier"):
-        asyncio.run(Verifier().facts_of(file_of(CLIP)))
+        asyncio.run(Verifier().properties_of(file_of(CLIP)))
 
 
 def test_one_decoding_gives_facts_poster_and_strip():
     path = file_of(CLIP)
 
-    seen = seen_in(path, 540, has_strip=True)
+    seen = inspect_file(path, 540, has_strip=True)
 
-    assert seen.facts == facts_of(path)
+    assert seen.facts == properties_of(path)
     assert len(seen.poster) <= 540
     assert Image.open(io.BytesIO(seen.poster)).size == (96, 54)
     strip = Image.open(io.BytesIO(seen.strip))
@@ -685,7 +685,7 @@ def test_one_decoding_gives_facts_poster_and_strip():
 
 
 def test_a_strip_shows_the_first_the_middle_and_the_last_frame():
-    strip = np.asarray(Image.open(io.BytesIO(seen_in(file_of(CLIP), 540, has_strip=True).strip)).convert("L"), int)
+    strip = np.asarray(Image.open(io.BytesIO(inspect_file(file_of(CLIP), 540, has_strip=True).strip)).convert("L"), int)
 
     bars = [strip[2:6, place * 244 : place * 244 + 200].mean() for place in range(3)]
     assert bars == sorted(bars), "the bar that tells the time grows"
@@ -693,21 +693,21 @@ def test_a_strip_shows_the_first_the_middle_and_the_last_frame():
 
 
 def test_no_strip_is_made_where_none_is_wanted(background: Background):
-    seen = background.result(background.verifier.seen_in(file_of(CLIP), 540, has_strip=False))
+    seen = background.result(background.verifier.inspect_file(file_of(CLIP), 540, has_strip=False))
 
-    assert seen == seen_in(file_of(CLIP), 540, has_strip=False)
+    assert seen == inspect_file(file_of(CLIP), 540, has_strip=False)
     assert seen.strip == b""
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", Path(__file__).read_bytes()[:5000]])
 def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
     with pytest.raises(InvalidVideoError):
-        seen_in(file_with(tmp_path, content), 540, has_strip=True)
+        inspect_file(file_with(tmp_path, content), 540, has_strip=True)
 
 
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
-        *("Clip", "Expected", "Seen", "MARK", "VideoFacts", "Verifier"),
-        *("audio_mismatches", "facts_of", "image_of", "mismatches", "poster_of", "render", "seen_in"),
+        *("Clip", "Expected", "Inspection", "MARK", "VideoProperties", "Verifier"),
+        *("audio_mismatches", "properties_of", "image_of", "mismatches", "poster_of", "render", "inspect_file"),
     }
     assert all(hasattr(video, name) for name in video.__all__)

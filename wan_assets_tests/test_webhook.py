@@ -25,7 +25,7 @@ import uvicorn
 from api_double import Prepared
 from bent_api import POLL, SUBMIT, Bend, BentStudio, Call, bent, on
 from click.testing import CliRunner
-from engine_support import KEY, PRICE, QUICK, Studio, errors_of, orders_of, request_of, rows_of
+from engine_support import KEY, PRICE, QUICK, Studio, errors_of, jobs_of, request_of, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ports import free_port
@@ -34,7 +34,7 @@ from starlette.applications import Starlette
 
 from wan_assets import RunwareResource
 from wan_assets.cli import cli
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits, Outcome, generate, recover
 from wan_assets.engine.poller import Poller
 from wan_assets.errors import ApiFault
@@ -49,7 +49,7 @@ SECRET = "s3cret-of-a-webhook+and/more"
 QUOTED = "s3cret-of-a-webhook%2Band%2Fmore"
 STRANGER = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 FAULT = ApiFault("someCode", "some message")
-SELDOM = replace(QUICK, poll_first_s=30.0, poll_most_s=30.0, wake_s=0.05)
+SELDOM = replace(QUICK, initial_poll_delay_s=30.0, max_poll_interval_s=30.0, webhook_poll_interval_s=0.05)
 """Without a webhook, nothing is asked within any test's time."""
 SOON_S = 15.0
 """Half of that, which is much on any machine."""
@@ -208,7 +208,7 @@ JSON = st.recursive(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.binary(max_size=200) | JSON.map(lambda told: json.dumps(told).encode()))
+@given(body=st.binary(max_size=200) | JSON.map(lambda reported: json.dumps(reported).encode()))
 def test_no_body_is_too_odd_for_an_answer(receiver: Hook, body: bytes) -> None:
     assert receiver.post(body) in (204, 400)
     assert receiver.noted() == []
@@ -307,15 +307,15 @@ def test_a_task_that_ends_while_its_webhook_comes_is_not_noted(postgres_url: str
     ledger = Ledger(postgres_url)
     task_uuid = submitted(ledger)
     engine = sa.create_engine(postgres_url)
-    telling = threading.Thread(target=ledger.wake, args=([task_uuid],))
+    cost_reporter = threading.Thread(target=ledger.wake, args=([task_uuid],))
 
     with engine.begin() as ending, engine.connect() as watching:
         ending.execute(sa.text("UPDATE wan_tasks SET state = 'failed' WHERE task_uuid = :task"), {"task": task_uuid})
-        telling.start()
+        cost_reporter.start()
         waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        while telling.is_alive() and not watching.scalar(waits):
+        while cost_reporter.is_alive() and not watching.scalar(waits):
             watching.rollback()
-    telling.join(timeout=20)
+    cost_reporter.join(timeout=20)
     engine.dispose()
 
     assert rows_of(postgres_url, "SELECT * FROM wan_wakes") == []
@@ -370,23 +370,25 @@ def hooked(
             yield made, running
 
 
-async def generated(made: Studio, orders: Any, hook_url: str, pace: Pace, limits: Limits) -> list[Outcome]:
+async def generated(made: Studio, jobs: Any, hook_url: str, http_config: HttpConfig, limits: Limits) -> list[Outcome]:
     with contextlib.closing(made.ledger()) as ledger:
-        async with RunwareClient(KEY, made.simulator.base_url, pace=pace, webhook_url=hook_url) as client:
-            outcomes = generate(orders, client=client, store=made.store, ledger=ledger, limits=limits)
+        async with RunwareClient(KEY, made.simulator.base_url, http_config=http_config, webhook_url=hook_url) as client:
+            outcomes = generate(jobs, client=client, store=made.store, ledger=ledger, limits=limits)
             return [outcome async for outcome in outcomes]
 
 
-def woken(made: Studio, hook_url: str, orders: Any, pace: Pace = SELDOM, **limits: Any) -> tuple[list[Outcome], float]:
+def woken(
+    made: Studio, hook_url: str, jobs: Any, http_config: HttpConfig = SELDOM, **limits: Any
+) -> tuple[list[Outcome], float]:
     """A run whose tasks the API tells of at an address: its outcomes by partition, and the seconds it took."""
     began = time.monotonic()
-    found = asyncio.run(generated(made, orders, hook_url, pace, Limits(**{"max_wait_s": 60.0, **limits})))
-    return sorted(found, key=lambda outcome: outcome.order.partition), time.monotonic() - began
+    found = asyncio.run(generated(made, jobs, hook_url, http_config, Limits(**{"max_wait_s": 60.0, **limits})))
+    return sorted(found, key=lambda outcome: outcome.job.partition), time.monotonic() - began
 
 
 def test_a_run_that_polls_every_half_minute_ends_at_once_thanks_to_the_webhook(tmp_path: Path, url: str) -> None:
     with hooked(tmp_path, url=url, webhook_copies=2) as (made, running):
-        outcomes, took_s = woken(made, running.url, orders_of(3, number_results=2))
+        outcomes, took_s = woken(made, running.url, jobs_of(3, number_results=2))
 
         made.assert_paid_once(3, results=2)
         assert made.calls(SUBMIT)[0].tasks[0]["webhookURL"] == running.url
@@ -400,7 +402,7 @@ def test_the_webhook_of_a_failure_wakes_too(tmp_path: Path, is_wrapped: bool) ->
     failing = {"faults": {"verdict_safety": 1.0}, "is_webhook_wrapped": is_wrapped}
 
     with hooked(tmp_path, **failing) as (made, running):
-        outcomes, took_s = woken(made, running.url, orders_of(1))
+        outcomes, took_s = woken(made, running.url, jobs_of(1))
 
         assert made.states() == ["failed"]
     assert errors_of(outcomes) == ["ContentBlockedError"]
@@ -423,7 +425,7 @@ def test_a_forged_webhook_makes_a_poll_and_settles_nothing(tmp_path: Path) -> No
         return bend
 
     with hooked(tmp_path, forging, latency_s=100.0, clock=clock) as (made, running):
-        outcomes, took_s = woken(made, running.url, orders_of(1))
+        outcomes, took_s = woken(made, running.url, jobs_of(1))
 
         made.assert_paid_once()
         assert len(made.calls(POLL)) >= 3
@@ -433,29 +435,29 @@ def test_a_forged_webhook_makes_a_poll_and_settles_nothing(tmp_path: Path) -> No
 
 
 def test_a_flood_of_webhooks_polls_a_task_at_most_once_a_beat(tmp_path: Path) -> None:
-    pace = replace(SELDOM, wake_s=0.3)
+    http_config = replace(SELDOM, webhook_poll_interval_s=0.3)
 
-    def telling(_: BentStudio, running: Hook) -> Bend:
+    def cost_reporter(_: BentStudio, running: Hook) -> Bend:
         """Every answer is followed by a wake, and so is every submission."""
-        return lambda call: told(running, call) if call.kind in (SUBMIT, POLL) else None
+        return lambda call: reported(running, call) if call.kind in (SUBMIT, POLL) else None
 
-    def told(running: Hook, call: Call) -> None:
+    def reported(running: Hook, call: Call) -> None:
         for _ in range(3):
             running.post({"taskUUID": call.task_uuid})
 
-    with hooked(tmp_path, telling, latency_s=2.0) as (made, running):
-        outcomes, took_s = woken(made, running.url, orders_of(1), pace)
+    with hooked(tmp_path, cost_reporter, latency_s=2.0) as (made, running):
+        outcomes, took_s = woken(made, running.url, jobs_of(1), http_config)
 
         polls = len(made.calls(POLL))
     assert errors_of(outcomes) == [""]
-    assert 3 <= polls <= took_s / pace.wake_s + 1
+    assert 3 <= polls <= took_s / http_config.webhook_poll_interval_s + 1
 
 
 def test_a_poller_that_is_woken_without_end_polls_once_a_beat(tmp_path: Path) -> None:
-    pace = replace(SELDOM, wake_s=0.2)
+    http_config = replace(SELDOM, webhook_poll_interval_s=0.2)
 
     async def flooded(made: BentStudio) -> None:
-        async with RunwareClient(KEY, made.simulator.base_url, pace=pace) as client:
+        async with RunwareClient(KEY, made.simulator.base_url, http_config=http_config) as client:
             await client.submit(request_of().to_task(STRANGER))
             poller = Poller(client)
             polling = asyncio.create_task(poller.run())
@@ -469,7 +471,7 @@ def test_a_poller_that_is_woken_without_end_polls_once_a_beat(tmp_path: Path) ->
         began = time.monotonic()
         asyncio.run(flooded(made))
 
-        assert 2 <= len(made.calls(POLL)) <= (time.monotonic() - began) / pace.wake_s + 1
+        assert 2 <= len(made.calls(POLL)) <= (time.monotonic() - began) / http_config.webhook_poll_interval_s + 1
 
 
 def test_a_result_that_the_api_tells_of_after_its_webhook_is_asked_for_again_soon(tmp_path: Path) -> None:
@@ -477,7 +479,7 @@ def test_a_result_that_the_api_tells_of_after_its_webhook_is_asked_for_again_soo
         return Prepared({"data": [{"taskType": SUBMIT, "taskUUID": call.task_uuid, "status": "processing"}]})
 
     with hooked(tmp_path, lambda *_: on(POLL, running_still, first=2)) as (made, running):
-        outcomes, took_s = woken(made, running.url, orders_of(1))
+        outcomes, took_s = woken(made, running.url, jobs_of(1))
 
         made.assert_paid_once()
     assert errors_of(outcomes) == [""]
@@ -485,7 +487,7 @@ def test_a_result_that_the_api_tells_of_after_its_webhook_is_asked_for_again_soo
 
 
 def test_wakes_do_not_use_up_the_patience_with_a_result_that_has_no_address_yet(tmp_path: Path) -> None:
-    pace = replace(SELDOM, wake_s=0.2)
+    http_config = replace(SELDOM, webhook_poll_interval_s=0.2)
 
     def without_url(_: BentStudio, running: Hook) -> Bend:
         def bend(call: Call) -> Prepared | None:
@@ -496,7 +498,7 @@ def test_wakes_do_not_use_up_the_patience_with_a_result_that_has_no_address_yet(
         return on(POLL, bend)
 
     with hooked(tmp_path, without_url, latency_s=0.0) as (made, running):
-        outcomes, _ = woken(made, running.url, orders_of(1), pace)
+        outcomes, _ = woken(made, running.url, jobs_of(1), http_config)
         polls = [call.at for call in made.calls(POLL)]
     assert errors_of(outcomes) == ["OutputUnavailableError"]
     assert len(polls) == 4
@@ -508,7 +510,7 @@ def test_wakes_do_not_use_up_the_patience_with_a_result_that_has_no_address_yet(
 )
 def test_lost_webhooks_cost_only_time(tmp_path: Path, address: str) -> None:
     with hooked(tmp_path) as (made, running):
-        outcomes, _ = woken(made, address.format(root=running.root), orders_of(3), QUICK)
+        outcomes, _ = woken(made, address.format(root=running.root), jobs_of(3), QUICK)
 
         made.assert_paid_once(3)
     assert errors_of(outcomes) == [""] * 3
@@ -527,7 +529,7 @@ def test_a_ledger_without_wakes_costs_only_time(tmp_path: Path) -> None:
         return bend
 
     with hooked(tmp_path, broken) as (made, running):
-        outcomes, _ = woken(made, running.url, orders_of(1), replace(QUICK, poll_first_s=0.5))
+        outcomes, _ = woken(made, running.url, jobs_of(1), replace(QUICK, initial_poll_delay_s=0.5))
 
         made.assert_paid_once()
     assert errors_of(outcomes) == [""]
@@ -540,12 +542,12 @@ def test_the_ledger_is_asked_for_wakes_only_where_a_webhook_is_configured(tmp_pa
     class Watched(BentStudio):
         def ledger(self, *arguments: Any, **given: Any) -> Ledger:
             ledger = super().ledger(*arguments, **given)
-            sa.event.listen(ledger._engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+            sa.event.listen(ledger._engine, "before_cursor_execute", lambda *reported: asked.append(reported[2]))
             return ledger
 
     with hooked(tmp_path, latency_s=0.5) as (made, running):
         watched = Watched(tmp_path, made.simulator)
-        woken(watched, running.url if has_webhook else "", orders_of(1), replace(QUICK, wake_s=0.05))
+        woken(watched, running.url if has_webhook else "", jobs_of(1), replace(QUICK, webhook_poll_interval_s=0.05))
 
     assert any("SELECT wan_wakes" in statement for statement in asked) is has_webhook
 
@@ -553,7 +555,7 @@ def test_the_ledger_is_asked_for_wakes_only_where_a_webhook_is_configured(tmp_pa
 def test_a_webhook_that_came_before_anybody_waited_wakes_the_recovery(tmp_path: Path) -> None:
     async def recovered(made: BentStudio, running: Hook) -> list[Any]:
         ledger = running.ledger
-        async with RunwareClient(KEY, made.simulator.base_url, pace=SELDOM, webhook_url=running.url) as client:
+        async with RunwareClient(KEY, made.simulator.base_url, http_config=SELDOM, webhook_url=running.url) as client:
             task = ledger.claim(request_of(), Origin(), "a", simulated=True).task
             await client.submit(request_of().to_task(task.task_uuid))
             ledger.mark_submitted(task.task_uuid)
@@ -573,7 +575,7 @@ def test_a_webhook_that_came_before_anybody_waited_wakes_the_recovery(tmp_path: 
 
 def test_a_row_with_a_webhook_of_its_own_keeps_it(tmp_path: Path) -> None:
     with hooked(tmp_path) as (made, running), receiving() as own:
-        woken(made, running.url, orders_of(1, webhook_url=own.url), QUICK)
+        woken(made, running.url, jobs_of(1, webhook_url=own.url), QUICK)
 
         assert made.calls(SUBMIT)[0].tasks[0]["webhookURL"] == own.url
         assert own.received.get(timeout=5)
@@ -597,8 +599,8 @@ def test_the_secret_is_written_nowhere_also_where_the_api_repeats_it(
         return Prepared({"errors": [{"code": "invalidWebhookURL", "message": said, "taskUUID": call.task_uuid}]}, 400)
 
     with hooked(tmp_path, lambda *_: on(SUBMIT, refusing, first=1)) as (made, running):
-        (refused,), _ = woken(made, running.url, orders_of(1))
-        (stored,), _ = woken(made, running.url, orders_of(1))
+        (refused,), _ = woken(made, running.url, jobs_of(1))
+        (stored,), _ = woken(made, running.url, jobs_of(1))
 
         assert made.calls(SUBMIT)[1].tasks[0]["webhookURL"] == running.url
     assert errors_of([refused, stored]) == ["RequestRejectedError", ""]
@@ -616,8 +618,8 @@ def test_dagster_is_told_nothing_of_the_secret(tmp_path: Path) -> None:
             api_key="a-key-for-tests",
             base_url=made.simulator.base_url,
             webhook_url=running.url,
-            poll_first_s=30.0,
-            poll_most_s=30.0,
+            initial_poll_delay_s=30.0,
+            max_poll_interval_s=30.0,
         )
         dagster_support.sync_partitions(made.instance, "videos", ["a"])
         table = dagster_support.written(tmp_path, dagster_support.table_of("A red kite"))

@@ -32,9 +32,9 @@ from api_double import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wan_assets.client import Pace, RunwareClient, TaskReport
+from wan_assets.client import HttpConfig, RunwareClient, TaskReport
 from wan_assets.client.account import usage_in
-from wan_assets.client.error_codes import verdict_of
+from wan_assets.client.error_codes import task_error_of
 from wan_assets.client.responses import answer_of, refusal_in
 from wan_assets.client.task_reports import reports_in
 from wan_assets.errors import (
@@ -57,8 +57,8 @@ SUBMIT, POLL = "videoInference", "getResponse"
 LATER = 30.0
 
 
-def submitted(api: ApiDouble, pace: Pace = QUICK) -> None:
-    run(api.client(pace), lambda client: client.submit(TASK))
+def submitted(api: ApiDouble, http_config: HttpConfig = QUICK) -> None:
+    run(api.client(http_config), lambda client: client.submit(TASK))
 
 
 def polled(api: ApiDouble, *task_uuids: str) -> dict[str, TaskReport]:
@@ -244,7 +244,7 @@ def test_an_address_that_is_none_is_said_so(address: str) -> None:
 
 def run_at(address: str) -> None:
     async def balance() -> None:
-        async with RunwareClient(KEY, address, pace=QUICK) as client:
+        async with RunwareClient(KEY, address, http_config=QUICK) as client:
             await client.balance()
 
     asyncio.run(balance())
@@ -374,12 +374,12 @@ def test_the_tries_of_a_submission_are_counted() -> None:
     with ApiDouble(refused("rateLimitExceeded", 429)) as api, pytest.raises(RunwareBusyError):
         submitted(api)
 
-    assert api.kinds == [SUBMIT] * QUICK.retry_tries
+    assert api.kinds == [SUBMIT] * QUICK.max_tries
 
 
 def test_an_answer_that_does_not_come_in_time_is_trouble() -> None:
     """Case 45, by a total deadline."""
-    hasty = Pace(answer_s=0.1, retry_first_s=0.01, retry_jitter_s=0.0, retry_tries=2)
+    hasty = HttpConfig(response_timeout_s=0.1, initial_retry_delay_s=0.01, retry_jitter_s=0.0, max_tries=2)
     with ApiDouble(Prepared({"data": []}, pause_s=0.5), known()) as api:
         submitted(api, hasty)
 
@@ -388,21 +388,21 @@ def test_an_answer_that_does_not_come_in_time_is_trouble() -> None:
 
 def test_an_answer_that_comes_byte_by_byte_is_not_waited_for_without_end(tmp_path: Path) -> None:
     """Case 45: each byte comes in time, and the whole does not."""
-    hasty = Pace(answer_s=0.2, retry_first_s=0.01, retry_jitter_s=0.0)
+    hasty = HttpConfig(response_timeout_s=0.2, initial_retry_delay_s=0.01, retry_jitter_s=0.0)
     behaviour = Behaviour(latency_s=LATER, faults={"slow_body": 1.0}, pause_s=0.05)
     with LocalSimulator(tmp_path, behaviour) as simulator:
         started = time.monotonic()
-        run(RunwareClient(KEY, simulator.base_url, pace=hasty), lambda client: client.submit(TASK))
+        run(RunwareClient(KEY, simulator.base_url, http_config=hasty), lambda client: client.submit(TASK))
         took_s = time.monotonic() - started
 
     assert took_s < 2
-    assert len(simulator.books.charges()) == 1
+    assert len(simulator.journal.charges()) == 1
 
 
 def test_a_server_that_is_not_there_is_busy() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        client = RunwareClient(KEY, f"http://127.0.0.1:{closed.getsockname()[1]}/v1", pace=QUICK)
+        client = RunwareClient(KEY, f"http://127.0.0.1:{closed.getsockname()[1]}/v1", http_config=QUICK)
 
         with pytest.raises(RunwareBusyError) as caught:
             run(client, lambda client: client.submit(TASK))
@@ -444,9 +444,9 @@ def test_a_retry_after_that_says_nothing_is_not_waited_for(said: str) -> None:
 
 def test_without_retry_after_the_waits_grow() -> None:
     """Case 14, on submission."""
-    pace = Pace(retry_first_s=0.05, retry_jitter_s=0.0, retry_most_s=5.0, retry_tries=4)
+    http_config = HttpConfig(initial_retry_delay_s=0.05, retry_jitter_s=0.0, max_retry_delay_s=5.0, max_tries=4)
     with ApiDouble(refused("rateLimitExceeded", 429)) as api, pytest.raises(RunwareBusyError):
-        submitted(api, pace)
+        submitted(api, http_config)
 
     first, second, third, last = (request.at for request in api.posts)
     assert second - first >= 0.05
@@ -456,13 +456,13 @@ def test_without_retry_after_the_waits_grow() -> None:
 
 def test_trouble_is_not_repeated_sooner_than_the_first_wait() -> None:
     """Case 42: two copies that come faster might both be accepted."""
-    pace = Pace(retry_first_s=WAITING, retry_jitter_s=0.0)
+    http_config = HttpConfig(initial_retry_delay_s=WAITING, retry_jitter_s=0.0)
     headers = {"Retry-After": "0"}
     with ApiDouble(Prepared(b"", 503, headers), NOTHING, NOTHING, ack()) as api:
-        submitted(api, pace)
+        submitted(api, http_config)
 
     assert api.posts[-1].at - api.posts[0].at >= WAITING
-    assert Pace().retry_first_s >= 1.0
+    assert HttpConfig().initial_retry_delay_s >= 1.0
 
 
 # polls
@@ -533,7 +533,7 @@ def test_an_error_with_the_status_error_is_a_verdict_whatever_the_http_status(st
         found = polled(api)[U]
 
     assert found.is_complete(1)
-    assert isinstance(verdict_of(found.faults[0]), TaskFailedError)
+    assert isinstance(task_error_of(found.faults[0]), TaskFailedError)
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_a_task_that_is_gone_is_a_verdict(code: str, status: int) -> None:
     with ApiDouble(refused(code, status)) as api:
         found = polled(api)[U]
 
-    assert isinstance(verdict_of(found.faults[0]), TaskUnknownError)
+    assert isinstance(task_error_of(found.faults[0]), TaskUnknownError)
     assert found.is_known is (code != "taskNotFound")
 
 
@@ -715,7 +715,7 @@ def test_polls_fall_back_to_one_each_for_good_where_only_some_are_answered(
     asked = uuids(4)
     behaviour = Behaviour(latency_s=LATER, polls_answered=answered)
     with LocalSimulator(tmp_path_factory.mktemp("simulator"), behaviour) as simulator:
-        client = RunwareClient(KEY, simulator.base_url, pace=QUICK)
+        client = RunwareClient(KEY, simulator.base_url, http_config=QUICK)
         found, per_post = run(client, lambda client: submitted_and_polled(client, asked))
 
     assert set(found) == set(asked)
@@ -804,7 +804,7 @@ def test_no_body_raises_anything_but_our_errors(text: str, status: int) -> None:
     fault = refusal_in(answer, U)
     reports = reports_in(answer, (U, V))
 
-    assert fault is None or str(verdict_of(fault))
+    assert fault is None or str(task_error_of(fault))
     assert all(isinstance(each.is_complete(1), bool) for each in reports.values())
     assert all(microusd_of(video.cost) is None or video.cost > 0 for each in reports.values() for video in each.results)
 
@@ -816,11 +816,11 @@ def test_no_depth_of_nesting_breaks_the_reader(form: str, depth: int) -> None:
 
     try:
         answer = answer_of(200, text)
-        told = str(refusal_in(answer, U)) + str(reports_in(answer, (U,)))
+        reported = str(refusal_in(answer, U)) + str(reports_in(answer, (U,)))
     except RunwareBusyError as error:
-        told = str(error)
+        reported = str(error)
 
-    assert told
+    assert reported
 
 
 @thorough

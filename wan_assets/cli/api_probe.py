@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from wan_assets.client import Answer, DayOfUsage, RunwareClient
 from wan_assets.durations import duration_text
-from wan_assets.engine import Limits, Order, Outcome, generate
+from wan_assets.engine import Limits, Outcome, VideoJob, generate
 from wan_assets.errors import RunwareError
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models import MODEL, VideoRequest, dollars, list_price_microusd, nearest_microusd
@@ -104,9 +104,9 @@ class Probe:
     async def outcome(self) -> Outcome:
         """The video, from the store, or bought at one try; an outcome also tells what went wrong."""
         origin = Origin(run_id=f"{NAME}-{uuid.uuid4()}", asset=NAME)
-        order = Order(REQUEST, partition=NAME, prompt_id=NAME)
+        job = VideoJob(REQUEST, partition=NAME, prompt_id=NAME)
         made = generate(
-            [order],
+            [job],
             client=self.client,
             store=self.store,
             ledger=self.ledger,
@@ -132,7 +132,7 @@ class Probe:
         stored, findings = outcome.stored, self._of_making()
         if stored is None:
             return [*findings, Finding("Was the video made?", f"no: {outcome.error}")]
-        if not outcome.has_landed:
+        if not outcome.is_new:
             question = f"Is a task still known {_age(stored.stored_at)} after its end?"
             findings.append(await self._asked(question, self.client.poll([stored.task_uuid])))
         both, today = self.client.poll([str(uuid.uuid4()), stored.task_uuid]), datetime.now(UTC).date()
@@ -188,8 +188,8 @@ def _balance(exchange: Exchange, _: object) -> str:
 
 def _statuses(polls: Sequence[Exchange], task_uuid: str) -> str:
     """How often each status was told, in the order of their first coming; polls that said nothing count too."""
-    told = Counter(_status(poll, task_uuid) for poll in polls)
-    return "; ".join(f"{status} ({_counted(number, 'poll')})" for status, number in told.items())
+    reported = Counter(_status(poll, task_uuid) for poll in polls)
+    return "; ".join(f"{status} ({_counted(number, 'poll')})" for status, number in reported.items())
 
 
 def _status(poll: Exchange, task_uuid: str) -> str:

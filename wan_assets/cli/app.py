@@ -14,28 +14,28 @@ import click
 from wan_assets.cli import output_streams, signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import Failure, failure_of, interruption
-from wan_assets.cli.lazy import Late, LateGroup
+from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.version import __version__
 
 _COMMANDS = {
-    "demo": Late("materialize", "demo", "Generate the demo's videos on the simulator, through Dagster."),
-    "materialize": Late("materialize", "materialize", "Generate a table's videos with the configured API."),
-    "plan": Late("plan", "plan", "Validate and price a table; nothing is submitted."),
-    "export": Late("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
-    "ledger": Late("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
-    "gallery": Late("gallery", "gallery", "Write static pages that show a table's videos."),
-    "files": Late("serve", "files", "Serve the store's videos to browsers; Dagster's pages link to them."),
-    "webhook": Late("webhook", "webhook", "Receive the API's webhooks for all runs that share a ledger."),
-    "probe": Late("probe", "probe", "Test open questions about the API with one paid video; opt-in."),
-    "simulator": Late("simulator", "simulator", "Serve the API locally, with optional faults."),
+    "demo": LazyCommand("materialize", "demo", "Generate the demo's videos on the simulator, through Dagster."),
+    "materialize": LazyCommand("materialize", "materialize", "Generate a table's videos with the configured API."),
+    "plan": LazyCommand("plan", "plan", "Validate and price a table; nothing is submitted."),
+    "export": LazyCommand("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
+    "ledger": LazyCommand("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
+    "gallery": LazyCommand("gallery", "gallery", "Write static pages that show a table's videos."),
+    "files": LazyCommand("serve", "files", "Serve the store's videos to browsers; Dagster's pages link to them."),
+    "webhook": LazyCommand("webhook", "webhook", "Receive the API's webhooks for all runs that share a ledger."),
+    "probe": LazyCommand("probe", "probe", "Test open questions about the API with one paid video; opt-in."),
+    "simulator": LazyCommand("simulator", "simulator", "Serve the API locally, with optional faults."),
 }
 
 
 _OF_PLAN = "Correct the table or its path, then run `wan-assets plan` again; nothing was submitted."
 
 
-class _Commands(LateGroup):
+class _Commands(LazyGroup):
     """Ends every command with a status and, where it failed, with what happened and what to do."""
 
     def main(

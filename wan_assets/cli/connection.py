@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from wan_assets.client import Heed, RunwareClient
+from wan_assets.client import ResponseHook, RunwareClient
 from wan_assets.ledger import Ledger
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.simulator import LocalSimulator
 
 
 @asynccontextmanager
-async def connected(settings: Settings, ledger: Ledger, on_answer: Heed | None = None) -> AsyncIterator[RunwareClient]:
+async def connected(
+    settings: Settings, ledger: Ledger, on_answer: ResponseHook | None = None
+) -> AsyncIterator[RunwareClient]:
     """A client of the account, or of a simulator that has the books of the configuration's folder.
 
     Raises `SettingsError` where no key is given and the ledger has tasks that only the account knows.

@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 ROWS_SHOWN = 50
-_MOST_WIDTH = 40
-_LEAST_WIDTH = 10
+_MAX_WIDTH = 40
+_MIN_WIDTH = 10
 _GAP = 3
 
 
@@ -76,16 +76,16 @@ def show_table(
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
     whole = {
-        name: width if name in right else min(width, _MOST_WIDTH) for name, width in zip(columns, widths, strict=True)
+        name: width if name in right else min(width, _MAX_WIDTH) for name, width in zip(columns, widths, strict=True)
     }
     console = console_on()
     rigid = sum(width + _GAP for name, width in whole.items() if name not in flexible)
     room = (console.width - rigid) // len(flexible) - _GAP if flexible else console.width - rigid + _GAP
-    most = {name: min(width, room) if name in flexible else width for name, width in whole.items()}
+    maximum = {name: min(width, room) if name in flexible else width for name, width in whole.items()}
     if room < (_least_width(columns, shown, folded) if flexible else 0):
         _show_stacked(console, title, columns, shown)
     else:
-        _show_columns(console, title, most, shown, right=right, folded=folded)
+        _show_columns(console, title, maximum, shown, right=right, folded=folded)
     if len(rows) > ROWS_SHOWN:
         console.print(f"... and {counted(len(rows) - ROWS_SHOWN, 'more row')}; {more}", highlight=False, markup=False)
 
@@ -94,7 +94,7 @@ def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], folded: 
     """So wide a flexible column must be that no word of a folded one is broken, if it is not a very long one."""
     cells = [row[at] for at, name in enumerate(columns) if name in folded for row in rows]
     words = [cell_len(word) for cell in cells for word in cell.split()]
-    return max([_LEAST_WIDTH, *(min(width, _MOST_WIDTH) for width in words)])
+    return max([_MIN_WIDTH, *(min(width, _MAX_WIDTH) for width in words)])
 
 
 def _show_columns(

@@ -25,7 +25,7 @@ class Failure:
 def failure_of(error: WanAssetsError) -> Failure:
     """What an error of ours tells."""
     code = error.code if isinstance(error, RunwareError) else ""
-    return Failure(type(error).__name__, str(error).removeprefix(f"{code}: "), error.advice, code)
+    return Failure(type(error).__name__, str(error).removeprefix(f"{code}: "), error.hint, code)
 
 
 def interruption(number: signal.Signals) -> Failure:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 
-class Late(NamedTuple):
+class LazyCommand(NamedTuple):
     """Where a command is, and what it does in a line."""
 
     module: str
@@ -17,10 +17,10 @@ class Late(NamedTuple):
     about: str
 
 
-class LateGroup(click.Group):
+class LazyGroup(click.Group):
     """A group of commands that are imported when they are called."""
 
-    def __init__(self, *arguments: Any, late: Mapping[str, Late], **settings: Any) -> None:
+    def __init__(self, *arguments: Any, late: Mapping[str, LazyCommand], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._late = late
 

@@ -41,7 +41,7 @@ def opened(url: str | None, context: click.Context, store: str | None = None) ->
         with closing(Ledger(settings.ledger, must_exist=True)) as book:
             yield book, settings
     except WanAssetsError as error:
-        error.advice = Places.of(settings).completed(error.advice)
+        error.hint = Places.of(settings).completed(error.hint)
         raise
 
 

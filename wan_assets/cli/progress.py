@@ -36,7 +36,7 @@ class Show(Protocol):
 
 
 _FIRST_S = 10.0
-_MOST_S = 60.0
+_MAX_S = 60.0
 _FRAMES_A_SECOND = 4
 _WIDEST = 100
 
@@ -85,7 +85,7 @@ class _Noting:
 
     def note_of(self, stage: Stage) -> None:
         if isinstance(stage, Progress):
-            self._unknown.add(stage.under_way)
+            self._unknown.add(stage.snapshot)
 
     def note(self, text: str) -> None:
         raise NotImplementedError
@@ -127,11 +127,11 @@ class _Screen(_Noting):
         """The lines as they are now, as wide as the terminal is now."""
         if (width := _width_of(self._console.file)) > 0:
             self._console.width = width
-        stage, most = self._stage, min(self._console.width, _WIDEST)
-        words = [*_wrapped(stage.counts(), most), *_wrapped(stage.money(), most)]
+        stage, maximum = self._stage, min(self._console.width, _WIDEST)
+        words = [*_wrapped(stage.counts(), maximum), *_wrapped(stage.money(), maximum)]
         lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in words]
-        pending = [Text(printable(line), overflow="fold") for line in _wrapped(stage.pending(), most)]
-        return Group(self._head(stage, most), *lines, *pending)
+        pending = [Text(printable(line), overflow="fold") for line in _wrapped(stage.pending(), maximum)]
+        return Group(self._head(stage, maximum), *lines, *pending)
 
     def _head(self, stage: Stage, width: int) -> RenderableType:
         bar = ProgressBar(total=stage.total, completed=stage.ended, pulse=stage.total is None)
@@ -156,7 +156,7 @@ class _Lines(_Noting):
         self._title, self._file, self._clock = title, file, clock
         self._began = clock()
         self._estimate = Estimate(clock)
-        self._spacing = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock)
+        self._spacing = Spacing(first_s=_FIRST_S, most_s=_MAX_S, clock=clock)
 
     def note(self, text: str) -> None:
         self._file.write(f"{printable(text)}\n")

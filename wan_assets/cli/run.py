@@ -22,7 +22,15 @@ from wan_assets.client import RunwareClient
 from wan_assets.engine import OnMismatch, Outcome, Progress
 from wan_assets.errors import PromptTableError
 from wan_assets.ledger import Ledger, new_owner
-from wan_assets.orchestration import REASON, assets_of, by_prompt, range_tags, resources_of, sync_table, table_id_of
+from wan_assets.orchestration import (
+    REASON,
+    assets_of,
+    partitioning_by_prompt,
+    range_tags,
+    resources_of,
+    sync_table,
+    table_id_of,
+)
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
@@ -114,7 +122,7 @@ class TableRun:
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = assets_of(
             _NAME,
-            replace(by_prompt(_NAME, table), retires_partitions=False),
+            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False),
             dg.StaticPartitionsDefinition(keys),
             on_mismatch=self.options.on_mismatch,
             on_outcome=self._kept(show),
@@ -134,24 +142,24 @@ class TableRun:
 
     def _kept(self, show: Show) -> Callable[[Outcome], None]:
         def keep(outcome: Outcome) -> None:
-            self.outcomes[outcome.order.partition] = outcome
+            self.outcomes[outcome.job.partition] = outcome
             if outcome.stored:
                 self.is_simulated = self.is_simulated or outcome.stored.is_simulated
             if outcome.error:
-                show.fail(outcome.order.partition, outcome.error)
+                show.fail(outcome.job.partition, outcome.error)
 
         return keep
 
     def _watched(self, instance: dg.DagsterInstance, show: Show, stop: Stop) -> Callable[[Progress], None]:
-        def watch(progress: Progress) -> None:
-            self.is_simulated = self.is_simulated or progress.under_way.is_simulated
+        def on_progress(progress: Progress) -> None:
+            self.is_simulated = self.is_simulated or progress.snapshot.is_simulated
             show(progress)
             if stop.signal:
                 if run := instance.get_run_by_id(self.run_id):
                     instance.report_run_canceling(run)
                 raise dg.DagsterExecutionInterruptedError
 
-        return watch
+        return on_progress
 
 
 def _refuse_unusable(settings: Settings) -> None:

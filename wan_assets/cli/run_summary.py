@@ -83,7 +83,7 @@ class Summary:
     @cached_property
     def materialized(self) -> frozenset[str]:
         """The rows whose partitions Dagster recorded; where it gave no result, those that it was given to record."""
-        seen = {outcome.order.partition for outcome in self.outcomes if outcome.stored}
+        seen = {outcome.job.partition for outcome in self.outcomes if outcome.stored}
         return frozenset(self.run.materialized if self.run.has_result else seen)
 
     @property
@@ -104,7 +104,7 @@ class Summary:
     def deviations(self) -> list[Deviation]:
         """Every row whose videos are stored and deviate from its request, in the table's order."""
         return [
-            Deviation(outcome.order.partition, outcome.stored)
+            Deviation(outcome.job.partition, outcome.stored)
             for outcome in self.outcomes
             if outcome.stored and outcome.stored.differences
         ]
@@ -164,7 +164,7 @@ def _videos(found: Summary) -> Iterator[dict[str, Any]]:
     for outcome in found.outcomes:
         for video in outcome.stored.videos if outcome.stored else ():
             cost = None if video.cost_microusd is None else float(usd(video.cost_microusd))
-            yield {"prompt_id": outcome.order.partition, "uri": video.uri, "cost_usd": cost, "sha256": video.sha256}
+            yield {"prompt_id": outcome.job.partition, "uri": video.uri, "cost_usd": cost, "sha256": video.sha256}
 
 
 def show_summary(found: Summary, broken: list[str]) -> None:

@@ -12,19 +12,19 @@ from wan_assets.client.error_codes import (
     is_about_credit,
     is_over_capacity,
     is_own_words,
-    verdict_of,
+    task_error_of,
 )
 from wan_assets.client.responses import Answer
 from wan_assets.client.retrying import Trouble
 from wan_assets.client.task_reports import Result, TaskReport
-from wan_assets.client.transport import Heed, Pace
+from wan_assets.client.transport import HttpConfig, ResponseHook
 
 __all__ = [
     "UPLOAD_IS_GONE",
     "Answer",
     "DayOfUsage",
-    "Heed",
-    "Pace",
+    "HttpConfig",
+    "ResponseHook",
     "Result",
     "RunwareClient",
     "TaskReport",
@@ -35,5 +35,5 @@ __all__ = [
     "is_over_capacity",
     "is_own_words",
     "shown",
-    "verdict_of",
+    "task_error_of",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from wan_assets.errors import ApiFault, RunwareBusyError
 
-_MOST_USD = 1_000_000_000
+_MAX_USD = 1_000_000_000
 """More dollars than any account has; what claims more is no amount."""
 
 
@@ -52,4 +52,4 @@ def amount_of(said: Any) -> Decimal | None:
         amount = Decimal(str(said))
     except (InvalidOperation, ValueError):
         return None
-    return amount if amount.is_finite() and abs(amount) <= _MOST_USD else None
+    return amount if amount.is_finite() and abs(amount) <= _MAX_USD else None

@@ -25,7 +25,7 @@ from wan_assets.client.error_codes import is_over_capacity, is_own_words, refusa
 from wan_assets.client.responses import Answer, is_doubtful, refusal_in
 from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
 from wan_assets.client.task_reports import TaskReport, reports_in
-from wan_assets.client.transport import BeforeSending, Heed, Pace, Transport
+from wan_assets.client.transport import BeforeSending, HttpConfig, ResponseHook, Transport
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -64,17 +64,17 @@ class RunwareClient:
         api_key: str,
         base_url: str = PUBLIC_URL,
         *,
-        pace: Pace | None = None,
+        http_config: HttpConfig | None = None,
         download_hosts: Sequence[str] = (),
         webhook_url: str = "",
-        on_answer: Heed | None = None,
+        on_answer: ResponseHook | None = None,
     ) -> None:
-        self.pace = pace or Pace()
+        self.http_config = http_config or HttpConfig()
         self._webhook_url = webhook_url
         secrets = secrets_in(webhook_url)
-        self._transport = Transport(api_key, base_url, self.pace, secrets=secrets, on_answer=on_answer)
+        self._transport = Transport(api_key, base_url, self.http_config, secrets=secrets, on_answer=on_answer)
         self._troubles = Troubles()
-        self._downloads = Downloads(self._transport, self.pace, download_hosts, self._troubles)
+        self._downloads = Downloads(self._transport, self.http_config, download_hosts, self._troubles)
         self.polls_per_post = _POLLS_PER_POST
         self._doubts = 0
         self._early: dict[str, TaskReport] = {}
@@ -169,7 +169,7 @@ class RunwareClient:
 
     async def _is_found(self, task_uuid: str) -> bool:
         """Whether the API has a task, which it may take a moment to know."""
-        for wait_s in (0.0, self.pace.retry_first_s):
+        for wait_s in (0.0, self.http_config.initial_retry_delay_s):
             await asyncio.sleep(wait_s)
             with suppress(RunwareError):
                 if await self.knows(task_uuid):
@@ -206,7 +206,7 @@ class RunwareClient:
 
     async def is_unknown(self, task_uuid: str) -> bool:
         """Whether the API says twice, some time apart, that it does not have a task: one answer may come too early."""
-        for wait_s in (0.0, self.pace.retry_first_s):
+        for wait_s in (0.0, self.http_config.initial_retry_delay_s):
             await asyncio.sleep(wait_s)
             if await self.knows(task_uuid):
                 return False
@@ -320,7 +320,7 @@ class RunwareClient:
     async def _tried(
         self, call: Callable[[], Awaitable[T]], *, tries: int | None = None, is_retried: IsRetried = is_busy
     ) -> T:
-        return await tried(call, self.pace, tries or self.pace.retry_tries, self._troubles, is_retried)
+        return await tried(call, self.http_config, tries or self.http_config.max_tries, self._troubles, is_retried)
 
 
 class _Submission:

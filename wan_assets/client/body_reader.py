@@ -9,7 +9,7 @@ from typing import Protocol
 import httpx
 
 _PIECE_BYTES = 1 << 18
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 _PLAIN = ("", "identity")
 
 
@@ -27,7 +27,7 @@ async def pieces_of(response: httpx.Response, most_bytes: int) -> AsyncGenerator
     or that cannot be decompressed.
     """
     stated = response.headers.get("Content-Length", "")
-    if stated.isdecimal() and (len(stated) > _MOST_DIGITS or int(stated) > most_bytes):
+    if stated.isdecimal() and (len(stated) > _MAX_DIGITS or int(stated) > most_bytes):
         raise TooLargeError(most_bytes)
     decoder, size = _decoder_for(response.headers.get("Content-Encoding", "").strip().lower()), 0
     async for raw in response.aiter_raw():

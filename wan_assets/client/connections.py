@@ -18,7 +18,7 @@ from wan_assets.settings import SettingsError
 
 _PROXY_SCHEMES = ("http", "https")
 _IPV4_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
-_MOST_PORT = 65_535
+_MAX_PORT = 65_535
 
 
 class Connections:
@@ -42,7 +42,7 @@ class Connections:
         """Sends a request; the response is still to be read and closed. Raises `httpx.HTTPError`."""
         proxy = self._proxy_to(request.url) if self._has_proxies else ""
         way = self._ways.get(proxy) or self._ways.setdefault(proxy, self._way_through(proxy))
-        with _told_as_http_error():
+        with _as_http_error():
             response = await way.handle_async_request(request)
             response.stream = _Guarded(response.stream)
             return response
@@ -92,17 +92,17 @@ class _Guarded(httpx.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _told_as_http_error():
+        with _as_http_error():
             async for piece in self._stream:
                 yield piece
 
     async def aclose(self) -> None:
-        with _told_as_http_error():
+        with _as_http_error():
             await self._stream.aclose()
 
 
 @contextmanager
-def _told_as_http_error() -> Iterator[None]:
+def _as_http_error() -> Iterator[None]:
     """Parsers of malformed answers raise what they will: of errors of their own up to `ValueError`."""
     try:
         yield
@@ -141,7 +141,7 @@ def _refuse_unusable(proxy: str, variable: str) -> None:
         )
     try:
         url = httpx.Proxy(proxy).url
-        is_usable = bool(url.host) and (url.port or 0) <= _MOST_PORT
+        is_usable = bool(url.host) and (url.port or 0) <= _MAX_PORT
     except (httpx.InvalidURL, ValueError):
         is_usable = False
     if not is_usable:

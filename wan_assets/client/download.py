@@ -13,19 +13,19 @@ import httpx
 from wan_assets.client.body_reader import TooLargeError, pieces_of
 from wan_assets.client.connections import is_loopback
 from wan_assets.client.retrying import Troubles, tried
-from wan_assets.client.transport import Pace, Transport, parsed
+from wan_assets.client.transport import HttpConfig, Transport, parsed
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
 
 _NOT_READY = {408, 409, 422, 425, 429}
-_MOST_REDIRECTS = 3
+_MAX_REDIRECTS = 3
 
 
 class Downloads:
     """Streams results to files with bounded memory."""
 
-    def __init__(self, transport: Transport, pace: Pace, hosts: Sequence[str], troubles: Troubles) -> None:
+    def __init__(self, transport: Transport, http_config: HttpConfig, hosts: Sequence[str], troubles: Troubles) -> None:
         self._transport = transport
-        self._pace = pace
+        self._http_config = http_config
         self._troubles = troubles
         api_host = parsed(transport.base_url).host
         self._hosts = {api_host, *map(str.lower, hosts)}
@@ -33,35 +33,35 @@ class Downloads:
 
     async def fetch(self, url: str, path: Path, slots: asyncio.Semaphore) -> None:
         """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
-        pace = self._pace
+        http_config = self._http_config
         try:
-            async with asyncio.timeout(pace.download_s) as limit:
+            async with asyncio.timeout(http_config.download_timeout_s) as limit:
 
                 async def fetch_once() -> None:
                     async with _taken(slots, limit):
                         await self._fetch_once(url, path)
 
-                await tried(fetch_once, pace, pace.download_tries, self._troubles)
+                await tried(fetch_once, http_config, http_config.max_download_tries, self._troubles)
         except TimeoutError:
-            raise _unavailable("slow", f"the file did not come within {pace.download_s:g} s") from None
+            raise _unavailable("slow", f"the file did not come within {http_config.download_timeout_s:g} s") from None
         except (RunwareBusyError, OutputUnavailableError) as error:
             raise OutputUnavailableError(self._transport.redaction.fault(error.fault)) from None
 
     async def _fetch_once(self, url: str, path: Path) -> None:
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             address = self._expected(url)
             async with self._transport.stream(address) as response:
                 if not response.has_redirect_location:
                     await self._written(response, path)
                     return
                 url = _led_to(address, response.headers["Location"])
-        raise _unavailable("redirects", f"more than {_MOST_REDIRECTS} redirects")
+        raise _unavailable("redirects", f"more than {_MAX_REDIRECTS} redirects")
 
     async def _written(self, response: httpx.Response, path: Path) -> None:
         _refuse_status(response.status_code)
         try:
             with path.open("wb") as file:
-                async with aclosing(pieces_of(response, self._pace.download_most_bytes)) as pieces:
+                async with aclosing(pieces_of(response, self._http_config.max_download_bytes)) as pieces:
                     async for piece in self._steadily(pieces):
                         file.write(piece)
                 size = file.tell()
@@ -73,7 +73,7 @@ class Downloads:
 
     async def _steadily(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Gives pieces as long as enough of them come: who sends a byte now and then would keep a place for ever."""
-        window_s, least = self._pace.download_window_s, self._pace.download_least_bytes
+        window_s, least = self._http_config.download_window_s, self._http_config.min_download_bytes
         ends, got = time.monotonic() + window_s, 0
         while True:
             try:

@@ -158,7 +158,7 @@ def refusal_of(fault: ApiFault) -> RunwareError:
     return kind(fault)
 
 
-def verdict_of(fault: ApiFault) -> RunwareError:
+def task_error_of(fault: ApiFault) -> RunwareError:
     """The error of a task that the API accepted and then gave up: what would be busy has failed.
 
     A provider may refuse content under a code that says only that it failed: then its own words count, and are kept.

@@ -26,7 +26,7 @@ _LEAST = 5
 
 _ADDRESSES = 2048
 _DECODINGS = 5
-_MOST_CHARACTERS = 4000
+_MAX_CHARACTERS = 4000
 
 _FOUND_AS_THEY_ARE = frozenset({"videoURL", "taskType"})
 """The address of a result is fetched as it is; whoever keeps or shows it takes its secrets out."""
@@ -88,7 +88,7 @@ class Redaction:
 
     def text(self, said: str) -> str:
         """A text without secrets."""
-        said = said if len(said) <= _MOST_CHARACTERS else f"{said[:_MOST_CHARACTERS]}…"
+        said = said if len(said) <= _MAX_CHARACTERS else f"{said[:_MAX_CHARACTERS]}…"
         parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(said))]
         found = "".join(parts)
         return _ALL_HIDDEN if self._repeats(found) else found

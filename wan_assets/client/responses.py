@@ -12,13 +12,13 @@ from wan_assets.client.error_codes import code_of_failure_word, refusal_of
 from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.models import uuid_in
 
-_MOST_QUOTED = 120
-_MOST_MESSAGE = 2_000
-_MOST_WORD = 200
+_MAX_QUOTED = 120
+_MAX_MESSAGE = 2_000
+_MAX_WORD = 200
 _SIGNED = re.compile(r"(x-amz-[a-z-]+(?:=|%3d))[^&\s\"'<>]+", re.IGNORECASE)
 """What makes a signed address of S3 a secret. Complaints may repeat one; results may be one, and are left alone."""
 
-_MOST_ALLOWED = 50
+_MAX_ALLOWED = 50
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def answer_of(status: int, text: str, retry_after_s: float | None = None) -> Ans
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(shown(str(_unsigned(text)), _MOST_QUOTED).split()) or "nothing"
+        said = " ".join(shown(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
@@ -133,24 +133,24 @@ def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None)
         parameter=_parameter_in(item.get("parameter")),
         task_uuid=(uuid_in(named) or _word(named)) if named else None,
         http_status=status,
-        allowed_values=tuple(map(_allowed, allowed[:_MOST_ALLOWED])) if isinstance(allowed, list) else (),
+        allowed_values=tuple(map(_allowed, allowed[:_MAX_ALLOWED])) if isinstance(allowed, list) else (),
         retry_after_s=retry_after_s,
         detail=item,
     )
 
 
 def _sentence_in(message: Any) -> str:
-    return shown(message if isinstance(message, str) else str(message or ""), _MOST_MESSAGE) or "no message"
+    return shown(message if isinstance(message, str) else str(message or ""), _MAX_MESSAGE) or "no message"
 
 
 def _parameter_in(said: Any) -> str | tuple[str, ...] | None:
     if isinstance(said, list):
-        return tuple(shown(str(part), _MOST_WORD) for part in said[:_MOST_ALLOWED])
+        return tuple(shown(str(part), _MAX_WORD) for part in said[:_MAX_ALLOWED])
     return _word(said)
 
 
 def _word(value: Any) -> str | None:
-    return shown(str(value), _MOST_WORD) if value else None
+    return shown(str(value), _MAX_WORD) if value else None
 
 
 def _allowed(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
-from wan_assets.client.transport import Pace
+from wan_assets.client.transport import HttpConfig
 from wan_assets.errors import RunwareBusyError
 
 T = TypeVar("T")
@@ -61,7 +61,11 @@ class Troubles:
 
 
 async def tried(
-    call: Callable[[], Awaitable[T]], pace: Pace, tries: int, troubles: Troubles, is_retried: IsRetried = is_busy
+    call: Callable[[], Awaitable[T]],
+    http_config: HttpConfig,
+    tries: int,
+    troubles: Troubles,
+    is_retried: IsRetried = is_busy,
 ) -> T:
     """Calls until nothing is raised that is tried again, or another try would not help: then it is let through.
 
@@ -79,23 +83,23 @@ async def tried(
             raise failed.pop()
         return await call()
 
-    # Attempts cost as much as an exchange, so that they are kept only where the first call has failed.
-    return await _attempts(pace, tries, troubles, is_retried)(again)
+    # RowRunner cost as much as an exchange, so that they are kept only where the first call has failed.
+    return await _attempts(http_config, tries, troubles, is_retried)(again)
 
 
-def _attempts(pace: Pace, tries: int, troubles: Troubles, is_retried: IsRetried) -> AsyncRetrying:
-    backoff = wait_exponential(pace.retry_first_s, pace.retry_most_s)
-    jitter = wait_random(0, pace.retry_jitter_s)
+def _attempts(http_config: HttpConfig, tries: int, troubles: Troubles, is_retried: IsRetried) -> AsyncRetrying:
+    backoff = wait_exponential(http_config.initial_retry_delay_s, http_config.max_retry_delay_s)
+    jitter = wait_random(0, http_config.retry_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
         asked_s = _asked_s(state)
-        return max(pace.retry_first_s, backoff(state) if asked_s is None else asked_s) + jitter(state)
+        return max(http_config.initial_retry_delay_s, backoff(state) if asked_s is None else asked_s) + jitter(state)
 
     def note(state: RetryCallState) -> None:
         troubles.note(state.outcome.exception() if state.outcome else None)
 
     def is_last(state: RetryCallState) -> bool:
-        return state.attempt_number >= tries or (_asked_s(state) or 0.0) > pace.asked_most_s
+        return state.attempt_number >= tries or (_asked_s(state) or 0.0) > http_config.max_retry_after_s
 
     return AsyncRetrying(
         retry=retry_if_exception(is_retried),

@@ -13,10 +13,10 @@ from wan_assets.client.responses import Answer, failure_of
 from wan_assets.errors import ApiFault, ContentBlockedError, RequestRejectedError, TaskFailedError, TaskUnknownError
 from wan_assets.models import uuid_in
 
-_MOST_ENDS = 100
+_MAX_ENDS = 100
 """So many results and so many faults are read of one task: a request has at most four."""
 
-_MOST_PROGRESS = 100
+_MAX_PROGRESS = 100
 _VIDEO = "videoInference"
 _NO_VIDEO = re.compile(r"\.(png|jpe?g|gif|webp|avif|svg|txt|json|html?|xml|mp3|wav|ogg|zip)(\?|#|$)", re.IGNORECASE)
 _NOT_FOUND = "tasknotfound"
@@ -44,7 +44,7 @@ class TaskReport:
     is_known: bool = False
     progress: int | None = None
     is_running: bool = False
-    twins: int = 0
+    duplicates: int = 0
     """Items that repeat a result."""
     unrequested: tuple[Result, ...] = ()
     """Results beyond the requested number."""
@@ -56,14 +56,14 @@ class TaskReport:
         is listed twice stands in the place of another one, which does not come any more.
         """
         has_failed_whole = bool(self.faults) and not self.results and not self.is_running
-        ended = len(self.results) + len(self.faults) + (0 if self.is_running else self.twins)
+        ended = len(self.results) + len(self.faults) + (0 if self.is_running else self.duplicates)
         return has_failed_whole or ended >= number_results
 
     def is_doubtful(self, number_results: int) -> bool:
         """Whether a complete report may still change: a result names no file or is listed twice, or something runs."""
         found = self.of(number_results)
         has_no_file = any(result.url is None for result in found.results)
-        is_filled_up = len(self.results) + len(self.faults) < number_results and self.twins > 0
+        is_filled_up = len(self.results) + len(self.faults) < number_results and self.duplicates > 0
         return has_no_file or is_filled_up or (self.is_running and bool(self.faults))
 
     def of(self, number_results: int) -> TaskReport:
@@ -71,9 +71,9 @@ class TaskReport:
         ranked = sorted(self.results, key=_rank)
         results, unrequested = ranked[:number_results], ranked[number_results:]
         missing = number_results - len(results)
-        twins = [_twin_fault(self.task_uuid, self.results)] * (0 if self.is_running else self.twins)
-        faults = (*self.faults, *twins)[:missing]
-        return replace(self, results=tuple(results), faults=faults, twins=0, unrequested=tuple(unrequested))
+        duplicates = [_twin_fault(self.task_uuid, self.results)] * (0 if self.is_running else self.duplicates)
+        faults = (*self.faults, *duplicates)[:missing]
+        return replace(self, results=tuple(results), faults=faults, duplicates=0, unrequested=tuple(unrequested))
 
 
 @dataclass
@@ -83,7 +83,7 @@ class _Gathered:
     is_known: bool = False
     progress: int | None = None
     is_running: bool = False
-    twins: int = 0
+    duplicates: int = 0
 
 
 def reports_in(answer: Answer, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
@@ -101,7 +101,7 @@ def reports_in(answer: Answer, task_uuids: tuple[str, ...]) -> dict[str, TaskRep
         found = gathered.get(fault.task_uuid or only)
         if found and found.is_running and fault.task_uuid is None:
             continue
-        if found and _is_verdict(fault, answer) and len(found.faults) < _MOST_ENDS:
+        if found and _is_final(fault, answer) and len(found.faults) < _MAX_ENDS:
             found.faults.append(fault)
             found.is_known = found.is_known or fault.code.lower() != _NOT_FOUND
     return {
@@ -112,7 +112,7 @@ def reports_in(answer: Answer, task_uuids: tuple[str, ...]) -> dict[str, TaskRep
             found.is_known,
             found.progress,
             found.is_running,
-            found.twins,
+            found.duplicates,
         )
         for task_uuid, found in gathered.items()
         if found.is_known or found.faults
@@ -123,17 +123,17 @@ def _gather(found: _Gathered, item: Mapping[str, Any], status: int) -> None:
     found.is_known = True
     word = item.get("status")
     if code := code_of_failure_word(word):
-        if len(found.faults) < _MOST_ENDS:
+        if len(found.faults) < _MAX_ENDS:
             found.faults.append(failure_of(item, code, status))
     elif is_success_word(word) or item.get("videoURL"):
         result = _result_of(item, len(found.results))
-        found.twins += (result.video_uuid, result.url) in found.results
-        if len(found.results) < _MOST_ENDS:
+        found.duplicates += (result.video_uuid, result.url) in found.results
+        if len(found.results) < _MAX_ENDS:
             found.results.setdefault((result.video_uuid, result.url), result)
     else:
         found.is_running = True
         progress = item.get("progress")
-        if isinstance(progress, (int, float)) and 0 <= progress <= _MOST_PROGRESS:
+        if isinstance(progress, (int, float)) and 0 <= progress <= _MAX_PROGRESS:
             found.progress = int(progress)
 
 
@@ -159,7 +159,7 @@ def _twin_fault(task_uuid: str, results: Sequence[Result]) -> ApiFault:
     return ApiFault("duplicateResult", f"the API lists a result twice (video {named})", task_uuid=task_uuid)
 
 
-def _is_verdict(fault: ApiFault, answer: Answer) -> bool:
+def _is_final(fault: ApiFault, answer: Answer) -> bool:
     """A task's failure, and not trouble with the poll itself, which says nothing about the task."""
     kind = class_of(fault.code)
     if code_of_failure_word(fault.detail.get("status")) or kind is TaskUnknownError:

@@ -24,8 +24,8 @@ from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, Run
 from wan_assets.models import public_part_of
 from wan_assets.version import __version__
 
-_MOST_PORT = 65_535
-_MOST_SAID = 300
+_MAX_PORT = 65_535
+_MAX_SAID = 300
 _NOT_HERE = (404, 405)
 _WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
 """What the API itself does not find, it names."""
@@ -36,7 +36,7 @@ _HEADERS = httpx.Headers(
 _OF_VIDEOS = httpx.Headers({**_HEADERS, "Accept": "video/*, */*"})
 _KEY = re.compile(r"[\x21-\x7e]*")
 
-Heed: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Answer], None]
+ResponseHook: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Answer], None]
 """Is told of each exchange: the tasks that were posted, and what was answered."""
 
 BeforeSending: TypeAlias = Callable[[], None]
@@ -44,36 +44,39 @@ BeforeSending: TypeAlias = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How long to wait, in seconds, and how often to try; tests give small numbers.
+class HttpConfig:
+    """Time-outs in seconds, retries and size limits of the client.
 
-    `retry_first_s` is never to be under 1 s against the real API: it has accepted two copies of one task that came
-    faster (wire notes, "Same taskUUID submitted twice"). `asked_most_s` is the longest Retry-After that is waited for.
-    `wake_s` is how often a run asks for tasks that a webhook told of, and how often such a task is polled at most.
-    `delivery_s` is how long a finished task's file may take to the bucket before it is downloaded instead.
-    An answer has at most `answer_most_bytes` and a file `download_most_bytes`, both as they are after decompression. Of
-    a file at least `download_least_bytes` have to come in each `download_window_s`, and all of it, with all tries, in
-    `download_s`.
+    Args:
+        initial_retry_delay_s: Must be at least 1 s against the real API, which has accepted two copies of a task that
+            arrived faster.
+        max_retry_after_s: The longest `Retry-After` that the client waits for.
+        webhook_poll_interval_s: How often a run asks the ledger for webhook hints, and the shortest interval between
+            polls of a task that has one.
+        delivery_wait_s: How long a finished task's file may take to arrive in the bucket before it is downloaded.
+        max_response_bytes: Size limit of a response after decompression; `max_download_bytes` is that of a file.
+        min_download_bytes: The least that a download must receive in each `download_window_s`.
+        download_timeout_s: The time limit of a file with all its tries.
     """
 
-    connect_s: float = 10.0
-    answer_s: float = 60.0
-    answer_most_bytes: int = 8 << 20
-    retry_first_s: float = 1.0
-    retry_most_s: float = 30.0
+    connect_timeout_s: float = 10.0
+    response_timeout_s: float = 60.0
+    max_response_bytes: int = 8 << 20
+    initial_retry_delay_s: float = 1.0
+    max_retry_delay_s: float = 30.0
     retry_jitter_s: float = 1.0
-    retry_tries: int = 8
-    asked_most_s: float = 600.0
-    poll_first_s: float = 2.0
-    poll_most_s: float = 10.0
-    wake_s: float = 1.0
-    download_stall_s: float = 60.0
-    download_tries: int = 8
+    max_tries: int = 8
+    max_retry_after_s: float = 600.0
+    initial_poll_delay_s: float = 2.0
+    max_poll_interval_s: float = 10.0
+    webhook_poll_interval_s: float = 1.0
+    download_read_timeout_s: float = 60.0
+    max_download_tries: int = 8
     download_window_s: float = 60.0
-    download_least_bytes: int = 128 << 10
-    download_most_bytes: int = 2 << 30
-    download_s: float = 900.0
-    delivery_s: float = 30.0
+    min_download_bytes: int = 128 << 10
+    max_download_bytes: int = 2 << 30
+    download_timeout_s: float = 900.0
+    delivery_wait_s: float = 30.0
 
 
 class Transport:
@@ -86,10 +89,10 @@ class Transport:
         self,
         api_key: str,
         base_url: str,
-        pace: Pace,
+        http_config: HttpConfig,
         *,
         secrets: Sequence[str] = (),
-        on_answer: Heed | None = None,
+        on_answer: ResponseHook | None = None,
         connections: int = 32,
     ) -> None:
         try:
@@ -101,7 +104,7 @@ class Transport:
         self._on_answer = on_answer
         self.base_url = base_url
         self.has_been_answered = False
-        self._pace = pace
+        self._http_config = http_config
         # Who waits for a connection waits here: it is no time that the API takes to answer.
         self._gate = asyncio.Semaphore(connections)
         self._connections = Connections(connections, has_proxies=not is_loopback(self._url.host))
@@ -157,8 +160,8 @@ class Transport:
     async def stream(self, url: httpx.URL) -> AsyncIterator[httpx.Response]:
         """Opens the download of a video, without the key."""
         try:
-            request = self._request("GET", url, _OF_VIDEOS, limit_s=self._pace.download_stall_s)
-            async with asyncio.timeout(self._pace.answer_s):
+            request = self._request("GET", url, _OF_VIDEOS, limit_s=self._http_config.download_read_timeout_s)
+            async with asyncio.timeout(self._http_config.response_timeout_s):
                 response = await self._connections.open(request)
             async with aclosing(response):
                 yield response
@@ -168,7 +171,7 @@ class Transport:
     def _request(
         self, method: str, url: httpx.URL, headers: httpx.Headers, *, limit_s: float, content: Body = None
     ) -> httpx.Request:
-        timeout = httpx.Timeout(limit_s, connect=self._pace.connect_s).as_dict()
+        timeout = httpx.Timeout(limit_s, connect=self._http_config.connect_timeout_s).as_dict()
         if isinstance(content, _CheckedBody):
             headers = httpx.Headers({**headers, "Content-Length": str(content.length)})
         return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeout})
@@ -177,11 +180,13 @@ class Transport:
         self, method: str, headers: httpx.Headers, content: Body = None
     ) -> tuple[httpx.Response, bytes]:
         """An answer and its body, whole and decompressed."""
-        request = self._request(method, self._url, headers, limit_s=self._pace.answer_s, content=content)
+        request = self._request(
+            method, self._url, headers, limit_s=self._http_config.response_timeout_s, content=content
+        )
         try:
-            async with asyncio.timeout(self._pace.answer_s):
+            async with asyncio.timeout(self._http_config.response_timeout_s):
                 async with aclosing(await self._connections.open(request)) as response:
-                    pieces = [piece async for piece in pieces_of(response, self._pace.answer_most_bytes)]
+                    pieces = [piece async for piece in pieces_of(response, self._http_config.max_response_bytes)]
                     return response, b"".join(pieces)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise _misdirected(self.base_url, str(error)) from None
@@ -195,10 +200,12 @@ class Transport:
         is_timeout = isinstance(error, (TimeoutError, httpx.TimeoutException))
         kind = "timeout" if is_timeout and not isinstance(error, httpx.ConnectTimeout) else "connection"
         silence = (
-            f"no whole answer came within {self._pace.answer_s:g} s" if kind == "timeout" else type(error).__name__
+            f"no whole answer came within {self._http_config.response_timeout_s:g} s"
+            if kind == "timeout"
+            else type(error).__name__
         )
         said = " ".join(self.redaction.text(str(error)).split()) or silence
-        return RunwareBusyError(ApiFault(kind, shown(said, _MOST_SAID)))
+        return RunwareBusyError(ApiFault(kind, shown(said, _MAX_SAID)))
 
 
 class _CheckedBody:
@@ -232,8 +239,8 @@ def parsed(url: str) -> httpx.URL:
         is_host, port = bool(parts.host), parts.port or 0
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
-    if not is_host or port > _MOST_PORT:
-        raise ValueError("it names no host" if port <= _MOST_PORT else f"there is no port {port}")
+    if not is_host or port > _MAX_PORT:
+        raise ValueError("it names no host" if port <= _MAX_PORT else f"there is no port {port}")
     return parts
 
 
@@ -260,7 +267,7 @@ def _misdirected(base_url: str, why: str) -> WrongAddressError:
 
 def _retry_after_s(response: httpx.Response) -> float | None:
     """Reads the header in both its forms, seconds and HTTP date; None for a wait that nobody can mean."""
-    said = response.headers.get("Retry-After", "").strip()[:_MOST_SAID]
+    said = response.headers.get("Retry-After", "").strip()[:_MAX_SAID]
     if said.isdecimal():
         return wait_in(float(said))
     try:

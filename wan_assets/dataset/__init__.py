@@ -7,12 +7,12 @@ from wan_assets.dataset.quality import (
     COST_TOLERANCE,
     MATCH_CHECK,
     VIDEO_CHECKS,
-    CheckVerdict,
-    request_verdict,
-    verdicts_of,
+    QualityResult,
+    quality_results_of,
+    request_result,
 )
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges, reconciled
-from wan_assets.dataset.rows import Dataset, Subject
+from wan_assets.dataset.rows import Dataset, DatasetRow
 
 __all__ = [
     "COLUMNS",
@@ -20,18 +20,18 @@ __all__ = [
     "MATCH_CHECK",
     "SCHEMA",
     "VIDEO_CHECKS",
-    "CheckVerdict",
     "Column",
     "Dataset",
+    "DatasetRow",
     "DayCompared",
     "Entries",
     "Entry",
     "Manifest",
-    "Subject",
+    "QualityResult",
     "Tally",
     "days_without_unknown_charges",
+    "quality_results_of",
     "reconciled",
-    "request_verdict",
-    "verdicts_of",
+    "request_result",
     "write_manifest",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from wan_assets.dataset.cost_shares import costs_of
-from wan_assets.dataset.rows import Subject, is_all_simulated, subjects_of
+from wan_assets.dataset.rows import DatasetRow, dataset_rows_of, is_all_simulated
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptTable
@@ -17,7 +17,7 @@ from wan_assets.store import StoredTask, StoredVideo, VideoStore
 class Entry:
     """One file: the row it was made for, its number among the results, and the money that is told with it."""
 
-    subject: Subject
+    dataset_row: DatasetRow
     stored: StoredTask
     video: StoredVideo
     number: int
@@ -27,12 +27,12 @@ class Entry:
     @property
     def request(self) -> VideoRequest:
         """What the row asks for."""
-        return self.subject.row.request
+        return self.dataset_row.row.request
 
     @property
     def origin(self) -> Origin | None:
         """What the task was bought for; None where the ledger does not have it."""
-        return self.subject.task.origin if self.subject.task else None
+        return self.dataset_row.task.origin if self.dataset_row.task else None
 
 
 @dataclass
@@ -56,25 +56,25 @@ class Entries:
     def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger, simulated: bool | None = None) -> None:
         self.is_simulated = is_all_simulated(table.rows, ledger) if simulated is None else simulated
         self.tally = Tally()
-        self._subjects = subjects_of(table.rows, store, ledger, simulated=self.is_simulated)
-        self._told: set[str] = set()
+        self._subjects = dataset_rows_of(table.rows, store, ledger, simulated=self.is_simulated)
+        self._reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Entry]:
         """Yields what has not been read yet."""
-        for subject in self._subjects:
-            self.tally.carried.update(subject.row.extra)
-            if subject.stored is None:
+        for dataset_row in self._subjects:
+            self.tally.carried.update(dataset_row.row.extra)
+            if dataset_row.stored is None:
                 self.tally.missing += 1
             else:
-                yield from self._files_of(subject, subject.stored)
+                yield from self._files_of(dataset_row, dataset_row.stored)
 
-    def _files_of(self, subject: Subject, stored: StoredTask) -> Iterator[Entry]:
-        costs, reserved = costs_of(subject.task, stored)
-        if stored.task_uuid in self._told:
+    def _files_of(self, dataset_row: DatasetRow, stored: StoredTask) -> Iterator[Entry]:
+        costs, reserved = costs_of(dataset_row.task, stored)
+        if stored.task_uuid in self._reported:
             costs, reserved = [0] * len(costs), 0
-        self._told.add(stored.task_uuid)
+        self._reported.add(stored.task_uuid)
         for number, (video, cost) in enumerate(zip(stored.videos, costs, strict=True), 1):
             self.tally.rows += 1
             self.tally.cost_microusd += cost or 0
             self.tally.cost_unknown += cost is None
-            yield Entry(subject, stored, video, number, cost, reserved if number == 1 else 0)
+            yield Entry(dataset_row, stored, video, number, cost, reserved if number == 1 else 0)

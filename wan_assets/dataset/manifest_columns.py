@@ -75,7 +75,7 @@ def _money(microusd: int | None) -> Decimal | None:
 
 
 def _extra(entry: Entry) -> str:
-    return json.dumps(dict(entry.subject.row.extra), ensure_ascii=False, sort_keys=True)
+    return json.dumps(dict(entry.dataset_row.row.extra), ensure_ascii=False, sort_keys=True)
 
 
 _TEXT, _YES, _INT, _LONG, _FLOAT = pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64()
@@ -88,11 +88,13 @@ COLUMNS = (
         "prompt_id",
         _TEXT,
         "The row's id in the prompt table.",
-        lambda entry: entry.subject.row.prompt_id,
+        lambda entry: entry.dataset_row.row.prompt_id,
         ("prompt_id",),
     ),
     Column("result", _INT, "The file's number among those of its row, from 1.", lambda entry: entry.number),
-    Column("row", _LONG, "The row's number in the prompt table, from 1.", lambda entry: entry.subject.row.number, ()),
+    Column(
+        "row", _LONG, "The row's number in the prompt table, from 1.", lambda entry: entry.dataset_row.row.number, ()
+    ),
     _asked("model", _TEXT, "The model that was asked."),
     _asked("positive_prompt", _TEXT, "What the video was to show."),
     _asked("negative_prompt", _TEXT, "What it was not to show."),
@@ -182,7 +184,7 @@ COLUMNS = (
     Column("task_uuid", _TEXT, "The task that made the video.", lambda entry: entry.stored.task_uuid),
     _video("video_uuid", _TEXT, "The API's UUID of the video."),
     _video("seed", _LONG, "The seed that was used; null where the API did not tell."),
-    Column("fingerprint", _TEXT, "Hash of all that decides the picture.", lambda entry: entry.subject.fingerprint),
+    Column("fingerprint", _TEXT, "Hash of all that decides the picture.", lambda entry: entry.dataset_row.fingerprint),
     _origin("run_id", "The Dagster run that bought the video; null where the ledger does not have the task."),
     _origin("asset", "The asset it was bought for."),
     _origin("partition", "The partition it was bought for."),

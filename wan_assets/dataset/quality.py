@@ -8,7 +8,7 @@ from typing import Any
 
 from wan_assets.models import MICROUSD_PER_S, VideoRequest, list_price_microusd, usd, worst_price_microusd
 from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.video import VideoFacts, audio_mismatches, expected_of, mismatches
+from wan_assets.video import VideoProperties, audio_mismatches, expected_of, mismatches
 
 MATCH_CHECK = "matches_request"
 COST_TOLERANCE = 0.25
@@ -19,7 +19,7 @@ _SILENT_BELOW_PEAK = 0.001
 
 
 @dataclass(frozen=True)
-class CheckVerdict:
+class QualityResult:
     """One judgement of one task; one that could not be made passes and is not `is_measured`."""
 
     name: str
@@ -28,13 +28,13 @@ class CheckVerdict:
     is_measured: bool = True
 
 
-def verdicts_of(
+def quality_results_of(
     request: VideoRequest,
     stored: StoredTask,
     *,
     cost_microusd: int | None = None,
     cost_tolerance: float = COST_TOLERANCE,
-) -> tuple[CheckVerdict, ...]:
+) -> tuple[QualityResult, ...]:
     """Every judgement of a task's videos, one for each of `VIDEO_CHECKS`, in that order.
 
     `cost_microusd` is what the ledger knows of the cost; without it, what the results told.
@@ -44,7 +44,7 @@ def verdicts_of(
     return (*by_video, _cost_verdict(request, cost, cost_tolerance))
 
 
-def request_verdict(request: VideoRequest, stored: StoredTask) -> CheckVerdict:
+def request_result(request: VideoRequest, stored: StoredTask) -> QualityResult:
     """Whether a task's videos are what was requested."""
     return _verdict(MATCH_CHECK, stored, _request_fault, request)
 
@@ -61,9 +61,9 @@ def _audio_fault(request: VideoRequest, video: StoredVideo) -> str | None:
     return None if facts is None else "; ".join(audio_mismatches(facts, has_audio=request.has_audio))
 
 
-def _facts_of(video: StoredVideo) -> VideoFacts | None:
+def _facts_of(video: StoredVideo) -> VideoProperties | None:
     try:
-        return VideoFacts.from_json(video.facts)
+        return VideoProperties.from_json(video.facts)
     except TypeError:
         return None
 
@@ -112,13 +112,13 @@ _JUDGES: Mapping[str, _Judge] = {
 VIDEO_CHECKS = (*_JUDGES, "cost_within_estimate")
 
 
-def _verdict(name: str, stored: StoredTask, judge: _Judge, request: VideoRequest) -> CheckVerdict:
+def _verdict(name: str, stored: StoredTask, judge: _Judge, request: VideoRequest) -> QualityResult:
     faults = [judge(request, video) for video in stored.videos]
     said = [_numbered(fault, number, len(faults)) for number, fault in enumerate(faults, 1) if fault]
     if name == MATCH_CHECK:
         said += _missing_results(stored)
     is_measured = bool(said) or all(fault is not None for fault in faults)
-    return CheckVerdict(name, not said, "; ".join(said) if is_measured else "not measured", is_measured)
+    return QualityResult(name, not said, "; ".join(said) if is_measured else "not measured", is_measured)
 
 
 def _numbered(fault: str, number: int, videos: int) -> str:
@@ -131,15 +131,15 @@ def _missing_results(stored: StoredTask) -> Iterator[str]:
         yield f"{len(stored.missing)} of {asked} results are missing: {stored.missing[0]}"
 
 
-def _cost_verdict(request: VideoRequest, cost_microusd: int | None, tolerance: float) -> CheckVerdict:
+def _cost_verdict(request: VideoRequest, cost_microusd: int | None, tolerance: float) -> QualityResult:
     name = "cost_within_estimate"
     if cost_microusd is None:
-        return CheckVerdict(name, said="not measured: the cost is unknown", is_measured=False)
+        return QualityResult(name, said="not measured: the cost is unknown", is_measured=False)
     low, high = _estimate_microusd(request)
     if low * (1 - tolerance) <= cost_microusd <= high * (1 + tolerance):
-        return CheckVerdict(name)
+        return QualityResult(name)
     estimate = f"${usd(low)}" if low == high else f"${usd(low)} to ${usd(high)}"
-    return CheckVerdict(name, passed=False, said=f"cost ${usd(cost_microusd)}, the estimate is {estimate}")
+    return QualityResult(name, passed=False, said=f"cost ${usd(cost_microusd)}, the estimate is {estimate}")
 
 
 def _estimate_microusd(request: VideoRequest) -> tuple[int, int]:

@@ -36,7 +36,7 @@ class DayCompared:
         return self.account_microusd - self.ledger_microusd
 
     @property
-    def verdict(self) -> Literal["equal", "unknown costs", "charged more", "charged less"]:
+    def status(self) -> Literal["equal", "unknown costs", "charged more", "charged less"]:
         """What the difference is: `unknown costs` are covered by what is reserved."""
         if self.difference_microusd == 0:
             return "equal"
@@ -50,7 +50,7 @@ def days_without_unknown_charges(days: Sequence[DayCompared]) -> set[date]:
 
     A charge may fall on the day after the task: such a day must not show more than the ledger knows either.
     """
-    equal = {day.day for day in days if day.verdict == "equal"}
+    equal = {day.day for day in days if day.status == "equal"}
     charged_more = {day.day for day in days if day.difference_microusd > 0}
     return {day for day in equal if day + timedelta(days=1) not in charged_more}
 

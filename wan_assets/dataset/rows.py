@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Subject:
+class DatasetRow:
     """One row, the task that counts for it, and what the store has of it."""
 
     row: PromptRow
@@ -31,7 +31,7 @@ class Dataset:
 
     name: str
     table: PromptTable
-    subjects: tuple[Subject, ...]
+    dataset_rows: tuple[DatasetRow, ...]
     is_simulated: bool
     store: VideoStore
     ledger: Ledger
@@ -40,8 +40,8 @@ class Dataset:
     def read(cls, name: str, table: PromptTable, store: VideoStore, ledger: Ledger) -> Dataset:
         """Reads the ledger and the sidecars of all rows."""
         is_simulated = is_all_simulated(table.rows, ledger)
-        subjects = tuple(subjects_of(table.rows, store, ledger, simulated=is_simulated))
-        return cls(name, table, subjects, is_simulated, store, ledger)
+        dataset_rows = tuple(dataset_rows_of(table.rows, store, ledger, simulated=is_simulated))
+        return cls(name, table, dataset_rows, is_simulated, store, ledger)
 
 
 def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
@@ -49,7 +49,9 @@ def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
     return not _any_task(rows, ledger, simulated=False) and _any_task(rows, ledger, simulated=True)
 
 
-def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool) -> Iterator[Subject]:
+def dataset_rows_of(
+    rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool
+) -> Iterator[DatasetRow]:
     """Yields what is known of each row, in their order; no more than `ROWS_AT_ONCE` are held."""
     for some in chunked(rows, ROWS_AT_ONCE):
         prints = [row.request.fingerprint() for row in some]
@@ -60,7 +62,7 @@ def subjects_of(rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *,
             for print_, request in requests.items()
         }
         for row, print_ in zip(some, prints, strict=True):
-            yield Subject(row, print_, tasks.get(print_), stored[print_])
+            yield DatasetRow(row, print_, tasks.get(print_), stored[print_])
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:

@@ -2,8 +2,8 @@
 
 from wan_assets.engine.adoption import Adopted, adopt
 from wan_assets.engine.engine import generate
-from wan_assets.engine.in_flight import Pending, UnderWay, Watch
-from wan_assets.engine.jobs import Limits, OnMismatch, Order, Outcome
+from wan_assets.engine.in_flight import OnProgress, Pending, RunSnapshot
+from wan_assets.engine.jobs import Limits, OnMismatch, Outcome, VideoJob
 from wan_assets.engine.progress import (
     Clock,
     Estimate,
@@ -28,16 +28,16 @@ __all__ = [
     "Following",
     "Limits",
     "OnMismatch",
-    "Order",
+    "OnProgress",
     "Outcome",
     "Pending",
     "PendingLog",
     "Progress",
     "Recovered",
+    "RunSnapshot",
     "Spacing",
     "Stage",
-    "UnderWay",
-    "Watch",
+    "VideoJob",
     "Watcher",
     "adopt",
     "clocked",

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
 from wan_assets.errors import (
     DecoderError,
     InvalidVideoError,
-    NothingSetAsideError,
-    TaskElsewhereError,
+    NothingToAdoptError,
+    TaskLockedError,
     WanAssetsError,
 )
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
@@ -40,8 +40,8 @@ async def adopt(task_uuids: Iterable[str], *, store: VideoStore, ledger: Ledger)
     Raises `StoreError` or `LedgerError` where store and ledger are not usable.
     """
     store.make_ready()
-    async with Desk(ledger, store, Origin(), simulated=False) as desk, Verifier() as verifier:
-        adoption = _Adoption(desk, TaskFiles(desk, verifier))
+    async with LedgerSession(ledger, store, Origin(), simulated=False) as session, Verifier() as verifier:
+        adoption = _Adoption(session, TaskFiles(session, verifier))
         for task_uuid in dict.fromkeys(task_uuids):
             try:
                 yield await adoption.adopted(task_uuid)
@@ -50,51 +50,51 @@ async def adopt(task_uuids: Iterable[str], *, store: VideoStore, ledger: Ledger)
 
 
 class _Adoption:
-    def __init__(self, desk: Desk, files: TaskFiles) -> None:
-        self._desk = desk
+    def __init__(self, session: LedgerSession, files: TaskFiles) -> None:
+        self._session = session
         self._files = files
 
     async def adopted(self, task_uuid: str) -> Adopted:
-        task = await self._desk.book(self._desk.ledger.task, task_uuid)
+        task = await self._session.book(self._session.ledger.task, task_uuid)
         if task is None:
-            raise NothingSetAsideError(task_uuid, "it is not in the ledger")
+            raise NothingToAdoptError(task_uuid, "it is not in the ledger")
         if stored := self._stored(task):
             await self._files.forget_kept(task)
             return Adopted(task_uuid, stored, was_stored=True)
         if task.state not in (TaskState.DELIVERED, TaskState.STORED):
-            raise NothingSetAsideError(task_uuid, f"it is {task.state}, and only a delivered task has such a file")
-        if task.state is TaskState.DELIVERED and (await self._desk.take(task_uuid)).standing == "foreign":
-            raise TaskElsewhereError(task_uuid)
+            raise NothingToAdoptError(task_uuid, f"it is {task.state}, and only a delivered task has such a file")
+        if task.state is TaskState.DELIVERED and (await self._session.take(task_uuid)).standing == "foreign":
+            raise TaskLockedError(task_uuid)
         return Adopted(task_uuid, await self._store(task))
 
     def _stored(self, task: Task) -> StoredTask | None:
         if task.state is not TaskState.STORED:
             return None
-        return self._desk.store.task(task.fingerprint, task.task_uuid, simulated=task.is_simulated)
+        return self._session.store.task(task.fingerprint, task.task_uuid, simulated=task.is_simulated)
 
     async def _store(self, task: Task) -> StoredTask:
         request = VideoRequest.model_validate(task.request)
-        seconds = self._desk.seconds_since(task.submitted_at or task.created_at)
+        seconds = self._session.seconds_since(task.submitted_at or task.created_at)
         videos, missing = list[StoredVideo](), list[str]()
         for number in range(1, max(task.number_results, len(task.results)) + 1):
             if await self._files.has_kept(task, number):
                 videos.append(await self._video(task, request, number))
             elif number <= len(task.results) and (task.results[number - 1].get("url") or task.number_results == 1):
-                raise NothingSetAsideError(task.task_uuid, f"no file of its result {number} is in the store")
+                raise NothingToAdoptError(task.task_uuid, f"no file of its result {number} is in the store")
             else:
                 missing.append(f"noOutput: result {number} has no file")
         if not videos:
-            raise NothingSetAsideError(task.task_uuid, "no file of it is in the store")
+            raise NothingToAdoptError(task.task_uuid, "no file of it is in the store")
         stored, _ = await self._files.store(task, request, videos, missing, seconds=seconds)
         await self._files.forget_kept(task)
         return stored
 
     async def _video(self, task: Task, request: VideoRequest, number: int) -> StoredVideo:
-        told = task.results[number - 1] if number <= len(task.results) else {}
-        with self._desk.store.incoming(Path(name_of(task, number)).suffix) as path:
+        reported = task.results[number - 1] if number <= len(task.results) else {}
+        with self._session.store.incoming(Path(name_of(task, number)).suffix) as path:
             kept = await self._files.copy_kept(task, number, path)
             try:
-                seen = await self._files.seen_in(path)
+                seen = await self._files.inspect_file(path)
             except (InvalidVideoError, DecoderError) as error:
                 raise type(error)(f"task {task.task_uuid}: {kept} is not accepted: {error}") from None
-            return await self._files.put(task, request, number, booked_result(told), path, seen, etag=None)
+            return await self._files.put(task, request, number, booked_result(reported), path, seen, etag=None)

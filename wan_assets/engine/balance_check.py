@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from more_itertools import chunked
 
 from wan_assets.client import RunwareClient
-from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, Order
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, VideoJob
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.errors import AccessDeniedError, ApiFault
 
 
-async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: Desk) -> None:
+async def refuse_if_poor(jobs: Sequence[VideoJob], client: RunwareClient, session: LedgerSession) -> None:
     """Raises `AccessDeniedError` where the balance does not cover what would have to be bought.
 
     An account that does not tell its balance is not refused.
@@ -21,10 +21,10 @@ async def refuse_if_poor(orders: Sequence[Order], client: RunwareClient, desk: D
     if balance is None:
         return
     needed, rows = 0, 0
-    distinct = {order.request.fingerprint(): order.request for order in orders}
+    distinct = {job.request.fingerprint(): job.request for job in jobs}
     for some in chunked(distinct.items(), LOOKED_UP_AT_ONCE):
-        missing = await desk.missing(dict(some))
-        needed, rows = needed + await desk.quoted_microusd(missing), rows + len(missing)
+        missing = await session.missing(dict(some))
+        needed, rows = needed + await session.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:
         named = "1 row" if rows == 1 else f"{rows} rows"
         said = f"{named} may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was sent"

@@ -19,7 +19,7 @@ from wan_assets.ledger import Task
 _FIRST_AT_ONCE = 4
 
 
-class Gate:
+class CircuitBreaker:
     """What is in flight is let finish, whatever the gate says; the first error that closes it is the one told."""
 
     def __init__(self) -> None:
@@ -63,12 +63,12 @@ class Gate:
             self._is_doubted = True
         elif self._closed_by is None:
             self._closed_by = error
-            for told in self._when_closed:
-                told(error)
+            for reported in self._when_closed:
+                reported(error)
 
-    def when_closed(self, told: Callable[[WanAssetsError], None]) -> None:
+    def when_closed(self, reported: Callable[[WanAssetsError], None]) -> None:
         """Has a function called with what closes the gate."""
-        self._when_closed.append(told)
+        self._when_closed.append(reported)
 
     def is_closed_by(self, error: WanAssetsError) -> bool:
         """Whether an error is the one that closed the gate."""

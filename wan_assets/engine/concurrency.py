@@ -17,7 +17,7 @@ from wan_assets.ledger import LearnedLimit
 _FIRST_S = 60.0
 """The time in which a run may spend more refusals on finding the limit."""
 
-_MOST_DOUBLINGS = 30
+_MAX_DOUBLINGS = 30
 _RECENT = 5
 """A refusal within so many pauses after another one has the same reason."""
 
@@ -155,7 +155,7 @@ class AdaptiveLimit:
         self.refused_at = now
         self._accepted_since = 0
         self._asked_s = min(asked_s or 0.0, self._config.hold_most_s)
-        doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MOST_DOUBLINGS)
+        doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MAX_DOUBLINGS)
         pause_s = max(min(doubled_s, self._config.hold_most_s), self._asked_s)
         self._hold_until = max(self._hold_until, now + pause_s)
         return True
@@ -251,8 +251,8 @@ class AdaptiveLimit:
 
         Where a ceiling is known, it is the likely reason.
         """
-        most = 2 if self._is_first(now) else 1
-        if asked_s or self.ceiling is not None or self.streak or self._doubts >= most:
+        maximum = 2 if self._is_first(now) else 1
+        if asked_s or self.ceiling is not None or self.streak or self._doubts >= maximum:
             return False
         is_recent = self.refused_at is not None and now < self.refused_at + _RECENT * self._config.hold_s
         return not is_recent and self._has_budget(now, ahead, 2)

@@ -40,7 +40,7 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class UnderWay:
+class RunSnapshot:
     """A run at one moment; money in µ$.
 
     `in_flight` tasks are at the API; the files of `landing` ones are fetched, checked and stored. The tasks that a run
@@ -63,14 +63,14 @@ class UnderWay:
     limit: LimitNow | None = field(default=None, compare=False)
 
 
-Watch: TypeAlias = Callable[[UnderWay], None]
+OnProgress: TypeAlias = Callable[[RunSnapshot], None]
 
 
 class Tally:
     """Keeps count of one run; only tasks that are not stored are held."""
 
     def __init__(self, *, simulated: bool) -> None:
-        self.now = UnderWay(is_simulated=simulated)
+        self.now = RunSnapshot(is_simulated=simulated)
         self._open: dict[str, Task] = {}
         self._pending: dict[str, Pending] = {}
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
-from wan_assets.client import UPLOAD_IS_GONE, verdict_of
+from wan_assets.client import UPLOAD_IS_GONE, task_error_of
 from wan_assets.engine.in_flight import Tally
-from wan_assets.engine.jobs import Order
-from wan_assets.engine.ledger_writer import Scribe
+from wan_assets.engine.jobs import VideoJob
+from wan_assets.engine.ledger_writer import LedgerWriter
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
 from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, new_owner, renewed
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Desk:
+class LedgerSession:
     """One run's hold on the ledger: what it claims is its own until it ends, and free for others afterwards."""
 
     def __init__(self, ledger: Ledger, store: VideoStore, origin: Origin, *, simulated: bool) -> None:
@@ -35,7 +35,7 @@ class Desk:
         self.tally = Tally(simulated=simulated)
         self._origin = origin
         self._owner = new_owner()
-        self._scribe = Scribe(ledger)
+        self._writer = LedgerWriter(ledger)
         self._held = ExitStack()
         self._lease = Lease(ledger.lease_s)
         self._ahead_s = 0.0
@@ -44,18 +44,18 @@ class Desk:
         try:
             self._ahead_s = await self.book(self.ledger.ahead_s)
         except LedgerError:
-            self._scribe.close()
+            self._writer.close()
             raise
         self._lease = self._held.enter_context(renewed(self.ledger, self._owner))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._scribe.close()
+        self._writer.close()
         self._held.close()
 
     async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a method of the ledger in the ledger's thread, and returns once it is committed."""
-        return await asyncio.wrap_future(self._scribe.book(partial(entry, *args, **kwargs)))
+        return await asyncio.wrap_future(self._writer.book(partial(entry, *args, **kwargs)))
 
     async def book_held(self, entry: Callable[..., T], task_uuid: str, *args: Any) -> T:
         """Calls a method of the ledger for a task that this run holds; raises `LeaseExpiredError` where it does not."""
@@ -66,11 +66,11 @@ class Desk:
         if not self._lease.covers(claim.claimed_at, Instant.now()):
             raise LeaseExpiredError(claim.task.task_uuid)
 
-    async def claim(self, order: Order, *, instead_of: str = "") -> Claim:
+    async def claim(self, job: VideoJob, *, instead_of: str = "") -> Claim:
         """Claims an order's task for this run."""
-        origin = replace(self._origin, partition=order.partition, prompt_id=order.prompt_id)
+        origin = replace(self._origin, partition=job.partition, prompt_id=job.prompt_id)
         asked = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
-        return self._counted(await self.book(asked, order.request, origin, self._owner))
+        return self._counted(await self.book(asked, job.request, origin, self._owner))
 
     async def take(self, task_uuid: str) -> Claim:
         """Claims one task for this run."""
@@ -81,30 +81,30 @@ class Desk:
         return max(0.0, time.time() + self._ahead_s - datetime.fromisoformat(moment).timestamp())
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
-        """Books what a task brought and cost."""
+        """Journal what a task brought and cost."""
         settled = await self.book_held(self.ledger.settle, task.task_uuid, results, costs, self._origin.run_id)
         self.tally.see(settled)
         return settled
 
     async def mark_submitted(self, task: Task, run_id: str = "") -> None:
-        """Books that the API has a task that some run, by default this one, has submitted."""
+        """Journal that the API has a task that some run, by default this one, has submitted."""
         await self.book(self.ledger.mark_submitted, task.task_uuid, run_id or self._origin.run_id)
 
     async def release(self, task: Task, fault: ApiFault) -> None:
-        """Books that the API never took a task."""
+        """Journal that the API never took a task."""
         await self.book_held(self.ledger.release, task.task_uuid, fault)
         self.tally.free(task.task_uuid)
 
     async def mark_stored(self, task: Task, results: Sequence[Mapping[str, Any]]) -> bool:
-        """Books that a task's videos lie in the store; whether they were not there before."""
+        """Journal that a task's videos lie in the store; whether they were not there before."""
         is_new = await self.book_held(self.ledger.mark_stored, task.task_uuid, results)
         self.tally.end(task.task_uuid)
         return is_new
 
     async def share_limit(self, account: str, slots: Slots) -> SharedLimit:
         """Tells the other runs of an account what this run needs of the concurrency limit, and hears what they do."""
-        told = partial(self.ledger.share_limit, simulated=self.simulated)
-        return await self.book(told, account, slots.needs(self._owner), slots.news())
+        reported = partial(self.ledger.share_limit, simulated=self.simulated)
+        return await self.book(reported, account, slots.needs(self._owner), slots.news())
 
     async def leave_limit(self, account: str, slots: Slots) -> None:
         """Gives up this run's share in the concurrency limit, and keeps what it has learned."""
@@ -124,7 +124,7 @@ class Desk:
         purchase = self._origin.purchase
         asked = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
         ended = await self.book(asked, fingerprints)
-        verdicts = {fingerprint: _verdict_of(task) for fingerprint, task in ended.items()}
+        verdicts = {fingerprint: _task_error_of(task) for fingerprint, task in ended.items()}
         final = {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, REFUSED_FOR_GOOD)}
         return {key: verdict for key, verdict in final.items() if verdict.code not in UPLOAD_IS_GONE}
 
@@ -192,5 +192,5 @@ class Desk:
         return claim
 
 
-def _verdict_of(task: Task) -> RunwareError:
-    return verdict_of(ApiFault(task.error_code or "", task.error_message or "", task_uuid=task.task_uuid))
+def _task_error_of(task: Task) -> RunwareError:
+    return task_error_of(ApiFault(task.error_code or "", task.error_message or "", task_uuid=task.task_uuid))

@@ -14,7 +14,7 @@ from wan_assets.ledger import Ledger
 
 T = TypeVar("T")
 
-_MOST_TOGETHER = 50
+_MAX_TOGETHER = 50
 """Nobody else writes meanwhile, which is to be a matter of milliseconds."""
 
 
@@ -32,8 +32,8 @@ class _Entry:
                 raise
 
 
-class Scribe:
-    """Books in a thread of its own, in the order of asking. An entry is done once it is committed."""
+class LedgerWriter:
+    """Journal in a thread of its own, in the order of asking. An entry is done once it is committed."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -60,14 +60,14 @@ class Scribe:
     def _more(self) -> Iterator[_Entry]:
         """What waits by now; the word to end is left for later."""
         with suppress(Empty):
-            for _ in range(_MOST_TOGETHER - 1):
+            for _ in range(_MAX_TOGETHER - 1):
                 if (entry := self._waiting.get_nowait()) is None:
                     self._waiting.put(None)
                     return
                 yield entry
 
     def _book(self, entries: list[_Entry]) -> None:
-        """Books all together or, where one is refused, each by itself."""
+        """Journal all together or, where one is refused, each by itself."""
         results = self._booked(entries) if len(entries) > 1 else None
         if results is None:
             for entry in entries:

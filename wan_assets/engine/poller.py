@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from more_itertools import chunked
 
-from wan_assets.client import Pace, RunwareClient, TaskReport, Trouble, is_over_capacity
+from wan_assets.client import HttpConfig, RunwareClient, TaskReport, Trouble, is_over_capacity
 from wan_assets.errors import AccessDeniedError, RunwareError
 
 _POLLS_IN_DOUBT = 4
@@ -20,7 +20,7 @@ _POLLS_IN_DOUBT = 4
 _SHARE_OF_AGE = 0.02
 """A task is asked for again after this share of the time it has taken so far, so that it is found about as soon."""
 
-_MOST_POSTS_A_SECOND = 100
+_MAX_POSTS_A_SECOND = 100
 """So often it would ask if all tasks were running late: the more there are, the longer each is left alone."""
 
 _SHARE_OF_QUICKEST = 0.9
@@ -39,7 +39,7 @@ _BEAT = 0.25
 _TICK = 0.1
 """How often within a beat it looks whether a poll is full."""
 
-_MOST_DOUBLINGS = 30
+_MAX_DOUBLINGS = 30
 
 _SHARE_OF_FAILED_POLL = 4
 """Tasks whose poll has failed are asked for again in so many smaller polls."""
@@ -106,11 +106,13 @@ class Poller:
 
     def __init__(self, client: RunwareClient) -> None:
         self._client = client
-        self._pace: Pace = client.pace
+        self._http_config: HttpConfig = client.http_config
         self._waiters: set[_Waiter] = set()
         self._unknown: set[str] = set()
         self._changed = asyncio.Event()
-        self._beat_s = min(self._pace.poll_first_s * _BEAT, self._pace.wake_s / 2)
+        self._beat_s = min(
+            self._http_config.initial_poll_delay_s * _BEAT, self._http_config.webhook_poll_interval_s / 2
+        )
         self._silent_until = 0.0
         self._spaced_until = 0.0
         self._why = ""
@@ -130,7 +132,7 @@ class Poller:
         """
         now = asyncio.get_running_loop().time()
         waiter = _Waiter(task_uuid, 0.0, now - since_s, number_results=number_results, deadline=now + wait_s)
-        waiter.due = max(now + self._pace.poll_first_s, self._earliest(waiter))
+        waiter.due = max(now + self._http_config.initial_poll_delay_s, self._earliest(waiter))
         report = await self._answer(waiter)
         if report.results:
             self._took_s.append(asyncio.get_running_loop().time() - waiter.begun)
@@ -140,7 +142,7 @@ class Poller:
         """When a task may have finished, as far as the last ones tell; its deadline at the latest."""
         if waiter.is_woken or not self._took_s:
             return -math.inf
-        quiet_s = min(_SHARE_OF_QUICKEST * min(self._took_s), _QUIET_POLLS * self._pace.poll_most_s)
+        quiet_s = min(_SHARE_OF_QUICKEST * min(self._took_s), _QUIET_POLLS * self._http_config.max_poll_interval_s)
         return min(waiter.begun + quiet_s, waiter.deadline)
 
     async def _answer(self, waiter: _Waiter) -> TaskReport:
@@ -169,11 +171,11 @@ class Poller:
         return Trouble(waiting, self._why) if waiting else Trouble()
 
     def wake(self, task_uuids: Collection[str]) -> None:
-        """Polls some tasks now, as far as they are waited for; each at most once in `Pace.wake_s`."""
+        """Polls some tasks now, as far as they are waited for; each at most once in `HttpConfig.wake_s`."""
         now = asyncio.get_running_loop().time()
         for waiter in self._waiters:
             if waiter.task_uuid in task_uuids:
-                waiter.wake(now, self._pace.wake_s)
+                waiter.wake(now, self._http_config.webhook_poll_interval_s)
         self._changed.set()
 
     async def refresh(self) -> None:
@@ -202,8 +204,8 @@ class Poller:
     def _ready(self) -> Iterator[list[_Waiter]]:
         """Those to ask for now, by poll: what fills one goes at once, the rest when the last such was a beat ago."""
         now = asyncio.get_running_loop().time()
-        for some, most in self._polls_of(self._due(now)):
-            if len(some) < most:
+        for some, maximum in self._polls_of(self._due(now)):
+            if len(some) < maximum:
                 if now < self._spaced_until:
                     continue
                 self._spaced_until = now + self._beat_after(some, now)
@@ -213,9 +215,9 @@ class Poller:
 
     def _polls_of(self, due: list[_Waiter]) -> Iterator[tuple[list[_Waiter], int]]:
         """Those that share a poll, and how many may: fewer where the last poll failed, so that one task fails alone."""
-        for most in sorted({waiter.most_together for waiter in due}):
-            together = min(most or self._client.polls_per_post, self._client.polls_per_post)
-            alike = [waiter for waiter in due if waiter.most_together == most]
+        for maximum in sorted({waiter.most_together for waiter in due}):
+            together = min(maximum or self._client.polls_per_post, self._client.polls_per_post)
+            alike = [waiter for waiter in due if waiter.most_together == maximum]
             yield from ((some, together) for some in chunked(alike, together))
 
     def _beat_after(self, asked: list[_Waiter], now: float) -> float:
@@ -251,7 +253,9 @@ class Poller:
         except RunwareError as error:
             self._why = str(error)
             is_pace = is_over_capacity(error)
-            self._be_silent(max(self._pace.retry_first_s if is_pace else 0.0, error.fault.retry_after_s or 0.0))
+            self._be_silent(
+                max(self._http_config.initial_retry_delay_s if is_pace else 0.0, error.fault.retry_after_s or 0.0)
+            )
             for waiter in asked:
                 # Too many polls are asked for less often, and in smaller ones only where that did not help.
                 if waiter.troubles or not is_pace:
@@ -279,16 +283,16 @@ class Poller:
 
     def _be_silent(self, asked_s: float) -> None:
         """Asks nothing for as long as the API wants to be left alone, unless that is longer than any wait."""
-        plausible_s = asked_s if asked_s <= self._pace.asked_most_s else 0.0
+        plausible_s = asked_s if asked_s <= self._http_config.max_retry_after_s else 0.0
         self._silent_until = asyncio.get_running_loop().time() + plausible_s
 
     def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
         """Puts off those that were asked for, and no others."""
         waiter.troubles += 1
-        doubled = 2 ** min(waiter.troubles - 1, _MOST_DOUBLINGS)
+        doubled = 2 ** min(waiter.troubles - 1, _MAX_DOUBLINGS)
         now = asyncio.get_running_loop().time()
-        waiter.due = now + min(self._pace.retry_most_s, self._pace.retry_first_s * doubled)
-        if waiter.troubles >= self._pace.retry_tries and (waiter.is_look or now >= waiter.deadline):
+        waiter.due = now + min(self._http_config.max_retry_delay_s, self._http_config.initial_retry_delay_s * doubled)
+        if waiter.troubles >= self._http_config.max_tries and (waiter.is_look or now >= waiter.deadline):
             waiter.give(error)
 
     def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
@@ -298,10 +302,14 @@ class Poller:
         waiter.silences += not report.is_known
         is_unknown = not report.is_known and waiter.silences >= _SILENCES_OF_A_LOST_TASK
         (self._unknown.add if is_unknown and not waiter.is_look else self._unknown.discard)(waiter.task_uuid)
-        first_s = self._pace.wake_s * _BEATS_AFTER_WAKE if waiter.is_woken else self._pace.poll_first_s / 2
-        turn_s = len(self._waiters) / self._client.polls_per_post / _MOST_POSTS_A_SECOND
+        first_s = (
+            self._http_config.webhook_poll_interval_s * _BEATS_AFTER_WAKE
+            if waiter.is_woken
+            else self._http_config.initial_poll_delay_s / 2
+        )
+        turn_s = len(self._waiters) / self._client.polls_per_post / _MAX_POSTS_A_SECOND
         interval_s = max(first_s, turn_s, _SHARE_OF_AGE * (now - waiter.begun))
-        waiter.due = max(now + min(self._pace.poll_most_s, interval_s), self._earliest(waiter))
+        waiter.due = max(now + min(self._http_config.max_poll_interval_s, interval_s), self._earliest(waiter))
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)
         if report.is_complete(waiter.number_results):

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
-from wan_assets.engine.in_flight import Pending, UnderWay
+from wan_assets.engine.in_flight import Pending, RunSnapshot
 from wan_assets.engine.jobs import Outcome
 from wan_assets.engine.recovery import Recovered
 from wan_assets.models import dollars
 
 Clock: TypeAlias = Callable[[], float]
-Told: TypeAlias = Outcome | Recovered | UnderWay
+Update: TypeAlias = Outcome | Recovered | RunSnapshot
 
 
 _LONGEST_REASON = 90
@@ -24,7 +24,7 @@ _PENDING_NAMED = 3
 
 
 class Stage(Protocol):
-    """Work at one moment: `ended` of `total` rows are done; without a total nobody knows how many there are."""
+    """TaskRunner at one moment: `ended` of `total` rows are done; without a total nobody knows how many there are."""
 
     @property
     def total(self) -> int | None: ...
@@ -44,13 +44,13 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Work on `total` rows: `new` ones brought a video, `reused` ones had theirs, `failed` ones have none."""
+    """TaskRunner on `total` rows: `new` ones brought a video, `reused` ones had theirs, `failed` ones have none."""
 
     total: int
     new: int = 0
     reused: int = 0
     failed: int = 0
-    under_way: UnderWay = field(default_factory=UnderWay)
+    snapshot: RunSnapshot = field(default_factory=RunSnapshot)
 
     @property
     def ended(self) -> int:
@@ -62,19 +62,19 @@ class Progress:
         """How many of them took time."""
         return self.new + self.failed
 
-    def after(self, told: Told) -> Progress:
+    def after(self, reported: Update) -> Progress:
         """The progress once another row has ended, or something else is under way."""
-        if isinstance(told, UnderWay):
-            return replace(self, under_way=told)
-        if told.stored is None:
+        if isinstance(reported, RunSnapshot):
+            return replace(self, snapshot=reported)
+        if reported.stored is None:
             return replace(self, failed=self.failed + 1)
-        if isinstance(told, Outcome) and told.is_reused:
+        if isinstance(reported, Outcome) and reported.is_reused:
             return replace(self, reused=self.reused + 1)
         return replace(self, new=self.new + 1)
 
     def counts(self) -> tuple[str, ...]:
         """What became of the rows, and what is becoming of others."""
-        now = self.under_way
+        now = self.snapshot
         landing = (f"{now.landing:,} landing",) if now.landing else ()
         waiting = now.trouble.waiting
         trouble = (f"{waiting:,} to be tried again ({_shortened(now.trouble.why)})",) if waiting else ()
@@ -84,14 +84,14 @@ class Progress:
 
     def money(self) -> tuple[str, ...]:
         """What was spent and set aside, and what the caps leave."""
-        now = self.under_way
+        now = self.snapshot
         room = (f"budget left {dollars(now.room_microusd)}",) if now.room_microusd is not None else ()
         kind = ("simulated dollars",) if now.is_simulated else ()
         return (f"spent {dollars(now.spent_microusd)}", f"reserved {dollars(now.reserved_microusd)}", *room, *kind)
 
     def pending(self) -> tuple[str, ...]:
         """Which rows were waited for longest, since when and until when, once that takes a while."""
-        now = self.under_way
+        now = self.snapshot
         late = [one for one in now.pending if now.at - one.since >= _PENDING_AFTER_S][:_PENDING_NAMED]
         more = now.in_flight - len(late)
         named = [_waited_for(one) for one in late]
@@ -121,9 +121,9 @@ class Following:
         self._progress, self._show = first, show
         show(first)
 
-    def tell(self, told: Told) -> None:
+    def tell(self, reported: Update) -> None:
         """Shows the progress after this."""
-        self._progress = self._progress.after(told)
+        self._progress = self._progress.after(reported)
         self._show(self._progress)
 
 
@@ -143,9 +143,9 @@ class Estimate:
 
     def note(self, progress: Progress) -> None:
         """Takes note of how far the work is."""
-        now, under_way = self._clock(), progress.under_way.in_flight + progress.under_way.landing
-        self._at_once = max(self._at_once, under_way)
-        if self._began is None and (under_way or progress.worked):
+        now, snapshot = self._clock(), progress.snapshot.in_flight + progress.snapshot.landing
+        self._at_once = max(self._at_once, snapshot)
+        if self._began is None and (snapshot or progress.worked):
             self._began = now
         if progress.worked != self._worked:
             self._worked, self._worked_at = progress.worked, now

@@ -9,32 +9,32 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from wan_assets.engine.in_flight import UnderWay, Watch
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.in_flight import OnProgress, RunSnapshot
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.slots import Slots
-from wan_assets.engine.task_runner import Work
+from wan_assets.engine.task_runner import TaskRunner
 
 _BEAT_S = 1.0
 
 
-async def under_way(desk: Desk, work: Work, slots: Slots | None = None) -> UnderWay:
+async def snapshot(session: LedgerSession, work: TaskRunner, slots: Slots | None = None) -> RunSnapshot:
     """What a run has under way now."""
-    room_microusd = await desk.room_microusd()
-    pending = desk.tally.longest_pending(work.poller.unknown)
+    room_microusd = await session.room_microusd()
+    pending = session.tally.longest_pending(work.poller.unknown)
     limit = slots.describe() if slots else None
-    now = replace(desk.tally.now, pending=pending, at=time.time(), limit=limit)
+    now = replace(session.tally.now, pending=pending, at=time.time(), limit=limit)
     return replace(now, room_microusd=room_microusd, trouble=work.trouble)
 
 
-def attendants_for(
-    watch: Watch | None, desk: Desk, work: Work, slots: Slots | None = None
+def background_tasks_for(
+    on_progress: OnProgress | None, session: LedgerSession, work: TaskRunner, slots: Slots | None = None
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What has to run beside a run's work: nothing where nobody watches."""
-    return (partial(_tell, watch, desk, work, slots),) if watch else ()
+    return (partial(_tell, on_progress, session, work, slots),) if on_progress else ()
 
 
-async def _tell(watch: Watch, desk: Desk, work: Work, slots: Slots | None) -> None:
+async def _tell(on_progress: OnProgress, session: LedgerSession, work: TaskRunner, slots: Slots | None) -> None:
     """Tells until cancelled."""
     while True:
-        watch(await under_way(desk, work, slots))
+        on_progress(await snapshot(session, work, slots))
         await asyncio.sleep(_BEAT_S)

@@ -10,13 +10,13 @@ from functools import partial
 
 from wan_assets.client import RunwareClient, TaskReport
 from wan_assets.engine import progress_reports, webhook_hints
-from wan_assets.engine.circuit_breaker import Gate
-from wan_assets.engine.in_flight import Watch
-from wan_assets.engine.jobs import Limits, Order
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.circuit_breaker import CircuitBreaker
+from wan_assets.engine.in_flight import OnProgress
+from wan_assets.engine.jobs import Limits, VideoJob
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.streaming import streamed
-from wan_assets.engine.task_runner import Work
-from wan_assets.errors import NotSentError, TaskElsewhereError, WanAssetsError
+from wan_assets.engine.task_runner import TaskRunner
+from wan_assets.errors import NotSentError, TaskLockedError, WanAssetsError
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -40,38 +40,38 @@ async def recover(
     limits: Limits | None = None,
     releases_unsent: bool = False,
     origin: Origin | None = None,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AsyncGenerator[Recovered, None]:
     """Yields what becomes of every open task in the ledger, as it ends, in any order.
 
     A task that has finished is settled and its videos stored; one that runs is waited for. One that never reached the
     API keeps its reservation for the next run, or gives it back with `releases_unsent`.
-    What it settles is reported by the run of `origin`. `watch` is told what is under way, as `generate` does.
+    What it settles is reported by the run of `origin`. `on_progress` is told what is under way, as `generate` does.
 
     Raises `StoreError`, `LedgerError` or a `RunwareError` where the means are not usable.
     """
     limits = limits or Limits()
     await asyncio.to_thread(store.make_ready)
-    desk = Desk(ledger, store, origin or Origin(), simulated=await client.is_simulated())
-    async with desk, Verifier() as verifier:
-        work = Work(client, desk, verifier, limits, Gate(), {})
-        recovery = _Recovery(desk, work, limits, releases_unsent=releases_unsent)
+    session = LedgerSession(ledger, store, origin or Origin(), simulated=await client.is_simulated())
+    async with session, Verifier() as verifier:
+        work = TaskRunner(client, session, verifier, limits, CircuitBreaker(), {})
+        recovery = _Recovery(session, work, limits, releases_unsent=releases_unsent)
         beside = (
-            *webhook_hints.attendants_for(client, desk, work.poller),
-            *progress_reports.attendants_for(watch, desk, work),
+            *webhook_hints.background_tasks_for(client, session, work.poller),
+            *progress_reports.background_tasks_for(on_progress, session, work),
         )
-        work_on = partial(recovery.run, await desk.open_tasks())
+        work_on = partial(recovery.run, await session.open_tasks())
         running = streamed(work_on, work.poller.run, *beside)
         async with aclosing(running) as found:
             async for recovered in found:
                 yield recovered
-        if watch:
-            watch(await progress_reports.under_way(desk, work))
+        if on_progress:
+            on_progress(await progress_reports.snapshot(session, work))
 
 
 class _Recovery:
-    def __init__(self, desk: Desk, work: Work, limits: Limits, *, releases_unsent: bool) -> None:
-        self._desk = desk
+    def __init__(self, session: LedgerSession, work: TaskRunner, limits: Limits, *, releases_unsent: bool) -> None:
+        self._session = session
         self._work = work
         self._releases_unsent = releases_unsent
         self._waiting = asyncio.Semaphore(limits.max_in_flight)
@@ -89,14 +89,14 @@ class _Recovery:
 
     async def _stored(self, task: Task) -> StoredTask | None:
         async with self._waiting:
-            claim = await self._desk.take(task.task_uuid)
+            claim = await self._session.take(task.task_uuid)
             if claim.standing == "foreign":
-                raise TaskElsewhereError(task.task_uuid)
+                raise TaskLockedError(task.task_uuid)
             if claim.standing == "stored":
-                return await self._desk.stored(claim.task)
+                return await self._session.stored(claim.task)
             report = await self._reported(claim.task)
-        order = Order(VideoRequest.from_record(task.request), task.origin.partition)
-        stored, _ = await self._work.keep(order, claim.task, report)
+        job = VideoJob(VideoRequest.from_record(task.request), task.origin.partition)
+        stored, _ = await self._work.keep(job, claim.task, report)
         return stored
 
     async def _reported(self, task: Task) -> TaskReport:

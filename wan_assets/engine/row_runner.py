@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from wan_assets.client import TaskReport
-from wan_assets.engine.circuit_breaker import Gate
-from wan_assets.engine.jobs import Limits, Order
-from wan_assets.engine.ledger_session import Desk
-from wan_assets.engine.slot_handle import Place
+from wan_assets.engine.circuit_breaker import CircuitBreaker
+from wan_assets.engine.jobs import Limits, VideoJob
+from wan_assets.engine.ledger_session import LedgerSession
+from wan_assets.engine.slot_handle import SlotHandle
 from wan_assets.engine.slots import Slots
-from wan_assets.engine.task_runner import Work
+from wan_assets.engine.task_runner import TaskRunner
 from wan_assets.errors import (
     BudgetExceededError,
-    CrowdedError,
+    ConcurrencyLimitError,
     LeaseExpiredError,
     RunwareBusyError,
     TaskFailedError,
@@ -38,10 +38,10 @@ class Row:
     `submitted` has the UUIDs of the tasks that this run has posted for it.
     """
 
-    order: Order
+    job: VideoJob
     latest: Task | None
     begun: asyncio.Semaphore | None
-    has_landed: bool = False
+    is_new: bool = False
     submitted: set[str] = field(default_factory=set)
 
     @property
@@ -56,19 +56,21 @@ class Row:
         self.begun = None
 
 
-class Attempts:
+class RowRunner:
     """Brings rows to their videos, as many at once as the limits allow."""
 
-    def __init__(self, desk: Desk, work: Work, limits: Limits, gate: Gate, slots: Slots) -> None:
-        self._desk = desk
+    def __init__(
+        self, session: LedgerSession, work: TaskRunner, limits: Limits, circuit_breaker: CircuitBreaker, slots: Slots
+    ) -> None:
+        self._session = session
         self._work = work
         self._limits = limits
-        self._gate = gate
+        self._circuit_breaker = circuit_breaker
         self._slots = slots
 
     async def video_of(self, row: Row) -> StoredTask:
         """The stored video of a row; raises the `WanAssetsError` that leaves it without one."""
-        self._work.hide(row.order)
+        self._work.hide(row.job)
         instead_of = ""
         for attempt in itertools.count(1):
             try:
@@ -87,65 +89,65 @@ class Attempts:
                 return await self._attempted(row, instead_of)
 
     async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
-        async with Place(self._slots, sends=not row.may_be_in_flight) as place:
+        async with SlotHandle(self._slots, sends=not row.may_be_in_flight) as place:
             claim = await self._claimed(row, place, instead_of)
-            if claim.standing == "stored" and (stored := await self._desk.stored(claim.task)):
+            if claim.standing == "stored" and (stored := await self._session.stored(claim.task)):
                 return stored
             report = await self._reported(row, place, claim)
-        stored, row.has_landed = await self._work.keep(row.order, claim.task, report)
+        stored, row.is_new = await self._work.keep(row.job, claim.task, report)
         return stored
 
-    async def _claimed(self, row: Row, place: Place, instead_of: str) -> Claim:
+    async def _claimed(self, row: Row, place: SlotHandle, instead_of: str) -> Claim:
         """Claims the row's task, after whatever it has to wait for: money that comes free, or other processes."""
         while True:
-            freed = self._gate.freed
+            freed = self._circuit_breaker.freed
             if not row.may_be_in_flight:
-                self._gate.refuse_if_closed()
+                self._circuit_breaker.refuse_if_closed()
             try:
-                claim = await self._desk.claim(row.order, instead_of=instead_of)
+                claim = await self._session.claim(row.job, instead_of=instead_of)
             except BudgetExceededError as refused:
-                await place.aside(self._gate.room(freed, refused))
+                await place.aside(self._circuit_breaker.room(freed, refused))
                 continue
-            except CrowdedError:
+            except ConcurrencyLimitError:
                 await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
                 continue
             if claim.standing != "foreign":
-                self._desk.tally.wait_no_longer(claim.task)
+                self._session.tally.wait_no_longer(claim.task)
                 return claim
-            self._desk.tally.wait_elsewhere(claim.task)
+            self._session.tally.wait_elsewhere(claim.task)
             row.let_others_begin()
             await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
 
-    async def _reported(self, row: Row, place: Place, claim: Claim) -> TaskReport:
+    async def _reported(self, row: Row, place: SlotHandle, claim: Claim) -> TaskReport:
         if claim.task.state in (TaskState.DELIVERED, TaskState.STORED):
             return await self._work.look_again(claim.task)
-        with self._gate.unsettled():
+        with self._circuit_breaker.unsettled():
             if claim.task.state is TaskState.RESERVED:
                 await self._send(row, place, claim)
             place.in_flight()
             return await self._work.finish(claim.task)
 
-    async def _send(self, row: Row, place: Place, claim: Claim) -> None:
+    async def _send(self, row: Row, place: SlotHandle, claim: Claim) -> None:
         """Sends a task, unless an earlier run has."""
         if claim.standing == "resumed":
             if await self._work.was_sent(claim.task):
                 return
             if self._work.is_too_old(claim.task):
                 await self._work.lose(claim.task)
-            await self._desk.refuse_if_paused()
-        async with self._gate.entered():
+            await self._session.refuse_if_paused()
+        async with self._circuit_breaker.entered():
             try:
-                self._gate.refuse_if_closed()
+                self._circuit_breaker.refuse_if_closed()
                 capacity = partial(self._wait_for_capacity, place)
-                await self._work.send(row.order, claim, place, capacity, row.submitted.add)
+                await self._work.send(row.job, claim, place, capacity, row.submitted.add)
             except WanAssetsError as error:
-                if claim.standing == "new" and self._gate.is_closed_by(error) and not place.has_posted:
+                if claim.standing == "new" and self._circuit_breaker.is_closed_by(error) and not place.has_posted:
                     await self._work.withdraw(claim.task, error)
                 raise
 
-    async def _wait_for_capacity(self, place: Place, refusal: RunwareBusyError) -> None:
+    async def _wait_for_capacity(self, place: SlotHandle, refusal: RunwareBusyError) -> None:
         """Waits until the API may take one more task; the row keeps its reservation."""
-        self._gate.prove()
+        self._circuit_breaker.prove()
         await place.refused(refusal)
-        self._gate.refuse_if_closed()
-        await self._desk.refuse_if_paused()
+        self._circuit_breaker.refuse_if_closed()
+        await self._session.refuse_if_paused()

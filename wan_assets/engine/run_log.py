@@ -14,12 +14,12 @@ from logging import Logger
 from typing import Any
 
 from wan_assets.client import Trouble
-from wan_assets.engine.in_flight import UnderWay
+from wan_assets.engine.in_flight import RunSnapshot
 from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
 from wan_assets.errors import RunwareError, WanAssetsError
 
 _FIRST_S = 30.0
-_MOST_S = 300.0
+_MAX_S = 300.0
 _FAILURES_OF_A_KIND = 5
 _UNKNOWN_AFTER_S = 10.0
 _UNKNOWN_NAMED = 10
@@ -32,25 +32,25 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
 
     The log gets a line at the start, now and then, and at the end.
     """
-    spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MOST_S, clock=clock), Estimate(clock)
+    spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MAX_S, clock=clock), Estimate(clock)
     last: list[Progress] = []
     troubles, unknown = _TroubleLog(log), PendingLog(log)
 
-    def watch(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         if not last:
             log.info(
                 "%s requested", f"{progress.total:,} row{'' if progress.total == 1 else 's'}", extra=_fields(progress)
             )
         last[:] = [progress]
         estimate.note(progress)
-        troubles.add(progress.under_way.trouble)
-        unknown.add(progress.under_way)
+        troubles.add(progress.snapshot.trouble)
+        unknown.add(progress.snapshot)
         if spacing.is_due():
             log.info("%s", sentence(progress, estimate.left()), extra=_fields(progress))
         onward(progress)
 
     try:
-        yield watch
+        yield on_progress
     finally:
         if last:
             log.info("%s", sentence(last[0]), extra=_fields(last[0]))
@@ -72,9 +72,9 @@ class _TroubleLog:
         kind = trouble.why.partition(":")[0]
         if trouble.waiting and kind not in self._seen:
             self._seen.add(kind)
-            told = {"code": kind, "waiting": trouble.waiting}
+            reported = {"code": kind, "waiting": trouble.waiting}
             said = "calls to the API wait to be tried again, %d now: %s"
-            self._log.warning(said, trouble.waiting, trouble.why, extra={_FIELDS: told})
+            self._log.warning(said, trouble.waiting, trouble.why, extra={_FIELDS: reported})
 
 
 class PendingLog:
@@ -84,17 +84,17 @@ class PendingLog:
         self._log = log
         self._seen: set[str] = set()
 
-    def add(self, under_way: UnderWay) -> None:
+    def add(self, snapshot: RunSnapshot) -> None:
         """Writes which tasks are waited for in vain, unless that was written before."""
-        for one in under_way.pending:
-            is_late = under_way.at - one.since >= _UNKNOWN_AFTER_S
+        for one in snapshot.pending:
+            is_late = snapshot.at - one.since >= _UNKNOWN_AFTER_S
             if one.is_unknown and is_late and one.task_uuid not in self._seen and len(self._seen) < _UNKNOWN_NAMED:
                 self._seen.add(one.task_uuid)
                 until = one.until or one.since
-                told = {"partition": one.partition, "task_uuid": one.task_uuid, "until": until}
+                reported = {"partition": one.partition, "task_uuid": one.task_uuid, "until": until}
                 said = "%s: the API does not know task %s, waited for since %s; it is polled until %s UTC"
                 moments = hour_of(one.since), hour_of(until)
-                self._log.warning(said, one.row, one.task_uuid, *moments, extra={_FIELDS: told})
+                self._log.warning(said, one.row, one.task_uuid, *moments, extra={_FIELDS: reported})
 
 
 class FailureLog:
@@ -110,8 +110,8 @@ class FailureLog:
         self._seen[kind] += 1
         if self._seen[kind] <= _FAILURES_OF_A_KIND:
             task_uuid = error.fault.task_uuid if isinstance(error, RunwareError) else None
-            told = {"partition": row, "error": kind[0], "code": kind[1], "task_uuid": task_uuid}
-            self._log.warning("%s has no video: %s", row, error, extra={_FIELDS: told})
+            reported = {"partition": row, "error": kind[0], "code": kind[1], "task_uuid": task_uuid}
+            self._log.warning("%s has no video: %s", row, error, extra={_FIELDS: reported})
         if self._seen[kind] == _FAILURES_OF_A_KIND:
             said = "more rows without a video for the same reason, %s, are only counted from here on"
             self._log.warning(said, " ".join(filter(None, kind)))

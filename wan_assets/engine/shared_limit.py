@@ -7,22 +7,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import money_of
 
 _EXCHANGE_S = 1.0
-_MOST_CHARACTERS = 256
+_MAX_CHARACTERS = 256
 
 
 class SharedConcurrency:
     """One run's exchange with the other runs of its account."""
 
-    def __init__(self, desk: Desk, slots: Slots, base_url: str) -> None:
-        self._desk = desk
+    def __init__(self, session: LedgerSession, slots: Slots, base_url: str) -> None:
+        self._session = session
         self.slots = slots
-        self._account = account_of(base_url, simulated=desk.simulated)
+        self._account = account_of(base_url, simulated=session.simulated)
         self._has_joined = False
 
     @asynccontextmanager
@@ -34,7 +34,7 @@ class SharedConcurrency:
             self.slots.close()
             if self._has_joined:
                 with suppress(LedgerError):
-                    await self._desk.leave_limit(self._account, self.slots)
+                    await self._session.leave_limit(self._account, self.slots)
 
     async def join(self) -> None:
         """Starts from what earlier runs have learned, once; a run that only reuses videos has no need to."""
@@ -52,11 +52,11 @@ class SharedConcurrency:
     async def exchange(self) -> None:
         """Tells the other runs and hears them; a ledger that does not answer costs only time."""
         with suppress(LedgerError):
-            self.slots.hear(await self._desk.share_limit(self._account, self.slots))
+            self.slots.hear(await self._session.share_limit(self._account, self.slots))
 
 
 def account_of(base_url: str, *, simulated: bool) -> str:
     """The name of an account in the ledger: its kind of money and its address, without credentials and query."""
     parts = urlsplit(base_url)
     host = parts.netloc.rpartition("@")[2].lower()
-    return f"{money_of(simulated)} {host}{parts.path.rstrip('/')}"[:_MOST_CHARACTERS]
+    return f"{money_of(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]

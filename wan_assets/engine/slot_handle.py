@@ -14,7 +14,7 @@ _UNANSWERED_S = 2.0
 """A submission without an answer for so long does not keep others from being sent."""
 
 
-class Place:
+class SlotHandle:
     """One of a number of places, used as `async with`; a row that `sends` a task waits until the API takes one more."""
 
     def __init__(self, slots: Slots, *, sends: bool) -> None:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
-from wan_assets.client import Pace
+from wan_assets.client import HttpConfig
 from wan_assets.durations import duration_text
 from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
 from wan_assets.engine.slot_states import Slot, SlotState
@@ -22,7 +22,7 @@ _SETTLING_S = 0.05
 _MEASURED_S = 5.0
 """The polls after a refusal may take so long."""
 
-_LEAST_S = 0.005
+_MIN_S = 0.005
 
 
 _OCCUPYING = (SlotState.SENDING, SlotState.POSTED, SlotState.IN_FLIGHT)
@@ -37,7 +37,7 @@ class _Waiter:
 
 
 class Slots:
-    """All slots of one run, as many as `most`; `refresh` polls every task that the run waits for.
+    """All slots of one run, as many as `maximum`; `refresh` polls every task that the run waits for.
 
     Tasks are submitted within the adaptive limit, which all runs of the account share: `needs` and `news` are for the
     other runs, and `hear` takes what they say. `not_begun` is the number of rows that do not ask for a slot yet.
@@ -46,21 +46,21 @@ class Slots:
 
     def __init__(
         self,
-        most: int,
-        pace: Pace,
+        maximum: int,
+        http_config: HttpConfig,
         refresh: Callable[[], Awaitable[None]],
         *,
         unknown: Collection[str],
         stall_s: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._retry_first_s = pace.retry_first_s
-        config = LimitConfig(hold_s=pace.retry_first_s, hold_most_s=pace.retry_most_s)
-        self._asked_most_s = pace.asked_most_s
+        self._initial_retry_delay_s = http_config.initial_retry_delay_s
+        config = LimitConfig(hold_s=http_config.initial_retry_delay_s, hold_most_s=http_config.max_retry_delay_s)
+        self._asked_most_s = http_config.max_retry_after_s
         self._has_accepted = False
         self._has_waited = False
         self._limit = AdaptiveLimit(config, self._loop.time())
-        self._most = most
+        self._most = maximum
         self._refresh = refresh
         self._unknown = unknown
         self._stall_s = stall_s
@@ -68,7 +68,7 @@ class Slots:
         self._waiting: deque[_Waiter] = deque()
         self._posting: deque[_Waiter] = deque()
         self._others: tuple[RunNeeds, ...] = ()
-        self._told = self._heard = self._limit.learned(self._loop.time())
+        self._reported = self._heard = self._limit.learned(self._loop.time())
         self._moved_at = self._loop.time()
         self._refusal: ApiFault | None = None
         self._measuring: asyncio.Task[None] | None = None
@@ -129,7 +129,7 @@ class Slots:
         """
         self._note_refusal(slot, fault)
         is_first = times == 1 and self._in_flight > 0
-        wait_s = max(self._retry_first_s, min(fault.retry_after_s or 0.0, self._asked_most_s))
+        wait_s = max(self._initial_retry_delay_s, min(fault.retry_after_s or 0.0, self._asked_most_s))
         not_before = self._loop.time() + wait_s
         await self.moved(slot, SlotState.SENDING, is_first=is_first, not_before=not_before)
 
@@ -156,10 +156,10 @@ class Slots:
 
     def news(self) -> LearnedLimit | None:
         """What this run has learned since it was asked last; None where nothing has changed."""
-        learned, told = self._limit.learned(self._loop.time()), self._told
-        if (learned.limit, learned.ceiling) == (told.limit, told.ceiling):
+        learned, reported = self._limit.learned(self._loop.time()), self._reported
+        if (learned.limit, learned.ceiling) == (reported.limit, reported.ceiling):
             return None
-        self._told = learned
+        self._reported = learned
         return learned
 
     def hear(self, shared: SharedLimit) -> None:
@@ -169,7 +169,7 @@ class Slots:
         self._moved_at = max(self._moved_at, *(now - run.moved_ago_s for run in shared.others), -math.inf)
         if (said := shared.learned) and (said.limit, said.ceiling) != (heard.limit, heard.ceiling):
             self._limit.adopt(now, said)
-            self._heard, self._told = said, self._limit.learned(now)
+            self._heard, self._reported = said, self._limit.learned(now)
         self.pump()
 
     def describe(self) -> LimitNow | None:
@@ -292,5 +292,5 @@ class Slots:
     def _wake_at(self, when: float) -> None:
         if self._timer:
             self._timer.cancel()
-        soonest = self._loop.time() + _LEAST_S
+        soonest = self._loop.time() + _MIN_S
         self._timer = None if math.isinf(when) else self._loop.call_at(max(when, soonest), self.pump)

@@ -18,11 +18,11 @@ async def streamed(
 
     `attendants` run beside it without end; the failure of one ends all.
     """
-    told: asyncio.Queue[T | _End] = asyncio.Queue()
-    running = asyncio.create_task(_attended(work(told.put_nowait), attendants))
-    running.add_done_callback(lambda _: told.put_nowait(_End()))
+    reported: asyncio.Queue[T | _End] = asyncio.Queue()
+    running = asyncio.create_task(_attended(work(reported.put_nowait), attendants))
+    running.add_done_callback(lambda _: reported.put_nowait(_End()))
     try:
-        while not isinstance(one := await told.get(), _End):
+        while not isinstance(one := await reported.get(), _End):
             yield one
         await running
     finally:

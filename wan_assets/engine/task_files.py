@@ -11,13 +11,13 @@ from typing import Any
 
 from wan_assets.client import Result
 from wan_assets.engine.jobs import OnMismatch
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.errors import InvalidVideoError
 from wan_assets.ledger import Task
 from wan_assets.models import VideoRequest, microusd_of
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.version import __version__
-from wan_assets.video import Seen, Verifier, expected_of, mismatches
+from wan_assets.video import Inspection, Verifier, expected_of, mismatches
 
 _POSTER_BYTES = 540
 """Dagster shows a text without a click up to about 1,000 characters, of which a link takes some 150."""
@@ -32,17 +32,19 @@ class TaskFiles:
     So many `slots` bound the files that are fetched, decoded or stored at once.
     """
 
-    def __init__(self, desk: Desk, verifier: Verifier, on_mismatch: OnMismatch = "keep", *, slots: int = 1) -> None:
-        self._desk = desk
-        self._store = desk.store
+    def __init__(
+        self, session: LedgerSession, verifier: Verifier, on_mismatch: OnMismatch = "keep", *, slots: int = 1
+    ) -> None:
+        self._session = session
+        self._store = session.store
         self._verifier = verifier
         self._on_mismatch = on_mismatch
         self.slots = asyncio.Semaphore(slots)
 
-    async def seen_in(self, path: Path) -> Seen:
+    async def inspect_file(self, path: Path) -> Inspection:
         """A file as decoded."""
         async with self.slots:
-            return await self._verifier.seen_in(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
+            return await self._verifier.inspect_file(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
 
     async def put(
         self,
@@ -51,7 +53,7 @@ class TaskFiles:
         number: int,
         result: Result,
         path: Path,
-        seen: Seen,
+        seen: Inspection,
         *,
         etag: str | None,
     ) -> StoredVideo:
@@ -81,7 +83,7 @@ class TaskFiles:
             differences=differences,
         )
 
-    def _put(self, task: Task, number: int, path: Path, seen: Seen, etag: str | None) -> tuple[str, int, str]:
+    def _put(self, task: Task, number: int, path: Path, seen: Inspection, etag: str | None) -> tuple[str, int, str]:
         """Gives the file's URI, bytes and SHA-256. Its name says what it is, and not what was requested."""
         container = seen.facts.container
         name = f"{task.task_uuid}-{number}.{_SUFFIXES.get(container, container.lower())}"
@@ -131,7 +133,7 @@ class TaskFiles:
             package_version=__version__,
         )
         await asyncio.to_thread(self._store.commit, stored)
-        return stored, await self._desk.mark_stored(task, [_booked(video) for video in videos])
+        return stored, await self._session.mark_stored(task, [_booked(video) for video in videos])
 
     async def forget_kept(self, task: Task) -> None:
         """Removes what was set aside of a task that is stored."""
@@ -143,9 +145,9 @@ def name_of(task: Task, number: int = 1) -> str:
     return f"{task.task_uuid}-{number}.{task.request.get('outputFormat', 'MP4')}".lower()
 
 
-def booked_result(told: Mapping[str, Any]) -> Result:
+def booked_result(reported: Mapping[str, Any]) -> Result:
     """A result as the ledger has it booked; its file has to be found without the API."""
-    return Result(str(told.get("video_uuid") or ""), None, told.get("seed"), told.get("cost"), is_nsfw=None)
+    return Result(str(reported.get("video_uuid") or ""), None, reported.get("seed"), reported.get("cost"), is_nsfw=None)
 
 
 def _booked(video: StoredVideo) -> dict[str, Any]:

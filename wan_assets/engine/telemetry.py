@@ -77,7 +77,7 @@ class Instruments:
         """Counts a row, and how long its video took if it is new."""
         money = _money(simulated=simulated)
         self._rows.add(1, {**money, "verdict": verdict_of(outcome)})
-        if outcome.stored and outcome.has_landed:
+        if outcome.stored and outcome.is_new:
             self._generation.record(outcome.stored.generation_s, money)
 
 
@@ -106,10 +106,10 @@ class Trace:
     def see(self, outcome: Outcome) -> None:
         """Counts one row and tells of it, as it ends."""
         instruments().see(outcome, simulated=self._simulated)
-        row = {"wan_assets.partition": outcome.order.partition, "wan_assets.prompt_id": outcome.order.prompt_id}
+        row = {"wan_assets.partition": outcome.job.partition, "wan_assets.prompt_id": outcome.job.prompt_id}
         if outcome.stored is None:
             self._span.add_event("no video", {**row, "wan_assets.verdict": verdict_of(outcome)})
-        elif outcome.has_landed:
+        elif outcome.is_new:
             tracer, now = _api("trace").get_tracer(_SCOPE, __version__), time.time_ns()
             row |= {"wan_assets.task_uuid": outcome.stored.task_uuid}
             row |= {"wan_assets.fingerprint": outcome.stored.fingerprint}

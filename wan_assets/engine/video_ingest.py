@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from wan_assets.client import Result, RunwareClient, TaskReport
-from wan_assets.engine.jobs import Order
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.jobs import VideoJob
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
 from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, OutputUnavailableError
 from wan_assets.ledger import Task, TaskState
 from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.video import Seen
+from wan_assets.video import Inspection
 
 T = TypeVar("T")
 
@@ -24,13 +24,13 @@ _MARGIN_S = 3600.0
 """A task may finish when its time is up, and the file then has to be put; in seconds."""
 
 
-class Keeper:
+class VideoIngest:
     """Keeps what was paid for. A file counts once all of it was decoded."""
 
-    def __init__(self, client: RunwareClient, desk: Desk, files: TaskFiles) -> None:
+    def __init__(self, client: RunwareClient, session: LedgerSession, files: TaskFiles) -> None:
         self._client = client
-        self._desk = desk
-        self._store = desk.store
+        self._session = session
+        self._store = session.store
         self._files = files
 
     async def delivery(self, task: Task, wait_s: float) -> dict[str, str]:
@@ -64,32 +64,32 @@ class Keeper:
 
     async def _waited(self, task: Task, look: Callable[[Task], Awaitable[T]]) -> T:
         """What a look gives, repeated for a while where a file may still be on its way."""
-        pace = self._client.pace
-        patience_s = pace.delivery_s if self._is_awaited(task) else 0.0
+        http_config = self._client.http_config
+        patience_s = http_config.delivery_wait_s if self._is_awaited(task) else 0.0
         while not (found := await look(task)) and patience_s > 0:
-            await asyncio.sleep(pace.wake_s)
-            patience_s -= pace.wake_s
+            await asyncio.sleep(http_config.webhook_poll_interval_s)
+            patience_s -= http_config.webhook_poll_interval_s
         return found
 
-    async def keep(self, order: Order, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
+    async def keep(self, job: VideoJob, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
         """Fetches, checks and stores all results of a task; where one cannot be stored, the others are kept.
 
         Tells also whether the ledger did not have them as stored before.
         """
-        seconds = self._desk.seconds_since(task.submitted_at or task.created_at)
+        seconds = self._session.seconds_since(task.submitted_at or task.created_at)
         there = [
             (number, one) for number, one in enumerate(report.results, 1) if await self._is_there(task, number, one)
         ]
         videos, errors = list[StoredVideo](), list[InvalidVideoError | DecoderError]()
         for number, result in there:
             try:
-                videos.append(await self._kept(order, task, number, result))
+                videos.append(await self._kept(job, task, number, result))
             except (InvalidVideoError, DecoderError) as error:
                 errors.append(error)
         if errors:
             raise type(errors[0])("; ".join(map(str, errors)))
         missing = tuple(_missing_in(report, [result for _, result in there]))
-        stored, is_new = await self._files.store(task, order.request, videos, missing, seconds=seconds)
+        stored, is_new = await self._files.store(task, job.request, videos, missing, seconds=seconds)
         if self._store.has_inbox:
             await asyncio.to_thread(self._store.forget_delivery, name_of(task))
         if _was_delivered_before(task):
@@ -102,7 +102,7 @@ class Keeper:
             return True
         return _was_delivered_before(task) and await self._files.has_kept(task, number)
 
-    async def _kept(self, order: Order, task: Task, number: int, result: Result) -> StoredVideo:
+    async def _kept(self, job: VideoJob, task: Task, number: int, result: Result) -> StoredVideo:
         with self._store.incoming(Path(name_of(task, number)).suffix) as path:
             try:
                 seen, etag = await self._fetched(task, number, result, path)
@@ -110,9 +110,9 @@ class Keeper:
                 aside = await self._files.set_aside(task, number, path)
                 message = f"task {task.task_uuid}: {error}. The file is kept as {aside}"
                 raise type(error)(message) from None
-            return await self._files.put(task, order.request, number, result, path, seen, etag=etag)
+            return await self._files.put(task, job.request, number, result, path, seen, etag=etag)
 
-    async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[Seen, str | None]:
+    async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[Inspection, str | None]:
         """A file as decoded, and its ETag where it is the one that was put into the bucket."""
         if _was_delivered_before(task) and (seen := await self._seen_in_kept(task, number, result, path)):
             return seen, None
@@ -122,25 +122,25 @@ class Keeper:
             etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path))
         if etag:
             with suppress(InvalidVideoError):
-                return await self._files.seen_in(path), etag
+                return await self._files.inspect_file(path), etag
         return await self._downloaded(result, path), None
 
-    async def _seen_in_kept(self, task: Task, number: int, result: Result, path: Path) -> Seen | None:
+    async def _seen_in_kept(self, task: Task, number: int, result: Result, path: Path) -> Inspection | None:
         """What an earlier run has kept, as decoded; None where the API's file is the one to look at."""
         if not await self._files.copy_kept(task, number, path):
             return None
         try:
-            return await self._files.seen_in(path)
+            return await self._files.inspect_file(path)
         except (InvalidVideoError, DecoderError):
             if not result.url:
                 raise
         return None
 
-    async def _downloaded(self, result: Result, path: Path) -> Seen:
+    async def _downloaded(self, result: Result, path: Path) -> Inspection:
         for fetch in range(1, _FETCHES_OF_BROKEN_FILES + 1):
             await self._client.download(result.url or "", path, self._files.slots)
             try:
-                return await self._files.seen_in(path)
+                return await self._files.inspect_file(path)
             except InvalidVideoError as error:
                 if fetch == _FETCHES_OF_BROKEN_FILES:
                     raise InvalidVideoError(f"video {result.video_uuid}, fetched {fetch} times: {error}") from None
@@ -149,8 +149,8 @@ class Keeper:
 
 def report_of_delivery(task: Task) -> TaskReport:
     """What is known of a task whose file was put into the bucket, where the API does not tell of it any more."""
-    told = task.results[0] if task.results else {}
-    return TaskReport(task.task_uuid, (booked_result(told),), is_known=True)
+    reported = task.results[0] if task.results else {}
+    return TaskReport(task.task_uuid, (booked_result(reported),), is_known=True)
 
 
 def _was_delivered_before(task: Task) -> bool:

@@ -9,22 +9,22 @@ from functools import partial
 from typing import Any
 
 from wan_assets.client import RunwareClient
-from wan_assets.engine.ledger_session import Desk
+from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.poller import Poller
 from wan_assets.errors import LedgerError
 
 
-def attendants_for(
-    client: RunwareClient, desk: Desk, poller: Poller
+def background_tasks_for(
+    client: RunwareClient, session: LedgerSession, poller: Poller
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What has to run beside a run's work: nothing where the API was not asked to tell of results."""
-    return (partial(_heed, desk, poller, client.pace.wake_s),) if client.has_webhook else ()
+    return (partial(_heed, session, poller, client.http_config.webhook_poll_interval_s),) if client.has_webhook else ()
 
 
-async def _heed(desk: Desk, poller: Poller, every_s: float) -> None:
+async def _heed(session: LedgerSession, poller: Poller, every_s: float) -> None:
     """Asks until cancelled; a ledger that does not answer costs only time."""
     while True:
         await asyncio.sleep(every_s)
         if awaited := poller.awaited:
             with suppress(LedgerError):
-                poller.wake(await desk.book(desk.ledger.take_wakes, awaited))
+                poller.wake(await session.book(session.ledger.take_wakes, awaited))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
-_MOST_BITS = 64
+_MAX_BITS = 64
 
 
 class Sized(Protocol):
@@ -32,7 +32,7 @@ def shards_of(samples: Sequence[S], most_bytes: int) -> Iterator[tuple[str, list
 def _cut(bits: str, samples: list[S], most_bytes: int) -> Iterator[tuple[str, list[S]]]:
     if not samples:
         return
-    if len(samples) == 1 or len(bits) == _MOST_BITS or sum(sample.size for sample in samples) <= most_bytes:
+    if len(samples) == 1 or len(bits) == _MAX_BITS or sum(sample.size for sample in samples) <= most_bytes:
         yield bits, samples
         return
     for bit in "01":

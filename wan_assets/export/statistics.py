@@ -45,7 +45,7 @@ class Census:
     def passing(self, entries: Entries, validation: float) -> Iterator[tuple[Split, Entry]]:
         """Yields each entry with its split."""
         for entry in entries:
-            split = split_of(entry.subject.fingerprint, validation)
+            split = split_of(entry.dataset_row.fingerprint, validation)
             self._count(split, entry)
             yield split, entry
 
@@ -57,7 +57,7 @@ class Census:
         counts.seconds += facts.get("duration_s") or 0
         self.models[request.model] += 1
         self.sizes[f"{facts.get('width')}x{facts.get('height')} {facts.get('container')}"] += 1
-        self.requests.add(entry.subject.fingerprint)
+        self.requests.add(entry.dataset_row.fingerprint)
         self.tasks.add(stored.task_uuid)
         self.versions.add(stored.package_version)
         if entry.origin and entry.origin.run_id:

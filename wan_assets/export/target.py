@@ -64,12 +64,12 @@ class Target:
         self._format = format_
         self._links = links
         self._wanted: set[str] = set()
-        with self._told((OSError, ImportError, ValueError, TypeError, AttributeError, LookupError)):
+        with self._translated((OSError, ImportError, ValueError, TypeError, AttributeError, LookupError)):
             self.root = UPath(root)
         self._is_local = self.root.protocol in ("", "file")
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
-        with self._told():
+        with self._translated():
             self._marker = ""
             self._versions: dict[str, list[str | int]] = {}
             self._present = self._listed()
@@ -91,7 +91,7 @@ class Target:
         """A local path for a file in the making, on the target's own disk where it has one; removed afterwards."""
         folder = Path(self.root.path) if self._is_local else Path(tempfile.gettempdir())
         path = folder / f"{_PARTIAL}{new_owner()}"
-        with self._told():
+        with self._translated():
             path.touch()
             try:
                 yield path
@@ -108,7 +108,7 @@ class Target:
     def put(self, name: str, version: str, path: Path) -> None:
         """Puts a finished file in its place; readers of a local folder see the old one until then."""
         self._want(name)
-        with self._told():
+        with self._translated():
             size = path.stat().st_size
             self._move(path, name)
             self._versions[name] = [version, size]
@@ -145,7 +145,7 @@ class Target:
     def finish(self) -> None:
         """Removes what no longer belongs to the export, after all else is in its place."""
         gone = sorted(self._present.keys() - self._wanted)
-        with self._told():
+        with self._translated():
             for name in gone:
                 self._remove(name)
             if gone:
@@ -238,7 +238,7 @@ class Target:
                 Path(self.root.path, name).parent.rmdir()
 
     @contextmanager
-    def _told(self, kinds: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    def _translated(self, kinds: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
         try:
             yield
         except kinds as error:

@@ -53,7 +53,7 @@ def write_webdataset(entries: Sorted, target: Target, shard_bytes: int) -> None:
 
 
 def _sample_of(entry: Entry, records: BinaryIO) -> _Sample:
-    digest = hashlib.sha256(entry.subject.row.prompt_id.encode()).hexdigest()
+    digest = hashlib.sha256(entry.dataset_row.row.prompt_id.encode()).hexdigest()
     key = f"{digest[:_KEY_DIGITS]}-{entry.number}"
     record = json_of(entry, f"{key}{suffix_of(entry.video)}")
     at = records.tell()

@@ -35,7 +35,7 @@ _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv")
 class GalleryError(WanAssetsError):
     """The gallery cannot be written where it should be."""
 
-    advice = "Name an empty folder, or an older gallery, that can be written to and has room."
+    hint = "Name an empty folder, or an older gallery, that can be written to and has room."
 
 
 class GalleryFolder:
@@ -46,7 +46,7 @@ class GalleryFolder:
 
     def make_ready(self) -> None:
         """Puts the page there; what is neither empty nor a gallery is left as it is."""
-        with self._told():
+        with self._translated():
             self.root.mkdir(parents=True, exist_ok=True)
             if any(self.root.iterdir()) and not self._is_gallery():
                 raise GalleryError(f"{self.root} has other files, and no gallery")
@@ -77,7 +77,7 @@ class GalleryFolder:
     def new_data(self) -> Iterator[Path]:
         """A folder for pages; removed afterwards unless it was named by `settle`."""
         path = self.root / f".{new_owner()}~data"
-        with self._told():
+        with self._translated():
             path.mkdir()
             try:
                 yield path
@@ -93,7 +93,7 @@ class GalleryFolder:
 
     def sweep(self, kept: Collection[str]) -> None:
         """Removes what the gallery does not show, and what dead writers left; `kept` are names from the root."""
-        with self._told():
+        with self._translated():
             for part in ("videos", "posters"):
                 for path in (self.root / part).iterdir():
                     if not path.name.startswith(".") and f"{part}/{path.name}" not in kept:
@@ -112,7 +112,7 @@ class GalleryFolder:
     @contextmanager
     def _incoming(self, target: Path) -> Iterator[Path]:
         path = target.with_name(f".{new_owner()}~part")
-        with self._told():
+        with self._translated():
             try:
                 yield path
                 path.replace(target)
@@ -120,7 +120,7 @@ class GalleryFolder:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from wan_assets.dataset import COLUMNS, CheckVerdict, Column, Entry
+from wan_assets.dataset import COLUMNS, Column, Entry, QualityResult
 from wan_assets.models import usd
 
 _SHOWN_APART = ("prompt_id", "positive_prompt", "uri")
@@ -33,7 +33,7 @@ class Item:
     """
 
     entry: Entry
-    verdicts: tuple[CheckVerdict, ...]
+    quality_results: tuple[QualityResult, ...]
     file: str
     poster: str
     paid_by: str
@@ -41,7 +41,7 @@ class Item:
     @property
     def flaws(self) -> list[str]:
         """The names of the checks that failed."""
-        return [verdict.name for verdict in self.verdicts if not verdict.passed]
+        return [quality_result.name for quality_result in self.quality_results if not quality_result.passed]
 
     @property
     def size(self) -> str:
@@ -63,7 +63,7 @@ class Item:
         """Values in the order of `FIELDS`."""
         entry = self.entry
         return [
-            entry.subject.row.prompt_id,
+            entry.dataset_row.row.prompt_id,
             entry.request.positive_prompt,
             entry.number if entry.request.number_results > 1 else 0,
             self.size,
@@ -83,7 +83,13 @@ class Item:
     def audit(self) -> list[Any]:
         """The values of `AUDITED` as texts, and the verdicts."""
         values = [text_of(column.value(self.entry)) for column in AUDITED]
-        return [values, [[verdict.name, _result_of(verdict), verdict.said] for verdict in self.verdicts]]
+        return [
+            values,
+            [
+                [quality_result.name, _result_of(quality_result), quality_result.said]
+                for quality_result in self.quality_results
+            ],
+        ]
 
     def _fact(self, name: str) -> float:
         value = self.entry.video.facts.get(name)
@@ -137,7 +143,7 @@ def _group_of(column: Column) -> str:
     return "Origin" if column.name in _ORIGIN else "File"
 
 
-def _result_of(verdict: CheckVerdict) -> str:
-    if not verdict.passed:
+def _result_of(quality_result: QualityResult) -> str:
+    if not quality_result.passed:
         return "failed"
-    return "passed" if verdict.is_measured else "not measured"
+    return "passed" if quality_result.is_measured else "not measured"

@@ -11,7 +11,7 @@ from typing import Any
 from wan_assets.gallery.items import Item, money_text
 from wan_assets.ledger import Ledger, SpendLine, money_of
 
-_MOST_DAYS = 92
+_MAX_DAYS = 92
 """A longer time is told by month."""
 
 
@@ -52,7 +52,7 @@ class Tally:
 
     def add(self, item: Item) -> None:
         (self.simulated if item.entry.stored.is_simulated else self.real).add(item)
-        self.rows.add(item.entry.subject.row.number)
+        self.rows.add(item.entry.dataset_row.row.number)
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
         self.flawed += bool(item.flaws)
@@ -61,7 +61,7 @@ class Tally:
         self.lengths[item.length_s] += 1
         self.flaws.update(item.flaws)
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         """All of it for the page."""
         return {
             "videos": self.videos,
@@ -99,7 +99,7 @@ def spending_over_time(lines: Sequence[SpendLine]) -> list[tuple[str, int, str]]
     days = {line.key: line.cost_microusd for line in lines}
     first, last = (date.fromisoformat(key) for key in (min(days), max(days)))
     every = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
-    length = len("2026-01" if len(every) > _MOST_DAYS else "2026-01-01")
+    length = len("2026-01" if len(every) > _MAX_DAYS else "2026-01-01")
     sums = _sums((day[:length], days.get(day, 0)) for day in every)
     return [(key, amount, money_text(amount)) for key, amount in sums.items()]
 

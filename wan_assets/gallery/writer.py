@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from heapq import merge
 from pathlib import Path
 
-from wan_assets.dataset import Entries, Entry, verdicts_of
+from wan_assets.dataset import Entries, Entry, quality_results_of
 from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, columns_told, poster_in
@@ -60,7 +60,7 @@ def write_gallery(
         "rows": table.row_count,
         "missing": missing,
         "problems": table.row_count - len(table.rows),
-        **work.tally.told(),
+        **work.tally.reported(),
         "ledger": ledger_told(ledger),
     }
     place.put(SUMMARY, script_of("summary", 0, said))
@@ -71,7 +71,7 @@ def write_gallery(
 def _entries(table: PromptTable, store: VideoStore, ledger: Ledger) -> Iterator[Entry]:
     """Yields what there is of real and of simulated videos, in the table's order, of a row the real ones first."""
     both = (Entries(table, store=store, ledger=ledger, simulated=simulated) for simulated in (False, True))
-    return merge(*both, key=lambda entry: entry.subject.row.number)
+    return merge(*both, key=lambda entry: entry.dataset_row.row.number)
 
 
 class _Work:
@@ -96,14 +96,14 @@ class _Work:
             return self._place.settle(folder, digest), index.pages
 
     def _item(self, entry: Entry) -> Item:
-        prompt_id = entry.subject.row.prompt_id
+        prompt_id = entry.dataset_row.row.prompt_id
         payer = self._payers.setdefault(entry.stored.task_uuid, prompt_id)
-        cost = entry.subject.task.known_cost_microusd if entry.subject.task else None
+        cost = entry.dataset_row.task.known_cost_microusd if entry.dataset_row.task else None
         file = self._place.bring(entry.video)
         poster = self._poster(entry, file)
         self.kept |= {f"videos/{file}", f"posters/{poster}"}
-        verdicts = verdicts_of(entry.request, entry.stored, cost_microusd=cost)
-        return Item(entry, verdicts, file, poster, "" if payer == prompt_id else payer)
+        quality_results = quality_results_of(entry.request, entry.stored, cost_microusd=cost)
+        return Item(entry, quality_results, file, poster, "" if payer == prompt_id else payer)
 
     def _poster(self, entry: Entry, file: str) -> str:
         """Puts the sidecar's picture there, or notes that one is to be made."""

@@ -64,9 +64,9 @@ def _negative_sums(connection: sa.Connection) -> int:
 
 
 def _unknown_costs(connection: sa.Connection) -> int:
-    """Books as unknown, with a reservation, each cost that no task of its number of videos has; how many."""
-    most = MAX_MICROUSD * _tasks.c.number_results
-    is_odd = (_tasks.c.cost_microusd < 0) | (_tasks.c.cost_microusd > most)
+    """Journal as unknown, with a reservation, each cost that no task of its number of videos has; how many."""
+    maximum = MAX_MICROUSD * _tasks.c.number_results
+    is_odd = (_tasks.c.cost_microusd < 0) | (_tasks.c.cost_microusd > maximum)
     odd = connection.execute(_tasks.select().where(is_odd)).mappings().all()
     for row in odd:
         message = f"a cost of {row['cost_microusd']} µ$ was booked, above the plausible ${PLAUSIBLE_USD} for one video"

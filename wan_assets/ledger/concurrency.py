@@ -82,19 +82,19 @@ def leave(connection: sa.Connection, account: str, owner: str, learned: LearnedL
 
 
 def _tell(connection: sa.Connection, account: str, needs: RunNeeds) -> None:
-    told: dict[str, Any] = {"account": account, "waiting": needs.waiting, "moved_at": NOW_S - needs.moved_ago_s}
-    told["lease_until"] = NOW_S + _LEASE_S
-    new = inserted(connection.dialect.name, waiting_runs).values(owner=needs.owner, **told)
-    connection.execute(new.on_conflict_do_update(index_elements=(waiting_runs.c.owner,), set_=told))
+    reported: dict[str, Any] = {"account": account, "waiting": needs.waiting, "moved_at": NOW_S - needs.moved_ago_s}
+    reported["lease_until"] = NOW_S + _LEASE_S
+    new = inserted(connection.dialect.name, waiting_runs).values(owner=needs.owner, **reported)
+    connection.execute(new.on_conflict_do_update(index_elements=(waiting_runs.c.owner,), set_=reported))
 
 
 def _learn(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit) -> None:
     connection.execute(concurrency.delete().where(concurrency.c.changed_at < NOW_S - _KEPT_S))
     refused_at = None if learned.refused_ago_s is None else NOW_S - learned.refused_ago_s
-    told: dict[str, Any] = {"task_limit": learned.limit, "ceiling": learned.ceiling, "refused_at": refused_at}
-    told |= {"changed_at": NOW_S, "changed_by": owner}
-    new = inserted(connection.dialect.name, concurrency).values(account=account, **told)
-    connection.execute(new.on_conflict_do_update(index_elements=(concurrency.c.account,), set_=told))
+    reported: dict[str, Any] = {"task_limit": learned.limit, "ceiling": learned.ceiling, "refused_at": refused_at}
+    reported |= {"changed_at": NOW_S, "changed_by": owner}
+    new = inserted(connection.dialect.name, concurrency).values(account=account, **reported)
+    connection.execute(new.on_conflict_do_update(index_elements=(concurrency.c.account,), set_=reported))
 
 
 def _learned_of(row: sa.RowMapping) -> LearnedLimit:
@@ -105,8 +105,8 @@ def _learned_of(row: sa.RowMapping) -> LearnedLimit:
 def _others(connection: sa.Connection, account: str, owner: str, *, simulated: bool) -> tuple[RunNeeds, ...]:
     """All other living runs that hold tasks at the API or wait to."""
     here = (waiting_runs.c.account == account, waiting_runs.c.owner != owner, waiting_runs.c.lease_until >= NOW_S)
-    told = connection.execute(sa.select(waiting_runs, _MOVED_AGO_S).where(*here)).mappings()
-    runs = {row["owner"]: RunNeeds(row["owner"], 0, row["waiting"], max(0.0, row["moved_ago_s"])) for row in told}
+    reported = connection.execute(sa.select(waiting_runs, _MOVED_AGO_S).where(*here)).mappings()
+    runs = {row["owner"]: RunNeeds(row["owner"], 0, row["waiting"], max(0.0, row["moved_ago_s"])) for row in reported}
     at_api = (tasks.c.state == TaskState.SUBMITTED, tasks.c.is_simulated == simulated, tasks.c.lease_until >= NOW_S)
     counted = sa.select(tasks.c.owner, sa.func.count()).where(*at_api, tasks.c.owner != owner).group_by(tasks.c.owner)
     for other, in_flight in connection.execute(counted):

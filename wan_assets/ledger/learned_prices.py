@@ -75,7 +75,7 @@ def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
 
 def seen(connection: sa.Connection) -> list[PriceSeen]:
     """Every kind of request that was charged, in order of its name."""
-    return [_told(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
+    return [_reported(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
 
 
 def _seen(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
@@ -86,7 +86,7 @@ def _name(kind: str, *, simulated: bool) -> str:
     return f"{money_of(simulated)} {kind}"
 
 
-def _told(row: sa.RowMapping) -> PriceSeen:
+def _reported(row: sa.RowMapping) -> PriceSeen:
     money, _, kind = row["kind"].partition(" ")
     recent = json.loads(row["recent"])
     return PriceSeen(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))

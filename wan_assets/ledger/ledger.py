@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import ApiFault, CrowdedError, LeaseExpiredError, SettlementRefusedError
+from wan_assets.errors import ApiFault, ConcurrencyLimitError, LeaseExpiredError, SettlementRefusedError
 from wan_assets.ledger import (
     concurrency,
     fingerprints,
@@ -69,9 +69,9 @@ class Ledger(LedgerReader):
     ) -> Claim:
         """Gives `owner` the task to work on for a request, reserving money if it is a new one.
 
-        A request gets a new task if each that it had failed or was rejected, or none was bought under the purchase
-        that is asked for, or if the one that counts is the lost one given up by `instead_of`. Nothing is written, and
-        `BudgetExceededError` raised, when the reservation does not fit, `CrowdedError` when too many tasks are in
+        A request gets a new task if all its earlier tasks failed or were rejected, if none was bought under the
+        requested purchase, or if its latest task is the lost one that `instead_of` names. Raises, without writing,
+        `BudgetExceededError` when the reservation does not fit, `ConcurrencyLimitError` when too many tasks are in
         flight, and `PausedError` when the ledger is paused.
         """
         fingerprint, asked_at = request.fingerprint(), Instant.now()
@@ -107,7 +107,7 @@ class Ledger(LedgerReader):
             pause.switch(connection, why)
 
     def mark_submitted(self, task_uuid: str, run_id: str = "-") -> None:
-        """Books that the API has the task, which a run submitted.
+        """Journal that the API has the task, which a run submitted.
 
         True whoever holds its lease, and it keeps others from sending it again.
         """
@@ -123,7 +123,7 @@ class Ledger(LedgerReader):
         *,
         owner: str | None = None,
     ) -> Task:
-        """Books the results and what they cost in µ$; None keeps that result's share reserved.
+        """Journal the results and what they cost in µ$; None keeps that result's share reserved.
 
         `costs` has one entry for each result that was asked for, failed ones included. The run that books a cost is
         the one that reports it.
@@ -151,7 +151,7 @@ class Ledger(LedgerReader):
         return {"cost_microusd": cost, "reserved_microusd": held}
 
     def mark_stored(self, task_uuid: str, results: Results, *, owner: str | None = None) -> bool:
-        """Books that the videos lie in the store, and what they are; whether they were not there before."""
+        """Journal that the videos lie in the store, and what they are; whether they were not there before."""
         with self._transaction() as connection:
             if is_new := transitions.stored(connection, task_uuid, results, before=TaskState.DELIVERED, owner=owner):
                 unreported_costs.add(connection, task_uuid)
@@ -160,19 +160,19 @@ class Ledger(LedgerReader):
             return is_new
 
     def mark_failed(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Books that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
+        """Journal that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
         self._end(task_uuid, TaskState.FAILED, fault, owner=owner)
 
     def mark_lost(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Books that the API does not know a task that it may have had: it stays reserved and can be resumed."""
+        """Journal that the API does not know a task that it may have had: it stays reserved and can be resumed."""
         self._end(task_uuid, TaskState.LOST, fault, from_states=(TaskState.RESERVED, *_UNSETTLED), owner=owner)
 
     def release(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Books that the API never accepted the task: its reservation is free again."""
+        """Journal that the API never accepted the task: its reservation is free again."""
         self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,), owner=owner)
 
     def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
-        """Books what an ended task cost in all, as a person found out.
+        """Journal what an ended task cost in all, as a person found out.
 
         A lost task, and one whose files never came, are then given up as failed. Raises `SettlementRefusedError` for a
         task that still runs, that a process works on, or that is stored at a known cost, for one that is not in the
@@ -198,7 +198,7 @@ class Ledger(LedgerReader):
             return task_of(transitions.changed(connection, task_uuid, state=state, **known))
 
     def release_unknown(self, days: Collection[date], *, simulated: bool) -> list[Task]:
-        """Books that tasks of unknown cost, submitted on some UTC days, cost no more than is known; as they were."""
+        """Journal that tasks of unknown cost, submitted on some UTC days, cost no more than is known; as they were."""
         released = [
             task
             for task in self.unknown_costs()
@@ -215,7 +215,7 @@ class Ledger(LedgerReader):
             transitions.changed(connection, task_uuid, error_code=fault.code, error_message=fault.message)
 
     def begin(self, run_id: str, owner: str) -> None:
-        """Books that an owner is at work for a run, until it lets go; one that is killed is found by `lost_runs`."""
+        """Journal that an owner is at work for a run, until it lets go; one that is killed is found by `lost_runs`."""
         with self._transaction() as connection:
             run_leases.begin(connection, run_id, owner, lease_s=self.lease_s)
 
@@ -234,7 +234,7 @@ class Ledger(LedgerReader):
             connection.execute(change.where(tasks.c.task_uuid == task_uuid) if task_uuid else change)
 
     def forget_run(self, run_id: str) -> None:
-        """Books that somebody has seen to a run that was lost."""
+        """Journal that somebody has seen to a run that was lost."""
         with self._transaction() as connection:
             run_leases.forget(connection, run_id)
 
@@ -261,7 +261,7 @@ class Ledger(LedgerReader):
             upload_cache.forget(connection, reference, base_url)
 
     def mark_told(self, task_uuids: Sequence[str]) -> None:
-        """Books that events have told what some tasks cost."""
+        """Journal that events have told what some tasks cost."""
         with self._transaction() as connection:
             unreported_costs.mark(connection, task_uuids)
 
@@ -295,7 +295,7 @@ class Ledger(LedgerReader):
         if self._max_in_flight is None:
             return
         if in_flight(connection, simulated=simulated) >= self._max_in_flight:
-            raise CrowdedError(self._max_in_flight)
+            raise ConcurrencyLimitError(self._max_in_flight)
 
     def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str, asked_at: Instant) -> Claim:
         if row["state"] == TaskState.STORED:

@@ -17,7 +17,7 @@ from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import last_rows, that_count
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
-from wan_assets.ledger.schema import is_in_memory, opened, tasks, told_as_ledger_error
+from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
 from wan_assets.models import VideoRequest
 
 
@@ -152,10 +152,10 @@ class LedgerReader:
         with self._transaction() as connection:
             return clock.ahead_s(connection)
 
-    def untold(self, asset: str) -> dict[str, str]:
+    def unreported(self, asset: str) -> dict[str, str]:
         """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
         with self._transaction() as connection:
-            return unreported_costs.untold(connection, asset)
+            return unreported_costs.unreported(connection, asset)
 
     def is_untold(self, task_uuid: str) -> bool:
         """Whether no event has told yet what a stored task cost."""
@@ -175,5 +175,5 @@ class LedgerReader:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         shared = getattr(self._shared, "connection", None)
-        with told_as_ledger_error(self.url), nullcontext(shared) if shared else self._engine.begin() as connection:
+        with as_ledger_error(self.url), nullcontext(shared) if shared else self._engine.begin() as connection:
             yield connection

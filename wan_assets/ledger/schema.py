@@ -116,7 +116,7 @@ overcharges = sa.Table(
     sa.Column("excess_microusd", sa.BigInteger, nullable=False),
 )
 
-untold = sa.Table("wan_untold", metadata, sa.Column("task_uuid", sa.String(36), primary_key=True))
+unreported = sa.Table("wan_untold", metadata, sa.Column("task_uuid", sa.String(36), primary_key=True))
 
 wakes = sa.Table(
     "wan_wakes",
@@ -185,7 +185,7 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
     With `must_exist` a file that is not there, or a database without a ledger, is an error, and no ledger is created.
     """
     address = _address(url)
-    with told_as_ledger_error(url):
+    with as_ledger_error(url):
         if is_file(address):
             _refuse_unusable(Path(address.database or ""), shown(url), must_exist=must_exist)
         engine = _engine(address, busy_s, clock)
@@ -214,7 +214,7 @@ def alone_with(connection: sa.Connection, number: int) -> None:
 
 
 @contextmanager
-def told_as_ledger_error(url: str) -> Iterator[None]:
+def as_ledger_error(url: str) -> Iterator[None]:
     """Turns what the database says into one sentence, without the password and the statement."""
     try:
         yield

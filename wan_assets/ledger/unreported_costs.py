@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from wan_assets.ledger.schema import given, tasks
-from wan_assets.ledger.schema import untold as table
+from wan_assets.ledger.schema import unreported as table
 
 _ADDED = table.insert()
 _FOUND = table.select().where(table.c.task_uuid == given(table.c.task_uuid))
@@ -18,7 +18,7 @@ def add(connection: sa.Connection, task_uuid: str) -> None:
     connection.execute(_ADDED, {"task_uuid": task_uuid})
 
 
-def untold(connection: sa.Connection, asset: str) -> dict[str, str]:
+def unreported(connection: sa.Connection, asset: str) -> dict[str, str]:
     """The untold tasks of an asset, each with its partition."""
     joined = sa.select(tasks.c.task_uuid, tasks.c.partition).join_from(
         tasks, table, tasks.c.task_uuid == table.c.task_uuid

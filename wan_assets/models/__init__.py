@@ -28,7 +28,7 @@ from wan_assets.models.url_secrets import (
     secrets_in,
     without_secrets_of,
 )
-from wan_assets.models.violations import LAST_FRAME, MEANINGS, PARAMETERS, Breach, breaches_of
+from wan_assets.models.violations import LAST_FRAME, MEANINGS, PARAMETERS, Violation, violations_of
 
 __all__ = [
     "HIDDEN",
@@ -43,11 +43,10 @@ __all__ = [
     "SENT_TO",
     "SIZES",
     "AlibabaSettings",
-    "Breach",
     "Safety",
     "Tier",
     "VideoRequest",
-    "breaches_of",
+    "Violation",
     "dollars",
     "http_url",
     "implausible_usd",
@@ -66,6 +65,7 @@ __all__ = [
     "task_uuid_of",
     "usd",
     "uuid_in",
+    "violations_of",
     "without_secrets_of",
     "worst_price_microusd",
 ]

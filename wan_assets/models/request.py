@@ -123,7 +123,7 @@ class VideoRequest(_Part):
 
     Prompts are kept, submitted and compared in their normal form: NFC, line feeds between lines, no spaces at the ends.
 
-    Raises pydantic's `ValidationError` that holds every broken rule; `breaches_of` reads it.
+    Raises pydantic's `ValidationError` that holds every broken rule; `violations_of` reads it.
     """
 
     task_type: Literal["videoInference"] = "videoInference"
@@ -161,16 +161,16 @@ class VideoRequest(_Part):
         if not isinstance(data, Mapping):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
-        breaches = [
+        violations = [
             InitErrorDetails(type=error, loc=tuple(parameter.split(".")), input=None)
-            for parameter, error in rules.breaches_between_parameters(given, SIZES)
+            for parameter, error in rules.violations_between_parameters(given, SIZES)
         ]
         try:
             request = validate(given)
         except ValidationError as error:
-            breaches = [*map(_restated, error.errors(include_url=False)), *breaches]
-        if breaches:
-            raise ValidationError.from_exception_data(cls.__name__, breaches)
+            violations = [*map(_restated, error.errors(include_url=False)), *violations]
+        if violations:
+            raise ValidationError.from_exception_data(cls.__name__, violations)
         if info.context != rules.AS_RECORDED:
             request.keep_as_written(given)
         return request

@@ -108,7 +108,7 @@ def audio(value: str) -> str:
     return value
 
 
-def breaches_between_parameters(
+def violations_between_parameters(
     given: Mapping[str, Any], sizes: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[str, PydanticCustomError]]:
     """Yields (parameter, error) for each broken compatibility rule among the given parameters.
@@ -142,11 +142,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     'length'
     """
     written = name.lower()
-    most = max(1, len(written) // 3)
-    alike = (candidate for candidate in known if abs(len(candidate) - len(written)) <= most)
+    maximum = max(1, len(written) // 3)
+    alike = (candidate for candidate in known if abs(len(candidate) - len(written)) <= maximum)
     slips = {candidate: _slips(written, candidate.lower()) for candidate in alike}
     found = min(slips, key=lambda candidate: slips[candidate], default=None)
-    return found if found is not None and slips[found] <= most else None
+    return found if found is not None and slips[found] <= maximum else None
 
 
 def _slips(one: str, other: str) -> int:

@@ -27,7 +27,7 @@ PUBLIC_OPTIONS = frozenset(
 )
 """Options in a database's URL that hold no secret; any other may."""
 
-_LEAST_LENGTH = 16
+_MIN_LENGTH = 16
 """Anything shorter may be an innocent word, such as one in the address of a video."""
 
 
@@ -72,5 +72,5 @@ def secrets_in(url: str) -> list[str]:
     """What of a webhook's address may be secret, longest first: all of it, and each long value of its query."""
     query = urlsplit(url).query
     values = [value for name_and_value in query.split("&") for value in name_and_value.partition("=")[2:]]
-    long = {value for value in (*values, *map(unquote_plus, values)) if len(value) >= _LEAST_LENGTH}
+    long = {value for value in (*values, *map(unquote_plus, values)) if len(value) >= _MIN_LENGTH}
     return sorted(filter(None, {url, query, *long}), key=len, reverse=True)

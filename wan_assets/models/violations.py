@@ -27,7 +27,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Breach:
+class Violation:
     """One broken rule. `column` and `path` name the parameter in snake case and in the API's spelling."""
 
     column: str
@@ -115,12 +115,12 @@ _FIXES = {
 }
 
 
-def breaches_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Breach, ...]:
+def violations_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Violation, ...]:
     """Every broken rule of one request; `given` is what was validated, for the values."""
     return tuple(_breach_of(details, given) for details in error.errors(include_url=False))
 
 
-def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Breach:
+def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
     context = details.get("ctx", {})
     column = ".".join(to_snake(part) for part in details["loc"] if isinstance(part, str) and part not in _TAGS)
     known = PARAMETERS.get(column)
@@ -130,7 +130,7 @@ def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Breach:
     elif details["type"] == "string_too_long":
         length = len(normalized(str(_value_at(given, column))))
         fix = f"{_FIXES['string_too_long'].format(**context)}; it has {length}"
-    return Breach(
+    return Violation(
         column=column,
         path=known.path if known else ".".join(str(part) for part in details["loc"]),
         value=_value_at(given, column),

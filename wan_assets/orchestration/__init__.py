@@ -9,7 +9,7 @@ from wan_assets.orchestration.component import WanVideosComponent
 from wan_assets.orchestration.metadata.video import REASON
 from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, resources_of
-from wan_assets.orchestration.runs.partitioning import by_prompt
+from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
 from wan_assets.orchestration.runs.run import POOL
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
-    "by_prompt",
+    "partitioning_by_prompt",
     "range_tags",
     "resources_of",
     "sync_table",

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
-from wan_assets.client import Pace, RunwareClient
+from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models import PRICE_MARGIN, http_url, may_hold_password, microusd
@@ -37,7 +37,7 @@ class RunwareResource(dg.ConfigurableResource):
         description="Rows that the API refuses for lack of capacity wait. They fail when it has accepted and finished "
         "no task, and works on none, for this many seconds.",
     )
-    on_lost: Literal["keep", "rebuy"] = Field(
+    on_lost: Literal["keep", "resubmit"] = Field(
         default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
     )
     max_resubmit_age_s: float = Field(
@@ -55,14 +55,16 @@ class RunwareResource(dg.ConfigurableResource):
         description="What to do with a playable video that deviates from its request: store it as the row's video with "
         "its differences, or set it aside and fail the row.",
     )
-    checks_balance: bool = Field(
+    check_balance: bool = Field(
         default=False, description="Send nothing unless the account's balance covers all that would be bought."
     )
     allowed_download_hosts: list[str] = Field(
         default_factory=list, description="Hosts of result files besides the API's own and *.runware.ai."
     )
-    poll_first_s: float = Field(default=2.0, gt=0, description="Seconds from submission to the first poll.")
-    poll_most_s: float = Field(default=10.0, gt=0, description="Longest time in seconds between two polls of a task.")
+    initial_poll_delay_s: float = Field(default=2.0, gt=0, description="Seconds from submission to the first poll.")
+    max_poll_interval_s: float = Field(
+        default=10.0, gt=0, description="Longest time in seconds between two polls of a task."
+    )
     webhook_url: str = Field(
         default="",
         description="Where the API is to tell of results, with the secret in its query: the address of `wan-assets "
@@ -84,13 +86,15 @@ class RunwareResource(dg.ConfigurableResource):
             max_resubmit_age_s=self.max_resubmit_age_s,
             resend_refused=self.resend_refused,
             on_mismatch=self.on_mismatch,
-            checks_balance=self.checks_balance,
+            check_balance=self.check_balance,
         )
 
     def _client(self, base_url: str) -> RunwareClient:
-        pace = Pace(poll_first_s=self.poll_first_s, poll_most_s=self.poll_most_s)
+        http_config = HttpConfig(
+            initial_poll_delay_s=self.initial_poll_delay_s, max_poll_interval_s=self.max_poll_interval_s
+        )
         hosts, hook = self.allowed_download_hosts, _webhook_url(self.webhook_url)
-        return RunwareClient(self.api_key, base_url, pace=pace, download_hosts=hosts, webhook_url=hook)
+        return RunwareClient(self.api_key, base_url, http_config=http_config, download_hosts=hosts, webhook_url=hook)
 
 
 class SimulatedRunwareResource(RunwareResource):
@@ -99,7 +103,7 @@ class SimulatedRunwareResource(RunwareResource):
     api_key: str = Field(default="simulated", description="Any text; the simulator takes all.")
     state: str = Field(description="The folder that the simulator keeps its books in.")
     latency_s: float = Field(default=1.0, ge=0, description="Seconds that a simulated generation takes.")
-    poll_first_s: float = Field(default=0.5, gt=0, description="Seconds from submission to the first poll.")
+    initial_poll_delay_s: float = Field(default=0.5, gt=0, description="Seconds from submission to the first poll.")
 
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
         """Serves the simulator on a free loopback port while the client is open."""
@@ -126,7 +130,7 @@ class VideoStoreResource(dg.ConfigurableResource):
         default=False,
         description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
     )
-    served_at: str = Field(
+    public_base_url: str = Field(
         default="", description="Where `wan-assets files` serves the store to browsers, such as http://127.0.0.1:3070."
     )
     pictures: bool = Field(
@@ -136,7 +140,7 @@ class VideoStoreResource(dg.ConfigurableResource):
     def open(self) -> VideoStore:
         """Opens the store; nothing is read or written yet."""
         how = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
-        return VideoStore(self.root, served_at=_served_at(self.served_at), **how)
+        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
 
 
 class LedgerResource(dg.ConfigurableResource):
@@ -175,12 +179,12 @@ class LedgerResource(dg.ConfigurableResource):
         return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
 
 
-def _served_at(given: str) -> str:
+def _public_base_url(given: str) -> str:
     """An address or nothing."""
     try:
         return http_url(given.strip()) if given.strip() else ""
     except PydanticCustomError as error:
-        raise SettingsError(f"VideoStoreResource(served_at={given!r}) {error.message()}") from None
+        raise SettingsError(f"VideoStoreResource(public_base_url={given!r}) {error.message()}") from None
 
 
 def _webhook_url(given: str) -> str:
@@ -214,6 +218,6 @@ def resources_of(settings: Settings) -> dict[str, object]:
     real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
     return {
         "runware": simulated if settings.is_simulated else real,
-        "store": VideoStoreResource(root=settings.store, served_at=settings.files_url),
+        "store": VideoStoreResource(root=settings.store, public_base_url=settings.files_url),
         "ledger": LedgerResource(url=ledger_url_of(settings.ledger), budget_usd_total=settings.budget_usd),
     }

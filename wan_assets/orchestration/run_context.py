@@ -10,7 +10,7 @@ from typing import Self, TypeAlias, TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome, Watcher, unwatched
-from wan_assets.orchestration.partitions.data_versions import Note
+from wan_assets.orchestration.partitions.data_versions import LogEvent
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -21,20 +21,21 @@ def ignore(_: Outcome) -> None:
 
 
 class Options(TypedDict, total=False):
-    """What an errand need not have."""
+    """Optional parts of a run context."""
 
-    see: OnOutcome
-    watch: Watcher
+    on_outcome: OnOutcome
+    on_progress: Watcher
     severities: Mapping[str, dg.AssetCheckSeverity] | None
     on_mismatch: OnMismatch | None
 
 
 @dataclass(frozen=True)
-class Errand:
-    """The partitions `keys` of the asset `asset_key`.
+class RunContext:
+    """The partitions `keys` of the asset `asset_key`, and how a run reports to Dagster.
 
-    `note` records an observation, `see` is told of each outcome, and `watch` how far the run is. Where `severities` are
-    given, each partition's videos are judged in the check `as_asked`. `on_mismatch` counts above that of the resource.
+    `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
+    the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
+    over that of the resource.
     """
 
     asset_key: dg.AssetKey
@@ -42,9 +43,9 @@ class Errand:
     run_id: str
     instance: dg.DagsterInstance
     log: logging.Logger
-    note: Note
-    see: OnOutcome = ignore
-    watch: Watcher = unwatched
+    log_event: LogEvent
+    on_outcome: OnOutcome = ignore
+    on_progress: Watcher = unwatched
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
 

@@ -24,7 +24,7 @@ _PIECE_ROWS = 1000
 def records_of_query(query: SqlQuery) -> Generator[Record]:
     """Yields the rows that the database gives; what the query would change is rolled back."""
     url = _url_of(query)
-    with _told(url), _connected(url) as connection:
+    with _translated(url), _connected(url) as connection:
         options = {"yield_per": _PIECE_ROWS, "no_parameters": True}
         result = connection.execution_options(**options).exec_driver_sql(query.query)
         if not result.returns_rows:
@@ -53,13 +53,13 @@ def _connected(url: sa.URL) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def _told(url: sa.URL) -> Iterator[None]:
+def _translated(url: sa.URL) -> Iterator[None]:
     """Turns what the database says into our error; never chained, for tracebacks show what is."""
     try:
         yield
     except ImportError as error:
-        advice = "install it, or name another in the URL, such as postgresql+psycopg"
-        raise PromptTableError(f"the query's database needs the driver {error.name}; {advice}") from None
+        hint = "install it, or name another in the URL, such as postgresql+psycopg"
+        raise PromptTableError(f"the query's database needs the driver {error.name}; {hint}") from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
         said = error.orig if isinstance(error, DBAPIError) else error
         reason = _without_secrets(str(said), url) or type(said).__name__

@@ -224,8 +224,8 @@ def _json_array(path: Path) -> Iterator[Record | Flaw]:
     except UnicodeDecodeError:
         raise
     except (ValueError, RecursionError) as error:
-        advice = "write an array of objects, or save one object a line as .jsonl"
-        raise unreadable(path, f"is not valid JSON: {error}; {advice}") from error
+        hint = "write an array of objects, or save one object a line as .jsonl"
+        raise unreadable(path, f"is not valid JSON: {error}; {hint}") from error
     if not isinstance(found, list):
         raise unreadable(path, "holds no JSON array; write an array of objects")
     yield from (_record_of_object(None, item) for item in found)

@@ -14,7 +14,7 @@ _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _NAME = re.compile(r"(?!.{254})(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _DECODINGS = 4
-_MOST_PARTS = 4
+_MAX_PARTS = 4
 
 _PRIVATE_DOMAINS = (
     *("localhost", "localdomain", "localdomain6", "local", "internal", "intranet", "lan", "home", "corp", "private"),
@@ -84,7 +84,7 @@ def _is_ignored(letter: str) -> bool:
 def _ipv4_readings(name: str) -> Iterator[ipaddress.IPv4Address]:
     """The addresses that clients take a host of numbers for: with a leading zero for octal, or for decimal."""
     parts = name.split(".")
-    if len(parts) > _MOST_PARTS or not all(map(_NUMBER.fullmatch, parts)):
+    if len(parts) > _MAX_PARTS or not all(map(_NUMBER.fullmatch, parts)):
         return
     for reads_octal in (True, False):
         try:

@@ -27,7 +27,7 @@ def text_of_id(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def breaches_of_id(prompt_id: str) -> Iterator[Refusal]:
+def violations_of_id(prompt_id: str) -> Iterator[Refusal]:
     """Yields each rule of partition keys that a `prompt_id` breaks."""
     if len(prompt_id) > _ID_CHARACTERS:
         rule = f"must have at most {_ID_CHARACTERS} characters"

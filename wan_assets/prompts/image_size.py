@@ -18,9 +18,9 @@ MAX_PIXELS = 64_000_000
 
 def too_large(content: bytes, medium: Literal["picture", "sound"]) -> Refusal | None:
     """Why the content of a file is not taken, or None."""
-    size, most = len(content), MAX_BYTES[medium]
-    if size > most:
-        return Refusal(f"the file has {size:,} bytes; a {medium} may have {most:,}", f"make the {medium} smaller")
+    size, maximum = len(content), MAX_BYTES[medium]
+    if size > maximum:
+        return Refusal(f"the file has {size:,} bytes; a {medium} may have {maximum:,}", f"make the {medium} smaller")
     return _too_many_pixels(content) if medium == "picture" else None
 
 

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path, PurePath
 
-MOST_BYTES = 50 << 20
+MAX_BYTES = 50 << 20
 """A larger file would take several times its size in memory when it is uploaded."""
 
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -64,9 +64,9 @@ def _content(descriptor: int) -> bytes:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise LocalFileError("is no regular file")
-        content = b"" if found.st_size > MOST_BYTES else file.read(MOST_BYTES + 1)
-    if max(found.st_size, len(content)) > MOST_BYTES:
-        raise LocalFileError(f"is larger than {MOST_BYTES >> 20} MB")
+        content = b"" if found.st_size > MAX_BYTES else file.read(MAX_BYTES + 1)
+    if max(found.st_size, len(content)) > MAX_BYTES:
+        raise LocalFileError(f"is larger than {MAX_BYTES >> 20} MB")
     return content
 
 

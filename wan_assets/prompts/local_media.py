@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
 from wan_assets.prompts.image_size import too_large
-from wan_assets.prompts.local_files import MOST_BYTES, LocalFileError, content_below, reference_to
+from wan_assets.prompts.local_files import MAX_BYTES, LocalFileError, content_below, reference_to
 from wan_assets.prompts.problems import Refusal
 
 Medium = Literal["picture", "sound"]
@@ -61,7 +61,7 @@ class LocalMedia:
                 return Refusal("must not lead out of the table's folder", "copy the file into that folder")
             return self._reference(folder, path, medium)
         except LocalFileError as error:
-            return Refusal(str(error), f"name a {medium} that is a file of at most {MOST_BYTES >> 20} MB")
+            return Refusal(str(error), f"name a {medium} that is a file of at most {MAX_BYTES >> 20} MB")
         except (OSError, ValueError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return Refusal(f"cannot be read: {reason}", f"name a {medium} that can be read")

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from wan_assets.errors import PromptTableError
-from wan_assets.models import VideoRequest, breaches_of
+from wan_assets.models import VideoRequest, violations_of
 from wan_assets.prompts.cells import Cells, cells_of, resolve_media
 from wan_assets.prompts.columns import (
     MADE_SOUND,
@@ -24,10 +24,10 @@ from wan_assets.prompts.columns import (
     missing_prompt,
 )
 from wan_assets.prompts.formats import Flaw, Record
-from wan_assets.prompts.identity import PromptIds, breaches_of_id, text_of_id
+from wan_assets.prompts.identity import PromptIds, text_of_id, violations_of_id
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
-from wan_assets.prompts.url_rules import breaches_of_addresses
+from wan_assets.prompts.url_rules import violations_of_urls
 
 _SIZE = frozenset({"width", "height", "resolution", PICTURE, f"{PICTURE}.image", "inputs"})
 _RIVALS: Mapping[str, frozenset[str]] = {
@@ -136,11 +136,11 @@ class RowReader:
             request = VideoRequest.model_validate(given)
         except ValidationError as error:
             is_reported = self._has_header and not self._gives_prompts(layout)
-            for breach in breaches_of(error, given):
-                if not (is_reported and breach.column == PROMPT):
-                    cells.refuse(breach.column, breach.value, Refusal(breach.rule, breach.fix))
+            for violation in violations_of(error, given):
+                if not (is_reported and violation.column == PROMPT):
+                    cells.refuse(violation.column, violation.value, Refusal(violation.rule, violation.fix))
             return None
-        for column, value, refusal in breaches_of_addresses(request):
+        for column, value, refusal in violations_of_urls(request):
             cells.refuse(column, value, refusal)
         return request
 
@@ -152,7 +152,7 @@ class RowReader:
             refusal = Refusal("must be text or a whole number", "write it as text")
             cells.refuse("prompt_id", cells.prompt_id, refusal)
             return None
-        if broken := list(breaches_of_id(prompt_id)):
+        if broken := list(violations_of_id(prompt_id)):
             for refusal in broken:
                 cells.refuse("prompt_id", prompt_id, refusal)
             return None

@@ -16,7 +16,7 @@ _FIX = "name a host that is public"
 _UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 
 
-def breaches_of_addresses(request: VideoRequest) -> Iterator[tuple[str, str, Refusal]]:
+def violations_of_urls(request: VideoRequest) -> Iterator[tuple[str, str, Refusal]]:
     """Yields column, value and rule for each address of a request that is not public; names are not looked up."""
     named = {
         PICTURE: request.image,

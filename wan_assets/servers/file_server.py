@@ -73,7 +73,7 @@ class _Files:
         try:
             file = await run_in_threadpool(self._store.file_at, place, _VALID_S, kind)
         except StoreError as error:
-            return PlainTextResponse(f"{error}. {error.advice}", 502)
+            return PlainTextResponse(f"{error}. {error.hint}", 502)
         if isinstance(file, str):
             return RedirectResponse(file, 307, headers={"Cache-Control": "no-store"})
         if not await run_in_threadpool(self._is_inside, file):

@@ -24,14 +24,14 @@ IDLE_S = 10.0
 STALL_S = 60.0
 """Who reads nothing of an answer for so long is cut off; in seconds."""
 
-MOST_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 """So many connections at once: for one more, the one that has waited longest for a request is closed."""
 
 
 class ListenError(WanAssetsError):
     """A server cannot listen where it was told to."""
 
-    advice = "Give another --port or --host, or end what listens there."
+    hint = "Give another --port or --host, or end what listens there."
 
 
 def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[str], None] | None = None) -> None:
@@ -44,10 +44,10 @@ def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[str], None]
 
 
 def server_of(
-    app: ASGIApp, *, idle_s: float = IDLE_S, stall_s: float = STALL_S, most: int = MOST_CONNECTIONS
+    app: ASGIApp, *, idle_s: float = IDLE_S, stall_s: float = STALL_S, maximum: int = MAX_CONNECTIONS
 ) -> uvicorn.Server:
-    """A server that writes no line for a request, and keeps no more than `most` connections."""
-    protocol: Any = partial(_Patient, idle_s=idle_s, stall_s=stall_s, most=most)
+    """A server that writes no line for a request, and keeps no more than `maximum` connections."""
+    protocol: Any = partial(_Patient, idle_s=idle_s, stall_s=stall_s, maximum=maximum)
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -64,11 +64,11 @@ def server_of(
 class _Patient(H11Protocol):
     """A connection that is closed where no request comes, or nobody reads the answer. uvicorn itself waits for ever."""
 
-    def __init__(self, *args: Any, idle_s: float, stall_s: float, most: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, idle_s: float, stall_s: float, maximum: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle_s = idle_s
         self._stall_s = stall_s
-        self._most = most
+        self._most = maximum
         self._idle: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self.idle_since = 0.0

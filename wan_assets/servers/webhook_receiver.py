@@ -28,10 +28,10 @@ PATH = "/webhook"
 LEDGER_BUSY_S = 3.0
 """How long the ledger may be waited for: the API wants its answer within 5 s, and sends again what was not taken."""
 
-_MOST_BYTES = 1_000_000
-_MOST_TASKS = 1_000
+_MAX_BYTES = 1_000_000
+_MAX_TASKS = 1_000
 _BODY_S = 4.0
-LEAST_SECRET = 16
+MIN_SECRET = 16
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _LOGGER = logging.getLogger(__name__)
 class WebhookError(WanAssetsError):
     """The receiver cannot be started as asked."""
 
-    advice = "See `wan-assets webhook --help`."
+    hint = "See `wan-assets webhook --help`."
 
 
 class _RefusalError(Exception):
@@ -54,8 +54,8 @@ def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
     Everything readable is answered 204, also what the ledger does not know: sending it again would not help, and who
     asks learns nothing. It is not written down. Raises `WebhookError` for a secret of less than 16 characters.
     """
-    if len(secret) < LEAST_SECRET:
-        raise WebhookError(f"the webhook's secret has less than {LEAST_SECRET} characters")
+    if len(secret) < MIN_SECRET:
+        raise WebhookError(f"the webhook's secret has less than {MIN_SECRET} characters")
     route = Route(path, _Receiver(ledger).endpoint, methods=["POST"])
     app = Starlette(routes=[route], middleware=[Middleware(_Doorkeeper, secret=secret)])
     app.router.redirect_slashes = False
@@ -119,26 +119,26 @@ class _Receiver:
 def task_uuids_in(body: bytes) -> set[str]:
     """All tasks that a webhook names: one flat object, or objects in lists under `data` and `errors`."""
     try:
-        told = json.loads(body)
+        reported = json.loads(body)
     except (ValueError, RecursionError):
         raise _RefusalError(400, "the body is no JSON") from None
-    found = set(map(_uuid_of, _named_in(told)))
+    found = set(map(_uuid_of, _named_in(reported)))
     if not found:
         raise _RefusalError(400, "the body names no task")
-    if len(found) > _MOST_TASKS:
-        raise _RefusalError(413, f"the body names more than {_MOST_TASKS} tasks")
+    if len(found) > _MAX_TASKS:
+        raise _RefusalError(413, f"the body names more than {_MAX_TASKS} tasks")
     return found
 
 
-def _named_in(told: Any) -> Iterator[Any]:
+def _named_in(reported: Any) -> Iterator[Any]:
     """What stands where a task's UUID should; an error may be about no task."""
-    if not isinstance(told, dict):
+    if not isinstance(reported, dict):
         raise _RefusalError(400, "the body is no JSON object")
-    lists = [told[key] for key in ("data", "errors") if told.get(key) is not None]
+    lists = [reported[key] for key in ("data", "errors") if reported.get(key) is not None]
     items = [item for some in lists for item in (some if isinstance(some, list) else [some])]
     if not all(isinstance(item, dict) for item in items):
         raise _RefusalError(400, "an item of the body is no JSON object")
-    for item in (told, *items):
+    for item in (reported, *items):
         if (named := item.get("taskUUID")) is not None:
             yield named
 
@@ -155,8 +155,8 @@ async def _body_of(request: Request) -> bytes:
         async with asyncio.timeout(_BODY_S):
             async for piece in request.stream():
                 body += piece
-                if len(body) > _MOST_BYTES:
-                    raise _RefusalError(413, f"the body has more than {_MOST_BYTES} bytes")
+                if len(body) > _MAX_BYTES:
+                    raise _RefusalError(413, f"the body has more than {_MAX_BYTES} bytes")
     except TimeoutError:
         raise _RefusalError(408, f"the body was not there within {duration_text(_BODY_S)}") from None
     return bytes(body)

@@ -2,13 +2,13 @@
 
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import FAULTS, SimulatorError, rates_in
-from wan_assets.simulator.journal import Books
+from wan_assets.simulator.journal import Journal
 from wan_assets.simulator.server import LocalSimulator, serve
 
 __all__ = [
     "FAULTS",
     "Behaviour",
-    "Books",
+    "Journal",
     "LocalSimulator",
     "SimulatorError",
     "rates_in",

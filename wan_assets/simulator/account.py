@@ -8,19 +8,19 @@ from typing import Any
 
 from wan_assets.models import MODEL
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.journal import Books, Usage
+from wan_assets.simulator.journal import Journal, Usage
 from wan_assets.simulator.refusals import RefusalError, checked_uuid, item
 from wan_assets.simulator.tasks import data_of, errors_of
 from wan_assets.simulator.uploads import Uploads
 
-_MOST_DAYS = 30
+_MAX_DAYS = 30
 
 
 class Account:
     """Answers the tasks that concern the account."""
 
-    def __init__(self, books: Books, uploads: Uploads, behaviour: Behaviour) -> None:
-        self._books = books
+    def __init__(self, journal: Journal, uploads: Uploads, behaviour: Behaviour) -> None:
+        self._journal = journal
         self._uploads = uploads
         self._behaviour = behaviour
 
@@ -45,7 +45,7 @@ class Account:
         raise RefusalError(400, item(code, "taskType is unknown.", task, parameter="taskType"))
 
     def _details(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        balance = round(self._behaviour.balance_usd - self._books.spent_microusd() / 1e6, 4)
+        balance = round(self._behaviour.balance_usd - self._journal.spent_microusd() / 1e6, 4)
         is_object = self._behaviour.is_balance_object
         spans = (("today", 1), ("last7Days", 7), ("last30Days", 30))
         usage = {name: self._since(days) for name, days in spans}
@@ -55,21 +55,21 @@ class Account:
             "balance": {"amount": balance, "currency": "USD"} if is_object else balance,
             "team": [],
             "apiKeys": [],
-            "usage": {**usage, "total": _total(self._books.usage("0000", "9999"))},
+            "usage": {**usage, "total": _total(self._journal.usage("0000", "9999"))},
         }
 
     def _since(self, days: int) -> dict[str, Any]:
         first = datetime.fromtimestamp(self._behaviour.clock(), UTC).date() - timedelta(days=days - 1)
-        return _total(self._books.usage(first.isoformat(), "9999"))
+        return _total(self._journal.usage(first.isoformat(), "9999"))
 
     def _usage(self, task: Mapping[str, Any]) -> dict[str, Any]:
         first, last = _day_of(task, "startDate"), _day_of(task, "endDate")
-        if not timedelta(0) <= last - first < timedelta(days=_MOST_DAYS):
-            said = f"Ask for 1 to {_MOST_DAYS} days."
+        if not timedelta(0) <= last - first < timedelta(days=_MAX_DAYS):
+            said = f"Ask for 1 to {_MAX_DAYS} days."
             raise RefusalError(400, item("invalidEndDate", said, task, parameter="endDate"))
         models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
         is_other = MODEL not in models
-        days = [] if is_other else self._books.usage(first.isoformat(), last.isoformat())
+        days = [] if is_other else self._journal.usage(first.isoformat(), last.isoformat())
         meta = {
             "totalRequests": sum(day.tasks for day in days),
             "totalResults": sum(day.results for day in days),
@@ -80,7 +80,7 @@ class Account:
         return {"usage": {names[by]: {"data": rows[by], "meta": meta} for by in groups if by in names}}
 
     def _archived(self, task_uuid: str, root: str) -> dict[str, Any]:
-        task = self._books.task(task_uuid)
+        task = self._journal.task(task_uuid)
         if task is None:
             return {"request": [], "response": None}
         errors = list(errors_of(task, self._behaviour))

@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.deliveries import Deliveries
-from wan_assets.simulator.endpoint import Desk, Tasks, authorised
-from wan_assets.simulator.journal import Books
+from wan_assets.simulator.endpoint import Endpoint, Tasks, authorised
+from wan_assets.simulator.journal import Journal
 from wan_assets.simulator.refusals import RefusalError, item
 from wan_assets.simulator.responses import envelope
 from wan_assets.simulator.result_files import Files
@@ -38,9 +38,9 @@ def create_app(state: str | Path, behaviour: Behaviour | None = None) -> Starlet
     Raises `SimulatorError` where the folder cannot be used.
     """
     behaviour = behaviour or Behaviour()
-    books = Books(state)
-    files = Files(Path(state), books, behaviour)
-    api = _Api(Desk(books, behaviour), deliveries := Deliveries(books, files, behaviour), behaviour)
+    journal = Journal(state)
+    files = Files(Path(state), journal, behaviour)
+    api = _Api(Endpoint(journal, behaviour), deliveries := Deliveries(journal, files, behaviour), behaviour)
 
     @asynccontextmanager
     async def delivering(_: Starlette) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ def create_app(state: str | Path, behaviour: Behaviour | None = None) -> Starlet
             await sending
         files.close()
         api.close()
-        books.close()
+        journal.close()
 
     packed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)]
     answers = Route("/v1", api.endpoint, methods=["POST"], middleware=packed)
@@ -78,8 +78,8 @@ class _Signed:
 
 
 class _Api:
-    def __init__(self, desk: Desk, deliveries: Deliveries, behaviour: Behaviour) -> None:
-        self._desk = desk
+    def __init__(self, endpoint: Endpoint, deliveries: Deliveries, behaviour: Behaviour) -> None:
+        self._endpoint = endpoint
         self._deliveries = deliveries
         self._behaviour = behaviour
         # The books may have to wait for another process, and the event loop must not.
@@ -109,7 +109,7 @@ class _Api:
             if not tasks:
                 return envelope([{"taskType": "authentication"}], []), False
             is_awaited = any("webhookURL" in task or "uploadEndpoint" in task for task in tasks)
-            return self._desk.answer(tasks, root), is_awaited
+            return self._endpoint.answer(tasks, root), is_awaited
         except RefusalError as refusal:
             return envelope([], refusal.items, refusal.status), False
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from starlette.concurrency import run_in_threadpool
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.journal import AcceptedTask, Books
+from wan_assets.simulator.journal import AcceptedTask, Journal
 from wan_assets.simulator.result_files import Files
 from wan_assets.simulator.tasks import finished
 
@@ -38,8 +38,8 @@ class Delivery(NamedTuple):
 class Deliveries:
     """Sends what is due, again with growing pauses until the receiver answers 2xx; survives restarts."""
 
-    def __init__(self, books: Books, files: Files, behaviour: Behaviour) -> None:
-        self._books = books
+    def __init__(self, journal: Journal, files: Files, behaviour: Behaviour) -> None:
+        self._journal = journal
         self._files = files
         self._behaviour = behaviour
         self._new = asyncio.Event()
@@ -53,7 +53,7 @@ class Deliveries:
         while True:
             self._new.clear()
             await asyncio.gather(*map(self._deliver, await run_in_threadpool(self._taken)))
-            is_more_to_come = await run_in_threadpool(self._books.rows, "SELECT 1 FROM deliveries LIMIT 1")
+            is_more_to_come = await run_in_threadpool(self._journal.rows, "SELECT 1 FROM deliveries LIMIT 1")
             wait_s = _TICK_S if is_more_to_come else _IDLE_S
             try:
                 await asyncio.wait_for(self._new.wait(), wait_s)
@@ -65,9 +65,9 @@ class Deliveries:
         """Takes what is due out of the reach of other processes for a while."""
         now = self._behaviour.clock()
         due = "SELECT task_uuid, number, kind, tries FROM deliveries WHERE due <= ? ORDER BY due LIMIT 40"
-        if not self._books.rows(due, now):
+        if not self._journal.rows(due, now):
             return []
-        with self._books.transaction() as db:
+        with self._journal.transaction() as db:
             taken = [Delivery(*row) for row in db.execute(due, (now,))]
             for delivery in taken:
                 self._put_off(delivery, now + _TAKEN_FOR_S)
@@ -75,11 +75,11 @@ class Deliveries:
 
     def _put_off(self, delivery: Delivery, due: float) -> None:
         later = "UPDATE deliveries SET due = ?, tries = ? WHERE task_uuid = ? AND number = ? AND kind = ?"
-        with self._books.transaction() as db:
+        with self._journal.transaction() as db:
             db.execute(later, (due, delivery.tries + 1, *delivery[:3]))
 
     async def _deliver(self, delivery: Delivery) -> None:
-        task = await run_in_threadpool(self._books.task, delivery.task_uuid)
+        task = await run_in_threadpool(self._journal.task, delivery.task_uuid)
         is_given_up = delivery.tries >= self._behaviour.delivery_tries
         is_taken = task is None or is_given_up or await self._is_sent(task, delivery)
         await run_in_threadpool(self._end, delivery, is_taken=is_taken)
@@ -87,7 +87,7 @@ class Deliveries:
     def _end(self, delivery: Delivery, *, is_taken: bool) -> None:
         """Removes what was taken or tried often enough, and puts off the rest."""
         if is_taken or delivery.tries + 1 >= self._behaviour.delivery_tries:
-            with self._books.transaction() as db:
+            with self._journal.transaction() as db:
                 gone = "DELETE FROM deliveries WHERE task_uuid = ? AND number = ? AND kind = ?"
                 db.execute(gone, delivery[:3])
         else:
@@ -105,9 +105,9 @@ class Deliveries:
         return all(await asyncio.gather(*posts))
 
     def _payload(self, task: AcceptedTask, number: int) -> bytes:
-        told = finished(task, number, self._behaviour, str(task.plan[number].get("root", "")))
-        key = "errors" if told.get("code") else "data"
-        return json.dumps({key: [told]} if self._behaviour.is_webhook_wrapped else told).encode()
+        reported = finished(task, number, self._behaviour, str(task.plan[number].get("root", "")))
+        key = "errors" if reported.get("code") else "data"
+        return json.dumps({key: [reported]} if self._behaviour.is_webhook_wrapped else reported).encode()
 
 
 def _sent(method: str, url: str, body: bytes, content_type: str) -> bool:

@@ -11,7 +11,7 @@ from wan_assets.models import VideoRequest, microusd
 from wan_assets.simulator.account import Account
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import AFTER, BEFORE, POLL
-from wan_assets.simulator.journal import AcceptedTask, Books
+from wan_assets.simulator.journal import AcceptedTask, Journal
 from wan_assets.simulator.refusals import RefusalError, checked, checked_uuid, item, media_in
 from wan_assets.simulator.responses import envelope, poll_fault, reply, submission_fault, unauthorised
 from wan_assets.simulator.tasks import (
@@ -27,20 +27,20 @@ from wan_assets.simulator.uploads import Uploads
 Tasks = Sequence[Mapping[str, Any]]
 
 
-class Desk:
+class Endpoint:
     """Answers tasks of every type."""
 
-    def __init__(self, books: Books, behaviour: Behaviour) -> None:
-        self._books = books
+    def __init__(self, journal: Journal, behaviour: Behaviour) -> None:
+        self._journal = journal
         self._behaviour = behaviour
-        self._uploads = Uploads(books, behaviour)
-        self._account = Account(books, self._uploads, behaviour)
+        self._uploads = Uploads(journal, behaviour)
+        self._account = Account(journal, self._uploads, behaviour)
 
     def answer(self, tasks: Tasks, root: str) -> Response:
         """The answer to one POST; `root` is the address that files are to be served under."""
         if all(task.get("taskType") == "getResponse" for task in tasks):
             return self._polled(tasks, root)
-        with self._books.transaction():
+        with self._journal.transaction():
             return self._worked(tasks, root)
 
     def _worked(self, tasks: Tasks, root: str) -> Response:
@@ -66,8 +66,8 @@ class Desk:
         for task in tasks:
             try:
                 if task.get("taskType") == "getResponse":
-                    told, wrong, _ = self._reported(checked_uuid(task), root)
-                    data += told
+                    reported, wrong, _ = self._reported(checked_uuid(task), root)
+                    data += reported
                     errors += wrong
                 elif task.get("taskType") == "videoInference":
                     data.append(self._submitted(task, root))
@@ -93,14 +93,14 @@ class Desk:
         request = checked(task)
         fingerprint = self._fingerprint_of(task, request)
         behaviour, price = self._behaviour, price_microusd(request, self._behaviour)
-        earlier = self._books.task(str(task["taskUUID"]))
+        earlier = self._journal.task(str(task["taskUUID"]))
         again = earlier is not None and self._runs_again(earlier)
-        copy = self._books.count("run", earlier.task_uuid) + 1 if earlier and again else 1
+        copy = self._journal.count("run", earlier.task_uuid) + 1 if earlier and again else 1
         accepted = accepted_task(task, request, fingerprint, behaviour, copy=copy, root=root)
         amount, limit = charge_microusd(accepted, price, behaviour), microusd(behaviour.balance_usd)
         if earlier and self._is_race(earlier):
-            return self._judged("again" if self._books.charge(accepted, amount, limit) else "poor", task)
-        return self._judged(self._books.accept(accepted, amount, limit, again=again), task)
+            return self._judged("again" if self._journal.charge(accepted, amount, limit) else "poor", task)
+        return self._judged(self._journal.accept(accepted, amount, limit, again=again), task)
 
     def _judged(self, said: str, task: Mapping[str, Any]) -> tuple[str, RefusalError | None]:
         if said == "known":
@@ -128,8 +128,8 @@ class Desk:
                 raise RefusalError(400, item("mediaNotFound", "It was deleted.", task, parameter=parameter))
         if not known:
             return request.fingerprint()
-        told = {parameter.partition(".")[2]: known.get(media, media) for parameter, media in media.items()}
-        inputs = {name: [media] if name == "frameImages" else media for name, media in told.items()}
+        reported = {parameter.partition(".")[2]: known.get(media, media) for parameter, media in media.items()}
+        inputs = {name: [media] if name == "frameImages" else media for name, media in reported.items()}
         return VideoRequest.model_validate({**task, "inputs": inputs}).fingerprint()
 
     def _polled(self, asked: Tasks, root: str) -> Response:
@@ -137,23 +137,23 @@ class Desk:
             return poll_fault(fault, self._behaviour, str(asked[0].get("taskUUID")))
         uuids = list(dict.fromkeys(str(task.get("taskUUID")) for task in asked))
         uuids = uuids[: self._behaviour.polls_answered]
-        found = self._books.tasks(uuids)
+        found = self._journal.tasks(uuids)
         data: list[Any] = []
         errors: list[Any] = []
         status = 200
         for task_uuid in uuids:
-            told, wrong, status = self._reported(task_uuid, root, found)
-            data += told
+            reported, wrong, status = self._reported(task_uuid, root, found)
+            data += reported
             errors += wrong
         return self._enveloped(data, errors, status if len(uuids) == 1 else 200)
 
     def _reported(
         self, task_uuid: str, root: str, found: Mapping[str, AcceptedTask] | None = None
     ) -> tuple[list[Any], list[Any], int]:
-        task = (self._books.tasks((task_uuid,)) if found is None else found).get(task_uuid)
+        task = (self._journal.tasks((task_uuid,)) if found is None else found).get(task_uuid)
         if task and task.plan[0]["fault"] != "lost_task":
-            told = list(data_of(task, self._behaviour, root))
-            return told, list(errors_of(task, self._behaviour)), verdict_status_of(task, self._behaviour)
+            reported = list(data_of(task, self._behaviour, root))
+            return reported, list(errors_of(task, self._behaviour)), verdict_status_of(task, self._behaviour)
         if upload := self._uploads.report(task_uuid):
             return [upload], [], 200
         if self._behaviour.unknown_task == "error":
@@ -165,13 +165,13 @@ class Desk:
         """Strikes the calls of one task by their number, and never two calls on end."""
         if not self._behaviour.has_any(POLL):
             return ""
-        occurrence = self._books.count("poll", task_uuid)
+        occurrence = self._journal.count("poll", task_uuid)
         is_next = occurrence % 2 == 0 and self._behaviour.struck(POLL, task_uuid, occurrence - 1)
         return "" if is_next else self._behaviour.struck(POLL, task_uuid, occurrence)
 
     def _occurrence(self, task: Mapping[str, Any]) -> int:
         has_any = self._behaviour.has_any((*BEFORE, *AFTER))
-        return self._books.count("submit", str(task.get("taskUUID"))) if has_any else 1
+        return self._journal.count("submit", str(task.get("taskUUID"))) if has_any else 1
 
     def _struck(self, faults: Mapping[str, str], task: Mapping[str, Any], occurrence: int) -> str:
         if occurrence > 1 and not self._behaviour.repeats:
@@ -179,7 +179,7 @@ class Desk:
         return self._behaviour.struck(faults, str(task.get("taskUUID")), occurrence)
 
     def _note(self, task: Mapping[str, Any], outcome: str) -> None:
-        self._books.note_submission(str(task.get("taskUUID")), self._behaviour.clock(), outcome)
+        self._journal.note_submission(str(task.get("taskUUID")), self._behaviour.clock(), outcome)
 
     def _enveloped(self, data: list[Any], errors: list[Any], status: int) -> Response:
         if self._behaviour.has_upper_case_uuids:

@@ -100,7 +100,7 @@ _OTHER_NAMES = {
 class SimulatorError(WanAssetsError):
     """The simulator cannot be started as asked."""
 
-    advice = "See `wan-assets simulator --help`."
+    hint = "See `wan-assets simulator --help`."
 
 
 def rates_of(given: Mapping[str, float]) -> Mapping[str, float]:

@@ -55,7 +55,7 @@ class Usage(NamedTuple):
     spent_microusd: int
 
 
-class Books:
+class Journal:
     """Reads and writes the books in a folder; any number of threads and processes may.
 
     Raises `SimulatorError` where the folder cannot be used.
@@ -132,7 +132,7 @@ class Books:
         return "accepted"
 
     def charge(self, task: AcceptedTask, amount_microusd: int, limit_microusd: int) -> bool:
-        """Books one charge, unless it would take the account over the limit."""
+        """Journal one charge, unless it would take the account over the limit."""
         with self.transaction():
             if self.spent_microusd() + amount_microusd > limit_microusd:
                 return False

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wan_assets.models import Breach, VideoRequest, breaches_of
+from wan_assets.models import VideoRequest, Violation, violations_of
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOCUMENTATION = "https://runware.ai/docs/models/alibaba-wan2-5-preview"
@@ -69,8 +69,8 @@ def checked(task: Mapping[str, Any]) -> VideoRequest:
     try:
         request = VideoRequest.model_validate(task)
     except ValidationError as error:
-        found = zip(error.errors(include_url=False), breaches_of(error, task), strict=True)
-        broken = [_broken(task, details["type"], breach) for details, breach in found]
+        found = zip(error.errors(include_url=False), violations_of(error, task), strict=True)
+        broken = [_broken(task, details["type"], violation) for details, violation in found]
         raise RefusalError(400, *broken) from None
     if unknown := [path for path, media in media_in(request) if media in request.uploads]:
         raise RefusalError(400, *(_refused(task, "invalid{}", path) for path in unknown))
@@ -107,12 +107,12 @@ def _paths_in(value: Any, above: str = "") -> Iterator[str]:
             yield from _paths_in(part, above)
 
 
-def _broken(task: Mapping[str, Any], kind: str, breach: Breach) -> dict[str, Any]:
+def _broken(task: Mapping[str, Any], kind: str, violation: Violation) -> dict[str, Any]:
     more: dict[str, Any] = {}
-    if breach.allowed_values:
-        more["allowedValues"] = list(breach.allowed_values)
-        more["type"] = "string" if isinstance(breach.allowed_values[0], str) else "float"
-    return _refused(task, _CODES.get(kind, "invalid{}"), breach.path, breach.rule, **more)
+    if violation.allowed_values:
+        more["allowedValues"] = list(violation.allowed_values)
+        more["type"] = "string" if isinstance(violation.allowed_values[0], str) else "float"
+    return _refused(task, _CODES.get(kind, "invalid{}"), violation.path, violation.rule, **more)
 
 
 def _refused(task: Mapping[str, Any], code: str, path: str, rule: str = "", **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import DOWNLOADS
-from wan_assets.simulator.journal import AcceptedTask, Books
+from wan_assets.simulator.journal import AcceptedTask, Journal
 from wan_assets.simulator.refusals import item
 from wan_assets.simulator.responses import Cut, Malformed, Slow, Stalled, envelope, html
 from wan_assets.simulator.tasks import format_of, served_clip
@@ -28,9 +28,9 @@ _NOT_READY_TIMES = 2
 class Files:
     """Serves `/files/<video_uuid>.<format>`; refuses requests that carry a key: it is for the API alone."""
 
-    def __init__(self, folder: Path, books: Books, behaviour: Behaviour) -> None:
+    def __init__(self, folder: Path, journal: Journal, behaviour: Behaviour) -> None:
         self._folder = folder / "media"
-        self._books = books
+        self._journal = journal
         self._behaviour = behaviour
         self._renderers = ThreadPoolExecutor(2, "simulator-render")
 
@@ -41,7 +41,7 @@ class Files:
         if "authorization" in request.headers:
             return _said("forbiddenHeader", "The API key must not be sent to the download host.", 400)
         video_uuid = str(request.path_params["name"]).partition(".")[0]
-        found = await run_in_threadpool(self._books.video, video_uuid)
+        found = await run_in_threadpool(self._journal.video, video_uuid)
         if found is None or not self._is_there(*found):
             return _said("mediaNotFound", "There is no such file.", 404)
         task, number = found
@@ -79,7 +79,7 @@ class Files:
     async def _trouble(self, request: Request, task: AcceptedTask, number: int) -> Response | None:
         key = task.plan[number]["video_uuid"]
         fault = self._behaviour.struck(DOWNLOADS, key)
-        occurrence = await run_in_threadpool(self._books.count, "download", key) if fault else 0
+        occurrence = await run_in_threadpool(self._journal.count, "download", key) if fault else 0
         if fault == "download_422" and occurrence <= _NOT_READY_TIMES:
             return _said("stillProcessing", "The file is not ready yet.", 422)
         if not fault or occurrence > 1 or fault == "download_422":

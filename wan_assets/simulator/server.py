@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wan_assets.simulator.app import create_app
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import SimulatorError
-from wan_assets.simulator.journal import Books
+from wan_assets.simulator.journal import Journal
 
 _LOGGER = logging.getLogger("uvicorn.error")
 _KEEP_ALIVE_S = 120
@@ -56,21 +56,21 @@ class LocalSimulator:
     ...     simulator.base_url.startswith("http://127.0.0.1:")
     True
 
-    A `port` of 0 means any free one. `books` may be read at any time, also after the block.
+    A `port` of 0 means any free one. `journal` may be read at any time, also after the block.
     """
 
     def __init__(self, state: str | Path, behaviour: Behaviour | None = None, *, port: int = 0) -> None:
         self._state = state
         self._behaviour = behaviour or Behaviour()
         self._port = port
-        self._books: Books | None = None
+        self._journal: Journal | None = None
         self.base_url = ""
 
     @property
-    def books(self) -> Books:
+    def journal(self) -> Journal:
         """The books, opened when they are first asked for."""
-        self._books = self._books or Books(self._state)
-        return self._books
+        self._journal = self._journal or Journal(self._state)
+        return self._journal
 
     def __enter__(self) -> Self:
         self._socket = _bound("127.0.0.1", self._port)

@@ -78,7 +78,7 @@ def _planned(
         "seed": request.seed if is_given else int(behaviour.chance("seed", key, number) * _SEEDS),
         "fault": kind,
         "code": codes[int(behaviour.chance("code", key) * len(codes))],
-        "cost": _told_cost(key, request, behaviour),
+        "cost": _reported_cost(key, request, behaviour),
         "has_url": not behaviour.strikes("no_url", key),
         "is_nsfw": behaviour.strikes("nsfw", key) or "nsfw" in request.positive_prompt.lower(),
     }
@@ -89,7 +89,7 @@ def _fault_of(key: str, request: VideoRequest, behaviour: Behaviour) -> str:
     return behaviour.struck(possible, key)
 
 
-def _told_cost(key: str, request: VideoRequest, behaviour: Behaviour) -> Any:
+def _reported_cost(key: str, request: VideoRequest, behaviour: Behaviour) -> Any:
     cost = price_microusd(request, behaviour) / 1e6
     odd = {"cost_missing": None, "cost_zero": 0, "cost_string": str(cost), "cost_nan": float("nan")}
     return next((said for fault, said in odd.items() if behaviour.strikes(fault, key)), cost)
@@ -121,7 +121,7 @@ def finished(task: AcceptedTask, number: int, behaviour: Behaviour, root: str) -
     """What is said of one result in the end: a success, or an error in either of its shapes."""
     result, head = task.plan[number], _head(task)
     if not result["fault"]:
-        return {**head, "status": "success", **_told(task, result, root), **_extra(behaviour)}
+        return {**head, "status": "success", **_reported_item(task, result, root), **_extra(behaviour)}
     message = f"The provider {'refused the content' if result['fault'] == 'verdict_safety' else 'failed'}."
     detail = {"provider": "alibaba", "message": message}
     if result["fault"] == "verdict_in_data":
@@ -194,24 +194,24 @@ def _head(task: AcceptedTask) -> dict[str, Any]:
 
 
 def _running(task: AcceptedTask, result: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
-    told = {**_head(task), "status": behaviour.running_status, **_extra(behaviour)}
+    reported = {**_head(task), "status": behaviour.running_status, **_extra(behaviour)}
     if behaviour.has_progress:
         passed = (behaviour.clock() - task.accepted_at) / (result["finishes_at"] - task.accepted_at)
-        told["progress"] = int(100 * passed)
-    return told
+        reported["progress"] = int(100 * passed)
+    return reported
 
 
-def _told(task: AcceptedTask, result: Mapping[str, Any], root: str) -> dict[str, Any]:
-    told = {"videoUUID": result["video_uuid"]}
+def _reported_item(task: AcceptedTask, result: Mapping[str, Any], root: str) -> dict[str, Any]:
+    reported = {"videoUUID": result["video_uuid"]}
     if result["has_url"]:
-        told["videoURL"] = file_url(task, result, root)
-    told["seed"] = result["seed"]
+        reported["videoURL"] = file_url(task, result, root)
+    reported["seed"] = result["seed"]
     if task.request.get("includeCost") and result["cost"] is not None:
-        told["cost"] = result["cost"]
+        reported["cost"] = result["cost"]
     safety = task.request.get("safety") or {}
     if (safety.get("mode") or ("fast" if safety.get("checkContent") else "none")) != "none":
-        told["NSFWContent"] = result["is_nsfw"]
-    return {**told, "simulated": True}
+        reported["NSFWContent"] = result["is_nsfw"]
+    return {**reported, "simulated": True}
 
 
 def _extra(behaviour: Behaviour) -> dict[str, Any]:

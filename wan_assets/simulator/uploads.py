@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.journal import Books
+from wan_assets.simulator.journal import Journal
 from wan_assets.simulator.refusals import RefusalError, item
 
 
 class Uploads:
     """Answers mediaStorage tasks. What is kept of a file is its hash."""
 
-    def __init__(self, books: Books, behaviour: Behaviour) -> None:
-        self._books = books
+    def __init__(self, journal: Journal, behaviour: Behaviour) -> None:
+        self._journal = journal
         self._behaviour = behaviour
 
     def stored(self, task: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,15 +27,15 @@ class Uploads:
         if not isinstance(media, str) or not media:
             raise RefusalError(400, item("missingMedia", "media is missing.", task, parameter="media"))
         media_uuid = self.media_uuid_of(task_uuid) or str(uuid.uuid4())
-        with self._books.transaction() as db:
+        with self._journal.transaction() as db:
             row = (media_uuid, task_uuid, _reference_of(media, task))
             db.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, 0)", row)
-        return {"mediaUUID": "1"} if self._behaviour.is_upload_slow else _told(media_uuid)
+        return {"mediaUUID": "1"} if self._behaviour.is_upload_slow else _reported_item(media_uuid)
 
     def deleted(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a deletion."""
         media_uuid = str(task.get("media"))
-        with self._books.transaction() as db:
+        with self._journal.transaction() as db:
             gone = "UPDATE uploads SET is_deleted = 1 WHERE media_uuid = ? AND NOT is_deleted"
             if not db.execute(gone, (media_uuid,)).rowcount:
                 said = "There is no such media."
@@ -46,21 +46,21 @@ class Uploads:
         """What a poll says of an upload, if the task was one."""
         media_uuid = self.media_uuid_of(task_uuid)
         head = {"taskType": "mediaStorage", "taskUUID": task_uuid, "status": "success", "operation": "upload"}
-        return {**head, **_told(media_uuid)} if media_uuid else None
+        return {**head, **_reported_item(media_uuid)} if media_uuid else None
 
     def media_uuid_of(self, task_uuid: str) -> str | None:
         """The file that an upload made."""
-        rows = self._books.rows("SELECT media_uuid FROM uploads WHERE task_uuid = ?", task_uuid)
+        rows = self._journal.rows("SELECT media_uuid FROM uploads WHERE task_uuid = ?", task_uuid)
         return rows[0][0] if rows else None
 
     def references(self, media_uuids: Iterable[str]) -> dict[str, str]:
         """`sha256:…` for each UUID of a file that was uploaded, empty for one that was deleted since."""
         query = "SELECT reference, is_deleted FROM uploads WHERE media_uuid = ?"
-        found = {media_uuid: self._books.rows(query, media_uuid) for media_uuid in media_uuids}
+        found = {media_uuid: self._journal.rows(query, media_uuid) for media_uuid in media_uuids}
         return {media_uuid: "" if rows[0][1] else rows[0][0] for media_uuid, rows in found.items() if rows}
 
 
-def _told(media_uuid: str) -> dict[str, Any]:
+def _reported_item(media_uuid: str) -> dict[str, Any]:
     return {"mediaUUID": media_uuid, "mediaURL": f"https://im.runware.ai/image/{media_uuid}"}
 
 

@@ -15,7 +15,7 @@ from upath import UPath
 from wan_assets.errors import StoreError
 from wan_assets.ledger import new_owner
 
-MOST_VALID_S = 7 * 24 * 3600
+MAX_VALID_S = 7 * 24 * 3600
 """S3 signs for no longer than this (Signature Version 4, `X-Amz-Expires`)."""
 
 _TRIAL_VALID_S = 300
@@ -30,7 +30,7 @@ class Inbox:
 
     def url_for(self, name: str, valid_s: float) -> str:
         """An address that takes one object by PUT, whatever its headers, for some seconds; a secret."""
-        expiration = max(1, min(int(valid_s), MOST_VALID_S))
+        expiration = max(1, min(int(valid_s), MAX_VALID_S))
         return str(self._folder.fs.sign(self._path(name), expiration=expiration, client_method="put_object"))
 
     def try_out(self) -> None:

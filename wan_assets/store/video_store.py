@@ -31,8 +31,9 @@ _LOG = logging.getLogger(__name__)
 class VideoStore:
     """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`.
 
-    With `direct_delivery` the API puts videos into the bucket by itself, which takes S3 or what speaks like it.
-    `served_at` is where `wan-assets files` serves the store; without `pictures` videos have thumbnails and no more.
+    With `direct_delivery` the API uploads videos to the bucket itself; this requires S3 or a compatible service.
+    `public_base_url` is the address at which `wan-assets serve` serves the store. Without `pictures`, videos have
+    thumbnails only.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class VideoStore:
         root: str | os.PathLike[str],
         *,
         direct_delivery: bool = False,
-        served_at: str = "",
+        public_base_url: str = "",
         pictures: bool = True,
     ) -> None:
         self.root = object_store.opened(root)
         self.delivers = direct_delivery
         self.has_pictures = pictures
-        self._served_at = served_at.rstrip("/")
+        self._public_base_url = public_base_url.rstrip("/")
         self._unreadable: set[str] = set()
         self._is_local = self.root.protocol in object_store.LOCAL
         self._inbox = Inbox(self.root / "inbox") if self.root.protocol in object_store.S3 else None
@@ -56,19 +57,19 @@ class VideoStore:
 
     def make_ready(self) -> None:
         """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
-        with self._told("write to"):
+        with self._translated("write to"):
             trial = self.root / ".incoming" / f"{new_owner()}~.trial"
             self._make_folder_of(trial)
             trial.fs.pipe_file(trial.path, b"wan-assets" * 1000)
             trial.unlink()
             self._sweep()
         if self.delivers:
-            with self._told("be given a file by a signed address of"):
+            with self._translated("be given a file by a signed address of"):
                 self._needed_inbox().try_out()
 
     def delivery_url(self, name: str, valid_s: float) -> str:
         """An address that the API can put one file to, for some seconds; a secret, to be kept nowhere."""
-        with self._told("sign an address of"):
+        with self._translated("sign an address of"):
             return self._needed_inbox().url_for(name, valid_s)
 
     @property
@@ -78,22 +79,22 @@ class VideoStore:
 
     def is_delivered(self, name: str) -> bool:
         """Whether the API has put a file here."""
-        with self._told("read"):
+        with self._translated("read"):
             return self._inbox is not None and self._inbox.holds(name)
 
     def delivered(self, name: str, path: Path) -> str | None:
         """Reads what the API has put here into a local file; gives its ETag, or None where there is nothing."""
-        with self._told("read"):
+        with self._translated("read"):
             return self._needed_inbox().fetch(name, path)
 
     def forget_delivery(self, name: str) -> None:
         """Removes what the API has put here, once it is in its place."""
-        with self._told("write to"):
+        with self._translated("write to"):
             self._needed_inbox().remove(name)
 
     def find(self, fingerprint: str, *, simulated: bool, former: str | None = None) -> StoredTask | None:
         """The newest whole task of a request, or None; it may be kept under a `former` fingerprint."""
-        with self._told("read"):
+        with self._translated("read"):
             found = [task for print_ in (fingerprint, former) if print_ for task in self._all(print_, simulated)]
         newest = max(found, key=lambda task: task.stored_at, default=None)
         return replace(newest, fingerprint=fingerprint) if newest else None
@@ -105,7 +106,7 @@ class VideoStore:
 
         What older releases have stored stays where it is, and is told under the present fingerprint.
         """
-        with self._told("read"):
+        with self._translated("read"):
             for print_ in (fingerprint, former):
                 if print_ and (found := self._read(self._folder(print_, simulated=simulated) / f"{task_uuid}.json")):
                     return replace(found, fingerprint=fingerprint)
@@ -121,7 +122,7 @@ class VideoStore:
     @contextmanager
     def incoming(self, suffix: str) -> Iterator[Path]:
         """A local path to download to, on the store's own disk where it has one; removed afterwards."""
-        with self._told("write to"):
+        with self._translated("write to"):
             folder = Path(self.root.path) / ".incoming" if self._is_local else Path(tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{new_owner()}~{suffix}.part"
@@ -139,7 +140,7 @@ class VideoStore:
 
         With the `etag` of its delivery the bucket copies it by itself, and nothing is uploaded.
         """
-        with self._told("write to"):
+        with self._translated("write to"):
             target = self._folder(fingerprint, simulated=simulated) / name
             if etag and self._inbox and self._inbox.is_copied(name, etag, target):
                 return str(target), incoming.stat().st_size, object_store.sha256_of(UPath(incoming))
@@ -147,14 +148,14 @@ class VideoStore:
 
     def put_strip(self, strip: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
         """Puts the picture that goes with a video beside it; `name` is the video's."""
-        with self._told("write to"):
+        with self._translated("write to"):
             target = (self._folder(fingerprint, simulated=simulated) / name).with_suffix(_STRIP)
             self._make_folder_of(target)
             self._write(target, strip)
 
     def strip_of(self, video: StoredVideo) -> bytes | None:
         """The picture that goes with a video, if it has one."""
-        with self._told("read"):
+        with self._translated("read"):
             try:
                 with self._file_of(video).with_suffix(_STRIP).open("rb") as file:
                     strip: bytes = file.read(_LONGEST_STRIP + 1)
@@ -164,7 +165,7 @@ class VideoStore:
 
     def link_to(self, video: StoredVideo) -> str | None:
         """Where a browser finds a video, as far as the store is served; no secret, and good for as long as it is."""
-        return f"{self._served_at}/{quote(self._place_of(video))}" if self._served_at else None
+        return f"{self._public_base_url}/{quote(self._place_of(video))}" if self._public_base_url else None
 
     def file_at(self, place: str, valid_s: float, kind: str) -> Path | str:
         """A file by its path below the root: a local one, or an address that shows it for some seconds; a secret.
@@ -173,23 +174,23 @@ class VideoStore:
         """
         if self._is_local:
             return Path(self.root.path) / place
-        with self._told("sign an address of"):
-            told = {"ResponseContentType": kind} if self._inbox else {}
-            return str(self.root.fs.sign((self.root / place).path, expiration=int(valid_s), **told))
+        with self._translated("sign an address of"):
+            reported = {"ResponseContentType": kind} if self._inbox else {}
+            return str(self.root.fs.sign((self.root / place).path, expiration=int(valid_s), **reported))
 
     def set_aside(self, incoming: Path, name: str) -> str:
         """Keeps a file that was paid for and does not count as the row's video; gives its URI."""
-        with self._told("write to"):
+        with self._translated("write to"):
             return self._moved(incoming, self._aside.folder / name)[0]
 
     def kept(self, name: str, fingerprint: str, *, simulated: bool) -> str:
         """The URI of a file that is set aside, or in its place without a sidecar; nothing where there is none."""
-        with self._told("read"):
+        with self._translated("read"):
             return str(self._aside.find(name, self._folder(fingerprint, simulated=simulated)) or "")
 
     def copy_kept(self, name: str, path: Path, fingerprint: str, *, simulated: bool) -> str:
         """Copies such a file to a local path; gives its URI."""
-        with self._told("read"):
+        with self._translated("read"):
             found = self._aside.find(name, self._folder(fingerprint, simulated=simulated))
             if found is not None:
                 quarantine.copy(found, path)
@@ -197,22 +198,22 @@ class VideoStore:
 
     def aside_tasks(self) -> set[str]:
         """The tasks of which files are set aside."""
-        with self._told("read"):
+        with self._translated("read"):
             return self._aside.tasks()
 
     def forget_aside(self, task_uuid: str) -> None:
         """Removes what is set aside of a task, once it is in its place."""
-        with self._told("write to"):
+        with self._translated("write to"):
             self._aside.remove(task_uuid)
 
     def put_dataset(self, incoming: Path, name: str) -> tuple[str, int, str]:
         """Puts a finished file in the place of the dataset's last; gives its URI, bytes and SHA-256."""
-        with self._told("write to"):
+        with self._translated("write to"):
             return self._moved(incoming, self.root / "datasets" / name)
 
     def commit(self, task: StoredTask) -> None:
         """Writes the sidecar, which makes the task's files count."""
-        with self._told("write to"):
+        with self._translated("write to"):
             sidecar = self._folder(task.fingerprint, simulated=task.is_simulated) / f"{task.task_uuid}.json"
             self._write(sidecar, json.dumps(as_json(task), ensure_ascii=False, indent=1).encode())
 
@@ -291,7 +292,7 @@ class VideoStore:
                         left.unlink()
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
         except object_store.troubles() as error:

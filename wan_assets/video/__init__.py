@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.video.comparison import Expected, audio_mismatches, mismatches
-from wan_assets.video.inspection import Seen, seen_in
+from wan_assets.video.inspection import Inspection, inspect_file
 from wan_assets.video.posters import poster_of
-from wan_assets.video.properties import VideoFacts, facts_of
+from wan_assets.video.properties import VideoProperties, properties_of
 
 if TYPE_CHECKING:
     from wan_assets.video.expected_video import expected_of
@@ -23,17 +23,17 @@ __all__ = [
     "MARK",
     "Clip",
     "Expected",
-    "Seen",
+    "Inspection",
     "Verifier",
-    "VideoFacts",
+    "VideoProperties",
     "audio_mismatches",
     "expected_of",
-    "facts_of",
     "image_of",
+    "inspect_file",
     "mismatches",
     "poster_of",
+    "properties_of",
     "render",
-    "seen_in",
 ]
 
 _HOMES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wan_assets.video.properties import LENGTH_TOLERANCE_S, VideoFacts
+from wan_assets.video.properties import LENGTH_TOLERANCE_S, VideoProperties
 
 AUDIO_TOLERANCE_S = 0.3
 """Encoders pad or trim a few hundredths of a second at either end."""
@@ -33,7 +33,7 @@ class Expected:
     sizes: tuple[tuple[int, int], ...] = ()
 
 
-def mismatches(facts: VideoFacts, expected: Expected) -> tuple[str, ...]:
+def mismatches(facts: VideoProperties, expected: Expected) -> tuple[str, ...]:
     """A sentence for each way in which the video is not what was requested."""
     found = (
         _container_mismatch(facts, expected),
@@ -46,14 +46,14 @@ def mismatches(facts: VideoFacts, expected: Expected) -> tuple[str, ...]:
     return tuple(sentence for sentence in found if sentence)
 
 
-def audio_mismatches(facts: VideoFacts, *, has_audio: bool) -> tuple[str, ...]:
+def audio_mismatches(facts: VideoProperties, *, has_audio: bool) -> tuple[str, ...]:
     """A sentence for each way in which the audio is not what was requested: as long as the picture, or none."""
     if facts.has_audio != has_audio:
         return ("has audio, requested without audio" if facts.has_audio else "has no audio, requested with audio",)
     return tuple(_audio_timing(facts)) if has_audio else ()
 
 
-def _audio_timing(facts: VideoFacts) -> Iterator[str]:
+def _audio_timing(facts: VideoProperties) -> Iterator[str]:
     """Start, end and length of the audio against the picture's; what was not measured is left out."""
     start_s, end_s = facts.audio_start_s, facts.audio_end_s
     if start_s is not None and abs(start_s) > AUDIO_TOLERANCE_S:
@@ -69,13 +69,13 @@ def _audio_timing(facts: VideoFacts) -> Iterator[str]:
         yield f"audio has gaps: {facts.audio_s:.2f} s of sound in {span_s:.2f} s"
 
 
-def _container_mismatch(facts: VideoFacts, expected: Expected) -> str:
+def _container_mismatch(facts: VideoProperties, expected: Expected) -> str:
     if facts.container == expected.container:
         return ""
     return f"container is {facts.container}, requested {expected.container}"
 
 
-def _size_mismatch(facts: VideoFacts, expected: Expected) -> str:
+def _size_mismatch(facts: VideoProperties, expected: Expected) -> str:
     requested = (expected.width or facts.width, expected.height or facts.height)
     if (facts.width, facts.height) != requested:
         return f"size is {_by(facts.width, facts.height)}, requested {_by(*requested)}"
@@ -90,13 +90,13 @@ def _size_mismatch(facts: VideoFacts, expected: Expected) -> str:
     return f"size is {_by(facts.width, facts.height)}, requested {low} to {high} pixels"
 
 
-def _length_mismatch(facts: VideoFacts, expected: Expected) -> str:
+def _length_mismatch(facts: VideoProperties, expected: Expected) -> str:
     if abs(facts.duration_s - expected.duration_s) <= LENGTH_TOLERANCE_S:
         return ""
     return f"length is {facts.duration_s:.2f} s, requested {expected.duration_s:g} s"
 
 
-def _frames_mismatch(facts: VideoFacts) -> str:
+def _frames_mismatch(facts: VideoProperties) -> str:
     due = facts.duration_s * facts.fps
     fixed, share = _FRAME_TOLERANCE
     if abs(facts.frames - due) <= max(fixed, share * due):
@@ -104,7 +104,7 @@ def _frames_mismatch(facts: VideoFacts) -> str:
     return f"has {facts.frames} frames, {facts.duration_s:.2f} s at {facts.fps:g} fps should have {due:.0f}"
 
 
-def _codec_mismatches(facts: VideoFacts) -> tuple[str, ...]:
+def _codec_mismatches(facts: VideoProperties) -> tuple[str, ...]:
     streams = (("video", facts.video_codec, _VIDEO_CODECS), ("audio", facts.audio_codec, _AUDIO_CODECS))
     return tuple(
         f"{kind} codec is {codec}, {facts.container} should have {' or '.join(table[facts.container])}"

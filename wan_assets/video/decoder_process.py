@@ -14,9 +14,9 @@ import threading
 from typing import Any, BinaryIO
 
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
-from wan_assets.video.inspection import seen_in
+from wan_assets.video.inspection import inspect_file
 from wan_assets.video.posters import poster_of
-from wan_assets.video.properties import facts_of
+from wan_assets.video.properties import properties_of
 from wan_assets.video.sandbox import Memory, allow_cpu, confine
 
 _NICE = 5
@@ -27,9 +27,9 @@ def answer_of(call: dict[str, Any]) -> dict[str, Any]:
     """The answer to a call: `facts`, `seen`, `poster`, or why there is none: `damaged`, `undecodable` or `failed`."""
     try:
         if call["do"] == "facts":
-            return {"facts": facts_of(call["path"]).to_json()}
+            return {"facts": properties_of(call["path"]).to_json()}
         if call["do"] == "seen":
-            return {"seen": seen_in(call["path"], call["poster_bytes"], has_strip=call["has_strip"]).to_json()}
+            return {"seen": inspect_file(call["path"], call["poster_bytes"], has_strip=call["has_strip"]).to_json()}
         data = poster_of(call["path"], tuple(call["size"]), call["max_bytes"], call["position"])
         return {"poster": base64.b64encode(data).decode()}
     except InvalidVideoError as error:

@@ -13,16 +13,16 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from wan_assets.video.posters import picture_of, strip_of
-from wan_assets.video.properties import VideoFacts, facts_of
+from wan_assets.video.properties import VideoProperties, properties_of
 
 _POSTER = (96, 54)
 
 
 @dataclass(frozen=True)
-class Seen:
+class Inspection:
     """What a file is and looks like; `strip` is empty where none was asked for. Pictures are WebP."""
 
-    facts: VideoFacts
+    facts: VideoProperties
     poster: bytes
     strip: bytes
 
@@ -37,7 +37,7 @@ class Seen:
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
         poster, strip = (base64.b64decode(said[key]) for key in ("poster", "strip"))
-        return cls(VideoFacts.from_json(said["facts"]), poster, strip)
+        return cls(VideoProperties.from_json(said["facts"]), poster, strip)
 
 
 class _Kept:
@@ -56,9 +56,9 @@ class _Kept:
         self.frames = [first, frame if is_early else middle, frame]
 
 
-def seen_in(path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Seen:
+def inspect_file(path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Inspection:
     """Decodes every frame of a file; raises InvalidVideoError, in one line, if it is not a whole video."""
     kept = _Kept()
-    facts = facts_of(path, kept)
+    facts = properties_of(path, kept)
     poster = picture_of(kept.frames[1], _POSTER, poster_bytes)
-    return Seen(facts, poster, strip_of(kept.frames) if has_strip else b"")
+    return Inspection(facts, poster, strip_of(kept.frames) if has_strip else b"")

@@ -16,7 +16,7 @@ from wan_assets.video.properties import open_video, video_stream_of
 from wan_assets.video.scaler import Scaler
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)
-_LEAST_SIDE = 8
+_MIN_SIDE = 8
 _GAP = 4
 """Pixels between the pictures of a strip."""
 
@@ -29,7 +29,7 @@ def poster_of(
 ) -> bytes:
     """The frame at `position` (0 to 1) of the length as WebP, inside `size`, as good as `max_bytes` allows.
 
-    Raises InvalidVideoError if the file cannot be decoded up to there, and what `facts_of` raises.
+    Raises InvalidVideoError if the file cannot be decoded up to there, and what `properties_of` raises.
     """
     try:
         frame = _frame_at(path, position)
@@ -86,7 +86,7 @@ def _small_webp(image: Image.Image, max_bytes: int) -> bytes:
             data = _webp(image, quality)
             if len(data) <= max_bytes:
                 return data
-        if max(image.size) <= _LEAST_SIDE:
+        if max(image.size) <= _MIN_SIDE:
             return data
         image = image.resize((max(image.width * 3 // 4, 1), max(image.height * 3 // 4, 1)))
 

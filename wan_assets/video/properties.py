@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
 from wan_assets.video.containers import container_of
 from wan_assets.video.decode_errors import BROKEN, error_of
-from wan_assets.video.signal_stats import Signal
+from wan_assets.video.signal_stats import SignalStats
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """Odd bytes in a file's texts are no reason to refuse it; from its version 19 on PyAV thinks so too."""
@@ -36,12 +36,12 @@ _DECODING = {"max_pixels": str(MAX_PIXELS)}
 
 
 @dataclass(frozen=True)
-class VideoFacts:
+class VideoProperties:
     """A video as decoded; `audio_*` are None where it has no sound.
 
-    `audio_s` is the length of the sound, without gaps; `audio_start_s` and `audio_end_s` are its first and last moment,
-    from the first frame of the picture on. `brightest_luma`, `change_luma` and `audio_peak` are those of `Signal`. All
-    that have a default are None also where the file was decoded before they were measured.
+    `audio_s` is the length of the audio without gaps, in seconds. `audio_start_s` and `audio_end_s` are its first and
+    last moment, relative to the first frame. `brightest_luma`, `change_luma` and `audio_peak` are those of
+    `SignalStats`. Fields with a default are also None if the file was decoded before they were measured.
     """
 
     container: str
@@ -68,7 +68,7 @@ class VideoFacts:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> VideoFacts:
+    def from_json(cls, data: Mapping[str, Any]) -> VideoProperties:
         """Reads such a dict; raises `TypeError` where it lacks a field without a default."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in data.items() if name in names})
@@ -99,7 +99,7 @@ class Watcher(Protocol):
     def see(self, frame: VideoFrame) -> None: ...
 
 
-def facts_of(path: str | os.PathLike[str], watcher: Watcher | None = None) -> VideoFacts:
+def properties_of(path: str | os.PathLike[str], watcher: Watcher | None = None) -> VideoProperties:
     """Decodes every frame of the file.
 
     Raises InvalidVideoError, in one line, if it is not a whole video; DecoderMissingError where nothing here decodes
@@ -139,11 +139,11 @@ def _prepare(stream: VideoStream | AudioStream) -> None:
 def _check_size(stream: VideoStream) -> None:
     width, height = stream.width, stream.height
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        most = f"{MAX_PIXELS:,} pixels, or more than {MAX_SIDE:,} on a side"
-        raise DecoderError(f"the file's picture of {width}x{height} is not decoded, since it has more than {most}")
+        maximum = f"{MAX_PIXELS:,} pixels, or more than {MAX_SIDE:,} on a side"
+        raise DecoderError(f"the file's picture of {width}x{height} is not decoded, since it has more than {maximum}")
 
 
-def _facts_of(path: str | os.PathLike[str], watcher: Watcher | None) -> VideoFacts:
+def _facts_of(path: str | os.PathLike[str], watcher: Watcher | None) -> VideoProperties:
     container, file = open_video(path)
     with file:
         if watcher:
@@ -152,13 +152,13 @@ def _facts_of(path: str | os.PathLike[str], watcher: Watcher | None) -> VideoFac
         audio = next(iter(file.streams.audio), None)
         if audio:
             _prepare(audio)
-        seen, heard, signal = _Tally(), _Tally(), Signal()
+        seen, heard, signal = _Tally(), _Tally(), SignalStats()
         for packet in file.demux([video, audio] if audio else [video]):
             _decode(packet, seen if packet.stream_index == video.index else heard, signal, watcher)
         _check_streams(seen, heard, audio)
         _check_claims(file, video, seen, heard)
         rate = video.average_rate or video.guessed_rate
-        return VideoFacts(
+        return VideoProperties(
             container=container,
             video_codec=video.codec_context.name,
             width=seen.size[0],
@@ -172,7 +172,7 @@ def _facts_of(path: str | os.PathLike[str], watcher: Watcher | None) -> VideoFac
         )
 
 
-def _sound_facts(audio: AudioStream | None, heard: _Tally, signal: Signal, *, start_s: float) -> dict[str, Any]:
+def _sound_facts(audio: AudioStream | None, heard: _Tally, signal: SignalStats, *, start_s: float) -> dict[str, Any]:
     """Those of the sound, its moments counted from that of the first frame."""
     if audio is None:
         return {"audio_codec": None, "audio_s": None}
@@ -185,7 +185,7 @@ def _sound_facts(audio: AudioStream | None, heard: _Tally, signal: Signal, *, st
     }
 
 
-def _decode(packet: Packet[Stream], tally: _Tally, signal: Signal, watcher: Watcher | None) -> None:
+def _decode(packet: Packet[Stream], tally: _Tally, signal: SignalStats, watcher: Watcher | None) -> None:
     if packet.is_corrupt:
         raise InvalidVideoError("the file has a broken packet")
     tally.packets += packet.size > 0

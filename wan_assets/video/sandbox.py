@@ -68,9 +68,9 @@ def _status_bytes(name: str) -> int:
     return 0
 
 
-def _lower(which: int, most: int) -> None:
+def _lower(which: int, maximum: int) -> None:
     _, hard = resource.getrlimit(which)
-    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    least = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
     with suppress(ValueError, OSError):
         resource.setrlimit(which, (least, least))
 

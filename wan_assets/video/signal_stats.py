@@ -29,7 +29,7 @@ _UNMEASURABLE = (FFmpegError, ValueError, LookupError, ArithmeticError, Assertio
 
 
 @dataclass
-class Signal:
+class SignalStats:
     """The light and sound so far; luma is 0 to 255, a peak 0 to 1, and None is what could not be measured.
 
     Every twelfth frame is looked at, as a grid of 64 by 36 cells. `brightest_luma` is the brightest cell of all,

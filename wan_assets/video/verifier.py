@@ -17,8 +17,8 @@ from typing import Any, Self, cast
 
 from wan_assets.durations import duration_text
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
-from wan_assets.video.inspection import Seen
-from wan_assets.video.properties import VideoFacts
+from wan_assets.video.inspection import Inspection
+from wan_assets.video.properties import VideoProperties
 from wan_assets.video.sandbox import MEMORY_BYTES
 
 _LONGEST_ANSWER = 16 * 2**20
@@ -77,16 +77,16 @@ class Verifier:
         for child in tuple(self._killed):
             await child.wait()
 
-    async def facts_of(self, path: str | os.PathLike[str]) -> VideoFacts:
-        """`facts_of` in a child; a crash, and a decoder that hangs or cannot start, are DecoderErrors."""
+    async def properties_of(self, path: str | os.PathLike[str]) -> VideoProperties:
+        """`properties_of` in a child; a crash, and a decoder that hangs or cannot start, are DecoderErrors."""
         answer = await self._ask({"do": "facts", "path": _whole(path)})
-        return VideoFacts.from_json(answer["facts"])
+        return VideoProperties.from_json(answer["facts"])
 
-    async def seen_in(self, path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Seen:
-        """`seen_in` in a child, with the same errors as `facts_of`."""
+    async def inspect_file(self, path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Inspection:
+        """`inspect_file` in a child, with the same errors as `properties_of`."""
         how = {"poster_bytes": poster_bytes, "has_strip": has_strip}
         answer = await self._ask({"do": "seen", "path": _whole(path), **how})
-        return Seen.from_json(answer["seen"])
+        return Inspection.from_json(answer["seen"])
 
     async def poster_of(
         self,

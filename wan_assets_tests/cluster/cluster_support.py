@@ -23,7 +23,7 @@ from postgres_support import USER, Cluster
 from s3_support import ACCESS_KEY, SECRET_KEY, new_bucket, s3_server_elsewhere, use
 
 from wan_assets.settings import sqlite_url
-from wan_assets.simulator import Behaviour, Books, LocalSimulator
+from wan_assets.simulator import Behaviour, Journal, LocalSimulator
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 LOCATION = "wan_assets.definitions"
@@ -46,9 +46,9 @@ class Site:
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
-    def books(self) -> Books:
+    def journal(self) -> Journal:
         """What the API has accepted and charged."""
-        return Books(self.folder / "simulator")
+        return Journal(self.folder / "simulator")
 
     def at_work(self) -> dict[str, str]:
         """Who generates videos now, by the names that the ledger has of them, each with its run."""

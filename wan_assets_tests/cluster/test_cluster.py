@@ -71,7 +71,7 @@ def assert_all_is_well(site: Site, some: list[str]) -> None:
     sys.stdout.write(f"\nDagster's own counts: {stats}\n")
     assert stats["numFailed"] == 0
     charged: dict[str, int] = defaultdict(int)
-    charges = site.books.charges()
+    charges = site.journal.charges()
     for charge in charges:
         charged[charge.task_uuid] += charge.amount_microusd
     assert len(charges) == len(charged) == len(set(some))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine_support import Order, request_of, stored_task, stored_video, studio
+from engine_support import VideoJob, request_of, stored_task, stored_video, studio
 from gallery_support import gallery_of, paid, table_of
 
 from wan_assets.store import StoredTask, VideoStore
@@ -19,7 +19,7 @@ def mixed_gallery(folder: Path) -> Path:
     """`p1` simulated, `p2` dark, `p3` of unknown cost, `p4` too long, with the prompt `CODE`, `p5` as `p2`."""
     simulated, dark, unknown, code = map(request_of, ("A red kite", "A dark forest", "Rain on a roof", CODE))
     with studio(folder) as studio_:
-        (outcome,) = studio_.run([Order(simulated, "p1")])
+        (outcome,) = studio_.run([VideoJob(simulated, "p1")])
     video = outcome.stored.videos[0]
     content = Path(video.uri).read_bytes()
     poster = {"poster": video.poster}
@@ -33,7 +33,7 @@ def mixed_gallery(folder: Path) -> Path:
 def large_gallery(folder: Path, count: int) -> Path:
     """So many entries, each with a prompt, a task and a file of its own, in four sizes; eight different clips."""
     with studio(folder) as studio_:
-        made = studio_.run([Order(request_of(f"Clip {number}"), f"c{number}") for number in range(8)])
+        made = studio_.run([VideoJob(request_of(f"Clip {number}"), f"c{number}") for number in range(8)])
     clips = [outcome.stored.videos[0] for outcome in made if outcome.stored]
     requests = [
         request_of(f"Kite {number} over {_SCENES[number % len(_SCENES)]}", seed=number) for number in range(count)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from accounts import assert_charged_once
-from engine_support import errors_of, orders_of, seed_that, studio
+from engine_support import errors_of, jobs_of, seed_that, studio
 from s3_support import clients_of_its_own, files_in, fs, new_bucket, s3_server_elsewhere, use
 
-from wan_assets.client import Pace
-from wan_assets.engine import Limits, Order
+from wan_assets.client import HttpConfig
+from wan_assets.engine import Limits, VideoJob
 
 LARGE = """
 import resource, sys
@@ -51,19 +51,21 @@ def test_memory_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert int(done.stdout) < 80, "MB"
 
 
-def makespan_s(folder: Path, orders: list[Order], latency_s: float = 1.0, **behaviour: Any) -> float:
+def makespan_s(folder: Path, jobs: list[VideoJob], latency_s: float = 1.0, **behaviour: Any) -> float:
     """How long a run takes that sends 20 at once; the API has rendered their videos before, as far as it did."""
-    pace = Pace(retry_first_s=0.25, retry_jitter_s=0.1, poll_first_s=0.1, poll_most_s=0.2)
+    http_config = HttpConfig(
+        initial_retry_delay_s=0.25, retry_jitter_s=0.1, initial_poll_delay_s=0.1, max_poll_interval_s=0.2
+    )
     if (rendered := folder.with_name("rendered") / "simulator" / "media").exists():
         shutil.copytree(rendered, folder / "simulator" / "media")
     with studio(folder, latency_s=latency_s, **behaviour) as made:
         begun = time.perf_counter()
-        outcomes = made.run(orders, limits=Limits(max_in_flight=20), pace=pace)
+        outcomes = made.run(jobs, limits=Limits(max_in_flight=20), http_config=http_config)
         took_s = time.perf_counter() - begun
 
-        assert made.books.outcomes()["fault"] == (7 if behaviour.get("faults") else 0)
-        assert_charged_once(made, len(orders))
-    assert errors_of(outcomes) == [""] * len(orders)
+        assert made.journal.outcomes()["fault"] == (7 if behaviour.get("faults") else 0)
+        assert_charged_once(made, len(jobs))
+    assert errors_of(outcomes) == [""] * len(jobs)
     return took_s
 
 
@@ -73,16 +75,16 @@ def strikes_seven_before_the_last_twenty(struck: list[bool]) -> bool:
 
 
 def test_seven_refusals_for_haste_in_sixty_rows_stretch_the_run_by_a_tenth_at_most(tmp_path: Path) -> None:
-    orders = orders_of(60)
-    busy = seed_that(strikes_seven_before_the_last_twenty, "rate_limit", 7 / 60, orders)
+    jobs = jobs_of(60)
+    busy = seed_that(strikes_seven_before_the_last_twenty, "rate_limit", 7 / 60, jobs)
     calm = {"seed": busy["seed"]}
-    makespan_s(tmp_path / "rendered", orders, latency_s=0.0, **calm)
+    makespan_s(tmp_path / "rendered", jobs, latency_s=0.0, **calm)
     stretches = []
 
     # A machine that does other things besides may slow down any single run, so that only neighbours are compared.
     for turn in range(4):
-        calm_s = makespan_s(tmp_path / f"calm {turn}", orders, **calm)
-        busy_s = makespan_s(tmp_path / f"busy {turn}", orders, **busy)
+        calm_s = makespan_s(tmp_path / f"calm {turn}", jobs, **calm)
+        busy_s = makespan_s(tmp_path / f"busy {turn}", jobs, **busy)
         stretches.append(busy_s / calm_s)
         if stretches[-1] <= 1.1:
             break

@@ -15,8 +15,8 @@ from patience import PATIENCE_S
 from ports import free_port
 
 from wan_assets.ledger import Ledger
-from wan_assets.simulator import Behaviour, Books, LocalSimulator
-from wan_assets.video import facts_of
+from wan_assets.simulator import Behaviour, Journal, LocalSimulator
+from wan_assets.video import properties_of
 
 
 def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_second_time(tmp_path):
@@ -27,7 +27,7 @@ def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_sec
     assert "10 of 10 rows have their video" in first.stdout
     assert "dagster dev" in first.stdout
     videos = [path for path in (tmp_path / "out" / "videos").rglob("*") if path.suffix in (".mp4", ".mov", ".webm")]
-    facts = [facts_of(path) for path in videos]
+    facts = [properties_of(path) for path in videos]
     assert len(facts) == 11
     assert {fact.container for fact in facts} == {"MP4", "MOV", "WEBM"}
     assert {round(fact.duration_s) for fact in facts} == {5, 10}
@@ -35,7 +35,7 @@ def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_sec
     assert len({(fact.width, fact.height) for fact in facts}) >= 5
     assert second.returncode == 0
     assert "No submission was sent; this run cost $0.0000" in second.stdout
-    assert Books(tmp_path / "out" / "simulator").submissions() == 10
+    assert Journal(tmp_path / "out" / "simulator").submissions() == 10
 
 
 def test_materialize_speaks_to_the_api_of_the_environment_and_tells_programs_all(tmp_path):
@@ -45,11 +45,16 @@ def test_materialize_speaks_to_the_api_of_the_environment_and_tells_programs_all
 
         result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
 
-        assert len(simulator.books.charges()) == 2
-    told = json.loads(result.stdout)
+        assert len(simulator.journal.charges()) == 2
+    reported = json.loads(result.stdout)
     assert result.returncode == 0
-    assert (told["rows"], told["succeeded"], told["failed"], told["submitted"]) == (3, 3, 0, 2)
-    assert (told["reused"], told["cost_usd"], told["unknown_cost_count"], told["failures"]) == (1, 0.946, 0, [])
+    assert (reported["rows"], reported["succeeded"], reported["failed"], reported["submitted"]) == (3, 3, 0, 2)
+    assert (reported["reused"], reported["cost_usd"], reported["unknown_cost_count"], reported["failures"]) == (
+        1,
+        0.946,
+        0,
+        [],
+    )
 
 
 def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path):
@@ -59,12 +64,12 @@ def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path
 
         result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
 
-    told = json.loads(result.stdout)
+    reported = json.loads(result.stdout)
     assert result.returncode == 1
-    assert told["failed"] == len(told["failures"]) == 12 - told["succeeded"] > 0
-    assert {failure["class"] for failure in told["failures"]} == {"ContentBlockedError"}
-    assert {failure["code"] for failure in told["failures"]} == {"invalidProviderContent"}
-    assert all(failure["prompt_id"] and failure["hint"] for failure in told["failures"])
+    assert reported["failed"] == len(reported["failures"]) == 12 - reported["succeeded"] > 0
+    assert {failure["class"] for failure in reported["failures"]} == {"ContentBlockedError"}
+    assert {failure["code"] for failure in reported["failures"]} == {"invalidProviderContent"}
+    assert all(failure["prompt_id"] and failure["hint"] for failure in reported["failures"])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,7 @@ def test_a_wrong_key_and_an_empty_account_are_told_without_a_traceback(tmp_path,
 
         result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
 
-        assert simulator.books.charges() == []
+        assert simulator.journal.charges() == []
     assert result.returncode == 1
     assert code in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
@@ -99,7 +104,7 @@ def test_a_killed_run_is_finished_by_the_next_without_a_second_payment(tmp_path)
     result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
 
     assert json.loads(result.stdout)["succeeded"] == 24
-    charges = Books(tmp_path / "out" / "simulator").charges()
+    charges = Journal(tmp_path / "out" / "simulator").charges()
     assert len(charges) == len({charge.fingerprint for charge in charges}) == 24
 
 
@@ -110,8 +115,8 @@ def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tm
     wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 10, first)
     first.send_signal(signal.SIGINT)
     said, _ = first.communicate(timeout=PATIENCE_S)
-    books = Books(tmp_path / "out" / "simulator")
-    sent = books.submissions()
+    journal = Journal(tmp_path / "out" / "simulator")
+    sent = journal.submissions()
 
     result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
 
@@ -119,16 +124,16 @@ def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tm
     assert sent < 60
     assert first.returncode != 0
     assert json.loads(result.stdout)["succeeded"] == 60
-    assert len(books.charges()) == 60
+    assert len(journal.charges()) == 60
 
 
-def wait_for_charges(books: Path, count: int, process: subprocess.Popen) -> None:
+def wait_for_charges(journal: Path, count: int, process: subprocess.Popen) -> None:
     """Looks into the simulator's books until so many tasks are charged."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
-        if books.exists():
+        if journal.exists():
             try:
-                with sqlite3.connect(f"file:{books}?mode=ro", uri=True) as db:
+                with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
                     if db.execute("SELECT count(*) FROM charges").fetchone()[0] >= count:
                         return
             except sqlite3.OperationalError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from crash_support import killed
-from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, orders_of, studio
+from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, jobs_of, studio
 
 TROUBLE = {
     "drop_after_accept": 0.1,
@@ -38,17 +38,15 @@ def test_runs_killed_at_any_point_pay_once_for_each_video_and_store_it_whole(
             killed(made, rows, when=lambda: stored_in(made) >= third),
         ]
         stored_in_between = stored_in(made)
-        outcomes = made.run(orders_of(rows))
-        again = made.run(orders_of(rows))
+        outcomes = made.run(jobs_of(rows))
+        again = made.run(jobs_of(rows))
 
-        charges = made.books.charges()
+        charges = made.journal.charges()
         totals = made.ledger().totals().simulated
     assert ends == [-9] * 3
     assert third <= stored_in_between < rows
     assert errors_of(outcomes) == [""] * rows
-    assert Counter(charge.fingerprint for charge in charges) == {
-        order.request.fingerprint(): 1 for order in orders_of(rows)
-    }
+    assert Counter(charge.fingerprint for charge in charges) == {job.request.fingerprint(): 1 for job in jobs_of(rows)}
     assert totals.cost_microusd == sum(charge.amount_microusd for charge in charges)
     assert (totals.tasks, totals.reserved_microusd, totals.unknown) == (rows, 0, 0)
     assert all(outcome.is_reused for outcome in again)

@@ -27,7 +27,9 @@ defs = dg.Definitions.merge(
         sensors=[build_video_sensor(**tables["watched"], minimum_interval_seconds=1)],
         executor=dg.in_process_executor,
         resources={
-            "runware": RunwareResource(api_key="a-key", base_url=os.environ["API"], max_in_flight=50, poll_first_s=0.2),
+            "runware": RunwareResource(
+                api_key="a-key", base_url=os.environ["API"], max_in_flight=50, initial_poll_delay_s=0.2
+            ),
             "store": VideoStoreResource(root="store"),
             "ledger": LedgerResource(url="sqlite:///ledger.db"),
         },
@@ -41,7 +43,7 @@ class Place:
 
     def __init__(self, folder: Path, simulator: LocalSimulator) -> None:
         self.folder = folder
-        self.books = simulator.books
+        self.journal = simulator.journal
         self.dagster: DagsterServer
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> None:
@@ -52,7 +54,7 @@ class Place:
     def charges(self, name: str) -> int:
         """How many tasks were charged for prompts of a table."""
         asked = "SELECT json_extract(t.request, '$.positivePrompt') FROM charges c JOIN tasks t USING (task_uuid)"
-        return sum(prompt.startswith(name) for (prompt,) in self.books.rows(asked))
+        return sum(prompt.startswith(name) for (prompt,) in self.journal.rows(asked))
 
 
 def rows_of(name: str, number: int, distinct: int | None = None) -> list[dict[str, Any]]:
@@ -126,8 +128,8 @@ def test_a_run_that_is_terminated_and_executed_again_pays_once(place: Place) -> 
 
     ranged = {"dagster/asset_partition_range_start": "stopped-0", "dagster/asset_partition_range_end": "stopped-29"}
     run = dagster.launch("stopped", **ranged)
-    before = place.books.submissions()
-    dagster.wait("tasks in flight", lambda: place.books.submissions() > before + 5)
+    before = place.journal.submissions()
+    dagster.wait("tasks in flight", lambda: place.journal.submissions() > before + 5)
     dagster.terminate(run)
     assert dagster.ended(run) == "CANCELED"
     green = dagster.partitions("stopped")["numMaterialized"]

@@ -61,7 +61,7 @@ def assets_of(definitions: dg.Definitions) -> Iterator[dg.AssetsDefinition]:
 
 def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstance) -> None:
     """Materializes all assets, of partitions the first, and runs all checks; on the simulator."""
-    account = RunwareResource(api_key="a-key-for-tests", base_url=base_url, poll_first_s=0.1)
+    account = RunwareResource(api_key="a-key-for-tests", base_url=base_url, initial_poll_delay_s=0.1)
     means: dict[str, Any] = {"instance": instance, "resources": {**(definitions.resources or {}), "runware": account}}
     together = [*(definitions.assets or ()), *(definitions.asset_checks or ())]
     for asset in assets_of(definitions):

@@ -88,14 +88,14 @@ def prompts(folder: Path, count: int = 6) -> Path:
     return lines(folder, *(f"Clip {number}" for number in range(count)))
 
 
-def assert_told_as_in(folder: Path, told: dict[str, Any]) -> None:
+def assert_told_as_in(folder: Path, reported: dict[str, Any]) -> None:
     found = states(folder)
     count, reserved = (sum(numbers[at] for numbers in found.values()) for at in (0, 2))
-    assert told["in_flight"] == found.get("submitted", (0, 0, 0))[0]
-    assert told["to_be_stored"] == found.get("delivered", (0, 0, 0))[0]
-    assert told["stored"] == found.get("stored", (0, 0, 0))[0]
-    assert told["submitted"] + told["unconfirmed"] == count
-    assert round(told["reserved_usd"] * 1_000_000) == reserved
+    assert reported["in_flight"] == found.get("submitted", (0, 0, 0))[0]
+    assert reported["to_be_stored"] == found.get("delivered", (0, 0, 0))[0]
+    assert reported["stored"] == found.get("stored", (0, 0, 0))[0]
+    assert reported["submitted"] + reported["unconfirmed"] == count
+    assert round(reported["reserved_usd"] * 1_000_000) == reserved
 
 
 # Signals.
@@ -117,7 +117,7 @@ def test_a_run_that_a_signal_ends_reports_what_the_ledger_has_and_the_next_one_r
     with LocalSimulator(tmp_path / "api", Behaviour(**LATER)) as simulator:
         second = json.loads(wan_assets(*command, **api(simulator)).stdout)
 
-        charges = simulator.books.charges()
+        charges = simulator.journal.charges()
 
     assert process.returncode == code
     assert (first["submitted"], first["in_flight"], first["stored"], first["cost_usd"]) == (6, 6, 0, 0.0)
@@ -160,9 +160,9 @@ def test_the_second_signal_ends_the_command_at_once_and_it_still_reports(tmp_pat
         process.send_signal(signal.SIGINT)
         said, _ = ended(process)
 
-    told = json.loads(said)
+    reported = json.loads(said)
     assert process.returncode in (130, 143)
-    assert_told_as_in(out, told)
+    assert_told_as_in(out, reported)
 
 
 def test_recovery_that_a_signal_ends_reports_what_is_open(tmp_path: Path) -> None:
@@ -177,9 +177,14 @@ def test_recovery_that_a_signal_ends_reports_what_is_open(tmp_path: Path) -> Non
             process.send_signal(signal.SIGTERM)
             said, _ = ended(process)
 
-    told = json.loads(said)
+    reported = json.loads(said)
     assert process.returncode == 143
-    assert (told["in_flight"], told["reserved_usd"], told["simulated"], told["submitted"]) == (6, 2.89476, True, 0)
+    assert (reported["in_flight"], reported["reserved_usd"], reported["simulated"], reported["submitted"]) == (
+        6,
+        2.89476,
+        True,
+        0,
+    )
 
 
 def _is_owned(folder: Path) -> bool:
@@ -209,12 +214,17 @@ def test_a_wrong_key_address_or_setting_is_told_by_name_and_claims_no_submission
         means = {**api(simulator), "RUNWARE_API_KEY": "right-key-1", **environment}
         done = wan_assets("materialize", prompts(tmp_path, 2), "--out", tmp_path / "out", "--json", **means)
 
-    told = json.loads(done.stdout)
+    reported = json.loads(done.stdout)
     assert done.returncode == code
-    assert {failure["class"] for failure in told["failures"]} == {name}
-    assert (told["submitted"], told["in_flight"], told["cost_usd"], told["reserved_usd"]) == (0, 0, 0.0, 0.0)
-    assert all(failure["message"] and failure["hint"] for failure in told["failures"])
-    assert "Dagster" not in json.dumps(told["failures"])
+    assert {failure["class"] for failure in reported["failures"]} == {name}
+    assert (reported["submitted"], reported["in_flight"], reported["cost_usd"], reported["reserved_usd"]) == (
+        0,
+        0,
+        0.0,
+        0.0,
+    )
+    assert all(failure["message"] and failure["hint"] for failure in reported["failures"])
+    assert "Dagster" not in json.dumps(reported["failures"])
 
 
 # Two tables in one folder.
@@ -228,12 +238,12 @@ def test_two_first_runs_at_once_in_one_folder_leave_it_whole_and_keep_each_other
         table.write_text(f"prompt_id,positive_prompt,resolution\n{rows}")
     commands = [("demo", "--prompts", table, "--out", out, "--json") for table in tables]
     with started(*commands[0]) as one, started(*commands[1]) as two:
-        told = [json.loads(ended(process)[0]) for process in (one, two)]
+        reported = [json.loads(ended(process)[0]) for process in (one, two)]
 
     with instance_in(out / "dagster") as instance:
         present = set(instance.get_dynamic_partitions("videos"))
     assert [one.returncode, two.returncode] == [0, 0]
-    assert [found["succeeded"] for found in told] == [2, 2]
+    assert [found["succeeded"] for found in reported] == [2, 2]
     assert present == {"one-0", "one-1", "two-0", "two-1"}
 
 
@@ -272,10 +282,10 @@ def test_a_run_that_waits_for_a_live_run_says_so_and_heeds_a_signal(tmp_path: Pa
                 second.send_signal(signal.SIGTERM)
                 said, _ = ended(second)
 
-    told = json.loads(said)
+    reported = json.loads(said)
     assert waiting.startswith(f"waiting for a slot of pool {POOL} (limit 1), held by run ")
     assert f"process {first.pid}" in waiting
-    assert (second.returncode, told["submitted"], told["error"]["class"]) == (143, 0, "Interrupted")
+    assert (second.returncode, reported["submitted"], reported["error"]["class"]) == (143, 0, "Interrupted")
 
 
 # A lost task.
@@ -338,8 +348,8 @@ def test_a_folder_that_is_no_text_is_refused_before_anything_is_submitted(tmp_pa
 
     done = subprocess.run(command, cwd=tmp_path, env=clean(), capture_output=True, check=False, timeout=PATIENCE_S)
 
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["error"]["class"], told["submitted"]) == (2, "SettingsError", 0)
+    reported = json.loads(done.stdout)
+    assert (done.returncode, reported["error"]["class"], reported["submitted"]) == (2, "SettingsError", 0)
     assert b"not valid UTF-8" in done.stderr
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, caps, errors_of, orders_of, request_of, rows_of, studio
+from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, caps, errors_of, jobs_of, request_of, rows_of, studio
 from patience import PATIENCE_S
 from postgres_support import Cluster, cluster
 
@@ -207,17 +207,17 @@ def test_an_upload_may_be_remembered_by_two(postgres_url: str) -> None:
 def assert_paid_once(made: Studio, number: int) -> None:
     """Each request was charged once, and the ledger tells the same sum as the account."""
     totals = made.ledger().totals().simulated
-    assert Counter(charge.fingerprint for charge in made.books.charges()) == {
-        order.request.fingerprint(): 1 for order in orders_of(number)
+    assert Counter(charge.fingerprint for charge in made.journal.charges()) == {
+        job.request.fingerprint(): 1 for job in jobs_of(number)
     }
-    assert (totals.cost_microusd, totals.reserved_microusd) == (made.books.spent_microusd(), 0)
+    assert (totals.cost_microusd, totals.reserved_microusd) == (made.journal.spent_microusd(), 0)
     assert Counter(made.states()) == {"stored": number}
 
 
 def test_a_run_pays_once_for_each_row_and_the_next_reuses_all(tmp_path: Path, postgres_url: str) -> None:
     with studio(tmp_path, postgres_url, **CHARGES_EVERY_COPY) as made:
-        outcomes = made.run(orders_of(20))
-        again = made.run(orders_of(20))
+        outcomes = made.run(jobs_of(20))
+        again = made.run(jobs_of(20))
 
         assert_paid_once(made, 20)
     assert errors_of(outcomes) == [""] * 20
@@ -226,7 +226,7 @@ def test_a_run_pays_once_for_each_row_and_the_next_reuses_all(tmp_path: Path, po
 
 def test_two_runs_at_once_on_the_same_rows_pay_once_and_both_get_all(tmp_path: Path, postgres_url: str) -> None:
     with studio(tmp_path, postgres_url, **CHARGES_EVERY_COPY) as made, ThreadPoolExecutor(2) as both:
-        results = list(both.map(made.run, [orders_of(20)] * 2))
+        results = list(both.map(made.run, [jobs_of(20)] * 2))
 
         assert_paid_once(made, 20)
     assert [errors_of(outcomes) for outcomes in results] == [[""] * 20] * 2
@@ -236,8 +236,8 @@ RUN = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from engine_support import Studio, orders_of
-Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]), sys.argv[3]).run(orders_of(20))
+from engine_support import Studio, jobs_of
+Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]), sys.argv[3]).run(jobs_of(20))
 """
 
 
@@ -251,7 +251,7 @@ def test_a_run_that_was_killed_is_taken_over_and_nothing_is_paid_twice(tmp_path:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.003)
             process.kill()
-        outcomes = made.run(orders_of(20))
+        outcomes = made.run(jobs_of(20))
 
         assert_paid_once(made, 20)
     assert process.returncode == -9
@@ -265,7 +265,7 @@ def test_a_server_that_stops_on_the_way_stops_the_run_and_nothing_is_lost(tmp_pa
     rows = 40  # more than a busy machine makes while it stops the server
 
     async def stopped_after_one(made: Studio, server: Cluster) -> list[Outcome]:
-        async with made.running(orders_of(rows), limits=Limits(max_in_flight=3, max_wait_s=20), lease_s=1) as outcomes:
+        async with made.running(jobs_of(rows), limits=Limits(max_in_flight=3, max_wait_s=20), lease_s=1) as outcomes:
             first = await anext(outcomes)
             await asyncio.to_thread(server.stop)
             return [first, *[outcome async for outcome in outcomes]]
@@ -275,7 +275,7 @@ def test_a_server_that_stops_on_the_way_stops_the_run_and_nothing_is_lost(tmp_pa
         first = asyncio.run(stopped_after_one(made, server))
         paid_at_first = made.paid
         server.start()
-        second = made.run(orders_of(rows))
+        second = made.run(jobs_of(rows))
 
         assert paid_at_first < rows
         assert_paid_once(made, rows)

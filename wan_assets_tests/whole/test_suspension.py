@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, orders_of, studio
+from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, jobs_of, studio
 from suspension_support import AFTER_THE_CLAIM, BEFORE_THE_BOOKING, BEFORE_THE_CONNECTION, LEASE_S, suspended
 
 ROWS = 12
@@ -29,16 +29,16 @@ def test_a_suspended_run_posts_nothing_that_another_run_has_finished(
     with studio(tmp_path, **duplicates) as made:
         with suspended(made, ROWS, point, passes) as process:
             lease_has_run_out(made)
-            outcomes = made.run(orders_of(ROWS), lease_s=LEASE_S)
-            submissions = made.books.submissions()
+            outcomes = made.run(jobs_of(ROWS), lease_s=LEASE_S)
+            submissions = made.journal.submissions()
 
-        charges = Counter(charge.fingerprint for charge in made.books.charges())
+        charges = Counter(charge.fingerprint for charge in made.journal.charges())
         totals = made.ledger().totals().simulated
-        assert made.books.submissions() == submissions
+        assert made.journal.submissions() == submissions
     assert process.returncode == 0
     assert errors_of(outcomes) == [""] * ROWS
-    assert charges == {order.request.fingerprint(): 1 for order in orders_of(ROWS)}
-    assert totals.cost_microusd == made.books.spent_microusd()
+    assert charges == {job.request.fingerprint(): 1 for job in jobs_of(ROWS)}
+    assert totals.cost_microusd == made.journal.spent_microusd()
     assert (totals.tasks, totals.reserved_microusd) == (ROWS, 0)
 
 
@@ -46,9 +46,9 @@ def test_a_task_that_was_posted_before_the_suspension_is_polled_by_whoever_comes
     with studio(tmp_path, **CHARGES_EVERY_COPY) as made:
         with suspended(made, ROWS, BEFORE_THE_BOOKING) as process:
             lease_has_run_out(made)
-            outcomes = made.run(orders_of(ROWS), lease_s=LEASE_S)
+            outcomes = made.run(jobs_of(ROWS), lease_s=LEASE_S)
 
-        charges = made.books.charges()
+        charges = made.journal.charges()
     assert process.returncode == 0
     assert errors_of(outcomes) == [""] * ROWS
     assert len({charge.fingerprint for charge in charges}) == len(charges) == ROWS

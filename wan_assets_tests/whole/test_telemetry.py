@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from api_double import Prepared
 from bent_api import SUBMIT, Call, bent
-from engine_support import orders_of
+from engine_support import jobs_of
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -56,7 +56,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[A
     provide()
     with bent(tmp_path_factory.mktemp("telemetry"), refusing) as made:
         again = Limits(max_wait_s=20, resend_refused=True)
-        outcomes = [made.run(orders_of(3)), made.run(orders_of(3), limits=again)]
+        outcomes = [made.run(jobs_of(3)), made.run(jobs_of(3), limits=again)]
         SPANS.shutdown()  # what else runs in this process is not looked at
         yield made, outcomes, measured()
 
@@ -82,7 +82,7 @@ def test_each_run_is_a_span_and_each_new_video_one_within(runs: tuple[Any, list[
     videos = [span for span in spans if span.name == "video"]
 
     assert len(made) == 2
-    landed = [{one.stored.task_uuid for one in outcomes if one.has_landed} for outcomes in runs[1]]
+    landed = [{one.stored.task_uuid for one in outcomes if one.is_new} for outcomes in runs[1]]
     assert [_told_in(span, videos) for span in made] == landed
     assert all(0 < (span.end_time - span.start_time) / 1e9 < 60 for span in videos)
     assert [event.name for event in made[0].events] == ["no video"]
@@ -96,20 +96,20 @@ def _told_in(run: Any, videos: list[Any]) -> set[str]:
 
 @pytest.mark.usefixtures("runs")
 def test_no_prompt_and_no_address_is_told() -> None:
-    told = "".join(span.to_json() for span in SPANS.get_finished_spans()) + READER.get_metrics_data().to_json()
+    reported = "".join(span.to_json() for span in SPANS.get_finished_spans()) + READER.get_metrics_data().to_json()
 
-    assert "Kite" not in told
-    assert "http" not in told.replace("http://schemas", "").replace("https://opentelemetry.io", "")
+    assert "Kite" not in reported
+    assert "http" not in reported.replace("http://schemas", "").replace("https://opentelemetry.io", "")
 
 
 def test_without_opentelemetry_everything_works_and_says_nothing(tmp_path: Path) -> None:
     code = """
 import sys
 sys.modules["opentelemetry"] = None
-from engine_support import orders_of, studio
+from engine_support import jobs_of, studio
 from pathlib import Path
 with studio(Path(sys.argv[1])) as made:
-    print(all(outcome.stored for outcome in made.run(orders_of(2))))
+    print(all(outcome.stored for outcome in made.run(jobs_of(2))))
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(

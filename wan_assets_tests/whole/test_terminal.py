@@ -24,8 +24,8 @@ def materialized_on(columns: int, folder: Path, **environment: str) -> Shown:
     table = lines(folder, "A kite", "A boat", "A pier")
     with LocalSimulator(folder / "api", Behaviour(**SLOW)) as simulator:
         means = {"RUNWARE_API_KEY": KEY, "RUNWARE_BASE_URL": simulator.base_url, "WAN_ASSETS_BUDGET_USD": "2"}
-        told = clean(**means, **{"TERM": "xterm-256color", **environment})
-        return on_terminal("materialize", table, "--out", folder / "out", columns=columns, **told)
+        reported = clean(**means, **{"TERM": "xterm-256color", **environment})
+        return on_terminal("materialize", table, "--out", folder / "out", columns=columns, **reported)
 
 
 @pytest.mark.parametrize("columns", [80, 60])
@@ -53,9 +53,9 @@ def test_the_bar_is_not_in_the_log_of_the_step_and_the_cursor_is_there_again(tmp
 
 
 def test_a_terminal_that_can_do_nothing_gets_no_bar(tmp_path: Path) -> None:
-    told = materialized_on(80, tmp_path, TERM="dumb").raw
+    reported = materialized_on(80, tmp_path, TERM="dumb").raw
 
-    assert all(map(LATE.match, told.splitlines()))
+    assert all(map(LATE.match, reported.splitlines()))
 
 
 def test_a_plan_leaves_its_result_alone_on_the_terminal(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_run_without_a_terminal_says_nothing_on_standard_error_for_ten_seconds
     result = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--out", tmp_path / "out", FORCE_COLOR="1")
     took_s = time.monotonic() - began
 
-    told = result.stderr.splitlines()
+    reported = result.stderr.splitlines()
     assert result.returncode == 0
-    assert len(told) <= took_s // 10
-    assert all(map(LATE.match, told))
+    assert len(reported) <= took_s // 10
+    assert all(map(LATE.match, reported))

@@ -84,8 +84,8 @@ def _show(found: Sequence[Adopted], places: Places) -> None:
     click.echo(
         f"{tasks} adopted; nothing was sent, and nothing is paid. The next run of the table reuses their videos."
     )
-    for advice in dict.fromkeys(one.error.advice for one in found if one.error):
-        click.echo(f"  what to do  {printable(places.completed(advice))}")
+    for hint in dict.fromkeys(one.error.hint for one in found if one.error):
+        click.echo(f"  what to do  {printable(places.completed(hint))}")
 
 
 def _said(one: Adopted) -> str:
@@ -105,7 +105,7 @@ def _line(one: Adopted, places: Places) -> dict[str, Any]:
         **(_stored(one.stored) if one.stored else {}),
         "class": type(one.error).__name__ if one.error else "",
         "message": places.completed(str(one.error or "")),
-        "advice": places.completed(one.error.advice) if one.error else "",
+        "advice": places.completed(one.error.hint) if one.error else "",
     }
 
 

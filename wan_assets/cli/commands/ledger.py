@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from wan_assets.cli.display import dollars, printable, show_json, show_table
-from wan_assets.cli.lazy import Late, LateGroup
+from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import TaskUnknownError
@@ -16,13 +16,13 @@ from wan_assets.ledger import Grouping, Ledger, Overcharge, PriceSeen, SpendLine
 from wan_assets.models import usd
 
 _COMMANDS = {
-    "reconcile": Late("reconcile", "reconcile", "Compare with the account's usage, day by day."),
-    "pause": Late("pause", "pause", "Stop all runs from submitting tasks; tasks in flight complete."),
-    "resume": Late("pause", "resume", "Let runs submit tasks again."),
-    "settle": Late("settle", "settle", "Record the cost of tasks that ended without reporting it."),
-    "trace": Late("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
-    "adopt": Late("adopt", "adopt", "Accept files that were set aside as the videos of their rows."),
-    "recover": Late("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
+    "reconcile": LazyCommand("reconcile", "reconcile", "Compare with the account's usage, day by day."),
+    "pause": LazyCommand("pause", "pause", "Stop all runs from submitting tasks; tasks in flight complete."),
+    "resume": LazyCommand("pause", "resume", "Let runs submit tasks again."),
+    "settle": LazyCommand("settle", "settle", "Record the cost of tasks that ended without reporting it."),
+    "trace": LazyCommand("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
+    "adopt": LazyCommand("adopt", "adopt", "Accept files that were set aside as the videos of their rows."),
+    "recover": LazyCommand("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
 }
 
 
@@ -40,7 +40,7 @@ class _Account:
     prices: list[PriceSeen]
 
 
-@click.group(cls=LateGroup, late=_COMMANDS, invoke_without_command=True)
+@click.group(cls=LazyGroup, late=_COMMANDS, invoke_without_command=True)
 @url_option
 @click.option("--by", type=click.Choice(get_args(Grouping)), multiple=True, help="Group by this; may be repeated.")
 @json_option
@@ -92,7 +92,7 @@ def _show(account: _Account, places: Places) -> None:
     _show_tasks("Open: these tasks may still produce a video", account.still_open)
     _show_tasks("Lost: the API does not know these tasks; every run polls them again", account.lost)
     if account.lost:
-        click.echo(f"  what to do  {printable(places.completed(TaskUnknownError.advice))}")
+        click.echo(f"  what to do  {printable(places.completed(TaskUnknownError.hint))}")
     _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
     if account.unknown:
         is_simulated = all(task.is_simulated for task in account.unknown)

@@ -72,7 +72,7 @@ def _show(outcome: Outcome, findings: list[Finding]) -> None:
         "What the API does", ("question", "seen"), rows, flexible=("question", "seen"), folded=("question", "seen")
     )
     if outcome.error:
-        click.echo(f"  what to do  {outcome.error.advice}")
+        click.echo(f"  what to do  {outcome.error.hint}")
     bought = (
         "was stored already, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
     )

@@ -63,7 +63,7 @@ def reconcile(
         _show(days, first, last, Places.of(settings))
         if release:
             _show_released(released)
-    sys.exit(0 if all(day.verdict == "equal" for day in days) else 1)
+    sys.exit(0 if all(day.status == "equal" for day in days) else 1)
 
 
 async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> tuple[list[DayCompared], bool]:
@@ -90,13 +90,13 @@ def _show(days: list[DayCompared], first: date, last: date, places: Places) -> N
             dollars(day.reserved_microusd),
             dollars(day.account_microusd),
             dollars(day.difference_microusd),
-            day.verdict,
+            day.status,
         )
         for day in days
     ]
     columns = ("day", "spent", "reserved", "account", "difference", "verdict")
     show_table("The ledger and the account", columns, rows, right=columns[1:-1])
-    unequal = [day for day in days if day.verdict != "equal"]
+    unequal = [day for day in days if day.status != "equal"]
     equal = f"{len(days) - len(unequal)} of {counted(len(days), 'day')}"
     click.echo(f"{equal} from {first} to {last} (UTC) {'is' if len(days) == 1 else 'are'} equal.")
     if unequal:
@@ -113,5 +113,5 @@ def _line(day: DayCompared) -> dict[str, Any]:
         "account_tasks": day.account_tasks,
         "account_usd": float(usd(day.account_microusd)),
         "difference_usd": float(usd(day.difference_microusd)),
-        "verdict": day.verdict,
+        "verdict": day.status,
     }

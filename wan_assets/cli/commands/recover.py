@@ -69,7 +69,7 @@ class _Recovery:
                     limits=self.limits,
                     releases_unsent=self.releases,
                     origin=Origin(self.run_id),
-                    watch=following.tell,
+                    on_progress=following.tell,
                 )
                 async with aclosing(recovering) as found:
                     async for one in found:
@@ -176,8 +176,8 @@ def _show(found: list[Recovered], places: Places) -> None:
     stored = sum(one.stored is not None for one in found)
     tasks = f"{stored:,} of {counted(len(found), 'open task')}"
     click.echo(f"{tasks} {'is' if len(found) == 1 else 'are'} in the store now; nothing was sent.")
-    for advice in dict.fromkeys(one.error.advice for one in found if one.error):
-        click.echo(f"  what to do  {printable(places.completed(advice))}")
+    for hint in dict.fromkeys(one.error.hint for one in found if one.error):
+        click.echo(f"  what to do  {printable(places.completed(hint))}")
 
 
 def _cost(one: Recovered) -> str:

@@ -10,7 +10,7 @@ import click
 
 from wan_assets.cli.options import url_option
 from wan_assets.ledger import Ledger
-from wan_assets.servers import LEAST_SECRET, LEDGER_BUSY_S, serve_webhook
+from wan_assets.servers import LEDGER_BUSY_S, MIN_SECRET, serve_webhook
 from wan_assets.settings import SettingsError, settings_from
 
 _VARIABLE = "WAN_ASSETS_WEBHOOK_SECRET"
@@ -26,8 +26,8 @@ def webhook(*, port: int, host: str, url: str | None) -> None:
     The secret, of 16 characters or more, is read from WAN_ASSETS_WEBHOOK_SECRET.
     """
     secret = os.environ.get(_VARIABLE, "").strip()
-    if len(secret) < LEAST_SECRET:
-        raise SettingsError(f"{_VARIABLE} is not set, or has less than {LEAST_SECRET} characters")
+    if len(secret) < MIN_SECRET:
+        raise SettingsError(f"{_VARIABLE} is not set, or has less than {MIN_SECRET} characters")
     logging.basicConfig(format="%(levelname)s %(message)s")
     address = url or settings_from(os.environ).ledger
     with closing(Ledger(address, must_exist=True, busy_s=LEDGER_BUSY_S)) as ledger:

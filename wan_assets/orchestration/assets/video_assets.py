@@ -13,8 +13,8 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Errand, Event, OnOutcome, Options, ignore
-from wan_assets.orchestration.runs.partitioning import Grain, Partitions, grain_of
+from wan_assets.orchestration.run_context import Event, OnOutcome, Options, RunContext, ignore
+from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
 
@@ -60,13 +60,15 @@ def build_video_assets(
     `on_mismatch` says what becomes of a playable video that deviates from its request, and counts above that of the
     resource: "keep" stores it, and the check `matches_request` of its partition fails; "fail" fails the row.
     """
-    grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
-    return assets_of(name, grain, grain.partitions_def, group_name=group_name, on_outcome=on_outcome, **options)
+    partitioning = partitioning_of(name, prompts, partitions, partition_key_of, partitions_per_run)
+    return assets_of(
+        name, partitioning, partitioning.partitions_def, group_name=group_name, on_outcome=on_outcome, **options
+    )
 
 
 def assets_of(
     name: str,
-    grain: Grain,
+    partitioning: Partitioning,
     partitions_def: dg.PartitionsDefinition[str],
     *,
     group_name: str = "videos",
@@ -74,13 +76,13 @@ def assets_of(
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
     """The three assets of a table, whose partitions are `partitions_def`: the grain's, or some of them alone."""
-    table = _table_asset(name, grain, group_name, options)
-    grain = replace(grain, partitions_def=partitions_def)
-    requests = _requests_asset(name, grain, group_name)
-    return dg.Definitions(assets=[table, requests, _videos_asset(name, grain, group_name, on_outcome, options)])
+    table = _table_asset(name, partitioning, group_name, options)
+    partitioning = replace(partitioning, partitions_def=partitions_def)
+    requests = _requests_asset(name, partitioning, group_name)
+    return dg.Definitions(assets=[table, requests, _videos_asset(name, partitioning, group_name, on_outcome, options)])
 
 
-def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions) -> dg.AssetsDefinition:
+def _table_asset(name: str, partitioning: Partitioning, group_name: str, options: VideoOptions) -> dg.AssetsDefinition:
     videos = dg.AssetKey(name)
     key = prompts_key(videos)
 
@@ -94,7 +96,7 @@ def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions
     )
     def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:
-            reading = grain.check(Errand.of(context, videos))
+            reading = partitioning.check(RunContext.of(context, videos))
         except PromptTableError as error:
             raise video.failure_to_start(error) from None
         metadata = video.table_metadata(reading.summary)
@@ -105,7 +107,7 @@ def _table_asset(name: str, grain: Grain, group_name: str, options: VideoOptions
     return prompt_table
 
 
-def _requests_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefinition:
+def _requests_asset(name: str, partitioning: Partitioning, group_name: str) -> dg.AssetsDefinition:
     videos = dg.AssetKey(name)
     spec = dg.AssetSpec(
         requests_key(videos),
@@ -113,13 +115,13 @@ def _requests_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefini
         group_name=group_name,
         kinds={"table"},
         description="What the rows of each partition ask for. Nothing materializes it: its changes are observed.",
-        partitions_def=grain.partitions_def,
+        partitions_def=partitioning.partitions_def,
     )
 
     def observe(context: dg.AssetExecutionContext) -> None:
         """Reads the table, keeps its partitions in step, and tells what has changed."""
         try:
-            grain.check(Errand.of(context, videos))
+            partitioning.check(RunContext.of(context, videos))
         except PromptTableError as error:
             raise video.failure_to_start(error) from None
 
@@ -129,7 +131,7 @@ def _requests_asset(name: str, grain: Grain, group_name: str) -> dg.AssetsDefini
 
 
 def _videos_asset(
-    name: str, grain: Grain, group_name: str, on_outcome: OnOutcome, options: VideoOptions
+    name: str, partitioning: Partitioning, group_name: str, on_outcome: OnOutcome, options: VideoOptions
 ) -> dg.AssetsDefinition:
     severities = severities_of(options["severities"]) if "severities" in options else None
 
@@ -139,8 +141,8 @@ def _videos_asset(
         kinds={"runware", "mp4"},
         description="Videos made by Wan2.5-Preview, each paid for once.",
         deps=[requests_key(dg.AssetKey(name))],
-        partitions_def=grain.partitions_def,
-        backfill_policy=dg.BackfillPolicy.multi_run(grain.partitions_per_run),
+        partitions_def=partitioning.partitions_def,
+        backfill_policy=dg.BackfillPolicy.multi_run(partitioning.partitions_per_run),
         code_version=CODE_VERSION,
         pool=POOL,
         retry_policy=options.get("retry_policy"),
@@ -156,15 +158,20 @@ def _videos_asset(
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
-        watch = options.get("on_progress", unwatched)
+        on_progress = options.get("on_progress", unwatched)
         keys = context.partition_keys
         if not keys:
             asked = context.partition_key_range
             raise video.failure_to_start(EmptyRangeError(asked.start, asked.end))
         on_mismatch = options.get("on_mismatch")
-        told: Options = {"see": on_outcome, "watch": watch, "severities": severities, "on_mismatch": on_mismatch}
-        errand = Errand.of(context, context.asset_key, keys, **told)
-        yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
+        reported: Options = {
+            "on_outcome": on_outcome,
+            "on_progress": on_progress,
+            "severities": severities,
+            "on_mismatch": on_mismatch,
+        }
+        run_context = RunContext.of(context, context.asset_key, keys, **reported)
+        yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
 

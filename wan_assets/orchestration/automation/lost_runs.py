@@ -29,7 +29,7 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
             with closing(ledger.open()) as book:
                 ended = _end_lost_runs(book, context.instance)
         except LedgerError as error:
-            return dg.SkipReason(f"{error}. {error.advice}")
+            return dg.SkipReason(f"{error}. {error.hint}")
         return dg.SkipReason(f"ended lost runs: {', '.join(ended)}" if ended else "no run is lost")
 
     return sensor

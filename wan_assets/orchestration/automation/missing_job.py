@@ -10,8 +10,8 @@ from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Errand, Event
-from wan_assets.orchestration.runs.partitioning import Grain, Partitions, grain_of
+from wan_assets.orchestration.run_context import Event, RunContext
+from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
 
@@ -19,7 +19,7 @@ from wan_assets.prompts import Prompts
 class MissingConfig(GenerationConfig):
     """What a run of the job may be told."""
 
-    most: int = Field(default=1000, ge=1, description="Partitions to make at most; the next run takes the others.")
+    maximum: int = Field(default=1000, ge=1, description="Partitions to make at most; the next run takes the others.")
 
 
 def build_missing_job(
@@ -35,7 +35,7 @@ def build_missing_job(
     It reads the table, keeps partitions in step, and makes every one that has no videos or others than it asks for,
     also those that failed before. To be launched by hand, or by a schedule.
     """
-    grain = grain_of(name, prompts, partitions, partition_key_of)
+    partitioning = partitioning_of(name, prompts, partitions, partition_key_of)
     asset_key = dg.AssetKey(name)
 
     @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Makes partitions that are missing or changed.")
@@ -46,12 +46,12 @@ def build_missing_job(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event]:
-        keys = _wanting(grain, Errand.of(context, asset_key))
+        keys = _wanting(partitioning, RunContext.of(context, asset_key))
         context.log.info(
-            "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.most)
+            "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.maximum)
         )
-        errand = Errand.of(context, asset_key, keys[: config.most], on_mismatch=on_mismatch)
-        yield from videos_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
+        run_context = RunContext.of(context, asset_key, keys[: config.maximum], on_mismatch=on_mismatch)
+        yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
     @dg.job(name=f"{name}_missing", description="Makes whatever has no videos, or others than its rows ask for.")
     def missing() -> None:
@@ -60,13 +60,13 @@ def build_missing_job(
     return missing
 
 
-def _wanting(grain: Grain, errand: Errand) -> list[str]:
+def _wanting(partitioning: Partitioning, run_context: RunContext) -> list[str]:
     """The partitions to make; none of a table that has problems, which the run then refuses."""
     try:
-        reading = grain.read()
+        reading = partitioning.read()
     except PromptTableError as error:
         raise failure_to_start(error) from None
     if not reading.is_sound:
         return []
-    standing = grain.keep_in_step(errand, reading)
-    return list(filter(standing.wants_run, grain.present(errand.instance)))
+    standing = partitioning.keep_in_step(run_context, reading)
+    return list(filter(standing.wants_run, partitioning.present(run_context.instance)))

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import dagster as dg
 
-from wan_assets.orchestration.partitions.data_versions import Told
+from wan_assets.orchestration.partitions.data_versions import RecordedVersions
 from wan_assets.orchestration.partitions.sync import range_tags
 
 
@@ -19,10 +19,12 @@ class Stretch:
 
     wanting: tuple[str, ...]
 
-    def request(self, asks_for: Mapping[str, str], told: Told, tags: Mapping[str, str]) -> dg.RunRequest:
+    def request(
+        self, asks_for: Mapping[str, str], reported: RecordedVersions, tags: Mapping[str, str]
+    ) -> dg.RunRequest:
         """The request of one run. The same want gives the same run key, which Dagster launches once."""
         first, last = self.wanting[0], self.wanting[-1]
-        wants = [(key, asks_for[key], told.made_at.get(key, 0)) for key in self.wanting]
+        wants = [(key, asks_for[key], reported.made_at.get(key, 0)) for key in self.wanting]
         run_key = hashlib.sha256(repr(wants).encode()).hexdigest()
         if first == last:
             return dg.RunRequest(run_key, partition_key=first, tags=tags)

@@ -15,7 +15,7 @@ from wan_assets.orchestration.automation.cursor import Cursor
 from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import note_changes
-from wan_assets.orchestration.runs.partitioning import Grain, Partitions, Reading, grain_of
+from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, TableSnapshot, partitioning_of
 from wan_assets.prompts import Prompts, signature_of
 
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
@@ -52,8 +52,8 @@ def build_video_sensor(
     A table that cannot be read or has problems gives a skip reason. `run_tags` are those of the runs, such as
     `{"dagster/priority": "5"}`; `options` are Dagster's own.
     """
-    grain = grain_of(name, prompts, partitions, partition_key_of, partitions_per_run)
-    watch = Watch(dg.AssetKey(name), grain, requests_runs, runs_per_tick, run_tags or {})
+    partitioning = partitioning_of(name, prompts, partitions, partition_key_of, partitions_per_run)
+    on_progress = OnProgress(dg.AssetKey(name), partitioning, requests_runs, runs_per_tick, run_tags or {})
 
     @dg.sensor(
         name=f"{name}_sensor",
@@ -62,17 +62,17 @@ def build_video_sensor(
         **options,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return watch.tick(context.instance, Cursor.parse(context.cursor))
+        return on_progress.tick(context.instance, Cursor.parse(context.cursor))
 
     return sensor
 
 
 @dataclass(frozen=True)
-class Watch:
+class OnProgress:
     """One table and its videos' asset, and how much of it a tick may take on."""
 
     asset_key: dg.AssetKey
-    grain: Grain
+    partitioning: Partitioning
     requests_runs: bool
     runs_per_tick: int
     tags: Mapping[str, str]
@@ -85,9 +85,9 @@ class Watch:
                 cursor = Cursor(signature=signature)
             if cursor.trouble or cursor.is_done:
                 return _skipped(cursor.trouble or "the prompt table has not changed", cursor)
-            reading = self.grain.read()
+            reading = self.partitioning.read()
         except PromptTableError as error:
-            return _skipped(f"{error}. {error.advice}", cursor)
+            return _skipped(f"{error}. {error.hint}", cursor)
         if not reading.is_sound:
             trouble = _trouble_of(reading)
             return _skipped(trouble, cursor.model_copy(update={"trouble": trouble}))
@@ -95,24 +95,26 @@ class Watch:
 
     def _signature(self) -> str:
         """Changes with the table, with the definition of its partitions, and when a window of time opens."""
-        cuts = list(_dimensions_of(self.grain.partitions_def))
+        cuts = list(_dimensions_of(self.partitioning.partitions_def))
         opened = [cut.get_last_partition_key() or "" for cut in cuts if isinstance(cut, _WINDOWS)]
         fixed = repr([cut for cut in cuts if isinstance(cut, (dg.StaticPartitionsDefinition, *_WINDOWS))])
         defined = hashlib.sha256(fixed.encode()).hexdigest()[:16]
-        return "/".join([signature_of(self.grain.prompts), defined, *opened])
+        return "/".join([signature_of(self.partitioning.prompts), defined, *opened])
 
-    def _work(self, instance: dg.DagsterInstance, cursor: Cursor, reading: Reading) -> dg.SensorResult:
-        changes = self.grain.sync(instance, reading, most_added=_ADDED_PER_TICK, most_retired=_RETIRED_PER_TICK)
-        standing = self.grain.standing(instance, self.asset_key, reading)
-        asks_for, told = standing.asks_for, standing.told
-        left = _after(self.grain.present(instance), cursor.after)
+    def _work(self, instance: dg.DagsterInstance, cursor: Cursor, reading: TableSnapshot) -> dg.SensorResult:
+        changes = self.partitioning.sync(instance, reading, most_added=_ADDED_PER_TICK, most_retired=_RETIRED_PER_TICK)
+        standing = self.partitioning.standing(instance, self.asset_key, reading)
+        asks_for, reported = standing.asks_for, standing.reported
+        left = _after(self.partitioning.present(instance), cursor.after)
         wanted = set(filter(standing.wants_run, left))
-        length, row_of = self.grain.partitions_per_run, row_of_keys(self.grain.partitions_def)
+        length, row_of = self.partitioning.partitions_per_run, row_of_keys(self.partitioning.partitions_def)
         found = stretches(left, asks_for, wanted, length, row_of)
         portion = list(islice(found, self.runs_per_tick))
         keys = [key for stretch in portion for key in stretch.wanting]
-        note_changes(self.asset_key, told, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event)
-        requests = [stretch.request(asks_for, told, self.tags) for stretch in portion if self.requests_runs]
+        note_changes(
+            self.asset_key, reported, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event
+        )
+        requests = [stretch.request(asks_for, reported, self.tags) for stretch in portion if self.requests_runs]
         is_done = len(keys) == len(wanted) and not changes.left
         cursor = cursor.model_copy(update={"after": keys[-1] if keys else cursor.after, "is_done": is_done})
         return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
@@ -122,7 +124,7 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=why, cursor=cursor.model_dump_json())
 
 
-def _trouble_of(reading: Reading) -> str:
+def _trouble_of(reading: TableSnapshot) -> str:
     summary = reading.summary
     problems = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
     return f"the prompt table has {problems}. The first is {summary.problems[0]}."

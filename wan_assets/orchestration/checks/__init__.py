@@ -1,7 +1,7 @@
 """Asset checks over the whole dataset, and for each partition."""
 
-from wan_assets.dataset import VIDEO_CHECKS, CheckVerdict, verdicts_of
-from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, Judgement, Offender, judged
+from wan_assets.dataset import VIDEO_CHECKS, QualityResult, quality_results_of
+from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, FailedRow, check_results
 from wan_assets.orchestration.checks.definition import (
     Severities,
     build_video_checks,
@@ -15,16 +15,16 @@ from wan_assets.orchestration.checks.partition_checks import PartitionChecks
 __all__ = [
     "DATASET_CHECKS",
     "VIDEO_CHECKS",
-    "CheckVerdict",
-    "Judgement",
-    "Offender",
+    "CheckResult",
+    "FailedRow",
     "PartitionChecks",
+    "QualityResult",
     "Severities",
     "build_video_checks",
-    "judged",
+    "check_results",
     "match_check",
     "partition_check",
     "partition_check_spec",
+    "quality_results_of",
     "severities_of",
-    "verdicts_of",
 ]

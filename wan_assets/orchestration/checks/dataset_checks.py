@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from wan_assets.dataset import COST_TOLERANCE, VIDEO_CHECKS, Dataset, Subject, verdicts_of
+from wan_assets.dataset import COST_TOLERANCE, VIDEO_CHECKS, Dataset, DatasetRow, quality_results_of
 from wan_assets.ledger import TaskState
 from wan_assets.prompts import Problem
 
 
 @dataclass(frozen=True)
-class Offender:
+class FailedRow:
     """A partition, and what is wrong with it."""
 
     partition: str
@@ -21,16 +21,16 @@ class Offender:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CheckResult:
     """What one check found; `unmeasured` counts what it could say nothing about."""
 
-    offenders: tuple[Offender, ...] = ()
+    failed_rows: tuple[FailedRow, ...] = ()
     checked: int = 0
     unmeasured: int = 0
 
     @property
     def passed(self) -> bool:
-        return not self.offenders
+        return not self.failed_rows
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Rigour:
     cost_tolerance: float = COST_TOLERANCE
 
 
-def judged(dataset: Dataset, names: Collection[str], rigour: Rigour | None = None) -> Iterator[tuple[str, Judgement]]:
+def check_results(
+    dataset: Dataset, names: Collection[str], rigour: Rigour | None = None
+) -> Iterator[tuple[str, CheckResult]]:
     """Yields what each of some checks finds, in the order of `DATASET_CHECKS`."""
     rigour = rigour or Rigour()
     by_video = _video_judgements(dataset, rigour.cost_tolerance) if set(names) & set(VIDEO_CHECKS) else {}
@@ -56,111 +58,123 @@ def judged(dataset: Dataset, names: Collection[str], rigour: Rigour | None = Non
             yield name, by_video[name] if name in VIDEO_CHECKS else _FINDERS[name](dataset)
 
 
-def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Judgement]:
-    offenders: dict[str, list[Offender]] = {name: [] for name in VIDEO_CHECKS}
+def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, CheckResult]:
+    failed_rows: dict[str, list[FailedRow]] = {name: [] for name in VIDEO_CHECKS}
     unmeasured = dict.fromkeys(VIDEO_CHECKS, 0)
     checked = 0
-    for subject in dataset.subjects:
-        if subject.stored is None:
+    for dataset_row in dataset.dataset_rows:
+        if dataset_row.stored is None:
             continue
         checked += 1
-        cost = subject.task.known_cost_microusd if subject.task else None
-        for verdict in verdicts_of(
-            subject.row.request, subject.stored, cost_microusd=cost, cost_tolerance=cost_tolerance
+        cost = dataset_row.task.known_cost_microusd if dataset_row.task else None
+        for quality_result in quality_results_of(
+            dataset_row.row.request, dataset_row.stored, cost_microusd=cost, cost_tolerance=cost_tolerance
         ):
-            unmeasured[verdict.name] += not verdict.is_measured
-            if not verdict.passed:
-                offenders[verdict.name].append(Offender(subject.row.prompt_id, verdict.said))
-    return {name: Judgement(tuple(offenders[name]), checked - unmeasured[name], unmeasured[name]) for name in offenders}
+            unmeasured[quality_result.name] += not quality_result.is_measured
+            if not quality_result.passed:
+                failed_rows[quality_result.name].append(FailedRow(dataset_row.row.prompt_id, quality_result.said))
+    return {
+        name: CheckResult(tuple(failed_rows[name]), checked - unmeasured[name], unmeasured[name])
+        for name in failed_rows
+    }
 
 
-def _broken_files(dataset: Dataset, rigour: Rigour) -> Judgement:
+def _broken_files(dataset: Dataset, rigour: Rigour) -> CheckResult:
     """Every file's presence and size, and the bytes of some."""
-    booked = [subject for subject in dataset.subjects if subject.stored or _is_booked_stored(subject)]
-    missing = [Offender(subject.row.prompt_id, _gone(subject)) for subject in booked if subject.stored is None]
-    there = sorted((subject for subject in booked if subject.stored), key=lambda subject: _draw(subject, rigour.salt))
+    booked = [
+        dataset_row for dataset_row in dataset.dataset_rows if dataset_row.stored or _is_booked_stored(dataset_row)
+    ]
+    missing = [
+        FailedRow(dataset_row.row.prompt_id, _gone(dataset_row)) for dataset_row in booked if dataset_row.stored is None
+    ]
+    there = sorted(
+        (dataset_row for dataset_row in booked if dataset_row.stored),
+        key=lambda dataset_row: _draw(dataset_row, rigour.salt),
+    )
     drawn = there if rigour.verify_all else there[: rigour.sample]
     changed = [
-        Offender(subject.row.prompt_id, f"{video.uri} does not hold the bytes that were stored")
-        for subject in drawn
-        for video in (subject.stored.videos if subject.stored else ())
+        FailedRow(dataset_row.row.prompt_id, f"{video.uri} does not hold the bytes that were stored")
+        for dataset_row in drawn
+        for video in (dataset_row.stored.videos if dataset_row.stored else ())
         if not dataset.store.verifies(video)
     ]
-    return Judgement((*missing, *changed), checked=len(booked))
+    return CheckResult((*missing, *changed), checked=len(booked))
 
 
-def _is_booked_stored(subject: Subject) -> bool:
-    return subject.task is not None and subject.task.state is TaskState.STORED
+def _is_booked_stored(dataset_row: DatasetRow) -> bool:
+    return dataset_row.task is not None and dataset_row.task.state is TaskState.STORED
 
 
-def _gone(subject: Subject) -> str:
-    task_uuid = subject.task.task_uuid if subject.task else ""
+def _gone(dataset_row: DatasetRow) -> str:
+    task_uuid = dataset_row.task.task_uuid if dataset_row.task else ""
     return f"the files of task {task_uuid} are missing or of another size"
 
 
-def _draw(subject: Subject, salt: str) -> str:
-    return hashlib.sha256(f"{salt}\n{subject.fingerprint}".encode()).hexdigest()
+def _draw(dataset_row: DatasetRow, salt: str) -> str:
+    return hashlib.sha256(f"{salt}\n{dataset_row.fingerprint}".encode()).hexdigest()
 
 
-def _open_tasks(dataset: Dataset) -> Judgement:
-    asked = {subject.fingerprint: subject.row.prompt_id for subject in dataset.subjects}
-    offenders = tuple(
-        Offender(asked.get(task.fingerprint, task.origin.partition), f"task {task.task_uuid} is {task.state}")
+def _open_tasks(dataset: Dataset) -> CheckResult:
+    asked = {dataset_row.fingerprint: dataset_row.row.prompt_id for dataset_row in dataset.dataset_rows}
+    failed_rows = tuple(
+        FailedRow(asked.get(task.fingerprint, task.origin.partition), f"task {task.task_uuid} is {task.state}")
         for task in dataset.ledger.open_tasks()
         if task.is_simulated == dataset.is_simulated
         and (task.fingerprint in asked or task.origin.asset == dataset.name)
     )
-    return Judgement(offenders, checked=len(dataset.subjects))
+    return CheckResult(failed_rows, checked=len(dataset.dataset_rows))
 
 
-def _rows_without(dataset: Dataset) -> Judgement:
+def _rows_without(dataset: Dataset) -> CheckResult:
     invalid = [_invalid(problem) for problem in dataset.table.problems]
     missing = [
-        Offender(subject.row.prompt_id, _why_missing(subject)) for subject in dataset.subjects if not subject.stored
+        FailedRow(dataset_row.row.prompt_id, _why_missing(dataset_row))
+        for dataset_row in dataset.dataset_rows
+        if not dataset_row.stored
     ]
-    return Judgement((*invalid, *missing), checked=dataset.table.row_count)
+    return CheckResult((*invalid, *missing), checked=dataset.table.row_count)
 
 
-def _invalid(problem: Problem) -> Offender:
+def _invalid(problem: Problem) -> FailedRow:
     if problem.row is None:
-        return Offender("header", f"the table is not valid: {problem}")
-    return Offender(problem.prompt_id or f"row {problem.row}", f"the row is not valid: {problem}")
+        return FailedRow("header", f"the table is not valid: {problem}")
+    return FailedRow(problem.prompt_id or f"row {problem.row}", f"the row is not valid: {problem}")
 
 
-def _why_missing(subject: Subject) -> str:
-    if subject.task is None:
+def _why_missing(dataset_row: DatasetRow) -> str:
+    if dataset_row.task is None:
         return "no video: it was never sent, or failed, or was refused"
-    if subject.task.state is TaskState.STORED:
-        return _gone(subject)
-    return f"no video yet: task {subject.task.task_uuid} is {subject.task.state}"
+    if dataset_row.task.state is TaskState.STORED:
+        return _gone(dataset_row)
+    return f"no video yet: task {dataset_row.task.task_uuid} is {dataset_row.task.state}"
 
 
-def _orphans(dataset: Dataset) -> Judgement:
-    asked = {subject.fingerprint for subject in dataset.subjects}
+def _orphans(dataset: Dataset) -> CheckResult:
+    asked = {dataset_row.fingerprint for dataset_row in dataset.dataset_rows}
     kept = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
-    offenders = tuple(
-        Offender(task.origin.partition, f"no row asks for the video of task {task.task_uuid}")
+    failed_rows = tuple(
+        FailedRow(task.origin.partition, f"no row asks for the video of task {task.task_uuid}")
         for task in kept
         if task.fingerprint not in asked
     )
-    return Judgement(offenders, checked=len(kept))
+    return CheckResult(failed_rows, checked=len(kept))
 
 
-def _twins(dataset: Dataset) -> Judgement:
+def _twins(dataset: Dataset) -> CheckResult:
     """Rows whose files are the same byte for byte though they ask for different videos."""
     owners: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for subject in dataset.subjects:
-        for video in subject.stored.videos if subject.stored else ():
-            owners[video.sha256].setdefault(subject.fingerprint, subject.row.prompt_id)
-    offenders = tuple(
-        Offender(partition, f"has the same picture as {next(iter(same.values()))}, though it asks for another")
+    for dataset_row in dataset.dataset_rows:
+        for video in dataset_row.stored.videos if dataset_row.stored else ():
+            owners[video.sha256].setdefault(dataset_row.fingerprint, dataset_row.row.prompt_id)
+    failed_rows = tuple(
+        FailedRow(partition, f"has the same picture as {next(iter(same.values()))}, though it asks for another")
         for same in owners.values()
         for partition in list(same.values())[1:]
     )
-    return Judgement(offenders, checked=sum(subject.stored is not None for subject in dataset.subjects))
+    return CheckResult(failed_rows, checked=sum(dataset_row.stored is not None for dataset_row in dataset.dataset_rows))
 
 
-_FINDERS: Mapping[str, Callable[[Dataset], Judgement]] = {
+_FINDERS: Mapping[str, Callable[[Dataset], CheckResult]] = {
     "no_task_open": _open_tasks,
     "every_row_has_its_video": _rows_without,
     "no_orphan_video": _orphans,

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, request_verdict, verdicts_of
+from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, quality_results_of, request_result
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import nearest
-from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, Judgement, Rigour, judged
+from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, Rigour, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.prompts import Prompts, PromptTable
 
@@ -64,7 +64,7 @@ def build_video_checks(
         try:
             with closing(context.resources.ledger.open()) as ledger:
                 dataset = Dataset.read(name, PromptTable.load(prompts), context.resources.store.open(), ledger)
-                for check, judgement in judged(dataset, names, rigour):
+                for check, judgement in check_results(dataset, names, rigour):
                     yield _result(name, check, judgement, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
@@ -84,15 +84,15 @@ def partition_check(
     severities: Severities,
 ) -> dg.AssetCheckEvaluation:
     """All judgements of one partition's videos as one event, as severe as the worst that failed; reads no file."""
-    stored = [(outcome.order, outcome.stored) for outcome in outcomes if outcome.stored]
+    stored = [(outcome.job, outcome.stored) for outcome in outcomes if outcome.stored]
     failed = [
-        (order.prompt_id, verdict)
-        for order, task in stored
-        for verdict in verdicts_of(order.request, task)
-        if not verdict.passed
+        (job.prompt_id, quality_result)
+        for job, task in stored
+        for quality_result in quality_results_of(job.request, task)
+        if not quality_result.passed
     ]
-    is_error = any(severities[verdict.name] is dg.AssetCheckSeverity.ERROR for _, verdict in failed)
-    said = [f"{prompt_id}: {verdict.name}: {verdict.said}" for prompt_id, verdict in failed]
+    is_error = any(severities[quality_result.name] is dg.AssetCheckSeverity.ERROR for _, quality_result in failed)
+    said = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
     more = [f"and {len(said) - _FAULTS_SAID} more"] if len(said) > _FAULTS_SAID else []
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
@@ -103,7 +103,10 @@ def partition_check(
         description="; ".join([*said[:_FAULTS_SAID], *more]) or None,
         metadata={
             "wan_assets/checked": len(stored),
-            **{f"wan_assets/{name}": count for name, count in Counter(verdict.name for _, verdict in failed).items()},
+            **{
+                f"wan_assets/{name}": count
+                for name, count in Counter(quality_result.name for _, quality_result in failed).items()
+            },
         },
     )
 
@@ -115,9 +118,11 @@ def match_check(
 
     It has the name of the check over the whole dataset, which shows the state of all partitions together.
     """
-    stored = [(outcome.order, outcome.stored) for outcome in outcomes if outcome.stored]
-    verdicts = [(order.prompt_id, request_verdict(order.request, task)) for order, task in stored]
-    differing = [(prompt_id, verdict.said) for prompt_id, verdict in verdicts if not verdict.passed]
+    stored = [(outcome.job, outcome.stored) for outcome in outcomes if outcome.stored]
+    quality_results = [(job.prompt_id, request_result(job.request, task)) for job, task in stored]
+    differing = [
+        (prompt_id, quality_result.said) for prompt_id, quality_result in quality_results if not quality_result.passed
+    ]
     said = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SAID]]
     more = [f"and {len(differing) - _FAULTS_SAID} more"] if len(differing) > _FAULTS_SAID else []
     metadata: dict[str, Any] = {"wan_assets/checked": len(stored), "wan_assets/deviating": len(differing)}
@@ -147,16 +152,16 @@ def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
 
 
 def _result(
-    asset: str, check: str, judgement: Judgement, severity: dg.AssetCheckSeverity, *, simulated: bool
+    asset: str, check: str, judgement: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
 ) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {
         "wan_assets/checked": judgement.checked,
         "wan_assets/not_measured": judgement.unmeasured,
-        "wan_assets/offenders": len(judgement.offenders),
+        "wan_assets/offenders": len(judgement.failed_rows),
         "wan_assets/simulated": simulated,
     }
-    if judgement.offenders:
-        shown = judgement.offenders[:_OFFENDERS_SHOWN]
+    if judgement.failed_rows:
+        shown = judgement.failed_rows[:_OFFENDERS_SHOWN]
         rows = [{"partition": offender.partition, "wrong": offender.said} for offender in shown]
         metadata["wan_assets/offender_table"] = table_of(rows)
     return dg.AssetCheckResult(
@@ -169,8 +174,8 @@ def _result(
     )
 
 
-def _said(judgement: Judgement) -> str:
+def _said(judgement: CheckResult) -> str:
     if judgement.passed:
         return f"{judgement.checked} checked, {judgement.unmeasured} not measured"
-    first = judgement.offenders[0]
-    return f"{len(judgement.offenders)} offenders; the first is {first.partition}: {first.said}"
+    first = judgement.failed_rows[0]
+    return f"{len(judgement.failed_rows)} offenders; the first is {first.partition}: {first.said}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets.engine import Order, Outcome
+from wan_assets.engine import Outcome, VideoJob
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import usd
 from wan_assets.orchestration.metadata.previews import Shown, contact_sheet
@@ -29,9 +29,9 @@ class RowResult:
     is_refused: bool = False
 
     @property
-    def order(self) -> Order:
+    def job(self) -> VideoJob:
         """What was asked for."""
-        return self.outcome.order
+        return self.outcome.job
 
     @property
     def error(self) -> WanAssetsError | None:
@@ -56,16 +56,16 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
     """
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
-    told = [result.told_microusd or 0 for result in results]
-    shown = sorted(results, key=lambda result: (result.error is None, not result.differences, result.order.prompt_id))
+    reported = [result.told_microusd or 0 for result in results]
+    shown = sorted(results, key=lambda result: (result.error is None, not result.differences, result.job.prompt_id))
     sheet = contact_sheet(list(_shown_of(shown)), store)
     metadata: dict[str, Any] = {
         **({"wan_assets/contact_sheet": sheet} if sheet else {}),
         "dagster/partition_row_count": len(results),
-        "wan_assets/cost_usd": float(usd(sum(told))),
+        "wan_assets/cost_usd": float(usd(sum(reported))),
         "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
         "wan_assets/cost_unknown": len(stored) - len(costs),
-        "wan_assets/landed": sum(result.outcome.has_landed for result in results),
+        "wan_assets/landed": sum(result.outcome.is_new for result in results),
         "wan_assets/reused": sum(result.outcome.is_reused for result in results),
         "wan_assets/refused": sum(result.is_refused for result in results),
         "wan_assets/deviating": sum(bool(result.differences) for result in results),
@@ -84,7 +84,7 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
 def digest_of(results: Sequence[RowResult]) -> str:
     """A digest of which rows have which videos."""
     held = [
-        (result.order.prompt_id, [video.sha256 for video in result.outcome.stored.videos])
+        (result.job.prompt_id, [video.sha256 for video in result.outcome.stored.videos])
         for result in results
         if result.outcome.stored
     ]
@@ -94,13 +94,13 @@ def digest_of(results: Sequence[RowResult]) -> str:
 def _shown_of(results: Sequence[RowResult]) -> Iterator[Shown]:
     for result in results:
         if result.outcome.stored:
-            yield Shown(result.outcome.stored.videos[0], result.order.prompt_id, result.cost_microusd)
+            yield Shown(result.outcome.stored.videos[0], result.job.prompt_id, result.cost_microusd)
 
 
 def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:
     sums: Counter[str] = Counter()
     for result in results:
-        sums[result.order.request.tier or "as the image"] += result.cost_microusd or 0
+        sums[result.job.request.tier or "as the image"] += result.cost_microusd or 0
     return {tier: float(usd(cost)) for tier, cost in sorted(sums.items())}
 
 
@@ -108,7 +108,7 @@ def _row(result: RowResult) -> dict[str, Any]:
     stored, error = result.outcome.stored, result.error
     cost = result.cost_microusd
     return {
-        "prompt_id": result.order.prompt_id,
+        "prompt_id": result.job.prompt_id,
         "state": "refused"
         if result.is_refused
         else "failed"

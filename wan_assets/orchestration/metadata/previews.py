@@ -19,9 +19,9 @@ from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
 _SHOWN_AT_ONCE = 990
 _PROMPT_SHOWN = 600
-_STRIPS_MOST = 2
+_STRIPS_MAX = 2
 _SHEET_COLUMNS = 4
-_SHEET_MOST = 24
+_SHEET_MAX = 24
 """A thumbnail takes some 900 bytes of the event."""
 
 _MARKS = re.compile(r"([!-/:-@\[-`{-~])")
@@ -55,15 +55,15 @@ def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | 
 
     What would make the event too large is left to links.
     """
-    strips = [_strip_of(video, store) for video in stored.videos[:_STRIPS_MOST]]
+    strips = [_strip_of(video, store) for video in stored.videos[:_STRIPS_MAX]]
     if not any(strips):
         return None
     linked = [_linked(strip, video, store) for strip, video in zip(strips, stored.videos, strict=False) if strip]
-    told = f"{_facts(stored.videos[0])} · {_text(_cost(stored.cost_microusd))}"
+    reported = f"{_facts(stored.videos[0])} · {_text(_cost(stored.cost_microusd))}"
     links = [
         f"[open video {number}]({at})" for number, video in enumerate(stored.videos, 1) if (at := store.link_to(video))
     ]
-    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_text(stored.prompt)}", " · ".join([told, *links])]))
+    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_text(stored.prompt)}", " · ".join([reported, *links])]))
 
 
 def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetadataValue | None:
@@ -71,8 +71,8 @@ def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetad
     if not shown or not store.has_pictures:
         return None
     head = [f"|{cell * _SHEET_COLUMNS}" for cell in ("   |", "---|")]
-    rows = [*head, *_sheet_rows(shown[:_SHEET_MOST], store)]
-    more = f"\n\n… and {len(shown) - _SHEET_MOST:,} more" if len(shown) > _SHEET_MOST else ""
+    rows = [*head, *_sheet_rows(shown[:_SHEET_MAX], store)]
+    more = f"\n\n… and {len(shown) - _SHEET_MAX:,} more" if len(shown) > _SHEET_MAX else ""
     return dg.MetadataValue.md("\n".join(rows) + more)
 
 

@@ -31,14 +31,14 @@ def video_metadata(
     first, cost = stored.videos[0], cost_microusd
     metadata = {
         "wan_assets/preview": previews.thumbnail(stored, store),
-        "wan_assets/frames": previews.frames(stored, store) if outcome.has_landed else None,
+        "wan_assets/frames": previews.frames(stored, store) if outcome.is_new else None,
         "wan_assets/video": previews.link(first, store),
         "wan_assets/prompt": stored.prompt,
         "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),
         "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),
         "wan_assets/reused": outcome.is_reused,
         "wan_assets/simulated": stored.is_simulated,
-        **_facts_told(first.facts),
+        **_reported_properties(first.facts),
         "wan_assets/matches_request": not stored.differences,
         "wan_assets/bytes": first.bytes,
         "wan_assets/generation_s": stored.generation_s,
@@ -59,7 +59,7 @@ def video_metadata(
     return {key: value for key, value in metadata.items() if value is not None}
 
 
-def _facts_told(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _reported_properties(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Size, length and sound; None where an older sidecar does not tell."""
     length = facts.get("duration_s")
     return {
@@ -96,7 +96,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
     """
     rows = [{"partition": key, **failure_row(error)} for key, error in failed]
     shortfalls = shortfalls_of(error for _, error in failed)
-    lines = [f"{row['partition']}: {_named(row)}: {row['message']}. {row['advice']}" for row in rows]
+    lines = [f"{row['partition']}: {_named(row)}: {row['message']}. {row['hint']}" for row in rows]
     more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
     return dg.Failure(
         description="\n".join(
@@ -114,22 +114,22 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
             "wan_assets/asked": asked,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
         },
-        allow_retries=any(error.is_worth_repeating for _, error in failed),
+        allow_retries=any(error.is_retryable for _, error in failed),
     )
 
 
 def failure_to_start(error: WanAssetsError) -> dg.Failure:
     """The failure of a run that cannot begin or go on."""
-    said = f"{type(error).__name__}: {error}. {error.advice}"
+    said = f"{type(error).__name__}: {error}. {error.hint}"
     metadata = {REASON: table_of([failure_row(error)])}
-    return dg.Failure(said, metadata, allow_retries=error.is_worth_repeating)
+    return dg.Failure(said, metadata, allow_retries=error.is_retryable)
 
 
 def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failure:
     """The failure of a run whose table has problems: nothing is done."""
     return dg.Failure(
         f"{undone}: the prompt table has {_problems(len(table.problems))}. The first is {table.problems[0]}. "
-        f"{PromptTableError.advice}",
+        f"{PromptTableError.hint}",
         metadata={"wan_assets/problem_table": problem_table(table.problems)},
         allow_retries=False,
     )
@@ -142,7 +142,7 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
         "class": type(error).__name__,
         "code": code,
         "message": str(error).removeprefix(f"{code}: "),
-        "advice": error.advice,
+        "advice": error.hint,
     }
 
 

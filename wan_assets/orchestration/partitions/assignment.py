@@ -80,9 +80,9 @@ def partition_of(partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
     raise ValueError(f"rows cannot be told apart under a {kind} by themselves: give `partition_key_of`")
 
 
-def told_by(partition_key_of: PartitionOf, partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
+def partition_key_by(partition_key_of: PartitionOf, partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
     """What a function of the user's says of each row, checked as `partition_of` does."""
-    return _Checked(partial(_told, partition_key_of), check_of(partitions_def), "")
+    return _Checked(partial(_reported, partition_key_of), check_of(partitions_def), "")
 
 
 class _Checked:
@@ -105,7 +105,7 @@ def _combined(dimensions: dict[str, PartitionOf], row: PromptRow) -> str:
     return dg.MultiPartitionKey({name: part(row) for name, part in dimensions.items()})
 
 
-def _told(partition_key_of: PartitionOf, row: PromptRow) -> str:
+def _reported(partition_key_of: PartitionOf, row: PromptRow) -> str:
     try:
         key = partition_key_of(row)
     except _FAULTS_OF_FUNCTIONS as error:

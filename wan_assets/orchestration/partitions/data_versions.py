@@ -13,7 +13,7 @@ from typing import TypeAlias
 import dagster as dg
 from more_itertools import chunked
 
-Note: TypeAlias = Callable[[dg.AssetObservation], None]
+LogEvent: TypeAlias = Callable[[dg.AssetObservation], None]
 
 CODE_VERSION = "runware:201@1"
 """Changes when the same request would be sent differently; what a row asks for is in its data version."""
@@ -42,7 +42,7 @@ def video_version(asked: str, made: str) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
+class RecordedVersions:
     """What Dagster's events tell of some partitions: versions, and the numbers of the events that told them."""
 
     asked: Mapping[str, str]
@@ -51,7 +51,9 @@ class Told:
     made_at: Mapping[str, int]
 
     @classmethod
-    def of(cls, instance: dg.DagsterInstance, videos: dg.AssetKey, keys: Collection[str] | None = None) -> Told:
+    def of(
+        cls, instance: dg.DagsterInstance, videos: dg.AssetKey, keys: Collection[str] | None = None
+    ) -> RecordedVersions:
         """Reads the latest event of each partition, of all where `keys` is None."""
         observed, materialized = dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION
         asked, asked_at = _latest(instance, requests_key(videos), observed, keys)
@@ -75,13 +77,13 @@ class Lineage:
     """What a run tells of the partitions that it makes, each with the version that its rows ask for."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, videos: dg.AssetKey, asks_for: Mapping[str, str], note: Note
+        self, instance: dg.DagsterInstance, videos: dg.AssetKey, asks_for: Mapping[str, str], log_event: LogEvent
     ) -> None:
         self._requests = requests_key(videos).to_user_string()
         self._asks_for = asks_for
-        told = Told.of(instance, videos, asks_for)
-        is_new = note_changes(videos, told, asks_for, note) > 0
-        self._asked_at = (Told.of(instance, videos, asks_for) if is_new else told).asked_at
+        reported = RecordedVersions.of(instance, videos, asks_for)
+        is_new = note_changes(videos, reported, asks_for, log_event) > 0
+        self._asked_at = (RecordedVersions.of(instance, videos, asks_for) if is_new else reported).asked_at
 
     def tags(self, key: str, made: str) -> dict[str, str]:
         """The tags of a materialization, `made` being a digest of its videos."""
@@ -94,16 +96,18 @@ class Lineage:
         }
 
 
-def note_changes(videos: dg.AssetKey, told: Told, asks_for: Mapping[str, str], note: Note) -> int:
+def note_changes(
+    videos: dg.AssetKey, reported: RecordedVersions, asks_for: Mapping[str, str], log_event: LogEvent
+) -> int:
     """Observes each partition whose rows ask for something else than before; gives how many there were."""
-    changed = [(key, version) for key, version in asks_for.items() if told.has_changed(key, version)]
+    changed = [(key, version) for key, version in asks_for.items() if reported.has_changed(key, version)]
     for key, version in changed:
-        note(_observation(videos, told, key, version[:_VERSION_CHARACTERS]))
+        log_event(_observation(videos, reported, key, version[:_VERSION_CHARACTERS]))
     return len(changed)
 
 
-def _observation(videos: dg.AssetKey, told: Told, key: str, version: str) -> dg.AssetObservation:
-    before = told.asked.get(key) or told.made_from[key]
+def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, version: str) -> dg.AssetObservation:
+    before = reported.asked.get(key) or reported.made_from[key]
     return dg.AssetObservation(
         asset_key=requests_key(videos),
         partition=key,

@@ -13,8 +13,8 @@ from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
 from wan_assets.orchestration.partitions.data_versions import Lineage
-from wan_assets.orchestration.run_context import Errand, Event
-from wan_assets.orchestration.runs.cost_reporting import Telling
+from wan_assets.orchestration.run_context import Event, RunContext
+from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.prompts import PromptRow
 from wan_assets.store import VideoStore
 
@@ -23,56 +23,63 @@ from wan_assets.store import VideoStore
 class BatchRun:
     """The rows of each partition of one run, and what it takes to report on them."""
 
-    errand: Errand
+    run_context: RunContext
     batches: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
+    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
         """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
-        failures, checks = FailureLog(self.errand.log), PartitionChecks(self.errand)
+        failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
         try:
             for key in (key for key, rows in self.batches.items() if not rows):
                 yield self._materialization(key, [], store)
             for outcome in outcomes:
-                self.errand.see(outcome)
-                key = outcome.order.partition
-                results[key].append(self._result(outcome, telling))
+                self.run_context.on_outcome(outcome)
+                key = outcome.job.partition
+                results[key].append(self._result(outcome, cost_reporter))
                 if outcome.error:
-                    failures.add(outcome.order.prompt_id, outcome.error)
+                    failures.add(outcome.job.prompt_id, outcome.error)
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
-                    failed += [(f"{key}/{result.order.prompt_id}", result.error) for result in failing if result.error]
-                    yield from self._ended(key, results.pop(key), telling, store, None if failing else checks)
+                    failed += [(f"{key}/{result.job.prompt_id}", result.error) for result in failing if result.error]
+                    yield from self._ended(key, results.pop(key), cost_reporter, store, None if failing else checks)
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
-            telling.book()
+            cost_reporter.book()
         if failed:
             raise video.failure_of(failed, sum(map(len, self.batches.values())))
 
-    def _result(self, outcome: Outcome, telling: Telling) -> RowResult:
-        cost_microusd = telling.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
+    def _result(self, outcome: Outcome, cost_reporter: CostReporter) -> RowResult:
+        cost_microusd = cost_reporter.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
         return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, REFUSED_FOR_GOOD))
 
     def _ended(
-        self, key: str, results: list[RowResult], telling: Telling, store: VideoStore, checks: PartitionChecks | None
+        self,
+        key: str,
+        results: list[RowResult],
+        cost_reporter: CostReporter,
+        store: VideoStore,
+        checks: PartitionChecks | None,
     ) -> Iterator[Event]:
         """What is told of a batch that has ended; it is not checked, and not complete, while rows may come later."""
         if checks is None:
             metadata = batch_metadata(results, store)
-            self.errand.note(dg.AssetObservation(asset_key=self.errand.asset_key, partition=key, metadata=metadata))
+            self.run_context.log_event(
+                dg.AssetObservation(asset_key=self.run_context.asset_key, partition=key, metadata=metadata)
+            )
             return
         yield self._materialization(key, results, store)
         for result in results:
             if result.outcome.stored:
-                telling.told(result.outcome, result.outcome.stored)
+                cost_reporter.reported(result.outcome, result.outcome.stored)
         yield from checks.events(key, [result.outcome for result in results])
 
     def _materialization(self, key: str, results: list[RowResult], store: VideoStore) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
-            asset_key=self.errand.asset_key,
+            asset_key=self.run_context.asset_key,
             partition=key,
             metadata=batch_metadata(results, store),
             tags=self.lineage.tags(key, digest_of(results)),

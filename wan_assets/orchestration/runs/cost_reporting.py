@@ -17,7 +17,7 @@ _TOLD_AT_ONCE = 50
 _EVENTS_SEARCHED = 20
 
 
-class Telling:
+class CostReporter:
     """Makes sums of costs over Dagster's events those of the ledger.
 
     A run may be killed after a video is stored and before its event is: a later run then tells the cost. It may also be
@@ -28,35 +28,35 @@ class Telling:
         self._ledger = ledger
         self._instance = instance
         self._asset_key = asset_key
-        self._untold = ledger.untold(asset_key.to_user_string())
-        self._told: list[str] = []
+        self._untold = ledger.unreported(asset_key.to_user_string())
+        self._reported: list[str] = []
         self._events: dict[str, Sequence[dg.EventLogRecord]] = {}
 
     def cost_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
         """What the event of an outcome has to tell: the cost where it is the first to tell it, else 0."""
         return stored.cost_microusd if self._is_first(outcome, stored) else 0
 
-    def told(self, outcome: Outcome, stored: StoredTask) -> None:
+    def reported(self, outcome: Outcome, stored: StoredTask) -> None:
         """Counts the cost as told, now that the outcome's event is recorded."""
-        if outcome.has_landed or stored.task_uuid in self._untold:
-            self._told.append(stored.task_uuid)
-        if len(self._told) >= _TOLD_AT_ONCE:
+        if outcome.is_new or stored.task_uuid in self._untold:
+            self._reported.append(stored.task_uuid)
+        if len(self._reported) >= _TOLD_AT_ONCE:
             self.book()
 
     def book(self) -> None:
-        """Books what was told; where that fails, the next run finds it in the events."""
-        if not self._told:
+        """Journal what was told; where that fails, the next run finds it in the events."""
+        if not self._reported:
             return
         with suppress(LedgerError):
-            self._ledger.mark_told(self._told)
-            self._told.clear()
+            self._ledger.mark_told(self._reported)
+            self._reported.clear()
 
     def _is_first(self, outcome: Outcome, stored: StoredTask) -> bool:
-        if outcome.has_landed:
+        if outcome.is_new:
             return self._ledger.is_untold(stored.task_uuid)
-        if self._untold.get(stored.task_uuid) != outcome.order.partition:
+        if self._untold.get(stored.task_uuid) != outcome.job.partition:
             return False
-        return not self._is_in_events(outcome.order.partition, stored)
+        return not self._is_in_events(outcome.job.partition, stored)
 
     def _is_in_events(self, partition: str, stored: StoredTask) -> bool:
         if partition not in self._events:

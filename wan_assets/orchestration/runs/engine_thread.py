@@ -7,17 +7,17 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from wan_assets.engine import Following, Limits, Order, Outcome, Progress, UnderWay, Watcher, generate, threaded
+from wan_assets.engine import Following, Limits, Outcome, Progress, RunSnapshot, VideoJob, Watcher, generate, threaded
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.orchestration.resources import RunwareResource
 from wan_assets.store import VideoStore
 
-Told: TypeAlias = Outcome | UnderWay
+Update: TypeAlias = Outcome | RunSnapshot
 
 
 @contextmanager
 def outcomes_of(
-    orders: Sequence[Order],
+    jobs: Sequence[VideoJob],
     *,
     runware: RunwareResource,
     store: VideoStore,
@@ -25,35 +25,35 @@ def outcomes_of(
     limits: Limits,
     origin: Origin,
     media: Mapping[str, Path],
-    watch: Watcher,
+    on_progress: Watcher,
 ) -> Iterator[Iterator[Outcome]]:
     """Gives what becomes of each order; leaving the block stops sending at once.
 
-    `watch` is told, in the thread that reads, of each outcome that was read to its end, and of what is under way.
+    `on_progress` is told, in the thread that reads, of each outcome that was read to its end, and of what is under way.
     """
 
-    async def generated(tell: Callable[[Told], None]) -> AsyncGenerator[Told, None]:
+    async def generated(tell: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
         async with runware.connect() as client:
             source = generate(
-                orders,
+                jobs,
                 client=client,
                 store=store,
                 ledger=ledger,
                 limits=limits,
                 origin=origin,
                 media=media,
-                watch=tell,
+                on_progress=tell,
             )
             async with aclosing(source) as found:
                 async for outcome in found:
                     yield outcome
 
-    with threaded(generated) as told:
-        yield _followed(told, Following(Progress(len(orders)), watch))
+    with threaded(generated) as reported:
+        yield _followed(reported, Following(Progress(len(jobs)), on_progress))
 
 
-def _followed(told: Iterator[Told], following: Following) -> Iterator[Outcome]:
-    for one in told:
+def _followed(reported: Iterator[Update], following: Following) -> Iterator[Outcome]:
+    for one in reported:
         if isinstance(one, Outcome):
             yield one
         following.tell(one)

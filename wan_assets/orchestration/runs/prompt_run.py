@@ -12,39 +12,39 @@ from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.data_versions import Lineage
-from wan_assets.orchestration.run_context import Errand, Event
-from wan_assets.orchestration.runs.cost_reporting import Telling
+from wan_assets.orchestration.run_context import Event, RunContext
+from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.prompts import PromptRow
 from wan_assets.store import StoredTask, VideoStore
 
 
 @dataclass(frozen=True)
-class RowRun:
+class PromptRun:
     """The partitions of one run, each with its row or without, and what it takes to report on them."""
 
-    errand: Errand
+    run_context: RunContext
     rows: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], telling: Telling, store: VideoStore) -> Iterator[Event]:
+    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
         """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
-        failures, checks = FailureLog(self.errand.log), PartitionChecks(self.errand)
+        failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
         try:
             for outcome in outcomes:
-                self.errand.see(outcome)
+                self.run_context.on_outcome(outcome)
                 if outcome.stored:
-                    cost_microusd = telling.cost_microusd(outcome, outcome.stored)
+                    cost_microusd = cost_reporter.cost_microusd(outcome, outcome.stored)
                     yield self._materialization(outcome, outcome.stored, cost_microusd, store)
-                    telling.told(outcome, outcome.stored)
-                    yield from checks.events(outcome.order.partition, [outcome])
+                    cost_reporter.reported(outcome, outcome.stored)
+                    yield from checks.events(outcome.job.partition, [outcome])
                 elif outcome.error:
-                    failed.append((outcome.order.partition, outcome.error))
-                    failures.add(outcome.order.partition, outcome.error)
+                    failed.append((outcome.job.partition, outcome.error))
+                    failures.add(outcome.job.partition, outcome.error)
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
-            telling.book()
+            cost_reporter.book()
         if failed:
             raise video.failure_of(failed, len(self.rows))
 
@@ -52,17 +52,17 @@ class RowRun:
         self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
     ) -> dg.AssetMaterialization:
         if stored.missing:
-            self.errand.log.warning(
-                "%s lacks %d results: %s", outcome.order.partition, len(stored.missing), stored.missing
+            self.run_context.log.warning(
+                "%s lacks %d results: %s", outcome.job.partition, len(stored.missing), stored.missing
             )
         return dg.AssetMaterialization(
-            asset_key=self.errand.asset_key,
-            partition=outcome.order.partition,
+            asset_key=self.run_context.asset_key,
+            partition=outcome.job.partition,
             metadata={
                 **video.video_metadata(outcome, stored, cost_microusd, store),
-                "wan_assets/row": str(self.rows[outcome.order.partition][0].number),
+                "wan_assets/row": str(self.rows[outcome.job.partition][0].number),
             },
-            tags=self.lineage.tags(outcome.order.partition, stored.videos[0].sha256),
+            tags=self.lineage.tags(outcome.job.partition, stored.videos[0].sha256),
         )
 
 

@@ -15,10 +15,10 @@ from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Origin, heartbeat
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Errand, Event
-from wan_assets.orchestration.runs.cost_reporting import Telling
+from wan_assets.orchestration.run_context import Event, RunContext
+from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import outcomes_of
-from wan_assets.orchestration.runs.partitioning import Grain
+from wan_assets.orchestration.runs.partitioning import Partitioning
 
 POOL = "runware"
 """Dagster's pool of all runs that use the account; its limit caps how many there are at once."""
@@ -44,8 +44,8 @@ class GenerationConfig(dg.Config):
 
 
 def videos_of(
-    grain: Grain,
-    errand: Errand,
+    partitioning: Partitioning,
+    run_context: RunContext,
     config: GenerationConfig,
     *,
     runware: RunwareResource,
@@ -54,47 +54,47 @@ def videos_of(
 ) -> Iterator[Event]:
     """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
     try:
-        yield from _events_of(grain, errand, config, runware=runware, store=store, ledger=ledger)
+        yield from _events_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
     except WanAssetsError as error:
         raise failure_to_start(error) from None
 
 
 def _events_of(
-    grain: Grain,
-    errand: Errand,
+    partitioning: Partitioning,
+    run_context: RunContext,
     config: GenerationConfig,
     *,
     runware: RunwareResource,
     store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[Event]:
-    origin = Origin(errand.run_id, errand.asset_key.to_user_string(), purchase=config.regenerate)
+    origin = Origin(run_context.run_id, run_context.asset_key.to_user_string(), purchase=config.regenerate)
     with ExitStack() as stack:
         book = stack.enter_context(closing(ledger.open()))
-        stack.enter_context(heartbeat(book, errand.run_id))
-        begun = grain.begin(errand)
+        stack.enter_context(heartbeat(book, run_context.run_id))
+        begun = partitioning.begin(run_context)
         videos = store.open()
-        watch = stack.enter_context(progress_logged(errand.log, errand.watch))
+        on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
         outcomes = stack.enter_context(
             outcomes_of(
-                begun.orders,
+                begun.jobs,
                 runware=runware,
                 store=videos,
                 ledger=book,
-                limits=_limits_of(errand, config, runware),
+                limits=_limits_of(run_context, config, runware),
                 origin=origin,
                 media=begun.media,
-                watch=watch,
+                on_progress=on_progress,
             )
         )
-        yield from begun.run.events(outcomes, Telling(book, errand.instance, errand.asset_key), videos)
+        yield from begun.run.events(outcomes, CostReporter(book, run_context.instance, run_context.asset_key), videos)
 
 
-def _limits_of(errand: Errand, config: GenerationConfig, runware: RunwareResource) -> Limits:
+def _limits_of(run_context: RunContext, config: GenerationConfig, runware: RunwareResource) -> Limits:
     """The resource's limits, with what the asset and, above all, the run say otherwise."""
     limits = runware.limits()
     return replace(
         limits,
         resend_refused=limits.resend_refused or config.resend_refused,
-        on_mismatch=config.on_mismatch or errand.on_mismatch or limits.on_mismatch,
+        on_mismatch=config.on_mismatch or run_context.on_mismatch or limits.on_mismatch,
     )
