@@ -63,7 +63,7 @@ format: $(READY)
 
 dev: $(READY)
 	mkdir -p wan_assets_data/dagster
-	@$(BIN)/wan-assets files & files=$$!; trap "kill $$files 2>/dev/null" EXIT INT TERM; \
+	@$(BIN)/wan-assets serve & files=$$!; trap "kill $$files 2>/dev/null" EXIT INT TERM; \
 	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/wan_assets_data/dagster}" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
 lock:

@@ -18,7 +18,7 @@ WEBHOOK_URL = "WAN_ASSETS_WEBHOOK_URL"
 """Holds a secret: read where it is used, and kept nowhere."""
 
 FILES_PORT = 3070
-"""Of `wan-assets files`, which Dagster's pages link to."""
+"""Of `wan-assets serve`, which Dagster's pages link to."""
 
 DEMO_PROMPTS = Path(__file__).parent / "prompts" / "demo" / "prompts.csv"
 

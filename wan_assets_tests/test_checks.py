@@ -123,7 +123,7 @@ def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
     found = verdicts(request, properties_of(path).to_json(), cost_microusd=946_000)
 
     assert all(verdict.passed for verdict in found.values())
-    assert [name for name, verdict in found.items() if not verdict.is_measured] == ["not_flagged"]
+    assert [name for name, verdict in found.items() if not verdict.is_measured] == ["not_nsfw"]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
         (request_of(**SOUND), {"audio_codec": None}, {}, AUDIO, "has no audio, requested with audio"),
         (request_of(), {}, {}, AUDIO, "has audio, requested without audio"),
         (request_of(**SOUND), {"audio_s": 0.2}, {}, AUDIO, "audio ends 4.80 s before the picture"),
-        (request_of(**SOUND), {}, {"is_nsfw": True}, {"not_flagged"}, "NSFW"),
+        (request_of(**SOUND), {}, {"is_nsfw": True}, {"not_nsfw"}, "NSFW"),
         (request_of(**SOUND), {}, {"cost_microusd": 700_000}, {"cost_within_estimate"}, "cost $0.7, the estimate is"),
         (request_of(**SOUND), {}, {"cost_microusd": 300_000}, {"cost_within_estimate"}, "cost $0.3, the estimate is"),
     ],
@@ -193,7 +193,7 @@ def test_every_check_passes_on_a_dataset_that_is_whole(tmp_path):
     assert failed(found) == set()
     assert found["not_black"].metadata["wan_assets/checked"].value == 2
     assert found["not_frozen"].metadata["wan_assets/not_measured"].value == 0
-    assert found["files_verify"].metadata["wan_assets/simulated"].value is True
+    assert found["file_integrity"].metadata["wan_assets/simulated"].value is True
 
 
 def test_before_anything_is_made_only_the_missing_videos_are_told(tmp_path):
@@ -217,10 +217,10 @@ def test_a_file_that_is_gone_and_one_that_was_changed_are_told_by_partition(tmp_
         unread = checked(studio_, path, sample=0)
         found = checked(studio_, path, verify_all=True)
 
-    assert failed_rows(unread["files_verify"]) == ["a"]
-    assert failed(found) == {"files_verify", "every_row_has_its_video"}
-    assert failed_rows(found["files_verify"]) == ["a", "b"]
-    assert found["files_verify"].severity is ERROR
+    assert failed_rows(unread["file_integrity"]) == ["a"]
+    assert failed(found) == {"file_integrity", "every_row_has_its_video"}
+    assert failed_rows(found["file_integrity"]) == ["a", "b"]
+    assert found["file_integrity"].severity is ERROR
 
 
 def test_a_video_that_no_row_asks_for_any_more_is_an_orphan(tmp_path):
@@ -266,8 +266,8 @@ def test_two_rows_with_the_same_file_are_told_and_two_that_ask_for_the_same_are_
         found = checked(studio_, path)
 
     assert failed(before) == set()
-    assert failed(found) == {"no_twin_pictures"}
-    assert failed_rows(found["no_twin_pictures"]) == ["b"]
+    assert failed(found) == {"no_duplicate_files"}
+    assert failed_rows(found["no_duplicate_files"]) == ["b"]
 
 
 def test_a_simulated_video_does_not_stand_in_for_a_real_one(tmp_path):
@@ -316,7 +316,7 @@ def test_each_partition_is_judged_as_it_is_made(tmp_path, partitions, keys):
     path = written(tmp_path, rows)
     with studio(tmp_path, faults={"nsfw": 1.0}) as studio_:
         studio_.instance.add_dynamic_partitions("videos", list("abc"))
-        assets = build_video_assets(prompts=path, partitions=partitions, severities={"not_flagged": ERROR})
+        assets = build_video_assets(prompts=path, partitions=partitions, severities={"not_nsfw": ERROR})
 
         result = dg.materialize(
             list(assets.assets or ()),
@@ -330,13 +330,13 @@ def test_each_partition_is_judged_as_it_is_made(tmp_path, partitions, keys):
         )
 
     evaluations = result.get_asset_check_evaluations()
-    found = {evaluation.partition: evaluation for evaluation in evaluations if evaluation.check_name == "as_asked"}
+    found = {evaluation.partition: evaluation for evaluation in evaluations if evaluation.check_name == "quality"}
     (flagged,) = [key for key, evaluation in found.items() if not evaluation.passed]
     assert {key: evaluation.metadata["wan_assets/checked"].value for key, evaluation in found.items()} == keys
     assert flagged == ("b" if partitions == "prompt" else "x")
     assert found[flagged].severity is ERROR
-    assert "b: not_flagged: " in found[flagged].description
-    assert found[flagged].metadata["wan_assets/not_flagged"].value == 1
+    assert "b: not_nsfw: " in found[flagged].description
+    assert found[flagged].metadata["wan_assets/not_nsfw"].value == 1
 
 
 def test_a_partition_with_faults_names_the_first_and_counts_the_rest():

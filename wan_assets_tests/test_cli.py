@@ -43,11 +43,11 @@ def test_plan_names_every_problem_of_every_row(tmp_path):
         (["plan", "latin.csv"], {}, "UTF-8"),
         (["plan", "."], {}, "latin.csv"),
         (["demo", "--prompts", "none.csv"], {}, "none.csv"),
-        (["demo", "--prompts", "prompts.txt", "--out", "blocked"], {}, "blocked"),
+        (["demo", "--prompts", "prompts.txt", "--data-dir", "blocked"], {}, "blocked"),
         (["materialize", "prompts.txt"], {"WAN_ASSETS_STORE": "blocked"}, "store"),
         (["materialize", "prompts.txt"], {"WAN_ASSETS_LEDGER": "sqlite:///prompts.txt"}, "not a database"),
         (["materialize", "prompts.txt"], {"WAN_ASSETS_BUDGET_USD": "lots"}, "WAN_ASSETS_BUDGET_USD"),
-        (["materialize", "problems.csv", "--out", "out"], {}, "duration"),
+        (["materialize", "problems.csv", "--data-dir", "out"], {}, "duration"),
         (["ledger", "--url", "sqlite:///none.db"], {}, "none.db"),
         (["simulator", "--port", "1", "--state", "state", "--fault", "rate_limt=1"], {}, "rate_limit"),
     ],
@@ -69,7 +69,7 @@ def test_what_a_person_can_mend_is_told_before_anything_starts(tmp_path, argumen
 
 
 def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
-    made = ["demo", "--prompts", str(lines(tmp_path, "A kite", "A boat")), "--out", str(tmp_path / "out")]
+    made = ["demo", "--prompts", str(lines(tmp_path, "A kite", "A boat")), "--data-dir", str(tmp_path / "out")]
     CliRunner().invoke(cli, made, env=UNSET)
 
     url = f"sqlite:///{tmp_path / 'out' / 'ledger.db'}"

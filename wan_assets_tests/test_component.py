@@ -59,7 +59,7 @@ def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == 5
     assert (schedule.job_name, schedule.cron_schedule) == ("videos_missing", "0 2 * * *")
-    assert checks >= {"as_asked", "rows_are_valid", "every_row_has_its_video"}
+    assert checks >= {"quality", "rows_are_valid", "every_row_has_its_video"}
 
 
 @pytest.mark.parametrize(

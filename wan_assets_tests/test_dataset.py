@@ -149,7 +149,7 @@ def test_a_tasks_cost_is_spread_over_its_files_and_null_while_it_is_unknown(cost
 
     found, totals = rows_of(manifest), ledger_in(tmp_path).totals().real
     assert [row["cost_usd"] for row in found] == [cost and Decimal(cost) for cost in expected]
-    assert manifest.cost_unknown == expected.count(None)
+    assert manifest.unknown_cost_count == expected.count(None)
     assert manifest.cost_microusd == totals.cost_microusd
     assert sum(row["reserved_usd"] for row in found) == Decimal(totals.reserved_microusd) / 1_000_000
 

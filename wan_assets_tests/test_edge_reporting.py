@@ -599,7 +599,7 @@ def test_a_command_that_adopts_names_the_ledger_and_the_store_of_the_run(
     table, environment, out = deviating
     options = f"--url '{sqlite_url(out / 'ledger.db')}' --store '{out / 'videos'}'"
 
-    said = invoked("materialize", table, "--out", out, "--on-mismatch", "fail", COLUMNS="400", **environment)
+    said = invoked("materialize", table, "--data-dir", out, "--on-mismatch", "fail", COLUMNS="400", **environment)
     adopt = re.search(r"`wan-assets (ledger adopt [0-9a-f-]{36} .*?)`", said.stdout)
     adopted = invoked(*shlex.split(adopt[1] if adopt else ""))
 
@@ -611,7 +611,7 @@ def test_a_command_that_adopts_names_the_ledger_and_the_store_of_the_run(
 
 def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict[str, str], Path]) -> None:
     table, environment, out = deviating
-    arguments = ("materialize", table, "--out", out, "--on-mismatch", "fail")
+    arguments = ("materialize", table, "--data-dir", out, "--on-mismatch", "fail")
 
     said = invoked(*arguments, **environment).stdout
     reported = json.loads(invoked(*arguments, "--json", **environment).stdout)
@@ -749,15 +749,15 @@ def test_out_tells_that_it_replaces_the_ledger_and_store_of_the_environment(tmp_
     given = {"WAN_ASSETS_LEDGER": "postgresql+psycopg://me:s3cret@127.0.0.1/db", "WAN_ASSETS_STORE": "elsewhere"}
     same = {"WAN_ASSETS_LEDGER": f"sqlite:///{out}/../out/ledger.db", "WAN_ASSETS_STORE": f"{out}/videos/"}
 
-    said = invoked(command, table, "--out", out, **given).stderr
+    said = invoked(command, table, "--data-dir", out, **given).stderr
 
-    (line,) = [line for line in said.splitlines() if line.startswith("--out")]
+    (line,) = [line for line in said.splitlines() if line.startswith("--data-dir")]
     assert f"the ledger is {sqlite_url(out / 'ledger.db')} and the store is {out / 'videos'}" in line
     assert "WAN_ASSETS_LEDGER, WAN_ASSETS_STORE are not used" in line
     assert "s3cret" not in said
     for other in (same, {}):
-        assert "--out" not in invoked(command, table, "--out", out, **other).stderr
-    assert "--out" not in invoked(command, table, **given).stderr
+        assert "--data-dir" not in invoked(command, table, "--data-dir", out, **other).stderr
+    assert "--data-dir" not in invoked(command, table, **given).stderr
 
 
 # Hints.

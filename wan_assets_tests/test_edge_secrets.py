@@ -289,7 +289,9 @@ def test_configured_paths_may_have_variables_and_a_tilde(tmp_path: Path) -> None
 
 
 def test_options_of_commands_may_have_variables_and_a_tilde(tmp_path: Path) -> None:
-    made = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--out", "~/$NAME", HOME=str(tmp_path), NAME="o")
+    made = wan_assets(
+        "demo", "--prompts", lines(tmp_path, "A kite"), "--data-dir", "~/$NAME", HOME=str(tmp_path), NAME="o"
+    )
     shown_ledger = wan_assets("ledger", "--url", "sqlite:///~/o/ledger.db", HOME=str(tmp_path))
 
     assert made.returncode == 0, made.stderr

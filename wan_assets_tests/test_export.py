@@ -84,7 +84,7 @@ def test_a_videofolder_gives_every_row_of_the_manifest_back_with_its_video(shelf
         assert sha256_of(row["video"]["path"]) == said["sha256"]
         assert row["positive_prompt"].strip() == said["positive_prompt"]
         assert (row["width"], row["fps"], row["has_audio"]) == (said["width"], said["fps"], said["has_audio"])
-        assert row["asked_seed"] == plain(said["asked_seed"])
+        assert row["requested_seed"] == plain(said["requested_seed"])
         assert row["negative_prompt"] == plain(said["negative_prompt"])
         assert (row["cost_usd"], row["extra"]) == (plain(said["cost_usd"]), said["extra"])
 

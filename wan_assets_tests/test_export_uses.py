@@ -72,7 +72,7 @@ def test_a_hostile_title_licence_and_prompt_change_nothing_else_of_the_card(shel
     rows = [row_of("a", request_of(HOSTILE))]
     evil = 'x"\n---\n# Title\nlicense: mit\n'
 
-    card = shelf.export(shelf.buy(*rows), "videofolder", title=evil + HOSTILE, licence=evil).card
+    card = shelf.export(shelf.buy(*rows), "videofolder", title=evil + HOSTILE, license=evil).card
 
     header = header_of(card)
     assert (header["pretty_name"], header["license"]) == (evil + HOSTILE, evil)
@@ -87,7 +87,7 @@ def test_the_card_tells_counts_cost_seeds_and_provenance(shelf, format_):
     rows = [row_of(f"p{number}", request_of(f"Clip {number}", seed=number), number) for number in range(6)]
     table = shelf.buy(*rows, row_of("two", request_of("Two", number_results=2)))
 
-    card = shelf.export(table, format_, licence="cc-by-4.0").card
+    card = shelf.export(table, format_, license="cc-by-4.0").card
 
     booked = Decimal(shelf.ledger.totals().real.cost_microusd) / 1_000_000
     assert f"{booked.normalize():f} dollars." in card
@@ -122,7 +122,14 @@ def test_the_command_exports_what_dagster_made_and_ends_with_1_where_rows_are_mi
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
         studio_.run(path)
-    places = ["--url", f"sqlite:///{tmp_path / 'ledger.db'}", "--store", tmp_path / "store", "--to", tmp_path / "out"]
+    places = [
+        "--url",
+        f"sqlite:///{tmp_path / 'ledger.db'}",
+        "--store",
+        tmp_path / "store",
+        "--output",
+        tmp_path / "out",
+    ]
     options = ["--format", "videofolder", "--validation", 0, *places]
 
     status, reported = run("export", path, *options)
@@ -144,7 +151,7 @@ def test_the_command_says_to_people_what_it_did(tmp_path, shelf):
     places = ["--url", f"sqlite:///{tmp_path / 'ledger.db'}", "--store", str(tmp_path / "store")]
 
     result = CliRunner().invoke(
-        cli, ["export", str(path), "--format", "parquet", *places, "--to", str(tmp_path / "out")]
+        cli, ["export", str(path), "--format", "parquet", *places, "--output", str(tmp_path / "out")]
     )
 
     assert result.exit_code == 1
@@ -158,7 +165,7 @@ def test_the_command_says_to_people_what_it_did(tmp_path, shelf):
         (["--format", "zip"], "zip"),
         (["--format", "webdataset", "--link"], "links"),
         (["--format", "parquet", "--validation", "2"], "validation"),
-        (["--format", "parquet", "--to", "taken"], "thesis"),
+        (["--format", "parquet", "--output", "taken"], "thesis"),
         (["--format", "parquet", "--url", "sqlite:///none.db"], "none.db"),
     ],
 )
@@ -168,7 +175,7 @@ def test_what_the_command_cannot_do_is_told_with_status_2(tmp_path, monkeypatch,
     path = written(tmp_path, table_of("A kite"))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("years of work")
-    places = ["--url", f"sqlite:///{tmp_path / 'ledger.db'}", "--store", "store", "--to", "out"]
+    places = ["--url", f"sqlite:///{tmp_path / 'ledger.db'}", "--store", "store", "--output", "out"]
 
     result = CliRunner().invoke(cli, ["export", str(path), *places, *arguments])
 

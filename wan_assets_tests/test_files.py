@@ -150,7 +150,7 @@ def test_a_store_that_can_sign_nothing_says_so(tmp_path: Path) -> None:
 def test_the_command_serves_on_loopback_and_says_where(made: Any) -> None:
     store, video = made
     port = free_port()
-    command = [sys.executable, "-m", "wan_assets", "files", "--store", str(store.root), "--port", str(port)]
+    command = [sys.executable, "-m", "wan_assets", "serve", "--store", str(store.root), "--port", str(port)]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         said = process.stdout.readline()

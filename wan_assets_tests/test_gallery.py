@@ -107,12 +107,12 @@ def test_an_audit_card_tells_request_seed_uuids_run_digest_and_cost(tmp_path):
 
     video = outcome.stored.videos[0]
     assert audit["negative_prompt"] == "rain"
-    assert (audit["asked_seed"], audit["seed"]) == ("11", "11")
+    assert (audit["requested_seed"], audit["seed"]) == ("11", "11")
     assert (audit["task_uuid"], audit["video_uuid"]) == (task.task_uuid, video.video_uuid)
     assert (audit["sha256"], audit["fingerprint"]) == (video.sha256, request.fingerprint())
     assert (audit["run_id"], audit["partition"]) == (task.origin.run_id, "p1")
     assert audit["cost_usd"] == "$0.473000"
-    assert audit["asked_height"] == ""
+    assert audit["requested_height"] == ""
     shown = {column.name for column in AUDITED}
     assert {column.name for column in COLUMNS} - shown == {"prompt_id", "positive_prompt", "uri"}
 
@@ -129,7 +129,7 @@ def test_a_failed_check_is_told_with_its_reason_and_counted(tmp_path):
     verdicts = {name: (result, said) for name, result, said in audits[0][1]}
     assert [record["flaws"] for record in records_of(gallery)] == [["not_black"], []]
     assert verdicts["not_black"] == ("failed", "is black: its brightest spot is 3 of 255")
-    assert verdicts["not_flagged"][0] == "passed"
+    assert verdicts["not_nsfw"][0] == "passed"
     assert verdicts["matches_request"][0] == "not measured"
     assert (reported["flawed"], reported["flaws"]) == (1, [["not_black", 1]])
 
@@ -339,7 +339,7 @@ def test_the_command_writes_the_gallery_of_what_the_folder_has_and_tells_program
     (tmp_path / "out").mkdir()
     Ledger(f"sqlite:///{out / 'ledger.db'}").close()
 
-    result = CliRunner().invoke(cli, ["gallery", str(table), "--out", str(out), "--json"])
+    result = CliRunner().invoke(cli, ["gallery", str(table), "--data-dir", str(out), "--json"])
 
     reported = json.loads(result.stdout)
     assert result.exit_code == 0
@@ -352,8 +352,8 @@ def test_the_command_says_what_to_do_where_there_is_no_ledger_or_the_place_is_ta
     (tmp_path / "taken" / "notes.txt").write_text("mine")
     Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").close()
 
-    missing = CliRunner().invoke(cli, ["gallery", "--out", str(tmp_path / "nowhere")])
-    taken = CliRunner().invoke(cli, ["gallery", "--out", str(tmp_path), "--to", str(tmp_path / "taken")])
+    missing = CliRunner().invoke(cli, ["gallery", "--data-dir", str(tmp_path / "nowhere")])
+    taken = CliRunner().invoke(cli, ["gallery", "--data-dir", str(tmp_path), "--output", str(tmp_path / "taken")])
 
     assert (missing.exit_code, taken.exit_code) == (2, 2)
     assert "what to do" in missing.stderr

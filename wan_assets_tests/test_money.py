@@ -465,7 +465,7 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
 def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: Path) -> None:
     table = tmp_path / "prompts.txt"
     table.write_text("A kite\nA boat\nA tree\nA house")
-    command = ["materialize", str(table), "--out", str(tmp_path / "out")]
+    command = ["materialize", str(table), "--data-dir", str(tmp_path / "out")]
     environment = {"RUNWARE_API_KEY": "", "WAN_ASSETS_BUDGET_USD": "1.0"}
 
     programs = CliRunner().invoke(cli, [*command, "--json"], env=environment)

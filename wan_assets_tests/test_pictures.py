@@ -58,39 +58,41 @@ def test_without_a_server_there_is_no_link(tmp_path: Path) -> None:
 def test_frames_are_three_pictures_in_a_row_and_small(tmp_path: Path) -> None:
     found = made(tmp_path, table_of("A kite"), **SERVED)
 
-    (data,) = re.findall(PICTURE, found["wan_assets/frames"])
+    (data,) = re.findall(PICTURE, found["wan_assets/contact_sheet"])
     width, height = Image.open(io.BytesIO(base64.b64decode(data))).size
-    assert len(found["wan_assets/frames"]) < 30_000
+    assert len(found["wan_assets/contact_sheet"]) < 30_000
     assert (width, height) == (3 * 240 + 2 * 4, 135)
-    assert f"]({link_of(found['dagster/uri'])})" in found["wan_assets/frames"]
-    assert re.search(r"\n> A kite\n\n854x480 · 5 s · (no )?sound · \d+ kB · \\\$0\\.473", found["wan_assets/frames"])
+    assert f"]({link_of(found['dagster/uri'])})" in found["wan_assets/contact_sheet"]
+    assert re.search(
+        r"\n> A kite\n\n854x480 · 5 s · (no )?sound · \d+ kB · \\\$0\\.473", found["wan_assets/contact_sheet"]
+    )
 
 
 def test_several_results_stay_small_and_all_have_their_link(tmp_path: Path) -> None:
     found = made(tmp_path, table_of("A kite", number_results=4), **SERVED)
 
-    assert len(re.findall(PICTURE, found["wan_assets/frames"])) == 2
-    assert len(re.findall(r"\[open video \d\]\(http", found["wan_assets/frames"])) == 4
-    assert len(found["wan_assets/frames"]) < 30_000
+    assert len(re.findall(PICTURE, found["wan_assets/contact_sheet"])) == 2
+    assert len(re.findall(r"\[open video \d\]\(http", found["wan_assets/contact_sheet"])) == 4
+    assert len(found["wan_assets/contact_sheet"]) < 30_000
 
 
 def test_a_video_that_is_reused_has_its_thumbnail_and_no_frames_again(tmp_path: Path) -> None:
     found = made(tmp_path, table_of("A kite"), runs=2, **SERVED)
 
     assert found["wan_assets/reused"] is True
-    assert "wan_assets/frames" not in found
+    assert "wan_assets/contact_sheet" not in found
     assert found["wan_assets/preview"].startswith("[![poster]")
 
 
 def test_pictures_can_be_switched_off(tmp_path: Path) -> None:
     found = made(tmp_path, table_of("A kite"), pictures=False)
 
-    assert "wan_assets/frames" not in found
+    assert "wan_assets/contact_sheet" not in found
     assert not list((tmp_path / "store").rglob("*.webp"))
 
 
 def test_a_prompt_stays_text(tmp_path: Path) -> None:
-    frames = made(tmp_path, table_of(NASTY))["wan_assets/frames"]
+    frames = made(tmp_path, table_of(NASTY))["wan_assets/contact_sheet"]
 
     text = re.sub(PICTURE, "", frames)
     assert r"\!\[x\]\(http\:\/\/evil\.example\/x\.png\)" in text

@@ -369,7 +369,7 @@ def test_the_command_tells_the_limit_and_why(tmp_path: Path, video: bytes) -> No
 
     with account(tmp_path, video, "3", generation_s=2.0) as made:
         means = {"RUNWARE_API_KEY": "key", "RUNWARE_BASE_URL": made.api.base_url}
-        done = wan_assets("materialize", table, "--out", tmp_path / "out", cwd=tmp_path, **clean(**means))
+        done = wan_assets("materialize", table, "--data-dir", tmp_path / "out", cwd=tmp_path, **clean(**means))
 
     assert done.returncode == 0, done.stderr
     assert "3 in flight, limit 3: the API refused the 4th task" in done.stderr

@@ -117,8 +117,8 @@ def test_no_secret_is_written_or_said_anywhere(
         scene.command("ledger", "--json")
         scene.command("ledger", "trace", "a")
         scene.command("ledger", "recover")
-        scene.command("gallery", table, "--to", str(tmp_path / "gallery"))
-        scene.command("export", table, "--format", "parquet", "--to", str(tmp_path / "export"))
+        scene.command("gallery", table, "--output", str(tmp_path / "gallery"))
+        scene.command("export", table, "--format", "parquet", "--output", str(tmp_path / "export"))
         scene.command("plan", table)
 
     assert greens == [False, False]

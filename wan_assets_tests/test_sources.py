@@ -348,7 +348,9 @@ def test_the_problem_table_names_the_file_where_there_are_several(tmp_path):
 def test_videos_are_made_of_a_pattern(tmp_path):
     folder = folder_of(tmp_path / "many", a="A kite,480p,a\n", b="A hill,480p,b\n")
 
-    result = CliRunner().invoke(cli, ["demo", "--prompts", f"{folder}/*.csv", "--out", str(tmp_path / "out"), "--json"])
+    result = CliRunner().invoke(
+        cli, ["demo", "--prompts", f"{folder}/*.csv", "--data-dir", str(tmp_path / "out"), "--json"]
+    )
 
     assert result.exit_code == 0, result.output
     assert len([*(tmp_path / "out" / "videos").rglob("*.mp4")]) == 2

@@ -25,7 +25,7 @@ _COMMANDS = {
     "export": LazyCommand("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
     "ledger": LazyCommand("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
     "gallery": LazyCommand("gallery", "gallery", "Write static pages that show a table's videos."),
-    "files": LazyCommand("serve", "files", "Serve the store's videos to browsers; Dagster's pages link to them."),
+    "serve": LazyCommand("serve", "serve", "Serve the store's videos to browsers; Dagster's pages link to them."),
     "webhook": LazyCommand("webhook", "webhook", "Receive the API's webhooks for all runs that share a ledger."),
     "probe": LazyCommand("probe", "probe", "Test open questions about the API with one paid video; opt-in."),
     "simulator": LazyCommand("simulator", "simulator", "Serve the API locally, with optional faults."),

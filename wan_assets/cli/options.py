@@ -1,12 +1,13 @@
-"""What the commands of the ledger have in common."""
+"""Options that commands share, and the configuration that they give."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -14,9 +15,33 @@ from wan_assets.cli.display import printable
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
-from wan_assets.settings import LEDGER_URL, PathError, Settings, expanded, settings_from
+from wan_assets.settings import DATA_FOLDER, LEDGER_URL, PathError, Settings, expanded, settings_from
 
-url_option = click.option("--url", help="SQLAlchemy URL; by default WAN_ASSETS_LEDGER, or ./wan_assets_data/ledger.db.")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_DATA_DIR = "wan_assets.data_dir"
+
+
+def _keep(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
+    if folder:
+        context.meta[_DATA_DIR] = folder
+
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_keep,
+    help=f"The folder with store, ledger and Dagster home; ./{DATA_FOLDER} by default.",
+)
+
+
+def url_option(command: Command) -> Command:
+    """Adds `--url`, the ledger of a command, and `--data-dir`."""
+    about = "SQLAlchemy URL; by default WAN_ASSETS_LEDGER, or ledger.db in the data folder."
+    return data_dir_option(click.option("--url", help=about)(command))
+
+
 mismatch_option = click.option(
     "--on-mismatch",
     type=click.Choice(("keep", "fail")),
@@ -27,6 +52,17 @@ mismatch_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
+def data_dir() -> Path | None:
+    """The folder that `--data-dir` names, in this command or in a group before it."""
+    folder: Path | None = click.get_current_context().meta.get(_DATA_DIR)
+    return folder
+
+
+def configured() -> Settings:
+    """The configuration of the environment and of `--data-dir`."""
+    return settings_from(os.environ, data_dir())
+
+
 @contextmanager
 def opened(url: str | None, context: click.Context, store: str | None = None) -> Iterator[tuple[Ledger, Settings]]:
     """The ledger that is named here, before the subcommand, or by the environment; and all that that configures.
@@ -34,7 +70,7 @@ def opened(url: str | None, context: click.Context, store: str | None = None) ->
     Commands that an error advises name this ledger, and the `store` that is given. Raises `LedgerError` where there is
     no ledger.
     """
-    settings = settings_from(os.environ)
+    settings = configured()
     before = context.parent.params.get("url") if context.parent else None
     settings = replace(settings, ledger=url or before or settings.ledger, store=store or settings.store)
     try:
@@ -45,16 +81,16 @@ def opened(url: str | None, context: click.Context, store: str | None = None) ->
         raise
 
 
-def note_overridden(environment: Mapping[str, str], settings: Settings, out: Path | None) -> None:
-    """Tells on standard error which places of the environment are not used, because --out names others."""
-    if out is None:
+def note_overridden(environment: Mapping[str, str], settings: Settings) -> None:
+    """Prints to standard error which places of the environment are not used because `--data-dir` names others."""
+    if data_dir() is None:
         return
     used = {LEDGER_URL: settings.ledger, "WAN_ASSETS_STORE": settings.store, "DAGSTER_HOME": str(settings.dagster_home)}
     given = {name: environment[name] for name in used if environment.get(name)}
     ignored = [name for name, place in given.items() if _place_of(place, name) != _place_of(used[name], name)]
     if ignored:
         named = f"{', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not used"
-        said = f"--out is given: the ledger is {settings.ledger} and the store is {settings.store}; {named}."
+        said = f"--data-dir is given: the ledger is {settings.ledger} and the store is {settings.store}; {named}."
         click.echo(printable(said), err=True)
 
 

@@ -42,7 +42,7 @@ class Tally:
     rows: int = 0
     missing: int = 0
     cost_microusd: int = 0
-    cost_unknown: int = 0
+    unknown_cost_count: int = 0
     carried: set[str] = field(default_factory=set)
 
 
@@ -76,5 +76,5 @@ class Entries:
         for number, (video, cost) in enumerate(zip(stored.videos, costs, strict=True), 1):
             self.tally.rows += 1
             self.tally.cost_microusd += cost or 0
-            self.tally.cost_unknown += cost is None
+            self.tally.unknown_cost_count += cost is None
             yield Entry(dataset_row, stored, video, number, cost, reserved if number == 1 else 0)

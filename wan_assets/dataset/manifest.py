@@ -31,7 +31,7 @@ class Manifest:
     rows: int
     missing: int
     cost_microusd: int
-    cost_unknown: int
+    unknown_cost_count: int
     is_simulated: bool
     first: tuple[Mapping[str, Any], ...]
     carried: tuple[str, ...]
@@ -54,7 +54,7 @@ def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: 
         rows=tally.rows,
         missing=tally.missing,
         cost_microusd=tally.cost_microusd,
-        cost_unknown=tally.cost_unknown,
+        unknown_cost_count=tally.unknown_cost_count,
         is_simulated=entries.is_simulated,
         first=tuple(first),
         carried=tuple(sorted(tally.carried)),

@@ -105,7 +105,7 @@ _JUDGES: Mapping[str, _Judge] = {
     "not_black": lambda _, video: _black_fault(video),
     "not_frozen": lambda _, video: _frozen_fault(video),
     "not_silent": _silence_fault,
-    "not_flagged": lambda _, video: _flag_fault(video),
+    "not_nsfw": lambda _, video: _flag_fault(video),
 }
 """Each gives what is wrong with a video, nothing if nothing is, or None where it cannot be told."""
 

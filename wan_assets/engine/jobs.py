@@ -21,17 +21,20 @@ _MAX_LANDING = 200
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at once, how often and how long.
+    """Limits on concurrency, retries and time.
 
-    Up to `max_in_flight` tasks are at the API, as far as it accepts them. Rows that it refuses for lack of capacity
-    wait. They fail when it has accepted and finished no task for `max_stall_s` seconds.
-    `max_wait_s` is the time a task may take from its acknowledgement. `on_lost="resubmit"` buys a task again that the API
-    no longer knows; the default keeps it booked as lost and asks again in the next run. A task whose submission was
-    not confirmed, and that the API does not know, is submitted again under its UUID until it is `max_resubmit_age_s`
-    old; after that it counts as lost, since the API may have accepted, charged and forgotten it. With `check_balance`
-    nothing is sent unless the account's balance covers all that would have to be bought. A request that was refused
-    for good before, by its content or its parameters, is sent again only with `resend_refused`. A playable video that
-    deviates from its request is stored with its differences; `on_mismatch="fail"` sets it aside and fails the row.
+    Args:
+        max_in_flight: The most tasks that are at the API at once. Rows that the API refuses for lack of capacity wait.
+        max_stall_s: A waiting row fails when the API has accepted and finished no task for so many seconds.
+        max_wait_s: The time in seconds that a task may take after its acknowledgement.
+        on_lost: `"resubmit"` buys a task again that the API no longer knows; `"keep"` leaves it recorded as lost and
+            polls it again in the next run.
+        max_resubmit_age_s: An unconfirmed task that the API does not know is submitted again, under the same UUID,
+            until it has this age in seconds. After that it counts as lost: the API may have charged and forgotten it.
+        check_balance: Submits nothing unless the account's balance covers all rows that have to be bought.
+        resend_refused: Submits a request again that was refused permanently for its content or its parameters.
+        on_mismatch: `"keep"` stores a playable video that deviates from its request, with the differences; `"fail"`
+            sets the file aside and fails the row.
     """
 
     max_in_flight: int = 50

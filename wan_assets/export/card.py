@@ -49,7 +49,7 @@ def card_of(census: Census, tally: Tally, options: ExportOptions, *, is_simulate
         _money(tally, is_simulated=is_simulated),
         _making(census),
         _prompts(census),
-        _licence(options.licence),
+        _license(options.license),
         _columns(),
     ]
     return "\n".join(part for part in parts if part)
@@ -75,7 +75,7 @@ def _header(census: Census, options: ExportOptions, *, is_simulated: bool) -> st
     lines = [
         "---",
         f"pretty_name: {json.dumps(options.title)}",
-        f"license: {json.dumps(options.licence)}",
+        f"license: {json.dumps(options.license)}",
         f"task_categories: {json.dumps(['text-to-video'])}",
         f"tags: {json.dumps(tags)}",
     ]
@@ -117,8 +117,8 @@ def _layout(format_: Format) -> str:
 def _money(tally: Tally, *, is_simulated: bool) -> str:
     dollars = "simulated dollars: nothing was charged" if is_simulated else "dollars"
     lines = [f"{usd(tally.cost_microusd):,f} {dollars}."]
-    if tally.cost_unknown:
-        lines += ["", f"The cost of {tally.cost_unknown:,} videos is unknown and not in this sum."]
+    if tally.unknown_cost_count:
+        lines += ["", f"The cost of {tally.unknown_cost_count:,} videos is unknown and not in this sum."]
     return _section("Cost", lines)
 
 
@@ -144,9 +144,9 @@ def _prompts(census: Census) -> str:
     return _section("Prompts, such as", [f"- {escaped(prompt)}" for prompt in census.prompts]) if census.prompts else ""
 
 
-def _licence(licence: str) -> str:
+def _license(name: str) -> str:
     said = "To be chosen by whoever publishes this, under the terms of the model and of all that it was given."
-    return _section("Licence", [said if licence == "unknown" else escaped(licence)])
+    return _section("License", [said if name == "unknown" else escaped(name)])
 
 
 def _columns() -> str:

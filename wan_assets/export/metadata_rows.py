@@ -26,10 +26,10 @@ _ALWAYS = frozenset(
     {
         "result",
         "row",
-        "asked_duration_s",
+        "requested_duration_s",
         "number_results",
         "output_quality",
-        "asked_audio",
+        "requested_audio",
         "prompt_extend",
         "width",
         "height",

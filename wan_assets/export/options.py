@@ -16,7 +16,7 @@ class ExportOptions:
 
     `validation` is the share of videos kept for validation, from 0 to 1. With `links`, videos are hard links to the
     store's files where both lie on one disk: whoever changes the one changes the other. A shard holds up to
-    `shard_bytes` of videos, unless one alone is larger. `licence` is for the card, best as one of the Hub's
+    `shard_bytes` of videos, unless one alone is larger. `license` is for the card, best as one of the Hub's
     identifiers.
     """
 
@@ -25,7 +25,7 @@ class ExportOptions:
     links: bool = False
     shard_bytes: int = 500_000_000
     title: str = "Generated videos"
-    licence: str = "unknown"
+    license: str = "unknown"
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:

@@ -33,7 +33,7 @@ class Exported:
     rows: Mapping[Split, int]
     missing: int
     cost_microusd: int
-    cost_unknown: int
+    unknown_cost_count: int
     is_simulated: bool
     card: str
     changes: Changes
@@ -66,7 +66,7 @@ def export_dataset(
         rows={split: counts.files for split, counts in census.splits.items()},
         missing=entries.tally.missing,
         cost_microusd=entries.tally.cost_microusd,
-        cost_unknown=entries.tally.cost_unknown,
+        unknown_cost_count=entries.tally.unknown_cost_count,
         is_simulated=entries.is_simulated,
         card=card,
         changes=target.changes,

@@ -131,7 +131,7 @@ class VideoStoreResource(dg.ConfigurableResource):
         description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
     )
     public_base_url: str = Field(
-        default="", description="Where `wan-assets files` serves the store to browsers, such as http://127.0.0.1:3070."
+        default="", description="Where `wan-assets serve` serves the store to browsers, such as http://127.0.0.1:3070."
     )
     pictures: bool = Field(
         default=True, description="Besides thumbnails, show frames of each video and contact sheets of batches."

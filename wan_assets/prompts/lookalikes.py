@@ -103,7 +103,7 @@ _LINE: tuple[tuple[str, Lookalike], ...] = (
 """How lines begin that are no prompts, wherever they are in a file."""
 
 _NOTES = frozenset(("readme", "notes", "note", "changelog", "todo", "contributing", "authors", "liesmich", "lisezmoi"))
-_LEGAL = frozenset(("license", "licence", "licenses", "copying", "notice", "copyright"))
+_LEGAL = frozenset(("license", "license", "licenses", "copying", "notice", "copyright"))
 _OTHERS = frozenset(("requirements", "robots", "cmakelists", "llms"))
 _IN_CHINESE = ("\u8bf4\u660e", "\u81ea\u8ff0", "\u8bfb\u6211")
 

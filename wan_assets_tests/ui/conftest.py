@@ -31,7 +31,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The gallery of the demo's videos, as the commands make them."""
     out = tmp_path_factory.mktemp("demo")
     for command in ("demo", "gallery"):
-        call = [sys.executable, "-m", "wan_assets", command, "--out", out]
+        call = [sys.executable, "-m", "wan_assets", command, "--data-dir", out]
         subprocess.run(call, check=True, capture_output=True, timeout=PATIENCE_S)
     return out / "gallery" / "index.html"
 

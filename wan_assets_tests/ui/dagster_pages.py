@@ -32,11 +32,11 @@ def demo_in_dagster(folder: Path) -> Iterator[str]:
     }
     table = Path(__file__).parents[2] / "wan_assets" / "demo" / "prompts.csv"
     how = {"env": environment, "cwd": folder}
-    command = [sys.executable, "-m", "wan_assets", "materialize", table, "--out", out]
+    command = [sys.executable, "-m", "wan_assets", "materialize", table, "--data-dir", out]
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S, **how)
     server = ["-m", "dagster_webserver", "-m", "wan_assets.definitions", "-h", "127.0.0.1", "-p", str(web)]
     with (
-        _running(["-m", "wan_assets", "files", "--port", str(files)], folder / "files.log", environment),
+        _running(["-m", "wan_assets", "serve", "--port", str(files)], folder / "files.log", environment),
         _running(server, folder / "webserver.log", environment) as process,
     ):
         address = f"http://127.0.0.1:{web}"

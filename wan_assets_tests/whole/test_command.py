@@ -20,8 +20,8 @@ from wan_assets.video import properties_of
 
 
 def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_second_time(tmp_path):
-    first = wan_assets("demo", "--out", tmp_path / "out")
-    second = wan_assets("demo", "--out", tmp_path / "out")
+    first = wan_assets("demo", "--data-dir", tmp_path / "out")
+    second = wan_assets("demo", "--data-dir", tmp_path / "out")
 
     assert first.returncode == 0, first.stderr
     assert "10 of 10 rows have their video" in first.stdout
@@ -43,7 +43,7 @@ def test_materialize_speaks_to_the_api_of_the_environment_and_tells_programs_all
     with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, api_key="right-key-1")) as simulator:
         environment = {"RUNWARE_API_KEY": "right-key-1", "RUNWARE_BASE_URL": simulator.base_url}
 
-        result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
+        result = wan_assets("materialize", table, "--data-dir", tmp_path / "out", "--json", **environment)
 
         assert len(simulator.journal.charges()) == 2
     reported = json.loads(result.stdout)
@@ -62,7 +62,7 @@ def test_materialize_with_a_refused_row_ends_with_status_1_and_says_why(tmp_path
     with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, faults={"verdict_safety": 0.4})) as simulator:
         environment = {"RUNWARE_API_KEY": "some-key-1", "RUNWARE_BASE_URL": simulator.base_url}
 
-        result = wan_assets("materialize", table, "--out", tmp_path / "out", "--json", **environment)
+        result = wan_assets("materialize", table, "--data-dir", tmp_path / "out", "--json", **environment)
 
     reported = json.loads(result.stdout)
     assert result.returncode == 1
@@ -81,7 +81,7 @@ def test_a_wrong_key_and_an_empty_account_are_told_without_a_traceback(tmp_path,
     with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, **behaviour)) as simulator:
         environment = {"RUNWARE_API_KEY": "secret-key-42", "RUNWARE_BASE_URL": simulator.base_url}
 
-        result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+        result = wan_assets("materialize", table, "--data-dir", tmp_path / "out", **environment)
 
         assert simulator.journal.charges() == []
     assert result.returncode == 1
@@ -95,13 +95,13 @@ def test_a_wrong_key_and_an_empty_account_are_told_without_a_traceback(tmp_path,
 
 def test_a_killed_run_is_finished_by_the_next_without_a_second_payment(tmp_path):
     table = lines(tmp_path, *(f"Clip {number}" for number in range(24)))
-    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--data-dir", tmp_path / "out"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean())
     wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 8, first)
     first.send_signal(signal.SIGKILL)
     first.wait()
 
-    result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
+    result = wan_assets("demo", "--prompts", table, "--data-dir", tmp_path / "out", "--json")
 
     assert json.loads(result.stdout)["succeeded"] == 24
     charges = Journal(tmp_path / "out" / "simulator").charges()
@@ -110,7 +110,7 @@ def test_a_killed_run_is_finished_by_the_next_without_a_second_payment(tmp_path)
 
 def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tmp_path):
     table = lines(tmp_path, *(f"Clip {number}" for number in range(60)))
-    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--data-dir", tmp_path / "out"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean())
     wait_for_charges(tmp_path / "out" / "simulator" / "simulator.db", 10, first)
     first.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_an_interrupted_run_stops_sending_at_once_and_is_finished_by_the_next(tm
     journal = Journal(tmp_path / "out" / "simulator")
     sent = journal.submissions()
 
-    result = wan_assets("demo", "--prompts", table, "--out", tmp_path / "out", "--json")
+    result = wan_assets("demo", "--prompts", table, "--data-dir", tmp_path / "out", "--json")
 
     assert "Traceback" not in said
     assert sent < 60
@@ -146,7 +146,7 @@ def test_dollars_of_a_simulator_behind_an_address_are_said_to_be_simulated(tmp_p
     with LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1)) as simulator:
         environment = {"RUNWARE_API_KEY": "any-key", "RUNWARE_BASE_URL": simulator.base_url}
 
-        result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+        result = wan_assets("materialize", table, "--data-dir", tmp_path / "out", **environment)
 
     assert "(simulated dollars: nothing was charged)" in result.stdout
 
@@ -155,7 +155,7 @@ def test_rows_of_a_run_that_finds_nobody_at_the_address_are_told_why(tmp_path):
     table = lines(tmp_path, "A kite", "A boat")
     environment = {"RUNWARE_API_KEY": "any-key", "RUNWARE_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
 
-    result = wan_assets("materialize", table, "--out", tmp_path / "out", **environment)
+    result = wan_assets("materialize", table, "--data-dir", tmp_path / "out", **environment)
 
     assert result.returncode == 1
     assert "2 failed: RunwareBusyError [connection]" in result.stdout

@@ -107,7 +107,7 @@ def test_a_run_that_a_signal_ends_reports_what_the_ledger_has_and_the_next_one_r
 ) -> None:
     out, table = tmp_path / "out", prompts(tmp_path)
     with LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator:
-        command = ("materialize", table, "--out", out, "--json")
+        command = ("materialize", table, "--data-dir", out, "--json")
         with started(*command, **api(simulator)) as process:
             wait_until(lambda: submitted(out) == 6, process)
             process.send_signal(number)
@@ -133,7 +133,7 @@ def test_people_are_told_after_ctrl_c_what_was_submitted_and_how_to_continue(tmp
     out = tmp_path / "out"
     with (
         LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator,
-        started("materialize", prompts(tmp_path), "--out", out, **api(simulator)) as process,
+        started("materialize", prompts(tmp_path), "--data-dir", out, **api(simulator)) as process,
     ):
         wait_until(lambda: submitted(out) == 6, process)
         process.send_signal(signal.SIGINT)
@@ -152,7 +152,7 @@ def test_the_second_signal_ends_the_command_at_once_and_it_still_reports(tmp_pat
     out = tmp_path / "out"
     with (
         LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator,
-        started("materialize", prompts(tmp_path), "--out", out, "--json", **api(simulator)) as process,
+        started("materialize", prompts(tmp_path), "--data-dir", out, "--json", **api(simulator)) as process,
     ):
         wait_until(lambda: submitted(out) == 6, process)
         process.send_signal(signal.SIGINT)
@@ -168,7 +168,7 @@ def test_the_second_signal_ends_the_command_at_once_and_it_still_reports(tmp_pat
 def test_recovery_that_a_signal_ends_reports_what_is_open(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator:
-        with started("materialize", prompts(tmp_path), "--out", out, **api(simulator)) as process:
+        with started("materialize", prompts(tmp_path), "--data-dir", out, **api(simulator)) as process:
             wait_until(lambda: submitted(out) == 6, process)
         url = f"sqlite:///{out / 'ledger.db'}"
         asked = ("ledger", "recover", "--url", url, "--store", out / "videos", "--json")
@@ -212,7 +212,7 @@ def test_a_wrong_key_address_or_setting_is_told_by_name_and_claims_no_submission
 ) -> None:
     with LocalSimulator(tmp_path / "api", Behaviour(api_key="right-key-1")) as simulator:
         means = {**api(simulator), "RUNWARE_API_KEY": "right-key-1", **environment}
-        done = wan_assets("materialize", prompts(tmp_path, 2), "--out", tmp_path / "out", "--json", **means)
+        done = wan_assets("materialize", prompts(tmp_path, 2), "--data-dir", tmp_path / "out", "--json", **means)
 
     reported = json.loads(done.stdout)
     assert done.returncode == code
@@ -236,7 +236,7 @@ def test_two_first_runs_at_once_in_one_folder_leave_it_whole_and_keep_each_other
     for table in tables:
         rows = "".join(f"{table.stem}-{at},Clip {at},480p\n" for at in range(2))
         table.write_text(f"prompt_id,positive_prompt,resolution\n{rows}")
-    commands = [("demo", "--prompts", table, "--out", out, "--json") for table in tables]
+    commands = [("demo", "--prompts", table, "--data-dir", out, "--json") for table in tables]
     with started(*commands[0]) as one, started(*commands[1]) as two:
         reported = [json.loads(ended(process)[0]) for process in (one, two)]
 
@@ -256,13 +256,13 @@ def test_a_slot_of_a_killed_run_does_not_keep_the_next_one_waiting(tmp_path: Pat
         instance.event_log_storage.set_concurrency_slots(POOL, 1)
     with (
         LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator,
-        started("materialize", table, "--out", out, **api(simulator)) as process,
+        started("materialize", table, "--data-dir", out, **api(simulator)) as process,
     ):
         wait_until(lambda: submitted(out) == 2, process)
         process.kill()
         ended(process)
     with LocalSimulator(tmp_path / "api", Behaviour(**LATER)) as simulator:
-        done = wan_assets("materialize", table, "--out", out, **api(simulator))
+        done = wan_assets("materialize", table, "--data-dir", out, **api(simulator))
 
     assert done.returncode == 0
     assert f"freed the slot of pool {POOL}" in done.stderr
@@ -273,7 +273,7 @@ def test_a_run_that_waits_for_a_live_run_says_so_and_heeds_a_signal(tmp_path: Pa
     with instance_in(out / "dagster") as instance:
         instance.event_log_storage.set_concurrency_slots(POOL, 1)
     with LocalSimulator(tmp_path / "api", Behaviour(**SLOW)) as simulator:
-        command = ("materialize", table, "--out", out)
+        command = ("materialize", table, "--data-dir", out)
         with started(*command, **api(simulator)) as first:
             wait_until(lambda: submitted(out) == 2, first)
             with started(*command, "--json", **api(simulator)) as second:
@@ -296,7 +296,7 @@ def test_a_lost_task_is_named_long_before_its_time_is_over_and_failures_at_once(
     faults = {"lost_task": 0.5, "verdict_safety": 0.5}
     with (
         LocalSimulator(tmp_path / "api", Behaviour(latency_s=0.1, faults=faults, seed=3)) as simulator,
-        started("materialize", prompts(tmp_path, 12), "--out", out, **api(simulator)) as process,
+        started("materialize", prompts(tmp_path, 12), "--data-dir", out, **api(simulator)) as process,
     ):
         assert process.stderr
         warned = ""
@@ -330,7 +330,7 @@ def test_a_run_reports_in_any_encoding(environment: dict[str, str], tmp_path: Pa
     table.write_text(
         "prompt_id,positive_prompt,resolution\ncafé-日本,Un café à Zürich 🪁 日本,480p\n", encoding="utf-8"
     )
-    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--out", tmp_path / "out"]
+    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", table, "--data-dir", tmp_path / "out"]
     env = clean(**environment)
 
     people = subprocess.run(command, env=env, capture_output=True, check=False, timeout=PATIENCE_S)
@@ -344,7 +344,17 @@ def test_a_run_reports_in_any_encoding(environment: dict[str, str], tmp_path: Pa
 
 def test_a_folder_that_is_no_text_is_refused_before_anything_is_submitted(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("A kite")
-    command = [sys.executable, "-m", "wan_assets", "demo", "--prompts", "prompts.txt", "--out", b"caf\xe9", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "wan_assets",
+        "demo",
+        "--prompts",
+        "prompts.txt",
+        "--data-dir",
+        b"caf\xe9",
+        "--json",
+    ]
 
     done = subprocess.run(command, cwd=tmp_path, env=clean(), capture_output=True, check=False, timeout=PATIENCE_S)
 
@@ -380,7 +390,7 @@ def test_output_that_cannot_be_written_is_a_failure_in_one_line(tmp_path: Path) 
 
 def test_a_narrow_terminal_shows_a_whole_run_without_colours(tmp_path: Path) -> None:
     shown = on_terminal(
-        "demo", "--prompts", prompts(tmp_path, 2), "--out", tmp_path / "out",
+        "demo", "--prompts", prompts(tmp_path, 2), "--data-dir", tmp_path / "out",
         columns=40, **clean(NO_COLOR="1", COLUMNS="40"),
     )  # fmt: skip
 

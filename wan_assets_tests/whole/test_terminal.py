@@ -25,7 +25,7 @@ def materialized_on(columns: int, folder: Path, **environment: str) -> Shown:
     with LocalSimulator(folder / "api", Behaviour(**SLOW)) as simulator:
         means = {"RUNWARE_API_KEY": KEY, "RUNWARE_BASE_URL": simulator.base_url, "WAN_ASSETS_BUDGET_USD": "2"}
         reported = clean(**means, **{"TERM": "xterm-256color", **environment})
-        return on_terminal("materialize", table, "--out", folder / "out", columns=columns, **reported)
+        return on_terminal("materialize", table, "--data-dir", folder / "out", columns=columns, **reported)
 
 
 @pytest.mark.parametrize("columns", [80, 60])
@@ -68,7 +68,7 @@ def test_a_plan_leaves_its_result_alone_on_the_terminal(tmp_path: Path) -> None:
 
 def test_a_run_without_a_terminal_says_nothing_on_standard_error_for_ten_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
-    result = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--out", tmp_path / "out", FORCE_COLOR="1")
+    result = wan_assets("demo", "--prompts", lines(tmp_path, "A kite"), "--data-dir", tmp_path / "out", FORCE_COLOR="1")
     took_s = time.monotonic() - began
 
     reported = result.stderr.splitlines()

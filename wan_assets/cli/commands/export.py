@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -12,20 +11,19 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
-from wan_assets.cli.options import json_option, url_option
+from wan_assets.cli.options import configured, json_option, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
 from wan_assets.models import usd
 from wan_assets.prompts import PromptTable
-from wan_assets.settings import settings_from
 from wan_assets.store import VideoStore
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="The format of the export.")
-@click.option("--to", "root", help="The folder or URL to write to; ./wan_assets_data/exports/FORMAT by default.")
+@click.option("--output", "root", help="The folder or URL to write to; ./wan_assets_data/exports/FORMAT by default.")
 @click.option(
     "--validation",
     type=click.FloatRange(0, 1),
@@ -42,7 +40,7 @@ from wan_assets.store import VideoStore
     help="The largest size of a shard in megabytes.",
 )
 @click.option("--title", default=ExportOptions.title, show_default=True, help="The dataset's title in its card.")
-@click.option("--licence", default=ExportOptions.licence, show_default=True, help="The dataset's license in its card.")
+@click.option("--license", default=ExportOptions.license, show_default=True, help="The dataset's license in its card.")
 @url_option
 @click.option("--store", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
 @json_option
@@ -64,7 +62,7 @@ def export(
     Exit status: 0 every row's video is exported, 1 some rows have no video, 2 the export cannot be written.
     """
     options = _options(format_, shard_bytes=shard_mb * 1_000_000, **said)
-    settings = settings_from(os.environ)
+    settings = configured()
     table = PromptTable.load(file or settings.prompts)
     settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
     with closing(Ledger(settings.ledger, must_exist=True)) as book:
@@ -93,9 +91,13 @@ def _show(exported: Exported, places: Places) -> None:
     written = counted(changes.written, "file")
     click.echo(f"{written} written{links}, {changes.kept:,} unchanged, {changes.removed:,} removed")
     kind = "simulated dollars, nothing was charged" if exported.is_simulated else "spent"
-    unknown = f"; the cost of {counted(exported.cost_unknown, 'video')} is unknown" if exported.cost_unknown else ""
+    unknown = (
+        f"; the cost of {counted(exported.unknown_cost_count, 'video')} is unknown"
+        if exported.unknown_cost_count
+        else ""
+    )
     click.echo(f"{kind}: {dollars(exported.cost_microusd)}{unknown}")
-    if exported.cost_unknown:
+    if exported.unknown_cost_count:
         hint = places.of_unknown_costs(simulated=exported.is_simulated)
         click.echo(f"  what to do  {printable(hint)}")
     if exported.missing:
@@ -109,7 +111,7 @@ def _as_json(exported: Exported) -> dict[str, Any]:
         "rows": exported.rows,
         "missing": exported.missing,
         "cost_usd": float(usd(exported.cost_microusd)),
-        "unknown_cost_count": exported.cost_unknown,
+        "unknown_cost_count": exported.unknown_cost_count,
         "simulated": exported.is_simulated,
         **asdict(exported.changes),
     }

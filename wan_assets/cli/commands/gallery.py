@@ -11,39 +11,35 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, show_json
-from wan_assets.cli.options import json_option, note_overridden
+from wan_assets.cli.options import configured, data_dir_option, json_option, note_overridden
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
 from wan_assets.models import usd
 from wan_assets.prompts import PromptTable
-from wan_assets.settings import DATA_FOLDER, local_path, settings_from
+from wan_assets.settings import local_path
 from wan_assets.store import VideoStore
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@data_dir_option
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help=f"The folder with store and ledger, the --out of `materialize`; ./{DATA_FOLDER} by default.",
-)
-@click.option(
-    "--to", type=click.Path(path_type=Path), help="The folder to write the gallery to; OUT/gallery by default."
+    "--output", type=click.Path(path_type=Path), help="The folder to write the gallery to; DATA_DIR/gallery by default."
 )
 @json_option
-def gallery(file: Path | None, out: Path | None, to: Path | None, *, as_json: bool) -> None:
+def gallery(file: Path | None, output: Path | None, *, as_json: bool) -> None:
     """Write a gallery of the videos of the table FILE: open its index.html in a browser.
 
     FILE is WAN_ASSETS_PROMPTS, or the demo's table, by default. Nothing is submitted; an existing gallery is replaced.
 
     Exit status: 0 the gallery is written, 2 it cannot be written.
     """
-    settings = settings_from(os.environ, out)
-    note_overridden(os.environ, settings, out)
+    settings = configured()
+    note_overridden(os.environ, settings)
     source = file or settings.prompts
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         found = write_gallery(
-            local_path(str(to), "--to") if to else settings.folder / "gallery",
+            local_path(str(output), "--output") if output else settings.folder / "gallery",
             PromptTable.load(source),
             store=VideoStore(settings.store),
             ledger=ledger,

@@ -16,7 +16,7 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
-from wan_assets.cli.options import mismatch_option, note_overridden
+from wan_assets.cli.options import configured, data_dir, data_dir_option, mismatch_option, note_overridden
 from wan_assets.cli.progress import Show, watched
 from wan_assets.cli.run import RunOptions, TableRun, error_of
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
@@ -24,9 +24,6 @@ from wan_assets.engine import OnMismatch, Progress
 from wan_assets.errors import WanAssetsError
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
 
-_OUT = click.option(
-    "--out", type=click.Path(path_type=Path), help=f"The folder for everything; ./{DATA_FOLDER} by default."
-)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, however the command ends.")
 _END_S = 5.0
 """So long it may take to tell Dagster that a run was left behind."""
@@ -39,28 +36,28 @@ _END_S = 5.0
     default=DEMO_PROMPTS,
     help="A table, a folder or a pattern; the demo's own table by default.",
 )
-@_OUT
+@data_dir_option
 @mismatch_option
 @_JSON
-def demo(prompts: Path, out: Path | None, *, on_mismatch: OnMismatch, as_json: bool) -> None:
+def demo(prompts: Path, *, on_mismatch: OnMismatch, as_json: bool) -> None:
     """Generate a table's videos on the simulator, through Dagster; nothing is charged.
 
     Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start, 130 and 143 after the signals
     INT and TERM.
     """
-    settings = settings_from({}, out or Path(DATA_FOLDER))
+    settings = settings_from({}, data_dir() or Path(DATA_FOLDER))
     _make(replace(settings, prompts=prompts), RunOptions(on_mismatch), as_json=as_json, is_demo=True)
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@_OUT
+@data_dir_option
 @mismatch_option
 @_JSON
 @click.option(
     "--resend-refused", is_flag=True, help="Submit rows again that the provider has refused for their content."
 )
-def materialize(file: Path, out: Path | None, *, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool) -> None:
+def materialize(file: Path, *, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
     FILE may be a folder of tables, or a pattern in quotes.
@@ -68,8 +65,8 @@ def materialize(file: Path, out: Path | None, *, on_mismatch: OnMismatch, resend
     Exit status: 0 every row has its video, also where it deviates from its request, 1 some have not, 2 it could not
     start, 130 and 143 after the signals INT and TERM.
     """
-    settings = settings_from(os.environ, out)
-    note_overridden(os.environ, settings, out)
+    settings = configured()
+    note_overridden(os.environ, settings)
     _make(replace(settings, prompts=file), RunOptions(on_mismatch, resend_refused), as_json=as_json, is_demo=False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from contextlib import closing
 from typing import Any
@@ -13,15 +12,16 @@ import click
 from wan_assets.cli.api_probe import PRICE_MICROUSD, Finding, Probe, Record
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
-from wan_assets.cli.options import json_option
+from wan_assets.cli.options import configured, data_dir_option, json_option
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models import microusd, usd
-from wan_assets.settings import Settings, settings_from
+from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
 
 
 @click.command()
+@data_dir_option
 @click.option("--pay", is_flag=True, help="Buy the test video, unless it is stored already.")
 @json_option
 def probe(*, pay: bool, as_json: bool) -> None:
@@ -33,7 +33,7 @@ def probe(*, pay: bool, as_json: bool) -> None:
 
     Exit status: 0 the video is stored, or --pay is not given, 1 it is not stored, 2 it could not start.
     """
-    settings = settings_from(os.environ)
+    settings = configured()
     if not pay:
         _tell_price(settings, as_json=as_json)
         return

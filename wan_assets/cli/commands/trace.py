@@ -17,25 +17,25 @@ _VIDEO = ("video_uuid", "seed", "uri", "sha256")
 
 
 @click.command()
-@click.argument("what")
+@click.argument("identifier")
 @url_option
 @json_option
 @click.pass_context
-def trace(context: click.Context, what: str, url: str | None, *, as_json: bool) -> None:
-    """Show row, request, run, cost and files of every task that WHAT identifies.
+def trace(context: click.Context, identifier: str, url: str | None, *, as_json: bool) -> None:
+    """Show row, request, run, cost and files of every task that IDENTIFIER identifies.
 
-    WHAT is a task's UUID, a fingerprint, a prompt_id, a partition, a run, or a video's UUID, SHA-256 or URI.
+    IDENTIFIER is a task's UUID, a fingerprint, a prompt_id, a partition, a run, or a video's UUID, SHA-256 or URI.
 
     Exit status: 0 a task was found, 1 none was found.
     """
     with opened(url, context) as (book, _):
-        tasks = book.traced(what)
+        tasks = book.traced(identifier)
     if as_json:
         show_json({"tasks": [_as_json(task) for task in tasks]})
     else:
         for task in tasks:
             _show(task)
-        click.echo(f"{counted(len(tasks), 'task')} found for {printable(what)}")
+        click.echo(f"{counted(len(tasks), 'task')} found for {printable(identifier)}")
     sys.exit(0 if tasks else 1)
 
 

@@ -107,7 +107,7 @@ def _manifest_metadata(manifest: Manifest, videos: dg.AssetKey) -> dict[str, Any
         "wan_assets/bytes": manifest.bytes,
         "wan_assets/missing": manifest.missing,
         "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
-        "wan_assets/cost_unknown": manifest.cost_unknown,
+        "wan_assets/unknown_cost_count": manifest.unknown_cost_count,
         "wan_assets/simulated": manifest.is_simulated,
         "wan_assets/first_rows": _first_rows(manifest),
     }

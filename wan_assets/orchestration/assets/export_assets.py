@@ -64,7 +64,7 @@ def _metadata(exported: Exported) -> dict[str, Any]:
         **{f"wan_assets/{split}_rows": count for split, count in exported.rows.items()},
         "wan_assets/missing": exported.missing,
         "wan_assets/cost_usd": float(usd(exported.cost_microusd)),
-        "wan_assets/cost_unknown": exported.cost_unknown,
+        "wan_assets/unknown_cost_count": exported.unknown_cost_count,
         "wan_assets/simulated": exported.is_simulated,
         "wan_assets/written": changes.written,
         "wan_assets/written_bytes": changes.written_bytes,

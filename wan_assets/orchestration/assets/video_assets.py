@@ -55,7 +55,7 @@ def build_video_assets(
     one.
     `on_outcome` is called as each row finishes. Of the `options`, `retry_policy` repeats a run's step for the rows that
     have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
-    `as_asked`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
+    `quality`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
     is `freshness_policy`, that of the table; `on_progress` is called about once a second with a run's `Progress`.
     `on_mismatch` says what becomes of a playable video that deviates from its request, and counts above that of the
     resource: "keep" stores it, and the check `matches_request` of its partition fails; "fail" fails the row.

@@ -52,7 +52,7 @@ def check_results(
     for name in DATASET_CHECKS:
         if name not in names:
             continue
-        if name == "files_verify":
+        if name == "file_integrity":
             yield name, _broken_files(dataset, rigour)
         else:
             yield name, by_video[name] if name in VIDEO_CHECKS else _FINDERS[name](dataset)
@@ -178,14 +178,14 @@ _FINDERS: Mapping[str, Callable[[Dataset], CheckResult]] = {
     "no_task_open": _open_tasks,
     "every_row_has_its_video": _rows_without,
     "no_orphan_video": _orphans,
-    "no_twin_pictures": _twins,
+    "no_duplicate_files": _twins,
 }
 
 DATASET_CHECKS = (
-    "files_verify",
+    "file_integrity",
     *VIDEO_CHECKS,
     "no_task_open",
     "every_row_has_its_video",
     "no_orphan_video",
-    "no_twin_pictures",
+    "no_duplicate_files",
 )

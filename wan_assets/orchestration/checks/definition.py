@@ -17,23 +17,23 @@ from wan_assets.prompts import Prompts, PromptTable
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
-PARTITION_CHECK = "as_asked"
+PARTITION_CHECK = "quality"
 _OFFENDERS_SHOWN = 100
 _FAULTS_SAID = 5
-_ERRORS = ("files_verify", MATCH_CHECK, "every_row_has_its_video")
+_ERRORS = ("file_integrity", MATCH_CHECK, "every_row_has_its_video")
 _DESCRIPTIONS = {
-    "files_verify": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
+    "file_integrity": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
     MATCH_CHECK: "Container, codecs, size, length, frames, audio and number of results are those of the request.",
     "audio_matches_request": "There is audio if and only if it was requested, and it is as long as the picture.",
     "not_black": "Something in the picture is brighter than black.",
     "not_frozen": "Something in the picture changes.",
     "not_silent": "Where sound was asked for, something is to be heard.",
-    "not_flagged": "The provider has not flagged the video as NSFW.",
+    "not_nsfw": "The provider has not flagged the video as NSFW.",
     "cost_within_estimate": "The cost is near the published price.",
     "no_task_open": "No task is in flight, undelivered or lost.",
     "every_row_has_its_video": "Every row of the table is valid and has its video in the store.",
     "no_orphan_video": "Every video that was bought for the asset is asked for by a row.",
-    "no_twin_pictures": "No two rows that ask for different videos have the same file.",
+    "no_duplicate_files": "No two rows that ask for different videos have the same file.",
 }
 
 

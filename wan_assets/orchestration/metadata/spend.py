@@ -40,7 +40,7 @@ def _numbers(total: SpendLine, days: Sequence[SpendLine], today: date) -> dict[s
         f"{prefix}spent_today_usd": float(usd(spent.get(today.isoformat(), 0))),
         f"{prefix}spent_yesterday_usd": float(usd(spent.get(yesterday.isoformat(), 0))),
         f"{prefix}reserved_usd": float(usd(total.reserved_microusd)),
-        f"{prefix}cost_unknown": total.unknown,
+        f"{prefix}unknown_cost_count": total.unknown,
         f"{prefix}tasks": total.tasks,
     }
 
@@ -54,7 +54,7 @@ def _table(lines: Sequence[SpendLine], key: str) -> dg.TableMetadataValue:
                 "tasks": str(line.tasks),
                 "spent_usd": f"{usd(line.cost_microusd):.6f}",
                 "reserved_usd": f"{usd(line.reserved_microusd):.6f}",
-                "cost_unknown": str(line.unknown),
+                "unknown_cost_count": str(line.unknown),
             }
             for line in lines
         ]

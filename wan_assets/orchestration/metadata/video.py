@@ -31,7 +31,7 @@ def video_metadata(
     first, cost = stored.videos[0], cost_microusd
     metadata = {
         "wan_assets/preview": previews.thumbnail(stored, store),
-        "wan_assets/frames": previews.frames(stored, store) if outcome.is_new else None,
+        "wan_assets/contact_sheet": previews.frames(stored, store) if outcome.is_new else None,
         "wan_assets/video": previews.link(first, store),
         "wan_assets/prompt": stored.prompt,
         "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),
@@ -51,7 +51,7 @@ def video_metadata(
     }
     if len(stored.videos) > 1 or stored.missing:
         metadata["wan_assets/results"] = dg.MetadataValue.json([video.uri for video in stored.videos])
-        metadata["wan_assets/results_missing"] = len(stored.missing)
+        metadata["wan_assets/missing_results"] = len(stored.missing)
     if stored.differences:
         metadata["wan_assets/differences"] = "; ".join(stored.differences)
     if any(video.is_nsfw is not None for video in stored.videos):
