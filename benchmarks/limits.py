@@ -130,7 +130,7 @@ async def _ran(base_url: str, rows: int, maximum: int, folder: Path, *, is_trace
             print(f"{time.monotonic() - begun:6.0f} s  {now.in_flight:>3} in flight, {said}", flush=True)
 
     async with RunwareClient("key", base_url, http_config=HttpConfig()) as client:
-        means: dict[str, Any] = {"store": VideoStore(folder / "store"), "ledger": ledger, "watch": watch}
+        means: dict[str, Any] = {"store": VideoStore(folder / "store"), "ledger": ledger, "on_progress": watch}
         limits = Limits(max_in_flight=maximum)
         outcomes = generate([job_of(number) for number in range(rows)], client=client, limits=limits, **means)
         async with aclosing(outcomes):

@@ -106,7 +106,7 @@ class BentStudio(Studio):
     """A studio that also tells what was said on the wire."""
 
     def run(self, jobs: Iterable[VideoJob], **settings: Any) -> list[Outcome]:
-        return super().run(jobs, **{"pace": PATIENT, **settings})
+        return super().run(jobs, **{"http_config": PATIENT, **settings})
 
     @property
     def kinds(self) -> list[str]:

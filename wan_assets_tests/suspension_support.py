@@ -63,8 +63,8 @@ class SuspendedStudio(Studio):
     def ledger(self, budget=None, **settings):
         return SuspendedLedger(self.url, budget, lease_s={LEASE_S}, **settings)
 
-    def client(self, key="a-key-for-tests", pace=QUICK):
-        client = SuspendedClient(key, self.simulator.base_url, pace=pace)
+    def client(self, key="a-key-for-tests", http_config=QUICK):
+        client = SuspendedClient(key, self.simulator.base_url, http_config=http_config)
         client._transport._connections = SuspendedConnections(32, has_proxies=False)
         return client
 

@@ -958,7 +958,7 @@ def test_a_paused_ledger_says_so_until_it_is_resumed(tmp_path: Path) -> None:
     resumed = wan_assets("ledger", "--url", url)
 
     assert "paused: the budget is reviewed" in paused.stdout
-    assert "paused" not in resumed.stdout
+    assert "paused:" not in resumed.stdout
 
 
 # From any name to all the others.

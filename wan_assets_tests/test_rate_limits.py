@@ -62,7 +62,7 @@ class Account:
         """All outcomes of one run."""
         ledger = Ledger(self.url)
         means: dict[str, Any] = {"store": VideoStore(self.folder / "store"), "ledger": ledger}
-        means |= {"limits": Limits(**limits), "watch": self.reported.append}
+        means |= {"limits": Limits(**limits), "on_progress": self.reported.append}
         async with RunwareClient("key", self.api.base_url, http_config=http_config) as client:
             found = [outcome async for outcome in generate(jobs, client=client, **means)]
         ledger.close()

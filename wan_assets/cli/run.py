@@ -203,7 +203,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
         told = data.user_failure_data.metadata.get(REASON) if data.user_failure_data else None
         if isinstance(told, dg.TableMetadataValue):
             row = {name: str(value) for name, value in told.records[0].data.items()}
-            return Failure(row["class"], row["message"], row["advice"], row["code"])
+            return Failure(row["class"], row["message"], row["hint"], row["code"])
         if data.error and not data.user_failure_data:
             return _innermost(data.error, result.run_id)
     for event in () if failed else result.filter_events(lambda event: event.is_failure):

@@ -23,7 +23,7 @@ from bent_api import PATIENT
 from engine_support import Studio, caps, errors_of, jobs_of
 folder, base_url, rows, cap = sys.argv[1:]
 made = Studio(Path(folder), SimpleNamespace(base_url=base_url))
-outcomes = made.run(jobs_of(int(rows)), budget=caps(total_microusd=int(cap)), pace=PATIENT)
+outcomes = made.run(jobs_of(int(rows)), budget=caps(total_microusd=int(cap)), http_config=PATIENT)
 print(json.dumps(Counter(errors_of(outcomes))))
 """
 

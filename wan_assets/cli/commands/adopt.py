@@ -105,7 +105,7 @@ def _line(one: Adopted, places: Places) -> dict[str, Any]:
         **(_stored(one.stored) if one.stored else {}),
         "class": type(one.error).__name__ if one.error else "",
         "message": places.completed(str(one.error or "")),
-        "advice": places.completed(one.error.hint) if one.error else "",
+        "hint": places.completed(one.error.hint) if one.error else "",
     }
 
 

@@ -90,7 +90,7 @@ def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
 
 
 def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
-    """The run's failure: names each row that failed with class, code and advice.
+    """The run's failure: names each row that failed with class, code and hint.
 
     Where none of the rows may have its video without anybody doing anything, Dagster is not to try again.
     """
@@ -142,7 +142,7 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
         "class": type(error).__name__,
         "code": code,
         "message": str(error).removeprefix(f"{code}: "),
-        "advice": error.hint,
+        "hint": error.hint,
     }
 
 
