@@ -427,8 +427,8 @@ def test_the_public_names_of_the_client() -> None:
     assert sorted(package.__all__) == [
         "Answer",
         "DayOfUsage",
-        "ResponseHook",
         "HttpConfig",
+        "ResponseHook",
         "Result",
         "RunwareClient",
         "TaskReport",
