@@ -633,9 +633,9 @@ def test_a_child_ends_when_its_parent_is_killed(endless: Path):
         from wan_assets.video import Verifier
         async def main():
             async with Verifier(processes=1) as verifier:
-                await verifier.facts_of(sys.argv[1])
+                await verifier.properties_of(sys.argv[1])
                 print(*verifier.pids, flush=True)
-                await verifier.facts_of(sys.argv[2])
+                await verifier.properties_of(sys.argv[2])
         asyncio.run(main())"""
     with subprocess.Popen([sys.executable, "-c", code, file_of(CLIP), endless], stdout=subprocess.PIPE) as parent:
         pidfd = os.pidfd_open(int(parent.stdout.readline()))
@@ -708,6 +708,6 @@ def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
         *("Clip", "Expected", "Inspection", "MARK", "VideoProperties", "Verifier"),
-        *("audio_mismatches", "properties_of", "image_of", "mismatches", "poster_of", "render", "inspect_file"),
+        *("audio_mismatches", "expected_of", "image_of", "inspect_file", "mismatches", "poster_of", "properties_of", "render"),
     }
     assert all(hasattr(video, name) for name in video.__all__)
