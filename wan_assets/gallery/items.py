@@ -137,7 +137,7 @@ def poster_in(sidecar: str) -> bytes | None:
 
 def _group_of(column: Column) -> str:
     if column.asked is not None:
-        return "Asked for"
+        return "Requested"
     if column.name in _MONEY:
         return "Money"
     return "Origin" if column.name in _ORIGIN else "File"

@@ -73,16 +73,16 @@ def test_a_video_that_deviates_has_a_badge_and_its_audit_card_says_how(seen, mix
     [
         ({"size": "1280x720"}, ["p3"]),
         ({"length": "10"}, ["p4"]),
-        ({"made": "simulated"}, ["p1"]),
-        ({"made": "real", "size": "854x480"}, ["p2", "p4", "p5"]),
+        ({"source": "simulated"}, ["p1"]),
+        ({"source": "real", "size": "854x480"}, ["p2", "p4", "p5"]),
         ({"check": "failed"}, ["p2", "p4", "p5"]),
         ({"check": "failed:not_black"}, ["p2", "p5"]),
-        ({"check": "passed", "made": "real"}, ["p3"]),
+        ({"check": "passed", "source": "real"}, ["p3"]),
         ({"match": "deviates"}, ["p4"]),
-        ({"match": "matches", "made": "real"}, ["p2", "p3", "p5"]),
+        ({"match": "matches", "source": "real"}, ["p2", "p3", "p5"]),
         ({"cost": "unknown"}, ["p3"]),
         ({"cost": "shared"}, ["p5"]),
-        ({"sort": "dearest"}, ["p4", "p1", "p2", "p5", "p3"]),
+        ({"sort": "most_expensive"}, ["p4", "p1", "p2", "p5", "p3"]),
         ({"sort": "largest"}, ["p3", "p1", "p2", "p4", "p5"]),
     ],
     ids=str,
@@ -99,15 +99,15 @@ def test_filters_and_order_show_what_they_say(filters, expected, seen, mixed):
 def test_costs_are_limited_to_the_micro_dollar_and_what_is_no_amount_is_marked(seen, mixed):
     seen.open(mixed)
 
-    seen.change(lambda: seen.page.fill("#least", "0.400001"))
-    seen.change(lambda: seen.page.fill("#most", "0.5"))
+    seen.change(lambda: seen.page.fill("#min-cost", "0.400001"))
+    seen.change(lambda: seen.page.fill("#max-cost", "0.5"))
     within = seen.ids()
-    seen.change(lambda: seen.page.fill("#least", "0.400002"))
+    seen.change(lambda: seen.page.fill("#min-cost", "0.400002"))
     above = seen.ids()
-    seen.change(lambda: seen.page.fill("#least", "cheap"))
+    seen.change(lambda: seen.page.fill("#min-cost", "cheap"))
 
     assert (within, above) == (["p1", "p2"], ["p1"])
-    assert seen.page.get_attribute("#least", "aria-invalid") == "true"
+    assert seen.page.get_attribute("#min-cost", "aria-invalid") == "true"
 
 
 def test_the_cost_of_what_is_shown_is_exact_and_real_and_simulated_money_stand_apart(seen, mixed):
@@ -130,7 +130,7 @@ def test_the_audit_card_tells_all_of_one_video_and_steps_to_the_next(seen, mixed
     assert seen.page.locator("#audit dt", has_text="sha256").locator("+ dd").inner_text().isalnum()
     for name in ("task_uuid", "video_uuid", "fingerprint", "seed", "run_id", "cost_usd"):
         assert seen.page.locator("#audit dt", has_text=name).first.is_visible()
-    card.get_by_label("The video after").click()
+    card.get_by_label("Next video").click()
     card.get_by_text("Rain on a roof").wait_for()
     assert "Cost unknown" in card.inner_text()
 
@@ -141,7 +141,7 @@ def test_the_audit_card_of_a_shared_video_names_who_paid(seen, mixed):
 
     seen.page.get_by_role("button", name="A dark forest").click()
 
-    seen.page.get_by_text("The same video as that of p2, which has its cost.").wait_for()
+    seen.page.get_by_text("This video is shared with row p2, which has its cost.").wait_for()
 
 
 def test_a_prompt_that_looks_like_code_is_shown_as_text_and_does_nothing(seen, mixed):

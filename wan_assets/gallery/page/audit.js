@@ -1,9 +1,9 @@
 "use strict";
-/* The audit card: one video large, its prompt, its checks, and all that is known of where it comes from. */
+/* The audit card: one large video, its prompt, its checks, its request and its origin. */
 
 (() => {
   const { element, dollars } = wanGallery;
-  const GROUPS = ["Asked for", "Money", "Origin", "File"];
+  const GROUPS = ["Requested", "Money", "Origin", "File"];
   const SIGNS = { passed: "✓", failed: "✗", "not measured": "–" };
 
   wanGallery.Audit = class {
@@ -48,21 +48,21 @@
       const title = element("h2", "", entry.title);
       title.id = "audit-title";
       const place = element("span", "place", `${this.position + 1} of ${wanGallery.count(this.grid.found.length)}`);
-      const before = button("‹", "The video before", () => this.step(-1));
-      before.disabled = this.position <= 0;
-      const after = button("›", "The video after", () => this.step(1));
-      after.disabled = this.position + 1 >= this.grid.found.length;
-      head.append(title, place, before, after, button("×", "Close", () => this.dialog.close()));
+      const previous = button("‹", "Previous video", () => this.step(-1));
+      previous.disabled = this.position <= 0;
+      const next = button("›", "Next video", () => this.step(1));
+      next.disabled = this.position + 1 >= this.grid.found.length;
+      head.append(title, place, previous, next, button("×", "Close", () => this.dialog.close()));
       return head;
     }
 
     body(entry, found) {
       const body = element("div", "audit-body");
-      const facts = element("div", "facts-known");
-      body.append(this.player(entry), facts);
-      facts.append(this.account(entry));
-      if (found) facts.append(this.verdicts(found[1]), ...groupsOf(found[0]));
-      else facts.append(element("p", "note", "The data of this gallery was written anew: load the page again."));
+      const details = element("div", "details");
+      body.append(this.player(entry), details);
+      details.append(this.overview(entry));
+      if (found) details.append(this.checks(found[1]), ...groupsOf(found[0]));
+      else details.append(element("p", "note", "The data of this gallery was replaced: reload the page."));
       return body;
     }
 
@@ -75,29 +75,29 @@
       return video;
     }
 
-    account(entry) {
-      const account = element("section", "account");
+    overview(entry) {
+      const overview = element("section", "overview");
       const link = element("a", "", "Open the file");
       link.href = `videos/${entry.file}`;
       link.target = "_blank";
       link.rel = "noopener";
       const money = entry.simulated ? " in simulated dollars: nothing was paid" : "";
       const cost = entry.paid_by
-        ? `The same video as that of ${entry.paid_by}, which has its cost.`
+        ? `This video is shared with row ${entry.paid_by}, which has its cost.`
         : `Cost ${dollars(entry.cost)}${money}`;
-      account.append(element("p", "whole-prompt", entry.prompt), element("p", "cost", cost), link);
+      overview.append(element("p", "whole-prompt", entry.prompt), element("p", "cost", cost), link);
       if (entry.differences.length) {
-        account.append(element("p", "deviations", `Deviates from the request: ${entry.differences.join("; ")}`));
+        overview.append(element("p", "deviations", `Deviates from the request: ${entry.differences.join("; ")}`));
       }
-      return account;
+      return overview;
     }
 
-    verdicts(said) {
-      const section = element("section", "verdicts");
+    checks(results) {
+      const section = element("section", "checks");
       const list = element("ul");
-      for (const [name, result, why] of said) {
+      for (const [name, result, message] of results) {
         const line = element("li", result.replace(" ", "-"));
-        const parts = { sign: SIGNS[result], name, result, why: result === "failed" ? why : "" };
+        const parts = { sign: SIGNS[result], name, result, message: result === "failed" ? message : "" };
         line.append(...Object.entries(parts).map(([part, text]) => element("span", part, text)));
         list.append(line);
       }

@@ -1,12 +1,12 @@
 "use strict";
-/* One card of the grid. Cards are used again for other entries as the page scrolls. */
+/* One card of the grid. Cards are reused for other entries while the page scrolls. */
 
 (() => {
   const { element, dollars } = wanGallery;
   let playing = null;
 
   function costOf(entry) {
-    if (entry.paid_by) return `paid with ${entry.paid_by}`;
+    if (entry.paid_by) return `shared with ${entry.paid_by}`;
     return entry.cost === null ? "cost unknown" : dollars(entry.cost);
   }
 
@@ -37,18 +37,18 @@
       this.prompt.onclick = () => onOpen(this.entry);
       this.id = element("span", "id");
       this.cost = element("span", "cost");
-      this.facts = element("span", "facts");
-      this.flaws = element("span", "flaws");
+      this.properties = element("span", "properties");
+      this.failed = element("span", "failed");
       const head = element("p", "line");
       head.append(this.id, this.cost);
       const foot = element("p", "line");
-      foot.append(this.facts, this.flaws);
+      foot.append(this.properties, this.failed);
       const text = element("div", "text");
       text.append(head, this.prompt, foot);
       this.root.append(this.media, text);
     }
 
-    /* Shows an entry: its text at once, its picture and its video when `picture` and `load` are called. */
+    /* Shows the text of an entry; `showPoster` and `load` show its thumbnail and its video. */
     fill(entry, position, count) {
       this.clear();
       this.entry = entry;
@@ -65,13 +65,13 @@
       this.prompt.textContent = entry.prompt;
       this.prompt.title = entry.prompt;
       this.cost.textContent = costOf(entry);
-      this.facts.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");
+      this.properties.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");
       const failed = entry.flaws.length;
-      this.flaws.textContent = failed ? `${failed} failed` : "";
-      this.flaws.title = entry.flaws.join(", ");
+      this.failed.textContent = failed ? `${failed} failed` : "";
+      this.failed.title = entry.flaws.join(", ");
     }
 
-    picture() {
+    showPoster() {
       if (this.poster.hasAttribute("src")) return;
       this.poster.hidden = false;
       this.poster.src = `posters/${this.entry.poster}`;
@@ -82,7 +82,7 @@
       this.root.style.width = `${width}px`;
     }
 
-    /* Makes the player and lets it load, which shows the video's own first picture. */
+    /* Creates the player and loads the video, which shows its first frame. */
     load() {
       if (this.video) return;
       const video = element("video");
@@ -136,6 +136,6 @@
     }
   };
 
-  /* Pauses whatever plays in the grid. */
+  /* Pauses the video that plays in the grid. */
   wanGallery.pauseAll = () => { if (playing) playing.pause(); };
 })();

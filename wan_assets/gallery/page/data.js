@@ -1,6 +1,6 @@
 "use strict";
-/* The gallery's data. A page that is opened from a disk may load scripts and nothing else: each hands its content to
-   `take`. All of it is foreign text: it is shown as text and never as markup. */
+/* The gallery's data. A page that is opened from a disk can load only scripts: each passes its content to `take`. The
+   content is not trusted: it is shown as text and never as markup. */
 
 const wanGallery = { summary: null, entries: [] };
 
@@ -22,11 +22,11 @@ const wanGallery = { summary: null, entries: [] };
         const content = taken.get(name);
         taken.delete(name);
         if (content) resolve(content);
-        else reject(new Error(`${name} is not readable`));
+        else reject(new Error(`${name} cannot be read`));
       };
       script.onerror = () => {
         script.remove();
-        reject(new Error(`${kind}-${number} is gone`));
+        reject(new Error(`${kind}-${number} is missing`));
       };
       document.head.append(script);
     });
@@ -40,7 +40,7 @@ const wanGallery = { summary: null, entries: [] };
     return entry;
   }
 
-  /* Reads all entries, and calls `onPage` after each page of them. */
+  /* Reads all entries and calls `onPage` after each page. */
   wanGallery.readEntries = async (onPage) => {
     for (let page = 0; page < wanGallery.summary.pages; page += 1) {
       for (const values of await load("index", page)) {
@@ -52,7 +52,7 @@ const wanGallery = { summary: null, entries: [] };
 
   let audited = { page: -1, records: [] };
 
-  /* All that is known of an entry: the values of the summary's columns, and the verdicts. */
+  /* The audit record of an entry: the values of the summary's columns, and the check results. */
   wanGallery.auditOf = async (entry) => {
     const length = wanGallery.summary.audit_page;
     const page = Math.floor(entry.at / length);
@@ -60,7 +60,7 @@ const wanGallery = { summary: null, entries: [] };
     return audited.records[entry.at % length];
   };
 
-  /* An element with a class and a text; what it is told is never markup. */
+  /* An element with a class and a text; the text is never markup. */
   wanGallery.element = (tag, name = "", text = "") => {
     const element = document.createElement(tag);
     if (name) element.className = name;
@@ -68,7 +68,7 @@ const wanGallery = { summary: null, entries: [] };
     return element;
   };
 
-  /* Whole micro-dollars as dollars, exact: four digits, and six where the last two are not nought. */
+  /* Whole micro-dollars as exact dollars: four digits, or six if the last two are not zero. */
   wanGallery.dollars = (amount) => {
     if (amount === null) return "unknown";
     const whole = Math.floor(Math.abs(amount) / 1e6).toLocaleString("en-US");
@@ -77,4 +77,6 @@ const wanGallery = { summary: null, entries: [] };
   };
 
   wanGallery.count = (number) => number.toLocaleString("en-US");
+
+  wanGallery.counted = (number, noun) => `${wanGallery.count(number)} ${noun}${number === 1 ? "" : "s"}`;
 })();

@@ -1,11 +1,11 @@
 "use strict";
-/* The grid: only the cards near the screen exist, and players load once scrolling has come to rest. */
+/* The grid: only the cards near the screen exist, and players load when scrolling stops. */
 
 (() => {
   const GAP = 16;
-  const LEAST_WIDTH = 250;
+  const MIN_WIDTH = 250;
   const TEXT_HEIGHT = 106;
-  const ROWS_BEYOND = 2;
+  const EXTRA_ROWS = 2;
   const REST_MS = 120;
 
   wanGallery.Grid = class {
@@ -35,7 +35,7 @@
     measure() {
       const width = this.root.clientWidth;
       if (!width) return;
-      this.columns = Math.max(1, Math.floor((width + GAP) / (LEAST_WIDTH + GAP)));
+      this.columns = Math.max(1, Math.floor((width + GAP) / (MIN_WIDTH + GAP)));
       this.width = Math.floor((width - GAP * (this.columns - 1)) / this.columns);
       this.rowHeight = Math.round((this.width * 9) / 16) + TEXT_HEIGHT + GAP;
       this.root.style.height = `${Math.ceil(this.found.length / this.columns) * this.rowHeight}px`;
@@ -51,18 +51,18 @@
       }
     }
 
-    /* The rows on the screen, and `beyond` more on each side, as positions from and to. */
-    range(beyond) {
+    /* The positions (from, to) of the rows on the screen and of `extra` rows on each side. */
+    range(extra) {
       const top = this.root.getBoundingClientRect().top;
-      const first = Math.max(0, Math.floor(-top / this.rowHeight) - beyond);
-      const last = Math.ceil((innerHeight - top) / this.rowHeight) + beyond;
+      const first = Math.max(0, Math.floor(-top / this.rowHeight) - extra);
+      const last = Math.ceil((innerHeight - top) / this.rowHeight) + extra;
       return [first * this.columns, Math.min(last * this.columns, this.found.length)];
     }
 
-    /* Brings the cards in line with the screen; `all` places those again that are there. */
+    /* Updates the cards for the current screen; `all` also places the existing cards again. */
     update(all) {
       if (!this.columns) return;
-      const [from, to] = this.range(ROWS_BEYOND);
+      const [from, to] = this.range(EXTRA_ROWS);
       for (const [position, card] of this.cards) {
         if (position < from || position >= to || card.entry !== this.found[position]) this.drop(position, card);
       }
@@ -72,25 +72,25 @@
         else if (all) this.place(position, card);
       }
       for (const card of this.spare) card.root.remove();
-      if (!this.isFast()) this.picture();
+      if (!this.isFast()) this.showPosters();
       clearTimeout(this.resting);
       this.resting = setTimeout(() => this.rest(), REST_MS);
     }
 
     rest() {
-      this.picture();
+      this.showPosters();
       this.loadVisible();
     }
 
-    /* Whether more than a screen has gone by since the last look: then nobody can see pictures. */
+    /* Whether more than one screen was scrolled since the last call; thumbnails are not visible then. */
     isFast() {
       const moved = Math.abs(scrollY - this.seenAt);
       this.seenAt = scrollY;
       return moved > innerHeight;
     }
 
-    picture() {
-      for (const card of this.cards.values()) card.picture();
+    showPosters() {
+      for (const card of this.cards.values()) card.showPoster();
     }
 
     add(position) {
@@ -102,7 +102,7 @@
       return card;
     }
 
-    /* Frees a card; it stays in the page for the moment, since another entry most likely takes it over. */
+    /* Frees a card; it stays in the page, because another entry probably uses it next. */
     drop(position, card) {
       card.clear();
       if (card.root.contains(document.activeElement)) document.activeElement.blur();
@@ -116,7 +116,7 @@
       card.move(column * (this.width + GAP), row * this.rowHeight, this.width);
     }
 
-    /* One player a frame, so that no frame has to make many. */
+    /* One player per frame, so that no frame creates many players. */
     loadVisible() {
       const [from, to] = this.range(0);
       const next = [...this.cards].find(([position, card]) => position >= from && position < to && !card.video);
@@ -139,7 +139,7 @@
       if (card) card.root.tabIndex = 0;
     }
 
-    /* Moves the focus to a position, scrolling there first. */
+    /* Scrolls to a position and moves the focus to it. */
     focus(position) {
       if (!this.found.length) return;
       const to = Math.max(0, Math.min(position, this.found.length - 1));

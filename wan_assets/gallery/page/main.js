@@ -1,8 +1,8 @@
 "use strict";
-/* Puts the page together: controls, grid, audit card, theme and keys. */
+/* Connects the parts of the page: controls, grid, audit card, theme and keys. */
 
 (() => {
-  const { element, count, dollars } = wanGallery;
+  const { element, count, counted, dollars } = wanGallery;
   const at = (id) => document.getElementById(id);
   const THEMES = ["auto", "light", "dark"];
   const TYPING_MS = 80;
@@ -16,36 +16,39 @@
     }));
   }
 
-  function fillChoices(told) {
-    const counted = (text, number) => `${text} (${count(number)})`;
+  function fillChoices(summary) {
+    const withCount = (text, number) => `${text} (${count(number)})`;
     const sizeText = (size) => size.replace("x", "×") || "size unknown";
     const lengthText = (length) => (length ? `${length} s` : "length unknown");
-    const counts = (pairs, textOf) => pairs.map(([value, number]) => [value, counted(textOf(value), number)]);
-    options("size", [["*", "all sizes"], ...counts(told.sizes, sizeText)]);
-    options("length", [["*", "all lengths"], ...counts(told.lengths, lengthText)]);
+    const counts = (pairs, textOf) => pairs.map(([value, number]) => [value, withCount(textOf(value), number)]);
+    options("size", [["*", "all sizes"], ...counts(summary.sizes, sizeText)]);
+    options("length", [["*", "all lengths"], ...counts(summary.lengths, lengthText)]);
     options("check", [
       ["", "all checks"],
-      ["passed", counted("passed", told.videos - told.flawed)],
-      ["failed", counted("any failed", told.flawed)],
-      ...told.flaws.map(([name, number]) => [`failed:${name}`, counted(`failed ${name}`, number)]),
+      ["passed", withCount("passed", summary.videos - summary.flawed)],
+      ["failed", withCount("any failed", summary.flawed)],
+      ...summary.flaws.map(([name, number]) => [`failed:${name}`, withCount(`failed ${name}`, number)]),
     ]);
     options("match", [
-      ["", "matching or not"],
-      ["matches", counted("matches the request", told.videos - told.deviating)],
-      ["deviates", counted("deviates from the request", told.deviating)],
+      ["", "match: all"],
+      ["matches", withCount("matches the request", summary.videos - summary.deviating)],
+      ["deviates", withCount("deviates from the request", summary.deviating)],
     ]);
-    const made = Object.fromEntries(told.money.map((money) => [money.kind, money.videos]));
-    options("made", [["", "any maker"], ...["real", "simulated"].map((kind) => [kind, counted(kind, made[kind])])]);
+    const videosBySource = Object.fromEntries(summary.money.map((money) => [money.kind, money.videos]));
+    options("source", [
+      ["", "source: all"],
+      ...["real", "simulated"].map((kind) => [kind, withCount(kind, videosBySource[kind])]),
+    ]);
     options("cost", [
       ["", "any cost"],
       ["known", "cost known"],
       ["unknown", "cost unknown"],
-      ["shared", "paid with another row"],
+      ["shared", "shared with another row"],
     ]);
     options("sort", Object.entries(wanGallery.sorts));
   }
 
-  function asked() {
+  function currentQuery() {
     const choice = (id) => (at(id).value === "*" ? null : at(id).value);
     const length = choice("length");
     return {
@@ -54,17 +57,17 @@
       length: length === null ? null : Number(length),
       check: at("check").value,
       match: at("match").value,
-      made: at("made").value,
+      source: at("source").value,
       cost: at("cost").value,
-      least: wanGallery.amountOf(at("least").value),
-      most: wanGallery.amountOf(at("most").value),
+      min: wanGallery.amountOf(at("min-cost").value),
+      max: wanGallery.amountOf(at("max-cost").value),
       sort: at("sort").value,
     };
   }
 
   function foundText(found) {
     const sums = wanGallery.costOf(found);
-    const parts = [`${count(found.length)} of ${count(wanGallery.summary.videos)} videos`];
+    const parts = [`${count(found.length)} of ${counted(wanGallery.summary.videos, "video")}`];
     if (sums.has_real) parts.push(dollars(sums.real));
     if (sums.has_simulated) parts.push(`simulated ${dollars(sums.simulated)}`);
     if (sums.unknown) parts.push(`${count(sums.unknown)} of unknown cost`);
@@ -72,17 +75,17 @@
   }
 
   function refresh(grid) {
-    const found = wanGallery.queried(wanGallery.entries, asked());
+    const found = wanGallery.queried(wanGallery.entries, currentQuery());
     at("found").textContent = foundText(found);
     at("nothing").hidden = found.length > 0 || wanGallery.entries.length < wanGallery.summary.videos;
-    for (const id of ["least", "most"]) {
+    for (const id of ["min-cost", "max-cost"]) {
       at(id).setAttribute("aria-invalid", at(id).value !== "" && wanGallery.amountOf(at(id).value) === null);
     }
     grid.show(found);
   }
 
   function listen(grid) {
-    const anew = () => {
+    const restart = () => {
       const top = at("bar").offsetTop;
       if (scrollY > top) scrollTo(0, top);
       grid.current = 0;
@@ -90,10 +93,10 @@
     };
     const soon = () => {
       clearTimeout(typing);
-      typing = setTimeout(anew, TYPING_MS);
+      typing = setTimeout(restart, TYPING_MS);
     };
     at("bar").addEventListener("input", soon);
-    at("bar").addEventListener("reset", () => setTimeout(anew, 0));
+    at("bar").addEventListener("reset", () => setTimeout(restart, 0));
     at("bar").addEventListener("submit", (event) => {
       event.preventDefault();
       grid.focus(0);
@@ -123,13 +126,13 @@
     }
   }
 
-  /* The choice is kept where the browser lets a page keep anything. */
+  /* The theme is stored if the browser allows it. */
   function keepTheme(theme) {
     try {
       if (theme === undefined) return localStorage.getItem("wan-gallery-theme");
       localStorage.setItem("wan-gallery-theme", theme);
     } catch {
-      /* then it holds until the page is closed */
+      /* the theme is valid until the page is closed */
     }
     return null;
   }
@@ -150,18 +153,18 @@
 
   async function start() {
     startTheme();
-    const told = wanGallery.summary;
-    if (!told) {
-      at("about").textContent = "This gallery was not written to its end: write it again.";
+    const summary = wanGallery.summary;
+    if (!summary) {
+      at("about").textContent = "This gallery is incomplete: write it again.";
       return;
     }
-    document.title = `${told.title}: ${count(told.videos)} videos`;
-    at("title").textContent = told.title;
-    at("about").textContent = wanGallery.aboutOf(told);
-    at("tiles").append(...wanGallery.tilesOf(told));
-    at("charts").append(...wanGallery.chartsOf(told));
+    document.title = `${summary.title}: ${counted(summary.videos, "video")}`;
+    at("title").textContent = summary.title;
+    at("about").textContent = wanGallery.aboutOf(summary);
+    at("tiles").append(...wanGallery.tilesOf(summary));
+    at("charts").append(...wanGallery.chartsOf(summary));
     at("totals").open = matchMedia("(min-width: 45rem)").matches;
-    fillChoices(told);
+    fillChoices(summary);
     let audit = null;
     const grid = new wanGallery.Grid(at("grid"), (entry) => audit.open(entry));
     audit = new wanGallery.Audit(at("audit"), grid);
@@ -172,9 +175,9 @@
         if (!performance.getEntriesByName("first-cards").length) performance.mark("first-cards");
       });
     } catch {
-      at("about").textContent = "The data of this gallery is gone or was written anew: load the page again.";
+      at("about").textContent = "The data of this gallery is missing or was replaced: reload the page.";
     }
-    if (!told.videos) refresh(grid);
+    if (!summary.videos) refresh(grid);
     performance.mark("all-entries");
     document.documentElement.dataset.ready = "yes";
   }

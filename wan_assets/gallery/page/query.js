@@ -1,8 +1,8 @@
 "use strict";
-/* What is shown, and in which order. Money is compared and added as whole micro-dollars. */
+/* Filters and orders of the entries. Money is compared and added as whole micro-dollars. */
 
 (() => {
-  /* A typed amount in micro-dollars; null where it is none. */
+  /* A typed amount in micro-dollars; null if it is not an amount. */
   wanGallery.amountOf = (text) => {
     const found = /^\s*\$?\s*(\d{0,9})(?:[.,](\d{0,6})\d*)?\s*$/.exec(text);
     if (!found || !(found[1] || found[2])) return null;
@@ -22,21 +22,21 @@
     return check === "failed" ? entry.flaws.length > 0 : entry.flaws.includes(check.slice("failed:".length));
   }
 
-  function isWithin(entry, least, most) {
-    if (least === null && most === null) return true;
+  function isWithin(entry, min, max) {
+    if (min === null && max === null) return true;
     if (entry.cost === null) return false;
-    return (least === null || entry.cost >= least) && (most === null || entry.cost <= most);
+    return (min === null || entry.cost >= min) && (max === null || entry.cost <= max);
   }
 
-  function matches(entry, asked) {
-    return (asked.size === null || entry.size === asked.size)
-      && (asked.length === null || entry.length_s === asked.length)
-      && (asked.made === "" || entry.simulated === (asked.made === "simulated"))
-      && (asked.match === "" || (entry.differences.length > 0) === (asked.match === "deviates"))
-      && isChecked(entry, asked.check)
-      && costs[asked.cost](entry)
-      && isWithin(entry, asked.least, asked.most)
-      && asked.words.every((word) => entry.folded.includes(word));
+  function matches(entry, query) {
+    return (query.size === null || entry.size === query.size)
+      && (query.length === null || entry.length_s === query.length)
+      && (query.source === "" || entry.simulated === (query.source === "simulated"))
+      && (query.match === "" || (entry.differences.length > 0) === (query.match === "deviates"))
+      && isChecked(entry, query.check)
+      && costs[query.cost](entry)
+      && isWithin(entry, query.min, query.max)
+      && query.words.every((word) => entry.folded.includes(word));
   }
 
   const byTable = (one, other) => one.at - other.at;
@@ -48,32 +48,32 @@
   const orders = {
     table: byTable,
     newest: (one, other) => (one.stored_at < other.stored_at) - (one.stored_at > other.stored_at),
-    dearest: byCost(-1),
+    most_expensive: byCost(-1),
     cheapest: byCost(1),
     longest: (one, other) => other.length_s - one.length_s,
     largest: (one, other) => other.pixels - one.pixels,
-    flawed: (one, other) => other.flaws.length - one.flaws.length,
+    failed_checks: (one, other) => other.flaws.length - one.flaws.length,
     prompt: (one, other) => (one.folded > other.folded) - (one.folded < other.folded),
   };
 
   wanGallery.sorts = {
-    table: "as in the table",
+    table: "table order",
     newest: "newest first",
-    dearest: "dearest first",
+    most_expensive: "most expensive first",
     cheapest: "cheapest first",
     longest: "longest first",
     largest: "largest first",
-    flawed: "failed checks first",
+    failed_checks: "failed checks first",
     prompt: "by id and prompt",
   };
 
-  /* The entries that match, in order; those that are alike stay as in the table. */
-  wanGallery.queried = (entries, asked) => {
-    const found = entries.filter((entry) => matches(entry, asked));
-    return asked.sort === "table" ? found : found.sort(orders[asked.sort]);
+  /* The entries that match, in order; equal entries stay in the order of the table. */
+  wanGallery.queried = (entries, query) => {
+    const found = entries.filter((entry) => matches(entry, query));
+    return query.sort === "table" ? found : found.sort(orders[query.sort]);
   };
 
-  /* What some entries cost, real and simulated money apart. */
+  /* The cost of some entries, real and simulated money separately. */
   wanGallery.costOf = (entries) => {
     const sums = { real: 0, simulated: 0, unknown: 0, has_real: false, has_simulated: false };
     for (const entry of entries) {

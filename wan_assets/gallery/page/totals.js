@@ -1,12 +1,12 @@
 "use strict";
-/* Totals, and what was spent over time: the sums are made when the gallery is written, and only drawn here. */
+/* Totals and spending over time. The sums are computed when the gallery is written; this script only draws them. */
 
 (() => {
-  const { element, count } = wanGallery;
+  const { element, count, counted } = wanGallery;
   const SVG = "http://www.w3.org/2000/svg";
   const WIDTH = 600;
   const HEIGHT = 120;
-  const LEAST_SLOTS = 14;
+  const MIN_SLOTS = 14;
   const NAMES = { real: "real money", simulated: "simulated: nothing was paid" };
 
   function tile(name, value, note = "") {
@@ -14,8 +14,6 @@
     made.append(element("span", "name", name), element("strong", "", value), element("span", "note", note));
     return made;
   }
-
-  const some = (number, thing) => `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
 
   function megabytes(bytes) {
     const units = ["B", "kB", "MB", "GB", "TB"];
@@ -28,30 +26,35 @@
     return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
   }
 
-  wanGallery.aboutOf = (told) =>
-    [some(told.videos, "video"), duration(told.length_s), megabytes(told.bytes), `written ${told.written_at}`].join(" · ");
+  wanGallery.aboutOf = (summary) => [
+    counted(summary.videos, "video"),
+    duration(summary.length_s),
+    megabytes(summary.bytes),
+    `written ${summary.written_at}`,
+  ].join(" · ");
 
-  wanGallery.tilesOf = (told) => {
+  wanGallery.tilesOf = (summary) => {
+    const problems = summary.problems ? `${counted(summary.problems, "row")} with problems left out` : "";
     const tiles = [
-      tile("rows", count(told.rows), told.problems ? `${count(told.problems)} have problems and are left out` : ""),
-      tile("rows without a video", count(told.missing)),
-      tile("fail a check", count(told.flawed)),
+      tile("rows", count(summary.rows), problems),
+      tile("rows without a video", count(summary.missing)),
+      tile("videos with failed checks", count(summary.flawed)),
     ];
-    for (const money of told.money.filter((each) => each.videos)) {
+    for (const money of summary.money.filter((each) => each.videos)) {
       const notes = [money.kind === "real" ? "" : "nothing was paid"];
       if (money.reserved) notes.push(`${money.reserved} still reserved`);
       if (money.unknown) notes.push(`${count(money.unknown)} of unknown cost`);
-      const name = money.kind === "real" ? "these videos cost" : "simulated cost";
+      const name = money.kind === "real" ? "cost of these videos" : "simulated cost";
       tiles.push(tile(name, money.cost, notes.filter(Boolean).join(", ")));
     }
-    for (const [kind, sums] of Object.entries(told.ledger)) {
-      const name = kind === "real" ? "whole ledger" : "whole ledger, simulated";
-      tiles.push(tile(name, sums.cost, `${some(sums.tasks, "task")}, ${sums.reserved} reserved`));
+    for (const [kind, sums] of Object.entries(summary.ledger)) {
+      const name = kind === "real" ? "ledger total" : "ledger total, simulated";
+      tiles.push(tile(name, sums.cost, `${counted(sums.tasks, "task")}, ${sums.reserved} reserved`));
     }
     return tiles;
   };
 
-  wanGallery.chartsOf = (told) => Object.entries(told.ledger)
+  wanGallery.chartsOf = (summary) => Object.entries(summary.ledger)
     .filter(([, sums]) => sums.spending.length)
     .map(([kind, sums]) => chart(kind, sums.spending));
 
@@ -59,26 +62,26 @@
     const figure = element("figure", `chart ${kind}`);
     const by = spending[0][0].length > 7 ? "day" : "month";
     const caption = element("figcaption", "", `Spent by ${by}, ${NAMES[kind]}`);
-    const most = spending.reduce((best, each) => (each[1] > best[1] ? each : best));
-    const scale = element("span", "scale", `most: ${most[2]} (${most[0]})`);
+    const max = spending.reduce((best, each) => (each[1] > best[1] ? each : best));
+    const scale = element("span", "scale", `maximum: ${max[2]} (${max[0]})`);
     caption.append(scale);
     const ends = element("p", "ends");
     const first = spending.length > 1 ? spending[0][0] : "";
     ends.append(element("span", "", first), element("span", "", spending.at(-1)[0]));
-    figure.append(caption, bars(spending, most[1]), ends, table(spending, by));
+    figure.append(caption, bars(spending, by, max[1]), ends, table(spending, by));
     return figure;
   }
 
-  function bars(spending, most) {
+  function bars(spending, by, max) {
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", "A bar for each; the table below has the numbers");
-    const slots = Math.max(spending.length, LEAST_SLOTS);
+    svg.setAttribute("aria-label", `One bar per ${by}; the table below has the numbers`);
+    const slots = Math.max(spending.length, MIN_SLOTS);
     const slot = WIDTH / slots;
     spending.forEach(([name, amount, text], index) => {
-      const height = most > 0 ? Math.max((Math.max(amount, 0) / most) * (HEIGHT - 4), amount > 0 ? 2 : 0) : 0;
+      const height = max > 0 ? Math.max((Math.max(amount, 0) / max) * (HEIGHT - 4), amount > 0 ? 2 : 0) : 0;
       const x = (slots - spending.length + index) * slot;
       svg.append(rect("amount", x + slot * 0.1, HEIGHT - height, slot * 0.8, height));
       svg.append(hover(x, slot, `${name}: ${text}`));
