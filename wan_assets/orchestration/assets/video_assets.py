@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import dagster as dg
 
@@ -17,6 +17,10 @@ from wan_assets.orchestration.run_context import RECORDED_ALREADY, Event, OnOutc
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
+
+
+_NOTHING: Any = dg.Nothing
+"""Dagster takes this class as a type, although its annotation names only instances."""
 
 
 class VideoOptions(TypedDict, total=False):
@@ -148,7 +152,7 @@ def _videos_asset(
         retry_policy=options.get("retry_policy"),
         automation_condition=options.get("automation_condition"),
         check_specs=None if severities is None else [partition_check_spec(name)],
-        dagster_type=dg.Nothing,
+        dagster_type=_NOTHING,
     )
     def videos(
         context: dg.AssetExecutionContext,
