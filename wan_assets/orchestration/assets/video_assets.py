@@ -18,7 +18,6 @@ from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions,
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
 
-
 _NOTHING: Any = dg.Nothing
 """Dagster takes this class as a type, although its annotation names only instances."""
 
