@@ -20,6 +20,14 @@ def ignore(_: Outcome) -> None:
     """Nobody watches."""
 
 
+RECORDED_ALREADY = {"__source_asset_observation__": True}
+"""Metadata of an output that Dagster does not record: the run has recorded each partition itself.
+
+Without an output Dagster skips downstream steps and checks; with an ordinary one it records a second materialization of
+each partition. The key is private to Dagster; a test shows that it works.
+"""
+
+
 class Options(TypedDict, total=False):
     """Optional parts of a run context."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import dagster as dg
 
@@ -13,10 +13,13 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Event, OnOutcome, Options, RunContext, ignore
+from wan_assets.orchestration.run_context import RECORDED_ALREADY, Event, OnOutcome, Options, RunContext, ignore
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
 from wan_assets.prompts import Prompts
+
+_NOTHING: Any = dg.Nothing
+"""Dagster takes this class as a type, although its annotation names only instances."""
 
 
 class VideoOptions(TypedDict, total=False):
@@ -148,7 +151,7 @@ def _videos_asset(
         retry_policy=options.get("retry_policy"),
         automation_condition=options.get("automation_condition"),
         check_specs=None if severities is None else [partition_check_spec(name)],
-        output_required=False,
+        dagster_type=_NOTHING,
     )
     def videos(
         context: dg.AssetExecutionContext,
@@ -174,5 +177,6 @@ def _videos_asset(
         yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
+        yield dg.Output(None, metadata=RECORDED_ALREADY)
 
     return videos
