@@ -708,6 +708,15 @@ def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
         *("Clip", "Expected", "Inspection", "MARK", "VideoProperties", "Verifier"),
-        *("audio_mismatches", "expected_of", "image_of", "inspect_file", "mismatches", "poster_of", "properties_of", "render"),
+        *(
+            "audio_mismatches",
+            "expected_of",
+            "image_of",
+            "inspect_file",
+            "mismatches",
+            "poster_of",
+            "properties_of",
+            "render",
+        ),
     }
     assert all(hasattr(video, name) for name in video.__all__)
