@@ -27,7 +27,7 @@ NUMBER_WIDTH = 20
 PIXELS_PER_LETTER = 6.1
 CELL, LABEL_WIDTH = 18, 104
 NOT_SHOWN = {"dagster", "pydantic", "pydantic_core"}
-"""Imported by many packages. The colour of a band stands for Dagster."""
+"""Many packages import these. The colour of a band shows that its layer imports Dagster."""
 
 
 def layers() -> list[list[str]]:
