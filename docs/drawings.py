@@ -1,8 +1,9 @@
-"""Draws the pictures of the documentation: the layers and their imports as they are in the code, and two ways of data.
+"""Draws the diagrams of the documentation: layers of packages, their imports, the lineage, the states of a task.
 
     python docs/drawings.py
 
-The same code gives the same bytes, which a test compares with the pictures in the repository.
+The layers are read from pyproject.toml, and the imports from the code. The output depends only on these, so that a test
+can compare it with the files in the repository.
 """
 
 from __future__ import annotations
@@ -21,25 +22,30 @@ ROOT = HERE.parent
 PACKAGE = ROOT / "wan_assets"
 BANDS = ("#e8eef7", "#f4f1e6")
 BOX, LINE, INK, PALE = "#ffffff", "#5b6b82", "#1b2430", "#66707d"
-ROW_HEIGHT, BOX_WIDTH, BOX_HEIGHT, GAP, MARGIN = 66, 164, 50, 10, 14
-LETTERS_IN_BOX = 27
-CELL, LABEL_WIDTH = 15, 132
-EVERYWHERE = {"dagster", "pydantic", "pydantic_core"}  # these have no door, or a colour
+ROW_HEIGHT, BOX_WIDTH, BOX_HEIGHT, GAP, MARGIN = 66, 225, 50, 10, 14
+NUMBER_WIDTH = 20
+PIXELS_PER_LETTER = 6.1
+CELL, LABEL_WIDTH = 18, 104
+NOT_SHOWN = {"dagster", "pydantic", "pydantic_core"}
+"""Many packages import these. The colour of a band shows that its layer imports Dagster."""
 
 
 def layers() -> list[list[str]]:
-    """The layers that the linter checks, from the top down, each with its modules."""
+    """The layers that import-linter enforces, from the top down, each with its packages and modules."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    said = next(contract["layers"] for contract in contracts["contracts"] if contract["type"] == "layers")
-    return [[name.strip().removeprefix("wan_assets.") for name in re.split(r"[|:]", layer)] for layer in said]
+    found = next(contract["layers"] for contract in contracts["contracts"] if contract["type"] == "layers")
+    return [[name.strip().removeprefix("wan_assets.") for name in re.split(r"[|:]", layer)] for layer in found]
 
 
 def imported() -> dict[str, set[str]]:
-    """What the files of each module of the package import: `.name` of the package's own, others by their package."""
+    """The imports of each package and root module: `.name` inside wan_assets, else the name of a third-party package.
+
+    `__init__` and `__main__` of the root are left out: they import only what they make public or run.
+    """
     found: dict[str, set[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         module = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if module != "__init__":
+        if module not in ("__init__", "__main__"):
             names = found.setdefault(module, set())
             names |= {name for name in _imports_of(path) if name not in (f".{module}", ".")}
     return found
@@ -61,36 +67,37 @@ def _short(name: str) -> str:
 
 
 def layers_svg() -> str:
-    """A band for each layer, a box for each module with the packages that it is the door of."""
+    """A band for each layer, and a box for each package with the third-party packages that it imports."""
     needed, bands = imported(), layers()
     missing = needed.keys() - {name for band in bands for name in band}
     if missing:
         raise SystemExit(f"in no layer of pyproject.toml: {', '.join(sorted(missing))}")
-    width = MARGIN * 2 + max(len(band) for band in bands) * (BOX_WIDTH + GAP) + GAP
+    width = MARGIN * 2 + NUMBER_WIDTH + max(len(band) for band in bands) * (BOX_WIDTH + GAP) + GAP
     parts: list[str] = []
     for number, band in enumerate(bands):
         top = MARGIN + number * ROW_HEIGHT
-        parts.append(_rect(MARGIN, top, width - 2 * MARGIN, ROW_HEIGHT - 4, BANDS[_knows_dagster(band, needed)]))
-        for place, name in enumerate(band):
-            left = MARGIN + GAP + place * (BOX_WIDTH + GAP)
-            parts += _box(left, top + 7, name, _doors_of(needed[name]))
+        parts.append(_rect(MARGIN, top, width - 2 * MARGIN, ROW_HEIGHT - 4, BANDS[_imports_dagster(band, needed)]))
+        parts.append(_text(MARGIN + GAP, top + ROW_HEIGHT / 2 + 3, str(number + 1), PALE))
+        for column, name in enumerate(band):
+            left = MARGIN + NUMBER_WIDTH + GAP + column * (BOX_WIDTH + GAP)
+            parts += _box(left, top + 7, name, _third_party(needed[name]))
     foot = MARGIN + len(bands) * ROW_HEIGHT + 14
-    note = "Imports point down. Small: other packages that a module imports. Yellow: layers that know Dagster."
+    note = "Imports point down only. Small print: imported third-party packages. Yellow: layers that import Dagster."
     parts.append(_text(MARGIN, foot, note))
     return _svg(width, foot + 14, parts, "The layers of wan-assets")
 
 
-def _knows_dagster(band: Iterable[str], needed: dict[str, set[str]]) -> bool:
+def _imports_dagster(band: Iterable[str], needed: dict[str, set[str]]) -> bool:
     return any("dagster" in needed[name] for name in band)
 
 
-def _doors_of(needs: set[str]) -> str:
+def _third_party(needs: set[str]) -> str:
     others = (need for need in needs if not need.startswith(".") and need not in sys.stdlib_module_names)
-    return ", ".join(sorted(set(others) - EVERYWHERE))
+    return ", ".join(sorted(set(others) - NOT_SHOWN))
 
 
 def imports_svg() -> str:
-    """A square for each import of one module by another; those below the diagonal would point up."""
+    """A square for each import of one package by another. A square below the diagonal would be an upward import."""
     needed = imported()
     names = [name for band in layers() for name in band]
     side = CELL * len(names)
@@ -110,13 +117,14 @@ def imports_svg() -> str:
         for column, other in enumerate(names):
             if f".{other}" in needed[name]:
                 parts.append(_rect(left + column * CELL + 3, top + row * CELL + 3, CELL - 6, CELL - 6, LINE))
-    note = "A square: the module of the row imports that of the column. All are above the diagonal: imports point down."
-    parts.append(_text(MARGIN, top + side + 22, note))
-    return _svg(left + side + MARGIN, top + side + 34, parts, "Imports between the modules of wan-assets")
+    notes = ("A square: the package of the row imports that of the column.", "All are above the diagonal.")
+    for number, note in enumerate(notes):
+        parts.append(_text(MARGIN, top + side + 22 + 16 * number, note))
+    return _svg(left + side + MARGIN, top + side + 50, parts, "Imports between the packages of wan-assets")
 
 
 def chain_svg(title: str, stations: list[tuple[str, str]]) -> str:
-    """Boxes from left to right, each with a name and what it is."""
+    """Boxes from left to right, each with a name and a short description."""
     box, arrow = 196, 34
     parts: list[str] = []
     for number, (name, about) in enumerate(stations):
@@ -131,9 +139,9 @@ def chain_svg(title: str, stations: list[tuple[str, str]]) -> str:
 
 def _box(left: float, top: float, name: str, about: str, width: int = BOX_WIDTH) -> list[str]:
     middle = left + width / 2
-    lines = list(enumerate(wrap(about, LETTERS_IN_BOX * width // BOX_WIDTH), 1))
+    lines = list(enumerate(wrap(about, int(width / PIXELS_PER_LETTER)), 1))
     first = top + (30, 22, 16)[len(lines)]
-    small = [_text(middle, first + 2 + 13 * row, said, PALE, size=11, anchor="middle") for row, said in lines]
+    small = [_text(middle, first + 2 + 13 * row, line, PALE, size=11, anchor="middle") for row, line in lines]
     frame = _rect(left, top, width, BOX_HEIGHT, BOX, f'stroke="{LINE}" rx="5"')
     return [frame, _text(middle, first, name, size=14, anchor="middle"), *small]
 
@@ -143,10 +151,10 @@ def _rect(left: float, top: float, width: float, height: float, fill: str, extra
 
 
 def _text(
-    x: float, y: float, said: str, ink: str = INK, *, size: int = 12, anchor: str = "start", extra: str = ""
+    x: float, y: float, text: str, ink: str = INK, *, size: int = 12, anchor: str = "start", extra: str = ""
 ) -> str:
     how = f'x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" fill="{ink}" {extra}'
-    return f"<text {how}>{escape(said)}</text>"
+    return f"<text {how}>{escape(text)}</text>"
 
 
 def _svg(width: float, height: float, parts: list[str], title: str) -> str:
@@ -157,28 +165,28 @@ def _svg(width: float, height: float, parts: list[str], title: str) -> str:
 
 
 def drawings() -> dict[str, str]:
-    """Every picture, by the name of its file."""
+    """Every diagram, by the name of its file."""
     lineage = [
         ("videos_prompts", "the table"),
-        ("videos_requests", "what each partition asks for"),
+        ("videos_requests", "the requests of each partition"),
         ("videos", "verified files"),
     ]
     task = [
-        ("reserved", "in the ledger, not sent"),
+        ("reserved", "in the ledger, not submitted"),
         ("submitted", "the API has it"),
-        ("delivered", "its cost is booked"),
+        ("delivered", "its cost is recorded"),
         ("stored", "its files are in the store"),
     ]
     return {
         "layers.svg": layers_svg(),
         "imports.svg": imports_svg(),
         "lineage.svg": chain_svg("From the table to the videos", lineage),
-        "states.svg": chain_svg("The states of a task that goes well", task),
+        "states.svg": chain_svg("The states of a task that succeeds", task),
     }
 
 
 def main() -> None:
-    """Writes every picture that is not as it should be."""
+    """Writes every diagram that has changed."""
     for name, drawn in drawings().items():
         path = HERE / name
         if not path.is_file() or path.read_text(encoding="utf-8") != drawn:

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 import pytest
 import yaml
 from postgres_support import USER, Cluster
+
+from wan_assets.cli import cli
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 OF_DAGSTER = {"webserver", "daemon", "worker", "files"}
@@ -82,6 +85,14 @@ def test_compose_has_as_many_workers_as_runs_at_once() -> None:
 
     assert services["worker"]["deploy"]["replicas"] == services["daemon"]["environment"]["WORKERS"]
     assert services["worker"]["command"][services["worker"]["command"].index("--concurrency") + 1] == "1"
+
+
+def test_compose_starts_commands_that_exist() -> None:
+    started = [service.get("command", [""]) for service in loaded("compose.yaml")["services"].values()]
+    names = {command[1] for command in started if command[0] == "wan-assets"}
+
+    assert names
+    assert names <= set(cli.list_commands(click.Context(cli)))
 
 
 def test_compose_has_no_secret_of_its_own_and_asks_for_all_that_the_example_names() -> None:

@@ -1,4 +1,4 @@
-"""All that the folder `defs` declares."""
+"""The definitions in the folder `defs`."""
 
 from pathlib import Path
 
