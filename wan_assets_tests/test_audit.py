@@ -503,7 +503,7 @@ def test_a_task_on_either_side_of_midnight_is_missing_on_one_day_and_too_much_on
     assert found == {ours.date(): (-PRICE, "charged less"), theirs.date(): (PRICE, "charged more")}
 
 
-def cost_reporter(spend: Any, day: date = DAY) -> Bend:
+def usage_reporting(spend: Any, day: date = DAY) -> Bend:
     """An account that tells one day's sum in its own way."""
 
     def usage(call: Call) -> Prepared:
@@ -528,7 +528,7 @@ def cost_reporter(spend: Any, day: date = DAY) -> Bend:
 def test_sums_are_compared_to_the_micro_dollar_however_the_account_adds_them_up(
     tmp_path: Path, spend: Any, costs: list[int], difference: int
 ) -> None:
-    with bent(tmp_path, cost_reporter(spend)) as made:
+    with bent(tmp_path, usage_reporting(spend)) as made:
         ledger = made.ledger(clock=clock_at(NOON))
         for number, cost in enumerate(costs):
             booked(ledger, cost, f"Kite {number}")
@@ -675,13 +675,13 @@ def test_reconcile_ends_with_0_where_every_day_is_equal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost_microusd", "verdict", "difference"),
+    ("cost_microusd", "status", "difference"),
     [(None, "unknown costs", 0.3), (200_000, "charged more", 0.1), (400_000, "charged less", -0.1)],
 )
 def test_reconcile_ends_with_1_where_a_day_is_not_equal_and_says_why(
     tmp_path: Path, cost_microusd: int | None, status: str, difference: float
 ) -> None:
-    with bent(tmp_path, cost_reporter(0.1 + 0.2)) as made:
+    with bent(tmp_path, usage_reporting(0.1 + 0.2)) as made:
         booked(made.ledger(clock=clock_at(NOON)), cost_microusd)
 
         programs = wan_assets("ledger", "reconcile", "--url", made.url, *SINCE, "--json", made=made)
@@ -899,7 +899,7 @@ def test_no_amount_in_the_ledgers_tables_is_cut_on_a_narrow_terminal(
 def test_no_amount_of_a_reconciliation_is_cut_on_a_narrow_terminal_nor_its_verdict(
     tmp_path: Path, cost_microusd: int, amounts: list[str]
 ) -> None:
-    with bent(tmp_path, cost_reporter(2 * cost_microusd / 1e6 + 0.5)) as made:
+    with bent(tmp_path, usage_reporting(2 * cost_microusd / 1e6 + 0.5)) as made:
         booked(made.ledger(clock=clock_at(NOON)), cost_microusd)
 
         result = wan_assets("ledger", "reconcile", "--url", made.url, *SINCE, made=made)

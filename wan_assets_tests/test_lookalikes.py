@@ -97,7 +97,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize(("content", "told"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(("content", "reported"), SHAPES.values(), ids=SHAPES)
 def test_a_file_is_refused_if_most_lines_have_another_shape(
     tmp_path: Path, content: str, reported: tuple[str, str]
 ) -> None:
