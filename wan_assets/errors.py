@@ -9,7 +9,7 @@ Each class is named for what the reader should do next::
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 let the ledger go on
     ├── ConcurrencyLimitError                wait until fewer tasks are in flight
-    ├── NotSentError                run the row again, or give its reservation back
+    ├── NotSubmittedError                run the row again, or give its reservation back
     ├── TaskLockedError          wait for the process that works on it
     ├── LeaseExpiredError           run again: another process may have taken the task over
     ├── NothingToAdoptError        name a task whose file was set aside
@@ -134,7 +134,7 @@ class ConcurrencyLimitError(WanAssetsError):
         super().__init__(f"{maximum} tasks are in flight, and no more are let in")
 
 
-class NotSentError(WanAssetsError):
+class NotSubmittedError(WanAssetsError):
     """A task was booked, and never reached the API."""
 
     hint = "The next run sends it; `wan-assets ledger recover --release-unsent` gives its reservation back instead."
@@ -411,7 +411,7 @@ class TaskConflictError(RunwareError):
     hint = "Poll the task; do not send it again."
 
 
-REFUSED_FOR_GOOD = (ContentBlockedError, RequestRejectedError)
+PERMANENT_REFUSALS = (ContentBlockedError, RequestRejectedError)
 """The same request would be refused again."""
 
 

@@ -23,7 +23,7 @@ from simulator_support import ManualClock
 from wan_assets.cli import cli
 from wan_assets.dataset.reconciliation import DayCompared, reconciled
 from wan_assets.engine import Limits, Recovered, VideoJob, recover
-from wan_assets.errors import ApiFault, NotSentError
+from wan_assets.errors import ApiFault, NotSubmittedError
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.ledger.processes import new_owner
 from wan_assets.models.request import VideoRequest, task_uuid_of
@@ -51,7 +51,7 @@ def assert_nothing_was_sent_for(made: Studio, found: list[Recovered]) -> None:
     They are not counted before: what a killed run has sent may come in a little later.
     """
     sent = [task_uuid for (task_uuid,) in made.journal.rows("SELECT task_uuid FROM submissions")]
-    unsent = {one.task.task_uuid for one in found if isinstance(one.error, NotSentError)}
+    unsent = {one.task.task_uuid for one in found if isinstance(one.error, NotSubmittedError)}
     assert len(sent) == len(set(sent))
     assert unsent & set(sent) == set()
 
@@ -82,7 +82,7 @@ def claimed(made: Studio, prompt: str = "Kite 0", owner: str = "gone") -> str:
 def abandoned(made: Studio) -> str:
     """A task that was booked by a run that ended before it was sent."""
     task_uuid = claimed(made)
-    made.ledger().let_go("gone")
+    made.ledger().release_leases("gone")
     return task_uuid
 
 
@@ -97,7 +97,7 @@ def test_what_a_closed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
         found = recovered(made)
 
         assert 0 < left_open == len(found)
-        assert set(names_of(found)) <= {"", "NotSentError"}
+        assert set(names_of(found)) <= {"", "NotSubmittedError"}
         assert "" in names_of(found)
         assert_all_that_was_paid_is_kept(made)
 
@@ -108,7 +108,7 @@ def test_what_a_killed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
         found = recovered(made)
 
         assert end == -9
-        assert set(names_of(found)) <= {"", "NotSentError"}
+        assert set(names_of(found)) <= {"", "NotSubmittedError"}
         assert "" in names_of(found)
         assert_all_that_was_paid_is_kept(made)
 
@@ -145,7 +145,7 @@ def test_a_task_that_was_never_sent_keeps_its_money_and_is_sent_by_the_next_run(
         made.run(jobs_of(1))
 
         assert [charge.task_uuid for charge in made.journal.charges()] == [task_uuid]
-    assert names_of(found) == ["NotSentError"]
+    assert names_of(found) == ["NotSubmittedError"]
     assert (states, reserved) == (["reserved"], PRICE)
 
 
@@ -160,7 +160,7 @@ def test_a_task_that_was_never_sent_gives_its_money_back_where_that_is_asked_for
 
         assert made.states() == ["rejected", "stored"]
         assert made.paid == 1
-    assert (names_of(found), again) == (["NotSentError"], [])
+    assert (names_of(found), again) == (["NotSubmittedError"], [])
     assert task
     assert (task.state, task.error_code, task.reserved_microusd) == ("rejected", "notSent", 0)
     assert set(spend) == {(0,)}
@@ -305,7 +305,7 @@ def test_one_task_that_cannot_be_had_does_not_keep_the_others_from_the_store(tmp
 def test_real_tasks_are_not_asked_of_the_simulator(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.ledger().claim(request_of("real"), Origin(), "gone", simulated=False)
-        made.ledger().let_go("gone")
+        made.ledger().release_leases("gone")
         found = recovered(made, releases_unsent=True)
 
         assert made.states() == ["reserved"]
@@ -481,7 +481,7 @@ def test_a_task_that_was_booked_before_midnight_and_taken_after_it_counts_on_the
     with still(tmp_path, clock) as made:
         ledger = made.ledger(clock=clock)
         task_uuid = ledger.claim(request_of("Kite 0"), Origin(), "gone", simulated=True).task.task_uuid
-        ledger.let_go("gone")
+        ledger.release_leases("gone")
         clock.now = AFTER_MIDNIGHT.timestamp()
         made.run(jobs_of(1), clock=clock)
         days = compared(made, DAY, DAY + timedelta(days=1))
@@ -791,7 +791,7 @@ def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tm
         assert made.states() == ["rejected"]
     assert states == ["reserved"]
     assert (kept.exit_code, released.exit_code) == (1, 0)
-    assert [task["class"] for task in json.loads(released.stdout)["tasks"]] == ["NotSentError"]
+    assert [task["class"] for task in json.loads(released.stdout)["tasks"]] == ["NotSubmittedError"]
 
 
 def test_recover_ends_with_0_where_the_provider_gave_a_task_up_since_it_is_not_open_any_more(tmp_path: Path) -> None:
@@ -976,7 +976,7 @@ def two_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     "name", ["task_uuid", "fingerprint", "prompt_id", "partition", "video_uuid", "sha256", "uri"], ids=str
 )
 def test_a_video_is_found_by_each_of_its_names(two_rows: Studio, name: str) -> None:
-    (task,) = [task for task in two_rows.ledger().traced("run-7") if task.origin.prompt_id == "row-1"]
+    (task,) = [task for task in two_rows.ledger().find_tasks("run-7") if task.origin.prompt_id == "row-1"]
     (video,) = task.results
     known = {
         "task_uuid": task.task_uuid,

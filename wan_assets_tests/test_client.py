@@ -425,21 +425,21 @@ def test_only_an_api_that_says_so_is_simulated(tmp_path: Path) -> None:
 
 def test_the_public_names_of_the_client() -> None:
     assert sorted(package.__all__) == [
-        "Answer",
+        "ApiResponse",
         "DayOfUsage",
-        "ResponseHook",
         "HttpConfig",
+        "ResponseHook",
         "Result",
+        "RetryStatus",
         "RunwareClient",
         "TaskReport",
-        "Trouble",
         "UPLOAD_IS_GONE",
         "WaitForCapacity",
-        "code_of_failure_word",
-        "is_about_credit",
+        "clean_text",
+        "code_of_failure_status",
+        "is_api_refusal",
+        "is_out_of_credit",
         "is_over_capacity",
-        "is_own_words",
-        "shown",
         "task_error_of",
     ]
 

@@ -41,7 +41,7 @@ def reserve(made: Studio, jobs: list[VideoJob], age_s: float = 0.0) -> None:
         for job in jobs:
             origin = Origin("killed", partition=job.partition)
             ledger.claim(job.request, origin, "killed.1.x", simulated=True)
-        ledger.let_go("killed.1.x")
+        ledger.release_leases("killed.1.x")
     shift = f"strftime('%Y-%m-%dT%H:%M:%f+00:00', created_at, '-{age_s} seconds')"
     made.rows(f"UPDATE wan_tasks SET created_at = {shift}")
 
@@ -231,7 +231,7 @@ def test_a_person_cannot_book_a_cost_that_no_video_has(tmp_path: Path) -> None:
     ledger.mark_lost(task_uuid, ApiFault("taskLost", "unknown"))
 
     with pytest.raises(LedgerError, match="no video costs so much"):
-        ledger.book_cost(task_uuid, 100_000_001)
+        ledger.record_cost(task_uuid, 100_000_001)
 
 
 def as_of_version_4(url: str) -> None:

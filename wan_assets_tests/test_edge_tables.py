@@ -168,7 +168,7 @@ def test_an_upgrade_buys_nothing_again_whatever_form_a_table_has_by_then(
         assert {one.stored.fingerprint for one in outcomes} == {one.job.request.fingerprint() for one in outcomes}
         former = made.rows("SELECT former_fingerprint FROM wan_tasks WHERE former_fingerprint IS NOT NULL")
         assert sorted(row[0][:16] for row in former) == sorted(OLD_FINGERPRINTS)
-        assert made.ledger().traced(former[0][0]), "a former fingerprint can still be traced"
+        assert made.ledger().find_tasks(former[0][0]), "a former fingerprint can still be traced"
 
 
 def test_a_store_whose_ledger_is_gone_is_reused_by_the_texts_as_they_were_written(tmp_path: Path) -> None:

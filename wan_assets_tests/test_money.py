@@ -79,7 +79,7 @@ def test_an_overcharge_stops_the_run_and_is_listed_to_the_last_micro_dollar(tmp_
 def test_the_run_after_an_overcharge_reserves_the_higher_price_and_finishes(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.5) as made:
         made.run(jobs_of(12), limits=Limits(max_in_flight=2))
-        (seen,) = made.ledger().prices_seen()
+        (seen,) = made.ledger().recent_prices()
         quoted = made.ledger().quoted_microusd([request_of("another")], simulated=True)
         outcomes = made.run(jobs_of(12), limits=Limits(max_in_flight=2))
 
@@ -221,7 +221,7 @@ def test_an_odd_cost_is_forgotten_after_twenty_more(ledger: Ledger) -> None:
     settled(ledger, 300_000)
 
     assert (before, quote(ledger)) == (600_000, 300_000)
-    (seen,) = ledger.prices_seen()
+    (seen,) = ledger.recent_prices()
     assert (seen.tasks, seen.cost_microusd) == (22, 22 * 300_000 + 300_000)
     assert (seen.lowest_microusd, seen.highest_microusd) == (300_000, 300_000)
 
@@ -230,7 +230,7 @@ def test_a_cost_that_is_not_told_teaches_nothing(ledger: Ledger) -> None:
     settled(ledger, *[None] * 6)
     settled(ledger, *[None] * 6, number_results=2)
 
-    assert ledger.prices_seen() == []
+    assert ledger.recent_prices() == []
     assert quote(ledger) == PRICE
     assert quote(ledger, number_results=2) == 2 * PRICE
 
@@ -241,7 +241,7 @@ def test_what_the_simulator_charges_says_nothing_of_real_prices_nor_they_of_it(l
 
     assert quote(ledger, simulated=simulated) == 600_000
     assert quote(ledger, simulated=not simulated) == PRICE
-    assert [seen.is_simulated for seen in ledger.prices_seen()] == [simulated]
+    assert [seen.is_simulated for seen in ledger.recent_prices()] == [simulated]
 
 
 BY_SIZE = {"resolution": None, "width": 854, "height": 480}
@@ -269,7 +269,7 @@ def test_what_one_kind_costs_says_nothing_of_another(ledger: Ledger, name: str) 
 
     assert quote(ledger, **one) == 111_000
     assert quote(ledger, **other) == worst_price_microusd(request_of("one more", **other))
-    assert len({seen.kind for seen in ledger.prices_seen()}) == 2
+    assert len({seen.kind for seen in ledger.recent_prices()}) == 2
 
 
 def test_what_cannot_change_the_price_does_not_make_another_kind(ledger: Ledger) -> None:

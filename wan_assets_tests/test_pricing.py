@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from wan_assets.models.pricing import (
     dollars,
-    kind_of,
     list_price_microusd,
     microusd,
     microusd_of,
     nearest_microusd,
+    request_kind,
     usd,
     worst_price_microusd,
 )
@@ -167,4 +167,4 @@ def test_half_a_microdollar_is_rounded_up(amount_usd: str, nearest: int) -> None
     ],
 )
 def test_a_kind_names_all_that_a_price_may_depend_on(parameters: dict[str, Any], kind: str) -> None:
-    assert kind_of(request(**parameters)) == kind
+    assert request_kind(request(**parameters)) == kind

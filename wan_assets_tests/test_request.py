@@ -233,7 +233,7 @@ def test_a_record_holds_no_secret_of_an_address_and_is_a_request_of_the_same_kin
     assert record["webhookURL"] == record["uploadEndpoint"] == "https://example.com:8443"
     kept = VideoRequest.model_validate(record)
     assert kept.image == "https://example.com:8443/a.png"
-    assert kept.sound == "https://example.com:8443/a.mp3"
+    assert kept.audio == "https://example.com:8443/a.mp3"
     assert (kept.tier, kept.has_audio, kept.to_record()) == (found.tier, found.has_audio, record)
 
 

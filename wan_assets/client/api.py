@@ -21,11 +21,11 @@ import httpx
 from wan_assets.client import account
 from wan_assets.client.bounds import name_in
 from wan_assets.client.download import Downloads
-from wan_assets.client.error_codes import is_over_capacity, is_own_words, refusal_of
-from wan_assets.client.responses import Answer, is_doubtful, refusal_in
-from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
+from wan_assets.client.error_codes import is_api_refusal, is_over_capacity, refusal_of
+from wan_assets.client.responses import ApiResponse, may_be_accepted_anyway, refusal_in
+from wan_assets.client.retrying import IsRetried, RetryMonitor, RetryStatus, is_busy, with_retries
 from wan_assets.client.task_reports import TaskReport, reports_in
-from wan_assets.client.transport import BeforeSending, HttpConfig, ResponseHook, Transport
+from wan_assets.client.transport import BeforePost, HttpConfig, ResponseHook, Transport
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -37,7 +37,7 @@ from wan_assets.errors import (
 from wan_assets.models import secrets_in, uuid_in
 from wan_assets.settings import PUBLIC_URL
 
-_GREETINGS = 3
+_MAX_IDENTITY_TRIES = 3
 """How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""
 
 _POLLS_PER_POST = 100
@@ -46,7 +46,7 @@ T = TypeVar("T")
 WaitForCapacity: TypeAlias = Callable[[RunwareBusyError], Awaitable[None]]
 """Waits after a refusal until the API may take one more task."""
 
-LookBeforeSending: TypeAlias = Callable[[bool], None]
+CheckBeforePost: TypeAlias = Callable[[bool], None]
 """Is told before each POST whether an earlier one may have been accepted; what it raises stops the POST."""
 
 
@@ -55,7 +55,7 @@ class RunwareClient:
 
     Every method raises a `RunwareError` that keeps the API's code, message, parameter and task. `download_hosts` are
     hosts that results may come from, besides the API's own and `*.runware.ai`. `webhook_url` is where the API is to
-    tell of results, with the secret in its query; tasks that name a webhook of their own keep it. `on_answer` is told
+    tell of results, with the secret in its query; tasks that name a webhook of their own keep it. `on_response` is told
     of every exchange.
     """
 
@@ -67,17 +67,17 @@ class RunwareClient:
         http_config: HttpConfig | None = None,
         download_hosts: Sequence[str] = (),
         webhook_url: str = "",
-        on_answer: ResponseHook | None = None,
+        on_response: ResponseHook | None = None,
     ) -> None:
         self.http_config = http_config or HttpConfig()
         self._webhook_url = webhook_url
         secrets = secrets_in(webhook_url)
-        self._transport = Transport(api_key, base_url, self.http_config, secrets=secrets, on_answer=on_answer)
-        self._troubles = Troubles()
-        self._downloads = Downloads(self._transport, self.http_config, download_hosts, self._troubles)
+        self._transport = Transport(api_key, base_url, self.http_config, secrets=secrets, on_response=on_response)
+        self._retries = RetryMonitor()
+        self._downloads = Downloads(self._transport, self.http_config, download_hosts, self._retries)
         self.polls_per_post = _POLLS_PER_POST
-        self._doubts = 0
-        self._early: dict[str, TaskReport] = {}
+        self._incomplete_polls = 0
+        self._early_reports: dict[str, TaskReport] = {}
         self._simulated: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -97,16 +97,18 @@ class RunwareClient:
         return bool(self._webhook_url)
 
     @property
-    def trouble(self) -> Trouble:
+    def retries(self) -> RetryStatus:
         """What submissions, downloads and questions of the account wait for before they are tried again."""
-        return self._troubles.now
+        return self._retries.now
 
     async def is_simulated(self) -> bool:
         """Whether a simulator answers, which says so itself; the public API is not asked."""
         if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
             self._simulated = False
         if self._simulated is None:
-            said = await self._tried(partial(self._transport.server_header, "X-Simulated-By"), tries=_GREETINGS)
+            said = await self._with_retries(
+                partial(self._transport.server_header, "X-Simulated-By"), tries=_MAX_IDENTITY_TRIES
+            )
             self._simulated = said is not None
         return self._simulated
 
@@ -114,7 +116,7 @@ class RunwareClient:
         """Has nothing that the API says repeat what is private in the addresses of a task, sent here or before."""
         self._transport.redaction.hide_task(task)
 
-    def shown(self, said: str) -> str:
+    def redacted(self, said: str) -> str:
         """A text of the API, such as the address of a result, as it may be kept: without secrets."""
         return self._transport.redaction.text(said)
 
@@ -122,12 +124,12 @@ class RunwareClient:
         self,
         task: Mapping[str, Any],
         capacity: WaitForCapacity | None = None,
-        before_sending: LookBeforeSending | None = None,
+        before_post: CheckBeforePost | None = None,
     ) -> None:
         """Sends one task until the API has it; returns once it was accepted, now or before.
 
         With `capacity` a refusal because the API takes no more tasks is no failed try: the task is sent again, under
-        the same UUID, whenever `capacity` returns, however often that is. `before_sending` is called before each POST
+        the same UUID, whenever `capacity` returns, however often that is. `before_post` is called before each POST
         is written, and told whether an earlier one may have been accepted; what it raises is raised, and that POST is
         not sent.
 
@@ -137,31 +139,31 @@ class RunwareClient:
         """
         hook = {"webhookURL": self._webhook_url} if self._webhook_url else {}
         task = {**hook, **task, "deliveryMethod": "async", "includeCost": True}
-        submission = _Submission(self, task, before_sending)
+        submission = _Submission(self, task, before_post)
         if capacity is None:
-            await self._tried(submission.send)
+            await self._with_retries(submission.send)
             return
         while True:
             try:
-                await self._tried(submission.send, is_retried=_is_trouble_on_the_way)
+                await self._with_retries(submission.send, is_retried=_is_temporary_error)
             except RunwareBusyError as error:
                 if not is_over_capacity(error):
                     raise
-                self._troubles.note(error)
-                await self._troubles.wait(submission.certain(capacity(error)))
+                self._retries.note(error)
+                await self._retries.wait(submission.certain(capacity(error)))
             else:
                 return
 
-    async def submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None = None) -> None:
+    async def submit_once(self, task: Mapping[str, Any], before_post: BeforePost | None = None) -> None:
         """Sends one task once.
 
         A refusal that is not in the API's own words, such as a proxy's page, says nothing about the task: it is looked
         for, and if it is not found the error tells that it may have been accepted.
         """
         try:
-            await self._submit_once(task, before_sending)
+            await self._submit_once(task, before_post)
         except RunwareError as error:
-            if error.is_transient or is_own_words(error.fault):
+            if error.is_transient or is_api_refusal(error.fault):
                 raise
             if not await self._is_found(task["taskUUID"]):
                 error.may_be_accepted = self._transport.has_been_answered
@@ -176,16 +178,16 @@ class RunwareClient:
                     return True
         return False
 
-    async def _submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None) -> None:
-        answer, task_uuid = await self._transport.post([task], before_sending), task["taskUUID"]
+    async def _submit_once(self, task: Mapping[str, Any], before_post: BeforePost | None) -> None:
+        answer, task_uuid = await self._transport.post([task], before_post), task["taskUUID"]
         report = reports_in(answer, (task_uuid,)).get(task_uuid, TaskReport(task_uuid))
         if report.results:
-            self._early[task_uuid] = report
+            self._early_reports[task_uuid] = report
             return
         fault = refusal_in(answer, task_uuid) or next(iter(report.faults), None)
         if fault is None or isinstance(refusal := refusal_of(fault), TaskConflictError):
             return
-        if not is_doubtful(answer, fault, task_uuid):
+        if not may_be_accepted_anyway(answer, fault, task_uuid):
             raise refusal
         unclear = replace(fault, http_status=None, retry_after_s=None)
         if refusal.is_transient:
@@ -200,7 +202,7 @@ class RunwareClient:
                 raise RunwareBusyError(fault)
 
         try:
-            await self._tried(look)
+            await self._with_retries(look)
         except RunwareError:
             raise SubmissionUnconfirmedError(fault) from None
 
@@ -241,8 +243,8 @@ class RunwareClient:
                 raise
             found = {}
         if missing := [task_uuid for task_uuid in task_uuids if task_uuid not in found]:
-            self._doubts += 1
-            if alone := await self._poll_once((missing[self._doubts % len(missing)],)):
+            self._incomplete_polls += 1
+            if alone := await self._poll_once((missing[self._incomplete_polls % len(missing)],)):
                 self.polls_per_post = 1
                 return found | alone | await self.poll(missing)
         return found
@@ -251,9 +253,16 @@ class RunwareClient:
         asked = [{"taskType": "getResponse", "taskUUID": task_uuid} for task_uuid in task_uuids]
         answer = await self._transport.post(asked)
         found = reports_in(answer, task_uuids)
-        if not found and (fault := _trouble_in(answer, task_uuids)):
+        if not found and (fault := _poll_fault_in(answer, task_uuids)):
             raise refusal_of(fault)
-        return {**{task_uuid: self._early[task_uuid] for task_uuid in task_uuids if task_uuid in self._early}, **found}
+        return {
+            **{
+                task_uuid: self._early_reports[task_uuid]
+                for task_uuid in task_uuids
+                if task_uuid in self._early_reports
+            },
+            **found,
+        }
 
     async def download(self, url: str, path: Path, slots: asyncio.Semaphore | None = None) -> None:
         """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet.
@@ -275,7 +284,7 @@ class RunwareClient:
             item = {}
         if media_uuid := _media_uuid_in(item):
             return media_uuid
-        return await self._tried(partial(self._uploaded, task_uuid))
+        return await self._with_retries(partial(self._uploaded, task_uuid))
 
     async def _uploaded(self, task_uuid: str) -> str:
         answer = await self._transport.post([{"taskType": "getResponse", "taskUUID": task_uuid}])
@@ -307,7 +316,7 @@ class RunwareClient:
 
     async def _ask(self, task_type: str, *, task_uuid: str = "", **parameters: Any) -> Mapping[str, Any]:
         task = {"taskType": task_type, "taskUUID": task_uuid or str(uuid.uuid4()), **parameters}
-        return await self._tried(partial(self._ask_once, task))
+        return await self._with_retries(partial(self._ask_once, task))
 
     async def _ask_once(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = await self._transport.post([task])
@@ -317,31 +326,31 @@ class RunwareClient:
             raise refusal_of(fault or nothing)
         return next((item for item in answer.data if item.get("taskUUID") == task["taskUUID"]), answer.data[0])
 
-    async def _tried(
+    async def _with_retries(
         self, call: Callable[[], Awaitable[T]], *, tries: int | None = None, is_retried: IsRetried = is_busy
     ) -> T:
-        return await tried(call, self.http_config, tries or self.http_config.max_tries, self._troubles, is_retried)
+        return await with_retries(
+            call, self.http_config, tries or self.http_config.max_tries, self._retries, is_retried
+        )
 
 
 class _Submission:
     """One task on its way to the API, and whether an earlier try may have brought it there."""
 
-    def __init__(
-        self, client: RunwareClient, task: Mapping[str, Any], before_sending: LookBeforeSending | None
-    ) -> None:
+    def __init__(self, client: RunwareClient, task: Mapping[str, Any], before_post: CheckBeforePost | None) -> None:
         self._client = client
         self._task = task
-        self._before_sending = before_sending
-        self._may_be_there = False
+        self._before_post = before_post
+        self._may_be_accepted = False
 
     async def send(self) -> None:
         try:
-            if not self._may_be_there or await self._client.is_unknown(self._task["taskUUID"]):
-                look = self._before_sending and partial(self._before_sending, self._may_be_there)
+            if not self._may_be_accepted or await self._client.is_unknown(self._task["taskUUID"]):
+                look = self._before_post and partial(self._before_post, self._may_be_accepted)
                 await self._client.submit_once(self._task, look)
         except RunwareError as error:
             self._refuse_if_uncertain(error)
-            self._may_be_there = self._may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
+            self._may_be_accepted = self._may_be_accepted or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
             raise
 
     async def certain(self, waiting: Awaitable[None]) -> None:
@@ -349,17 +358,17 @@ class _Submission:
         try:
             await waiting
         except RunwareBusyError as error:
-            raise RunwareBusyError(error.fault, is_surely_refused=not self._may_be_there) from None
+            raise RunwareBusyError(error.fault, is_surely_refused=not self._may_be_accepted) from None
         except RunwareError as error:
             self._refuse_if_uncertain(error)
             raise
 
     def _refuse_if_uncertain(self, error: RunwareError) -> None:
-        if self._may_be_there and not error.is_transient:
+        if self._may_be_accepted and not error.is_transient:
             raise SubmissionUnconfirmedError(error.fault) from None
 
 
-def _is_trouble_on_the_way(error: BaseException) -> bool:
+def _is_temporary_error(error: BaseException) -> bool:
     return isinstance(error, RunwareBusyError) and not is_over_capacity(error)
 
 
@@ -369,6 +378,6 @@ def _media_uuid_in(item: Mapping[str, Any]) -> str | None:
     return None if said in (None, "1") else uuid_in(said) or said
 
 
-def _trouble_in(answer: Answer, task_uuids: tuple[str, ...]) -> ApiFault | None:
+def _poll_fault_in(answer: ApiResponse, task_uuids: tuple[str, ...]) -> ApiFault | None:
     ours = (fault for fault in answer.faults if fault.task_uuid is None or fault.task_uuid in task_uuids)
     return next(ours, None) or refusal_in(answer, None)

@@ -16,25 +16,25 @@ _PLAIN = ("", "identity")
 class TooLargeError(Exception):
     """A body is longer than it may be."""
 
-    def __init__(self, most_bytes: int) -> None:
-        super().__init__(f"it is larger than {most_bytes:,} bytes")
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"it is larger than {max_bytes:,} bytes")
 
 
-async def pieces_of(response: httpx.Response, most_bytes: int) -> AsyncGenerator[bytes, None]:
+async def pieces_of(response: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """The body as it is after decompression, in pieces of at most 256 KiB.
 
-    Raises `TooLargeError` as soon as there is more than `most_bytes`, and `httpx.HTTPError` for a body that is cut off
+    Raises `TooLargeError` as soon as there is more than `max_bytes`, and `httpx.HTTPError` for a body that is cut off
     or that cannot be decompressed.
     """
     stated = response.headers.get("Content-Length", "")
-    if stated.isdecimal() and (len(stated) > _MAX_DIGITS or int(stated) > most_bytes):
-        raise TooLargeError(most_bytes)
+    if stated.isdecimal() and (len(stated) > _MAX_DIGITS or int(stated) > max_bytes):
+        raise TooLargeError(max_bytes)
     decoder, size = _decoder_for(response.headers.get("Content-Encoding", "").strip().lower()), 0
     async for raw in response.aiter_raw():
         for piece in decoder.read(raw):
             size += len(piece)
-            if size > most_bytes:
-                raise TooLargeError(most_bytes)
+            if size > max_bytes:
+                raise TooLargeError(max_bytes)
             yield piece
     decoder.end()
 

@@ -14,16 +14,18 @@ _MAX_WHOLE = 2**63 - 1
 """The largest whole number that databases and Parquet can hold."""
 
 _MAX_COST_USD = 1_000_000
-_MAX_ASKED_S = 366 * 24 * 3600.0
+_MAX_WAIT_S = 366 * 24 * 3600.0
 _MAX_NAME = 64
 _MAX_URL = 8_192
 _REPLACEMENT = "\ufffd"
 
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNSAFE_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 """What no database, file or terminal takes for text: control characters, marks that turn a line, half surrogates."""
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Reads JSON into bounded values; raises `ValueError` or `RecursionError` for what is none.
 
     A whole number of more than 64 bits becomes text, since neither Python nor a database has to be able to hold it.
@@ -34,17 +36,17 @@ def parsed(text: str) -> Any:
 def bounded(value: Any, depth: int = 0) -> Any:
     """A JSON value whose texts can be written anywhere, and that is not deeper or longer than anybody can use."""
     if isinstance(value, str):
-        return shown(value)
+        return clean_text(value)
     if isinstance(value, (dict, list)) and depth >= _MAX_DEPTH:
         return "…"
     if isinstance(value, dict):
-        return {shown(key, _MAX_KEY): bounded(part, depth + 1) for key, part in value.items()}
+        return {clean_text(key, _MAX_KEY): bounded(part, depth + 1) for key, part in value.items()}
     return [bounded(part, depth + 1) for part in value] if isinstance(value, list) else value
 
 
-def shown(text: str, maximum: int = _MAX_TEXT) -> str:
+def clean_text(text: str, maximum: int = _MAX_TEXT) -> str:
     """A text without what no text holds, cut where it is too long."""
-    clean = text if text.isascii() and text.isprintable() else _NO_TEXT.sub(_REPLACEMENT, text)
+    clean = text if text.isascii() and text.isprintable() else _UNSAFE_CHARACTERS.sub(_REPLACEMENT, text)
     return clean if len(clean) <= maximum else f"{clean[: maximum - 1]}…"
 
 
@@ -69,15 +71,15 @@ def seed_in(value: Any) -> int | None:
 def cost_in(value: Any) -> Any:
     """A cost as it was written; as text where no video can cost so much, so that nobody takes it for a price."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) <= _MAX_COST_USD:
-        return shown(str(value), _MAX_DIGITS)
+        return clean_text(str(value), _MAX_DIGITS)
     if isinstance(value, str):
-        return shown(value, _MAX_DIGITS)
-    return value if value is None or isinstance(value, (bool, int, float)) else shown(repr(value), _MAX_DIGITS)
+        return clean_text(value, _MAX_DIGITS)
+    return value if value is None or isinstance(value, (bool, int, float)) else clean_text(repr(value), _MAX_DIGITS)
 
 
 def wait_in(seconds: float) -> float | None:
     """A wait that is asked for, in seconds; None for one that is no wait, or longer than a year."""
-    return seconds if 0 <= seconds <= _MAX_ASKED_S else None
+    return seconds if 0 <= seconds <= _MAX_WAIT_S else None
 
 
 def _whole(digits: str) -> int | str:

@@ -32,19 +32,19 @@ class Connections:
         self._limits = httpx.Limits(max_connections=2 * kept, max_keepalive_connections=kept)
         self._has_proxies = has_proxies
         self._proxies: dict[tuple[str, str], str] = {}
-        self._ways: dict[str, AiohttpTransport] = {}
+        self._transports: dict[str, AiohttpTransport] = {}
 
     async def close(self) -> None:
-        for way in self._ways.values():
-            await way.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
     async def open(self, request: httpx.Request) -> httpx.Response:
         """Sends a request; the response is still to be read and closed. Raises `httpx.HTTPError`."""
         proxy = self._proxy_to(request.url) if self._has_proxies else ""
-        way = self._ways.get(proxy) or self._ways.setdefault(proxy, self._way_through(proxy))
+        transport = self._transports.get(proxy) or self._transports.setdefault(proxy, self._transport_through(proxy))
         with _as_http_error():
-            response = await way.handle_async_request(request)
-            response.stream = _Guarded(response.stream)
+            response = await transport.handle_async_request(request)
+            response.stream = _CheckedStream(response.stream)
             return response
 
     def refuse_unusable_proxy(self, url: httpx.URL) -> None:
@@ -53,12 +53,12 @@ class Connections:
             self._proxy_to(url)
 
     def _proxy_to(self, url: httpx.URL) -> str:
-        whither = (url.scheme, url.host)
-        if whither not in self._proxies:
-            self._proxies[whither] = _proxy_to(*whither)
-        return self._proxies[whither]
+        target = (url.scheme, url.host)
+        if target not in self._proxies:
+            self._proxies[target] = _proxy_to(*target)
+        return self._proxies[target]
 
-    def _way_through(self, proxy: str) -> AiohttpTransport:
+    def _transport_through(self, proxy: str) -> AiohttpTransport:
         return AiohttpTransport(client=self._session, proxy=httpx.Proxy(proxy) if proxy else None)
 
     def _session(self) -> aiohttp.ClientSession:
@@ -66,7 +66,7 @@ class Connections:
         connector = _Connector(
             limit=self._limits.max_connections or 0,
             keepalive_timeout=self._limits.keepalive_expiry,
-            ssl=_trusted(),
+            ssl=_ssl_context(),
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
@@ -83,7 +83,7 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
 
 
-class _Guarded(httpx.AsyncByteStream):
+class _CheckedStream(httpx.AsyncByteStream):
     """A body whose reading raises nothing but `httpx.HTTPError`."""
 
     def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
@@ -149,6 +149,6 @@ def _refuse_unusable(proxy: str, variable: str) -> None:
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def _ssl_context() -> ssl.SSLContext:
     """Who signs certificates: read once, which takes as long as decoding a video."""
     return httpx.create_ssl_context()

@@ -21,7 +21,7 @@ from wan_assets.errors import (
 )
 
 _LONGEST_WORD = 40
-_WHOSE = re.compile(r"^(?:task|job|generation|inference|video|provider|request|status)+")
+_STATUS_PREFIX = re.compile(r"^(?:task|job|generation|inference|video|provider|request|status)+")
 _SUCCEEDED = frozenset(
     ("success", "successful", "succeeded", "complete", "completed", "done", "finished", "ended", "ok", "ready")
 )
@@ -89,12 +89,12 @@ _BY_STATUS: dict[int, type[RunwareError]] = {
 }
 
 
-def is_success_word(status: Any) -> bool:
+def is_success_status(status: Any) -> bool:
     """Whether a status ends a task with a result, in whatever case and spelling."""
     return _letters_of(status) in _SUCCEEDED
 
 
-def code_of_failure_word(status: Any) -> str | None:
+def code_of_failure_status(status: Any) -> str | None:
     """The code of a status that ends a task without a result; None for any other status."""
     return _FAILED.get(_letters_of(status))
 
@@ -104,7 +104,7 @@ def _letters_of(status: Any) -> str:
     if not isinstance(status, str) or len(status) > _LONGEST_WORD:
         return ""
     letters = "".join(filter(str.isalpha, status)).lower()
-    return _WHOSE.sub("", letters) or letters
+    return _STATUS_PREFIX.sub("", letters) or letters
 
 
 _REFUSED_CONTENT = re.compile(
@@ -132,7 +132,7 @@ def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
     return _BY_STATUS.get(http_status or 0, RunwareBusyError)
 
 
-def is_own_words(fault: ApiFault) -> bool:
+def is_api_refusal(fault: ApiFault) -> bool:
     """Whether the API itself has refused a call, as against a bare status, a page or a redirect on the way to it.
 
     A status of 401 needs no words.
@@ -141,7 +141,7 @@ def is_own_words(fault: ApiFault) -> bool:
     return fault.task_uuid is not None or fault.http_status == HTTPStatus.UNAUTHORIZED or not is_bare
 
 
-def is_about_credit(fault: ApiFault) -> bool:
+def is_out_of_credit(fault: ApiFault) -> bool:
     """Whether an account has no credit left, as against a key that is not accepted."""
     return fault.http_status == HTTPStatus.PAYMENT_REQUIRED or bool(re.fullmatch(_OF_CREDIT, fault.code.lower()))
 
@@ -153,7 +153,7 @@ def refusal_of(fault: ApiFault) -> RunwareError:
     """
     kind = class_of(fault.code, fault.http_status)
     on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
-    if kind is TaskFailedError and on_the_way and code_of_failure_word(fault.detail.get("status")) is None:
+    if kind is TaskFailedError and on_the_way and code_of_failure_status(fault.detail.get("status")) is None:
         kind = RunwareBusyError
     return kind(fault)
 

@@ -14,24 +14,24 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from wan_assets.errors import ApiFault, RunwareError, WrongAddressError
-from wan_assets.models import SENT_TO
+from wan_assets.models import DESTINATION_FIELDS
 
 _HIDDEN = "[hidden]"
 _ALL_HIDDEN = "[hidden: the text repeats a secret]"
-_PIECE = 8
+_PIECE_LENGTH = 8
 """So many characters of a secret in a row are not shown; an innocent word is seldom as long and part of one."""
 
-_LEAST = 5
+_MIN_LENGTH = 5
 """A password shorter than a piece is not shown as a whole; one shorter than this would be found in innocent words."""
 
-_ADDRESSES = 2048
+_MAX_ADDRESSES = 2048
 _DECODINGS = 5
 _MAX_CHARACTERS = 4000
 
-_FOUND_AS_THEY_ARE = frozenset({"videoURL", "taskType"})
+_UNREDACTED_KEYS = frozenset({"videoURL", "taskType"})
 """The address of a result is fetched as it is; whoever keeps or shows it takes its secrets out."""
 
-_WORDS_OF_STATUS = frozenset({"success", "processing", "completed", "error", "queued", "pending"})
+_STATUS_WORDS = frozenset({"success", "processing", "completed", "error", "queued", "pending"})
 """Nothing has to be looked for in the answers that come by the thousand."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -67,24 +67,24 @@ class Redaction:
         self._short: tuple[str, ...] = ()
         self._is_stale = True
 
-    def hide(self, address: str, *, is_sent_to: bool) -> None:
+    def hide(self, address: str, *, is_destination: bool) -> None:
         """Hides the private parts of an address; of one that takes what is sent to it, the path is one of them."""
         if "://" not in address:
             return
-        key = (address, is_sent_to)
+        key = (address, is_destination)
         self._is_stale = self._is_stale or key not in self._addresses
         self._addresses[key] = None
         self._addresses.move_to_end(key)
-        if len(self._addresses) > _ADDRESSES:
+        if len(self._addresses) > _MAX_ADDRESSES:
             self._addresses.popitem(last=False)
 
     def hide_task(self, task: Mapping[str, Any]) -> None:
         """Hides what is private in the addresses that a task names."""
-        for name in SENT_TO:
+        for name in DESTINATION_FIELDS:
             if isinstance(address := task.get(name), str):
-                self.hide(address, is_sent_to=True)
+                self.hide(address, is_destination=True)
         for address in _texts_in(task.get("inputs")):
-            self.hide(address, is_sent_to=False)
+            self.hide(address, is_destination=False)
 
     def text(self, said: str) -> str:
         """A text without secrets."""
@@ -96,11 +96,11 @@ class Redaction:
     def value(self, said: Any) -> Any:
         """Whatever JSON holds, without secrets; addresses of results stay as they are."""
         if isinstance(said, str):
-            return said if said in _WORDS_OF_STATUS or self._is_name(said) else self.text(said)
+            return said if said in _STATUS_WORDS or self._is_name(said) else self.text(said)
         if isinstance(said, Mapping):
             return {
                 name if str(name).isalpha() else self.value(name): part
-                if name in _FOUND_AS_THEY_ARE
+                if name in _UNREDACTED_KEYS
                 else self.value(part)
                 for name, part in said.items()
             }
@@ -130,7 +130,7 @@ class Redaction:
         return bool(_UUID_IN_ANY_FORM.fullmatch(said.strip())) and not self._repeats(said)
 
     def _word(self, word: str) -> str:
-        if len(word) < _LEAST or _UUID.fullmatch(word):
+        if len(word) < _MIN_LENGTH or _UUID.fullmatch(word):
             return word
         shown = _shown(word)
         if not self._repeats(shown):
@@ -142,18 +142,20 @@ class Redaction:
     def _repeats(self, said: str) -> bool:
         """Whether a text has a piece of a known secret in it."""
         if self._is_stale:
-            self._learn()
+            self._rebuild()
         plain = _plain(said)
-        pieces = {plain[start : start + _PIECE] for start in range(len(plain) - _PIECE + 1)}
+        pieces = {plain[start : start + _PIECE_LENGTH] for start in range(len(plain) - _PIECE_LENGTH + 1)}
         return any(piece in self._known for piece in pieces) or any(short in plain for short in self._short)
 
-    def _learn(self) -> None:
+    def _rebuild(self) -> None:
         secrets = set(self._secrets)
-        for address, is_sent_to in self._addresses:
-            secrets.update(_secrets_in(address, is_sent_to=is_sent_to))
+        for address, is_destination in self._addresses:
+            secrets.update(_secrets_in(address, is_destination=is_destination))
         plain = {_plain(secret) for secret in secrets}
-        self._short = tuple(secret for secret in plain if _LEAST <= len(secret) < _PIECE)
-        self._known = "\0".join(form for secret in secrets if len(secret) >= _PIECE for form in _forms_of(secret))
+        self._short = tuple(secret for secret in plain if _MIN_LENGTH <= len(secret) < _PIECE_LENGTH)
+        self._known = "\0".join(
+            form for secret in secrets if len(secret) >= _PIECE_LENGTH for form in _forms_of(secret)
+        )
         self._is_stale = False
 
 
@@ -187,14 +189,14 @@ def _is_random(text: str) -> bool:
     if _UUID.search(text):
         return False
     run = max(re.split(r"[-/]", text), key=len)
-    return len(run) >= _PIECE * 2 and sum(map(str.isdigit, run)) >= _DIGITS_OF_RANDOM
+    return len(run) >= _PIECE_LENGTH * 2 and sum(map(str.isdigit, run)) >= _DIGITS_OF_RANDOM
 
 
 def _parts_of(secret: str) -> set[str]:
-    return _secrets_in(secret, is_sent_to=True) if "://" in secret else {secret}
+    return _secrets_in(secret, is_destination=True) if "://" in secret else {secret}
 
 
-def _secrets_in(address: str, *, is_sent_to: bool) -> set[str]:
+def _secrets_in(address: str, *, is_destination: bool) -> set[str]:
     """What of an address is private: user and password, query, fragment, and maybe the path."""
     try:
         parts = urlsplit(address)
@@ -203,14 +205,17 @@ def _secrets_in(address: str, *, is_sent_to: bool) -> set[str]:
     login, _, _ = parts.netloc.rpartition("@")
     _, _, password = login.partition(":")
     values = {
-        value for pair in re.split("[&;]", parts.query) for value in pair.partition("=")[2:] if len(value) >= _PIECE
+        value
+        for pair in re.split("[&;]", parts.query)
+        for value in pair.partition("=")[2:]
+        if len(value) >= _PIECE_LENGTH
     }
-    path = parts.path.strip("/") if is_sent_to else ""
+    path = parts.path.strip("/") if is_destination else ""
     found = {login, password, path, parts.query, parts.fragment, *values}
     return {secret for secret in found if secret}
 
 
-@lru_cache(maxsize=_ADDRESSES)
+@lru_cache(maxsize=_MAX_ADDRESSES)
 def _forms_of(secret: str) -> tuple[str, ...]:
     """A secret as it may be written: plain, with a plus for blanks, in base64 and in hexadecimal."""
     plain = _plain(secret)
@@ -221,7 +226,7 @@ def _forms_of(secret: str) -> tuple[str, ...]:
         for skipped in range(3):
             encoded = base64.b64encode(content[skipped:])[: (len(content) - skipped) * 4 // 3].decode().casefold()
             found += [encoded, encoded.replace("+", "-").replace("/", "_")]
-    return tuple(dict.fromkeys(form for form in found if len(form) >= _PIECE))
+    return tuple(dict.fromkeys(form for form in found if len(form) >= _PIECE_LENGTH))
 
 
 def _plain(text: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wan_assets.client.bounds import name_in, parsed, shown
-from wan_assets.client.error_codes import code_of_failure_word, refusal_of
+from wan_assets.client.bounds import clean_text, name_in, parse_json
+from wan_assets.client.error_codes import code_of_failure_status, refusal_of
 from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.models import uuid_in
 
@@ -22,7 +22,7 @@ _MAX_ALLOWED = 50
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """One response: its status, its items and its faults; `data` and `faults` may both be filled, or neither."""
 
     status: int
@@ -40,14 +40,14 @@ class Answer:
         return any(item.get("taskUUID") == task_uuid for item in self.data)
 
 
-def answer_of(status: int, text: str, retry_after_s: float | None = None) -> Answer:
+def response_of(status: int, text: str, retry_after_s: float | None = None) -> ApiResponse:
     """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object."""
     try:
-        body = parsed(text)
+        body = parse_json(text)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(shown(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
+        said = " ".join(clean_text(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
         fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
@@ -55,7 +55,7 @@ def answer_of(status: int, text: str, retry_after_s: float | None = None) -> Ans
     data = body.get("data")
     items = data if isinstance(data, list) else [data]
     faults = tuple(_faults_in(body, status, retry_after_s))
-    return Answer(status, tuple(_named(item) for item in items if isinstance(item, dict)), faults, retry_after_s)
+    return ApiResponse(status, tuple(_named(item) for item in items if isinstance(item, dict)), faults, retry_after_s)
 
 
 def _named(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -64,7 +64,7 @@ def _named(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**item, "taskUUID": task_uuid} if task_uuid else item
 
 
-def refusal_in(answer: Answer, task_uuid: str | None) -> ApiFault | None:
+def refusal_in(answer: ApiResponse, task_uuid: str | None) -> ApiFault | None:
     """The fault that refuses a call about one task: its own, or one that names no task; else a bare bad status.
 
     An item of the task among the data is the API's word that it has it: then only a fault that names it counts.
@@ -83,7 +83,7 @@ def refusal_in(answer: Answer, task_uuid: str | None) -> ApiFault | None:
     )
 
 
-def is_doubtful(answer: Answer, fault: ApiFault, task_uuid: str) -> bool:
+def may_be_accepted_anyway(answer: ApiResponse, fault: ApiFault, task_uuid: str) -> bool:
     """Whether an answer refuses a submission and yet may have accepted it: then its money is not free.
 
     It holds an item besides the fault, or a bad status alone that comes with faults of other tasks.
@@ -128,7 +128,7 @@ def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None)
     named = item.get("taskUUID") or (context.get("taskUUID") if isinstance(context, dict) else None)
     code = name_in(item.get("code")) or name_in(item.get("errorId"))
     return ApiFault(
-        code=code or code_of_failure_word(item.get("status")) or f"http_{status}",
+        code=code or code_of_failure_status(item.get("status")) or f"http_{status}",
         message=_sentence_in(item.get("message")),
         parameter=_parameter_in(item.get("parameter")),
         task_uuid=(uuid_in(named) or _word(named)) if named else None,
@@ -140,17 +140,17 @@ def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None)
 
 
 def _sentence_in(message: Any) -> str:
-    return shown(message if isinstance(message, str) else str(message or ""), _MAX_MESSAGE) or "no message"
+    return clean_text(message if isinstance(message, str) else str(message or ""), _MAX_MESSAGE) or "no message"
 
 
 def _parameter_in(said: Any) -> str | tuple[str, ...] | None:
     if isinstance(said, list):
-        return tuple(shown(str(part), _MAX_WORD) for part in said[:_MAX_ALLOWED])
+        return tuple(clean_text(str(part), _MAX_WORD) for part in said[:_MAX_ALLOWED])
     return _word(said)
 
 
 def _word(value: Any) -> str | None:
-    return shown(str(value), _MAX_WORD) if value else None
+    return clean_text(str(value), _MAX_WORD) if value else None
 
 
 def _allowed(value: Any) -> Any:

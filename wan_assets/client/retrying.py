@@ -23,25 +23,25 @@ def is_busy(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RetryStatus:
     """So many calls wait to be tried again; `why` is what stood in the way of the last of them."""
 
     waiting: int = 0
     why: str = ""
 
-    def __add__(self, other: Trouble) -> Trouble:
-        return Trouble(self.waiting + other.waiting, self.why if self.waiting else other.why)
+    def __add__(self, other: RetryStatus) -> RetryStatus:
+        return RetryStatus(self.waiting + other.waiting, self.why if self.waiting else other.why)
 
 
-class Troubles:
+class RetryMonitor:
     """Keeps count of the calls that wait to be tried again."""
 
     def __init__(self) -> None:
         self._waiting, self._why = 0, ""
 
     @property
-    def now(self) -> Trouble:
-        return Trouble(self._waiting, self._why) if self._waiting else Trouble()
+    def now(self) -> RetryStatus:
+        return RetryStatus(self._waiting, self._why) if self._waiting else RetryStatus()
 
     async def wait(self, waiting: Awaitable[None]) -> None:
         """Counts a call while it waits."""
@@ -60,11 +60,11 @@ class Troubles:
         self._why = str(error or "")
 
 
-async def tried(
+async def with_retries(
     call: Callable[[], Awaitable[T]],
     http_config: HttpConfig,
     tries: int,
-    troubles: Troubles,
+    retries: RetryMonitor,
     is_retried: IsRetried = is_busy,
 ) -> T:
     """Calls until nothing is raised that is tried again, or another try would not help: then it is let through.
@@ -84,10 +84,10 @@ async def tried(
         return await call()
 
     # RowRunner cost as much as an exchange, so that they are kept only where the first call has failed.
-    return await _attempts(http_config, tries, troubles, is_retried)(again)
+    return await _attempts(http_config, tries, retries, is_retried)(again)
 
 
-def _attempts(http_config: HttpConfig, tries: int, troubles: Troubles, is_retried: IsRetried) -> AsyncRetrying:
+def _attempts(http_config: HttpConfig, tries: int, retries: RetryMonitor, is_retried: IsRetried) -> AsyncRetrying:
     backoff = wait_exponential(http_config.initial_retry_delay_s, http_config.max_retry_delay_s)
     jitter = wait_random(0, http_config.retry_jitter_s)
 
@@ -96,7 +96,7 @@ def _attempts(http_config: HttpConfig, tries: int, troubles: Troubles, is_retrie
         return max(http_config.initial_retry_delay_s, backoff(state) if asked_s is None else asked_s) + jitter(state)
 
     def note(state: RetryCallState) -> None:
-        troubles.note(state.outcome.exception() if state.outcome else None)
+        retries.note(state.outcome.exception() if state.outcome else None)
 
     def is_last(state: RetryCallState) -> bool:
         return state.attempt_number >= tries or (_asked_s(state) or 0.0) > http_config.max_retry_after_s
@@ -106,7 +106,7 @@ def _attempts(http_config: HttpConfig, tries: int, troubles: Troubles, is_retrie
         wait=wait_s,
         stop=is_last,
         before_sleep=note,
-        sleep=troubles.sleep,
+        sleep=retries.sleep,
         reraise=True,
     )
 

@@ -15,31 +15,31 @@ from typing import Any, TypeAlias
 import httpx
 
 from wan_assets.client.body_reader import TooLargeError, pieces_of
-from wan_assets.client.bounds import shown, wait_in
+from wan_assets.client.bounds import clean_text, wait_in
 from wan_assets.client.connections import Connections, is_loopback
 from wan_assets.client.error_codes import WRONG_ADDRESS
 from wan_assets.client.redaction import Redaction
-from wan_assets.client.responses import Answer, answer_of
+from wan_assets.client.responses import ApiResponse, response_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
 from wan_assets.models import public_part_of
 from wan_assets.version import __version__
 
 _MAX_PORT = 65_535
-_MAX_SAID = 300
-_NOT_HERE = (404, 405)
-_WORDS_OF_THE_API = ('"taskUUID"', '"parameter"', 'NotFound"')
+_MAX_MESSAGE = 300
+_NOT_FOUND_STATUSES = (404, 405)
+_API_ERROR_MARKERS = ('"taskUUID"', '"parameter"', 'NotFound"')
 """What the API itself does not find, it names."""
 
 _HEADERS = httpx.Headers(
     {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": f"wan-assets/{__version__}"}
 )
-_OF_VIDEOS = httpx.Headers({**_HEADERS, "Accept": "video/*, */*"})
+_DOWNLOAD_HEADERS = httpx.Headers({**_HEADERS, "Accept": "video/*, */*"})
 _KEY = re.compile(r"[\x21-\x7e]*")
 
-ResponseHook: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Answer], None]
+ResponseHook: TypeAlias = Callable[[Sequence[Mapping[str, Any]], ApiResponse], None]
 """Is told of each exchange: the tasks that were posted, and what was answered."""
 
-BeforeSending: TypeAlias = Callable[[], None]
+BeforePost: TypeAlias = Callable[[], None]
 """Is called when a connection is open and before the first byte of a body is written; what it raises stops the POST."""
 
 
@@ -92,28 +92,28 @@ class Transport:
         http_config: HttpConfig,
         *,
         secrets: Sequence[str] = (),
-        on_answer: ResponseHook | None = None,
+        on_response: ResponseHook | None = None,
         connections: int = 32,
     ) -> None:
         try:
-            self._url = _spoken(parsed(base_url))
+            self._url = _checked_api_url(parse_url(base_url))
         except ValueError as error:
-            raise _misdirected(base_url, str(error)) from None
+            raise _wrong_address(base_url, str(error)) from None
         self._headers = _headers_with(api_key)
         self.redaction = Redaction((api_key, *secrets))
-        self._on_answer = on_answer
+        self._on_response = on_response
         self.base_url = base_url
         self.has_been_answered = False
         self._http_config = http_config
         # Who waits for a connection waits here: it is no time that the API takes to answer.
-        self._gate = asyncio.Semaphore(connections)
+        self._slots = asyncio.Semaphore(connections)
         self._connections = Connections(connections, has_proxies=not is_loopback(self._url.host))
         self._connections.refuse_unusable_proxy(self._url)
 
     async def close(self) -> None:
         await self._connections.close()
 
-    async def post(self, tasks: Sequence[Mapping[str, Any]], before_sending: BeforeSending | None = None) -> Answer:
+    async def post(self, tasks: Sequence[Mapping[str, Any]], before_post: BeforePost | None = None) -> ApiResponse:
         """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read.
 
         No answer and no error repeats a secret of the key, of the tasks, or of any address that was hidden before.
@@ -121,46 +121,46 @@ class Transport:
         for task in tasks:
             self.redaction.hide_task(task)
         try:
-            answer = await self._exchanged(tasks, before_sending)
+            answer = await self._exchange(tasks, before_post)
         except RunwareError as error:
             raise self.redaction.error(error) from None
         data, faults = map(self.redaction.value, answer.data), map(self.redaction.fault, answer.faults)
         answer = replace(answer, data=tuple(data), faults=tuple(faults))
         self.has_been_answered = self.has_been_answered or answer.is_success
-        if self._on_answer:
-            self._on_answer(tasks, answer)
+        if self._on_response:
+            self._on_response(tasks, answer)
         return answer
 
-    async def _exchanged(self, tasks: Sequence[Mapping[str, Any]], before_sending: BeforeSending | None) -> Answer:
+    async def _exchange(self, tasks: Sequence[Mapping[str, Any]], before_post: BeforePost | None) -> ApiResponse:
         if self._headers is None:
             fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
             raise AccessDeniedError(fault)
         content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        sent = _CheckedBody(content, before_sending) if before_sending else content
-        async with self._gate:
+        sent = _CheckedBody(content, before_post) if before_post else content
+        async with self._slots:
             try:
-                response, body = await self._answered("POST", self._headers, sent)
+                response, body = await self._response_and_body("POST", self._headers, sent)
             except RunwareBusyError:
                 if isinstance(sent, _CheckedBody) and sent.refusal:
                     raise sent.refusal from None
                 raise
         if response.is_redirect:
-            raise _misdirected(self.base_url, f"it redirects ({response.status_code})")
+            raise _wrong_address(self.base_url, f"it redirects ({response.status_code})")
         text = str(body, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
-        if response.status_code in _NOT_HERE and not any(word in text for word in _WORDS_OF_THE_API):
-            raise _misdirected(self.base_url, f"it takes no tasks ({response.status_code})")
-        return answer_of(response.status_code, text, _retry_after_s(response))
+        if response.status_code in _NOT_FOUND_STATUSES and not any(word in text for word in _API_ERROR_MARKERS):
+            raise _wrong_address(self.base_url, f"it takes no tasks ({response.status_code})")
+        return response_of(response.status_code, text, _retry_after_s(response))
 
     async def server_header(self, name: str) -> str | None:
         """One header of the API's answer to a GET, which carries no key and costs nothing."""
-        response, _ = await self._answered("GET", _HEADERS)
+        response, _ = await self._response_and_body("GET", _HEADERS)
         return str(response.headers[name]) if name in response.headers else None
 
     @asynccontextmanager
     async def stream(self, url: httpx.URL) -> AsyncIterator[httpx.Response]:
         """Opens the download of a video, without the key."""
         try:
-            request = self._request("GET", url, _OF_VIDEOS, limit_s=self._http_config.download_read_timeout_s)
+            request = self._request("GET", url, _DOWNLOAD_HEADERS, limit_s=self._http_config.download_read_timeout_s)
             async with asyncio.timeout(self._http_config.response_timeout_s):
                 response = await self._connections.open(request)
             async with aclosing(response):
@@ -176,7 +176,7 @@ class Transport:
             headers = httpx.Headers({**headers, "Content-Length": str(content.length)})
         return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeout})
 
-    async def _answered(
+    async def _response_and_body(
         self, method: str, headers: httpx.Headers, content: Body = None
     ) -> tuple[httpx.Response, bytes]:
         """An answer and its body, whole and decompressed."""
@@ -189,7 +189,7 @@ class Transport:
                     pieces = [piece async for piece in pieces_of(response, self._http_config.max_response_bytes)]
                     return response, b"".join(pieces)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise _misdirected(self.base_url, str(error)) from None
+            raise _wrong_address(self.base_url, str(error)) from None
         except TooLargeError as error:
             raise RunwareBusyError(ApiFault("answerTooLarge", f"the answer is not read: {error}")) from None
         except (httpx.HTTPError, TimeoutError) as error:
@@ -205,16 +205,16 @@ class Transport:
             else type(error).__name__
         )
         said = " ".join(self.redaction.text(str(error)).split()) or silence
-        return RunwareBusyError(ApiFault(kind, shown(said, _MAX_SAID)))
+        return RunwareBusyError(ApiFault(kind, clean_text(said, _MAX_MESSAGE)))
 
 
 class _CheckedBody:
     """A body whose first byte waits for a last look; `refusal` is what that look raised."""
 
-    def __init__(self, content: bytes, before_sending: BeforeSending) -> None:
+    def __init__(self, content: bytes, before_post: BeforePost) -> None:
         self.refusal: Exception | None = None
         self._content = content
-        self._before_sending = before_sending
+        self._before_post = before_post
 
     @property
     def length(self) -> int:
@@ -222,7 +222,7 @@ class _CheckedBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            self._before_sending()
+            self._before_post()
         except Exception as error:
             self.refusal = error
             raise
@@ -232,7 +232,7 @@ class _CheckedBody:
 Body: TypeAlias = bytes | _CheckedBody | None
 
 
-def parsed(url: str) -> httpx.URL:
+def parse_url(url: str) -> httpx.URL:
     """The parts of a URL; raises `ValueError` for what is none, which the layers below say in several ways."""
     try:
         parts = httpx.URL(url)
@@ -244,7 +244,7 @@ def parsed(url: str) -> httpx.URL:
     return parts
 
 
-def _spoken(url: httpx.URL) -> httpx.URL:
+def _checked_api_url(url: httpx.URL) -> httpx.URL:
     """An address that HTTP is spoken at; raises `ValueError` for any other."""
     if url.scheme not in ("http", "https"):
         raise ValueError(f"it begins with {url.scheme}://, not with http:// or https://")
@@ -261,13 +261,13 @@ def _headers_with(api_key: str) -> httpx.Headers | None:
     return httpx.Headers({**_HEADERS, **key, "Content-Type": "application/json"})
 
 
-def _misdirected(base_url: str, why: str) -> WrongAddressError:
+def _wrong_address(base_url: str, why: str) -> WrongAddressError:
     return WrongAddressError(ApiFault(WRONG_ADDRESS, f"{public_part_of(base_url)} is not the API's address: {why}"))
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
     """Reads the header in both its forms, seconds and HTTP date; None for a wait that nobody can mean."""
-    said = response.headers.get("Retry-After", "").strip()[:_MAX_SAID]
+    said = response.headers.get("Retry-After", "").strip()[:_MAX_MESSAGE]
     if said.isdecimal():
         return wait_in(float(said))
     try:

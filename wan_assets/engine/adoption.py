@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wan_assets.engine.ledger_session import LedgerSession
-from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
+from wan_assets.engine.task_files import TaskFiles, name_of, recorded_result
 from wan_assets.errors import (
     DecoderError,
     InvalidVideoError,
@@ -55,7 +55,7 @@ class _Adoption:
         self._files = files
 
     async def adopted(self, task_uuid: str) -> Adopted:
-        task = await self._session.book(self._session.ledger.task, task_uuid)
+        task = await self._session.call(self._session.ledger.task, task_uuid)
         if task is None:
             raise NothingToAdoptError(task_uuid, "it is not in the ledger")
         if stored := self._stored(task):
@@ -63,7 +63,7 @@ class _Adoption:
             return Adopted(task_uuid, stored, was_stored=True)
         if task.state not in (TaskState.DELIVERED, TaskState.STORED):
             raise NothingToAdoptError(task_uuid, f"it is {task.state}, and only a delivered task has such a file")
-        if task.state is TaskState.DELIVERED and (await self._session.take(task_uuid)).standing == "foreign":
+        if task.state is TaskState.DELIVERED and (await self._session.take(task_uuid)).status == "locked":
             raise TaskLockedError(task_uuid)
         return Adopted(task_uuid, await self._store(task))
 
@@ -97,4 +97,4 @@ class _Adoption:
                 seen = await self._files.inspect_file(path)
             except (InvalidVideoError, DecoderError) as error:
                 raise type(error)(f"task {task.task_uuid}: {kept} is not accepted: {error}") from None
-            return await self._files.put(task, request, number, booked_result(reported), path, seen, etag=None)
+            return await self._files.put(task, request, number, recorded_result(reported), path, seen, etag=None)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from more_itertools import chunked
 
 from wan_assets.client import RunwareClient
-from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, VideoJob
+from wan_assets.engine.jobs import LOOKUP_BATCH_SIZE, VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.errors import AccessDeniedError, ApiFault
 
 
-async def refuse_if_poor(jobs: Sequence[VideoJob], client: RunwareClient, session: LedgerSession) -> None:
+async def refuse_if_balance_too_low(jobs: Sequence[VideoJob], client: RunwareClient, session: LedgerSession) -> None:
     """Raises `AccessDeniedError` where the balance does not cover what would have to be bought.
 
     An account that does not tell its balance is not refused.
@@ -22,7 +22,7 @@ async def refuse_if_poor(jobs: Sequence[VideoJob], client: RunwareClient, sessio
         return
     needed, rows = 0, 0
     distinct = {job.request.fingerprint(): job.request for job in jobs}
-    for some in chunked(distinct.items(), LOOKED_UP_AT_ONCE):
+    for some in chunked(distinct.items(), LOOKUP_BATCH_SIZE):
         missing = await session.missing(dict(some))
         needed, rows = needed + await session.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:

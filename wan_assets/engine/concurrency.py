@@ -29,25 +29,25 @@ _FAR_BELOW = 0.75
 class LimitConfig:
     """How fast the limit grows, and what finding it may cost; times in seconds.
 
-    `hold_s` is the pause after a refusal; it doubles up to `hold_most_s` while the API accepts nothing, and lasts as
+    `hold_s` is the pause after a refusal; it doubles up to `max_hold_s` while the API accepts nothing, and lasts as
     long as a shorter Retry-After. In the first minute `first_share` of all submissions may be probes that the API
     refuses, later `later_share`. The probes of one ceiling are `probe_growth` times farther apart each time;
-    `probe_most_s` limits the distance.
+    `max_probe_distance_s` limits the distance.
     """
 
     initial: int = 4
     growth_s: float = 0.2
     hold_s: float = 1.0
-    hold_most_s: float = 30.0
+    max_hold_s: float = 30.0
     first_share: float = 0.08
     later_share: float = 0.015
     probe_growth: float = 1.5
-    probe_most_s: float = 900.0
+    max_probe_distance_s: float = 900.0
     slow_s: float = 1.0
 
 
 @dataclass(frozen=True)
-class LimitNow:
+class LimitStatus:
     """The limit for all runs at one moment, this run's share in it, and the reason in words."""
 
     limit: int
@@ -107,7 +107,7 @@ class AdaptiveLimit:
         """No task may be submitted before this time."""
         return self._hold_until
 
-    def most_unanswered(self, now: float) -> int:
+    def max_unanswered(self, now: float) -> int:
         """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
         if self._doubts:
             return 1
@@ -154,9 +154,9 @@ class AdaptiveLimit:
             self.streak += 1
         self.refused_at = now
         self._accepted_since = 0
-        self._asked_s = min(asked_s or 0.0, self._config.hold_most_s)
+        self._asked_s = min(asked_s or 0.0, self._config.max_hold_s)
         doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MAX_DOUBLINGS)
-        pause_s = max(min(doubled_s, self._config.hold_most_s), self._asked_s)
+        pause_s = max(min(doubled_s, self._config.max_hold_s), self._asked_s)
         self._hold_until = max(self._hold_until, now + pause_s)
         return True
 
@@ -212,7 +212,7 @@ class AdaptiveLimit:
             return self._hold_until
         if self.limit < self._top:
             return max(self._grow_at, now + self._config.growth_s / 4) if not self.streak else math.inf
-        times = (self._probe_from, (self.refused_at or now) + self._config.probe_most_s)
+        times = (self._probe_from, (self.refused_at or now) + self._config.max_probe_distance_s)
         return min((at for at in times if at > now), default=math.inf)
 
     def adopt(self, now: float, learned: LearnedLimit) -> None:
@@ -228,9 +228,9 @@ class AdaptiveLimit:
         refused_ago_s = None if self.refused_at is None else max(0.0, now - self.refused_at)
         return LearnedLimit(int(limit), self.ceiling, refused_ago_s)
 
-    def describe(self, now: float, share: int) -> LimitNow:
+    def describe(self, now: float, share: int) -> LimitStatus:
         """The limit and its reason."""
-        return LimitNow(self.limit, max(0, share), self._why(now))
+        return LimitStatus(self.limit, max(0, share), self._why(now))
 
     def _why(self, now: float) -> str:
         if self.refused_at is None or self.ceiling is None:
@@ -260,7 +260,7 @@ class AdaptiveLimit:
     def _may_probe(self, now: float, ahead: int) -> bool:
         if now < self._probe_from:
             return False
-        if self.refused_at is None or now >= self.refused_at + self._config.probe_most_s:
+        if self.refused_at is None or now >= self.refused_at + self._config.max_probe_distance_s:
             return True
         if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._asked_s:
             return False

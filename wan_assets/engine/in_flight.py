@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from wan_assets.client import Trouble
-from wan_assets.engine.concurrency import LimitNow
+from wan_assets.client import RetryStatus
+from wan_assets.engine.concurrency import LimitStatus
 from wan_assets.engine.telemetry import instruments
 from wan_assets.ledger import Task
 
@@ -52,15 +52,15 @@ class RunSnapshot:
     """
 
     in_flight: int = 0
-    landing: int = 0
+    storing: int = 0
     spent_microusd: int = 0
     reserved_microusd: int = 0
     room_microusd: int | None = None
     is_simulated: bool = False
-    trouble: Trouble = field(default_factory=Trouble)
+    retries: RetryStatus = field(default_factory=RetryStatus)
     pending: tuple[Pending, ...] = field(default=(), compare=False)
     at: float = field(default=0.0, compare=False)
-    limit: LimitNow | None = field(default=None, compare=False)
+    limit: LimitStatus | None = field(default=None, compare=False)
 
 
 OnProgress: TypeAlias = Callable[[RunSnapshot], None]
@@ -75,15 +75,15 @@ class Tally:
         self._pending: dict[str, Pending] = {}
 
     @contextmanager
-    def flying(self, task: Task, *, since: float, until: float) -> Iterator[None]:
+    def at_api(self, task: Task, *, since: float, until: float) -> Iterator[None]:
         """The time in which a task is at the API, polled until a moment in seconds since 1970."""
         origin = task.origin
         self._pending[task.task_uuid] = Pending(task.task_uuid, origin.partition, origin.prompt_id, since, until)
-        self._fly(1)
+        self._change_in_flight(1)
         try:
             yield
         finally:
-            self._fly(-1)
+            self._change_in_flight(-1)
             del self._pending[task.task_uuid]
 
     def wait_elsewhere(self, task: Task) -> None:
@@ -101,15 +101,15 @@ class Tally:
         return tuple(heapq.nsmallest(_PENDING_SHOWN, pending, key=lambda one: (not one.is_unknown, one.since)))
 
     @contextmanager
-    def landing(self) -> Iterator[None]:
+    def storing(self) -> Iterator[None]:
         """The time in which a task's files are brought to the store."""
-        self.now = replace(self.now, landing=self.now.landing + 1)
+        self.now = replace(self.now, storing=self.now.storing + 1)
         try:
             yield
         finally:
-            self.now = replace(self.now, landing=self.now.landing - 1)
+            self.now = replace(self.now, storing=self.now.storing - 1)
 
-    def see(self, task: Task) -> None:
+    def record(self, task: Task) -> None:
         """Counts a task's money as it is booked now, in the place of what it was before."""
         before = self._open.get(task.task_uuid)
         self._open[task.task_uuid] = task
@@ -130,9 +130,9 @@ class Tally:
         """Forgets a task whose money will not change any more."""
         self._open.pop(task_uuid, None)
 
-    def _fly(self, tasks: int) -> None:
+    def _change_in_flight(self, tasks: int) -> None:
         self.now = replace(self.now, in_flight=self.now.in_flight + tasks)
-        instruments().fly(tasks, simulated=self.now.is_simulated)
+        instruments().change_in_flight(tasks, simulated=self.now.is_simulated)
 
     def _add(self, *, spent: int = 0, reserved: int = 0) -> None:
         spent, reserved = self.now.spent_microusd + spent, self.now.reserved_microusd + reserved

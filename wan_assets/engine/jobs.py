@@ -12,10 +12,10 @@ from wan_assets.store import StoredTask
 OnMismatch: TypeAlias = Literal["keep", "fail"]
 """What becomes of a playable video that deviates from its request: the row's video, or a file that is set aside."""
 
-LOOKED_UP_AT_ONCE = 200
+LOOKUP_BATCH_SIZE = 200
 """So many requests are asked about in one query of ledger and store."""
 
-_MAX_LANDING = 200
+_MAX_STORING = 200
 """Rows that may be on their way from the API to the store while others take their places in flight."""
 
 
@@ -51,7 +51,7 @@ class Limits:
     @property
     def max_begun(self) -> int:
         """How many rows are worked on at once: a slow store holds back what is sent only where so many wait for it."""
-        return self.max_in_flight + max(self.max_downloads, min(self.max_in_flight, _MAX_LANDING))
+        return self.max_in_flight + max(self.max_downloads, min(self.max_in_flight, _MAX_STORING))
 
 
 @dataclass(frozen=True)

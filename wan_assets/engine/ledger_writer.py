@@ -41,7 +41,7 @@ class LedgerWriter:
         self._thread = Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
-    def book(self, write: Callable[[], T]) -> Future[T]:
+    def submit(self, write: Callable[[], T]) -> Future[T]:
         """Has a method of the ledger called; one whose future is cancelled before its turn is left out."""
         entry = _Entry(write)
         self._waiting.put(entry)
@@ -77,6 +77,6 @@ class LedgerWriter:
                 entry.done.set_result(result)
 
     def _booked(self, entries: list[_Entry]) -> list[Any] | None:
-        with suppress(Exception), self._ledger.together():
+        with suppress(Exception), self._ledger.one_transaction():
             return [entry.write() for entry in entries]
         return None

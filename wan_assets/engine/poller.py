@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from more_itertools import chunked
 
-from wan_assets.client import HttpConfig, RunwareClient, TaskReport, Trouble, is_over_capacity
+from wan_assets.client import HttpConfig, RetryStatus, RunwareClient, TaskReport, is_over_capacity
 from wan_assets.errors import AccessDeniedError, RunwareError
 
 _POLLS_IN_DOUBT = 4
@@ -58,12 +58,12 @@ class _Waiter:
     number_results: int = 1
     deadline: float = math.inf
     polled_at: float = -math.inf
-    is_look: bool = False
-    is_woken: bool = False
-    polls_in_doubt: int = 0
+    is_single_poll: bool = False
+    is_hinted: bool = False
+    uncertain_polls: int = 0
     silences: int = 0
-    troubles: int = 0
-    most_together: int = 0
+    failures: int = 0
+    max_together: int = 0
     answer: asyncio.Future[TaskReport] = field(default_factory=asyncio.Future)
     last: TaskReport = field(init=False)
 
@@ -72,25 +72,25 @@ class _Waiter:
 
     def has_all(self, now: float) -> bool:
         """Whether the last report is what was waited for: all there is, or all that there will be in time."""
-        if self.is_look:
+        if self.is_single_poll:
             return True
         if self.last.is_complete(self.number_results):
-            return not self.last.is_doubtful(self.number_results) or self.polls_in_doubt >= _POLLS_IN_DOUBT
+            return not self.last.may_change(self.number_results) or self.uncertain_polls >= _POLLS_IN_DOUBT
         return now >= self.deadline and (self.last.is_known or self.silences >= _SILENCES_OF_A_LOST_TASK)
 
     @property
     def may_join(self) -> bool:
         """Whether it may be asked for a little early: it was asked before, and nothing but its age sets its time."""
-        return self.polled_at > -math.inf and not (self.troubles or self.polls_in_doubt)
+        return self.polled_at > -math.inf and not (self.failures or self.uncertain_polls)
 
-    def wake(self, now: float, beat_s: float) -> None:
+    def poll_soon(self, now: float, beat_s: float) -> None:
         """Makes it due as soon as it was not polled for a beat.
 
         Not where trouble or a missing address set its time: more polls would not help, and use up its patience.
         """
-        if not (self.is_look or self.troubles or self.polls_in_doubt):
+        if not (self.is_single_poll or self.failures or self.uncertain_polls):
             self.due = min(self.due, max(now, self.polled_at + beat_s))
-            self.begun, self.is_woken = now, True
+            self.begun, self.is_hinted = now, True
 
     def give(self, answer: TaskReport | RunwareError) -> None:
         if self.answer.done():
@@ -121,7 +121,7 @@ class Poller:
 
     async def look(self, task_uuid: str) -> TaskReport:
         """What the API says of a task now, finished or not; raises a `RunwareError` when it says nothing readable."""
-        return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_look=True))
+        return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_single_poll=True))
 
     async def finished(self, task_uuid: str, number_results: int, wait_s: float, *, since_s: float = 0.0) -> TaskReport:
         """The report of a finished task, or the last one there was when the time is up, in seconds.
@@ -140,7 +140,7 @@ class Poller:
 
     def _earliest(self, waiter: _Waiter) -> float:
         """When a task may have finished, as far as the last ones tell; its deadline at the latest."""
-        if waiter.is_woken or not self._took_s:
+        if waiter.is_hinted or not self._took_s:
             return -math.inf
         quiet_s = min(_SHARE_OF_QUICKEST * min(self._took_s), _QUIET_POLLS * self._http_config.max_poll_interval_s)
         return min(waiter.begun + quiet_s, waiter.deadline)
@@ -165,23 +165,23 @@ class Poller:
         return self._unknown
 
     @property
-    def trouble(self) -> Trouble:
+    def retries(self) -> RetryStatus:
         """Tasks whose last poll was in vain."""
-        waiting = sum(waiter.troubles > 0 for waiter in self._waiters)
-        return Trouble(waiting, self._why) if waiting else Trouble()
+        waiting = sum(waiter.failures > 0 for waiter in self._waiters)
+        return RetryStatus(waiting, self._why) if waiting else RetryStatus()
 
-    def wake(self, task_uuids: Collection[str]) -> None:
+    def poll_soon(self, task_uuids: Collection[str]) -> None:
         """Polls some tasks now, as far as they are waited for; each at most once in `HttpConfig.wake_s`."""
         now = asyncio.get_running_loop().time()
         for waiter in self._waiters:
             if waiter.task_uuid in task_uuids:
-                waiter.wake(now, self._http_config.webhook_poll_interval_s)
+                waiter.poll_soon(now, self._http_config.webhook_poll_interval_s)
         self._changed.set()
 
     async def refresh(self) -> None:
         """Polls all tasks that were sent and that nothing is wrong with, now; returns once all were answered."""
         now = asyncio.get_running_loop().time()
-        asked = [each for each in self._waiters if not (each.is_look or each.troubles or math.isinf(each.due))]
+        asked = [each for each in self._waiters if not (each.is_single_poll or each.failures or math.isinf(each.due))]
         if now < self._silent_until:
             return
         for waiter in asked:
@@ -215,14 +215,14 @@ class Poller:
 
     def _polls_of(self, due: list[_Waiter]) -> Iterator[tuple[list[_Waiter], int]]:
         """Those that share a poll, and how many may: fewer where the last poll failed, so that one task fails alone."""
-        for maximum in sorted({waiter.most_together for waiter in due}):
+        for maximum in sorted({waiter.max_together for waiter in due}):
             together = min(maximum or self._client.polls_per_post, self._client.polls_per_post)
-            alike = [waiter for waiter in due if waiter.most_together == maximum]
+            alike = [waiter for waiter in due if waiter.max_together == maximum]
             yield from ((some, together) for some in chunked(alike, together))
 
     def _beat_after(self, asked: list[_Waiter], now: float) -> float:
         """How long others that are due wait for the next poll: little where the tasks themselves take little."""
-        ages_s = (now - waiter.begun for waiter in asked if not waiter.is_woken)
+        ages_s = (now - waiter.begun for waiter in asked if not waiter.is_hinted)
         return min(self._beat_s, _SHARE_OF_AGE * min(ages_s, default=math.inf))
 
     def _due(self, now: float) -> list[_Waiter]:
@@ -249,7 +249,7 @@ class Poller:
         try:
             reports = await self._client.poll({waiter.task_uuid for waiter in asked})
         except AccessDeniedError as error:
-            self._take_refusal(asked, error)
+            self._note_refusal(asked, error)
         except RunwareError as error:
             self._why = str(error)
             is_pace = is_over_capacity(error)
@@ -258,23 +258,23 @@ class Poller:
             )
             for waiter in asked:
                 # Too many polls are asked for less often, and in smaller ones only where that did not help.
-                if waiter.troubles or not is_pace:
-                    waiter.most_together = _fewer_than(asked)
-                self._take_trouble(waiter, error)
+                if waiter.failures or not is_pace:
+                    waiter.max_together = _fewer_than(asked)
+                self._note_failure(waiter, error)
         else:
             self._refused.clear()
             for waiter in asked:
-                self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
+                self._note_report(waiter, reports.get(waiter.task_uuid, waiter.last))
         self._changed.set()
 
-    def _take_refusal(self, asked: list[_Waiter], error: AccessDeniedError) -> None:
+    def _note_refusal(self, asked: list[_Waiter], error: AccessDeniedError) -> None:
         """Ends a task that was asked for alone, and all when two have been refused alone and none was answered since.
 
         Tasks that were asked for together are asked for again in smaller polls: the refusal may be about one of them.
         """
         if len(asked) > 1:
             for waiter in asked:
-                waiter.most_together, waiter.due = _fewer_than(asked), 0.0
+                waiter.max_together, waiter.due = _fewer_than(asked), 0.0
             return
         self._refused.add(asked[0].task_uuid)
         is_of_all = len(self._refused) >= _REFUSALS_OF_ALL
@@ -286,25 +286,25 @@ class Poller:
         plausible_s = asked_s if asked_s <= self._http_config.max_retry_after_s else 0.0
         self._silent_until = asyncio.get_running_loop().time() + plausible_s
 
-    def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
+    def _note_failure(self, waiter: _Waiter, error: RunwareError) -> None:
         """Puts off those that were asked for, and no others."""
-        waiter.troubles += 1
-        doubled = 2 ** min(waiter.troubles - 1, _MAX_DOUBLINGS)
+        waiter.failures += 1
+        doubled = 2 ** min(waiter.failures - 1, _MAX_DOUBLINGS)
         now = asyncio.get_running_loop().time()
         waiter.due = now + min(self._http_config.max_retry_delay_s, self._http_config.initial_retry_delay_s * doubled)
-        if waiter.troubles >= self._http_config.max_tries and (waiter.is_look or now >= waiter.deadline):
+        if waiter.failures >= self._http_config.max_tries and (waiter.is_single_poll or now >= waiter.deadline):
             waiter.give(error)
 
-    def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
+    def _note_report(self, waiter: _Waiter, report: TaskReport) -> None:
         now = asyncio.get_running_loop().time()
         waiter.last = report
-        waiter.troubles = waiter.most_together = 0
+        waiter.failures = waiter.max_together = 0
         waiter.silences += not report.is_known
         is_unknown = not report.is_known and waiter.silences >= _SILENCES_OF_A_LOST_TASK
-        (self._unknown.add if is_unknown and not waiter.is_look else self._unknown.discard)(waiter.task_uuid)
+        (self._unknown.add if is_unknown and not waiter.is_single_poll else self._unknown.discard)(waiter.task_uuid)
         first_s = (
             self._http_config.webhook_poll_interval_s * _BEATS_AFTER_WAKE
-            if waiter.is_woken
+            if waiter.is_hinted
             else self._http_config.initial_poll_delay_s / 2
         )
         turn_s = len(self._waiters) / self._client.polls_per_post / _MAX_POSTS_A_SECOND
@@ -313,7 +313,7 @@ class Poller:
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)
         if report.is_complete(waiter.number_results):
-            waiter.polls_in_doubt += report.is_doubtful(waiter.number_results)
+            waiter.uncertain_polls += report.may_change(waiter.number_results)
         if waiter.has_all(now):
             waiter.give(report)
 

@@ -75,12 +75,12 @@ class Progress:
     def counts(self) -> tuple[str, ...]:
         """What became of the rows, and what is becoming of others."""
         now = self.snapshot
-        landing = (f"{now.landing:,} landing",) if now.landing else ()
-        waiting = now.trouble.waiting
-        trouble = (f"{waiting:,} to be tried again ({_shortened(now.trouble.why)})",) if waiting else ()
+        storing = (f"{now.storing:,} landing",) if now.storing else ()
+        waiting = now.retries.waiting
+        trouble = (f"{waiting:,} to be tried again ({_shortened(now.retries.why)})",) if waiting else ()
         limit = (str(now.limit),) if now.limit else ()
         ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
-        return (*ended, f"{now.in_flight:,} in flight", *limit, *landing, *trouble)
+        return (*ended, f"{now.in_flight:,} in flight", *limit, *storing, *trouble)
 
     def money(self) -> tuple[str, ...]:
         """What was spent and set aside, and what the caps leave."""
@@ -100,24 +100,24 @@ class Progress:
         return (f"waiting for {named[0]}", *named[1:], *((f"and {more:,} more",) if more > 0 else ()))
 
 
-def sentence(stage: Stage, left: str = "") -> str:
+def progress_line(stage: Stage, left: str = "") -> str:
     """A stage in one line; `left` says how long it may still take."""
     parts = [", ".join(stage.counts()), ", ".join(stage.money()), ", ".join(stage.pending()), left]
     of_all = "" if stage.total is None else f" of {stage.total:,}"
     return f"{stage.ended:,}{of_all} done: {'; '.join(filter(None, parts))}"
 
 
-Watcher: TypeAlias = Callable[[Progress], None]
+ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
-def unwatched(_: Progress) -> None:
+def ignore_progress(_: Progress) -> None:
     """Nobody watches."""
 
 
-class Following:
+class ProgressTracker:
     """Progress that is told of all that happens, and shows each step."""
 
-    def __init__(self, first: Progress, show: Watcher) -> None:
+    def __init__(self, first: Progress, show: ProgressCallback) -> None:
         self._progress, self._show = first, show
         show(first)
 
@@ -143,7 +143,7 @@ class Estimate:
 
     def note(self, progress: Progress) -> None:
         """Takes note of how far the work is."""
-        now, snapshot = self._clock(), progress.snapshot.in_flight + progress.snapshot.landing
+        now, snapshot = self._clock(), progress.snapshot.in_flight + progress.snapshot.storing
         self._at_once = max(self._at_once, snapshot)
         if self._began is None and (snapshot or progress.worked):
             self._began = now
@@ -160,7 +160,7 @@ class Estimate:
         return f"{_roughly(left_s)} left" if left_s > 0 else ""
 
 
-class Spacing:
+class ReportSchedule:
     """When a line is due: the first after `first_s` seconds, later ones ever more rarely, at most `most_s` apart."""
 
     def __init__(self, *, first_s: float, most_s: float, clock: Clock = time.monotonic) -> None:
@@ -177,7 +177,7 @@ class Spacing:
         return True
 
 
-def clocked(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
     """A length of time as hours, minutes and seconds."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

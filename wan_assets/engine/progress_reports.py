@@ -23,17 +23,19 @@ async def snapshot(session: LedgerSession, work: TaskRunner, slots: Slots | None
     pending = session.tally.longest_pending(work.poller.unknown)
     limit = slots.describe() if slots else None
     now = replace(session.tally.now, pending=pending, at=time.time(), limit=limit)
-    return replace(now, room_microusd=room_microusd, trouble=work.trouble)
+    return replace(now, room_microusd=room_microusd, retries=work.retries)
 
 
 def background_tasks_for(
     on_progress: OnProgress | None, session: LedgerSession, work: TaskRunner, slots: Slots | None = None
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What has to run beside a run's work: nothing where nobody watches."""
-    return (partial(_tell, on_progress, session, work, slots),) if on_progress else ()
+    return (partial(_report_progress, on_progress, session, work, slots),) if on_progress else ()
 
 
-async def _tell(on_progress: OnProgress, session: LedgerSession, work: TaskRunner, slots: Slots | None) -> None:
+async def _report_progress(
+    on_progress: OnProgress, session: LedgerSession, work: TaskRunner, slots: Slots | None
+) -> None:
     """Tells until cancelled."""
     while True:
         on_progress(await snapshot(session, work, slots))

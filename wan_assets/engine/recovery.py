@@ -14,9 +14,9 @@ from wan_assets.engine.circuit_breaker import CircuitBreaker
 from wan_assets.engine.in_flight import OnProgress
 from wan_assets.engine.jobs import Limits, VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
-from wan_assets.engine.streaming import streamed
+from wan_assets.engine.streaming import stream_results
 from wan_assets.engine.task_runner import TaskRunner
-from wan_assets.errors import NotSentError, TaskLockedError, WanAssetsError
+from wan_assets.errors import NotSubmittedError, TaskLockedError, WanAssetsError
 from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -61,7 +61,7 @@ async def recover(
             *progress_reports.background_tasks_for(on_progress, session, work),
         )
         work_on = partial(recovery.run, await session.open_tasks())
-        running = streamed(work_on, work.poller.run, *beside)
+        running = stream_results(work_on, work.poller.run, *beside)
         async with aclosing(running) as found:
             async for recovered in found:
                 yield recovered
@@ -76,23 +76,23 @@ class _Recovery:
         self._releases_unsent = releases_unsent
         self._waiting = asyncio.Semaphore(limits.max_in_flight)
 
-    async def run(self, tasks: Sequence[Task], tell: Callable[[Recovered], None]) -> None:
+    async def run(self, tasks: Sequence[Task], on_recovered: Callable[[Recovered], None]) -> None:
         async with asyncio.TaskGroup() as group:
             for task in tasks:
-                group.create_task(self._tell(task, tell))
+                group.create_task(self._recover_task(task, on_recovered))
 
-    async def _tell(self, task: Task, tell: Callable[[Recovered], None]) -> None:
+    async def _recover_task(self, task: Task, on_recovered: Callable[[Recovered], None]) -> None:
         try:
-            tell(Recovered(task, await self._stored(task)))
+            on_recovered(Recovered(task, await self._stored(task)))
         except WanAssetsError as error:
-            tell(Recovered(task, None, error))
+            on_recovered(Recovered(task, None, error))
 
     async def _stored(self, task: Task) -> StoredTask | None:
         async with self._waiting:
             claim = await self._session.take(task.task_uuid)
-            if claim.standing == "foreign":
+            if claim.status == "locked":
                 raise TaskLockedError(task.task_uuid)
-            if claim.standing == "stored":
+            if claim.status == "stored":
                 return await self._session.stored(claim.task)
             report = await self._reported(claim.task)
         job = VideoJob(VideoRequest.from_record(task.request), task.origin.partition)
@@ -105,7 +105,7 @@ class _Recovery:
         if task.state is TaskState.RESERVED and not await self._work.was_sent(task):
             if self._work.is_too_old(task):
                 await self._work.lose(task)
-            unsent = NotSentError(task.task_uuid)
+            unsent = NotSubmittedError(task.task_uuid)
             if self._releases_unsent:
                 await self._work.withdraw(task, unsent)
             raise unsent

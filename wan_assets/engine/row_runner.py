@@ -50,7 +50,7 @@ class Row:
         return self.latest is not None and self.latest.state in OPEN_STATES
 
     def let_others_begin(self) -> None:
-        """Gives back this row's place among those begun, once."""
+        """Gives back this row's slot among those begun, once."""
         if self.begun:
             self.begun.release()
         self.begun = None
@@ -89,15 +89,15 @@ class RowRunner:
                 return await self._attempted(row, instead_of)
 
     async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
-        async with SlotHandle(self._slots, sends=not row.may_be_in_flight) as place:
-            claim = await self._claimed(row, place, instead_of)
-            if claim.standing == "stored" and (stored := await self._session.stored(claim.task)):
+        async with SlotHandle(self._slots, sends=not row.may_be_in_flight) as slot:
+            claim = await self._claimed(row, slot, instead_of)
+            if claim.status == "stored" and (stored := await self._session.stored(claim.task)):
                 return stored
-            report = await self._reported(row, place, claim)
+            report = await self._reported(row, slot, claim)
         stored, row.is_new = await self._work.keep(row.job, claim.task, report)
         return stored
 
-    async def _claimed(self, row: Row, place: SlotHandle, instead_of: str) -> Claim:
+    async def _claimed(self, row: Row, slot: SlotHandle, instead_of: str) -> Claim:
         """Claims the row's task, after whatever it has to wait for: money that comes free, or other processes."""
         while True:
             freed = self._circuit_breaker.freed
@@ -106,48 +106,48 @@ class RowRunner:
             try:
                 claim = await self._session.claim(row.job, instead_of=instead_of)
             except BudgetExceededError as refused:
-                await place.aside(self._circuit_breaker.room(freed, refused))
+                await slot.wait_without_slot(self._circuit_breaker.wait_for_budget(freed, refused))
                 continue
             except ConcurrencyLimitError:
-                await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
+                await slot.wait_without_slot(asyncio.sleep(_FOREIGN_LOOK_S))
                 continue
-            if claim.standing != "foreign":
+            if claim.status != "locked":
                 self._session.tally.wait_no_longer(claim.task)
                 return claim
             self._session.tally.wait_elsewhere(claim.task)
             row.let_others_begin()
-            await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
+            await slot.wait_without_slot(asyncio.sleep(_FOREIGN_LOOK_S))
 
-    async def _reported(self, row: Row, place: SlotHandle, claim: Claim) -> TaskReport:
+    async def _reported(self, row: Row, slot: SlotHandle, claim: Claim) -> TaskReport:
         if claim.task.state in (TaskState.DELIVERED, TaskState.STORED):
             return await self._work.look_again(claim.task)
-        with self._circuit_breaker.unsettled():
+        with self._circuit_breaker.holding_reservation():
             if claim.task.state is TaskState.RESERVED:
-                await self._send(row, place, claim)
-            place.in_flight()
+                await self._send(row, slot, claim)
+            slot.in_flight()
             return await self._work.finish(claim.task)
 
-    async def _send(self, row: Row, place: SlotHandle, claim: Claim) -> None:
+    async def _send(self, row: Row, slot: SlotHandle, claim: Claim) -> None:
         """Sends a task, unless an earlier run has."""
-        if claim.standing == "resumed":
+        if claim.status == "resumed":
             if await self._work.was_sent(claim.task):
                 return
             if self._work.is_too_old(claim.task):
                 await self._work.lose(claim.task)
             await self._session.refuse_if_paused()
-        async with self._circuit_breaker.entered():
+        async with self._circuit_breaker.submitting():
             try:
                 self._circuit_breaker.refuse_if_closed()
-                capacity = partial(self._wait_for_capacity, place)
-                await self._work.send(row.job, claim, place, capacity, row.submitted.add)
+                capacity = partial(self._wait_for_capacity, slot)
+                await self._work.send(row.job, claim, slot, capacity, row.submitted.add)
             except WanAssetsError as error:
-                if claim.standing == "new" and self._circuit_breaker.is_closed_by(error) and not place.has_posted:
+                if claim.status == "new" and self._circuit_breaker.is_closed_by(error) and not slot.has_posted:
                     await self._work.withdraw(claim.task, error)
                 raise
 
-    async def _wait_for_capacity(self, place: SlotHandle, refusal: RunwareBusyError) -> None:
+    async def _wait_for_capacity(self, slot: SlotHandle, refusal: RunwareBusyError) -> None:
         """Waits until the API may take one more task; the row keeps its reservation."""
-        self._circuit_breaker.prove()
-        await place.refused(refusal)
+        self._circuit_breaker.confirm_key()
+        await slot.refused(refusal)
         self._circuit_breaker.refuse_if_closed()
         await self._session.refuse_if_paused()

@@ -13,9 +13,17 @@ from dataclasses import asdict
 from logging import Logger
 from typing import Any
 
-from wan_assets.client import Trouble
+from wan_assets.client import RetryStatus
 from wan_assets.engine.in_flight import RunSnapshot
-from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
+from wan_assets.engine.progress import (
+    Clock,
+    Estimate,
+    Progress,
+    ProgressCallback,
+    ReportSchedule,
+    hour_of,
+    progress_line,
+)
 from wan_assets.errors import RunwareError, WanAssetsError
 
 _FIRST_S = 30.0
@@ -27,14 +35,16 @@ _FIELDS = "wan_assets"
 
 
 @contextmanager
-def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic) -> Iterator[Watcher]:
-    """Gives the function that is told of progress and tells it `onward`.
+def progress_logged(
+    log: Logger, forward: ProgressCallback, clock: Clock = time.monotonic
+) -> Iterator[ProgressCallback]:
+    """Gives the function that is told of progress and tells it `forward`.
 
     The log gets a line at the start, now and then, and at the end.
     """
-    spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MAX_S, clock=clock), Estimate(clock)
+    spacing, estimate = ReportSchedule(first_s=_FIRST_S, most_s=_MAX_S, clock=clock), Estimate(clock)
     last: list[Progress] = []
-    troubles, unknown = _TroubleLog(log), PendingLog(log)
+    retry_log, unknown = _RetryLog(log), PendingLog(log)
 
     def on_progress(progress: Progress) -> None:
         if not last:
@@ -43,31 +53,31 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
             )
         last[:] = [progress]
         estimate.note(progress)
-        troubles.add(progress.snapshot.trouble)
+        retry_log.add(progress.snapshot.retries)
         unknown.add(progress.snapshot)
         if spacing.is_due():
-            log.info("%s", sentence(progress, estimate.left()), extra=_fields(progress))
-        onward(progress)
+            log.info("%s", progress_line(progress, estimate.left()), extra=_fields(progress))
+        forward(progress)
 
     try:
         yield on_progress
     finally:
         if last:
-            log.info("%s", sentence(last[0]), extra=_fields(last[0]))
+            log.info("%s", progress_line(last[0]), extra=_fields(last[0]))
 
 
 def _fields(progress: Progress) -> dict[str, Any]:
     return {_FIELDS: asdict(progress)}
 
 
-class _TroubleLog:
+class _RetryLog:
     """Names each kind of trouble at the API when it is first met; progress tells how many tasks it keeps waiting."""
 
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._seen: set[str] = set()
 
-    def add(self, trouble: Trouble) -> None:
+    def add(self, trouble: RetryStatus) -> None:
         """Writes that calls wait, unless it was written before of calls that wait for the same."""
         kind = trouble.why.partition(":")[0]
         if trouble.waiting and kind not in self._seen:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import money_of
+from wan_assets.ledger import money_kind
 
 _EXCHANGE_S = 1.0
 _MAX_CHARACTERS = 256
@@ -26,7 +26,7 @@ class SharedConcurrency:
         self._has_joined = False
 
     @asynccontextmanager
-    async def ended(self) -> AsyncIterator[None]:
+    async def joined_until_end(self) -> AsyncIterator[None]:
         """Takes part until the end of the block."""
         try:
             yield
@@ -52,11 +52,11 @@ class SharedConcurrency:
     async def exchange(self) -> None:
         """Tells the other runs and hears them; a ledger that does not answer costs only time."""
         with suppress(LedgerError):
-            self.slots.hear(await self._session.share_limit(self._account, self.slots))
+            self.slots.apply_shared(await self._session.share_limit(self._account, self.slots))
 
 
 def account_of(base_url: str, *, simulated: bool) -> str:
     """The name of an account in the ledger: its kind of money and its address, without credentials and query."""
     parts = urlsplit(base_url)
     host = parts.netloc.rpartition("@")[2].lower()
-    return f"{money_of(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]
+    return f"{money_kind(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]

@@ -38,7 +38,7 @@ class SlotHandle:
         self._answered()
         self._slots.move(self._slot, SlotState.FREE)
 
-    async def aside(self, wait: Awaitable[None]) -> None:
+    async def wait_without_slot(self, wait: Awaitable[None]) -> None:
         """Waits without the place, and takes one again afterwards."""
         self.leave()
         await wait

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from wan_assets.client import HttpConfig
 from wan_assets.durations import duration_text
-from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
+from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitStatus, fair_share
 from wan_assets.engine.slot_states import Slot, SlotState
 from wan_assets.engine.telemetry import instruments
 from wan_assets.errors import ApiFault, RunwareBusyError, WanAssetsError
@@ -55,7 +55,7 @@ class Slots:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._initial_retry_delay_s = http_config.initial_retry_delay_s
-        config = LimitConfig(hold_s=http_config.initial_retry_delay_s, hold_most_s=http_config.max_retry_delay_s)
+        config = LimitConfig(hold_s=http_config.initial_retry_delay_s, max_hold_s=http_config.max_retry_delay_s)
         self._asked_most_s = http_config.max_retry_after_s
         self._has_accepted = False
         self._has_waited = False
@@ -154,7 +154,7 @@ class Slots:
         moved_ago_s = self._loop.time() - self._moved_at
         return RunNeeds(owner, self._own_in_flight, waiting, moved_ago_s, has_waited=has_waited)
 
-    def news(self) -> LearnedLimit | None:
+    def learned_changes(self) -> LearnedLimit | None:
         """What this run has learned since it was asked last; None where nothing has changed."""
         learned, reported = self._limit.learned(self._loop.time()), self._reported
         if (learned.limit, learned.ceiling) == (reported.limit, reported.ceiling):
@@ -162,7 +162,7 @@ class Slots:
         self._reported = learned
         return learned
 
-    def hear(self, shared: SharedLimit) -> None:
+    def apply_shared(self, shared: SharedLimit) -> None:
         """Takes what other runs need and have learned."""
         now, heard = self._loop.time(), self._heard
         self._others = shared.others
@@ -172,7 +172,7 @@ class Slots:
             self._heard, self._reported = said, self._limit.learned(now)
         self.pump()
 
-    def describe(self) -> LimitNow | None:
+    def describe(self) -> LimitStatus | None:
         """The limit and its reason, while it keeps rows waiting."""
         if not self._senders or self._held >= self._most:
             return None
@@ -225,7 +225,7 @@ class Slots:
 
     def _next_poster(self, now: float) -> _Waiter | None:
         unanswered = self._counts[SlotState.POSTED]
-        if not self._posting or self._is_closed(now) or unanswered >= self._limit.most_unanswered(now):
+        if not self._posting or self._is_closed(now) or unanswered >= self._limit.max_unanswered(now):
             return None
         has_room = self._own_in_flight + unanswered < self._allowance
         return self._posting.popleft() if has_room else None

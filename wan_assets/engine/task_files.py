@@ -145,7 +145,7 @@ def name_of(task: Task, number: int = 1) -> str:
     return f"{task.task_uuid}-{number}.{task.request.get('outputFormat', 'MP4')}".lower()
 
 
-def booked_result(reported: Mapping[str, Any]) -> Result:
+def recorded_result(reported: Mapping[str, Any]) -> Result:
     """A result as the ledger has it booked; its file has to be found without the API."""
     return Result(str(reported.get("video_uuid") or ""), None, reported.get("seed"), reported.get("cost"), is_nsfw=None)
 

@@ -13,12 +13,12 @@ from typing import Any, NoReturn, TypeAlias
 from wan_assets.client import (
     UPLOAD_IS_GONE,
     Result,
+    RetryStatus,
     RunwareClient,
     TaskReport,
-    Trouble,
     WaitForCapacity,
-    code_of_failure_word,
-    shown,
+    clean_text,
+    code_of_failure_status,
     task_error_of,
 )
 from wan_assets.durations import duration_text
@@ -78,12 +78,12 @@ class TaskRunner:
         self._client.hide(job.request.to_addresses())
 
     @property
-    def trouble(self) -> Trouble:
+    def retries(self) -> RetryStatus:
         """What the API, or the way to it, keeps waiting."""
-        return self._client.trouble + self.poller.trouble
+        return self._client.retries + self.poller.retries
 
     async def send(
-        self, job: VideoJob, claim: Claim, place: SlotHandle, capacity: WaitForCapacity, on_post: OnPost
+        self, job: VideoJob, claim: Claim, slot: SlotHandle, capacity: WaitForCapacity, on_post: OnPost
     ) -> None:
         """Submits a task; what the API refuses is released, what may have got through stays reserved.
 
@@ -93,10 +93,10 @@ class TaskRunner:
         """
         task = claim.task
         try:
-            await self._submit(job, claim, place, capacity, on_post)
+            await self._submit(job, claim, slot, capacity, on_post)
         except RunwareError as error:
             if _keeps_reservation(error):
-                await self._session.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
+                await self._session.call_held(self._ledger.note_error, task.task_uuid, error.fault)
             else:
                 await self._refused(task, error)
             raise
@@ -104,36 +104,36 @@ class TaskRunner:
 
     async def _refused(self, task: Task, error: RunwareError) -> None:
         """Journal that a task was refused; where the API says that it has run and failed, its cost is not known."""
-        if isinstance(error, TaskFailedError) and code_of_failure_word(error.fault.detail.get("status")):
+        if isinstance(error, TaskFailedError) and code_of_failure_status(error.fault.detail.get("status")):
             await self._session.mark_submitted(task)
-            await self._session.book_held(self._ledger.mark_failed, task.task_uuid, error.fault)
+            await self._session.call_held(self._ledger.mark_failed, task.task_uuid, error.fault)
         else:
             await self._session.release(task, error.fault)
 
     async def _submit(
-        self, job: VideoJob, claim: Claim, place: SlotHandle, capacity: WaitForCapacity, on_post: OnPost
+        self, job: VideoJob, claim: Claim, slot: SlotHandle, capacity: WaitForCapacity, on_post: OnPost
     ) -> None:
         """Sends a task with its uploads; those that were deleted at the API meanwhile are uploaded once more."""
         try:
-            await self._submit_once(job, claim, place, capacity, on_post)
+            await self._submit_once(job, claim, slot, capacity, on_post)
         except RequestRejectedError as error:
             if error.code not in UPLOAD_IS_GONE or not job.request.uploads:
                 raise
             for reference in job.request.uploads:
-                await self._session.book(self._ledger.forget_upload, reference, self._client.base_url)
-            await self._submit_once(job, claim, place, capacity, on_post)
+                await self._session.call(self._ledger.forget_upload, reference, self._client.base_url)
+            await self._submit_once(job, claim, slot, capacity, on_post)
 
     async def _submit_once(
-        self, job: VideoJob, claim: Claim, place: SlotHandle, capacity: WaitForCapacity, on_post: OnPost
+        self, job: VideoJob, claim: Claim, slot: SlotHandle, capacity: WaitForCapacity, on_post: OnPost
     ) -> None:
         uploaded = {reference: await self._uploaded(reference) for reference in job.request.uploads}
         delivery = await self._ingest.delivery(claim.task, self._limits.max_wait_s)
         submission = job.request.to_task(claim.task.task_uuid, uploaded) | delivery
-        await place.post()
-        await self._client.submit(submission, capacity, partial(self._look_before_sending, claim, on_post))
-        place.accepted()
+        await slot.post()
+        await self._client.submit(submission, capacity, partial(self._check_before_post, claim, on_post))
+        slot.accepted()
 
-    def _look_before_sending(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
+    def _check_before_post(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
         """Refuses a POST of a task that another process may hold, or that is too old to be sent again."""
         self._session.refuse_if_expired(claim)
         if may_be_accepted and self.is_too_old(claim.task):
@@ -147,7 +147,7 @@ class TaskRunner:
     async def lose(self, task: Task) -> NoReturn:
         """Journal a task as lost that may have been accepted long ago, and that the API does not know now."""
         fault = self._too_old(task)
-        await self._session.book_held(self._ledger.mark_lost, task.task_uuid, fault)
+        await self._session.call_held(self._ledger.mark_lost, task.task_uuid, fault)
         raise TaskUnknownError(fault)
 
     def _too_old(self, task: Task) -> ApiFault:
@@ -182,10 +182,10 @@ class TaskRunner:
             since_s = self._session.seconds_since(begun_at) if begun_at else 0.0
             wait_s = self._wait_s(since_s)
             now = time.time()
-            with self._session.tally.flying(task, since=now - since_s, until=now + wait_s):
+            with self._session.tally.at_api(task, since=now - since_s, until=now + wait_s):
                 report = await self.poller.finished(task.task_uuid, task.number_results, wait_s, since_s=since_s)
         except RunwareError as error:
-            await self._session.book_held(self._ledger.note_trouble, task.task_uuid, error.fault)
+            await self._session.call_held(self._ledger.note_error, task.task_uuid, error.fault)
             raise
         report = await self._or_delivered(task, report)
         if not report.is_complete(task.number_results):
@@ -195,7 +195,7 @@ class TaskRunner:
             verdict = task_error_of(report.faults[0])
             lost = isinstance(verdict, TaskUnknownError)
             end = self._ledger.mark_lost if lost else self._ledger.mark_failed
-            await self._session.book_held(end, task.task_uuid, verdict.fault)
+            await self._session.call_held(end, task.task_uuid, verdict.fault)
             raise verdict
         return await self._settled(task, report)
 
@@ -218,17 +218,17 @@ class TaskRunner:
 
     async def keep(self, job: VideoJob, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
         """Fetches, checks and stores all results of a task; whether the ledger did not have them as stored before."""
-        with self._session.tally.landing():
+        with self._session.tally.storing():
             return await self._ingest.keep(job, task, report)
 
     async def _give_up(self, task: Task, report: TaskReport) -> None:
         waited = f"after {duration_text(self._limits.max_wait_s)}"
         if report.is_known:
             fault = ApiFault("stillRunning", f"the task had not finished {waited}", task_uuid=task.task_uuid)
-            await self._session.book_held(self._ledger.note_trouble, task.task_uuid, fault)
+            await self._session.call_held(self._ledger.note_error, task.task_uuid, fault)
             raise TaskTimeoutError(fault)
         fault = ApiFault("taskLost", f"the API does not know the task {waited}", task_uuid=task.task_uuid)
-        await self._session.book_held(self._ledger.mark_lost, task.task_uuid, fault)
+        await self._session.call_held(self._ledger.mark_lost, task.task_uuid, fault)
         raise TaskUnknownError(fault)
 
     def _wait_s(self, since_s: float) -> float:
@@ -239,7 +239,7 @@ class TaskRunner:
         results = [
             {
                 "video_uuid": result.video_uuid,
-                "url": self._client.shown(result.url or ""),
+                "url": self._client.redacted(result.url or ""),
                 "seed": result.seed,
                 "cost": result.cost,
             }
@@ -259,15 +259,15 @@ class TaskRunner:
         for stated in filter(None, (implausible_usd(result.cost) for result in report.results)):
             message = f"the API states a cost of ${stated:.6g} for one video, above the plausible ${PLAUSIBLE_USD}"
             fault = ApiFault("implausibleCost", message, task_uuid=task.task_uuid)
-            await self._session.book_held(self._ledger.note_trouble, task.task_uuid, fault)
+            await self._session.call_held(self._ledger.note_error, task.task_uuid, fault)
 
     async def _note_unrequested(self, task: Task, report: TaskReport) -> None:
         """Keeps beside a task that the API lists more than was requested, and what it states as the cost of that."""
         if report.unrequested:
             stated = ", ".join(f"{one.video_uuid} at {_stated(one)}" for one in report.unrequested)
             message = f"the API lists results that were not requested: {stated}; they are neither booked nor fetched"
-            fault = ApiFault("unrequestedResult", shown(message), task_uuid=task.task_uuid)
-            await self._session.book_held(self._ledger.note_trouble, task.task_uuid, fault)
+            fault = ApiFault("unrequestedResult", clean_text(message), task_uuid=task.task_uuid)
+            await self._session.call_held(self._ledger.note_error, task.task_uuid, fault)
 
     async def _uploaded(self, reference: str) -> str:
         path = self._media.get(reference)
@@ -275,10 +275,10 @@ class TaskRunner:
             raise RequestRejectedError(ApiFault("localFile", f"the local file {reference} cannot be read"))
         async with self._uploads[reference]:
             base_url = self._client.base_url
-            known = await self._session.book(self._ledger.uploaded, reference, base_url)
+            known = await self._session.call(self._ledger.uploaded, reference, base_url)
             if known is None:
                 known = await self._client.upload(path, await self._checked(path, reference))
-                await self._session.book(self._ledger.remember_upload, reference, base_url, known)
+                await self._session.call(self._ledger.remember_upload, reference, base_url, known)
             return known
 
     async def _checked(self, path: Path, reference: str) -> bytes:

@@ -61,7 +61,7 @@ class Instruments:
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
 
-    def fly(self, tasks: int, *, simulated: bool) -> None:
+    def change_in_flight(self, tasks: int, *, simulated: bool) -> None:
         """Counts tasks that come to the API, or leave it."""
         self._in_flight.add(tasks, _money(simulated=simulated))
 
@@ -73,10 +73,10 @@ class Instruments:
         """Counts money, in µ$, that a task turned out to cost."""
         self._spent.add(microusd, _money(simulated=simulated))
 
-    def see(self, outcome: Outcome, *, simulated: bool) -> None:
+    def record(self, outcome: Outcome, *, simulated: bool) -> None:
         """Counts a row, and how long its video took if it is new."""
         money = _money(simulated=simulated)
-        self._rows.add(1, {**money, "verdict": verdict_of(outcome)})
+        self._rows.add(1, {**money, "verdict": result_label(outcome)})
         if outcome.stored and outcome.is_new:
             self._generation.record(outcome.stored.generation_s, money)
 
@@ -87,7 +87,7 @@ def instruments() -> Instruments:
     return Instruments()
 
 
-def verdict_of(outcome: Outcome) -> str:
+def result_label(outcome: Outcome) -> str:
     """`stored`, `reused`, or the error's class with the API's code."""
     if outcome.error is None:
         return "reused" if outcome.is_reused else "stored"
@@ -103,12 +103,12 @@ class Trace:
         self._within = within
         self._simulated = simulated
 
-    def see(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome) -> None:
         """Counts one row and tells of it, as it ends."""
-        instruments().see(outcome, simulated=self._simulated)
+        instruments().record(outcome, simulated=self._simulated)
         row = {"wan_assets.partition": outcome.job.partition, "wan_assets.prompt_id": outcome.job.prompt_id}
         if outcome.stored is None:
-            self._span.add_event("no video", {**row, "wan_assets.verdict": verdict_of(outcome)})
+            self._span.add_event("no video", {**row, "wan_assets.verdict": result_label(outcome)})
         elif outcome.is_new:
             tracer, now = _api("trace").get_tracer(_SCOPE, __version__), time.time_ns()
             row |= {"wan_assets.task_uuid": outcome.stored.task_uuid}
@@ -118,7 +118,7 @@ class Trace:
 
 
 @contextmanager
-def traced(origin: Origin, *, simulated: bool) -> Iterator[Trace]:
+def run_span(origin: Origin, *, simulated: bool) -> Iterator[Trace]:
     """The span of a run, as long as the block."""
     trace = _api("trace")
     about = {"wan_assets.run_id": origin.run_id, "wan_assets.asset": origin.asset}

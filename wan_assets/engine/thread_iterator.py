@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def threaded(source: Callable[[Callable[[T], None]], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
+def iterate_in_thread(source: Callable[[Callable[[T], None]], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
     """Gives an iterator over what `source` yields, and over what it tells the function that it is given.
 
     Leaving the block stops the source and waits for its clean-up.

@@ -11,7 +11,7 @@ from typing import TypeVar
 from wan_assets.client import Result, RunwareClient, TaskReport
 from wan_assets.engine.jobs import VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
-from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
+from wan_assets.engine.task_files import TaskFiles, name_of, recorded_result
 from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, OutputUnavailableError
 from wan_assets.ledger import Task, TaskState
 from wan_assets.store import StoredTask, StoredVideo
@@ -56,7 +56,7 @@ class VideoIngest:
         numbers = range(1, len(task.results) + 1)
         if not numbers or not all([await self._files.has_kept(task, number) for number in numbers]):
             return None
-        return TaskReport(task.task_uuid, tuple(map(booked_result, task.results)), is_known=True)
+        return TaskReport(task.task_uuid, tuple(map(recorded_result, task.results)), is_known=True)
 
     def _is_awaited(self, task: Task) -> bool:
         """Whether its file is put into the bucket. An address takes one file; a row's own address comes first."""
@@ -150,7 +150,7 @@ class VideoIngest:
 def report_of_delivery(task: Task) -> TaskReport:
     """What is known of a task whose file was put into the bucket, where the API does not tell of it any more."""
     reported = task.results[0] if task.results else {}
-    return TaskReport(task.task_uuid, (booked_result(reported),), is_known=True)
+    return TaskReport(task.task_uuid, (recorded_result(reported),), is_known=True)
 
 
 def _was_delivered_before(task: Task) -> bool:

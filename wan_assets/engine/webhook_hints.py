@@ -18,13 +18,17 @@ def background_tasks_for(
     client: RunwareClient, session: LedgerSession, poller: Poller
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What has to run beside a run's work: nothing where the API was not asked to tell of results."""
-    return (partial(_heed, session, poller, client.http_config.webhook_poll_interval_s),) if client.has_webhook else ()
+    return (
+        (partial(_poll_hinted_tasks, session, poller, client.http_config.webhook_poll_interval_s),)
+        if client.has_webhook
+        else ()
+    )
 
 
-async def _heed(session: LedgerSession, poller: Poller, every_s: float) -> None:
+async def _poll_hinted_tasks(session: LedgerSession, poller: Poller, every_s: float) -> None:
     """Asks until cancelled; a ledger that does not answer costs only time."""
     while True:
         await asyncio.sleep(every_s)
         if awaited := poller.awaited:
             with suppress(LedgerError):
-                poller.wake(await session.book(session.ledger.take_wakes, awaited))
+                poller.poll_soon(await session.call(session.ledger.take_hints, awaited))

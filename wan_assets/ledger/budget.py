@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
 from wan_assets.errors import BudgetExceededError
-from wan_assets.ledger.schema import given, inserted, spend
+from wan_assets.ledger.schema import given, insert_into, spend
 from wan_assets.models import PRICE_MARGIN
 
 _NO_CAP = 2**62
@@ -120,7 +120,7 @@ def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: 
 
 @cache
 def _addition(dialect: str, scopes: int) -> ReturningInsert[tuple[str]]:
-    new = inserted(dialect, spend)
+    new = insert_into(dialect, spend)
     after = spend.c.committed_microusd + new.excluded.committed_microusd
     fits = (
         (spend.c.scope != sa.bindparam(f"scope_{number}", type_=spend.c.scope.type))

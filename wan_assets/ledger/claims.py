@@ -35,7 +35,7 @@ _BEFORE_A_NEW_ONE = sa.select(_LAST_ATTEMPT.label("last"), NOW_ISO.label("now"),
 )
 
 
-def that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
+def is_current(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
     """Tasks that brought a video or may still do so; those of one purchase where one is named."""
     return (_IS_ALIVE, tasks.c.purchase == purchase) if purchase else (_IS_ALIVE,)
 

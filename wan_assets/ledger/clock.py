@@ -40,7 +40,7 @@ NOW_ISO = _Iso()
 
 @compiles(_Seconds, "sqlite")
 @compiles(_Iso, "sqlite")
-def _taught(moment: FunctionElement[Any], *_: Any, **__: Any) -> str:
+def _sqlite_function(moment: FunctionElement[Any], *_: Any, **__: Any) -> str:
     return f"{moment.name}()"
 
 
@@ -55,7 +55,7 @@ def _iso(*_: Any, **__: Any) -> str:
     return """to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')"""
 
 
-def teach(connection: Any, clock: Clock) -> None:
+def register_clock(connection: Any, clock: Clock) -> None:
     """Gives a connection to SQLite, which has no clock of its own that tests could set, this host's."""
     connection.create_function(_Seconds.name, 0, clock)
     connection.create_function(_Iso.name, 0, partial(_iso_of, clock))

@@ -49,7 +49,7 @@ def url_of(text: str, name: str, environment: Mapping[str, str] = os.environ, *,
         raise DatabaseUrlError(str(error)) from None
 
 
-def shown(url: sa.URL) -> str:
+def redacted_url(url: sa.URL) -> str:
     """A URL without its password, and without the options that may hold one."""
     if url.get_backend_name() == "sqlite":
         return sqlite_url(url.database or IN_MEMORY).replace("%3Amemory%3A", IN_MEMORY)

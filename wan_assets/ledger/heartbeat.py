@@ -39,7 +39,7 @@ def renewed(ledger: Ledger, owner: str) -> Iterator[Lease]:
         is_over.set()
         thread.join()
         with suppress(LedgerError):
-            ledger.let_go(owner)
+            ledger.release_leases(owner)
 
 
 def _beat(ledger: Ledger, owner: str, lease: Lease, is_over: threading.Event) -> None:

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.records import money_of
-from wan_assets.ledger.schema import given, inserted, prices
-from wan_assets.models import VideoRequest, kind_of, reservation_microusd
+from wan_assets.ledger.records import money_kind
+from wan_assets.ledger.schema import given, insert_into, prices
+from wan_assets.models import VideoRequest, request_kind, reservation_microusd
 
 _REMEMBERED = 20
 """So many of a kind's latest costs are kept: an odd one is forgotten in the end."""
@@ -34,7 +34,7 @@ _LEARNED = (
 
 
 @dataclass(frozen=True)
-class PriceSeen:
+class RecentPrices:
     """What the tasks of one kind cost, in µ$: how many there were, their sum, and the span of the latest."""
 
     kind: str
@@ -48,7 +48,7 @@ class PriceSeen:
 def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: Decimal, *, simulated: bool) -> int:
     """What to reserve for a request, in µ$: the worst list price and a margin, or the highest recent price."""
     worst = reservation_microusd(request, margin)
-    row = _seen(connection, kind_of(request), simulated=simulated)
+    row = _row_of(connection, request_kind(request), simulated=simulated)
     if row is None:
         return worst
     highest = int(max(json.loads(row["recent"])))
@@ -57,9 +57,9 @@ def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: De
 
 def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:
     """Remembers what a task cost in all."""
-    kind = _name(kind_of(request), simulated=simulated)
+    kind = _name(request_kind(request), simulated=simulated)
     if (recent := _recent(connection, kind)) is None:
-        new = inserted(connection.dialect.name, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
+        new = insert_into(connection.dialect.name, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
         connection.execute(new.on_conflict_do_nothing())
         recent = _recent(connection, kind) or []
     latest = json.dumps([*recent, cost_microusd][-_REMEMBERED:])
@@ -73,20 +73,20 @@ def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
     return None if found is None else list(json.loads(found))
 
 
-def seen(connection: sa.Connection) -> list[PriceSeen]:
+def all_prices(connection: sa.Connection) -> list[RecentPrices]:
     """Every kind of request that was charged, in order of its name."""
     return [_reported(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
 
 
-def _seen(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
+def _row_of(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
     return connection.execute(_FOUND, {"given_kind": _name(kind, simulated=simulated)}).mappings().first()
 
 
 def _name(kind: str, *, simulated: bool) -> str:
-    return f"{money_of(simulated)} {kind}"
+    return f"{money_kind(simulated)} {kind}"
 
 
-def _reported(row: sa.RowMapping) -> PriceSeen:
+def _reported(row: sa.RowMapping) -> RecentPrices:
     money, _, kind = row["kind"].partition(" ")
     recent = json.loads(row["recent"])
-    return PriceSeen(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))
+    return RecentPrices(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))

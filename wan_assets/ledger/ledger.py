@@ -28,8 +28,8 @@ from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.queries import LedgerReader
-from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
-from wan_assets.ledger.schema import alone_with, overcharges, tasks
+from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
+from wan_assets.ledger.schema import lock_number, overcharges, tasks
 from wan_assets.ledger.transitions import Results
 from wan_assets.models import VideoRequest, usd
 
@@ -76,7 +76,7 @@ class Ledger(LedgerReader):
         """
         fingerprint, asked_at = request.fingerprint(), Instant.now()
         with self._transaction() as connection:
-            alone_with(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
+            lock_number(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
             latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
             if latest is not None and latest["task_uuid"] != instead_of:
                 return self._joined(connection, latest, owner, asked_at)
@@ -99,7 +99,7 @@ class Ledger(LedgerReader):
             return None
         with self._transaction() as connection:
             day = today(connection)
-            return room(connection, self.budget, kind=money_of(simulated), run_id=run_id, day=day)
+            return room(connection, self.budget, kind=money_kind(simulated), run_id=run_id, day=day)
 
     def pause(self, why: str | None) -> None:
         """Lets no run send anything more, for a reason; None lets them go on. What is in flight lands."""
@@ -171,7 +171,7 @@ class Ledger(LedgerReader):
         """Journal that the API never accepted the task: its reservation is free again."""
         self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,), owner=owner)
 
-    def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
+    def record_cost(self, task_uuid: str, cost_microusd: int) -> Task:
         """Journal what an ended task cost in all, as a person found out.
 
         A lost task, and one whose files never came, are then given up as failed. Raises `SettlementRefusedError` for a
@@ -205,10 +205,10 @@ class Ledger(LedgerReader):
             if task.is_simulated == simulated and date.fromisoformat(task.day) in days
         ]
         for task in released:
-            self.book_cost(task.task_uuid, task.cost_microusd)
+            self.record_cost(task.task_uuid, task.cost_microusd)
         return released
 
-    def note_trouble(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
+    def note_error(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
         """Keeps the last trouble of a task that stays as it is."""
         with self._transaction() as connection:
             _held(transitions.found(connection, task_uuid), owner)
@@ -225,7 +225,7 @@ class Ledger(LedgerReader):
             run_leases.renew(connection, owner, lease_s=self.lease_s)
             connection.execute(tasks.update().where(tasks.c.owner == owner).values(lease_until=NOW_S + self.lease_s))
 
-    def let_go(self, owner: str, task_uuid: str | None = None) -> None:
+    def release_leases(self, owner: str, task_uuid: str | None = None) -> None:
         """Gives up one or all of an owner's tasks, so that others may take them over at once; all, at its end."""
         with self._transaction() as connection:
             if not task_uuid:
@@ -260,12 +260,12 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             upload_cache.forget(connection, reference, base_url)
 
-    def mark_told(self, task_uuids: Sequence[str]) -> None:
+    def mark_reported(self, task_uuids: Sequence[str]) -> None:
         """Journal that events have told what some tasks cost."""
         with self._transaction() as connection:
             unreported_costs.mark(connection, task_uuids)
 
-    def wake(self, task_uuids: Collection[str]) -> set[str]:
+    def add_hints(self, task_uuids: Collection[str]) -> set[str]:
         """Tells whoever waits for some tasks to poll them now; returns those that this ledger knows.
 
         Nothing is written of a task that it does not know, or that nobody can be waiting for.
@@ -273,7 +273,7 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             return webhook_hints.add(connection, task_uuids, now=self._clock())
 
-    def take_wakes(self, task_uuids: Collection[str]) -> set[str]:
+    def take_hints(self, task_uuids: Collection[str]) -> set[str]:
         """Which of some tasks are to be polled now; each is told once."""
         with self._transaction() as connection:
             return webhook_hints.take(connection, task_uuids)
@@ -281,16 +281,16 @@ class Ledger(LedgerReader):
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
-        kind = money_of(simulated)
+        kind = money_kind(simulated)
         reserved = learned_prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         day = row["created_at"][:10]
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
-        self._refuse_if_crowded(connection, simulated=simulated)
+        self._refuse_if_at_limit(connection, simulated=simulated)
         row |= {"reserved_microusd": reserved, "owner": owner}
         return task_of(transitions.reserved(connection, row, self.lease_s))
 
-    def _refuse_if_crowded(self, connection: sa.Connection, *, simulated: bool) -> None:
+    def _refuse_if_at_limit(self, connection: sa.Connection, *, simulated: bool) -> None:
         """Counts after the sums were changed: their rows let one transaction at a time come here."""
         if self._max_in_flight is None:
             return
@@ -301,7 +301,7 @@ class Ledger(LedgerReader):
         if row["state"] == TaskState.STORED:
             return Claim(task_of(row), "stored", asked_at)
         is_mine = is_taken(connection, row, owner, lease_s=self.lease_s)
-        return Claim(task_of(row), "resumed" if is_mine else "foreign", asked_at)
+        return Claim(task_of(row), "resumed" if is_mine else "locked", asked_at)
 
     def _end(
         self,
@@ -326,7 +326,7 @@ class Ledger(LedgerReader):
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
         if microusd == 0:
             return  # All processes wait for the sums, so that they are left alone where a task cost what was reserved.
-        kind, day = money_of(row["is_simulated"]), row["created_at"][:10]
+        kind, day = money_kind(row["is_simulated"]), row["created_at"][:10]
         correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.schema import about, inserted
+from wan_assets.ledger.schema import about, insert_into
 
 _PAUSED = "paused"
 
@@ -22,5 +22,5 @@ def switch(connection: sa.Connection, why: str | None) -> None:
     if why is None:
         connection.execute(about.delete().where(about.c.name == _PAUSED))
         return
-    new = inserted(connection.dialect.name, about).values(name=_PAUSED, value=why)
+    new = insert_into(connection.dialect.name, about).values(name=_PAUSED, value=why)
     connection.execute(new.on_conflict_do_update(index_elements=(about.c.name,), set_={"value": why}))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import clock, learned_prices, pause, run_leases, spend_lines, unreported_costs, upload_cache
 from wan_assets.ledger.budget import Budget
-from wan_assets.ledger.claims import last_rows, that_count
+from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
@@ -36,7 +36,7 @@ class LedgerReader:
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
 
-    def refuse_if_forgotten(self, *, simulated: bool) -> None:
+    def refuse_if_in_memory(self, *, simulated: bool) -> None:
         """Raises `LedgerError` where real money would be booked in memory, and forgotten when the process ends."""
         if not simulated and is_in_memory(self.url):
             raise LedgerUrlError("the ledger is in memory, and real money would be forgotten: name a file, or Postgres")
@@ -52,7 +52,7 @@ class LedgerReader:
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
         """The task that counts for each of many requests, by fingerprint; a few hundred at a time."""
         same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
-        found = self.tasks_where(*same, *that_count(purchase))
+        found = self.tasks_where(*same, *is_current(purchase))
         return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
 
     def ended_without_video(
@@ -87,7 +87,7 @@ class LedgerReader:
             found = connection.execute(tasks.select().where(*conditions).order_by(tasks.c.created_at))
             return [task_of(row) for row in found.mappings()]
 
-    def traced(self, what: str) -> list[Task]:
+    def find_tasks(self, what: str) -> list[Task]:
         """Every task of a row, a partition, a run, a request or a video, by any of their names, oldest first."""
         of_request = (tasks.c.fingerprint, tasks.c.former_fingerprint)
         names = (tasks.c.task_uuid, *of_request, tasks.c.prompt_id, tasks.c.partition, tasks.c.run_id)
@@ -104,15 +104,15 @@ class LedgerReader:
         with self._transaction() as connection:
             return spend_lines.spending(connection, by)
 
-    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[spend_lines.DayBooked]:
+    def tasks_by_day(self, first: date, last: date, *, simulated: bool) -> list[spend_lines.DayOfTasks]:
         """Tasks that the API has or may have, by UTC day, both days included."""
         with self._transaction() as connection:
-            return spend_lines.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
+            return spend_lines.tasks_by_day(connection, first.isoformat(), last.isoformat(), simulated=simulated)
 
-    def prices_seen(self) -> list[learned_prices.PriceSeen]:
+    def recent_prices(self) -> list[learned_prices.RecentPrices]:
         """What each kind of request really cost."""
         with self._transaction() as connection:
-            return learned_prices.seen(connection)
+            return learned_prices.all_prices(connection)
 
     def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
         """What would be reserved for some requests together, in µ$."""
@@ -157,13 +157,13 @@ class LedgerReader:
         with self._transaction() as connection:
             return unreported_costs.unreported(connection, asset)
 
-    def is_untold(self, task_uuid: str) -> bool:
+    def is_unreported(self, task_uuid: str) -> bool:
         """Whether no event has told yet what a stored task cost."""
         with self._transaction() as connection:
-            return unreported_costs.is_untold(connection, task_uuid)
+            return unreported_costs.is_unreported(connection, task_uuid)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def one_transaction(self) -> Iterator[None]:
         """Makes one transaction of all that this thread asks and books inside: an error undoes it all."""
         with self._transaction() as connection:
             self._shared.connection = connection

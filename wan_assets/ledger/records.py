@@ -38,7 +38,7 @@ OPEN_STATES = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.DELIVERED, Tas
 """States in which a task may still bring a video that is paid for."""
 
 
-def money_of(simulated: bool) -> Literal["real", "simulated"]:
+def money_kind(simulated: bool) -> Literal["real", "simulated"]:
     """Which of the two kinds of money a task costs; they are never added."""
     return "simulated" if simulated else "real"
 
@@ -116,7 +116,7 @@ class Claim:
     """
 
     task: Task
-    standing: Literal["new", "resumed", "foreign", "stored"]
+    status: Literal["new", "resumed", "locked", "stored"]
     claimed_at: Instant
 
 

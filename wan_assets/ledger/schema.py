@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wan_assets.errors import LedgerError, LedgerMissingError, LedgerUrlError, LedgerVersionError
 from wan_assets.ledger import amounts, database_urls, fingerprints
-from wan_assets.ledger.clock import Clock, teach
+from wan_assets.ledger.clock import Clock, register_clock
 from wan_assets.ledger.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 
 SCHEMA_VERSION = 5
@@ -48,7 +48,7 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
 A step is a statement, or a function of the connection, in whose transaction all steps are made.
 """
 
-_MAKING_TABLES = 0x77616E
+_TABLE_CREATION_LOCK = 0x77616E
 """Names that lock among all locks of the database."""
 
 _LOCKED = "database is locked"
@@ -187,13 +187,13 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
     address = _address(url)
     with as_ledger_error(url):
         if is_file(address):
-            _refuse_unusable(Path(address.database or ""), shown(url), must_exist=must_exist)
+            _refuse_unusable(Path(address.database or ""), redacted_url(url), must_exist=must_exist)
         engine = _engine(address, busy_s, clock)
         try:
             with engine.begin() as connection:
                 if must_exist:
-                    _refuse_empty(connection, shown(url))
-                alone_with(connection, _MAKING_TABLES)
+                    _refuse_empty(connection, redacted_url(url))
+                lock_number(connection, _TABLE_CREATION_LOCK)
                 metadata.create_all(connection)
                 _upgrade(connection, url)
         except BaseException:
@@ -202,12 +202,12 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
         return engine
 
 
-def inserted(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+def insert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can be told what to do on a conflict, which each database has a word of its own for."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
-def alone_with(connection: sa.Connection, number: int) -> None:
+def lock_number(connection: sa.Connection, number: int) -> None:
     """Lets one transaction at a time go on under a number of 64 bits; SQLite has one at a time anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
@@ -221,18 +221,18 @@ def as_ledger_error(url: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
         said = _without_secrets(lines[0], url)
-        raise LedgerError(f"ledger {shown(url)}: {said}{_HELD if said == _LOCKED else ''}") from None
+        raise LedgerError(f"ledger {redacted_url(url)}: {said}{_HELD if said == _LOCKED else ''}") from None
     except (OSError, ImportError) as error:
-        raise LedgerError(f"ledger {shown(url)}: {_without_secrets(str(error), url)}") from None
+        raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(str(error), url)}") from None
     except (ValueError, KeyError, TypeError) as error:
         said = f"it holds what this package does not write: {type(error).__name__}: {error}"
-        raise LedgerError(f"ledger {shown(url)}: {_without_secrets(said, url)}") from None
+        raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(said, url)}") from None
 
 
-def shown(url: str) -> str:
+def redacted_url(url: str) -> str:
     """A URL fit for eyes: no password, and no option that may hold one."""
     try:
-        return database_urls.shown(_address(url))
+        return database_urls.redacted_url(_address(url))
     except LedgerError:
         return "(not shown: it may hold a password)"
 
@@ -301,7 +301,7 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> 
         reraise=True,
     )
     trials(connection.execute, "PRAGMA journal_mode=WAL")
-    teach(connection, clock)
+    register_clock(connection, clock)
     connection.execute("PRAGMA synchronous=FULL")
 
 
@@ -319,7 +319,7 @@ def _upgrade(connection: sa.Connection, url: str) -> None:
         return
     if not found.isdecimal() or int(found) > SCHEMA_VERSION:
         raise LedgerVersionError(
-            f"ledger {shown(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
+            f"ledger {redacted_url(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
             "use the package version that wrote it"
         )
     for version in range(int(found), SCHEMA_VERSION):

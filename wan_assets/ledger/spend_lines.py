@@ -46,7 +46,7 @@ class Overcharge:
 
 
 @dataclass(frozen=True)
-class DayBooked:
+class DayOfTasks:
     """One UTC day of tasks that the API has or may have: how many, what they cost and what is not known yet, in µ$."""
 
     day: str
@@ -55,7 +55,7 @@ class DayBooked:
     reserved_microusd: int
 
 
-def days_booked(connection: sa.Connection, first: str, last: str, *, simulated: bool) -> list[DayBooked]:
+def tasks_by_day(connection: sa.Connection, first: str, last: str, *, simulated: bool) -> list[DayOfTasks]:
     """Tasks by the day on which they were sent, from one ISO date to another, both included."""
     day = sa.func.substr(sa.func.coalesce(tasks.c.submitted_at, tasks.c.created_at), 1, 10).label("day")
     query = (
@@ -64,7 +64,7 @@ def days_booked(connection: sa.Connection, first: str, last: str, *, simulated: 
         .group_by("day")
         .order_by("day")
     )
-    return [DayBooked(row[0], row[1], int(row[2]), int(row[3])) for row in connection.execute(query)]
+    return [DayOfTasks(row[0], row[1], int(row[2]), int(row[3])) for row in connection.execute(query)]
 
 
 def overcharged(connection: sa.Connection) -> list[Overcharge]:

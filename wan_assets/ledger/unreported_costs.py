@@ -26,7 +26,7 @@ def unreported(connection: sa.Connection, asset: str) -> dict[str, str]:
     return {row.task_uuid: row.partition for row in connection.execute(joined.where(tasks.c.asset == asset))}
 
 
-def is_untold(connection: sa.Connection, task_uuid: str) -> bool:
+def is_unreported(connection: sa.Connection, task_uuid: str) -> bool:
     """Whether a task is one of them."""
     return connection.execute(_FOUND, {"given_task_uuid": task_uuid}).first() is not None
 

@@ -39,10 +39,10 @@ def reservation_microusd(request: VideoRequest, margin: Decimal = PRICE_MARGIN) 
     return int((worst_price_microusd(request) * (1 + margin)).to_integral_value(ROUND_CEILING))
 
 
-def kind_of(request: VideoRequest) -> str:
+def request_kind(request: VideoRequest) -> str:
     """All that the price of a request may depend on, in words: requests of one kind cost the same.
 
-    >>> kind_of(VideoRequest.model_validate({"positivePrompt": "A red kite", "width": 1280, "height": 720}))
+    >>> request_kind(VideoRequest.model_validate({"positivePrompt": "A red kite", "width": 1280, "height": 720}))
     '1 x 720p 5 s from text'
     """
     size = f"{request.width}x{request.height}" if request.image and request.width else request.tier or "any size"

@@ -57,7 +57,7 @@ def is_visible(text: str) -> bool:
     return any(map(_is_seen, text))
 
 
-def names_of(text: str) -> str:
+def code_points_of(text: str) -> str:
     """The first few different characters of a text by their numbers, such as `U+200B, U+FEFF`."""
     different = [f"U+{ord(char):04X}" for char in dict.fromkeys(text)]
     return ", ".join(different[:3]) + (", …" if len(different) > 3 else "")

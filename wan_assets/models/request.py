@@ -31,7 +31,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets.models import rules
-from wan_assets.models.url_secrets import SENT_TO, host_of, public_part_of
+from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_part_of
 
 MODEL: Literal["runware:201@1"] = "runware:201@1"
 
@@ -157,7 +157,9 @@ class VideoRequest(_Part):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _report_every_breach(cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+    def _report_every_violation(
+        cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
         if not isinstance(data, Mapping):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
@@ -184,7 +186,7 @@ class VideoRequest(_Part):
         return first if isinstance(first, str) else first.image
 
     @property
-    def sound(self) -> str | None:
+    def audio(self) -> str | None:
         """The sound that the video is to go with, if one was given."""
         return self.inputs.audio if self.inputs else None
 
@@ -192,7 +194,7 @@ class VideoRequest(_Part):
     def has_audio(self) -> bool:
         """Whether the video has a sound track: a given sound, or one made for it unless that is off."""
         alibaba = self.provider_settings.alibaba if self.provider_settings else None
-        return self.sound is not None or alibaba is None or alibaba.audio is not False
+        return self.audio is not None or alibaba is None or alibaba.audio is not False
 
     @property
     def tier(self) -> Tier | None:
@@ -204,7 +206,7 @@ class VideoRequest(_Part):
     @property
     def uploads(self) -> tuple[str, ...]:
         """References `sha256:…` to local files that must be uploaded before the request can be sent."""
-        return tuple(media for media in (self.image, self.sound) if media and media.startswith("sha256:"))
+        return tuple(media for media in (self.image, self.audio) if media and media.startswith("sha256:"))
 
     def to_task(self, task_uuid: str, media: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The wire object: what was given, under the API's names, with `task_uuid`.
@@ -221,14 +223,14 @@ class VideoRequest(_Part):
         Of those that the API is to send to, the host alone is kept. It is a request too, but of another fingerprint.
         """
         given = self._given()
-        sent_to = {name: host_of(given[name]) for name in SENT_TO if name in given}
+        sent_to = {name: host_of(given[name]) for name in DESTINATION_FIELDS if name in given}
         taken_from = {"inputs": _with_each_text(public_part_of, given["inputs"])} if "inputs" in given else {}
         return {**given, **taken_from, **sent_to}
 
     def to_addresses(self) -> dict[str, Any]:
         """The addresses that it names, under the API's names."""
         named = {"webhookURL": self.webhook_url, "uploadEndpoint": self.upload_endpoint}
-        return {**named, "inputs": [self.image, self.sound]}
+        return {**named, "inputs": [self.image, self.audio]}
 
     def _given(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
@@ -257,7 +259,7 @@ class VideoRequest(_Part):
             **self.model_dump(include=_DECISIVE),
             **texts,
             "image": self.image,
-            "sound": self.sound,
+            "sound": self.audio,
             "has_audio": self.has_audio,
             "prompt_extend": alibaba.prompt_extend is not False,
         }

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from wan_assets.models.prompt_text import is_visible, names_of, normalized
+from wan_assets.models.prompt_text import code_points_of, is_visible, normalized
 
 AS_RECORDED = {"as_recorded": True}
 """The context of a validation that takes texts as an older release submitted them."""
@@ -57,7 +57,7 @@ def prompt(value: Any, info: ValidationInfo) -> Any:
         return value
     text(value)
     if value and not is_visible(value):
-        rule = f"holds no visible character, but only {names_of(value)}"
+        rule = f"holds no visible character, but only {code_points_of(value)}"
         _refuse("visible", rule, "write a text that can be seen, or leave it out")
     return normalized(value)
 
@@ -128,17 +128,17 @@ def violations_between_parameters(
         lone, other = ("width", "height") if height is None else ("height", "width")
         yield other, _error("size_half", f"must be given together with {lone}", f"add {other}, or use resolution")
     elif has_size:
-        yield from _size_breaches(width, height, list(sizes))
+        yield from _size_violations(width, height, list(sizes))
     alibaba = _part(_part(given, "providerSettings", "provider_settings"), "alibaba")
     if _given(inputs, "audio") is not None and _given(alibaba, "audio") is not None:
         fix = "remove one of them: inputs.audio is a sound to use, the other asks for a new one"
         yield "inputs.audio", _error("audio_twice", "cannot be used with providerSettings.alibaba.audio", fix)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def closest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name that a mistyped one is closest to, if it is close: one slip in three letters at most.
 
-    >>> nearest("lenght", ["height", "length"])
+    >>> closest_name("lenght", ["height", "length"])
     'length'
     """
     written = name.lower()
@@ -163,7 +163,9 @@ def _slips(one: str, other: str) -> int:
     return last[-1]
 
 
-def _size_breaches(width: Any, height: Any, sizes: list[tuple[int, int]]) -> Iterator[tuple[str, PydanticCustomError]]:
+def _size_violations(
+    width: Any, height: Any, sizes: list[tuple[int, int]]
+) -> Iterator[tuple[str, PydanticCustomError]]:
     try:
         asked = (number(width), number(height))
     except PydanticCustomError:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus, urlsplit
 _USER = re.compile(r"(?<=://)[^/]*@")
 _PATH = re.compile(r"(?<=[^:/])/.*", re.DOTALL)
 
-SENT_TO = ("webhookURL", "uploadEndpoint")
+DESTINATION_FIELDS = ("webhookURL", "uploadEndpoint")
 """What a task says of where it is to be sent to; the model's other addresses are taken from."""
 
 HIDDEN = "***"

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from wan_assets.models.prompt_text import normalized
 from wan_assets.models.request import VideoRequest
-from wan_assets.models.rules import nearest
+from wan_assets.models.rules import closest_name
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _literals_in(annotation: Any) -> Iterator[Any]:
 PARAMETERS: Mapping[str, Parameter] = {found.column: found for found in _parameters_of(VideoRequest)}
 """Every parameter of the model by its column, nested ones with dots: `provider_settings.alibaba.audio`."""
 
-MEANINGS = {
+COLUMN_ALIASES = {
     **dict.fromkeys(("text", "caption", "description"), "positive_prompt"),
     **dict.fromkeys(("negative", "neg_prompt", "negative_text"), "negative_prompt"),
     **dict.fromkeys(("size", "dimensions", "res"), "resolution"),
@@ -117,10 +117,10 @@ _FIXES = {
 
 def violations_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Violation, ...]:
     """Every broken rule of one request; `given` is what was validated, for the values."""
-    return tuple(_breach_of(details, given) for details in error.errors(include_url=False))
+    return tuple(_violation_of(details, given) for details in error.errors(include_url=False))
 
 
-def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
+def _violation_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
     context = details.get("ctx", {})
     column = ".".join(to_snake(part) for part in details["loc"] if isinstance(part, str) and part not in _TAGS)
     known = PARAMETERS.get(column)
@@ -146,9 +146,9 @@ _TAGS = ("text", "object")
 def _suggestion(column: str) -> str:
     if LAST_FRAME.match(column):
         return "remove it"
-    known = [*PARAMETERS, *MEANINGS]
-    found = nearest(column, known) or nearest(column.rpartition(".")[2], known)
-    return f"did you mean {MEANINGS.get(found, found)}?" if found else "remove it"
+    known = [*PARAMETERS, *COLUMN_ALIASES]
+    found = closest_name(column, known) or closest_name(column.rpartition(".")[2], known)
+    return f"did you mean {COLUMN_ALIASES.get(found, found)}?" if found else "remove it"
 
 
 def _value_at(given: Any, column: str) -> Any:
