@@ -155,7 +155,7 @@ class Studio:
             async with self.running(jobs, **settings) as outcomes:
                 return [outcome async for outcome in outcomes]
 
-        return sorted(asyncio.run(read()), key=lambda outcome: outcome.order.partition)
+        return sorted(asyncio.run(read()), key=lambda outcome: outcome.job.partition)
 
     def states(self) -> list[str]:
         """States of all tasks in the ledger, in order of creation."""
