@@ -697,7 +697,7 @@ def test_a_download_of_a_byte_now_and_then_is_given_up(tmp_path: Path) -> None:
 def test_a_download_that_takes_too_long_in_all_is_given_up(tmp_path: Path) -> None:
     steady = Wire([b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 1_000, 0.02], is_endless=True)
     http_config = replace(IMPATIENT, download_window_s=30.0, download_timeout_s=0.5, min_download_bytes=1)
-    with answering(steady) as root, pytest.raises(OutputUnavailableError, match=r"did not come within 0.5 s"):
+    with answering(steady) as root, pytest.raises(OutputUnavailableError, match=r"did not arrive within 0.5 s"):
         run(
             RunwareClient(KEY, f"{root}/v1", http_config=http_config),
             lambda client: client.download(f"{root}/files/a.mp4", tmp_path / "a.mp4"),

@@ -216,7 +216,7 @@ def test_a_wrong_address_is_not_tried_again(status: int) -> None:
     """Case 35."""
     with (
         ApiDouble(Prepared(b"<html>not here</html>", status)) as api,
-        pytest.raises(WrongAddressError, match=r"takes no tasks \(40"),
+        pytest.raises(WrongAddressError, match=r"does not accept tasks \(40"),
     ):
         submitted(api)
 

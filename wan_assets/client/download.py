@@ -1,4 +1,4 @@
-"""Fetching results: in pieces, from expected hosts only, again when a result is cut off or not ready yet."""
+"""Downloads results in pieces, only from expected hosts, with retries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Downloads:
         self._is_local = is_loopback(api_host)
 
     async def fetch(self, url: str, path: Path, slots: asyncio.Semaphore) -> None:
-        """Writes the file at `url` to `path`; raises `OutputUnavailableError` when it cannot be had."""
+        """Writes the file at `url` to `path`; raises `OutputUnavailableError` if it cannot be downloaded."""
         http_config = self._http_config
         try:
             async with asyncio.timeout(http_config.download_timeout_s) as limit:
@@ -45,7 +45,7 @@ class Downloads:
 
                 await with_retries(fetch_once, http_config, http_config.max_download_tries, self._retries)
         except TimeoutError:
-            raise _unavailable("slow", f"the file did not come within {http_config.download_timeout_s:g} s") from None
+            raise _unavailable("slow", f"the file did not arrive within {http_config.download_timeout_s:g} s") from None
         except (RunwareBusyError, OutputUnavailableError) as error:
             raise OutputUnavailableError(self._transport.redaction.fault(error.fault)) from None
 
@@ -68,13 +68,13 @@ class Downloads:
                         file.write(piece)
                 size = file.tell()
         except TooLargeError as error:
-            raise _unavailable("too_large", f"the result is not fetched: {error}") from None
+            raise _unavailable("too_large", f"the result was not downloaded: {error}") from None
         stated = response.headers.get("Content-Length", "")
         if size == 0 or ("Content-Encoding" not in response.headers and stated.isdecimal() and int(stated) != size):
-            raise RunwareBusyError(ApiFault("cut", f"{size} of {stated or 'unknown'} bytes came"))
+            raise RunwareBusyError(ApiFault("cut", f"{size} of {stated or 'unknown'} bytes arrived"))
 
     async def _at_minimum_rate(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Gives pieces as long as enough of them come: who sends a byte now and then would keep a place for ever."""
+        """Yields pieces while they arrive at the minimum rate. A slow sender would otherwise keep its slot forever."""
         window_s, least = self._http_config.download_window_s, self._http_config.min_download_bytes
         ends, got = time.monotonic() + window_s, 0
         while True:
@@ -82,8 +82,8 @@ class Downloads:
                 async with asyncio.timeout(ends - time.monotonic()):
                     piece = await anext(pieces, None)
             except TimeoutError:
-                said = f"{got} bytes came within {window_s:g} s, and {least} are the least"
-                raise RunwareBusyError(ApiFault("slow", said)) from None
+                message = f"{got} bytes arrived within {window_s:g} s; the minimum is {least}"
+                raise RunwareBusyError(ApiFault("slow", message)) from None
             if piece is None:
                 return
             yield piece
@@ -92,21 +92,21 @@ class Downloads:
                 ends, got = time.monotonic() + window_s, 0
 
     def _checked_url(self, url: str) -> httpx.URL:
-        """The address of a file, if it is on a host that files are expected on."""
+        """Returns the address of a file, if its host is expected."""
         try:
             parts = parse_url(url)
         except ValueError as error:
-            raise _unavailable("url", f"{url[:200]!r} is no address: {error}") from None
+            raise _unavailable("url", f"{url[:200]!r} is not a valid address: {error}") from None
         is_known = parts.host in self._hosts or parts.host.endswith(".runware.ai")
         if not is_known or parts.scheme not in (("http", "https") if self._is_local else ("https",)):
-            hint = f"name {parts.host} in allowed_download_hosts if you trust it"
+            hint = f"add {parts.host} to allowed_download_hosts if you trust it"
             raise _unavailable("host", f"{parts.scheme}://{parts.host} is not an expected host; {hint}")
         return parts
 
 
 @asynccontextmanager
 async def _slot_of(slots: asyncio.Semaphore, limit: asyncio.Timeout) -> AsyncIterator[None]:
-    """A slot; the wait for it does not count against the time limit."""
+    """Holds one slot. The wait for the slot does not count against the time limit."""
     now, ends = asyncio.get_running_loop().time, limit.when() or 0.0
     limit.reschedule(None)
     left_s = ends - now()
@@ -123,11 +123,11 @@ def _redirect_target(address: httpx.URL, location: str) -> str:
 
 
 def _refuse_status(status: int) -> None:
-    """Raises what a status other than success means for a file."""
+    """Raises the error that an unsuccessful status means for a file."""
     if status in _NOT_READY or status >= 500:
         raise RunwareBusyError(ApiFault(f"http_{status}", "the result is not ready yet", http_status=status))
     if status not in (200, 203):
-        raise _unavailable(f"http_{status}", "the result's file is not there (it may have expired)", status)
+        raise _unavailable(f"http_{status}", "the result's file does not exist (it may have expired)", status)
 
 
 def _unavailable(code: str, message: str, status: int | None = None) -> OutputUnavailableError:

@@ -1,4 +1,4 @@
-"""Text of the API without secrets: the private parts of every URL, and known secrets in whatever encoding."""
+"""Removes secrets from text of the API: the private parts of every URL, and known secrets in any encoding."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from wan_assets.models import DESTINATION_FIELDS
 _HIDDEN = "[hidden]"
 _ALL_HIDDEN = "[hidden: the text repeats a secret]"
 _PIECE_LENGTH = 8
-"""So many characters of a secret in a row are not shown; an innocent word is seldom as long and part of one."""
+"""This many consecutive characters of a secret are never shown. Ordinary words are rarely that long and part of a
+secret."""
 
 _MIN_LENGTH = 5
-"""A password shorter than a piece is not shown as a whole; one shorter than this would be found in innocent words."""
+"""A password shorter than `_PIECE_LENGTH` is hidden as a whole. A password shorter than this is not searched for,
+because it would be found in ordinary words."""
 
 _MAX_ADDRESSES = 2048
 _DECODINGS = 5
 _MAX_CHARACTERS = 4000
 
 _UNREDACTED_KEYS = frozenset({"videoURL", "taskType"})
-"""The address of a result is fetched as it is; whoever keeps or shows it takes its secrets out."""
+"""The address of a result is kept unchanged, because it is downloaded. Code that stores or shows it removes its
+secrets."""
 
 _STATUS_WORDS = frozenset({"success", "processing", "completed", "error", "queued", "pending"})
-"""Nothing has to be looked for in the answers that come by the thousand."""
+"""Frequent values that need no search for secrets."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_IN_ANY_FORM = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?", re.IGNORECASE)
@@ -58,7 +61,9 @@ E = TypeVar("E", bound=RunwareError)
 
 
 class Redaction:
-    """What text of the API may not repeat. `secrets` are hidden for good, addresses for as long as they are recent."""
+    """Removes secrets from text. `secrets` are hidden permanently; the private parts of addresses only while these are
+    recent.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = {part for secret in secrets if secret for part in _parts_of(secret)}
@@ -68,7 +73,7 @@ class Redaction:
         self._is_stale = True
 
     def hide(self, address: str, *, is_destination: bool) -> None:
-        """Hides the private parts of an address; of one that takes what is sent to it, the path is one of them."""
+        """Hides the private parts of an address. For a destination, its path is private too."""
         if "://" not in address:
             return
         key = (address, is_destination)
@@ -79,7 +84,7 @@ class Redaction:
             self._addresses.popitem(last=False)
 
     def hide_task(self, task: Mapping[str, Any]) -> None:
-        """Hides what is private in the addresses that a task names."""
+        """Hides the private parts of the addresses in a task."""
         for name in DESTINATION_FIELDS:
             if isinstance(address := task.get(name), str):
                 self.hide(address, is_destination=True)
@@ -87,14 +92,14 @@ class Redaction:
             self.hide(address, is_destination=False)
 
     def text(self, said: str) -> str:
-        """A text without secrets."""
+        """Returns a text without secrets."""
         said = said if len(said) <= _MAX_CHARACTERS else f"{said[:_MAX_CHARACTERS]}…"
         parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(said))]
         found = "".join(parts)
         return _ALL_HIDDEN if self._repeats(found) else found
 
     def value(self, said: Any) -> Any:
-        """Whatever JSON holds, without secrets; addresses of results stay as they are."""
+        """Returns a JSON value without secrets; addresses of results stay unchanged."""
         if isinstance(said, str):
             return said if said in _STATUS_WORDS or self._is_name(said) else self.text(said)
         if isinstance(said, Mapping):
@@ -107,7 +112,7 @@ class Redaction:
         return [self.value(part) for part in said] if isinstance(said, (list, tuple)) else said
 
     def fault(self, fault: ApiFault) -> ApiFault:
-        """A fault without secrets."""
+        """Returns a fault without secrets."""
         parameter = fault.parameter
         return replace(
             fault,
@@ -120,11 +125,13 @@ class Redaction:
         )
 
     def error(self, error: E) -> E:
-        """An error without secrets; that of a wrong address names it on purpose."""
+        """Returns an error without secrets. The error of a wrong address is unchanged, because it must name the
+        address.
+        """
         return error if isinstance(error, WrongAddressError) else type(error)(self.fault(error.fault))
 
     def _is_name(self, said: str) -> bool:
-        """Whether a value is a UUID. One without dashes may also be a key."""
+        """Whether a value is a UUID. A UUID without dashes may also be a key."""
         if _UUID.fullmatch(said):
             return True
         return bool(_UUID_IN_ANY_FORM.fullmatch(said.strip())) and not self._repeats(said)
@@ -140,7 +147,7 @@ class Redaction:
         return f"{'' if self._repeats(place) else place}{_HIDDEN}"
 
     def _repeats(self, said: str) -> bool:
-        """Whether a text has a piece of a known secret in it."""
+        """Whether a text contains a piece of a known secret."""
         if self._is_stale:
             self._rebuild()
         plain = _plain(said)
@@ -160,7 +167,9 @@ class Redaction:
 
 
 def _shown(word: str) -> str:
-    """A word without what may be secret in any: of URLs scheme and host are left, of pairs the name."""
+    """Returns a word without parts that are usually secret: URLs keep their scheme and host, and pairs keep their
+    name.
+    """
     if _URL.search(word):
         word = _URL.sub(_public_url, word)
     elif _ENCODED_URL.search(_plain(word)):
@@ -185,7 +194,7 @@ def _public_bare_url(found: re.Match[str]) -> str:
 
 
 def _is_random(text: str) -> bool:
-    """Whether a run of letters and digits is no name: UUIDs have dashes, and names have few digits."""
+    """Whether a run of letters and digits is not a name: UUIDs have dashes, and names have few digits."""
     if _UUID.search(text):
         return False
     run = max(re.split(r"[-/]", text), key=len)
@@ -197,7 +206,7 @@ def _parts_of(secret: str) -> set[str]:
 
 
 def _secrets_in(address: str, *, is_destination: bool) -> set[str]:
-    """What of an address is private: user and password, query, fragment, and maybe the path."""
+    """Returns the private parts of an address: user and password, query, fragment, and for a destination the path."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -217,7 +226,7 @@ def _secrets_in(address: str, *, is_destination: bool) -> set[str]:
 
 @lru_cache(maxsize=_MAX_ADDRESSES)
 def _forms_of(secret: str) -> tuple[str, ...]:
-    """A secret as it may be written: plain, with a plus for blanks, in base64 and in hexadecimal."""
+    """Returns the encodings of a secret: plain, with a plus for spaces, in base64 and in hexadecimal."""
     plain = _plain(secret)
     found = [plain, plain.replace(" ", "+"), plain.replace("+", " ")]
     for text in {secret, unquote(secret), quote(secret, safe="")}:
@@ -230,7 +239,7 @@ def _forms_of(secret: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """A text with all its encodings undone: percent, JSON, HTML, wide letters, invisible ones and case."""
+    """Returns a text with all encodings undone: percent, JSON, HTML, wide letters, invisible characters and case."""
     for _ in range(_DECODINGS):
         before = text
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))

@@ -1,4 +1,4 @@
-"""What the API's answers say, read tolerantly: items and faults as frozen values, and whether a call was refused."""
+"""Parses the API's responses into items and faults, and finds the fault that refuses a call."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _MAX_QUOTED = 120
 _MAX_MESSAGE = 2_000
 _MAX_WORD = 200
 _SIGNED = re.compile(r"(x-amz-[a-z-]+(?:=|%3d))[^&\s\"'<>]+", re.IGNORECASE)
-"""What makes a signed address of S3 a secret. Complaints may repeat one; results may be one, and are left alone."""
+"""The secret part of a signed S3 address. It is removed from error messages; results keep it, because they may be such
+an address."""
 
 _MAX_ALLOWED = 50
 
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """One response: its status, its items and its faults; `data` and `faults` may both be filled, or neither."""
+    """One response: its status, items and faults. `data` and `faults` may both be filled, or both be empty."""
 
     status: int
     data: tuple[Mapping[str, Any], ...]
@@ -36,19 +37,19 @@ class ApiResponse:
         return 200 <= self.status < 300
 
     def has_item_of(self, task_uuid: str) -> bool:
-        """Whether the answer holds an item of one task, whatever else it holds."""
+        """Whether the response contains an item of one task."""
         return any(item.get("taskUUID") == task_uuid for item in self.data)
 
 
 def response_of(status: int, text: str, retry_after_s: float | None = None) -> ApiResponse:
-    """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object."""
+    """Parses a body before its status is considered; raises `RunwareBusyError` if it is not a JSON object."""
     try:
         body = parse_json(text)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(clean_text(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
-        fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
+        quoted = " ".join(clean_text(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
+        fault = ApiFault(f"http_{status}", f"the answer is not a JSON object: {quoted}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
         raise refusal_of(ApiFault(fault.code, fault.message, http_status=status, retry_after_s=retry_after_s))
@@ -59,15 +60,17 @@ def response_of(status: int, text: str, retry_after_s: float | None = None) -> A
 
 
 def _named(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An item whose task is named as we name it, in whatever form the API has written the UUID."""
+    """Returns an item with the UUID of its task in canonical form."""
     task_uuid = uuid_in(item.get("taskUUID"))
     return {**item, "taskUUID": task_uuid} if task_uuid else item
 
 
 def refusal_in(answer: ApiResponse, task_uuid: str | None) -> ApiFault | None:
-    """The fault that refuses a call about one task: its own, or one that names no task; else a bare bad status.
+    """Returns the fault that refuses a call about one task: a fault of the task, one without a task, or a bare bad
+    status.
 
-    An item of the task among the data is the API's word that it has it: then only a fault that names it counts.
+    An item of the task in the data means that the API has the task. In that case only a fault that names the task
+    counts.
     """
     is_taken = task_uuid is not None and answer.has_item_of(task_uuid)
     ours = (task_uuid,) if is_taken else (None, task_uuid)
@@ -84,9 +87,9 @@ def refusal_in(answer: ApiResponse, task_uuid: str | None) -> ApiFault | None:
 
 
 def may_be_accepted_anyway(answer: ApiResponse, fault: ApiFault, task_uuid: str) -> bool:
-    """Whether an answer refuses a submission and yet may have accepted it: then its money is not free.
+    """Whether a response refuses a submission but may have accepted the task, so that its reservation must be kept.
 
-    It holds an item besides the fault, or a bad status alone that comes with faults of other tasks.
+    Such a response contains an item besides the fault, or only a bad status together with faults of other tasks.
     """
     names_others = any(fault.task_uuid not in (None, task_uuid) for fault in answer.faults)
     is_bare = fault not in answer.faults
@@ -107,7 +110,7 @@ def _each_text(change: Callable[[str], str], said: Any) -> Any:
 
 
 def failure_of(item: Mapping[str, Any], code: str, status: int) -> ApiFault:
-    """The fault of a task whose item says that it has ended without a result."""
+    """Returns the fault of a task whose item states that it ended without a result."""
     nested = item.get("error")
     said = nested if isinstance(nested, dict) else {"message": nested} if isinstance(nested, str) and nested else {}
     reason = {"code": code, "message": f"the API ended the task with the status {item['status']!r}"}

@@ -1,4 +1,4 @@
-"""When the client tries again, and how long it waits before it does."""
+"""Retries calls, and reports how many calls wait for a retry."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wan_assets.errors import RunwareBusyError
 
 T = TypeVar("T")
 IsRetried: TypeAlias = Callable[[BaseException], bool]
-"""Whether a call that raised this is tried again."""
+"""Whether a call that raised this error is retried."""
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether the same call may pass later."""
+    """Whether the same call may succeed later."""
     return isinstance(error, RunwareBusyError)
 
 
 @dataclass(frozen=True)
 class RetryStatus:
-    """So many calls wait to be tried again; `why` is what stood in the way of the last of them."""
+    """The number of calls that wait to be retried, and `why`: the error of the last of them."""
 
     waiting: int = 0
     why: str = ""
@@ -34,7 +34,7 @@ class RetryStatus:
 
 
 class RetryMonitor:
-    """Keeps count of the calls that wait to be tried again."""
+    """Counts the calls that wait to be retried."""
 
     def __init__(self) -> None:
         self._waiting, self._why = 0, ""
@@ -56,7 +56,7 @@ class RetryMonitor:
         await self.wait(asyncio.sleep(wait_s))
 
     def note(self, error: BaseException | None) -> None:
-        """Takes note of what a call will be tried again for."""
+        """Records the error for which a call is retried."""
         self._why = str(error or "")
 
 
@@ -67,9 +67,10 @@ async def with_retries(
     retries: RetryMonitor,
     is_retried: IsRetried = is_busy,
 ) -> T:
-    """Calls until nothing is raised that is tried again, or another try would not help: then it is let through.
+    """Calls a function until it succeeds, or until a retry would not help; then raises its error.
 
-    A wait that the API asks for is kept, unless it is longer than `pace.asked_most_s`: then it was the last try.
+    A wait that the API requests is observed. If it is longer than `http_config.max_retry_after_s`, there is no further
+    try.
     """
     try:
         return await call()
@@ -83,7 +84,7 @@ async def with_retries(
             raise failed.pop()
         return await call()
 
-    # RowRunner cost as much as an exchange, so that they are kept only where the first call has failed.
+    # Tenacity costs as much time as an exchange with the API, so it is used only after the first call has failed.
     return await _attempts(http_config, tries, retries, is_retried)(again)
 
 

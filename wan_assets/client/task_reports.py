@@ -1,4 +1,4 @@
-"""What an answer to a poll says of each task: its results, its faults, and whether it still runs."""
+"""Parses the answer to a poll: the results and faults of each task, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wan_assets.errors import ApiFault, ContentBlockedError, RequestRejectedErro
 from wan_assets.models import uuid_in
 
 _MAX_ITEMS = 100
-"""So many results and so many faults are read of one task: a request has at most four."""
+"""The most results, and the most faults, that are read for one task. A request has at most four results."""
 
 _MAX_PROGRESS = 100
 _VIDEO = "videoInference"
@@ -24,7 +24,9 @@ _NOT_FOUND = "tasknotfound"
 
 @dataclass(frozen=True)
 class Result:
-    """One finished result. `cost` is as the API wrote it; `url` is None where it gave none; `kind` is a task type."""
+    """One finished result. `cost` is as the API wrote it, `url` is None if the API stated none, and `kind` is a task
+    type.
+    """
 
     video_uuid: str
     url: str | None
@@ -36,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """All that one poll says about a task; every poll repeats the whole state."""
+    """The state of one task in one poll; every poll repeats the whole state."""
 
     task_uuid: str
     results: tuple[Result, ...] = ()
@@ -45,29 +47,32 @@ class TaskReport:
     progress: int | None = None
     is_running: bool = False
     duplicates: int = 0
-    """Items that repeat a result."""
+    """The number of items that repeat a result."""
     unrequested: tuple[Result, ...] = ()
     """Results beyond the requested number."""
 
     def is_complete(self, number_results: int) -> bool:
-        """Whether every result has come or failed; counted, since early polls show fewer items than asked.
+        """Whether every result has arrived or failed. They are counted, because early polls list fewer items than
+        requested.
 
-        A fault beside which nothing came and nothing runs is that of the whole task. Where nothing runs, a result that
-        is listed twice stands in the place of another one, which does not come any more.
+        A fault without any result and without a running item is a fault of the whole task. If nothing runs, a duplicate
+        result replaces another result, which will not arrive any more.
         """
         has_failed_whole = bool(self.faults) and not self.results and not self.is_running
         ended = len(self.results) + len(self.faults) + (0 if self.is_running else self.duplicates)
         return has_failed_whole or ended >= number_results
 
     def may_change(self, number_results: int) -> bool:
-        """Whether a complete report may still change: a result names no file or is listed twice, or something runs."""
+        """Whether a complete report may still change: a result has no file or is listed twice, or an item still
+        runs.
+        """
         found = self.of(number_results)
         has_no_file = any(result.url is None for result in found.results)
         is_filled_up = len(self.results) + len(self.faults) < number_results and self.duplicates > 0
         return has_no_file or is_filled_up or (self.is_running and bool(self.faults))
 
     def of(self, number_results: int) -> TaskReport:
-        """The report of so many results: videos before anything else, and a fault for each that did not come."""
+        """Returns a report of the given number of results: videos first, and a fault for each missing result."""
         ranked = sorted(self.results, key=_rank)
         results, unrequested = ranked[:number_results], ranked[number_results:]
         missing = number_results - len(results)
@@ -87,10 +92,10 @@ class _ReportBuilder:
 
 
 def reports_in(answer: ApiResponse, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
-    """What an answer to a poll says of each task; tasks it does not mention are left out.
+    """Returns the report of each task in the answer to a poll; tasks that the answer does not mention are omitted.
 
-    A fault that names no task is about the only one that was asked for, unless an item says that this one runs. A task
-    that the answer says was not found is reported with that fault, as not known.
+    A fault without a task concerns the only polled task, unless an item states that this task runs. A task that was not
+    found is reported with that fault, as unknown.
     """
     only = task_uuids[0] if len(task_uuids) == 1 else ""
     gathered = {uuid_in(task_uuid) or task_uuid: _ReportBuilder() for task_uuid in task_uuids}
@@ -150,7 +155,7 @@ def _result_of(item: Mapping[str, Any], index: int) -> Result:
 
 
 def _rank(result: Result) -> tuple[bool, bool, bool]:
-    """Sorts what is surely a video before what may be none."""
+    """Sorts results that are certainly videos before results that may not be."""
     return result.url is None, result.kind != _VIDEO, bool(_NO_VIDEO.search(result.url or ""))
 
 
@@ -160,7 +165,9 @@ def _duplicate_fault(task_uuid: str, results: Sequence[Result]) -> ApiFault:
 
 
 def _is_final(fault: ApiFault, answer: ApiResponse) -> bool:
-    """A task's failure, and not trouble with the poll itself, which says nothing about the task."""
+    """Whether a fault is the failure of a task, and not an error of the poll itself, which says nothing about the
+    task.
+    """
     kind = class_of(fault.code)
     if code_of_failure_status(fault.detail.get("status")) or kind is TaskUnknownError:
         return True

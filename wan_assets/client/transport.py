@@ -1,4 +1,4 @@
-"""One HTTP exchange with the API, and how long anything may take."""
+"""Sends HTTP requests to the API, with time limits and redaction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_PORT = 65_535
 _MAX_MESSAGE = 300
 _NOT_FOUND_STATUSES = (404, 405)
 _API_ERROR_MARKERS = ('"taskUUID"', '"parameter"', 'NotFound"')
-"""What the API itself does not find, it names."""
+"""A 404 of the API itself contains one of these; a 404 of another server does not."""
 
 _HEADERS = httpx.Headers(
     {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": f"wan-assets/{__version__}"}
@@ -37,10 +37,11 @@ _DOWNLOAD_HEADERS = httpx.Headers({**_HEADERS, "Accept": "video/*, */*"})
 _KEY = re.compile(r"[\x21-\x7e]*")
 
 ResponseHook: TypeAlias = Callable[[Sequence[Mapping[str, Any]], ApiResponse], None]
-"""Is told of each exchange: the tasks that were posted, and what was answered."""
+"""Is called for each exchange with the submitted tasks and the response."""
 
 BeforePost: TypeAlias = Callable[[], None]
-"""Is called when a connection is open and before the first byte of a body is written; what it raises stops the POST."""
+"""Is called when a connection is open and before the first byte of a body is written. An error that it raises stops the
+POST."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ class HttpConfig:
 
 
 class Transport:
-    """Posts arrays of task objects. The key goes with each post and nowhere else; no answer is kept with `secrets`.
+    """Posts arrays of task objects. The key is sent only with each POST, and `secrets` are removed from every response.
 
-    `has_been_answered` is whether the address has answered a POST as the API does, with a success.
+    `has_been_answered` states whether the address has answered a POST with a success, as the API does.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Transport:
         self.base_url = base_url
         self.has_been_answered = False
         self._http_config = http_config
-        # Who waits for a connection waits here: it is no time that the API takes to answer.
+        # Requests wait here for a connection, so that this wait does not count as response time of the API.
         self._slots = asyncio.Semaphore(connections)
         self._connections = Connections(connections, has_proxies=not is_loopback(self._url.host))
         self._connections.refuse_unusable_proxy(self._url)
@@ -114,9 +115,9 @@ class Transport:
         await self._connections.close()
 
     async def post(self, tasks: Sequence[Mapping[str, Any]], before_post: BeforePost | None = None) -> ApiResponse:
-        """Sends tasks as the array the API wants; raises `RunwareBusyError` when no answer can be read.
+        """Posts an array of tasks; raises `RunwareBusyError` if no response can be read.
 
-        No answer and no error repeats a secret of the key, of the tasks, or of any address that was hidden before.
+        No response and no error contains a secret of the key, of the tasks, or of any address that was hidden earlier.
         """
         for task in tasks:
             self.redaction.hide_task(task)
@@ -133,7 +134,7 @@ class Transport:
 
     async def _exchange(self, tasks: Sequence[Mapping[str, Any]], before_post: BeforePost | None) -> ApiResponse:
         if self._headers is None:
-            fault = ApiFault("invalidApiKey", "the key holds a space, a line end or another character that no key has")
+            fault = ApiFault("invalidApiKey", "the key contains a space, a line end or another invalid character")
             raise AccessDeniedError(fault)
         content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         sent = _CheckedBody(content, before_post) if before_post else content
@@ -146,13 +147,13 @@ class Transport:
                 raise
         if response.is_redirect:
             raise _wrong_address(self.base_url, f"it redirects ({response.status_code})")
-        text = str(body, "utf-8-sig", "replace")  # JSON is UTF-8, whatever a header claims
+        text = str(body, "utf-8-sig", "replace")  # JSON is always UTF-8; the header may state something else
         if response.status_code in _NOT_FOUND_STATUSES and not any(word in text for word in _API_ERROR_MARKERS):
-            raise _wrong_address(self.base_url, f"it takes no tasks ({response.status_code})")
+            raise _wrong_address(self.base_url, f"it does not accept tasks ({response.status_code})")
         return response_of(response.status_code, text, _retry_after_s(response))
 
     async def server_header(self, name: str) -> str | None:
-        """One header of the API's answer to a GET, which carries no key and costs nothing."""
+        """Returns one header of the API's response to a GET, which carries no key and costs nothing."""
         response, _ = await self._response_and_body("GET", _HEADERS)
         return str(response.headers[name]) if name in response.headers else None
 
@@ -179,7 +180,7 @@ class Transport:
     async def _response_and_body(
         self, method: str, headers: httpx.Headers, content: Body = None
     ) -> tuple[httpx.Response, bytes]:
-        """An answer and its body, whole and decompressed."""
+        """Returns a response and its whole, decompressed body."""
         request = self._request(
             method, self._url, headers, limit_s=self._http_config.response_timeout_s, content=content
         )
@@ -191,7 +192,7 @@ class Transport:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise _wrong_address(self.base_url, str(error)) from None
         except TooLargeError as error:
-            raise RunwareBusyError(ApiFault("answerTooLarge", f"the answer is not read: {error}")) from None
+            raise RunwareBusyError(ApiFault("answerTooLarge", f"the answer was not read: {error}")) from None
         except (httpx.HTTPError, TimeoutError) as error:
             raise self._unreachable(error) from None
 
@@ -200,7 +201,7 @@ class Transport:
         is_timeout = isinstance(error, (TimeoutError, httpx.TimeoutException))
         kind = "timeout" if is_timeout and not isinstance(error, httpx.ConnectTimeout) else "connection"
         silence = (
-            f"no whole answer came within {self._http_config.response_timeout_s:g} s"
+            f"no complete answer arrived within {self._http_config.response_timeout_s:g} s"
             if kind == "timeout"
             else type(error).__name__
         )
@@ -209,7 +210,7 @@ class Transport:
 
 
 class _CheckedBody:
-    """A body whose first byte waits for a last look; `refusal` is what that look raised."""
+    """A body that calls `before_post` before its first byte is sent; `refusal` is the error of that call."""
 
     def __init__(self, content: bytes, before_post: BeforePost) -> None:
         self.refusal: Exception | None = None
@@ -233,28 +234,30 @@ Body: TypeAlias = bytes | _CheckedBody | None
 
 
 def parse_url(url: str) -> httpx.URL:
-    """The parts of a URL; raises `ValueError` for what is none, which the layers below say in several ways."""
+    """Returns the parts of a URL; raises `ValueError` if it is not valid. The libraries below raise several other
+    errors.
+    """
     try:
         parts = httpx.URL(url)
         is_host, port = bool(parts.host), parts.port or 0
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
     if not is_host or port > _MAX_PORT:
-        raise ValueError("it names no host" if port <= _MAX_PORT else f"there is no port {port}")
+        raise ValueError("it has no host" if port <= _MAX_PORT else f"there is no port {port}")
     return parts
 
 
 def _checked_api_url(url: httpx.URL) -> httpx.URL:
-    """An address that HTTP is spoken at; raises `ValueError` for any other."""
+    """Returns an http or https address; raises `ValueError` for any other address."""
     if url.scheme not in ("http", "https"):
         raise ValueError(f"it begins with {url.scheme}://, not with http:// or https://")
     if url.userinfo:
-        raise ValueError("it holds a user or a password, and the API takes only a key")
+        raise ValueError("it contains a user or a password, and the API accepts only a key")
     return url
 
 
 def _headers_with(api_key: str) -> httpx.Headers | None:
-    """What goes with each post; None for what can be no key: below, a complaint would quote it."""
+    """Returns the headers of each POST; None if the key cannot be valid, because a library's error would quote it."""
     if not _KEY.fullmatch(api_key):
         return None
     key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -266,7 +269,7 @@ def _wrong_address(base_url: str, why: str) -> WrongAddressError:
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    """Reads the header in both its forms, seconds and HTTP date; None for a wait that nobody can mean."""
+    """Reads the header in both its forms, seconds and HTTP date; None if the wait is not plausible."""
     said = response.headers.get("Retry-After", "").strip()[:_MAX_MESSAGE]
     if said.isdecimal():
         return wait_in(float(said))
