@@ -190,7 +190,10 @@ def test_a_redirect_on_the_same_host_is_followed_and_a_circle_is_not(tmp_path: P
 
 def test_a_redirect_to_what_is_no_address_is_refused(tmp_path: Path) -> None:
     nowhere = Prepared(b"", 302, {"Location": "http://nowhere:x/"})
-    with ApiDouble(NOTHING, files=[nowhere]) as api, pytest.raises(OutputUnavailableError, match="is not a valid address"):
+    with (
+        ApiDouble(NOTHING, files=[nowhere]) as api,
+        pytest.raises(OutputUnavailableError, match="not a valid address"),
+    ):
         downloaded(api, tmp_path / "video.mp4")
 
     assert len(api.received) == 1

@@ -916,5 +916,5 @@ def test_lost_tasks_are_told_with_the_commands_that_give_them_up(book: Ledger, t
 
     said = invoked("ledger", "--url", url).stdout
 
-    assert f"`wan-assets ledger settle TASK --cost USD --url {url}` gives the task up" in said
+    assert f"`wan-assets ledger settle TASK --cost USD --url {url}` gives up the task" in said
     assert f"`wan-assets ledger reconcile --url {url}`" in said

@@ -296,7 +296,7 @@ def test_a_run_over_an_empty_range_fails_and_says_so(tmp_path: Path, partitions:
         result = run(made, dagster_support.written(tmp_path, zone_rows(("10", "shard-1"))), partitions, first, last)
 
         assert not result.success
-        assert f"the range from {first} to {last} holds no partition" in dagster_support.failure_of(result)
+        assert f"the range from {first} to {last} contains no partition" in dagster_support.failure_of(result)
         assert made.simulator.journal.submissions() == 0
 
 
@@ -721,7 +721,7 @@ def test_a_prompt_of_which_nothing_is_visible_is_a_problem_in_every_format(
     table = PromptTable.load(frame if suffix == "frame" else path)
 
     assert [(problem.row, problem.column) for problem in table.problems] == [(2, "positive_prompt")]
-    assert "holds no visible character, but only U+" in table.problems[0].rule
+    assert "contains no visible character, only U+" in table.problems[0].rule
 
 
 # Dates and time zones that Python does not have.

@@ -405,12 +405,12 @@ def test_the_money_that_a_cap_lacks_is_just_enough_for_all_rows(tmp_path: Path, 
     with studio(tmp_path) as made:
         first = run_in_time(made, jobs_of(7), budget=caps(total_microusd=cap))
         (shortfall,) = shortfalls_of(refusals_in(first))
-        raised = cap + shortfall.missing_microusd - lacks_microusd
+        raised = cap + shortfall.shortfall_microusd - lacks_microusd
         second = run_in_time(made, jobs_of(7), budget=caps(total_microusd=raised))
 
         assert_charged_once(made, 7 - lacks_microusd)
     assert (shortfall.scope, shortfall.rows) == ("total", 3)
-    assert shortfall.missing_microusd == 3 * PRICE - 100_000
+    assert shortfall.shortfall_microusd == 3 * PRICE - 100_000
     assert errors_of(second).count("BudgetExceededError") == lacks_microusd
 
 
@@ -424,7 +424,7 @@ def test_what_is_lacking_takes_account_of_cheaper_rows_that_still_went_through(t
 
     (shortfall,) = shortfalls_of(refusals_in(outcomes))
     assert errors_of(outcomes).count("") == 1
-    assert (shortfall.rows, shortfall.missing_microusd) == (2, 4 * PRICE - 700_000)
+    assert (shortfall.rows, shortfall.shortfall_microusd) == (2, 4 * PRICE - 700_000)
 
 
 def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
@@ -437,10 +437,10 @@ def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
         shortfalls = shortfalls_of([*refusals_in(first), *refusals_in(second)])
 
     reported = [
-        (shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.missing_microusd) for shortfall in shortfalls
+        (shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.shortfall_microusd) for shortfall in shortfalls
     ]
     assert reported == [("run", 2, 2 * PRICE - 2), ("day", 1, PRICE - 3)]
-    assert str(shortfalls[0]) == "2 rows were not sent: the cap run run-1 lacks $0.9460 for them"
+    assert str(shortfalls[0]) == "2 rows were not submitted: the budget of run run-1 lacks $0.9460 for them"
 
 
 def test_errors_that_no_cap_caused_lack_no_money() -> None:
@@ -455,7 +455,7 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
 
         (failed,) = (event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
     metadata = failed.step_failure_data.user_failure_data.metadata
-    assert "2 rows were not sent: the cap run " in failure_of(result)
+    assert "2 rows were not submitted: the budget of run " in failure_of(result)
     assert "lacks $0.9109 for them" in failure_of(result)
     assert metadata["wan_assets/not_sent"].value == 2
     assert metadata["wan_assets/missing_usd"].value == 0.91092
@@ -480,7 +480,7 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
         0.91092,
     )
     assert {failure["class"] for failure in reported["failures"]} == {"BudgetExceededError"}
-    assert "2 rows were not sent: the cap total lacks $0.9109 for them." in people.stdout
+    assert "2 rows were not submitted: the total budget lacks $0.9109 for them." in people.stdout
 
 
 # An API that is busy.

@@ -129,7 +129,7 @@ def test_an_amount_of_dollars_is_never_rounded_up(said: Any, amount: int) -> Non
 
 @pytest.mark.parametrize("said", ["much", "", float("nan"), "inf", -1, "-0.01"])
 def test_what_is_no_amount_of_dollars_is_refused(said: Any) -> None:
-    with pytest.raises(ValueError, match="is no amount of dollars"):
+    with pytest.raises(ValueError, match="is not an amount of dollars"):
         microusd(said)
 
 

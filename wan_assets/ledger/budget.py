@@ -59,12 +59,12 @@ class Shortfall:
 
     scope: str
     rows: int
-    missing_microusd: int
+    shortfall_microusd: int
 
     def __str__(self) -> str:
         """A sentence for people."""
         rows, them = ("row was", "it") if self.rows == 1 else ("rows were", "them")
-        missing = f"${self.missing_microusd / 1e6:.4f}"
+        missing = f"${self.shortfall_microusd / 1e6:.4f}"
         return f"{self.rows} {rows} not sent: the cap {self.scope} lacks {missing} for {them}"
 
 

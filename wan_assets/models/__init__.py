@@ -1,4 +1,4 @@
-"""Requests for videos: parameters, the rules between them, list prices, and the secret parts of URLs."""
+"""Defines video requests: their parameters, the rules between them, list prices, and the secret parts of URLs."""
 
 from wan_assets.models import rules
 from wan_assets.models.pricing import (
