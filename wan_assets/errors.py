@@ -403,7 +403,7 @@ class RunwareBusyError(RunwareError):
 class SubmissionUnconfirmedError(RunwareError):
     """A submission was refused after an earlier copy of it was lost and may have been accepted."""
 
-    hint = "Run again: the task is polled first, and submitted only if the API does not know it."
+    hint = "Run again: the next run polls the task, and submits it again only if the API does not know it."
 
 
 class TaskConflictError(RunwareError):

@@ -683,7 +683,11 @@ def test_a_refused_settlement_advises_about_tasks_and_not_about_the_url(book: Le
     url, running = f"sqlite:///{tmp_path / 'ledger.db'}", claimed_by(book, "run", "A kite")
     book.mark_submitted(running, "run")
 
-    for task, why in ((running, "its cost is not open"), (NO_TASK, "is not in the ledger"), ("x", "not in the ledger")):
+    for task, why in (
+        (running, "its cost cannot be settled"),
+        (NO_TASK, "is not in the ledger"),
+        ("x", "not in the ledger"),
+    ):
         said = invoked("ledger", "settle", task, "--cost", "0", "--url", url)
         assert said.exit_code == 2
         assert why in said.stderr

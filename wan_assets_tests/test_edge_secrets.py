@@ -155,8 +155,8 @@ def test_a_url_has_one_meaning_with_every_version_of_sqlalchemy(
         ("sqlite://ledger.db", "2 slashes"),
         ("sqlite:/ledger.db", "1 slash after"),
         ("sqlite:ledger.db", "0 slashes"),
-        ("sqlite:///", "names no file"),
-        ("sqlite:///folder/", "names no file"),
+        ("sqlite:///", "does not name a file"),
+        ("sqlite:///folder/", "does not name a file"),
         ("sqlite:///file:ledger.db", "no path has"),
         ("sqlite:///file:ledger.db?mode=memory&uri=true", "write %3F"),
         ("sqlite:///a?b/ledger.db", "write %3F"),
@@ -221,7 +221,7 @@ def test_real_money_is_not_booked_in_memory() -> None:
     ledger = Ledger("sqlite:///:memory:")
 
     ledger.refuse_if_in_memory(simulated=True)
-    with pytest.raises(LedgerError, match="would be forgotten"):
+    with pytest.raises(LedgerError, match="records of real money are lost"):
         ledger.refuse_if_in_memory(simulated=False)
 
 

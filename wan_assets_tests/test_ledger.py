@@ -208,7 +208,7 @@ class LedgerMachine(RuleBasedStateMachine):
             task.state = "failed" if task.state == "lost" else task.state
             task.cost, task.reserved = price, 0
         else:
-            with pytest.raises(LedgerError, match="its cost is not open"):
+            with pytest.raises(LedgerError, match="its cost cannot be settled"):
                 self.ledger.record_cost(uuid, price)
 
     @precondition(lambda self: self.unreported)

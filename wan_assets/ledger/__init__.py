@@ -1,4 +1,4 @@
-"""The ledger: every task and every amount, recorded in a database before money is spent.
+"""Records every task and every amount in a database before money is spent.
 
 This package and `prompts.database` are the only ones that import SQLAlchemy.
 """

@@ -1,4 +1,4 @@
-"""What the API really charges for each kind of request, learned from settled tasks."""
+"""Learns the real price of each kind of request from settled tasks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from wan_assets.ledger.schema import given, insert_into, prices
 from wan_assets.models import VideoRequest, request_kind, reservation_microusd
 
 _REMEMBERED = 20
-"""So many of a kind's latest costs are kept: an odd one is forgotten in the end."""
+"""The number of latest costs that are kept per kind, so that an unusual cost is forgotten after some time."""
 
 _ENOUGH = 5
-"""So many costs of a kind must be known before they are believed to be lower than the price list says."""
+"""The number of known costs of a kind from which on they may lower the reservation below the list price."""
 
 
 _OF_KIND = prices.c.kind == given(prices.c.kind)
@@ -35,7 +35,7 @@ _LEARNED = (
 
 @dataclass(frozen=True)
 class RecentPrices:
-    """What the tasks of one kind cost, in µ$: how many there were, their sum, and the span of the latest."""
+    """The costs of one kind of request, in µ$: the number of tasks, their sum, and the range of the latest costs."""
 
     kind: str
     is_simulated: bool
@@ -46,7 +46,9 @@ class RecentPrices:
 
 
 def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: Decimal, *, simulated: bool) -> int:
-    """What to reserve for a request, in µ$: the worst list price and a margin, or the highest recent price."""
+    """Returns the amount to reserve for a request, in µ$: the worst list price plus a margin, or the highest recent
+    price.
+    """
     worst = reservation_microusd(request, margin)
     row = _row_of(connection, request_kind(request), simulated=simulated)
     if row is None:
@@ -56,7 +58,7 @@ def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: De
 
 
 def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:
-    """Remembers what a task cost in all."""
+    """Records the total cost of a task."""
     kind = _name(request_kind(request), simulated=simulated)
     if (recent := _recent(connection, kind)) is None:
         new = insert_into(connection.dialect.name, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
@@ -68,13 +70,13 @@ def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, 
 
 
 def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
-    """The latest costs of a kind, which no other process changes before this transaction ends."""
+    """Returns the latest costs of a kind, and locks them until this transaction ends."""
     found = connection.execute(_RECENT, {"given_kind": kind}).scalar()
     return None if found is None else list(json.loads(found))
 
 
 def all_prices(connection: sa.Connection) -> list[RecentPrices]:
-    """Every kind of request that was charged, in order of its name."""
+    """Returns every kind of request that was charged, sorted by name."""
     return [_reported(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
 
 

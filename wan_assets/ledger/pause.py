@@ -1,4 +1,4 @@
-"""The switch that keeps new tasks from being sent, in every run that shares the ledger."""
+"""Pauses all submissions in every run that shares the ledger."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from wan_assets.ledger.schema import about, insert_into
 _PAUSED = "paused"
 
 REASON = sa.select(about.c.value).where(about.c.name == _PAUSED).scalar_subquery()
-"""Why nothing may be sent, or NULL; to be asked beside something else."""
+"""The reason of the pause, or NULL, as a subquery for other statements."""
 
 
 def reason(connection: sa.Connection) -> str | None:
-    """Why nothing may be sent, or None."""
+    """Returns the reason of the pause, or None."""
     return connection.execute(sa.select(REASON)).scalar()
 
 
 def switch(connection: sa.Connection, why: str | None) -> None:
-    """Pauses for a reason, or goes on with None."""
+    """Pauses with a reason, or resumes with None."""
     if why is None:
         connection.execute(about.delete().where(about.c.name == _PAUSED))
         return

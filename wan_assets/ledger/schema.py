@@ -1,4 +1,4 @@
-"""The ledger's tables, and how its database is opened."""
+"""Defines the ledger's tables, and opens its database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Step: TypeAlias = str | Callable[[sa.Connection], None]
 
 
 def _add_column(name: str, connection: sa.Connection) -> None:
-    """Adds a column of names to the tasks, unless it is there."""
+    """Adds a column for names to the tasks, unless it exists."""
     if name not in {column["name"] for column in sa.inspect(connection).get_columns("wan_tasks")}:
         connection.exec_driver_sql(f"ALTER TABLE wan_tasks ADD COLUMN {name} VARCHAR(64)")
 
@@ -43,16 +43,16 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
         amounts.upgrade,
     ),
 }
-"""What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack.
+"""The steps from each older schema version to the next. New tables need no step; they are created if they are missing.
 
-A step is a statement, or a function of the connection, in whose transaction all steps are made.
+A step is a SQL statement, or a function of the connection. All steps run in one transaction.
 """
 
 _TABLE_CREATION_LOCK = 0x77616E
-"""Names that lock among all locks of the database."""
+"""The number of an advisory lock of the database."""
 
 _LOCKED = "database is locked"
-_HELD = "; another process holds it: one that writes for long, or that was suspended while it wrote"
+_HELD = "; another process holds the lock: it writes for a long time, or was suspended while it wrote"
 
 metadata = sa.MetaData()
 
@@ -172,17 +172,17 @@ about = sa.Table(
 
 
 def given(column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    """A value for a column that a statement is executed with, as `given_` and the column's name.
+    """Returns a parameter for a column, named `given_` and the column's name.
 
-    Statements that each row needs are made once: making one costs several times as much as executing it.
+    Statements that each row needs are built once: building one takes several times as long as executing it.
     """
     return sa.bindparam(f"given_{column.name}", type_=column.type)
 
 
 def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Engine:
-    """Opens the database and creates the tables where there are none; raises `LedgerError`.
+    """Opens the database and creates missing tables; raises `LedgerError`.
 
-    With `must_exist` a file that is not there, or a database without a ledger, is an error, and no ledger is created.
+    With `must_exist`, a missing file, or a database without a ledger, is an error, and no ledger is created.
     """
     address = _address(url)
     with as_ledger_error(url):
@@ -203,19 +203,19 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
 
 
 def insert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can be told what to do on a conflict, which each database has a word of its own for."""
+    """Returns an INSERT with a conflict clause, which each database defines in its own dialect."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def lock_number(connection: sa.Connection, number: int) -> None:
-    """Lets one transaction at a time go on under a number of 64 bits; SQLite has one at a time anyway."""
+    """Admits one transaction at a time under a number of 64 bits; SQLite always has one writer at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 @contextmanager
 def as_ledger_error(url: str) -> Iterator[None]:
-    """Turns what the database says into one sentence, without the password and the statement."""
+    """Converts database errors to one sentence, without the password and the statement."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -225,12 +225,12 @@ def as_ledger_error(url: str) -> Iterator[None]:
     except (OSError, ImportError) as error:
         raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(str(error), url)}") from None
     except (ValueError, KeyError, TypeError) as error:
-        said = f"it holds what this package does not write: {type(error).__name__}: {error}"
+        said = f"it contains data that this package did not write: {type(error).__name__}: {error}"
         raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(said, url)}") from None
 
 
 def redacted_url(url: str) -> str:
-    """A URL fit for eyes: no password, and no option that may hold one."""
+    """Returns a URL without its password, and without options that may contain one."""
     try:
         return database_urls.redacted_url(_address(url))
     except LedgerError:
@@ -238,7 +238,7 @@ def redacted_url(url: str) -> str:
 
 
 def is_in_memory(url: str) -> bool:
-    """Whether a ledger is gone once its process ends."""
+    """Whether a ledger is lost when its process ends."""
     return _address(url).database == IN_MEMORY
 
 
@@ -262,7 +262,7 @@ def _address(url: str) -> sa.URL:
 
 
 def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
-    """Refuses a file that is none, before a database is made of it."""
+    """Rejects a path that is not a usable file, before a database is created there."""
     if must_exist and not file.exists():
         raise LedgerMissingError(f"there is no ledger at {where}")
     if must_exist and file.is_file() and not file.stat().st_size:
@@ -270,11 +270,11 @@ def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
     if file.is_dir():
         raise LedgerError(f"ledger {where}: unable to open database file: it is a folder; name a file in it")
     if file.exists() and not file.is_file():
-        raise LedgerError(f"ledger {where}: unable to open database file: it is no regular file")
+        raise LedgerError(f"ledger {where}: unable to open database file: it is not a regular file")
 
 
 def _refuse_empty(connection: sa.Connection, where: str) -> None:
-    """Refuses a database that has no ledger in it."""
+    """Rejects a database without a ledger."""
     if not sa.inspect(connection).has_table(about.name):
         raise LedgerMissingError(f"there is no ledger at {where}: the database does not have its tables")
 
@@ -292,7 +292,7 @@ def _engine(url: sa.URL, busy_s: float, clock: Clock) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> None:
-    """Turns on the write-ahead log; SQLite lets nobody wait for the switch, so it is tried again."""
+    """Turns on the write-ahead log. SQLite has no wait for this switch, so it is retried."""
     connection.isolation_level = None
     trials = Retrying(
         retry=retry_if_exception_type(sqlite3.OperationalError),
@@ -306,12 +306,12 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> 
 
 
 def _begin_immediately(connection: sa.Connection) -> None:
-    """Takes the write lock first: a transaction that reads before it writes could not be granted it later."""
+    """Takes the write lock first: a transaction that reads before it writes could not get it later."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _upgrade(connection: sa.Connection, url: str) -> None:
-    """Brings an older ledger to the version that this package writes; a newer one is refused."""
+    """Upgrades an older ledger to the current schema version; rejects a newer one."""
     here = about.c.name == "schema_version"
     found = connection.execute(sa.select(about.c.value).where(here)).scalar()
     if found is None:

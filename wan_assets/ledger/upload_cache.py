@@ -1,4 +1,4 @@
-"""Local files that the API has: their UUIDs there, so that none is uploaded for each row."""
+"""Caches the API's UUIDs of local files, so that a file is uploaded once and not for each row."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _KEPT_S = 25 * 24 * 3600
 
 
 def known(connection: sa.Connection, reference: str, base_url: str, *, now: float) -> str | None:
-    """The API's UUID of a file that it still keeps."""
+    """Returns the API's UUID of a file whose upload still exists."""
     here = (media.c.reference == reference) & (media.c.base_url == base_url)
     fresh = media.c.used_at > now - _KEPT_S
     return connection.execute(sa.select(media.c.media_uuid).where(here, fresh)).scalar()
 
 
 def remember(connection: sa.Connection, reference: str, base_url: str, media_uuid: str, *, now: float) -> None:
-    """Keeps the API's UUID of a file."""
+    """Records the API's UUID of a file."""
     fresh = {"media_uuid": media_uuid, "used_at": now}
     new = insert_into(connection.dialect.name, media).values(reference=reference, base_url=base_url, **fresh)
     key = (media.c.reference, media.c.base_url)
@@ -26,5 +26,5 @@ def remember(connection: sa.Connection, reference: str, base_url: str, media_uui
 
 
 def forget(connection: sa.Connection, reference: str, base_url: str) -> None:
-    """Drops the UUID of a file that the API does not have any more."""
+    """Deletes the UUID of a file that the API has deleted."""
     connection.execute(media.delete().where(media.c.reference == reference, media.c.base_url == base_url))
