@@ -31,13 +31,13 @@ from wan_assets.models.request import VideoRequest, task_uuid_of
 # Recovery.
 
 
-def recovered(made: Studio, *, limits: Limits | None = None, releases_unsent: bool = False) -> list[Recovered]:
+def recovered(made: Studio, *, limits: Limits | None = None, release_unsent: bool = False) -> list[Recovered]:
     """Recovers all that is open; what became of each, by partition."""
 
     async def read() -> list[Recovered]:
         async with made.client() as client:
             means: dict[str, Any] = {"client": client, "store": made.store, "ledger": made.ledger()}
-            found = recover(**means, limits=limits or Limits(max_wait_s=20), releases_unsent=releases_unsent)
+            found = recover(**means, limits=limits or Limits(max_wait_s=20), release_unsent=release_unsent)
             return [one async for one in found]
 
     found = sorted(asyncio.run(read()), key=lambda one: one.task.origin.partition)
@@ -130,7 +130,7 @@ def test_a_second_recovery_finds_nothing_to_do(tmp_path: Path) -> None:
 def test_a_task_of_another_process_that_lives_is_left_to_it(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         claimed(made, owner=(owner := new_owner()))
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
 
         assert made.rows("SELECT state, owner FROM wan_tasks") == [("reserved", owner)]
     assert names_of(found) == ["TaskLockedError"]
@@ -152,7 +152,7 @@ def test_a_task_that_was_never_sent_keeps_its_money_and_is_sent_by_the_next_run(
 def test_a_task_that_was_never_sent_gives_its_money_back_where_that_is_asked_for(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         abandoned(made)
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
         task = made.ledger().task(found[0].task.task_uuid)
         spend = made.rows("SELECT committed_microusd FROM wan_spend")
         again = recovered(made)
@@ -175,7 +175,7 @@ def test_a_task_whose_acknowledgement_was_never_booked_is_not_taken_for_unsent(t
                 await client.submit(request_of("Kite 0").to_task(task_uuid))
 
         asyncio.run(send())
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
 
         assert_all_that_was_paid_is_kept(made)
     assert names_of(found) == [""]
@@ -306,7 +306,7 @@ def test_real_tasks_are_not_asked_of_the_simulator(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.ledger().claim(request_of("real"), Origin(), "gone", simulated=False)
         made.ledger().release_leases("gone")
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
 
         assert made.states() == ["reserved"]
     assert found == []

@@ -125,7 +125,7 @@ def test_an_old_reservation_that_the_api_knows_is_stored(tmp_path: Path) -> None
 def test_recovery_does_not_give_back_the_money_of_an_old_reservation(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         reserve(made, jobs_of(1), age_s=2 * HOUR_S)
-        (found,) = recovered(made, releases_unsent=True)
+        (found,) = recovered(made, release_unsent=True)
 
     assert type(found.error).__name__ == "TaskUnknownError"
     assert made.states() == ["lost"]

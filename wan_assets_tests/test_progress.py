@@ -207,9 +207,9 @@ def followed(made: Studio, rows: int, clock: ManualClock, *, each_s: float = 30.
                 show(progress)
 
             following = ProgressTracker(Progress(rows), see)
-            async with made.running(jobs_of(rows), on_progress=following.tell) as outcomes:
+            async with made.running(jobs_of(rows), on_progress=following.update) as outcomes:
                 async for outcome in outcomes:
-                    following.tell(outcome)
+                    following.update(outcome)
 
     asyncio.run(run())
 

@@ -550,7 +550,7 @@ def test_a_task_that_the_api_does_not_know_takes_up_no_capacity() -> None:
         await asyncio.sleep(0)
         before = waiting.done()
         unknown.add("the first task")
-        slots.pump()
+        slots.admit_waiting()
         await asyncio.sleep(0)
         after = waiting.done()
         slots.close()

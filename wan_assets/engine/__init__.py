@@ -1,4 +1,6 @@
-"""The engine: requests in, stored videos out. It pays for each request once and does not depend on Dagster."""
+"""Generates videos: it turns requests into stored videos, pays for each request once, and does not depend on
+Dagster.
+"""
 
 from wan_assets.engine.adoption import Adopted, adopt
 from wan_assets.engine.engine import generate

@@ -1,4 +1,4 @@
-"""Files that were set aside, accepted as their rows' videos: decoded, put in place and booked; nothing is paid."""
+"""Adopts quarantined files as the videos of their rows: decodes, stores and records them without payment."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from wan_assets.video import Verifier
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of one task: `stored` tells its videos, or `error` why they are not accepted.
+    """The result of one task: `stored` are its videos, or `error` is the reason why they are not accepted.
 
-    `was_stored` tells that they were in the store before.
+    `was_stored` states that the videos were already in the store.
     """
 
     task_uuid: str
@@ -35,9 +35,9 @@ class Adopted:
 
 
 async def adopt(task_uuids: Iterable[str], *, store: VideoStore, ledger: Ledger) -> AsyncGenerator[Adopted, None]:
-    """Yields what becomes of each task, in their order; the API is not asked.
+    """Yields the result of each task, in the given order; the API is not called.
 
-    Raises `StoreError` or `LedgerError` where store and ledger are not usable.
+    Raises `StoreError` or `LedgerError` if the store or the ledger is not usable.
     """
     store.make_ready()
     async with LedgerSession(ledger, store, Origin(), simulated=False) as session, Verifier() as verifier:

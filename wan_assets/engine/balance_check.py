@@ -1,4 +1,4 @@
-"""The account's balance, held against what a run would cost before it sends anything."""
+"""Compares the account's balance with the cost of a run before the run submits a task."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from wan_assets.errors import AccessDeniedError, ApiFault
 
 
 async def refuse_if_balance_too_low(jobs: Sequence[VideoJob], client: RunwareClient, session: LedgerSession) -> None:
-    """Raises `AccessDeniedError` where the balance does not cover what would have to be bought.
+    """Raises `AccessDeniedError` if the balance does not cover the rows that must be paid.
 
-    An account that does not tell its balance is not refused.
+    An account that does not state its balance is not refused.
     """
     balance = await client.balance()
     if balance is None:
@@ -27,5 +27,5 @@ async def refuse_if_balance_too_low(jobs: Sequence[VideoJob], client: RunwareCli
         needed, rows = needed + await session.quoted_microusd(missing), rows + len(missing)
     if needed > balance * 1_000_000:
         named = "1 row" if rows == 1 else f"{rows} rows"
-        said = f"{named} may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was sent"
-        raise AccessDeniedError(ApiFault("insufficientCredits", said))
+        message = f"{named} may cost ${needed / 1e6:.4f}, and the balance is ${balance:.4f}: nothing was submitted"
+        raise AccessDeniedError(ApiFault("insufficientCredits", message))

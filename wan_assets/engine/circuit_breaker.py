@@ -1,4 +1,4 @@
-"""Whether a run may send more: closed by trouble of the whole run, and narrow while money is reserved."""
+"""Decides whether a run may submit further tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _FIRST_AT_ONCE = 4
 
 
 class CircuitBreaker:
-    """What is in flight is let finish, whatever the gate says; the first error that closes it is the one told."""
+    """Stops the submissions of a run after an error that concerns all rows; the first such error is reported.
+
+    Tasks in flight always complete.
+    """
 
     def __init__(self) -> None:
         self._closed_by: WanAssetsError | None = None
@@ -35,7 +38,9 @@ class CircuitBreaker:
 
     @asynccontextmanager
     async def submitting(self) -> AsyncIterator[None]:
-        """The time in which a task is sent: few at once until the API has taken one, and knows the key."""
+        """Encloses the submission of a task. Few submissions run at once until the API has accepted one and the key is
+        confirmed.
+        """
         while not self._is_key_confirmed and self._entering >= _FIRST_AT_ONCE:
             await self._turn.wait()
         self._entering += 1
@@ -48,16 +53,16 @@ class CircuitBreaker:
             self._turn = _set_and_replaced(self._turn)
 
     def confirm_key(self) -> None:
-        """Lets in as many as come: the API knows the key, or has said nothing of it."""
+        """Lifts the limit on submissions: the API accepts the key, or has not refused it."""
         self._is_key_confirmed = True
         self._turn = _set_and_replaced(self._turn)
 
     def close(self, error: WanAssetsError) -> None:
-        """Stops the run from sending more.
+        """Stops further submissions of the run.
 
-        One refusal of the key or the address may be about one task where the API has taken another one, or where the
-        refusal is not in its own words: then only the second one in a row stops the run. That no credit is left is
-        about all.
+        A refusal of the key or the address may concern a single task, if the API has accepted another task or if the
+        refusal does not come from the API itself. In these cases, only the second refusal in a row stops the run. A
+        lack of credit always concerns all tasks.
         """
         if not self._was_refused_once and _may_be_of_one(error, has_taken=self._has_taken):
             self._was_refused_once = True
@@ -67,27 +72,27 @@ class CircuitBreaker:
                 reported(error)
 
     def when_closed(self, reported: Callable[[WanAssetsError], None]) -> None:
-        """Has a function called with what closes the gate."""
+        """Registers a function that is called with the error that stops the run."""
         self._when_closed.append(reported)
 
     def is_closed_by(self, error: WanAssetsError) -> bool:
-        """Whether an error is the one that closed the gate."""
+        """Whether an error is the one that stopped the run."""
         return error is self._closed_by
 
     def refuse_if_closed(self) -> None:
-        """Raises what closed the gate."""
+        """Raises the error that stopped the run."""
         if self._closed_by:
             raise self._closed_by
 
     @property
     def freed(self) -> asyncio.Event:
-        """Set when money has come free since it was asked for, or no more can."""
+        """Is set when reserved money was released, or when no more can be released."""
         return self._freed
 
     async def wait_for_budget(self, freed: asyncio.Event, refused: BudgetExceededError) -> None:
-        """Waits until a refused reservation may be tried again; raises `refused` where this run can free no more.
+        """Waits until a refused reservation may be retried; raises `refused` if this run can release no more money.
 
-        `freed` was asked for before the reservation was tried.
+        The caller gets `freed` before it tries the reservation.
         """
         if not self._unsettled and not freed.is_set():
             raise refused
@@ -95,7 +100,7 @@ class CircuitBreaker:
 
     @contextmanager
     def holding_reservation(self) -> Iterator[None]:
-        """The time in which a task of this run holds a reservation that may turn out too large."""
+        """Encloses the time in which a task holds a reservation that may be larger than its cost."""
         self._unsettled += 1
         try:
             yield
@@ -105,7 +110,7 @@ class CircuitBreaker:
                 self._freed = _set_and_replaced(self._freed)
 
     def settled(self, before: Task, after: Task) -> None:
-        """Closes the gate where a task was charged more than was reserved, and lets others try where it was less."""
+        """Stops the run if a task was charged more than reserved; wakes waiting rows if it was charged less."""
         if after.committed_microusd > before.committed_microusd:
             self.close(OverchargedError(after.task_uuid, before.committed_microusd, after.committed_microusd))
         elif after.committed_microusd < before.committed_microusd:
@@ -119,6 +124,6 @@ def _may_be_of_one(error: WanAssetsError, *, has_taken: bool) -> bool:
 
 
 def _set_and_replaced(event: asyncio.Event) -> asyncio.Event:
-    """Wakes all who wait for an event, and gives a new one for those who come later."""
+    """Sets an event, which wakes all waiting rows, and returns a new one for later rows."""
     event.set()
     return asyncio.Event()

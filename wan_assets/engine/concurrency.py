@@ -1,8 +1,8 @@
-"""How many tasks the API may work on at once: a limit that adapts to what the API accepts and refuses.
+"""Adapts the number of tasks at the API to the number that the API accepts.
 
-It grows like TCP's slow start, and stops where the API refuses a task: the number of tasks that were in flight then is
-the ceiling. From time to time one extra task tests whether the ceiling has risen. The class has no clock, no I/O and no
-locks: time in seconds and the number of tasks in flight are parameters.
+The limit doubles at first, like TCP's slow start. When the API refuses a task, the number of tasks in flight becomes
+the ceiling. From time to time, one extra task tests whether the ceiling has risen. The class has no clock, no I/O and
+no locks: the time in seconds and the number of tasks in flight are parameters.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from wan_assets.durations import duration_text
 from wan_assets.ledger import LearnedLimit
 
 _FIRST_S = 60.0
-"""The time in which a run may spend more refusals on finding the limit."""
+"""The first period of a run, in which it may use more refusals to find the limit."""
 
 _MAX_DOUBLINGS = 30
 _RECENT = 5
-"""A refusal within so many pauses after another one has the same reason."""
+"""A refusal within this many pauses after another refusal has the same cause."""
 
 _FAR_BELOW = 0.75
-"""A ceiling below this share of the tasks that the API held before is a sign that its limit changes."""
+"""A ceiling below this share of the earlier highest number of tasks indicates that the API's limit changes."""
 
 
 @dataclass(frozen=True)
 class LimitConfig:
-    """How fast the limit grows, and what finding it may cost; times in seconds.
+    """Parameters of the adaptive limit; times in seconds.
 
-    `hold_s` is the pause after a refusal; it doubles up to `max_hold_s` while the API accepts nothing, and lasts as
-    long as a shorter Retry-After. In the first minute `first_share` of all submissions may be probes that the API
-    refuses, later `later_share`. The probes of one ceiling are `probe_growth` times farther apart each time;
-    `max_probe_distance_s` limits the distance.
+    `hold_s` is the pause after a refusal. It doubles up to `max_hold_s` while the API accepts nothing, and is at least
+    as long as a shorter Retry-After. In the first minute, a share `first_share` of all submissions may be probes that
+    the API refuses; later a share `later_share`. The distance between probes of the same ceiling grows by the factor
+    `probe_growth`, up to `max_probe_distance_s`.
     """
 
     initial: int = 4
@@ -48,34 +48,34 @@ class LimitConfig:
 
 @dataclass(frozen=True)
 class LimitStatus:
-    """The limit for all runs at one moment, this run's share in it, and the reason in words."""
+    """The limit for all runs at one moment, the share of this run, and the reason in words."""
 
     limit: int
     share: int
     why: str
 
     def __str__(self) -> str:
-        """A phrase for people."""
+        """Returns a phrase for people."""
         share = f", {self.share} for this run" if self.share < self.limit else ""
         return f"limit {self.limit}{share}: {self.why}"
 
 
 def fair_share(limit: int, wanted: int, others: Iterable[int]) -> int:
-    """A run's share of a limit, when each run is given as much as it wants, or as much as those that want more."""
+    """Returns a run's share of a limit. Each run gets what it wants, or as much as the runs that want more."""
     left, wants = limit, sorted((want, place) for place, want in enumerate((wanted, *others)))
     for number, (want, place) in enumerate(wants):
         share = min(want, -(-left // (len(wants) - number)))
         if place == 0:
             return share
         left -= share
-    raise AssertionError("the run is one of those that want")
+    raise AssertionError("the run is one of the runs")
 
 
 class AdaptiveLimit:
     """The limit for all tasks in flight of one account, as one run knows it.
 
     `limit` is the number of tasks that may be in flight. `ceiling` is the number that was in flight when the API
-    refused another one; None means that the API has refused nothing.
+    refused another task; None means that the API has refused nothing.
     """
 
     def __init__(self, config: LimitConfig, now: float) -> None:
@@ -108,7 +108,7 @@ class AdaptiveLimit:
         return self._hold_until
 
     def max_unanswered(self, now: float) -> int:
-        """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
+        """Returns how many submissions may wait for their acknowledgement; it is small, so that few can be refused."""
         if self._doubts:
             return 1
         if self._is_first(now):
@@ -116,14 +116,14 @@ class AdaptiveLimit:
         return max(1, self._level // 32)
 
     def accepted(self, now: float, in_flight: int, latency_s: float) -> bool:
-        """Notes an acknowledgement; returns whether the API holds more tasks than the ceiling, as far as known.
+        """Records an acknowledgement; returns whether the API seems to hold more tasks than the ceiling.
 
-        `in_flight` includes the new task. The caller then polls all tasks and calls `measured_above`.
+        `in_flight` includes the new task. If the result is True, the caller polls all tasks and calls `measured_above`.
         """
         if self._usual_s is None:
             self._grow_at = now + self._config.growth_s
         self._note_latency(latency_s)
-        # A single refusal below the ceiling had another reason, and must not keep the limit where it is.
+        # A single refusal below the ceiling had another cause and must not block a higher limit.
         is_lone = self._is_lone and self.streak == 1 and not self.has_shrunk
         self._budget_used[not self._is_first(now)] -= self._doubts + is_lone
         self._doubts, self._is_lone = 0, False
@@ -136,11 +136,11 @@ class AdaptiveLimit:
         return self.ceiling is not None and in_flight > self.ceiling
 
     def refused(self, now: float, asked_s: float | None, ahead: int) -> bool:
-        """Notes a refusal; `asked_s` is its Retry-After. Returns whether it is taken for a lack of capacity.
+        """Records a refusal with its Retry-After `asked_s`; returns whether it indicates a lack of capacity.
 
-        The caller then polls all tasks and calls `measured_at_refusal`. One refusal may have another reason: before it
-        counts, another task is tried at once, in the first minute two. Refusals during a pause belong to the one that
-        began it: their submissions were on the way already.
+        If the result is True, the caller polls all tasks and calls `measured_at_refusal`. One refusal may have another
+        cause. Therefore another task is tried at once before the refusal counts, and in the first minute two. Refusals
+        during a pause belong to the refusal that started it, because their submissions were already sent.
         """
         is_doubtful = self._is_doubtful(now, asked_s, ahead)
         self.refusals += 1
@@ -163,8 +163,8 @@ class AdaptiveLimit:
     def measured_at_refusal(self, in_flight: int) -> None:
         """Sets the ceiling to the number of tasks in flight at a refusal.
 
-        If the API held more tasks when it accepted the last one, the pause is all there is, the first time. The second
-        time in a row it takes fewer now, but nobody knows how many: the limit is halved, once until the API accepts a
+        If the API held more tasks at its last acceptance, the first such refusal causes only the pause. At the second
+        in a row, the API's limit has dropped to an unknown number: the limit is halved, once until the API accepts a
         task again.
         """
         is_same = self.ceiling is not None and abs(in_flight - self.ceiling) <= 1
@@ -184,7 +184,7 @@ class AdaptiveLimit:
             self.limit = max(1, min(self.limit, in_flight) if self.has_shrunk else in_flight)
 
     def measured_above(self, now: float, in_flight: int) -> None:
-        """Drops the ceiling if the API really holds more tasks: some of those in flight may just have finished."""
+        """Removes the ceiling if the API really holds more tasks. Some of those in flight may just have finished."""
         self._is_probing, self._probe_from = False, now + self._config.hold_s
         if self.ceiling is not None and in_flight > self.ceiling:
             self.ceiling, self.limit, self._rung = None, in_flight, 0
@@ -193,9 +193,10 @@ class AdaptiveLimit:
             self.limit = max(1, self.ceiling or 1)
 
     def tick(self, now: float, in_flight: int, ahead: int) -> None:
-        """Raises the limit if it is used up and may rise; `ahead` is the number of rows that are still to be submitted.
+        """Raises the limit if it is used up and may rise; `ahead` is the number of rows still to be submitted.
 
-        Up to the ceiling it doubles, each time all tasks were acknowledged. Beyond it rises by one task.
+        Up to the ceiling, the limit doubles each time all tasks were acknowledged. Above it, the limit rises by one
+        task.
         """
         if now < self._hold_until or in_flight < self.limit or not ahead:
             return
@@ -207,7 +208,7 @@ class AdaptiveLimit:
             self.limit, self._is_probing = self.limit + 1, True
 
     def next_at(self, now: float) -> float:
-        """The next time at which `tick` may raise the limit without anything else happening."""
+        """Returns the next time at which `tick` may raise the limit without another event."""
         if now < self._hold_until:
             return self._hold_until
         if self.limit < self._top:
@@ -216,20 +217,20 @@ class AdaptiveLimit:
         return min((at for at in times if at > now), default=math.inf)
 
     def adopt(self, now: float, learned: LearnedLimit) -> None:
-        """Continues with what another run has learned."""
+        """Continues with the limit that another run has learned."""
         self.limit, self.ceiling = max(1, learned.limit), learned.ceiling
         self.refused_at = None if learned.refused_ago_s is None else now - learned.refused_ago_s
         self.is_learned, self._level = True, self.limit
         self._highest = max(self._highest, self.limit)
 
     def learned(self, now: float) -> LearnedLimit:
-        """What another run may continue with."""
+        """Returns the state with which another run may continue."""
         limit = min(self.limit, self._top)
         refused_ago_s = None if self.refused_at is None else max(0.0, now - self.refused_at)
         return LearnedLimit(int(limit), self.ceiling, refused_ago_s)
 
     def describe(self, now: float, share: int) -> LimitStatus:
-        """The limit and its reason."""
+        """Returns the limit and its reason."""
         return LimitStatus(self.limit, max(0, share), self._why(now))
 
     def _why(self, now: float) -> str:
@@ -247,9 +248,9 @@ class AdaptiveLimit:
         return math.inf if self.ceiling is None else max(1, self.ceiling)
 
     def _is_doubtful(self, now: float, asked_s: float | None, ahead: int) -> bool:
-        """Whether a refusal may have another reason than the tasks in flight, and another task is tried at once.
+        """Whether a refusal may have another cause than the tasks in flight, so that another task is tried at once.
 
-        Where a ceiling is known, it is the likely reason.
+        A known ceiling is the likely cause.
         """
         maximum = 2 if self._is_first(now) else 1
         if asked_s or self.ceiling is not None or self.streak or self._doubts >= maximum:
@@ -268,9 +269,9 @@ class AdaptiveLimit:
         return self._accepted_since >= rounds * self._top
 
     def _has_budget(self, now: float, ahead: int, refusals: int = 1) -> bool:
-        """Whether so many more refusals keep within the share of all submissions, those ahead included.
+        """Whether this many more refusals stay within the permitted share of all submissions, including those ahead.
 
-        An account that took many more tasks before is likely to take more again: it is asked more often.
+        An account that accepted many more tasks earlier is likely to do so again, so it is probed more often.
         """
         if self.ceiling is not None and self.ceiling < _FAR_BELOW * self._highest:
             return True

@@ -1,4 +1,4 @@
-"""The engine's flow: orders in, outcomes out as they finish, everything in between at once."""
+"""Runs the engine: takes jobs and yields their outcomes as they finish."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from wan_assets.video import Verifier
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
-_STOP_SENDING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
-"""RetryMonitor of the whole run: what is in flight is let finish, and nothing more is sent."""
+_STOP_SUBMITTING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
+"""Errors that concern the whole run: tasks in flight complete, and no further task is submitted."""
 
 
 async def generate(
@@ -68,8 +68,8 @@ async def generate(
             jobs = list(jobs)
             await refuse_if_balance_too_low(jobs, client, session)
         circuit_breaker = CircuitBreaker()
-        work = TaskRunner(client, session, verifier, limits, circuit_breaker, media or {})
-        poller = work.poller
+        task_runner = TaskRunner(client, session, verifier, limits, circuit_breaker, media or {})
+        poller = task_runner.poller
         slots = Slots(
             limits.max_in_flight, client.http_config, poller.refresh, unknown=poller.unknown, stall_s=limits.max_stall_s
         )
@@ -77,37 +77,37 @@ async def generate(
         circuit_breaker.when_closed(slots.refuse)
         shared = SharedConcurrency(session, slots, client.base_url)
         engine = _Engine(
-            session, RowRunner(session, work, limits, circuit_breaker, slots), limits, circuit_breaker, shared
+            session, RowRunner(session, task_runner, limits, circuit_breaker, slots), limits, circuit_breaker, shared
         )
         beside = (
-            *webhook_hints.background_tasks_for(client, session, work.poller),
-            *progress_reports.background_tasks_for(on_progress, session, work, slots),
+            *webhook_hints.background_tasks_for(client, session, task_runner.poller),
+            *progress_reports.background_tasks_for(on_progress, session, task_runner, slots),
         )
-        running = stream_results(partial(engine.run, jobs), work.poller.run, shared.run, *beside)
+        running = stream_results(partial(engine.run, jobs), task_runner.poller.run, shared.run, *beside)
         with run_span(origin or Origin(), simulated=session.simulated) as trace:
             async with shared.joined_until_end(), aclosing(running) as outcomes:
                 async for outcome in outcomes:
                     trace.record(outcome)
                     yield outcome
         if on_progress:
-            on_progress(await progress_reports.snapshot(session, work, slots))
+            on_progress(await progress_reports.snapshot(session, task_runner, slots))
 
 
 class _Engine:
     def __init__(
         self,
         session: LedgerSession,
-        attempts: RowRunner,
+        row_runner: RowRunner,
         limits: Limits,
         circuit_breaker: CircuitBreaker,
         shared: SharedConcurrency,
     ) -> None:
         self._session = session
         self._shared = shared
-        self._row_runner = attempts
+        self._row_runner = row_runner
         self._circuit_breaker = circuit_breaker
         self._resend_refused = limits.resend_refused
-        self._begun = asyncio.Semaphore(limits.max_begun)
+        self._active_rows = asyncio.Semaphore(limits.max_active_rows)
         self._in_progress: dict[str, asyncio.Task[Outcome]] = {}
 
     async def run(self, jobs: Iterable[VideoJob], on_outcome: OnOutcome) -> None:
@@ -136,8 +136,8 @@ class _Engine:
                 group.create_task(self._follow(job, self._in_progress[fingerprint], on_outcome))
             else:
                 await self._shared.join()
-                await self._begun.acquire()
-                row = Row(job, latest.get(fingerprint), self._begun)
+                await self._active_rows.acquire()
+                row = Row(job, latest.get(fingerprint), self._active_rows)
                 self._in_progress[fingerprint] = first_task = group.create_task(self._row(row, on_outcome))
                 first_task.add_done_callback(partial(self._forget, fingerprint))
 
@@ -145,7 +145,7 @@ class _Engine:
         del self._in_progress[fingerprint]
 
     async def _follow(self, job: VideoJob, first_task: asyncio.Task[Outcome], on_outcome: OnOutcome) -> None:
-        """Gives an order the video that a first_task of it in this very run is paying for."""
+        """Gives a job the outcome of an earlier job in this run with the same request."""
         first = await asyncio.shield(first_task)
         on_outcome(replace(first, job=job, is_new=False, submitted=0))
 
@@ -154,10 +154,10 @@ class _Engine:
             stored = await self._row_runner.video_of(row)
             outcome = Outcome(row.job, stored, None, row.is_new, len(row.submitted))
         except WanAssetsError as error:
-            if isinstance(error, _STOP_SENDING):
+            if isinstance(error, _STOP_SUBMITTING):
                 self._circuit_breaker.close(error)
             outcome = Outcome(row.job, None, error, submitted=len(row.submitted))
         finally:
-            row.let_others_begin()
+            row.leave_active_rows()
         on_outcome(outcome)
         return outcome

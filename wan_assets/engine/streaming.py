@@ -1,4 +1,4 @@
-"""Outcomes as they come: work that runs beside its reader, and ends with it."""
+"""Streams the results of concurrent work to its consumer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Running: TypeAlias = Coroutine[Any, Any, None]
 async def stream_results(
     work: Callable[[Callable[[T], None]], Running], *background_tasks: Callable[[], Running]
 ) -> AsyncGenerator[T, None]:
-    """Yields what some work tells until it ends, and raises what it raises; closing the iterator cancels the work.
+    """Yields each result that the work reports until it ends, and raises its error; closing the iterator cancels the
+    work.
 
-    `background_tasks` run beside it without end; the failure of one ends all.
+    `background_tasks` run beside the work until it ends. The failure of one ends all.
     """
     reported: asyncio.Queue[T | _End] = asyncio.Queue()
     running = asyncio.create_task(_with_background_tasks(work(reported.put_nowait), background_tasks))
@@ -40,4 +41,4 @@ async def _with_background_tasks(work: Running, background_tasks: tuple[Callable
 
 
 class _End:
-    """Nothing more comes."""
+    """Marks the end of the results."""

@@ -1,6 +1,7 @@
-"""Metrics and traces for OpenTelemetry where it is installed: names, units, and the only place that imports it.
+"""Exports metrics and traces to OpenTelemetry, if it is installed.
 
-Who runs the engine configures what becomes of them. Prompts, addresses and error texts are in none of them.
+This is the only module that imports it. The caller of the engine configures the exporters. Prompts, addresses and error
+texts are never exported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SECONDS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)
 
 
 class _Silence:
-    """Stands for meter, tracer, instruments and spans where there is no OpenTelemetry."""
+    """Replaces meter, tracer, instruments and spans if OpenTelemetry is not installed."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: self
@@ -36,7 +37,7 @@ def _api(part: str) -> Any:
 
 
 class Instruments:
-    """What is measured; `money` is `real` or `simulated`."""
+    """The metrics; `money` is `real` or `simulated`."""
 
     def __init__(self) -> None:
         meter = _api("metrics").get_meter(_SCOPE, __version__)
@@ -62,19 +63,19 @@ class Instruments:
         )
 
     def change_in_flight(self, tasks: int, *, simulated: bool) -> None:
-        """Counts tasks that come to the API, or leave it."""
+        """Counts tasks that reach or leave the API."""
         self._in_flight.add(tasks, _money(simulated=simulated))
 
     def refuse(self) -> None:
-        """Counts a submission that the API refused because it takes no more tasks."""
+        """Counts a submission that the API refused because it accepts no more tasks."""
         self._refused.add(1)
 
     def spend(self, microusd: int, *, simulated: bool) -> None:
-        """Counts money, in µ$, that a task turned out to cost."""
+        """Counts the cost of a settled task, in µ$."""
         self._spent.add(microusd, _money(simulated=simulated))
 
     def record(self, outcome: Outcome, *, simulated: bool) -> None:
-        """Counts a row, and how long its video took if it is new."""
+        """Counts a row, and the generation time of its video if it is new."""
         money = _money(simulated=simulated)
         self._rows.add(1, {**money, "verdict": result_label(outcome)})
         if outcome.stored and outcome.is_new:
@@ -83,12 +84,12 @@ class Instruments:
 
 @cache
 def instruments() -> Instruments:
-    """Those of this process."""
+    """Returns the instruments of this process."""
     return Instruments()
 
 
 def result_label(outcome: Outcome) -> str:
-    """`stored`, `reused`, or the error's class with the API's code."""
+    """Returns `stored`, `reused`, or the error's class with the API's code."""
     if outcome.error is None:
         return "reused" if outcome.is_reused else "stored"
     code = outcome.error.code if isinstance(outcome.error, RunwareError) else ""
@@ -96,7 +97,7 @@ def result_label(outcome: Outcome) -> str:
 
 
 class Trace:
-    """The span of one run; each video that it made is a span within, and each row without one an event."""
+    """The span of one run; each new video is a child span, and each row without a video an event."""
 
     def __init__(self, span: Any, within: Any, *, simulated: bool) -> None:
         self._span = span
@@ -104,7 +105,7 @@ class Trace:
         self._simulated = simulated
 
     def record(self, outcome: Outcome) -> None:
-        """Counts one row and tells of it, as it ends."""
+        """Records the outcome of one row."""
         instruments().record(outcome, simulated=self._simulated)
         row = {"wan_assets.partition": outcome.job.partition, "wan_assets.prompt_id": outcome.job.prompt_id}
         if outcome.stored is None:
@@ -119,7 +120,7 @@ class Trace:
 
 @contextmanager
 def run_span(origin: Origin, *, simulated: bool) -> Iterator[Trace]:
-    """The span of a run, as long as the block."""
+    """Opens the span of a run for the duration of the block."""
     trace = _api("trace")
     about = {"wan_assets.run_id": origin.run_id, "wan_assets.asset": origin.asset}
     span = trace.get_tracer(_SCOPE, __version__).start_span(

@@ -67,14 +67,14 @@ class _Recovery:
                     store=self.store,
                     ledger=self.book,
                     limits=self.limits,
-                    releases_unsent=self.releases,
+                    release_unsent=self.releases,
                     origin=Origin(self.run_id),
-                    on_progress=following.tell,
+                    on_progress=following.update,
                 )
                 async with aclosing(recovering) as found:
                     async for one in found:
                         self.found.append(one)
-                        following.tell(one)
+                        following.update(one)
 
 
 @click.command()

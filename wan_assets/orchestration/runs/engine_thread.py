@@ -66,4 +66,4 @@ def _followed(reported: Iterator[Update], following: ProgressTracker) -> Iterato
     for one in reported:
         if isinstance(one, Outcome):
             yield one
-        following.tell(one)
+        following.update(one)
