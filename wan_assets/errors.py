@@ -89,13 +89,13 @@ class BudgetExceededError(WanAssetsError):
     hint = "Raise the budget, or submit fewer or cheaper rows."
     is_retryable = False
 
-    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int) -> None:
+    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, requested_microusd: int) -> None:
         self.scope = scope
         self.cap_microusd = cap_microusd
         self.committed_microusd = committed_microusd
-        self.asked_microusd = asked_microusd
+        self.requested_microusd = requested_microusd
         super().__init__(
-            f"${asked_microusd / 1e6:.4f} does not fit in {budget_name(scope)}: "
+            f"${requested_microusd / 1e6:.4f} does not fit in {budget_name(scope)}: "
             f"${committed_microusd / 1e6:.4f} of ${cap_microusd / 1e6:.2f} is spent or reserved"
         )
 

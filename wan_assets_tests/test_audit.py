@@ -266,7 +266,7 @@ def test_a_video_that_the_api_forgot_before_it_was_fetched_is_told_as_such_and_n
 
         assert (made.kinds, made.states()) == ([POLL], ["delivered"])
     assert errors_of([outcome]) == ["OutputUnavailableError"]
-    assert "its file is not in the store, and the API does not have it any more" in str(outcome.error)
+    assert "its file is not in the store, and the API no longer has it" in str(outcome.error)
 
 
 def test_a_task_that_still_runs_when_its_time_is_up_stays_open(tmp_path: Path) -> None:

@@ -178,9 +178,7 @@ def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
             on_progress(waiting(LOST, after_s=second))
 
     found = [line for line in said if "does not know" in line]
-    assert found == [
-        "kite: the API does not know task task-1, waited for since 12:00:00; it is polled until 12:20:00 UTC"
-    ]
+    assert found == ["kite: the API does not know task task-1, awaited since 12:00:00; it is polled until 12:20:00 UTC"]
 
 
 def test_a_row_whose_task_another_process_works_on_is_named(tmp_path: Path) -> None:

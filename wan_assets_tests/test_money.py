@@ -157,7 +157,7 @@ def test_a_row_that_does_not_fit_even_then_is_refused_and_holds_nobody_up(tmp_pa
         assert made.journal.submissions() == 4
     assert Counter(errors_of(outcomes)) == {"": 4, "BudgetExceededError": 1}
     (refused,) = (outcome.error for outcome in outcomes if outcome.error)
-    assert (refused.committed_microusd, refused.asked_microusd) == (4 * PRICE, PICTURE_RESERVED)
+    assert (refused.committed_microusd, refused.requested_microusd) == (4 * PRICE, PICTURE_RESERVED)
 
 
 def test_rows_that_wait_for_money_are_refused_when_what_is_in_flight_keeps_it(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_line_names_everything_a_reader_asks_for() -> None:
     said = progress_line(Progress(2000, 11, 34, 1, now), "about 3 min left")
 
     assert said == (
-        "46 of 2,000 done: 11 new, 34 reused, 1 failed, 50 in flight, 4 landing; "
+        "46 of 2,000 done: 11 new, 34 reused, 1 failed, 50 in flight, 4 being stored; "
         "spent $5.9410, reserved $23.6500, budget left $0.4200; about 3 min left"
     )
 
@@ -314,9 +314,9 @@ def test_the_log_names_each_kind_of_trouble_when_it_is_first_met() -> None:
             on_progress(Progress(200, snapshot=RunSnapshot(retries=trouble)))
 
     _, first, second, last = said
-    assert first == "calls to the API wait to be tried again, 12 now: connection: refused"
-    assert second == "calls to the API wait to be tried again, 1 now: http_502: no"
-    assert "0 in flight, 1 to be tried again (http_502: no);" in last
+    assert first == "calls to the API wait to be retried, 12 now: connection: refused"
+    assert second == "calls to the API wait to be retried, 1 now: http_502: no"
+    assert "0 in flight, 1 to be retried (http_502: no);" in last
 
 
 def test_a_reason_that_fills_the_screen_is_cut() -> None:

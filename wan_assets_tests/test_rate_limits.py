@@ -217,7 +217,7 @@ def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_
         accepted = Counter(each.task_uuid for each in made.api.submissions if each.is_accepted)
         assert set(accepted.values()) == {1}
     assert set(errors_of(first)) == {"RunwareBusyError"}
-    assert "the API has accepted and finished no task for 2 s, and refuses more: Too many" in str(first[0].error)
+    assert "the API has accepted and finished no task for 2 s, and refuses new ones: Too many" in str(first[0].error)
     assert took_s >= 2.0
     assert set(states) == {"rejected"}
     assert set(errors_of(second)) == {""}

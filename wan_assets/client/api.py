@@ -234,10 +234,10 @@ class RunwareClient:
         API knows that task, shared polls do not work with this API, and from then on each task has its own POST. Raises
         at once if the poll itself fails, because this says nothing about the tasks.
         """
-        asked = tuple(task_uuids)
+        remaining = tuple(task_uuids)
         found: dict[str, TaskReport] = {}
-        while rest := asked[: self.polls_per_post]:
-            asked = asked[len(rest) :]
+        while rest := remaining[: self.polls_per_post]:
+            remaining = remaining[len(rest) :]
             found |= await self._poll_shared(rest)
         return found
 
@@ -258,8 +258,8 @@ class RunwareClient:
         return found
 
     async def _poll_once(self, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
-        asked = [{"taskType": "getResponse", "taskUUID": task_uuid} for task_uuid in task_uuids]
-        answer = await self._transport.post(asked)
+        polls = [{"taskType": "getResponse", "taskUUID": task_uuid} for task_uuid in task_uuids]
+        answer = await self._transport.post(polls)
         found = reports_in(answer, task_uuids)
         if not found and (fault := _poll_fault_in(answer, task_uuids)):
             raise refusal_of(fault)
@@ -314,9 +314,9 @@ class RunwareClient:
         """Returns the account's usage of one model by UTC day, both days included; at most 30 days."""
         if last - first > timedelta(days=29):
             raise ValueError("the API reports at most 30 days of usage at once")
-        asked: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
-        asked |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
-        return account.usage_in(await self._ask("accountManagement", **asked))
+        parameters: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
+        parameters |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
+        return account.usage_in(await self._ask("accountManagement", **parameters))
 
     async def details(self, task_uuid: str) -> Mapping[str, Any]:
         """Returns the archived record of a task: its request and the API's last answer."""

@@ -178,5 +178,5 @@ def task_error_of(fault: ApiFault) -> RunwareError:
 
 
 def _provider_text(fault: ApiFault) -> str:
-    said = fault.detail.get("responseContent")
-    return said if isinstance(said, str) else json.dumps(said)
+    content = fault.detail.get("responseContent")
+    return content if isinstance(content, str) else json.dumps(content)

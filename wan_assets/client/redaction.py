@@ -91,25 +91,25 @@ class Redaction:
         for address in _texts_in(task.get("inputs")):
             self.hide(address, is_destination=False)
 
-    def text(self, said: str) -> str:
+    def text(self, value: str) -> str:
         """Returns a text without secrets."""
-        said = said if len(said) <= _MAX_CHARACTERS else f"{said[:_MAX_CHARACTERS]}…"
-        parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(said))]
+        value = value if len(value) <= _MAX_CHARACTERS else f"{value[:_MAX_CHARACTERS]}…"
+        parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(value))]
         found = "".join(parts)
         return _ALL_HIDDEN if self._repeats(found) else found
 
-    def value(self, said: Any) -> Any:
+    def value(self, value: Any) -> Any:
         """Returns a JSON value without secrets; addresses of results stay unchanged."""
-        if isinstance(said, str):
-            return said if said in _STATUS_WORDS or self._is_name(said) else self.text(said)
-        if isinstance(said, Mapping):
+        if isinstance(value, str):
+            return value if value in _STATUS_WORDS or self._is_name(value) else self.text(value)
+        if isinstance(value, Mapping):
             return {
                 name if str(name).isalpha() else self.value(name): part
                 if name in _UNREDACTED_KEYS
                 else self.value(part)
-                for name, part in said.items()
+                for name, part in value.items()
             }
-        return [self.value(part) for part in said] if isinstance(said, (list, tuple)) else said
+        return [self.value(part) for part in value] if isinstance(value, (list, tuple)) else value
 
     def fault(self, fault: ApiFault) -> ApiFault:
         """Returns a fault without secrets."""
@@ -130,27 +130,27 @@ class Redaction:
         """
         return error if isinstance(error, WrongAddressError) else type(error)(self.fault(error.fault))
 
-    def _is_name(self, said: str) -> bool:
+    def _is_name(self, value: str) -> bool:
         """Whether a value is a UUID. A UUID without dashes may also be a key."""
-        if _UUID.fullmatch(said):
+        if _UUID.fullmatch(value):
             return True
-        return bool(_UUID_IN_ANY_FORM.fullmatch(said.strip())) and not self._repeats(said)
+        return bool(_UUID_IN_ANY_FORM.fullmatch(value.strip())) and not self._repeats(value)
 
     def _word(self, word: str) -> str:
         if len(word) < _MIN_LENGTH or _UUID.fullmatch(word):
             return word
-        shown = _shown(word)
+        shown = _public_word(word)
         if not self._repeats(shown):
             return shown
         host = _URL.match(word)
         place = f"{host['scheme']}://{host['place'].rpartition('@')[2]}/" if host else ""
         return f"{'' if self._repeats(place) else place}{_HIDDEN}"
 
-    def _repeats(self, said: str) -> bool:
+    def _repeats(self, value: str) -> bool:
         """Whether a text contains a piece of a known secret."""
         if self._is_stale:
             self._rebuild()
-        plain = _plain(said)
+        plain = _plain(value)
         pieces = {plain[start : start + _PIECE_LENGTH] for start in range(len(plain) - _PIECE_LENGTH + 1)}
         return any(piece in self._known for piece in pieces) or any(short in plain for short in self._short)
 
@@ -166,7 +166,7 @@ class Redaction:
         self._is_stale = False
 
 
-def _shown(word: str) -> str:
+def _public_word(word: str) -> str:
     """Returns a word without parts that are usually secret: URLs keep their scheme and host, and pairs keep their
     name.
     """

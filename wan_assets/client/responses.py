@@ -97,35 +97,35 @@ def may_be_accepted_anyway(answer: ApiResponse, fault: ApiFault, task_uuid: str)
     return holds_items or (is_bare and names_others)
 
 
-def _unsigned(said: Any) -> Any:
-    return _each_text(lambda text: _SIGNED.sub(r"\1[hidden]", text), said)
+def _unsigned(value: Any) -> Any:
+    return _each_text(lambda text: _SIGNED.sub(r"\1[hidden]", text), value)
 
 
-def _each_text(change: Callable[[str], str], said: Any) -> Any:
-    if isinstance(said, str):
-        return change(said)
-    if isinstance(said, dict):
-        return {key: _each_text(change, part) for key, part in said.items()}
-    return [_each_text(change, part) for part in said] if isinstance(said, list) else said
+def _each_text(change: Callable[[str], str], value: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each_text(change, part) for key, part in value.items()}
+    return [_each_text(change, part) for part in value] if isinstance(value, list) else value
 
 
 def failure_of(item: Mapping[str, Any], code: str, status: int) -> ApiFault:
     """Returns the fault of a task whose item states that it ended without a result."""
     nested = item.get("error")
-    said = nested if isinstance(nested, dict) else {"message": nested} if isinstance(nested, str) and nested else {}
+    value = nested if isinstance(nested, dict) else {"message": nested} if isinstance(nested, str) and nested else {}
     reason = {"code": code, "message": f"the API ended the task with the status {item['status']!r}"}
-    return _fault_of({**reason, **{key: part for key, part in {**item, **said}.items() if part}}, status, None)
+    return _fault_of({**reason, **{key: part for key, part in {**item, **value}.items() if part}}, status, None)
 
 
 def _faults_in(body: Mapping[str, Any], status: int, retry_after_s: float | None) -> Iterator[ApiFault]:
     for key in ("errors", "error"):
-        said = body.get(key)
-        for item in said if isinstance(said, list) else [said] if said else []:
+        value = body.get(key)
+        for item in value if isinstance(value, list) else [value] if value else []:
             yield _fault_of(item if isinstance(item, dict) else {"message": item}, status, retry_after_s)
 
 
-def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None) -> ApiFault:
-    item = _unsigned(dict(said))
+def _fault_of(value: Mapping[str, Any], status: int, retry_after_s: float | None) -> ApiFault:
+    item = _unsigned(dict(value))
     allowed = item.get("allowedValues")
     context = item.get("context")
     named = item.get("taskUUID") or (context.get("taskUUID") if isinstance(context, dict) else None)
@@ -146,10 +146,10 @@ def _sentence_in(message: Any) -> str:
     return clean_text(message if isinstance(message, str) else str(message or ""), _MAX_MESSAGE) or "no message"
 
 
-def _parameter_in(said: Any) -> str | tuple[str, ...] | None:
-    if isinstance(said, list):
-        return tuple(clean_text(str(part), _MAX_WORD) for part in said[:_MAX_ALLOWED])
-    return _word(said)
+def _parameter_in(value: Any) -> str | tuple[str, ...] | None:
+    if isinstance(value, list):
+        return tuple(clean_text(str(part), _MAX_WORD) for part in value[:_MAX_ALLOWED])
+    return _word(value)
 
 
 def _word(value: Any) -> str | None:

@@ -93,14 +93,16 @@ def _attempts(http_config: HttpConfig, tries: int, retries: RetryMonitor, is_ret
     jitter = wait_random(0, http_config.retry_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
-        asked_s = _asked_s(state)
-        return max(http_config.initial_retry_delay_s, backoff(state) if asked_s is None else asked_s) + jitter(state)
+        retry_after_s = _retry_after_s(state)
+        return max(
+            http_config.initial_retry_delay_s, backoff(state) if retry_after_s is None else retry_after_s
+        ) + jitter(state)
 
     def note(state: RetryCallState) -> None:
         retries.note(state.outcome.exception() if state.outcome else None)
 
     def is_last(state: RetryCallState) -> bool:
-        return state.attempt_number >= tries or (_asked_s(state) or 0.0) > http_config.max_retry_after_s
+        return state.attempt_number >= tries or (_retry_after_s(state) or 0.0) > http_config.max_retry_after_s
 
     return AsyncRetrying(
         retry=retry_if_exception(is_retried),
@@ -112,6 +114,6 @@ def _attempts(http_config: HttpConfig, tries: int, retries: RetryMonitor, is_ret
     )
 
 
-def _asked_s(state: RetryCallState) -> float | None:
+def _retry_after_s(state: RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome else None
     return error.fault.retry_after_s if isinstance(error, RunwareBusyError) else None

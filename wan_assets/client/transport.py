@@ -52,8 +52,8 @@ class HttpConfig:
         initial_retry_delay_s: Must be at least 1 s against the real API, which has accepted two copies of a task that
             arrived faster.
         max_retry_after_s: The longest `Retry-After` that the client waits for.
-        webhook_poll_interval_s: How often a run asks the ledger for webhook hints, and the shortest interval between
-            polls of a task that has one.
+        webhook_poll_interval_s: The interval at which a run reads webhook hints from the ledger, and the shortest
+            interval between polls of a task with a hint.
         delivery_wait_s: How long a finished task's file may take to arrive in the bucket before it is downloaded.
         max_response_bytes: Size limit of a response after decompression; `max_download_bytes` is that of a file.
         min_download_bytes: The least that a download must receive in each `download_window_s`.
@@ -137,13 +137,13 @@ class Transport:
             fault = ApiFault("invalidApiKey", "the key contains a space, a line end or another invalid character")
             raise AccessDeniedError(fault)
         content = json.dumps(list(tasks), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        sent = _CheckedBody(content, before_post) if before_post else content
+        request_body = _CheckedBody(content, before_post) if before_post else content
         async with self._slots:
             try:
-                response, body = await self._response_and_body("POST", self._headers, sent)
+                response, body = await self._response_and_body("POST", self._headers, request_body)
             except RunwareBusyError:
-                if isinstance(sent, _CheckedBody) and sent.refusal:
-                    raise sent.refusal from None
+                if isinstance(request_body, _CheckedBody) and request_body.refusal:
+                    raise request_body.refusal from None
                 raise
         if response.is_redirect:
             raise _wrong_address(self.base_url, f"it redirects ({response.status_code})")
@@ -205,8 +205,8 @@ class Transport:
             if kind == "timeout"
             else type(error).__name__
         )
-        said = " ".join(self.redaction.text(str(error)).split()) or silence
-        return RunwareBusyError(ApiFault(kind, clean_text(said, _MAX_MESSAGE)))
+        message = " ".join(self.redaction.text(str(error)).split()) or silence
+        return RunwareBusyError(ApiFault(kind, clean_text(message, _MAX_MESSAGE)))
 
 
 class _CheckedBody:
@@ -270,10 +270,10 @@ def _wrong_address(base_url: str, why: str) -> WrongAddressError:
 
 def _retry_after_s(response: httpx.Response) -> float | None:
     """Reads the header in both its forms, seconds and HTTP date; None if the wait is not plausible."""
-    said = response.headers.get("Retry-After", "").strip()[:_MAX_MESSAGE]
-    if said.isdecimal():
-        return wait_in(float(said))
+    header = response.headers.get("Retry-After", "").strip()[:_MAX_MESSAGE]
+    if header.isdecimal():
+        return wait_in(float(header))
     try:
-        return wait_in(max(0.0, (email.utils.parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()))
+        return wait_in(max(0.0, (email.utils.parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()))
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return None

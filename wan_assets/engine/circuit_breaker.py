@@ -68,12 +68,12 @@ class CircuitBreaker:
             self._was_refused_once = True
         elif self._closed_by is None:
             self._closed_by = error
-            for reported in self._when_closed:
-                reported(error)
+            for callback in self._when_closed:
+                callback(error)
 
-    def when_closed(self, reported: Callable[[WanAssetsError], None]) -> None:
+    def when_closed(self, callback: Callable[[WanAssetsError], None]) -> None:
         """Registers a function that is called with the error that stops the run."""
-        self._when_closed.append(reported)
+        self._when_closed.append(callback)
 
     def is_closed_by(self, error: WanAssetsError) -> bool:
         """Whether an error is the one that stopped the run."""

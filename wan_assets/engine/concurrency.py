@@ -62,10 +62,10 @@ class LimitStatus:
 
 def fair_share(limit: int, wanted: int, others: Iterable[int]) -> int:
     """Returns a run's share of a limit. Each run gets what it wants, or as much as the runs that want more."""
-    left, wants = limit, sorted((want, place) for place, want in enumerate((wanted, *others)))
-    for number, (want, place) in enumerate(wants):
+    left, wants = limit, sorted((want, index) for index, want in enumerate((wanted, *others)))
+    for number, (want, index) in enumerate(wants):
         share = min(want, -(-left // (len(wants) - number)))
-        if place == 0:
+        if index == 0:
             return share
         left -= share
     raise AssertionError("the run is one of the runs")
@@ -89,7 +89,7 @@ class AdaptiveLimit:
         self.streak = 0
         self.is_learned = False
         self.has_shrunk = False
-        self._asked_s = 0.0
+        self._retry_after_s = 0.0
         self._level = self._highest = 0
         self._accepted_since = 0
         self._rung = 0
@@ -135,14 +135,14 @@ class AdaptiveLimit:
         self._accepted[not self._is_first(now)] += 1
         return self.ceiling is not None and in_flight > self.ceiling
 
-    def refused(self, now: float, asked_s: float | None, ahead: int) -> bool:
-        """Records a refusal with its Retry-After `asked_s`; returns whether it indicates a lack of capacity.
+    def refused(self, now: float, retry_after_s: float | None, ahead: int) -> bool:
+        """Records a refusal with its Retry-After `retry_after_s`; returns whether it indicates a lack of capacity.
 
         If the result is True, the caller polls all tasks and calls `measured_at_refusal`. One refusal may have another
         cause. Therefore another task is tried at once before the refusal counts, and in the first minute two. Refusals
         during a pause belong to the refusal that started it, because their submissions were already sent.
         """
-        is_doubtful = self._is_doubtful(now, asked_s, ahead)
+        is_doubtful = self._is_doubtful(now, retry_after_s, ahead)
         self.refusals += 1
         self._budget_used[not self._is_first(now)] += 1
         if is_doubtful:
@@ -154,9 +154,9 @@ class AdaptiveLimit:
             self.streak += 1
         self.refused_at = now
         self._accepted_since = 0
-        self._asked_s = min(asked_s or 0.0, self._config.max_hold_s)
+        self._retry_after_s = min(retry_after_s or 0.0, self._config.max_hold_s)
         doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MAX_DOUBLINGS)
-        pause_s = max(min(doubled_s, self._config.max_hold_s), self._asked_s)
+        pause_s = max(min(doubled_s, self._config.max_hold_s), self._retry_after_s)
         self._hold_until = max(self._hold_until, now + pause_s)
         return True
 
@@ -237,7 +237,7 @@ class AdaptiveLimit:
         if self.refused_at is None or self.ceiling is None:
             return "it was learned by an earlier run" if self.is_learned else "it grows while the API accepts tasks"
         refusal = f"the API refused the {_ordinal(self.ceiling + 1)} task {_whole(now - self.refused_at)} ago"
-        if self._asked_s and now < self._hold_until:
+        if self._retry_after_s and now < self._hold_until:
             return f"{refusal} and asks to wait {_whole(self._hold_until - now)} more"
         if self._is_probing:
             return f"one more task than before is tried, {refusal}"
@@ -247,13 +247,13 @@ class AdaptiveLimit:
     def _top(self) -> float:
         return math.inf if self.ceiling is None else max(1, self.ceiling)
 
-    def _is_doubtful(self, now: float, asked_s: float | None, ahead: int) -> bool:
+    def _is_doubtful(self, now: float, retry_after_s: float | None, ahead: int) -> bool:
         """Whether a refusal may have another cause than the tasks in flight, so that another task is tried at once.
 
         A known ceiling is the likely cause.
         """
         maximum = 2 if self._is_first(now) else 1
-        if asked_s or self.ceiling is not None or self.streak or self._doubts >= maximum:
+        if retry_after_s or self.ceiling is not None or self.streak or self._doubts >= maximum:
             return False
         is_recent = self.refused_at is not None and now < self.refused_at + _RECENT * self._config.hold_s
         return not is_recent and self._has_budget(now, ahead, 2)
@@ -263,7 +263,7 @@ class AdaptiveLimit:
             return False
         if self.refused_at is None or now >= self.refused_at + self._config.max_probe_distance_s:
             return True
-        if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._asked_s:
+        if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._retry_after_s:
             return False
         rounds = self._config.probe_growth**self._rung
         return self._accepted_since >= rounds * self._top

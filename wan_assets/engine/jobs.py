@@ -26,8 +26,8 @@ class Limits:
     """Limits on concurrency, retries and time.
 
     Args:
-        max_in_flight: The most tasks that are at the API at once. Rows that the API refuses for lack of capacity wait.
-        max_stall_s: A waiting row fails when the API has accepted and finished no task for so many seconds.
+        max_in_flight: The most tasks at the API at once. Rows that the API refuses for lack of capacity wait.
+        max_stall_s: A waiting row fails when the API has accepted and finished no task for this number of seconds.
         max_wait_s: The time in seconds that a task may take after its acknowledgement.
         on_lost: `"resubmit"` pays again for a task that the API no longer knows; `"keep"` leaves it recorded as lost
             and polls it again in the next run.

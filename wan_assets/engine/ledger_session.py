@@ -71,8 +71,8 @@ class LedgerSession:
     async def claim(self, job: VideoJob, *, instead_of: str = "") -> Claim:
         """Claims the task of a job for this run."""
         origin = replace(self._origin, partition=job.partition, prompt_id=job.prompt_id)
-        asked = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
-        return self._counted(await self.call(asked, job.request, origin, self._owner))
+        method = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
+        return self._counted(await self.call(method, job.request, origin, self._owner))
 
     async def take(self, task_uuid: str) -> Claim:
         """Claims one task for this run."""
@@ -107,8 +107,8 @@ class LedgerSession:
 
     async def share_limit(self, account: str, slots: Slots) -> SharedLimit:
         """Exchanges the needs and the learned concurrency limit of this run with the other runs of its account."""
-        reported = partial(self.ledger.share_limit, simulated=self.simulated)
-        return await self.call(reported, account, slots.needs(self._owner), slots.learned_changes())
+        method = partial(self.ledger.share_limit, simulated=self.simulated)
+        return await self.call(method, account, slots.needs(self._owner), slots.learned_changes())
 
     async def leave_limit(self, account: str, slots: Slots) -> None:
         """Ends this run's share in the concurrency limit, and keeps what it has learned."""
@@ -128,8 +128,8 @@ class LedgerSession:
         upload.
         """
         purchase = self._origin.purchase
-        asked = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
-        ended = await self.call(asked, fingerprints)
+        method = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
+        ended = await self.call(method, fingerprints)
         errors = {fingerprint: _task_error_of(task) for fingerprint, task in ended.items()}
         final = {key: error for key, error in errors.items() if isinstance(error, PERMANENT_REFUSALS)}
         return {key: error for key, error in final.items() if error.code not in UPLOAD_IS_GONE}

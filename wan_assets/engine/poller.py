@@ -190,16 +190,16 @@ class Poller:
     async def refresh(self) -> None:
         """Polls all submitted tasks without errors now; returns once all polls are answered."""
         now = asyncio.get_running_loop().time()
-        asked = [each for each in self._waiters if not (each.is_single_poll or each.failures or math.isinf(each.due))]
+        polled = [each for each in self._waiters if not (each.is_single_poll or each.failures or math.isinf(each.due))]
         if now < self._paused_until:
             return
-        for waiter in asked:
+        for waiter in polled:
             waiter.polled_at, waiter.due = now, math.inf
         try:
-            for some in chunked(asked, self._client.polls_per_post):
+            for some in chunked(polled, self._client.polls_per_post):
                 await self._poll(some)
         finally:
-            for waiter in asked:
+            for waiter in polled:
                 waiter.due = now if math.isinf(waiter.due) else waiter.due
 
     async def run(self) -> None:
@@ -233,9 +233,9 @@ class Poller:
             alike = [waiter for waiter in due if waiter.max_together == maximum]
             yield from ((some, together) for some in chunked(alike, together))
 
-    def _interval_after(self, asked: list[_Waiter], now: float) -> float:
+    def _interval_after(self, polled: list[_Waiter], now: float) -> float:
         """Returns how long other due tasks wait for the next partial poll; little if the tasks themselves are short."""
-        ages_s = (now - waiter.begun for waiter in asked if not waiter.is_hinted)
+        ages_s = (now - waiter.begun for waiter in polled if not waiter.is_hinted)
         return min(self._batch_interval_s, _SHARE_OF_AGE * min(ages_s, default=math.inf))
 
     def _due(self, now: float) -> list[_Waiter]:
@@ -260,45 +260,45 @@ class Poller:
         soonest = min((waiter.due for waiter in self._waiters), default=math.inf)
         return max(soonest, self._paused_until) - asyncio.get_running_loop().time()
 
-    async def _poll(self, asked: list[_Waiter]) -> None:
+    async def _poll(self, polled: list[_Waiter]) -> None:
         try:
-            reports = await self._client.poll({waiter.task_uuid for waiter in asked})
+            reports = await self._client.poll({waiter.task_uuid for waiter in polled})
         except AccessDeniedError as error:
-            self._note_refusal(asked, error)
+            self._note_refusal(polled, error)
         except RunwareError as error:
             self._why = str(error)
             is_pace = is_over_capacity(error)
             self._pause_polls(
                 max(self._http_config.initial_retry_delay_s if is_pace else 0.0, error.fault.retry_after_s or 0.0)
             )
-            for waiter in asked:
+            for waiter in polled:
                 # A rate limit first makes polls rarer. Smaller polls are used only if that did not help.
                 if waiter.failures or not is_pace:
-                    waiter.max_together = _fewer_than(asked)
+                    waiter.max_together = _fewer_than(polled)
                 self._note_failure(waiter, error)
         else:
             self._refused.clear()
-            for waiter in asked:
+            for waiter in polled:
                 self._note_report(waiter, reports.get(waiter.task_uuid, waiter.last))
         self._changed.set()
 
-    def _note_refusal(self, asked: list[_Waiter], error: AccessDeniedError) -> None:
+    def _note_refusal(self, polled: list[_Waiter], error: AccessDeniedError) -> None:
         """Ends a task that was refused alone. Ends all tasks after two refused alone without an answer in between.
 
         Tasks of a shared poll are polled again in smaller polls, because the refusal may concern one of them.
         """
-        if len(asked) > 1:
-            for waiter in asked:
-                waiter.max_together, waiter.due = _fewer_than(asked), 0.0
+        if len(polled) > 1:
+            for waiter in polled:
+                waiter.max_together, waiter.due = _fewer_than(polled), 0.0
             return
-        self._refused.add(asked[0].task_uuid)
+        self._refused.add(polled[0].task_uuid)
         is_of_all = len(self._refused) >= _REFUSALS_THAT_END_POLLING
-        for waiter in self._waiters if is_of_all else asked:
+        for waiter in self._waiters if is_of_all else polled:
             waiter.set_answer(error)
 
-    def _pause_polls(self, asked_s: float) -> None:
+    def _pause_polls(self, retry_after_s: float) -> None:
         """Pauses all polls for the time that the API requests, unless the time is not plausible."""
-        plausible_s = asked_s if asked_s <= self._http_config.max_retry_after_s else 0.0
+        plausible_s = retry_after_s if retry_after_s <= self._http_config.max_retry_after_s else 0.0
         self._paused_until = asyncio.get_running_loop().time() + plausible_s
 
     def _note_failure(self, waiter: _Waiter, error: RunwareError) -> None:
@@ -333,5 +333,5 @@ class Poller:
             waiter.set_answer(report)
 
 
-def _fewer_than(asked: list[_Waiter]) -> int:
-    return max(1, len(asked) // _SHARE_OF_FAILED_POLL)
+def _fewer_than(polled: list[_Waiter]) -> int:
+    return max(1, len(polled) // _SHARE_OF_FAILED_POLL)

@@ -195,9 +195,9 @@ def _waited_for(one: Pending) -> str:
     return f"{one.row} since {hour_of(one.since)} until {hour_of(one.until)} UTC (task {one.task_uuid}{why})"
 
 
-def _shortened(said: str) -> str:
+def _shortened(text: str) -> str:
     """Returns an error text on one line."""
-    return textwrap.shorten(said, _LONGEST_REASON, placeholder=" ...")
+    return textwrap.shorten(text, _LONGEST_REASON, placeholder=" ...")
 
 
 def _roughly(seconds: float) -> str:

@@ -56,7 +56,7 @@ class Slots:
         self._loop = asyncio.get_running_loop()
         self._initial_retry_delay_s = http_config.initial_retry_delay_s
         config = LimitConfig(hold_s=http_config.initial_retry_delay_s, max_hold_s=http_config.max_retry_delay_s)
-        self._asked_most_s = http_config.max_retry_after_s
+        self._max_retry_after_s = http_config.max_retry_after_s
         self._has_accepted = False
         self._has_waited = False
         self._limit = AdaptiveLimit(config, self._loop.time())
@@ -68,8 +68,8 @@ class Slots:
         self._waiting: deque[_Waiter] = deque()
         self._posting: deque[_Waiter] = deque()
         self._others: tuple[RunNeeds, ...] = ()
-        self._reported = self._heard = self._limit.learned(self._loop.time())
-        self._moved_at = self._loop.time()
+        self._reported = self._applied = self._limit.learned(self._loop.time())
+        self._progress_at = self._loop.time()
         self._refusal: ApiFault | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -109,7 +109,7 @@ class Slots:
 
     def accepted(self, slot: Slot, latency_s: float) -> None:
         """Records that the API has accepted a task."""
-        now = self._moved_at = self._loop.time()
+        now = self._progress_at = self._loop.time()
         self._has_accepted = True
         self._set(slot, SlotState.IN_FLIGHT)
         if self._limit.accepted(now, self._in_flight, latency_s) and not self._measuring:
@@ -118,7 +118,7 @@ class Slots:
 
     def is_hopeless(self, fault: ApiFault) -> bool:
         """Whether the API accepts nothing, and requests a longer wait than the client permits."""
-        is_too_long = (fault.retry_after_s or 0.0) > self._asked_most_s
+        is_too_long = (fault.retry_after_s or 0.0) > self._max_retry_after_s
         return is_too_long and not (self._has_accepted or self._in_flight)
 
     async def refused(self, slot: Slot, fault: ApiFault, *, times: int) -> None:
@@ -130,7 +130,7 @@ class Slots:
         """
         self._note_refusal(slot, fault)
         is_first = times == 1 and self._in_flight > 0
-        wait_s = max(self._initial_retry_delay_s, min(fault.retry_after_s or 0.0, self._asked_most_s))
+        wait_s = max(self._initial_retry_delay_s, min(fault.retry_after_s or 0.0, self._max_retry_after_s))
         not_before = self._loop.time() + wait_s
         await self.moved(slot, SlotState.SENDING, is_first=is_first, not_before=not_before)
 
@@ -152,7 +152,7 @@ class Slots:
         """Returns what this run needs of the limit."""
         waiting = self._senders and self._senders + min(self.not_begun, self._most)
         has_waited, self._has_waited = self._has_waited, waiting > 0
-        moved_ago_s = self._loop.time() - self._moved_at
+        moved_ago_s = self._loop.time() - self._progress_at
         return RunNeeds(owner, self._own_in_flight, waiting, moved_ago_s, has_waited=has_waited)
 
     def learned_changes(self) -> LearnedLimit | None:
@@ -165,12 +165,12 @@ class Slots:
 
     def apply_shared(self, shared: SharedLimit) -> None:
         """Applies the needs and the learned limit of other runs."""
-        now, heard = self._loop.time(), self._heard
+        now, applied = self._loop.time(), self._applied
         self._others = shared.others
-        self._moved_at = max(self._moved_at, *(now - run.moved_ago_s for run in shared.others), -math.inf)
-        if (said := shared.learned) and (said.limit, said.ceiling) != (heard.limit, heard.ceiling):
-            self._limit.adopt(now, said)
-            self._heard, self._reported = said, self._limit.learned(now)
+        self._progress_at = max(self._progress_at, *(now - run.moved_ago_s for run in shared.others), -math.inf)
+        if (learned := shared.learned) and (learned.limit, learned.ceiling) != (applied.limit, applied.ceiling):
+            self._limit.adopt(now, learned)
+            self._applied, self._reported = learned, self._limit.learned(now)
         self.admit_waiting()
 
     def describe(self) -> LimitStatus | None:
@@ -246,7 +246,7 @@ class Slots:
 
     def _set(self, slot: Slot, to: SlotState) -> None:
         if slot.state is SlotState.IN_FLIGHT:
-            self._moved_at = self._loop.time()
+            self._progress_at = self._loop.time()
         self._counts[slot.state] -= 1
         self._counts[to] += 1
         slot.state = to
@@ -267,7 +267,7 @@ class Slots:
         self.admit_waiting()
 
     def _fail_if_stalled(self, now: float) -> None:
-        is_over = now >= self._moved_at + self._stall_s
+        is_over = now >= self._progress_at + self._stall_s
         if not (is_over and self._refusal and self._limit.streak and self._senders and not self._in_flight):
             return
         waited = f"the API has accepted and finished no task for {duration_text(self._stall_s)}, and refuses new ones"
@@ -287,7 +287,7 @@ class Slots:
         """Returns the next time at which rows may be admitted without another event."""
         if not self._senders:
             return math.inf
-        times = (self._moved_at + self._stall_s, *(waiter.not_before for waiter in self._waiting))
+        times = (self._progress_at + self._stall_s, *(waiter.not_before for waiter in self._waiting))
         return min(self._limit.next_at(now), *(at for at in times if at > now), math.inf)
 
     def _wake_at(self, when: float) -> None:

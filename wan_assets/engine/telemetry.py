@@ -47,18 +47,18 @@ class Instruments:
         self._refused = meter.create_counter(
             "wan_assets.submissions.refused",
             unit="{submission}",
-            description="Submissions that the API has no room for.",
+            description="Submissions that the API refused for lack of capacity.",
         )
         self._spent = meter.create_counter(
-            "wan_assets.spend", unit="{microdollar}", description="What settled tasks have cost, in millionths of $1."
+            "wan_assets.spend", unit="{microdollar}", description="Cost of settled tasks, in millionths of $1."
         )
         self._rows = meter.create_counter(
-            "wan_assets.rows", unit="{row}", description="Rows by what became of them: stored, reused or an error."
+            "wan_assets.rows", unit="{row}", description="Rows by result: stored, reused or an error."
         )
         self._generation = meter.create_histogram(
             "wan_assets.engine.duration",
             unit="s",
-            description="From a task's acknowledgement to its result.",
+            description="Time from a task's acknowledgement to its result.",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
 

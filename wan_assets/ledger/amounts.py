@@ -66,9 +66,9 @@ def _negative_sums(connection: sa.Connection) -> int:
 def _unknown_costs(connection: sa.Connection) -> int:
     """Marks each implausible cost as unknown, with a reservation; returns the number of such tasks."""
     maximum = MAX_MICROUSD * _tasks.c.number_results
-    is_odd = (_tasks.c.cost_microusd < 0) | (_tasks.c.cost_microusd > maximum)
-    odd = connection.execute(_tasks.select().where(is_odd)).mappings().all()
-    for row in odd:
+    is_implausible = (_tasks.c.cost_microusd < 0) | (_tasks.c.cost_microusd > maximum)
+    implausible = connection.execute(_tasks.select().where(is_implausible)).mappings().all()
+    for row in implausible:
         message = (
             f"a cost of {row['cost_microusd']} µ$ was recorded, above the plausible ${PLAUSIBLE_USD} for one video"
         )
@@ -76,7 +76,7 @@ def _unknown_costs(connection: sa.Connection) -> int:
         money = {"cost_microusd": 0, "reserved_microusd": _reservation_of(row)}
         connection.execute(change.values(**money, error_code="implausibleCost", error_message=message))
         connection.execute(_overcharges.delete().where(_overcharges.c.task_uuid == row["task_uuid"]))
-    return len(odd)
+    return len(implausible)
 
 
 def _reservation_of(row: sa.RowMapping) -> int:

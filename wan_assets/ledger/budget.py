@@ -80,8 +80,8 @@ def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:
 
 
 def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
-    asked = sum(error.asked_microusd for error in refused)
-    return Shortfall(scope, len(refused), asked - (refused[-1].cap_microusd - refused[-1].committed_microusd))
+    requested = sum(error.requested_microusd for error in refused)
+    return Shortfall(scope, len(refused), requested - (refused[-1].cap_microusd - refused[-1].committed_microusd))
 
 
 def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, microusd: int) -> None:

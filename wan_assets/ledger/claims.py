@@ -42,8 +42,8 @@ def is_current(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, simulated: bool) -> sa.RowMapping | None:
     """Returns the newest task that counts for a request; a lost task only if there is no other."""
-    asked = {"given_fingerprint": fingerprint, "given_is_simulated": simulated, "given_purchase": purchase}
-    return connection.execute(_LATEST, asked).mappings().first()
+    parameters = {"given_fingerprint": fingerprint, "given_is_simulated": simulated, "given_purchase": purchase}
+    return connection.execute(_LATEST, parameters).mappings().first()
 
 
 def new_row(
@@ -53,8 +53,8 @@ def new_row(
     is paused.
     """
     fingerprint = request.fingerprint()
-    asked = {"given_fingerprint": fingerprint, "given_is_simulated": simulated}
-    found = connection.execute(_BEFORE_A_NEW_ONE, asked).one()
+    parameters = {"given_fingerprint": fingerprint, "given_is_simulated": simulated}
+    found = connection.execute(_BEFORE_A_NEW_ONE, parameters).one()
     if found.paused is not None:
         raise PausedError(found.paused)
     attempt = found.last + 1

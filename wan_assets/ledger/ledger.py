@@ -73,13 +73,15 @@ class Ledger(LedgerReader):
         `BudgetExceededError` if the reservation does not fit, `ConcurrencyLimitError` if too many tasks are in flight,
         and `PausedError` if the ledger is paused.
         """
-        fingerprint, asked_at = request.fingerprint(), Instant.now()
+        fingerprint, requested_at = request.fingerprint(), Instant.now()
         with self._transaction() as connection:
             lock_number(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
             latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
             if latest is not None and latest["task_uuid"] != instead_of:
-                return self._joined(connection, latest, owner, asked_at)
-            return Claim(self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", asked_at)
+                return self._joined(connection, latest, owner, requested_at)
+            return Claim(
+                self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", requested_at
+            )
 
     def rename(self, present: Mapping[str, str]) -> None:
         """Updates tasks of an older release to present fingerprints, given by their former ones."""
@@ -88,9 +90,9 @@ class Ledger(LedgerReader):
 
     def take(self, task_uuid: str, owner: str) -> Claim:
         """Assigns one task to `owner`, unless another process works on it."""
-        asked_at = Instant.now()
+        requested_at = Instant.now()
         with self._transaction() as connection:
-            return self._joined(connection, transitions.found(connection, task_uuid), owner, asked_at)
+            return self._joined(connection, transitions.found(connection, task_uuid), owner, requested_at)
 
     def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
         """Returns the amount in µ$ that may still be reserved for a run under its tightest cap; None if there is no
@@ -304,11 +306,11 @@ class Ledger(LedgerReader):
         if in_flight(connection, simulated=simulated) >= self._max_in_flight:
             raise ConcurrencyLimitError(self._max_in_flight)
 
-    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str, asked_at: Instant) -> Claim:
+    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str, requested_at: Instant) -> Claim:
         if row["state"] == TaskState.STORED:
-            return Claim(task_of(row), "stored", asked_at)
+            return Claim(task_of(row), "stored", requested_at)
         is_mine = is_taken(connection, row, owner, lease_s=self.lease_s)
-        return Claim(task_of(row), "resumed" if is_mine else "locked", asked_at)
+        return Claim(task_of(row), "resumed" if is_mine else "locked", requested_at)
 
     def _end(
         self,

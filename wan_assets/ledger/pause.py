@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.schema import about, insert_into
+from wan_assets.ledger.schema import insert_into, ledger_info
 
 _PAUSED = "paused"
 
-REASON = sa.select(about.c.value).where(about.c.name == _PAUSED).scalar_subquery()
+REASON = sa.select(ledger_info.c.value).where(ledger_info.c.name == _PAUSED).scalar_subquery()
 """The reason of the pause, or NULL, as a subquery for other statements."""
 
 
@@ -20,7 +20,7 @@ def reason(connection: sa.Connection) -> str | None:
 def switch(connection: sa.Connection, why: str | None) -> None:
     """Pauses with a reason, or resumes with None."""
     if why is None:
-        connection.execute(about.delete().where(about.c.name == _PAUSED))
+        connection.execute(ledger_info.delete().where(ledger_info.c.name == _PAUSED))
         return
-    new = insert_into(connection.dialect.name, about).values(name=_PAUSED, value=why)
-    connection.execute(new.on_conflict_do_update(index_elements=(about.c.name,), set_={"value": why}))
+    new = insert_into(connection.dialect.name, ledger_info).values(name=_PAUSED, value=why)
+    connection.execute(new.on_conflict_do_update(index_elements=(ledger_info.c.name,), set_={"value": why}))

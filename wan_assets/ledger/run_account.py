@@ -47,13 +47,13 @@ def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection
     of_run = (tasks.c.run_id == run_id, tasks.c.submitted_by == run_id, tasks.c.settled_by == run_id)
     mine = [task_of(row) for row in connection.execute(tasks.select().where(sa.or_(*of_run))).mappings()]
     settled = set(connection.scalars(sa.select(tasks.c.task_uuid).where(tasks.c.settled_by == run_id)))
-    sent = tasks.c.submitted_by == run_id
+    by_run = tasks.c.submitted_by == run_id
     still_open = {task.task_uuid: task for task in mine if task.state in OPEN_STATES}
     still_open |= {task.task_uuid: task for task in _open_of(connection, fingerprints)}
     unknown = [task for task in mine if task.is_cost_unknown]
     states = [task.state for task in still_open.values()]
     return RunAccount(
-        submitted=connection.execute(sa.select(sa.func.count()).select_from(tasks).where(sent)).scalar_one(),
+        submitted=connection.execute(sa.select(sa.func.count()).select_from(tasks).where(by_run)).scalar_one(),
         in_flight=states.count(TaskState.SUBMITTED),
         to_be_stored=states.count(TaskState.DELIVERED),
         unconfirmed=states.count(TaskState.RESERVED),

@@ -118,7 +118,7 @@ overcharges = sa.Table(
 
 unreported = sa.Table("wan_untold", metadata, sa.Column("task_uuid", sa.String(36), primary_key=True))
 
-wakes = sa.Table(
+hints = sa.Table(
     "wan_wakes",
     metadata,
     sa.Column("task_uuid", sa.String(36), primary_key=True),
@@ -163,7 +163,7 @@ waiting_runs = sa.Table(
     sa.Column("lease_until", sa.Double, nullable=False),
 )
 
-about = sa.Table(
+ledger_info = sa.Table(
     "wan_ledger",
     metadata,
     sa.Column("name", sa.String(32), primary_key=True),
@@ -220,13 +220,13 @@ def as_ledger_error(url: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        said = _without_secrets(lines[0], url)
-        raise LedgerError(f"ledger {redacted_url(url)}: {said}{_HELD if said == _LOCKED else ''}") from None
+        message = _without_secrets(lines[0], url)
+        raise LedgerError(f"ledger {redacted_url(url)}: {message}{_HELD if message == _LOCKED else ''}") from None
     except (OSError, ImportError) as error:
         raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(str(error), url)}") from None
     except (ValueError, KeyError, TypeError) as error:
-        said = f"it contains data that this package did not write: {type(error).__name__}: {error}"
-        raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(said, url)}") from None
+        message = f"it contains data that this package did not write: {type(error).__name__}: {error}"
+        raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(message, url)}") from None
 
 
 def redacted_url(url: str) -> str:
@@ -242,11 +242,11 @@ def is_in_memory(url: str) -> bool:
     return _address(url).database == IN_MEMORY
 
 
-def _without_secrets(said: str, url: str) -> str:
+def _without_secrets(message: str, url: str) -> str:
     for secret in secrets_of(_address(url)):
-        if secret in said or quote(secret, safe="") in said:
+        if secret in message or quote(secret, safe="") in message:
             return "the database's message is not shown, because it repeats the password"
-    return said
+    return message
 
 
 def _address(url: str) -> sa.URL:
@@ -275,7 +275,7 @@ def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
 
 def _refuse_empty(connection: sa.Connection, where: str) -> None:
     """Rejects a database without a ledger."""
-    if not sa.inspect(connection).has_table(about.name):
+    if not sa.inspect(connection).has_table(ledger_info.name):
         raise LedgerMissingError(f"there is no ledger at {where}: the database does not have its tables")
 
 
@@ -312,10 +312,10 @@ def _begin_immediately(connection: sa.Connection) -> None:
 
 def _upgrade(connection: sa.Connection, url: str) -> None:
     """Upgrades an older ledger to the current schema version; rejects a newer one."""
-    here = about.c.name == "schema_version"
-    found = connection.execute(sa.select(about.c.value).where(here)).scalar()
+    here = ledger_info.c.name == "schema_version"
+    found = connection.execute(sa.select(ledger_info.c.value).where(here)).scalar()
     if found is None:
-        connection.execute(about.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
+        connection.execute(ledger_info.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
         return
     if not found.isdecimal() or int(found) > SCHEMA_VERSION:
         raise LedgerVersionError(
@@ -328,4 +328,4 @@ def _upgrade(connection: sa.Connection, url: str) -> None:
                 step(connection)
             else:
                 connection.exec_driver_sql(step)
-    connection.execute(about.update().where(here).values(value=str(SCHEMA_VERSION)))
+    connection.execute(ledger_info.update().where(here).values(value=str(SCHEMA_VERSION)))

@@ -9,7 +9,7 @@ from more_itertools import chunked
 
 from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import given, insert_into, tasks
-from wan_assets.ledger.schema import wakes as table
+from wan_assets.ledger.schema import hints as table
 
 _KEPT_S = 24 * 3600
 _AT_ONCE = 500
