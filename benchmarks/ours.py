@@ -47,7 +47,7 @@ async def without_ledger_and_store(
 ) -> None:
     """Client and poller as the engine uses them; files go to a folder, unchecked."""
     limits = Limits(max_in_flight=in_flight)
-    begun, places, downloads = map(asyncio.Semaphore, (limits.max_begun, in_flight, limits.max_downloads))
+    begun, places, downloads = map(asyncio.Semaphore, (limits.max_active_rows, in_flight, limits.max_downloads))
     async with RunwareClient("key", base_url, http_config=pace_of(scale)) as client:
         vars(client).update(client_has)
         poller = Poller(client)

@@ -1,4 +1,4 @@
-"""Lengths of time in words."""
+"""Formats durations as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MINUTE_S = 60
 
 
 def duration_text(seconds: float) -> str:
-    """A length of time in its two largest units, rounded.
+    """Returns a duration in its two largest units, rounded.
 
     >>> [duration_text(seconds) for seconds in (1.5, 300, 3_660, 90_000)]
     ['1.5 s', '5 min', '1 h 1 min', '1 d 1 h']

@@ -1,42 +1,42 @@
-"""The error tree.
+"""The error classes of the package.
 
-Each class is named for what the reader should do next::
+The text beside each class states what the reader should do next::
 
     WanAssetsError
     ├── PromptTableError            fix the table
-    ├── EmptyRangeError             request a range that holds partitions
-    ├── BudgetExceededError         raise the budget or send less
+    ├── EmptyRangeError             request a range that contains partitions
+    ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
-    ├── PausedError                 let the ledger go on
-    ├── ConcurrencyLimitError                wait until fewer tasks are in flight
-    ├── NotSentError                run the row again, or give its reservation back
-    ├── TaskLockedError          wait for the process that works on it
-    ├── LeaseExpiredError           run again: another process may have taken the task over
-    ├── NothingToAdoptError        name a task whose file was set aside
+    ├── PausedError                 resume the ledger
+    ├── ConcurrencyLimitError       wait until fewer tasks are in flight
+    ├── NotSubmittedError           run the row again, or release its reservation
+    ├── TaskLockedError             wait for the process that works on the task
+    ├── LeaseExpiredError           run again: another process may have taken over the task
+    ├── NothingToAdoptError         name a task with a file in `set_aside`
     ├── LedgerError                 make the ledger readable and writable
     │   ├── LedgerUrlError          correct the ledger's URL
     │   ├── LedgerMissingError      name a ledger that exists, or run a table first
     │   ├── LedgerVersionError      use the package version that wrote the ledger
-    │   └── SettlementRefusedError  name a task whose cost is open
+    │   └── SettlementRefusedError  name a task whose cost is unknown
     ├── StoreError                  make the store writable, or free some space
-    │   └── StoreAddressError       name a place that can be opened, and keep credentials in the environment
-    ├── DagsterHomeError            move its damaged files aside
-    ├── ExportError                 name a folder for the export alone, and make it writable
-    ├── InvalidVideoError           the file is damaged, or not the video that was requested
-    ├── DecoderError                check the file again: decoding failed, which says nothing about the file
+    │   └── StoreAddressError       name a location that can be opened; keep credentials in the environment
+    ├── DagsterHomeError            move the damaged files away
+    ├── ExportError                 name a writable folder that is used only for the export
+    ├── InvalidVideoError           the file is damaged, or is not the requested video
+    ├── DecoderError                check the file again: decoding failed for another reason
     │   └── DecoderMissingError     install a decoder for the file's codec
-    └── RunwareError                the API said no
-        ├── WrongAddressError       fix the API's address
+    └── RunwareError                the API returned an error
+        ├── WrongAddressError       correct the API's address
         ├── RequestRejectedError    fix the request
         ├── AccessDeniedError       fix the key or top up the account
         ├── ContentBlockedError     change the prompt
-        ├── TaskFailedError         send it again as a new task
-        ├── TaskUnknownError        the API does not know the task: look before buying again
+        ├── TaskFailedError         submit the request again as a new task
+        ├── TaskUnknownError        the API does not know the task: check before you pay again
         ├── TaskTimeoutError        wait again: the task may still finish
-        ├── OutputUnavailableError  the result's file cannot be had any more
+        ├── OutputUnavailableError  the result's file cannot be downloaded
         ├── RunwareBusyError        try again later
         ├── SubmissionUnconfirmedError  poll the task: it may have been accepted
-        └── TaskConflictError       the API has this task already: poll it
+        └── TaskConflictError       poll the task: the API already has it
 """
 
 from __future__ import annotations
@@ -46,79 +46,79 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-_BUY_AGAIN = (
-    "`wan-assets ledger settle TASK --cost USD` gives the task up, and the next run buys its row again; in Dagster, "
-    "the run config `regenerate` buys all rows of a run again."
+_GENERATE_AGAIN = (
+    "`wan-assets ledger settle TASK --cost USD` gives up the task, and the next run generates its row again. In "
+    "Dagster, the run config `regenerate` generates all rows of a run again."
 )
 
 _RESEND = (
-    "The same request is not submitted again, unless `wan-assets materialize FILE --resend-refused`, or "
-    "`resend_refused` in Dagster, says so."
+    "The same request is not submitted again, unless you use `wan-assets materialize FILE --resend-refused`, or "
+    "`resend_refused` in Dagster."
 )
 
 
 class WanAssetsError(Exception):
-    """Something went wrong that a person can mend; `hint` says how."""
+    """An error that the user can correct; `hint` says how."""
 
     hint: str = ""
     is_transient: ClassVar[bool] = False
     is_retryable: ClassVar[bool] = True
-    """Whether the same run may go well later without anybody doing anything."""
+    """Whether the same run may succeed later without any change."""
 
 
 class PromptTableError(WanAssetsError):
-    """The table cannot be read, or has rows that break a rule."""
+    """The table cannot be read, or some of its rows break a rule."""
 
     hint = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
     is_retryable = False
 
 
 class EmptyRangeError(WanAssetsError):
-    """A run was requested over a range that holds no partition; it would succeed and make nothing."""
+    """A run was requested for a range without partitions. Such a run would succeed and produce nothing."""
 
     hint = "Request single partitions, or a range whose ends are in order in each dimension."
     is_retryable = False
 
     def __init__(self, first: str, last: str) -> None:
-        super().__init__(f"the range from {first} to {last} holds no partition")
+        super().__init__(f"the range from {first} to {last} contains no partition")
 
 
 class BudgetExceededError(WanAssetsError):
-    """A reservation would not fit under a cap; nothing was sent for it."""
+    """A reservation does not fit under a cap. The task is not submitted."""
 
-    hint = "Raise the budget, or send fewer or cheaper rows."
+    hint = "Raise the budget, or submit fewer or cheaper rows."
     is_retryable = False
 
-    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, asked_microusd: int) -> None:
+    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, requested_microusd: int) -> None:
         self.scope = scope
         self.cap_microusd = cap_microusd
         self.committed_microusd = committed_microusd
-        self.asked_microusd = asked_microusd
+        self.requested_microusd = requested_microusd
         super().__init__(
-            f"${asked_microusd / 1e6:.4f} do not fit under the cap {scope} of ${cap_microusd / 1e6:.2f}: "
-            f"${committed_microusd / 1e6:.4f} are spent or reserved"
+            f"${requested_microusd / 1e6:.4f} does not fit in {budget_name(scope)}: "
+            f"${committed_microusd / 1e6:.4f} of ${cap_microusd / 1e6:.2f} is spent or reserved"
         )
 
 
 class OverchargedError(WanAssetsError):
-    """The API charged more for a task than was reserved for it; nothing more is sent in this run."""
+    """The API charged more for a task than was reserved. The run submits no further tasks."""
 
-    hint = "Compare with the API's price list. The next run reserves what was charged for the same kind of request."
+    hint = "Compare with the API's price list. The next run reserves the charged amount for the same kind of request."
 
     def __init__(self, task_uuid: str, reserved_microusd: int, charged_microusd: int) -> None:
         self.task_uuid = task_uuid
         self.reserved_microusd = reserved_microusd
         self.charged_microusd = charged_microusd
         super().__init__(
-            f"${charged_microusd / 1e6:.4f} were charged for task {task_uuid}, "
-            f"and ${reserved_microusd / 1e6:.4f} reserved: nothing more was sent"
+            f"the API charged ${charged_microusd / 1e6:.4f} for task {task_uuid}, "
+            f"but ${reserved_microusd / 1e6:.4f} was reserved: the run submits no further tasks"
         )
 
 
 class PausedError(WanAssetsError):
-    """The ledger is paused: nothing more is sent, and what is in flight lands."""
+    """The ledger is paused: no run submits further tasks, and tasks in flight complete."""
 
-    hint = "`wan-assets ledger resume` lets runs send again; then run again for the rows that are missing."
+    hint = "Resume with `wan-assets ledger resume`, then run again for the missing rows."
     is_retryable = False
 
     def __init__(self, why: str) -> None:
@@ -126,34 +126,34 @@ class PausedError(WanAssetsError):
 
 
 class ConcurrencyLimitError(WanAssetsError):
-    """As many tasks are in flight as the ledger lets all runs have together."""
+    """All runs together have as many tasks in flight as the ledger permits."""
 
-    hint = "Wait for some of them to end, or raise the ledger's max_in_flight."
+    hint = "Wait until some of them end, or raise the ledger's max_in_flight."
 
     def __init__(self, maximum: int) -> None:
-        super().__init__(f"{maximum} tasks are in flight, and no more are let in")
+        super().__init__(f"{maximum} task{' is' if maximum == 1 else 's are'} in flight, which is the ledger's limit")
 
 
-class NotSentError(WanAssetsError):
-    """A task was booked, and never reached the API."""
+class NotSubmittedError(WanAssetsError):
+    """A task was recorded but never reached the API."""
 
-    hint = "The next run sends it; `wan-assets ledger recover --release-unsent` gives its reservation back instead."
+    hint = "The next run submits it. `wan-assets ledger recover --release-unsent` releases its reservation instead."
 
     def __init__(self, task_uuid: str) -> None:
-        super().__init__(f"the API does not have task {task_uuid}: it was never sent")
+        super().__init__(f"the API does not have task {task_uuid}: it was never submitted")
 
 
 class TaskLockedError(WanAssetsError):
     """Another process works on a task."""
 
-    hint = "Wait for it to end; a task whose process has died is free within a minute."
+    hint = "Wait until it ends. If its process was killed, the task becomes free within a minute."
 
     def __init__(self, task_uuid: str) -> None:
         super().__init__(f"another process works on task {task_uuid}")
 
 
 class LeaseExpiredError(WanAssetsError):
-    """A process was held up for longer than its lease on a task lasts, so that another one may work on it by now."""
+    """A process was delayed for longer than its lease on a task, so that another process may work on the task now."""
 
     hint = "Run again: the task is polled first, and submitted only if the API does not know it."
 
@@ -165,11 +165,11 @@ class LeaseExpiredError(WanAssetsError):
 
 
 class NothingToAdoptError(WanAssetsError):
-    """A task has no file in the store that could be accepted as its row's video."""
+    """A task has no stored file that could be accepted as the video of its row."""
 
     hint = (
-        "`wan-assets ledger adopt --all` takes every task that has such a file. For other tasks, run the table again: "
-        "a file that the API still has is fetched and stored, and nothing is paid."
+        "`wan-assets ledger adopt --all` adopts every task that has such a file. For other tasks, run the table again: "
+        "if the API still has the file, it is downloaded and stored, and nothing is paid."
     )
     is_retryable = False
 
@@ -181,44 +181,44 @@ class LedgerError(WanAssetsError):
     """The ledger cannot be opened, read or written."""
 
     hint = (
-        "Check that the ledger's file or server can be reached and written, and has free space. No task is sent "
+        "Check that the ledger's file or server can be reached and written, and has free space. No task is submitted "
         "without it."
     )
 
 
 class LedgerUrlError(LedgerError):
-    """The ledger's URL is none, or names a database that cannot be used."""
+    """The ledger's URL is not valid, or names a database that cannot be used."""
 
     hint = (
         "Correct the URL in WAN_ASSETS_LEDGER, --url or LedgerResource: sqlite:///folder/ledger.db, or "
-        "postgresql+psycopg://user@host/name with the driver `psycopg` installed. Nothing was sent."
+        "postgresql+psycopg://user@host/name with the driver `psycopg` installed. No task was submitted."
     )
     is_retryable = False
 
 
 class LedgerMissingError(LedgerError):
-    """A command reads a ledger that does not exist; it creates none."""
+    """A command reads a ledger that does not exist. Such a command does not create one."""
 
     hint = (
-        "Name the ledger of your runs with WAN_ASSETS_LEDGER, or with --url in the commands that have it. "
+        "Name the ledger of your runs with WAN_ASSETS_LEDGER, or with --url in commands that have this option. "
         "`wan-assets materialize FILE` creates a ledger; commands that only read do not."
     )
     is_retryable = False
 
 
 class LedgerVersionError(LedgerError):
-    """A newer version of the package wrote the ledger."""
+    """The ledger was written by a newer version of the package."""
 
     hint = "Install the version of wan-assets that wrote the ledger, or a newer one. The ledger was not changed."
     is_retryable = False
 
 
 class SettlementRefusedError(LedgerError):
-    """A cost cannot be recorded for a task; nothing was changed for it."""
+    """A cost cannot be recorded for a task; the task is unchanged."""
 
     hint = (
-        "`wan-assets ledger` lists the tasks that can be settled: those of unknown cost, lost ones, and delivered ones "
-        "that no process works on. A task in flight is settled by `wan-assets ledger recover` or the next run."
+        "`wan-assets ledger` lists the tasks that can be settled: tasks of unknown cost, lost tasks, and delivered "
+        "tasks that no process works on. `wan-assets ledger recover` or the next run settles a task in flight."
     )
     is_retryable = False
 
@@ -226,26 +226,26 @@ class SettlementRefusedError(LedgerError):
 class StoreError(WanAssetsError):
     """The store cannot be read or written."""
 
-    hint = "Make the store's folder writable or free some space, then run again: paid videos are fetched, not bought."
+    hint = "Make the store's folder writable or free some space, then run again: paid videos are downloaded at no cost."
 
 
 class StoreAddressError(StoreError):
-    """A store's address names no place that can be opened, or holds credentials."""
+    """A store's address is not a location that can be opened, or contains credentials."""
 
     hint = (
         "Name a folder or a URL such as s3://bucket/folder, gs://bucket/folder or az://container/folder, with the "
-        "package's extra for it installed ([s3], [gs] or [az]). Give credentials in the environment, where the cloud's "
-        "own tools look for them."
+        "package's extra for it installed ([s3], [gs] or [az]). Provide credentials in the environment, in the "
+        "variables or files that the cloud's own tools use."
     )
     is_retryable = False
 
 
 class DagsterHomeError(WanAssetsError):
-    """Dagster's home cannot be opened; the ledger and the store are elsewhere, and are whole."""
+    """Dagster's home cannot be opened. The ledger and the store are separate and are not affected."""
 
     hint = (
-        "Move the damaged files aside, as the message says, then run again. The ledger and the store are separate: no "
-        "task, cost or video is lost, and stored videos are reused at $0. Only Dagster's history of runs starts anew."
+        "Move the damaged files away, as the message says, then run again. The ledger and the store are separate: no "
+        "task, cost or video is lost, and stored videos are reused at $0. Only Dagster's run history is lost."
     )
     is_retryable = False
 
@@ -255,44 +255,45 @@ class DagsterHomeError(WanAssetsError):
 
 
 class ExportError(WanAssetsError):
-    """An export cannot be written, or a file of the store is not what it should be."""
+    """An export cannot be written, or a file of the store is damaged or missing."""
 
     hint = (
-        "Name a folder that is writable, and empty or an earlier export of the same format. Where a file of the store "
-        "is to blame, run the table again: it is fetched anew."
+        "Name a writable folder that is empty or holds an earlier export of the same format. If a file of the store is "
+        "the cause, run the table again: the file is downloaded again."
     )
 
 
 class InvalidVideoError(WanAssetsError):
-    """A file is not a whole video, or not the video that was asked for."""
+    """A file is not a complete video, or not the requested video."""
 
     hint = (
-        "Run again to fetch the file anew. `wan-assets ledger adopt TASK` accepts a file that was set aside and plays. "
-        f"{_BUY_AGAIN}"
+        "Run again to download the file again. `wan-assets ledger adopt TASK` accepts a file in `set_aside`, if it "
+        "plays. "
+        f"{_GENERATE_AGAIN}"
     )
 
 
 class DecoderError(WanAssetsError):
-    """Decoding a file failed for reasons that say nothing about the file: a limit, a crash, or no process at all."""
+    """Decoding failed for a reason that says nothing about the file: a limit, a crash, or no decoder process."""
 
     hint = (
         "Give the machine enough memory and time, then run again: the file is kept and checked again, and nothing is "
-        "paid. `wan-assets ledger adopt TASK` checks it without a run."
+        "paid. `wan-assets ledger adopt TASK` checks the file without a run."
     )
 
 
 class DecoderMissingError(DecoderError):
-    """Nothing on this machine decodes a file's codec, so that nobody knows whether the file is whole."""
+    """This machine has no decoder for a file's codec, so that the file cannot be checked."""
 
     hint = (
         "Install a version of PyAV (`av`) that has the decoder, then run again: the file is kept and checked again, "
-        f"and nothing is paid. {_BUY_AGAIN}"
+        f"and nothing is paid. {_GENERATE_AGAIN}"
     )
 
 
 @dataclass(frozen=True)
 class ApiFault:
-    """What the API said, word for word."""
+    """An error as the API stated it."""
 
     code: str
     message: str
@@ -305,9 +306,9 @@ class ApiFault:
 
 
 class RunwareError(WanAssetsError):
-    """The API refused or failed; `fault` keeps its own words.
+    """The API refused a call or failed; `fault` keeps the API's own text.
 
-    `may_be_accepted` tells of a refused submission that the task may have been accepted all the same.
+    `may_be_accepted` states that a refused task may nevertheless have been accepted.
     """
 
     def __init__(self, fault: ApiFault, *, may_be_accepted: bool = False) -> None:
@@ -317,12 +318,12 @@ class RunwareError(WanAssetsError):
 
     @property
     def code(self) -> str:
-        """The API's own code, or `http_<status>`, or a name for trouble on the way."""
+        """The API's own code, or `http_<status>`, or the package's name for a connection error."""
         return self.fault.code
 
 
 class WrongAddressError(RunwareError):
-    """What answers is not the API."""
+    """The server at the API's address is not the API."""
 
     hint = (
         "Correct the API's address (RUNWARE_BASE_URL), then run again. Tasks that may have been accepted keep their "
@@ -332,7 +333,7 @@ class WrongAddressError(RunwareError):
 
 
 class RequestRejectedError(RunwareError):
-    """The API does not accept the request as it stands."""
+    """The API does not accept the parameters of the request."""
 
     hint = f"Fix the row as the message says. {_RESEND}"
     is_retryable = False
@@ -346,7 +347,7 @@ class RequestRejectedError(RunwareError):
 class AccessDeniedError(RunwareError):
     """The key is not accepted, or the account has no credit or permission."""
 
-    hint = "Check RUNWARE_API_KEY and the account's balance, then run again; nothing more was sent."
+    hint = "Check RUNWARE_API_KEY and the account's balance, then run again. The run submitted no further tasks."
     is_retryable = False
 
 
@@ -360,38 +361,38 @@ class ContentBlockedError(RunwareError):
 class TaskFailedError(RunwareError):
     """The provider failed or timed out; a new task may succeed."""
 
-    hint = "Run again: a new attempt is sent for this row alone."
+    hint = "Run again: only this row is submitted again."
 
 
 class TaskUnknownError(RunwareError):
-    """The API does not know the task, or forgot it."""
+    """The API does not know the task, or has forgotten it."""
 
     hint = (
-        "It may have been paid for: `wan-assets ledger reconcile` compares with the account's usage. "
-        "`wan-assets ledger settle TASK --cost USD` gives the task up, and the next run buys its row again; in "
-        "Dagster, `on_lost='resubmit'` of the resource `runware` does that for every lost task."
+        "It may have been paid for: `wan-assets ledger reconcile` compares the ledger with the account's usage. "
+        "`wan-assets ledger settle TASK --cost USD` gives up the task, and the next run generates its row again. In "
+        "Dagster, `on_lost='resubmit'` of the resource `runware` does this for every lost task."
     )
 
 
 class TaskTimeoutError(RunwareError):
-    """The task had not finished when its time was up."""
+    """The task did not finish within its time limit."""
 
-    hint = "Run again later: the same task is asked for, and nothing is paid twice."
+    hint = "Run again later: the same task is polled, and nothing is paid twice."
 
 
 class OutputUnavailableError(RunwareError):
     """The task succeeded, but its file cannot be downloaded."""
 
-    hint = f"Run again: the file is asked for again. If it has expired: {_BUY_AGAIN}"
+    hint = f"Run again: the file is requested again. If it has expired: {_GENERATE_AGAIN}"
 
 
 class RunwareBusyError(RunwareError):
-    """The API, or the way to it, is in trouble; the same request may pass later.
+    """The API or the connection to it has a temporary error; the same request may succeed later.
 
-    `is_surely_refused` tells that the API has refused each submission of a task, so that it has not accepted it.
+    `is_surely_refused` states that the API has refused each submission of a task, so that it has not accepted the task.
     """
 
-    hint = "Run again later; tasks already accepted are found again, not paid again."
+    hint = "Run again later. Tasks that were accepted are polled, and nothing is paid twice."
     is_transient = True
 
     def __init__(self, fault: ApiFault, *, is_surely_refused: bool = False) -> None:
@@ -400,27 +401,32 @@ class RunwareBusyError(RunwareError):
 
 
 class SubmissionUnconfirmedError(RunwareError):
-    """A submission was refused after an earlier copy of it was lost on the way and may have been accepted."""
+    """A submission was refused after an earlier copy of it was lost and may have been accepted."""
 
-    hint = "Run again: the task is asked for first, and sent only if the API does not know it."
+    hint = "Run again: the next run polls the task, and submits it again only if the API does not know it."
 
 
 class TaskConflictError(RunwareError):
-    """The API has a task of this UUID already, so it was accepted before."""
+    """The API already has a task with this UUID, so it accepted the task earlier."""
 
-    hint = "Poll the task; do not send it again."
+    hint = "Poll the task; do not submit it again."
 
 
-REFUSED_FOR_GOOD = (ContentBlockedError, RequestRejectedError)
-"""The same request would be refused again."""
+PERMANENT_REFUSALS = (ContentBlockedError, RequestRejectedError)
+"""Errors for which the API would refuse the same request again."""
+
+
+def budget_name(scope: str) -> str:
+    """Returns the name of the budget of a scope for messages: `total`, or a day or run with its name."""
+    return "the total budget" if scope == "total" else f"the budget of {scope}"
 
 
 def _sentence(fault: ApiFault) -> str:
     where = f" (parameter {_names(fault.parameter)})" if fault.parameter else ""
     allowed = f"; allowed: {', '.join(map(str, fault.allowed_values))}" if fault.allowed_values else ""
     task = f" [task {fault.task_uuid}]" if fault.task_uuid else ""
-    said = fault.message.removeprefix(f"{fault.code}: ")
-    return f"{fault.code}: {said}{where}{allowed}{task}"
+    message = fault.message.removeprefix(f"{fault.code}: ")
+    return f"{fault.code}: {message}{where}{allowed}{task}"
 
 
 def _names(parameter: str | tuple[str, ...]) -> str:

@@ -100,7 +100,7 @@ class TrappedLedger(Ledger):
 
     def claim(self, *arguments: Any, **settings: Any) -> Claim:
         claim = super().claim(*arguments, **settings)
-        if claim.standing == "new":
+        if claim.status == "new":
             TRAP.passed("after the ledger's commit")
         return claim
 

@@ -23,7 +23,7 @@ from simulator_support import ManualClock
 from wan_assets.cli import cli
 from wan_assets.dataset.reconciliation import DayCompared, reconciled
 from wan_assets.engine import Limits, Recovered, VideoJob, recover
-from wan_assets.errors import ApiFault, NotSentError
+from wan_assets.errors import ApiFault, NotSubmittedError
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.ledger.processes import new_owner
 from wan_assets.models.request import VideoRequest, task_uuid_of
@@ -31,13 +31,13 @@ from wan_assets.models.request import VideoRequest, task_uuid_of
 # Recovery.
 
 
-def recovered(made: Studio, *, limits: Limits | None = None, releases_unsent: bool = False) -> list[Recovered]:
+def recovered(made: Studio, *, limits: Limits | None = None, release_unsent: bool = False) -> list[Recovered]:
     """Recovers all that is open; what became of each, by partition."""
 
     async def read() -> list[Recovered]:
         async with made.client() as client:
             means: dict[str, Any] = {"client": client, "store": made.store, "ledger": made.ledger()}
-            found = recover(**means, limits=limits or Limits(max_wait_s=20), releases_unsent=releases_unsent)
+            found = recover(**means, limits=limits or Limits(max_wait_s=20), release_unsent=release_unsent)
             return [one async for one in found]
 
     found = sorted(asyncio.run(read()), key=lambda one: one.task.origin.partition)
@@ -51,7 +51,7 @@ def assert_nothing_was_sent_for(made: Studio, found: list[Recovered]) -> None:
     They are not counted before: what a killed run has sent may come in a little later.
     """
     sent = [task_uuid for (task_uuid,) in made.journal.rows("SELECT task_uuid FROM submissions")]
-    unsent = {one.task.task_uuid for one in found if isinstance(one.error, NotSentError)}
+    unsent = {one.task.task_uuid for one in found if isinstance(one.error, NotSubmittedError)}
     assert len(sent) == len(set(sent))
     assert unsent & set(sent) == set()
 
@@ -82,7 +82,7 @@ def claimed(made: Studio, prompt: str = "Kite 0", owner: str = "gone") -> str:
 def abandoned(made: Studio) -> str:
     """A task that was booked by a run that ended before it was sent."""
     task_uuid = claimed(made)
-    made.ledger().let_go("gone")
+    made.ledger().release_leases("gone")
     return task_uuid
 
 
@@ -97,7 +97,7 @@ def test_what_a_closed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
         found = recovered(made)
 
         assert 0 < left_open == len(found)
-        assert set(names_of(found)) <= {"", "NotSentError"}
+        assert set(names_of(found)) <= {"", "NotSubmittedError"}
         assert "" in names_of(found)
         assert_all_that_was_paid_is_kept(made)
 
@@ -108,7 +108,7 @@ def test_what_a_killed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
         found = recovered(made)
 
         assert end == -9
-        assert set(names_of(found)) <= {"", "NotSentError"}
+        assert set(names_of(found)) <= {"", "NotSubmittedError"}
         assert "" in names_of(found)
         assert_all_that_was_paid_is_kept(made)
 
@@ -130,7 +130,7 @@ def test_a_second_recovery_finds_nothing_to_do(tmp_path: Path) -> None:
 def test_a_task_of_another_process_that_lives_is_left_to_it(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         claimed(made, owner=(owner := new_owner()))
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
 
         assert made.rows("SELECT state, owner FROM wan_tasks") == [("reserved", owner)]
     assert names_of(found) == ["TaskLockedError"]
@@ -145,14 +145,14 @@ def test_a_task_that_was_never_sent_keeps_its_money_and_is_sent_by_the_next_run(
         made.run(jobs_of(1))
 
         assert [charge.task_uuid for charge in made.journal.charges()] == [task_uuid]
-    assert names_of(found) == ["NotSentError"]
+    assert names_of(found) == ["NotSubmittedError"]
     assert (states, reserved) == (["reserved"], PRICE)
 
 
 def test_a_task_that_was_never_sent_gives_its_money_back_where_that_is_asked_for(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         abandoned(made)
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
         task = made.ledger().task(found[0].task.task_uuid)
         spend = made.rows("SELECT committed_microusd FROM wan_spend")
         again = recovered(made)
@@ -160,7 +160,7 @@ def test_a_task_that_was_never_sent_gives_its_money_back_where_that_is_asked_for
 
         assert made.states() == ["rejected", "stored"]
         assert made.paid == 1
-    assert (names_of(found), again) == (["NotSentError"], [])
+    assert (names_of(found), again) == (["NotSubmittedError"], [])
     assert task
     assert (task.state, task.error_code, task.reserved_microusd) == ("rejected", "notSent", 0)
     assert set(spend) == {(0,)}
@@ -175,7 +175,7 @@ def test_a_task_whose_acknowledgement_was_never_booked_is_not_taken_for_unsent(t
                 await client.submit(request_of("Kite 0").to_task(task_uuid))
 
         asyncio.run(send())
-        found = recovered(made, releases_unsent=True)
+        found = recovered(made, release_unsent=True)
 
         assert_all_that_was_paid_is_kept(made)
     assert names_of(found) == [""]
@@ -266,7 +266,7 @@ def test_a_video_that_the_api_forgot_before_it_was_fetched_is_told_as_such_and_n
 
         assert (made.kinds, made.states()) == ([POLL], ["delivered"])
     assert errors_of([outcome]) == ["OutputUnavailableError"]
-    assert "its file is not in the store, and the API does not have it any more" in str(outcome.error)
+    assert "its file is not in the store, and the API no longer has it" in str(outcome.error)
 
 
 def test_a_task_that_still_runs_when_its_time_is_up_stays_open(tmp_path: Path) -> None:
@@ -305,8 +305,8 @@ def test_one_task_that_cannot_be_had_does_not_keep_the_others_from_the_store(tmp
 def test_real_tasks_are_not_asked_of_the_simulator(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.ledger().claim(request_of("real"), Origin(), "gone", simulated=False)
-        made.ledger().let_go("gone")
-        found = recovered(made, releases_unsent=True)
+        made.ledger().release_leases("gone")
+        found = recovered(made, release_unsent=True)
 
         assert made.states() == ["reserved"]
     assert found == []
@@ -481,7 +481,7 @@ def test_a_task_that_was_booked_before_midnight_and_taken_after_it_counts_on_the
     with still(tmp_path, clock) as made:
         ledger = made.ledger(clock=clock)
         task_uuid = ledger.claim(request_of("Kite 0"), Origin(), "gone", simulated=True).task.task_uuid
-        ledger.let_go("gone")
+        ledger.release_leases("gone")
         clock.now = AFTER_MIDNIGHT.timestamp()
         made.run(jobs_of(1), clock=clock)
         days = compared(made, DAY, DAY + timedelta(days=1))
@@ -791,7 +791,7 @@ def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tm
         assert made.states() == ["rejected"]
     assert states == ["reserved"]
     assert (kept.exit_code, released.exit_code) == (1, 0)
-    assert [task["class"] for task in json.loads(released.stdout)["tasks"]] == ["NotSentError"]
+    assert [task["class"] for task in json.loads(released.stdout)["tasks"]] == ["NotSubmittedError"]
 
 
 def test_recover_ends_with_0_where_the_provider_gave_a_task_up_since_it_is_not_open_any_more(tmp_path: Path) -> None:
@@ -976,7 +976,7 @@ def two_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     "name", ["task_uuid", "fingerprint", "prompt_id", "partition", "video_uuid", "sha256", "uri"], ids=str
 )
 def test_a_video_is_found_by_each_of_its_names(two_rows: Studio, name: str) -> None:
-    (task,) = [task for task in two_rows.ledger().traced("run-7") if task.origin.prompt_id == "row-1"]
+    (task,) = [task for task in two_rows.ledger().find_tasks("run-7") if task.origin.prompt_id == "row-1"]
     (video,) = task.results
     known = {
         "task_uuid": task.task_uuid,

@@ -190,7 +190,10 @@ def test_a_redirect_on_the_same_host_is_followed_and_a_circle_is_not(tmp_path: P
 
 def test_a_redirect_to_what_is_no_address_is_refused(tmp_path: Path) -> None:
     nowhere = Prepared(b"", 302, {"Location": "http://nowhere:x/"})
-    with ApiDouble(NOTHING, files=[nowhere]) as api, pytest.raises(OutputUnavailableError, match="is no address"):
+    with (
+        ApiDouble(NOTHING, files=[nowhere]) as api,
+        pytest.raises(OutputUnavailableError, match="not a valid address"),
+    ):
         downloaded(api, tmp_path / "video.mp4")
 
     assert len(api.received) == 1
@@ -425,21 +428,21 @@ def test_only_an_api_that_says_so_is_simulated(tmp_path: Path) -> None:
 
 def test_the_public_names_of_the_client() -> None:
     assert sorted(package.__all__) == [
-        "Answer",
+        "ApiResponse",
         "DayOfUsage",
         "HttpConfig",
         "ResponseHook",
         "Result",
+        "RetryStatus",
         "RunwareClient",
         "TaskReport",
-        "Trouble",
         "UPLOAD_IS_GONE",
         "WaitForCapacity",
-        "code_of_failure_word",
-        "is_about_credit",
+        "clean_text",
+        "code_of_failure_status",
+        "is_api_refusal",
+        "is_out_of_credit",
         "is_over_capacity",
-        "is_own_words",
-        "shown",
         "task_error_of",
     ]
 

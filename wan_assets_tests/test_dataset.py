@@ -143,7 +143,7 @@ def test_a_tasks_cost_is_spread_over_its_files_and_null_while_it_is_unknown(cost
     request = request_of(number_results=2)
     task_uuid = bought(tmp_path, request, costs, videos)
     if by_hand:
-        ledger_in(tmp_path).book_cost(task_uuid, by_hand)
+        ledger_in(tmp_path).record_cost(task_uuid, by_hand)
 
     manifest = manifest_of(tmp_path, prompt_table(request))
 

@@ -41,7 +41,7 @@ def reserve(made: Studio, jobs: list[VideoJob], age_s: float = 0.0) -> None:
         for job in jobs:
             origin = Origin("killed", partition=job.partition)
             ledger.claim(job.request, origin, "killed.1.x", simulated=True)
-        ledger.let_go("killed.1.x")
+        ledger.release_leases("killed.1.x")
     shift = f"strftime('%Y-%m-%dT%H:%M:%f+00:00', created_at, '-{age_s} seconds')"
     made.rows(f"UPDATE wan_tasks SET created_at = {shift}")
 
@@ -125,7 +125,7 @@ def test_an_old_reservation_that_the_api_knows_is_stored(tmp_path: Path) -> None
 def test_recovery_does_not_give_back_the_money_of_an_old_reservation(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         reserve(made, jobs_of(1), age_s=2 * HOUR_S)
-        (found,) = recovered(made, releases_unsent=True)
+        (found,) = recovered(made, release_unsent=True)
 
     assert type(found.error).__name__ == "TaskUnknownError"
     assert made.states() == ["lost"]
@@ -230,8 +230,8 @@ def test_a_person_cannot_book_a_cost_that_no_video_has(tmp_path: Path) -> None:
     task_uuid = ledger.claim(request_of(), Origin(), "me", simulated=False).task.task_uuid
     ledger.mark_lost(task_uuid, ApiFault("taskLost", "unknown"))
 
-    with pytest.raises(LedgerError, match="no video costs so much"):
-        ledger.book_cost(task_uuid, 100_000_001)
+    with pytest.raises(LedgerError, match="the amount is implausible"):
+        ledger.record_cost(task_uuid, 100_000_001)
 
 
 def as_of_version_4(url: str) -> None:

@@ -43,7 +43,7 @@ from wan_assets.cli.suggestions import Places
 from wan_assets.client import RunwareClient
 from wan_assets.durations import duration_text
 from wan_assets.engine import Limits, Pending, RunSnapshot
-from wan_assets.engine.progress import Progress, sentence
+from wan_assets.engine.progress import Progress, progress_line
 from wan_assets.engine.run_log import progress_logged
 from wan_assets.errors import (
     ApiFault,
@@ -59,7 +59,7 @@ from wan_assets.errors import (
 )
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models.request import VideoRequest
-from wan_assets.models.rules import nearest
+from wan_assets.models.rules import closest_name
 from wan_assets.orchestration.metadata.video import failure_of
 from wan_assets.orchestration.partitions.sync import sync_table, table_id_of
 from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
@@ -160,7 +160,7 @@ def waiting(*pending: Pending, after_s: float, in_flight: int = 0) -> Progress:
 
 
 def test_progress_names_the_row_its_task_since_when_and_until_when() -> None:
-    said = sentence(waiting(LOST, replace(LOST, partition="boat", is_unknown=False), after_s=60, in_flight=9))
+    said = progress_line(waiting(LOST, replace(LOST, partition="boat", is_unknown=False), after_s=60, in_flight=9))
 
     named = "waiting for kite since 12:00:00 until 12:20:00 UTC (task task-1, unknown to the API), boat since"
     assert named in said
@@ -168,7 +168,7 @@ def test_progress_names_the_row_its_task_since_when_and_until_when() -> None:
 
 
 def test_rows_that_were_sent_just_now_are_not_named() -> None:
-    assert "waiting for" not in sentence(waiting(LOST, after_s=9))
+    assert "waiting for" not in progress_line(waiting(LOST, after_s=9))
 
 
 def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
@@ -178,9 +178,7 @@ def test_the_log_names_each_task_that_the_api_does_not_know_once() -> None:
             on_progress(waiting(LOST, after_s=second))
 
     found = [line for line in said if "does not know" in line]
-    assert found == [
-        "kite: the API does not know task task-1, waited for since 12:00:00; it is polled until 12:20:00 UTC"
-    ]
+    assert found == ["kite: the API does not know task task-1, awaited since 12:00:00; it is polled until 12:20:00 UTC"]
 
 
 def test_a_row_whose_task_another_process_works_on_is_named(tmp_path: Path) -> None:
@@ -192,14 +190,14 @@ def test_a_row_whose_task_another_process_works_on_is_named(tmp_path: Path) -> N
         def see(now: RunSnapshot) -> None:
             reported.append(now)
             if now.pending:
-                book.let_go("elsewhere.1.x")
+                book.release_leases("elsewhere.1.x")
 
         made.run([job], on_progress=see)
 
     seen = {(one.partition, one.task_uuid, one.until) for now in reported for one in now.pending}
     assert ("p0", claim.task.task_uuid, None) in seen
     one = Pending("task-1", "kite", "-", NOON, None)
-    assert "kite since 12:00:00 UTC (another process works on task task-1)" in sentence(waiting(one, after_s=60))
+    assert "kite since 12:00:00 UTC (another process works on task task-1)" in progress_line(waiting(one, after_s=60))
 
 
 # Several tables in one Dagster home.
@@ -504,8 +502,8 @@ def test_a_slip_in_a_column_is_understood(written_as: str, meant: str, tmp_path:
 
 
 def test_a_name_that_is_close_to_nothing_gets_no_suggestion() -> None:
-    assert nearest("score", ["source", "seed"]) is None
-    assert nearest("", ["seed"]) is None
+    assert closest_name("score", ["source", "seed"]) is None
+    assert closest_name("", ["seed"]) is None
 
 
 @given(st.sampled_from(sorted(VideoRequest.model_fields)), st.integers(0, 30))
@@ -513,7 +511,7 @@ def test_two_letters_that_changed_places_are_understood(name: str, at: int) -> N
     at %= len(name) - 1
     slipped = name[:at] + name[at + 1] + name[at] + name[at + 2 :]
 
-    assert nearest(slipped, VideoRequest.model_fields) == name
+    assert closest_name(slipped, VideoRequest.model_fields) == name
 
 
 # Addresses that cannot be used.
@@ -683,7 +681,11 @@ def test_a_refused_settlement_advises_about_tasks_and_not_about_the_url(book: Le
     url, running = f"sqlite:///{tmp_path / 'ledger.db'}", claimed_by(book, "run", "A kite")
     book.mark_submitted(running, "run")
 
-    for task, why in ((running, "its cost is not open"), (NO_TASK, "is not in the ledger"), ("x", "not in the ledger")):
+    for task, why in (
+        (running, "its cost cannot be settled"),
+        (NO_TASK, "is not in the ledger"),
+        ("x", "not in the ledger"),
+    ):
         said = invoked("ledger", "settle", task, "--cost", "0", "--url", url)
         assert said.exit_code == 2
         assert why in said.stderr
@@ -850,7 +852,7 @@ def test_recovery_tells_whole_reasons_in_a_narrow_terminal(tmp_path: Path) -> No
     with contextlib.closing(Ledger(url, caps())) as ledger, LocalSimulator(tmp_path / "api") as api:
         claim = ledger.claim(request_of("A kite"), Origin("run"), "", simulated=True)
         ledger.mark_submitted(claim.task.task_uuid, "run")
-        ledger.let_go("")
+        ledger.release_leases("")
         environment = {"RUNWARE_API_KEY": "some-key-1", "RUNWARE_BASE_URL": api.base_url, "COLUMNS": "80"}
         store = tmp_path / "videos"
         said = invoked("ledger", "recover", "--wait", "0.1", "--url", url, "--store", store, **environment)
@@ -916,5 +918,5 @@ def test_lost_tasks_are_told_with_the_commands_that_give_them_up(book: Ledger, t
 
     said = invoked("ledger", "--url", url).stdout
 
-    assert f"`wan-assets ledger settle TASK --cost USD --url {url}` gives the task up" in said
+    assert f"`wan-assets ledger settle TASK --cost USD --url {url}` gives up the task" in said
     assert f"`wan-assets ledger reconcile --url {url}`" in said

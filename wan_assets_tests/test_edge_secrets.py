@@ -40,8 +40,8 @@ from wan_assets.engine import Limits, Recovered, recover
 from wan_assets.errors import LedgerError, RunwareError, StoreAddressError, WanAssetsError
 from wan_assets.ledger import Ledger
 from wan_assets.ledger.database_urls import DatabaseUrlError, url_of
-from wan_assets.ledger.database_urls import shown as shown_url
-from wan_assets.ledger.schema import shown
+from wan_assets.ledger.database_urls import redacted_url as shown_url
+from wan_assets.ledger.schema import redacted_url as shown
 from wan_assets.settings import PathError, SettingsError, escaped, expanded, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour
 from wan_assets.store import VideoStore
@@ -155,8 +155,8 @@ def test_a_url_has_one_meaning_with_every_version_of_sqlalchemy(
         ("sqlite://ledger.db", "2 slashes"),
         ("sqlite:/ledger.db", "1 slash after"),
         ("sqlite:ledger.db", "0 slashes"),
-        ("sqlite:///", "names no file"),
-        ("sqlite:///folder/", "names no file"),
+        ("sqlite:///", "does not name a file"),
+        ("sqlite:///folder/", "does not name a file"),
         ("sqlite:///file:ledger.db", "no path has"),
         ("sqlite:///file:ledger.db?mode=memory&uri=true", "write %3F"),
         ("sqlite:///a?b/ledger.db", "write %3F"),
@@ -220,9 +220,9 @@ def test_a_file_that_an_older_sqlalchemy_wrote_is_not_replaced_by_an_empty_one(t
 def test_real_money_is_not_booked_in_memory() -> None:
     ledger = Ledger("sqlite:///:memory:")
 
-    ledger.refuse_if_forgotten(simulated=True)
-    with pytest.raises(LedgerError, match="would be forgotten"):
-        ledger.refuse_if_forgotten(simulated=False)
+    ledger.refuse_if_in_memory(simulated=True)
+    with pytest.raises(LedgerError, match="records of real money are lost"):
+        ledger.refuse_if_in_memory(simulated=False)
 
 
 PLACES = ("WAN_ASSETS_STORE", "DAGSTER_HOME", "WAN_ASSETS_PROMPTS")

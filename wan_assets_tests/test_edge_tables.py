@@ -168,7 +168,7 @@ def test_an_upgrade_buys_nothing_again_whatever_form_a_table_has_by_then(
         assert {one.stored.fingerprint for one in outcomes} == {one.job.request.fingerprint() for one in outcomes}
         former = made.rows("SELECT former_fingerprint FROM wan_tasks WHERE former_fingerprint IS NOT NULL")
         assert sorted(row[0][:16] for row in former) == sorted(OLD_FINGERPRINTS)
-        assert made.ledger().traced(former[0][0]), "a former fingerprint can still be traced"
+        assert made.ledger().find_tasks(former[0][0]), "a former fingerprint can still be traced"
 
 
 def test_a_store_whose_ledger_is_gone_is_reused_by_the_texts_as_they_were_written(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_run_over_an_empty_range_fails_and_says_so(tmp_path: Path, partitions:
         result = run(made, dagster_support.written(tmp_path, zone_rows(("10", "shard-1"))), partitions, first, last)
 
         assert not result.success
-        assert f"the range from {first} to {last} holds no partition" in dagster_support.failure_of(result)
+        assert f"the range from {first} to {last} contains no partition" in dagster_support.failure_of(result)
         assert made.simulator.journal.submissions() == 0
 
 
@@ -721,7 +721,7 @@ def test_a_prompt_of_which_nothing_is_visible_is_a_problem_in_every_format(
     table = PromptTable.load(frame if suffix == "frame" else path)
 
     assert [(problem.row, problem.column) for problem in table.problems] == [(2, "positive_prompt")]
-    assert "holds no visible character, but only U+" in table.problems[0].rule
+    assert "contains no visible character, only U+" in table.problems[0].rule
 
 
 # Dates and time zones that Python does not have.

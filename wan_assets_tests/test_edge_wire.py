@@ -34,8 +34,8 @@ from wan_assets.cli import cli
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.client.account import usage_in
 from wan_assets.client.bounds import bounded, cost_in, seed_in
-from wan_assets.client.error_codes import code_of_failure_word, is_success_word
-from wan_assets.client.responses import answer_of, refusal_in
+from wan_assets.client.error_codes import code_of_failure_status, is_success_status
+from wan_assets.client.responses import refusal_in, response_of
 from wan_assets.client.task_reports import reports_in
 from wan_assets.engine import Limits
 from wan_assets.errors import (
@@ -149,7 +149,7 @@ def test_a_submission_that_is_answered_with_the_verdict_on_its_task_keeps_its_re
 def test_a_poll_that_says_that_a_task_runs_wins_over_an_error_that_names_no_task() -> None:
     body = {"data": [{"taskUUID": U, "status": "processing"}], "errors": [nameless("timeoutProvider")]}
 
-    report = reports_in(answer_of(200, json.dumps(body)), (U,))[U]
+    report = reports_in(response_of(200, json.dumps(body)), (U,))[U]
 
     assert (report.is_complete(1), report.faults) == (False, ())
 
@@ -205,7 +205,7 @@ def test_an_api_that_writes_uuids_in_another_form_is_understood(write: Callable[
 
 @forms
 def test_a_refusal_that_names_our_task_in_another_form_is_ours(write: Callable[[str], str]) -> None:
-    answer = answer_of(200, json.dumps({"data": [], "errors": [{**nameless(), "context": {"taskUUID": write(U)}}]}))
+    answer = response_of(200, json.dumps({"data": [], "errors": [{**nameless(), "context": {"taskUUID": write(U)}}]}))
 
     fault = refusal_in(answer, U)
 
@@ -238,32 +238,32 @@ CASES = (str, str.upper, str.title, " {} ".format, "task_{}".format)
 def test_a_word_that_ends_a_task_ends_it_with_a_reason(word: str, url: str | None, case: Callable[[str], str]) -> None:
     item = {"taskUUID": U, "status": case(word), "videoURL": url}
 
-    report = reports_in(answer_of(200, json.dumps({"data": [item]})), (U,))[U]
+    report = reports_in(response_of(200, json.dumps({"data": [item]})), (U,))[U]
 
     assert report.is_complete(1)
     assert (report.results, report.is_running) == ((), False)
     assert word in str(report.faults[0].message).lower()
-    assert code_of_failure_word(case(word)) == report.faults[0].code
+    assert code_of_failure_status(case(word)) == report.faults[0].code
 
 
 @pytest.mark.parametrize("word", ["SUCCESS", "Completed", "succeeded", "DONE", " finished "])
 def test_a_word_that_ends_a_task_well_ends_it_in_every_case(word: str) -> None:
-    report = reports_in(answer_of(200, json.dumps({"data": [{"taskUUID": U, "status": word}]})), (U,))[U]
+    report = reports_in(response_of(200, json.dumps({"data": [{"taskUUID": U, "status": word}]})), (U,))[U]
 
     assert (len(report.results), report.is_running) == (1, False)
 
 
 @pytest.mark.parametrize("word", ["queued", "PENDING", "scheduled", "waiting", "retrying_after_error", "not finished"])
 def test_a_word_that_ends_nothing_leaves_the_task_running(word: str) -> None:
-    assert not is_success_word(word)
-    assert code_of_failure_word(word) is None
+    assert not is_success_status(word)
+    assert code_of_failure_status(word) is None
 
 
 @pytest.mark.parametrize("reason", ["Out of capacity", {"code": "providerError", "message": "Out of capacity"}])
 def test_the_reason_of_a_failure_is_kept(reason: Any) -> None:
     item = {"taskUUID": U, "status": "FAILED", "error": reason}
 
-    report = reports_in(answer_of(200, json.dumps({"data": [item]})), (U,))[U]
+    report = reports_in(response_of(200, json.dumps({"data": [item]})), (U,))[U]
 
     assert report.faults[0].message == "Out of capacity"
 
@@ -328,9 +328,9 @@ def test_a_task_whose_files_another_process_still_fetches_is_not_settled(tmp_pat
         ledger.settle(task.task_uuid, [], [PRICE])
 
         with pytest.raises(LedgerError, match="still works on task"):
-            ledger.book_cost(task.task_uuid, 0)
-        ledger.let_go("somewhere/1/x")
-        settled = ledger.book_cost(task.task_uuid, 0)
+            ledger.record_cost(task.task_uuid, 0)
+        ledger.release_leases("somewhere/1/x")
+        settled = ledger.record_cost(task.task_uuid, 0)
 
     assert (settled.state, settled.cost_microusd) == ("failed", 0)
 
@@ -466,7 +466,7 @@ def test_a_cost_that_is_none_is_kept_as_a_short_text(said: Any) -> None:
 def test_a_number_of_any_length_is_read(digits: int) -> None:
     text = f'{{"data":[{{"taskUUID":"{U}","status":"success","seed":{"9" * digits},"cost":-{"9" * digits}}}]}}'
 
-    (result,) = reports_in(answer_of(200, text), (U,))[U].results
+    (result,) = reports_in(response_of(200, text), (U,))[U].results
 
     assert result.seed == (99_999 if digits == 5 else None)
 
@@ -697,7 +697,7 @@ def test_a_download_of_a_byte_now_and_then_is_given_up(tmp_path: Path) -> None:
 def test_a_download_that_takes_too_long_in_all_is_given_up(tmp_path: Path) -> None:
     steady = Wire([b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 1_000, 0.02], is_endless=True)
     http_config = replace(IMPATIENT, download_window_s=30.0, download_timeout_s=0.5, min_download_bytes=1)
-    with answering(steady) as root, pytest.raises(OutputUnavailableError, match=r"did not come within 0.5 s"):
+    with answering(steady) as root, pytest.raises(OutputUnavailableError, match=r"did not arrive within 0.5 s"):
         run(
             RunwareClient(KEY, f"{root}/v1", http_config=http_config),
             lambda client: client.download(f"{root}/files/a.mp4", tmp_path / "a.mp4"),

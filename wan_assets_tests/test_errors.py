@@ -168,7 +168,9 @@ def test_the_raw_code_stays_on_the_error() -> None:
 
 
 def test_a_budget_error_says_cap_spent_and_asked() -> None:
-    error = BudgetExceededError("per day", 25_000_000, 24_900_000, 473_000)
+    error = BudgetExceededError("day 2026-07-01", 25_000_000, 24_900_000, 473_000)
 
-    assert str(error) == ("$0.4730 do not fit under the cap per day of $25.00: $24.9000 are spent or reserved")
-    assert (error.cap_microusd, error.committed_microusd, error.asked_microusd) == (25_000_000, 24_900_000, 473_000)
+    assert str(error) == (
+        "$0.4730 does not fit in the budget of day 2026-07-01: $24.9000 of $25.00 is spent or reserved"
+    )
+    assert (error.cap_microusd, error.committed_microusd, error.requested_microusd) == (25_000_000, 24_900_000, 473_000)

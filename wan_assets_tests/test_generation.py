@@ -37,7 +37,7 @@ from simulator_support import ManualClock
 
 from wan_assets.client import HttpConfig
 from wan_assets.engine import Limits, Outcome, VideoJob
-from wan_assets.engine.thread_iterator import threaded
+from wan_assets.engine.thread_iterator import iterate_in_thread
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.ledger import Origin
 from wan_assets.simulator import FAULTS
@@ -145,7 +145,7 @@ def test_rows_that_wait_for_the_store_leave_their_places_in_flight_to_as_many_ot
     assert errors_of(outcomes) == [""] * 12
 
 
-# Trouble on the way.
+# Temporary errors.
 
 HARMLESS = [*BEFORE, *AFTER, *POLL, *DOWNLOADS]
 for refused in ("forbidden", "poll_401", "download_redirect"):
@@ -483,7 +483,7 @@ def test_a_task_is_not_taken_for_lost_while_polls_go_unanswered(tmp_path: Path) 
 def test_a_task_that_may_have_been_sent_waits_for_an_api_that_answers(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.ledger().claim(request_of("Kite 0"), Origin(), "gone", simulated=True)
-        made.ledger().let_go("gone")
+        made.ledger().release_leases("gone")
 
     with served(Gateway) as base_url:
         outcomes = Studio(tmp_path, SimpleNamespace(base_url=base_url)).run(jobs_of(1))
@@ -624,7 +624,7 @@ def test_a_run_that_is_paused_lets_what_is_in_flight_land_and_names_the_rest(tmp
 def test_a_pause_also_holds_what_an_earlier_run_booked_and_never_sent(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.ledger().claim(request_of("Kite 0"), Origin(), "gone", simulated=True)
-        made.ledger().let_go("gone")
+        made.ledger().release_leases("gone")
         made.ledger().pause("tea")
         paused = made.run(jobs_of(1))
         sent = made.journal.submissions()
@@ -866,7 +866,7 @@ async def counting(ended: list[str], *, fails: bool = False) -> AsyncGenerator[i
 def test_leaving_early_stops_the_source_and_waits_for_its_clean_up() -> None:
     ended: list[str] = []
 
-    with threaded(lambda _: counting(ended)) as numbers:
+    with iterate_in_thread(lambda _: counting(ended)) as numbers:
         first = next(numbers)
 
     assert (first, ended) == (1, ["cleaned up"])
@@ -876,7 +876,7 @@ def test_leaving_at_once_does_not_wait_for_the_source_to_end() -> None:
     before = set(threading.enumerate())
 
     for _ in range(20):
-        with threaded(lambda _: counting([])):
+        with iterate_in_thread(lambda _: counting([])):
             pass
 
     assert set(threading.enumerate()) <= before
@@ -886,7 +886,10 @@ def test_what_the_source_raises_is_raised_where_it_is_read() -> None:
     ended: list[str] = []
     read: list[int] = []
 
-    with pytest.raises(ValueError, match="as planned"), threaded(lambda _: counting(ended, fails=True)) as numbers:
+    with (
+        pytest.raises(ValueError, match="as planned"),
+        iterate_in_thread(lambda _: counting(ended, fails=True)) as numbers,
+    ):
         read.extend(numbers)
 
     assert ended == ["cleaned up"]

@@ -132,6 +132,6 @@ def close_what_is_open(folder: Path) -> None:
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     for task in ledger.tasks_where():
         if task.state is TaskState.DELIVERED or task.is_lost or task.is_cost_unknown:
-            assert ledger.book_cost(task.task_uuid, 0).reserved_microusd == 0
+            assert ledger.record_cost(task.task_uuid, 0).reserved_microusd == 0
     assert not [task.state for task in ledger.open_tasks() if task.state in (TaskState.DELIVERED, TaskState.LOST)]
     ledger.close()

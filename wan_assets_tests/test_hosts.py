@@ -43,8 +43,8 @@ def test_a_slow_one_is_not_robbed_by_a_host_with_another_clock(postgres_url: str
     with host(postgres_url) as here, host(postgres_url, ahead_s) as there:
         claim = claimed(here, "here")
 
-        assert there.take(claim.task.task_uuid, "there.1.x").standing == "foreign"
-        assert claimed(there, "there").standing == "foreign"
+        assert there.take(claim.task.task_uuid, "there.1.x").status == "locked"
+        assert claimed(there, "there").status == "locked"
 
 
 @pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])
@@ -52,10 +52,10 @@ def test_a_dead_one_is_followed_within_a_minute_by_a_host_with_another_clock(pos
     with host(postgres_url, ahead_s) as here, host(postgres_url) as there:
         claim = claimed(here, "here")
         aged(postgres_url, LEASE_S - 5)
-        early = there.take(claim.task.task_uuid, "there.1.x").standing
+        early = there.take(claim.task.task_uuid, "there.1.x").status
         aged(postgres_url, 6)
 
-        assert (early, there.take(claim.task.task_uuid, "there.1.x").standing) == ("foreign", "resumed")
+        assert (early, there.take(claim.task.task_uuid, "there.1.x").status) == ("locked", "resumed")
 
 
 def test_a_renewal_from_a_host_that_lags_holds(postgres_url: str) -> None:
@@ -64,7 +64,7 @@ def test_a_renewal_from_a_host_that_lags_holds(postgres_url: str) -> None:
         aged(postgres_url, LEASE_S + 1)
         here.renew("here.1.x")
 
-        assert there.take(claim.task.task_uuid, "there.1.x").standing == "foreign"
+        assert there.take(claim.task.task_uuid, "there.1.x").status == "locked"
 
 
 def test_the_day_of_a_budget_is_the_same_on_all_hosts(postgres_url: str) -> None:
@@ -83,7 +83,7 @@ def test_tasks_in_flight_are_counted_by_the_leases_of_all_hosts(postgres_url: st
             claimed(there, "there", "Boat")
         aged(postgres_url, LEASE_S + 1)
 
-        assert claimed(there, "there", "Boat").standing == "new"
+        assert claimed(there, "there", "Boat").status == "new"
 
 
 def test_moments_are_the_database_s_and_ages_are_told_by_it(postgres_url: str) -> None:

@@ -125,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert is_new
             assert self.committed() + reserved > CAP
             return
-        assert (claim.standing == "new") == is_new
+        assert (claim.status == "new") == is_new
         if task is None or is_new:
             assert self.committed() + reserved <= CAP
             self.tasks[claim.task.task_uuid] = Entry(
@@ -133,8 +133,8 @@ class LedgerMachine(RuleBasedStateMachine):
             )
         else:
             assert claim.task.task_uuid == uuid
-            assert claim.standing == self.expected_standing(task, owner)
-            if claim.standing == "resumed":
+            assert claim.status == self.expected_standing(task, owner)
+            if claim.status == "resumed":
                 task.owner, task.lease = owner, self.lease()
 
     def quoted(self, results: int) -> int:
@@ -145,7 +145,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if task.state == "stored":
             return "stored"
         is_free = task.owner in (None, owner) or task.lease < self.clock()
-        return "resumed" if is_free else "foreign"
+        return "resumed" if is_free else "locked"
 
     @precondition(lambda self: self.tasks)
     @rule(
@@ -201,24 +201,24 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.tasks)
     @rule(data=st.data(), price=st.sampled_from([0, PRICE, 3 * PRICE]))
-    def book_cost(self, data: Any, price: int) -> None:
+    def record_cost(self, data: Any, price: int) -> None:
         uuid, task = self.any_task(data)
         if task.state == "lost" or (task.state in ("stored", "failed") and task.reserved):
-            self.ledger.book_cost(uuid, price)
+            self.ledger.record_cost(uuid, price)
             task.state = "failed" if task.state == "lost" else task.state
             task.cost, task.reserved = price, 0
         else:
-            with pytest.raises(LedgerError, match="its cost is not open"):
-                self.ledger.book_cost(uuid, price)
+            with pytest.raises(LedgerError, match="its cost cannot be settled"):
+                self.ledger.record_cost(uuid, price)
 
     @precondition(lambda self: self.unreported)
     @rule()
     def tell(self) -> None:
-        self.ledger.mark_told([self.unreported.pop()])
+        self.ledger.mark_reported([self.unreported.pop()])
 
     @rule(owner=st.sampled_from("ab"))
-    def let_go(self, owner: str) -> None:
-        self.ledger.let_go(owner)
+    def release_leases(self, owner: str) -> None:
+        self.ledger.release_leases(owner)
         for task in self.tasks.values():
             task.owner = None if task.owner == owner else task.owner
 
@@ -226,7 +226,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), owner=st.sampled_from("ab"))
     def let_one_go(self, data: Any, owner: str) -> None:
         uuid, task = self.any_task(data)
-        self.ledger.let_go(owner, uuid)
+        self.ledger.release_leases(owner, uuid)
         task.owner = None if task.owner == owner else task.owner
 
     @rule(owner=st.sampled_from("ab"))
@@ -324,7 +324,7 @@ def test_any_order_of_events_leaves_tasks_and_money_as_the_model_has_them(url: s
 def claimed(ledger: Ledger, prompt: str = "one", *, run: str = "r", owner: str = "me", **request: Any) -> str:
     """The UUID of a task that is new."""
     claim = ledger.claim(request_of(prompt, **request), Origin(run, "videos", prompt), owner, simulated=False)
-    assert claim.standing == "new"
+    assert claim.status == "new"
     return claim.task.task_uuid
 
 
@@ -396,7 +396,7 @@ def test_simulated_money_does_not_count_against_the_cap_on_real_money(url: str) 
 
     claim = ledger.claim(request_of(), Origin(), "me", simulated=False)
 
-    assert claim.standing == "new"
+    assert claim.status == "new"
     assert ledger.totals().simulated.reserved_microusd == ledger.totals().real.reserved_microusd == PRICE
     assert ledger.totals().simulated.key == ledger.totals().real.key == "total"
 
@@ -421,7 +421,7 @@ def test_the_last_trouble_of_a_task_is_kept_and_changes_nothing_else(url: str) -
     ledger = Ledger(url, caps())
     task_uuid = submitted(ledger)
 
-    ledger.note_trouble(task_uuid, FAULT)
+    ledger.note_error(task_uuid, FAULT)
 
     (task,) = ledger.open_tasks()
     assert (task.state, task.error_code, task.error_message) == (TaskState.SUBMITTED, "someCode", "some message")
@@ -437,11 +437,11 @@ def test_a_task_is_traced_by_each_of_its_names_and_by_no_part_of_one(url: str) -
     ledger.settle(task.task_uuid, [{"video_uuid": "video-9", "seed": 7, "cost": 0.473, "url": None}], [PRICE])
     names = (task.task_uuid, task.fingerprint, "row-1", "kite", "run-7", "video-9")
 
-    traced = {name: [found.task_uuid for found in ledger.traced(name)] for name in names}
+    traced = {name: [found.task_uuid for found in ledger.find_tasks(name)] for name in names}
 
     assert traced == {name: [task.task_uuid] for name in names}
-    assert [name for name in names if ledger.traced(name[:-1])] == []
-    (found,) = ledger.traced("kite")
+    assert [name for name in names if ledger.find_tasks(name[:-1])] == []
+    (found,) = ledger.find_tasks("kite")
     assert [dict(result) for result in found.results] == [
         {"video_uuid": "video-9", "seed": 7, "cost": 0.473, "url": None}
     ]
@@ -524,7 +524,7 @@ def test_a_purchase_buys_once_under_each_name_also_after_another(url: str) -> No
     bought = []
     for purchase in ("", "spring", "autumn", "spring", ""):
         claim = ledger.claim(request_of(), Origin(purchase=purchase), "me", simulated=False)
-        bought.append((claim.standing, claim.task.attempt))
+        bought.append((claim.status, claim.task.attempt))
 
     assert bought == [("new", 1), ("new", 2), ("new", 3), ("resumed", 2), ("resumed", 3)]
 
@@ -539,7 +539,7 @@ def test_a_stored_video_counts_although_a_later_purchase_failed(url: str) -> Non
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
 
-    assert (claim.standing, claim.task.task_uuid) == ("stored", task_uuid)
+    assert (claim.status, claim.task.task_uuid) == ("stored", task_uuid)
 
 
 def test_a_lost_task_is_bought_again_once_by_however_many_gave_it_up(url: str) -> None:
@@ -551,7 +551,7 @@ def test_a_lost_task_is_bought_again_once_by_however_many_gave_it_up(url: str) -
         ledger.claim(request_of("one"), Origin(), owner, simulated=False, instead_of=lost) for owner in ("a", "b")
     ]
 
-    assert [claim.standing for claim in claims] == ["new", "foreign"]
+    assert [claim.status for claim in claims] == ["new", "locked"]
     assert {claim.task.attempt for claim in claims} == {2}
 
 
@@ -571,9 +571,9 @@ def test_a_task_is_foreign_until_its_lease_runs_out(file_url: str) -> None:
 
     for passed_s in (59, 2):
         clock.now += passed_s
-        standings.append(ledger.claim(request_of("one"), Origin(), "me", simulated=False).standing)
+        standings.append(ledger.claim(request_of("one"), Origin(), "me", simulated=False).status)
 
-    assert standings == ["foreign", "resumed"]
+    assert standings == ["locked", "resumed"]
 
 
 def test_a_renewed_lease_keeps_a_task_foreign(file_url: str) -> None:
@@ -586,7 +586,7 @@ def test_a_renewed_lease_keeps_a_task_foreign(file_url: str) -> None:
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
 
-    assert claim.standing == "foreign"
+    assert claim.status == "locked"
 
 
 def test_a_dead_process_loses_its_tasks_at_once(url: str) -> None:
@@ -595,7 +595,7 @@ def test_a_dead_process_loses_its_tasks_at_once(url: str) -> None:
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
 
-    assert claim.standing == "resumed"
+    assert claim.status == "resumed"
 
 
 def test_a_live_process_keeps_its_tasks(url: str) -> None:
@@ -604,7 +604,7 @@ def test_a_live_process_keeps_its_tasks(url: str) -> None:
 
     claim = ledger.claim(request_of("one"), Origin(), new_owner(), simulated=False)
 
-    assert claim.standing == "foreign"
+    assert claim.status == "locked"
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(url: str) -> None:
@@ -613,7 +613,7 @@ def test_a_process_of_another_machine_is_not_taken_for_dead(url: str) -> None:
 
     claim = ledger.claim(request_of("one"), Origin(), "me", simulated=False)
 
-    assert claim.standing == "foreign"
+    assert claim.status == "locked"
 
 
 # Many processes at once.
@@ -631,7 +631,7 @@ def claimed(row, purchase="", instead_of=""):
         claim = ledger.claim(request, Origin(purchase=purchase), name, simulated=False, instead_of=instead_of)
     except BudgetExceededError:
         return "refused", "", 0
-    return claim.standing, claim.task.task_uuid, claim.task.attempt
+    return claim.status, claim.task.task_uuid, claim.task.attempt
 
 def done(entry, work):
     try:
@@ -704,7 +704,7 @@ def test_processes_that_claim_the_same_requests_at_once_share_one_task_for_each(
 
     answers = four.do(url, "claimed", *[same] * 4)
 
-    assert_each_has_one_task(answers, "foreign")
+    assert_each_has_one_task(answers, "locked")
     assert len(ledger.open_tasks()) == 40
     assert committed(ledger) == 40 * PRICE
     assert_sums_agree(url)
@@ -742,7 +742,7 @@ def test_a_lost_task_is_bought_again_once_by_processes_that_give_it_up_at_once(u
 
     answers = four.do(url, "claimed", *[[(row_of(prompt), "", lost[prompt]) for prompt in lost]] * 4)
 
-    assert_each_has_one_task(answers, "foreign", attempt=2)
+    assert_each_has_one_task(answers, "locked", attempt=2)
     assert committed(ledger) == 40 * PRICE
     assert_sums_agree(url)
 
@@ -755,7 +755,7 @@ def test_the_tasks_of_a_dead_process_are_taken_over_by_one_of_many(url: str, fou
     answers = four.do(url, "claimed", *[[[row_of(f"Kite {number}")] for number in range(40)]] * 4)
 
     for reported in zip(*answers, strict=True):
-        assert Counter(standing for standing, _, _ in reported) == {"resumed": 1, "foreign": 3}
+        assert Counter(standing for standing, _, _ in reported) == {"resumed": 1, "locked": 3}
 
 
 @pytest.mark.parametrize(

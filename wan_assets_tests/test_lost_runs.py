@@ -73,7 +73,7 @@ def test_a_run_that_another_process_is_at_work_for_is_not_lost(ledger: Ledger, c
 
 def test_a_run_that_has_ended_in_any_way_is_not_lost(ledger: Ledger, clock: Clock) -> None:
     ledger.begin("run", OWNER)
-    ledger.let_go(OWNER)
+    ledger.release_leases(OWNER)
     clock.now += 60
 
     assert ledger.lost_runs() == []
@@ -81,7 +81,7 @@ def test_a_run_that_has_ended_in_any_way_is_not_lost(ledger: Ledger, clock: Cloc
 
 def test_letting_go_of_one_task_does_not_end_the_run(ledger: Ledger, clock: Clock) -> None:
     ledger.begin("run", OWNER)
-    ledger.let_go(OWNER, "a task")
+    ledger.release_leases(OWNER, "a task")
     clock.now += 60
 
     assert ledger.lost_runs() == ["run"]

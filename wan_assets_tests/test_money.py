@@ -79,7 +79,7 @@ def test_an_overcharge_stops_the_run_and_is_listed_to_the_last_micro_dollar(tmp_
 def test_the_run_after_an_overcharge_reserves_the_higher_price_and_finishes(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.5) as made:
         made.run(jobs_of(12), limits=Limits(max_in_flight=2))
-        (seen,) = made.ledger().prices_seen()
+        (seen,) = made.ledger().recent_prices()
         quoted = made.ledger().quoted_microusd([request_of("another")], simulated=True)
         outcomes = made.run(jobs_of(12), limits=Limits(max_in_flight=2))
 
@@ -157,7 +157,7 @@ def test_a_row_that_does_not_fit_even_then_is_refused_and_holds_nobody_up(tmp_pa
         assert made.journal.submissions() == 4
     assert Counter(errors_of(outcomes)) == {"": 4, "BudgetExceededError": 1}
     (refused,) = (outcome.error for outcome in outcomes if outcome.error)
-    assert (refused.committed_microusd, refused.asked_microusd) == (4 * PRICE, PICTURE_RESERVED)
+    assert (refused.committed_microusd, refused.requested_microusd) == (4 * PRICE, PICTURE_RESERVED)
 
 
 def test_rows_that_wait_for_money_are_refused_when_what_is_in_flight_keeps_it(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_an_odd_cost_is_forgotten_after_twenty_more(ledger: Ledger) -> None:
     settled(ledger, 300_000)
 
     assert (before, quote(ledger)) == (600_000, 300_000)
-    (seen,) = ledger.prices_seen()
+    (seen,) = ledger.recent_prices()
     assert (seen.tasks, seen.cost_microusd) == (22, 22 * 300_000 + 300_000)
     assert (seen.lowest_microusd, seen.highest_microusd) == (300_000, 300_000)
 
@@ -230,7 +230,7 @@ def test_a_cost_that_is_not_told_teaches_nothing(ledger: Ledger) -> None:
     settled(ledger, *[None] * 6)
     settled(ledger, *[None] * 6, number_results=2)
 
-    assert ledger.prices_seen() == []
+    assert ledger.recent_prices() == []
     assert quote(ledger) == PRICE
     assert quote(ledger, number_results=2) == 2 * PRICE
 
@@ -241,7 +241,7 @@ def test_what_the_simulator_charges_says_nothing_of_real_prices_nor_they_of_it(l
 
     assert quote(ledger, simulated=simulated) == 600_000
     assert quote(ledger, simulated=not simulated) == PRICE
-    assert [seen.is_simulated for seen in ledger.prices_seen()] == [simulated]
+    assert [seen.is_simulated for seen in ledger.recent_prices()] == [simulated]
 
 
 BY_SIZE = {"resolution": None, "width": 854, "height": 480}
@@ -269,7 +269,7 @@ def test_what_one_kind_costs_says_nothing_of_another(ledger: Ledger, name: str) 
 
     assert quote(ledger, **one) == 111_000
     assert quote(ledger, **other) == worst_price_microusd(request_of("one more", **other))
-    assert len({seen.kind for seen in ledger.prices_seen()}) == 2
+    assert len({seen.kind for seen in ledger.recent_prices()}) == 2
 
 
 def test_what_cannot_change_the_price_does_not_make_another_kind(ledger: Ledger) -> None:
@@ -405,12 +405,12 @@ def test_the_money_that_a_cap_lacks_is_just_enough_for_all_rows(tmp_path: Path, 
     with studio(tmp_path) as made:
         first = run_in_time(made, jobs_of(7), budget=caps(total_microusd=cap))
         (shortfall,) = shortfalls_of(refusals_in(first))
-        raised = cap + shortfall.missing_microusd - lacks_microusd
+        raised = cap + shortfall.shortfall_microusd - lacks_microusd
         second = run_in_time(made, jobs_of(7), budget=caps(total_microusd=raised))
 
         assert_charged_once(made, 7 - lacks_microusd)
     assert (shortfall.scope, shortfall.rows) == ("total", 3)
-    assert shortfall.missing_microusd == 3 * PRICE - 100_000
+    assert shortfall.shortfall_microusd == 3 * PRICE - 100_000
     assert errors_of(second).count("BudgetExceededError") == lacks_microusd
 
 
@@ -424,7 +424,7 @@ def test_what_is_lacking_takes_account_of_cheaper_rows_that_still_went_through(t
 
     (shortfall,) = shortfalls_of(refusals_in(outcomes))
     assert errors_of(outcomes).count("") == 1
-    assert (shortfall.rows, shortfall.missing_microusd) == (2, 4 * PRICE - 700_000)
+    assert (shortfall.rows, shortfall.shortfall_microusd) == (2, 4 * PRICE - 700_000)
 
 
 def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
@@ -437,10 +437,10 @@ def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
         shortfalls = shortfalls_of([*refusals_in(first), *refusals_in(second)])
 
     reported = [
-        (shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.missing_microusd) for shortfall in shortfalls
+        (shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.shortfall_microusd) for shortfall in shortfalls
     ]
     assert reported == [("run", 2, 2 * PRICE - 2), ("day", 1, PRICE - 3)]
-    assert str(shortfalls[0]) == "2 rows were not sent: the cap run run-1 lacks $0.9460 for them"
+    assert str(shortfalls[0]) == "2 rows were not submitted: the budget of run run-1 lacks $0.9460 for them"
 
 
 def test_errors_that_no_cap_caused_lack_no_money() -> None:
@@ -455,7 +455,7 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
 
         (failed,) = (event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
     metadata = failed.step_failure_data.user_failure_data.metadata
-    assert "2 rows were not sent: the cap run " in failure_of(result)
+    assert "2 rows were not submitted: the budget of run " in failure_of(result)
     assert "lacks $0.9109 for them" in failure_of(result)
     assert metadata["wan_assets/not_sent"].value == 2
     assert metadata["wan_assets/missing_usd"].value == 0.91092
@@ -480,7 +480,7 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
         0.91092,
     )
     assert {failure["class"] for failure in reported["failures"]} == {"BudgetExceededError"}
-    assert "2 rows were not sent: the cap total lacks $0.9109 for them." in people.stdout
+    assert "2 rows were not submitted: the total budget lacks $0.9109 for them." in people.stdout
 
 
 # An API that is busy.

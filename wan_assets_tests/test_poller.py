@@ -63,7 +63,7 @@ def test_tasks_that_are_woken_a_moment_apart_share_the_polls_of_a_beat(tmp_path:
     http_config = replace(HttpConfig(), initial_poll_delay_s=60.0, webhook_poll_interval_s=2 * BEAT_S)
 
     with bent(tmp_path) as made:
-        ats = polled(made, http_config, 0.15, lambda poller: poller.wake(UUIDS))
+        ats = polled(made, http_config, 0.15, lambda poller: poller.poll_soon(UUIDS))
 
     assert len(ats) == 2
     assert ats[-1] >= BEAT_S

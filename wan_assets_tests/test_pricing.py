@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from wan_assets.models.pricing import (
     dollars,
-    kind_of,
     list_price_microusd,
     microusd,
     microusd_of,
     nearest_microusd,
+    request_kind,
     usd,
     worst_price_microusd,
 )
@@ -129,7 +129,7 @@ def test_an_amount_of_dollars_is_never_rounded_up(said: Any, amount: int) -> Non
 
 @pytest.mark.parametrize("said", ["much", "", float("nan"), "inf", -1, "-0.01"])
 def test_what_is_no_amount_of_dollars_is_refused(said: Any) -> None:
-    with pytest.raises(ValueError, match="is no amount of dollars"):
+    with pytest.raises(ValueError, match="is not an amount of dollars"):
         microusd(said)
 
 
@@ -167,4 +167,4 @@ def test_half_a_microdollar_is_rounded_up(amount_usd: str, nearest: int) -> None
     ],
 )
 def test_a_kind_names_all_that_a_price_may_depend_on(parameters: dict[str, Any], kind: str) -> None:
-    assert kind_of(request(**parameters)) == kind
+    assert request_kind(request(**parameters)) == kind

@@ -27,7 +27,7 @@ def probed(place: Studio, budget: Budget | None = None) -> tuple[Outcome, dict[s
     async def ask() -> tuple[Outcome, dict[str, str]]:
         record = Record()
         client = RunwareClient(
-            "any", place.simulator.base_url, http_config=place.client().http_config, on_answer=record
+            "any", place.simulator.base_url, http_config=place.client().http_config, on_response=record
         )
         async with client:
             probe = Probe(client, record, place.store, place.ledger(budget))

@@ -18,9 +18,9 @@ from engine_support import PRICE, QUICK, Studio, caps, jobs_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli.progress import watched
-from wan_assets.client import Trouble
+from wan_assets.client import RetryStatus
 from wan_assets.engine import Limits, RunSnapshot
-from wan_assets.engine.progress import Estimate, Following, Progress, Spacing, sentence
+from wan_assets.engine.progress import Estimate, Progress, ProgressTracker, ReportSchedule, progress_line
 from wan_assets.engine.run_log import FailureLog, progress_logged
 from wan_assets.errors import ApiFault, PromptTableError, TaskFailedError
 from wan_assets.ledger import Origin
@@ -59,10 +59,10 @@ def test_a_run_tells_what_keeps_it_waiting_at_the_api(tmp_path: Path) -> None:
     # Where a task is refused, the next ones may wait for it and not be tried.
     expected = (refused, "rateLimitExceeded", 1), (unpolled, "rateLimitExceeded", 1), (not_ready, "not ready yet", 1)
     for reported, why, least in expected:
-        worst = max((now.trouble for now in reported), key=lambda trouble: trouble.waiting)
+        worst = max((now.retries for now in reported), key=lambda trouble: trouble.waiting)
         assert least <= worst.waiting <= 3
         assert why in worst.why
-        assert reported[-1].trouble == Trouble()
+        assert reported[-1].retries == RetryStatus()
 
 
 def test_a_run_without_a_cap_tells_of_no_room(tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ async def left_early(made: Studio) -> None:
 def test_a_line_names_everything_a_reader_asks_for() -> None:
     now = RunSnapshot(50, 4, 5_941_000, 23_650_000, 420_000)
 
-    said = sentence(Progress(2000, 11, 34, 1, now), "about 3 min left")
+    said = progress_line(Progress(2000, 11, 34, 1, now), "about 3 min left")
 
     assert said == (
-        "46 of 2,000 done: 11 new, 34 reused, 1 failed, 50 in flight, 4 landing; "
+        "46 of 2,000 done: 11 new, 34 reused, 1 failed, 50 in flight, 4 being stored; "
         "spent $5.9410, reserved $23.6500, budget left $0.4200; about 3 min left"
     )
 
@@ -172,7 +172,7 @@ def test_reused_rows_make_nobody_believe_that_new_ones_are_as_quick() -> None:
 
 def test_lines_come_ever_more_rarely_and_never_more_than_a_minute_apart() -> None:
     clock = ManualClock()
-    spacing, began = Spacing(first_s=10, most_s=60, clock=clock), clock.now
+    spacing, began = ReportSchedule(first_s=10, most_s=60, clock=clock), clock.now
     due = []
     for second in range(1, 5 * 3600):
         clock.now = began + second
@@ -206,10 +206,10 @@ def followed(made: Studio, rows: int, clock: ManualClock, *, each_s: float = 30.
                 clock.now += each_s
                 show(progress)
 
-            following = Following(Progress(rows), see)
-            async with made.running(jobs_of(rows), on_progress=following.tell) as outcomes:
+            following = ProgressTracker(Progress(rows), see)
+            async with made.running(jobs_of(rows), on_progress=following.update) as outcomes:
                 async for outcome in outcomes:
-                    following.tell(outcome)
+                    following.update(outcome)
 
     asyncio.run(run())
 
@@ -304,23 +304,23 @@ def test_the_log_of_a_long_run_gets_a_line_every_few_minutes() -> None:
 def test_the_log_names_each_kind_of_trouble_when_it_is_first_met() -> None:
     log, said = logger()
     reported = [
-        Trouble(12, "connection: refused"),
-        Trouble(),
-        Trouble(9, "connection: reset"),
-        Trouble(1, "http_502: no"),
+        RetryStatus(12, "connection: refused"),
+        RetryStatus(),
+        RetryStatus(9, "connection: reset"),
+        RetryStatus(1, "http_502: no"),
     ]
     with progress_logged(log, lambda _: None, ManualClock()) as on_progress:
         for trouble in reported:
-            on_progress(Progress(200, snapshot=RunSnapshot(trouble=trouble)))
+            on_progress(Progress(200, snapshot=RunSnapshot(retries=trouble)))
 
     _, first, second, last = said
-    assert first == "calls to the API wait to be tried again, 12 now: connection: refused"
-    assert second == "calls to the API wait to be tried again, 1 now: http_502: no"
-    assert "0 in flight, 1 to be tried again (http_502: no);" in last
+    assert first == "calls to the API wait to be retried, 12 now: connection: refused"
+    assert second == "calls to the API wait to be retried, 1 now: http_502: no"
+    assert "0 in flight, 1 to be retried (http_502: no);" in last
 
 
 def test_a_reason_that_fills_the_screen_is_cut() -> None:
-    reported = Progress(2, snapshot=RunSnapshot(trouble=Trouble(2, "html:\n" + "very long " * 40)))
+    reported = Progress(2, snapshot=RunSnapshot(retries=RetryStatus(2, "html:\n" + "very long " * 40)))
     assert all(len(part) < 120 and "\n" not in part for part in reported.counts())
 
 

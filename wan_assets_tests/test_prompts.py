@@ -589,7 +589,7 @@ def test_what_the_api_reads_itself_is_left_as_it_is(media: Path, cell: str) -> N
 def test_a_local_sound_is_a_sound_and_no_picture(media: Path) -> None:
     table = table_of(media, "prompt,resolution,inputs.audio\na,720p,a.wav\nb,720p,a.png\n")
 
-    assert table.requests[0].sound in table.media
+    assert table.requests[0].audio in table.media
     assert (only_problem(table).row, only_problem(table).column) == (2, "inputs.audio")
 
 

@@ -28,8 +28,8 @@ from wan_assets import LedgerResource, RunwareResource, VideoStoreResource, buil
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.client.error_codes import class_of, is_over_capacity, refusal_of
 from wan_assets.engine import Limits, Outcome, Recovered, RunSnapshot, VideoJob, generate, recover
-from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitNow, fair_share
-from wan_assets.engine.progress import Progress, sentence
+from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitStatus, fair_share
+from wan_assets.engine.progress import Progress, progress_line
 from wan_assets.engine.shared_limit import account_of
 from wan_assets.engine.slots import Slot, Slots, SlotState
 from wan_assets.errors import ApiFault, RunwareBusyError
@@ -217,7 +217,7 @@ def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_
         accepted = Counter(each.task_uuid for each in made.api.submissions if each.is_accepted)
         assert set(accepted.values()) == {1}
     assert set(errors_of(first)) == {"RunwareBusyError"}
-    assert "the API has accepted and finished no task for 2 s, and refuses more: Too many" in str(first[0].error)
+    assert "the API has accepted and finished no task for 2 s, and refuses new ones: Too many" in str(first[0].error)
     assert took_s >= 2.0
     assert set(states) == {"rejected"}
     assert set(errors_of(second)) == {""}
@@ -376,13 +376,13 @@ def test_the_command_tells_the_limit_and_why(tmp_path: Path, video: bytes) -> No
 
 
 def test_progress_names_the_limit_only_while_it_keeps_rows_waiting() -> None:
-    limit = LimitNow(12, 12, "the API refused the 13th task 40 s ago")
-    shared = LimitNow(12, 5, "it grows while the API accepts tasks")
+    limit = LimitStatus(12, 12, "the API refused the 13th task 40 s ago")
+    shared = LimitStatus(12, 5, "it grows while the API accepts tasks")
 
-    said = sentence(Progress(100, snapshot=RunSnapshot(in_flight=12, limit=limit)))
+    said = progress_line(Progress(100, snapshot=RunSnapshot(in_flight=12, limit=limit)))
     assert "12 in flight, limit 12: the API refused the 13th task 40 s ago; spent" in said
     assert str(shared) == "limit 12, 5 for this run: it grows while the API accepts tasks"
-    assert "limit" not in sentence(Progress(100, snapshot=RunSnapshot(in_flight=12)))
+    assert "limit" not in progress_line(Progress(100, snapshot=RunSnapshot(in_flight=12)))
 
 
 # The rules alone.
@@ -466,7 +466,7 @@ def test_the_limit_is_halved_once_where_the_api_takes_fewer_tasks_than_it_did() 
         limits.append(limit.limit)
 
     assert limits == [40, 19, 18]
-    assert limit.describe(106.0, 18) == LimitNow(18, 18, "it was halved, the API refused the 19th task 1 s ago")
+    assert limit.describe(106.0, 18) == LimitStatus(18, 18, "it was halved, the API refused the 19th task 1 s ago")
 
 
 def test_slow_acknowledgements_stop_the_growth() -> None:
@@ -542,7 +542,7 @@ def test_a_task_that_the_api_does_not_know_takes_up_no_capacity() -> None:
         unknown: set[str] = set()
         slots = Slots(4, QUICK, refreshed, unknown=unknown, stall_s=60.0)
         learned = LearnedLimit(1, 1, 0.0)
-        slots.hear(SharedLimit(learned, ()))
+        slots.apply_shared(SharedLimit(learned, ()))
         first, second = Slot(), Slot()
         await slots.moved(first, SlotState.SENDING)
         slots.move(first, SlotState.IN_FLIGHT)
@@ -550,7 +550,7 @@ def test_a_task_that_the_api_does_not_know_takes_up_no_capacity() -> None:
         await asyncio.sleep(0)
         before = waiting.done()
         unknown.add("the first task")
-        slots.pump()
+        slots.admit_waiting()
         await asyncio.sleep(0)
         after = waiting.done()
         slots.close()

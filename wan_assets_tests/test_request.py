@@ -233,7 +233,7 @@ def test_a_record_holds_no_secret_of_an_address_and_is_a_request_of_the_same_kin
     assert record["webhookURL"] == record["uploadEndpoint"] == "https://example.com:8443"
     kept = VideoRequest.model_validate(record)
     assert kept.image == "https://example.com:8443/a.png"
-    assert kept.sound == "https://example.com:8443/a.mp3"
+    assert kept.audio == "https://example.com:8443/a.mp3"
     assert (kept.tier, kept.has_audio, kept.to_record()) == (found.tier, found.has_audio, record)
 
 
@@ -450,7 +450,7 @@ def test_what_is_no_object_is_refused(given: Any) -> None:
             {"safety": {"mode": "slow"}},
             ("safety.mode", "slow", "use 'none', 'fast' or 'full'", ("none", "fast", "full")),
         ),
-        ({"inputs": {"audio": "x.mp3"}}, ("inputs.audio", "x.mp3", "name a sound that exists", ())),
+        ({"inputs": {"audio": "x.mp3"}}, ("inputs.audio", "x.mp3", "name an existing audio file", ())),
         ({"inputs": {"frameImages": []}}, ("inputs.frameImages", [], "fill it in", ())),
     ],
 )
@@ -476,7 +476,7 @@ SIZE_ALLOWED = ", ".join(f"{width}x{height}" for width, height in SIZES)
             {"positivePrompt": "a\x07"},
             "text",
             "positivePrompt",
-            "holds the character U+0007, which is not text",
+            "contains the character U+0007, which is not text",
             "remove it",
         ),
         (
@@ -498,27 +498,27 @@ SIZE_ALLOWED = ", ".join(f"{width}x{height}" for width, height in SIZES)
             "url",
             "webhookURL",
             "must be an http or https URL",
-            "write it in full, such as https://example.com/path",
+            "write the full URL, such as https://example.com/path",
         ),
         (
             {"inputs": {"frameImages": ["hill.png"]}},
             "image",
             "inputs.frameImages",
             "is neither a UUID, a URL, a data URI nor base64",
-            "name a picture that exists",
+            "name an existing image",
         ),
         (
             {"inputs": {"audio": "x.mp3"}},
             "audio",
             "inputs.audio",
             "is neither a UUID nor a URL",
-            "name a sound that exists",
+            "name an existing audio file",
         ),
         (
             {"resolution": None},
             "size_missing",
             "resolution",
-            "no size: it is decided by nothing in the request",
+            "no size: no parameter of the request determines it",
             "give resolution, or width and height, or inputs.frameImages",
         ),
         (
@@ -554,7 +554,7 @@ SIZE_ALLOWED = ", ".join(f"{width}x{height}" for width, height in SIZES)
             "audio_twice",
             "inputs.audio",
             "cannot be used with providerSettings.alibaba.audio",
-            "remove one of them: inputs.audio is a sound to use, the other asks for a new one",
+            "remove one of them: inputs.audio is used as given, the other generates new audio",
         ),
     ],
 )
@@ -607,7 +607,7 @@ def test_an_unknown_parameter_suggests_the_nearest(name: str, fix: str) -> None:
     (violation,) = violations({**BASE, name: 1})
 
     assert violation.fix == fix
-    assert violation.rule == "is no parameter of this model"
+    assert violation.rule == "is not a parameter of this model"
 
 
 def test_a_size_that_is_not_supported_suggests_the_nearest() -> None:

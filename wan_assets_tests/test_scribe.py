@@ -26,12 +26,12 @@ class LedgerSession:
         self.ledger_writer = LedgerWriter(ledger)
         self.commits = 0
         self._go = threading.Event()
-        self.ledger_writer.book(self._go.wait)
+        self.ledger_writer.submit(self._go.wait)
         sa.event.listen(ledger._engine, "commit", self._count)
 
     def claim(self, number: int) -> Any:
         asked = partial(self.ledger.claim, simulated=True)
-        return self.ledger_writer.book(
+        return self.ledger_writer.submit(
             partial(asked, request_of(f"Kite {number}"), Origin("run", "videos"), "host:1:x")
         )
 
@@ -63,7 +63,7 @@ def test_what_waits_is_one_transaction(session: LedgerSession) -> None:
     session.let_go()
     wait(claims, timeout=20)
 
-    assert {claim.result().standing for claim in claims} == {"new"}
+    assert {claim.result().status for claim in claims} == {"new"}
     assert session.commits == 1
 
 
@@ -114,10 +114,10 @@ def test_a_commit_that_fails_books_nothing_and_says_so(session: LedgerSession) -
 
 
 def test_an_error_of_our_own_does_not_stop_it(session: LedgerSession) -> None:
-    broken = session.ledger_writer.book(lambda: next(iter(())))
+    broken = session.ledger_writer.submit(lambda: next(iter(())))
     claim = session.claim(1)
     session.let_go()
     wait([broken, claim], timeout=20)
 
     assert isinstance(broken.exception(), StopIteration)
-    assert claim.result().standing == "new"
+    assert claim.result().status == "new"

@@ -118,11 +118,11 @@ def test_flat_wrapped_and_failed_results_wake_their_tasks(receiver: Hook) -> Non
     one, two, three = (submitted(receiver.ledger, f"flat or not {number}") for number in range(3))
 
     assert receiver.post({"taskType": "videoInference", "taskUUID": one, "status": "success"}) == 204
-    assert receiver.ledger.take_wakes([one, two, three]) == {one}
+    assert receiver.ledger.take_hints([one, two, three]) == {one}
     assert receiver.post({"data": [{"taskUUID": one}, {"taskUUID": two.upper()}]}) == 204
-    assert receiver.ledger.take_wakes([one, two, three]) == {one, two}
+    assert receiver.ledger.take_hints([one, two, three]) == {one, two}
     assert receiver.post({"errors": [{"code": "someCode", "taskUUID": three}, {"code": "about no task"}]}) == 204
-    assert receiver.ledger.take_wakes([one, two, three]) == {three}
+    assert receiver.ledger.take_hints([one, two, three]) == {three}
     assert receiver.noted() == []
 
 
@@ -132,8 +132,8 @@ def test_a_wake_is_told_once_however_often_the_webhook_comes(receiver: Hook) -> 
     answers = [receiver.post({"taskUUID": task_uuid}) for _ in range(3)]
 
     assert answers == [204] * 3
-    assert receiver.ledger.take_wakes([task_uuid]) == {task_uuid}
-    assert receiver.ledger.take_wakes([task_uuid]) == set()
+    assert receiver.ledger.take_hints([task_uuid]) == {task_uuid}
+    assert receiver.ledger.take_hints([task_uuid]) == set()
 
 
 def test_a_stranger_is_taken_and_never_written(receiver: Hook) -> None:
@@ -142,7 +142,7 @@ def test_a_stranger_is_taken_and_never_written(receiver: Hook) -> None:
     assert receiver.post({"data": [{"taskUUID": STRANGER}, {"taskUUID": known}]}) == 204
     assert receiver.noted() == [known]
     assert receiver.ledger.task(STRANGER) is None
-    receiver.ledger.take_wakes([known])
+    receiver.ledger.take_hints([known])
 
 
 @pytest.mark.parametrize(
@@ -268,11 +268,11 @@ def test_a_run_is_told_of_its_own_tasks_alone(url: str) -> None:
     ledger = Ledger(url)
     mine, other = submitted(ledger, "mine"), submitted(ledger, "other")
 
-    assert ledger.wake([mine, other, STRANGER]) == {mine, other}
+    assert ledger.add_hints([mine, other, STRANGER]) == {mine, other}
 
-    assert ledger.take_wakes([mine, STRANGER]) == {mine}
-    assert Ledger(url).take_wakes([other]) == {other}
-    assert ledger.take_wakes([mine, other]) == set()
+    assert ledger.take_hints([mine, STRANGER]) == {mine}
+    assert Ledger(url).take_hints([other]) == {other}
+    assert ledger.take_hints([mine, other]) == set()
 
 
 def test_many_tasks_are_woken_at_once(url: str) -> None:
@@ -280,8 +280,8 @@ def test_many_tasks_are_woken_at_once(url: str) -> None:
     mine = submitted(ledger)
     others = [str(uuid.UUID(int=number)) for number in range(999)]
 
-    assert ledger.wake([mine, *others]) == {mine}
-    assert ledger.take_wakes([mine, *others]) == {mine}
+    assert ledger.add_hints([mine, *others]) == {mine}
+    assert ledger.take_hints([mine, *others]) == {mine}
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_many_tasks_are_woken_at_once(url: str) -> None:
 def test_what_has_ended_is_no_longer_noted(url: str, end: Any) -> None:
     ledger = Ledger(url)
     task_uuid = submitted(ledger)
-    ledger.wake([task_uuid])
+    ledger.add_hints([task_uuid])
 
     end(ledger, task_uuid)
 
@@ -307,7 +307,7 @@ def test_a_task_that_ends_while_its_webhook_comes_is_not_noted(postgres_url: str
     ledger = Ledger(postgres_url)
     task_uuid = submitted(ledger)
     engine = sa.create_engine(postgres_url)
-    cost_reporter = threading.Thread(target=ledger.wake, args=([task_uuid],))
+    cost_reporter = threading.Thread(target=ledger.add_hints, args=([task_uuid],))
 
     with engine.begin() as ending, engine.connect() as watching:
         ending.execute(sa.text("UPDATE wan_tasks SET state = 'failed' WHERE task_uuid = :task"), {"task": task_uuid})
@@ -326,7 +326,7 @@ def test_a_webhook_for_what_is_settled_is_known_and_not_noted(url: str) -> None:
     task_uuid = submitted(ledger)
     ledger.settle(task_uuid, [], [473_000])
 
-    assert ledger.wake([task_uuid]) == {task_uuid}
+    assert ledger.add_hints([task_uuid]) == {task_uuid}
     assert rows_of(url, "SELECT * FROM wan_wakes") == []
 
 
@@ -334,10 +334,10 @@ def test_what_nobody_has_asked_for_in_a_day_is_dropped(url: str) -> None:
     moments = iter([1_790_000_000.0] * 20)
     ledger = Ledger(url, clock=lambda: next(moments))
     old = submitted(ledger, "old")
-    ledger.wake([old])
+    ledger.add_hints([old])
     later = Ledger(url, clock=lambda: 1_790_000_000.0 + 24 * 3600 + 1)
 
-    later.wake([STRANGER])
+    later.add_hints([STRANGER])
 
     assert rows_of(url, "SELECT * FROM wan_wakes") == []
 
@@ -349,7 +349,7 @@ def test_a_ledger_of_version_2_is_brought_up_to_date_and_keeps_its_tasks(url: st
 
     ledger = Ledger(url)
 
-    assert ledger.wake([task_uuid]) == ledger.take_wakes([task_uuid]) == {task_uuid}
+    assert ledger.add_hints([task_uuid]) == ledger.take_hints([task_uuid]) == {task_uuid}
     assert rows_of(url, "SELECT value FROM wan_ledger") == [(str(SCHEMA_VERSION),)]
     assert ledger.task(task_uuid).state == "submitted"
 
@@ -463,7 +463,7 @@ def test_a_poller_that_is_woken_without_end_polls_once_a_beat(tmp_path: Path) ->
             polling = asyncio.create_task(poller.run())
             waiting = asyncio.create_task(poller.finished(STRANGER, 1, 60.0))
             while not waiting.done():
-                poller.wake({STRANGER})
+                poller.poll_soon({STRANGER})
                 await asyncio.sleep(0)
             polling.cancel()
 
@@ -559,7 +559,7 @@ def test_a_webhook_that_came_before_anybody_waited_wakes_the_recovery(tmp_path: 
             task = ledger.claim(request_of(), Origin(), "a", simulated=True).task
             await client.submit(request_of().to_task(task.task_uuid))
             ledger.mark_submitted(task.task_uuid)
-            ledger.let_go("a")
+            ledger.release_leases("a")
             await asyncio.to_thread(running.post, {"taskUUID": task.task_uuid})
             found = recover(client=client, store=made.store, ledger=ledger)
             return [each async for each in found]
@@ -687,7 +687,7 @@ def test_the_command_takes_webhooks_on_loopback_and_never_prints_the_secret(tmp_
     assert (answers, process.returncode) == ([204, 403], 0)
     assert "s3cret" not in announced + said
     assert said == ""
-    assert Ledger(url).take_wakes([task_uuid]) == {task_uuid}
+    assert Ledger(url).take_hints([task_uuid]) == {task_uuid}
 
 
 def test_the_receiver_needs_no_dagster() -> None:

@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 from wan_assets.client import HttpConfig, RunwareClient, TaskReport
 from wan_assets.client.account import usage_in
 from wan_assets.client.error_codes import task_error_of
-from wan_assets.client.responses import answer_of, refusal_in
+from wan_assets.client.responses import refusal_in, response_of
 from wan_assets.client.task_reports import reports_in
 from wan_assets.errors import (
     AccessDeniedError,
@@ -66,7 +66,7 @@ def polled(api: ApiDouble, *task_uuids: str) -> dict[str, TaskReport]:
 
 
 def report(body: Any, status: int = 200, *task_uuids: str) -> dict[str, TaskReport]:
-    return reports_in(answer_of(status, json.dumps(body)), task_uuids or (U,))
+    return reports_in(response_of(status, json.dumps(body)), task_uuids or (U,))
 
 
 def success(video_uuid: str = "v1", task_uuid: str = U, **more: Any) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_a_wrong_address_is_not_tried_again(status: int) -> None:
     """Case 35."""
     with (
         ApiDouble(Prepared(b"<html>not here</html>", status)) as api,
-        pytest.raises(WrongAddressError, match=r"takes no tasks \(40"),
+        pytest.raises(WrongAddressError, match=r"does not accept tasks \(40"),
     ):
         submitted(api)
 
@@ -504,7 +504,7 @@ def test_results_are_counted_and_never_doubled() -> None:
     complete = report({"data": [success("v1"), success("v2"), success("v3")]})[U]
 
     assert [each.is_complete(3) for each in (placeholder, partial, doubled, complete)] == [False, False, True, True]
-    assert (doubled.is_doubtful(3), complete.is_doubtful(3)) == (True, False)
+    assert (doubled.may_change(3), complete.may_change(3)) == (True, False)
     assert [video.video_uuid for video in doubled.results] == ["v1", "v2"]
 
 
@@ -634,7 +634,7 @@ def test_a_cost_that_is_no_price_is_unknown(cost: str) -> None:
     """Case 55."""
     body = json.dumps({"data": [success(cost="COST")]}).replace('"COST"', cost)
 
-    (video,) = reports_in(answer_of(200, body), (U,))[U].results
+    (video,) = reports_in(response_of(200, body), (U,))[U].results
 
     assert microusd_of(video.cost) is None
 
@@ -654,14 +654,14 @@ def test_the_flag_of_moderation_is_told(said: Any, flag: bool | None) -> None:
     ],
 )
 def test_older_shapes_of_errors_are_read(body: Any) -> None:
-    fault = refusal_in(answer_of(400, json.dumps(body)), U)
+    fault = refusal_in(response_of(400, json.dumps(body)), U)
 
     assert fault is not None
     assert fault.code == "invalidSeed"
 
 
 def test_a_bare_sentence_is_an_error_too() -> None:
-    fault = refusal_in(answer_of(400, '{"error": "Go away."}'), U)
+    fault = refusal_in(response_of(400, '{"error": "Go away."}'), U)
 
     assert fault is not None
     assert (fault.code, fault.message) == ("http_400", "Go away.")
@@ -797,7 +797,7 @@ thorough = settings(deadline=None, max_examples=100)
 @given(envelopes.map(json.dumps) | st.text(), statuses)
 def test_no_body_raises_anything_but_our_errors(text: str, status: int) -> None:
     try:
-        answer = answer_of(status, text)
+        answer = response_of(status, text)
     except WanAssetsError:
         return
 
@@ -815,7 +815,7 @@ def test_no_depth_of_nesting_breaks_the_reader(form: str, depth: int) -> None:
     text = form.format("[" * depth + "]" * depth)
 
     try:
-        answer = answer_of(200, text)
+        answer = response_of(200, text)
         reported = str(refusal_in(answer, U)) + str(reports_in(answer, (U,)))
     except RunwareBusyError as error:
         reported = str(error)
@@ -841,7 +841,7 @@ def test_the_readers_of_a_large_answer_are_quick() -> None:
     body = json.dumps({"data": [success(task_uuid=each, more="x" * 500) for each in uuids(2_000)]})
     started = time.monotonic()
 
-    reports = reports_in(answer_of(200, body), tuple(uuids(2_000)))
+    reports = reports_in(response_of(200, body), tuple(uuids(2_000)))
 
     assert len(reports) == 2_000
     assert time.monotonic() - started < 2

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from wan_assets.client import Answer, DayOfUsage, RunwareClient
+from wan_assets.client import ApiResponse, DayOfUsage, RunwareClient
 from wan_assets.durations import duration_text
 from wan_assets.engine import Limits, Outcome, VideoJob, generate
 from wan_assets.errors import RunwareError
@@ -59,7 +59,7 @@ class Exchange:
     """One POST and its answer."""
 
     tasks: Sequence[Mapping[str, Any]]
-    answer: Answer
+    answer: ApiResponse
 
     def items(self, task_uuid: str) -> list[Mapping[str, Any]]:
         """What was answered about one task."""
@@ -84,17 +84,17 @@ class Exchange:
 
 @dataclass
 class Record:
-    """All exchanges of a client, in order: its `on_answer`."""
+    """All exchanges of a client, in order: its `on_response`."""
 
     exchanges: list[Exchange] = field(default_factory=list)
 
-    def __call__(self, tasks: Sequence[Mapping[str, Any]], answer: Answer) -> None:
+    def __call__(self, tasks: Sequence[Mapping[str, Any]], answer: ApiResponse) -> None:
         self.exchanges.append(Exchange(tasks, answer))
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One go at all questions. `record` is the `on_answer` of `client`."""
+    """One go at all questions. `record` is the `on_response` of `client`."""
 
     client: RunwareClient
     record: Record

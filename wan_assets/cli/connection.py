@@ -13,7 +13,7 @@ from wan_assets.simulator import LocalSimulator
 
 @asynccontextmanager
 async def connected(
-    settings: Settings, ledger: Ledger, on_answer: ResponseHook | None = None
+    settings: Settings, ledger: Ledger, on_response: ResponseHook | None = None
 ) -> AsyncIterator[RunwareClient]:
     """A client of the account, or of a simulator that has the books of the configuration's folder.
 
@@ -22,9 +22,9 @@ async def connected(
     if settings.is_simulated and ledger.totals().real.tasks:
         raise SettingsError("RUNWARE_API_KEY is not set, and the ledger has tasks that were really paid for")
     if not settings.is_simulated:
-        async with RunwareClient(settings.api_key, settings.base_url, on_answer=on_answer) as client:
+        async with RunwareClient(settings.api_key, settings.base_url, on_response=on_response) as client:
             yield client
         return
     with LocalSimulator(settings.folder / "simulator") as simulator:
-        async with RunwareClient("simulated", simulator.base_url, on_answer=on_answer) as client:
+        async with RunwareClient("simulated", simulator.base_url, on_response=on_response) as client:
             yield client

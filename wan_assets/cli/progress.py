@@ -18,7 +18,17 @@ from rich.text import Text
 
 from wan_assets.cli.display import console_on, printable
 from wan_assets.cli.output_streams import open_standard
-from wan_assets.engine import Clock, Estimate, FailureLog, PendingLog, Progress, Spacing, Stage, clocked, sentence
+from wan_assets.engine import (
+    Clock,
+    Estimate,
+    FailureLog,
+    PendingLog,
+    Progress,
+    ReportSchedule,
+    Stage,
+    clock_text,
+    progress_line,
+)
 from wan_assets.errors import WanAssetsError
 
 
@@ -136,7 +146,7 @@ class _Screen(_Noting):
     def _head(self, stage: Stage, width: int) -> RenderableType:
         bar = ProgressBar(total=stage.total, completed=stage.ended, pulse=stage.total is None)
         of_all = "" if stage.total is None else f"/{stage.total:,}"
-        took = clocked(self._clock() - self._began)
+        took = clock_text(self._clock() - self._began)
         head = Table.grid(padding=(0, 1))
         head.width = width
         for ratio in (None, 1, None, None, None):
@@ -156,7 +166,7 @@ class _Lines(_Noting):
         self._title, self._file, self._clock = title, file, clock
         self._began = clock()
         self._estimate = Estimate(clock)
-        self._spacing = Spacing(first_s=_FIRST_S, most_s=_MAX_S, clock=clock)
+        self._spacing = ReportSchedule(first_s=_FIRST_S, most_s=_MAX_S, clock=clock)
 
     def note(self, text: str) -> None:
         self._file.write(f"{printable(text)}\n")
@@ -167,8 +177,8 @@ class _Lines(_Noting):
         if isinstance(stage, Progress):
             self._estimate.note(stage)
         if not self._is_quiet and self._spacing.is_due():
-            took = clocked(self._clock() - self._began)
-            self._file.write(f"[{took}] {self._title} {sentence(stage, self._estimate.left())}\n")
+            took = clock_text(self._clock() - self._began)
+            self._file.write(f"[{took}] {self._title} {progress_line(stage, self._estimate.left())}\n")
 
 
 @contextmanager

@@ -149,7 +149,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
         "cost_usd": float(usd(account.cost_microusd)),
         "reserved_usd": float(usd(account.reserved_microusd)),
         "unknown_cost_count": account.unknown_costs,
-        "shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in found.shortfalls()))),
+        "shortfall_usd": float(usd(sum(shortfall.shortfall_microusd for shortfall in found.shortfalls()))),
         "simulated": found.is_simulated,
         "deviating": len(deviations := found.deviations()),
         "deviations": [_deviation(*one) for one in deviations],

@@ -1,4 +1,4 @@
-"""What the account says of its money: balance, and usage by day."""
+"""Reads account answers of the API: the balance, and the usage by day."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from wan_assets.errors import ApiFault, RunwareBusyError
 
 _MAX_USD = 1_000_000_000
-"""More dollars than any account has; what claims more is no amount."""
+"""No account holds more dollars than this. A larger number is not a valid amount."""
 
 
 @dataclass(frozen=True)
 class DayOfUsage:
-    """One UTC day of one model: how many tasks the account counts, and what it charged in dollars."""
+    """Usage of one model on one UTC day: the number of tasks that the account counts, and its charge in dollars."""
 
     day: date
     count: int
@@ -25,12 +25,12 @@ class DayOfUsage:
 
 def balance_in(details: Mapping[str, Any]) -> Decimal | None:
     """Reads a balance in both its forms: a number, and `{amount, currency}`."""
-    said = details.get("balance")
-    return amount_of(said.get("amount") if isinstance(said, Mapping) else said)
+    balance = details.get("balance")
+    return amount_of(balance.get("amount") if isinstance(balance, Mapping) else balance)
 
 
 def usage_in(answer: Mapping[str, Any]) -> tuple[DayOfUsage, ...]:
-    """Reads the time series of `getUsageActivity`, days in order; raises `RunwareBusyError` for what is none."""
+    """Reads the time series of `getUsageActivity`, sorted by day; raises `RunwareBusyError` if it cannot be read."""
     try:
         rows = ((answer.get("usage") or {}).get("timeseries") or {}).get("data") or []
         days = [
@@ -39,17 +39,17 @@ def usage_in(answer: Mapping[str, Any]) -> tuple[DayOfUsage, ...]:
             if (spend := amount_of(row.get("spend"))) is not None
         ]
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        said = f"the usage cannot be read: {type(error).__name__}: {error}"
-        raise RunwareBusyError(ApiFault("unrecognizedResponse", said)) from None
+        message = f"the usage cannot be read: {type(error).__name__}: {error}"
+        raise RunwareBusyError(ApiFault("unrecognizedResponse", message)) from None
     return tuple(sorted(days, key=lambda usage: usage.day))
 
 
-def amount_of(said: Any) -> Decimal | None:
-    """A number of dollars, or None for what is none."""
-    if isinstance(said, bool) or not isinstance(said, (int, float, str)):
+def amount_of(value: Any) -> Decimal | None:
+    """Returns a number of dollars, or None if the value is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        amount = Decimal(str(said))
+        amount = Decimal(str(value))
     except (InvalidOperation, ValueError):
         return None
     return amount if amount.is_finite() and abs(amount) <= _MAX_USD else None

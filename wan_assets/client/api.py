@@ -1,4 +1,4 @@
-"""The client: one method for each thing the API does for us."""
+"""The client of the Runware API, with one method for each API operation."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ import httpx
 from wan_assets.client import account
 from wan_assets.client.bounds import name_in
 from wan_assets.client.download import Downloads
-from wan_assets.client.error_codes import is_over_capacity, is_own_words, refusal_of
-from wan_assets.client.responses import Answer, is_doubtful, refusal_in
-from wan_assets.client.retrying import IsRetried, Trouble, Troubles, is_busy, tried
+from wan_assets.client.error_codes import is_api_refusal, is_over_capacity, refusal_of
+from wan_assets.client.responses import ApiResponse, may_be_accepted_anyway, refusal_in
+from wan_assets.client.retrying import IsRetried, RetryMonitor, RetryStatus, is_busy, with_retries
 from wan_assets.client.task_reports import TaskReport, reports_in
-from wan_assets.client.transport import BeforeSending, HttpConfig, ResponseHook, Transport
+from wan_assets.client.transport import BeforePost, HttpConfig, ResponseHook, Transport
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -37,26 +37,28 @@ from wan_assets.errors import (
 from wan_assets.models import secrets_in, uuid_in
 from wan_assets.settings import PUBLIC_URL
 
-_GREETINGS = 3
-"""How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""
+_MAX_IDENTITY_TRIES = 3
+"""The number of tries to identify an address that does not answer. It is small, because the address may be wrong and no
+task was submitted yet."""
 
 _POLLS_PER_POST = 100
 
 T = TypeVar("T")
 WaitForCapacity: TypeAlias = Callable[[RunwareBusyError], Awaitable[None]]
-"""Waits after a refusal until the API may take one more task."""
+"""Waits after a refusal until the API may accept one more task."""
 
-LookBeforeSending: TypeAlias = Callable[[bool], None]
-"""Is told before each POST whether an earlier one may have been accepted; what it raises stops the POST."""
+CheckBeforePost: TypeAlias = Callable[[bool], None]
+"""Is called before each POST with whether an earlier POST may have been accepted. An error that it raises stops the
+POST."""
 
 
 class RunwareClient:
-    """Speaks to one account. Use it as `async with`; safe for any number of concurrent callers.
+    """Sends requests for one account. Use it with `async with`; any number of callers may use it concurrently.
 
     Every method raises a `RunwareError` that keeps the API's code, message, parameter and task. `download_hosts` are
-    hosts that results may come from, besides the API's own and `*.runware.ai`. `webhook_url` is where the API is to
-    tell of results, with the secret in its query; tasks that name a webhook of their own keep it. `on_answer` is told
-    of every exchange.
+    hosts that results may come from, besides the API's own host and `*.runware.ai`. `webhook_url` is the address that
+    the API notifies of results, with the secret in its query; tasks with a webhook of their own keep it. `on_response`
+    is called for each exchange.
     """
 
     def __init__(
@@ -67,17 +69,17 @@ class RunwareClient:
         http_config: HttpConfig | None = None,
         download_hosts: Sequence[str] = (),
         webhook_url: str = "",
-        on_answer: ResponseHook | None = None,
+        on_response: ResponseHook | None = None,
     ) -> None:
         self.http_config = http_config or HttpConfig()
         self._webhook_url = webhook_url
         secrets = secrets_in(webhook_url)
-        self._transport = Transport(api_key, base_url, self.http_config, secrets=secrets, on_answer=on_answer)
-        self._troubles = Troubles()
-        self._downloads = Downloads(self._transport, self.http_config, download_hosts, self._troubles)
+        self._transport = Transport(api_key, base_url, self.http_config, secrets=secrets, on_response=on_response)
+        self._retries = RetryMonitor()
+        self._downloads = Downloads(self._transport, self.http_config, download_hosts, self._retries)
         self.polls_per_post = _POLLS_PER_POST
-        self._doubts = 0
-        self._early: dict[str, TaskReport] = {}
+        self._incomplete_polls = 0
+        self._early_reports: dict[str, TaskReport] = {}
         self._simulated: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,87 +90,93 @@ class RunwareClient:
 
     @property
     def base_url(self) -> str:
-        """Where the API is."""
+        """The address of the API."""
         return self._transport.base_url
 
     @property
     def has_webhook(self) -> bool:
-        """Whether the API is asked to tell of results by itself."""
+        """Whether the API is requested to notify a webhook of results."""
         return bool(self._webhook_url)
 
     @property
-    def trouble(self) -> Trouble:
-        """What submissions, downloads and questions of the account wait for before they are tried again."""
-        return self._troubles.now
+    def retries(self) -> RetryStatus:
+        """The submissions, downloads and account queries that wait to be retried, and the reason."""
+        return self._retries.now
 
     async def is_simulated(self) -> bool:
-        """Whether a simulator answers, which says so itself; the public API is not asked."""
+        """Whether the server is a simulator, which states so in a header. The public API is not asked."""
         if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
             self._simulated = False
         if self._simulated is None:
-            said = await self._tried(partial(self._transport.server_header, "X-Simulated-By"), tries=_GREETINGS)
-            self._simulated = said is not None
+            header = await self._with_retries(
+                partial(self._transport.server_header, "X-Simulated-By"), tries=_MAX_IDENTITY_TRIES
+            )
+            self._simulated = header is not None
         return self._simulated
 
     def hide(self, task: Mapping[str, Any]) -> None:
-        """Has nothing that the API says repeat what is private in the addresses of a task, sent here or before."""
+        """Removes the private parts of a task's addresses from all later text of the API, also for tasks submitted
+        earlier.
+        """
         self._transport.redaction.hide_task(task)
 
-    def shown(self, said: str) -> str:
-        """A text of the API, such as the address of a result, as it may be kept: without secrets."""
-        return self._transport.redaction.text(said)
+    def redacted(self, text: str) -> str:
+        """Returns a text of the API, such as the address of a result, without secrets."""
+        return self._transport.redaction.text(text)
 
     async def submit(
         self,
         task: Mapping[str, Any],
         capacity: WaitForCapacity | None = None,
-        before_sending: LookBeforeSending | None = None,
+        before_post: CheckBeforePost | None = None,
     ) -> None:
-        """Sends one task until the API has it; returns once it was accepted, now or before.
+        """Submits one task until the API has it; returns once the task is accepted, now or earlier.
 
-        With `capacity` a refusal because the API takes no more tasks is no failed try: the task is sent again, under
-        the same UUID, whenever `capacity` returns, however often that is. `before_sending` is called before each POST
-        is written, and told whether an earlier one may have been accepted; what it raises is raised, and that POST is
-        not sent.
+        With `capacity`, a refusal because the API accepts no more tasks does not count as a failed try: each time
+        `capacity` returns, the task is submitted again under the same UUID. `before_post` is called before each POST is
+        written, with whether an earlier POST may have been accepted. If it raises an error, that POST is not sent and
+        the error is raised.
 
-        After trouble on the way it polls first and sends again only what the API does not know, under the same UUID.
-        Raises what refuses the task for good, `RunwareBusyError` when its tries are used up, and
-        `SubmissionUnconfirmedError` when it was refused after an earlier try that may have been accepted.
+        After a temporary error, the client polls first. It submits the task again, under the same UUID, only if the API
+        does not know it. Raises the error that refuses the task permanently, `RunwareBusyError` when all tries are
+        used, and `SubmissionUnconfirmedError` when the task is refused after an earlier try that may have been
+        accepted.
         """
         hook = {"webhookURL": self._webhook_url} if self._webhook_url else {}
         task = {**hook, **task, "deliveryMethod": "async", "includeCost": True}
-        submission = _Submission(self, task, before_sending)
+        submission = _Submission(self, task, before_post)
         if capacity is None:
-            await self._tried(submission.send)
+            await self._with_retries(submission.send)
             return
         while True:
             try:
-                await self._tried(submission.send, is_retried=_is_trouble_on_the_way)
+                await self._with_retries(submission.send, is_retried=_is_temporary_error)
             except RunwareBusyError as error:
                 if not is_over_capacity(error):
                     raise
-                self._troubles.note(error)
-                await self._troubles.wait(submission.certain(capacity(error)))
+                self._retries.note(error)
+                await self._retries.wait(submission.wait_for_capacity(capacity(error)))
             else:
                 return
 
-    async def submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None = None) -> None:
-        """Sends one task once.
+    async def submit_once(self, task: Mapping[str, Any], before_post: BeforePost | None = None) -> None:
+        """Submits one task once.
 
-        A refusal that is not in the API's own words, such as a proxy's page, says nothing about the task: it is looked
-        for, and if it is not found the error tells that it may have been accepted.
+        A refusal that does not come from the API itself, such as a proxy's page, says nothing about the task. In that
+        case the client polls the task. If the API does not know it, the error states that the task may have been
+        accepted.
         """
         try:
-            await self._submit_once(task, before_sending)
+            await self._submit_once(task, before_post)
         except RunwareError as error:
-            if error.is_transient or is_own_words(error.fault):
+            if error.is_transient or is_api_refusal(error.fault):
                 raise
             if not await self._is_found(task["taskUUID"]):
                 error.may_be_accepted = self._transport.has_been_answered
                 raise
 
     async def _is_found(self, task_uuid: str) -> bool:
-        """Whether the API has a task, which it may take a moment to know."""
+        """Whether the API has a task. The API may need a moment before it knows a task."""
         for wait_s in (0.0, self.http_config.initial_retry_delay_s):
             await asyncio.sleep(wait_s)
             with suppress(RunwareError):
@@ -176,16 +184,16 @@ class RunwareClient:
                     return True
         return False
 
-    async def _submit_once(self, task: Mapping[str, Any], before_sending: BeforeSending | None) -> None:
-        answer, task_uuid = await self._transport.post([task], before_sending), task["taskUUID"]
+    async def _submit_once(self, task: Mapping[str, Any], before_post: BeforePost | None) -> None:
+        answer, task_uuid = await self._transport.post([task], before_post), task["taskUUID"]
         report = reports_in(answer, (task_uuid,)).get(task_uuid, TaskReport(task_uuid))
         if report.results:
-            self._early[task_uuid] = report
+            self._early_reports[task_uuid] = report
             return
         fault = refusal_in(answer, task_uuid) or next(iter(report.faults), None)
         if fault is None or isinstance(refusal := refusal_of(fault), TaskConflictError):
             return
-        if not is_doubtful(answer, fault, task_uuid):
+        if not may_be_accepted_anyway(answer, fault, task_uuid):
             raise refusal
         unclear = replace(fault, http_status=None, retry_after_s=None)
         if refusal.is_transient:
@@ -193,19 +201,21 @@ class RunwareClient:
         await self._find(task_uuid, unclear)
 
     async def _find(self, task_uuid: str, fault: ApiFault) -> None:
-        """Looks for a task that was refused in an answer that also tells of its acceptance; never sends it again."""
+        """Polls a task that was refused in a response that also indicates acceptance; never submits it again."""
 
         async def look() -> None:
             if not await self.knows(task_uuid):
                 raise RunwareBusyError(fault)
 
         try:
-            await self._tried(look)
+            await self._with_retries(look)
         except RunwareError:
             raise SubmissionUnconfirmedError(fault) from None
 
     async def is_unknown(self, task_uuid: str) -> bool:
-        """Whether the API says twice, some time apart, that it does not have a task: one answer may come too early."""
+        """Whether the API reports twice, some time apart, that it does not have a task. A single poll may come too
+        early.
+        """
         for wait_s in (0.0, self.http_config.initial_retry_delay_s):
             await asyncio.sleep(wait_s)
             if await self.knows(task_uuid):
@@ -213,21 +223,21 @@ class RunwareClient:
         return True
 
     async def knows(self, task_uuid: str) -> bool:
-        """Whether the API says that it has a task."""
+        """Whether the API reports that it has a task."""
         report = (await self._poll_once((task_uuid,))).get(task_uuid)
         return report is not None and report.is_known
 
     async def poll(self, task_uuids: Iterable[str]) -> dict[str, TaskReport]:
-        """Asks for many tasks at once; a task that the API does not know is left out of the answer.
+        """Polls many tasks at once; tasks that the API does not know are missing from the result.
 
-        Many tasks share a POST. When a shared answer leaves some out, one of them is asked for alone: if the API knows
-        it after all, sharing does not work there, and from then on each task has its own POST. Raises at once on
-        trouble with the poll itself, which says nothing about the tasks.
+        Many tasks share one POST. When a shared response omits some of them, one omitted task is polled alone. If the
+        API knows that task, shared polls do not work with this API, and from then on each task has its own POST. Raises
+        at once if the poll itself fails, because this says nothing about the tasks.
         """
-        asked = tuple(task_uuids)
+        remaining = tuple(task_uuids)
         found: dict[str, TaskReport] = {}
-        while rest := asked[: self.polls_per_post]:
-            asked = asked[len(rest) :]
+        while rest := remaining[: self.polls_per_post]:
+            remaining = remaining[len(rest) :]
             found |= await self._poll_shared(rest)
         return found
 
@@ -241,29 +251,36 @@ class RunwareClient:
                 raise
             found = {}
         if missing := [task_uuid for task_uuid in task_uuids if task_uuid not in found]:
-            self._doubts += 1
-            if alone := await self._poll_once((missing[self._doubts % len(missing)],)):
+            self._incomplete_polls += 1
+            if alone := await self._poll_once((missing[self._incomplete_polls % len(missing)],)):
                 self.polls_per_post = 1
                 return found | alone | await self.poll(missing)
         return found
 
     async def _poll_once(self, task_uuids: tuple[str, ...]) -> dict[str, TaskReport]:
-        asked = [{"taskType": "getResponse", "taskUUID": task_uuid} for task_uuid in task_uuids]
-        answer = await self._transport.post(asked)
+        polls = [{"taskType": "getResponse", "taskUUID": task_uuid} for task_uuid in task_uuids]
+        answer = await self._transport.post(polls)
         found = reports_in(answer, task_uuids)
-        if not found and (fault := _trouble_in(answer, task_uuids)):
+        if not found and (fault := _poll_fault_in(answer, task_uuids)):
             raise refusal_of(fault)
-        return {**{task_uuid: self._early[task_uuid] for task_uuid in task_uuids if task_uuid in self._early}, **found}
+        return {
+            **{
+                task_uuid: self._early_reports[task_uuid]
+                for task_uuid in task_uuids
+                if task_uuid in self._early_reports
+            },
+            **found,
+        }
 
     async def download(self, url: str, path: Path, slots: asyncio.Semaphore | None = None) -> None:
-        """Writes a result to `path`, in pieces; repeats what is cut off or not ready yet.
+        """Writes a result to `path` in pieces; retries if the download is cut off or the result is not ready yet.
 
-        Each try takes one of the `slots`, and none while it waits for the next one.
+        Each try uses one of the `slots`. No slot is used while the download waits for the next try.
         """
         await self._downloads.fetch(url, path, slots or asyncio.Semaphore())
 
     async def upload(self, path: Path, content: bytes | None = None) -> str:
-        """Stores a local picture or sound with the API and returns its UUID there; `content` is what it holds."""
+        """Uploads a local image or audio file and returns its UUID at the API; `content` is the file's content."""
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         if content is None:
             content = await asyncio.to_thread(path.read_bytes)
@@ -275,7 +292,7 @@ class RunwareClient:
             item = {}
         if media_uuid := _media_uuid_in(item):
             return media_uuid
-        return await self._tried(partial(self._uploaded, task_uuid))
+        return await self._with_retries(partial(self._uploaded, task_uuid))
 
     async def _uploaded(self, task_uuid: str) -> str:
         answer = await self._transport.post([{"taskType": "getResponse", "taskUUID": task_uuid}])
@@ -286,89 +303,89 @@ class RunwareClient:
         raise RunwareBusyError(ApiFault("mediaNotReady", "the upload is still being processed", task_uuid=task_uuid))
 
     async def delete_upload(self, media_uuid: str) -> None:
-        """Removes an upload from the API's storage."""
+        """Deletes an upload from the API's storage."""
         await self._ask("mediaStorage", operation="delete", media=media_uuid)
 
     async def balance(self) -> Decimal | None:
-        """The account's balance in dollars; None where the API does not state it."""
+        """Returns the account's balance in dollars, or None if the API does not state it."""
         return account.balance_in(await self._ask("accountManagement", operation="getDetails"))
 
     async def usage(self, first: date, last: date, model: str) -> tuple[account.DayOfUsage, ...]:
-        """What the account says was spent on one model by day, both days included, in UTC; 30 days at most."""
+        """Returns the account's usage of one model by UTC day, both days included; at most 30 days."""
         if last - first > timedelta(days=29):
-            raise ValueError("the API tells at most 30 days of usage at once")
-        asked: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
-        asked |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
-        return account.usage_in(await self._ask("accountManagement", **asked))
+            raise ValueError("the API reports at most 30 days of usage at once")
+        parameters: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
+        parameters |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
+        return account.usage_in(await self._ask("accountManagement", **parameters))
 
     async def details(self, task_uuid: str) -> Mapping[str, Any]:
-        """What the API's archive has of a task: its request, and the last answer that it was given."""
+        """Returns the archived record of a task: its request and the API's last answer."""
         return await self._ask("getTaskDetails", task_uuid=task_uuid)
 
     async def _ask(self, task_type: str, *, task_uuid: str = "", **parameters: Any) -> Mapping[str, Any]:
         task = {"taskType": task_type, "taskUUID": task_uuid or str(uuid.uuid4()), **parameters}
-        return await self._tried(partial(self._ask_once, task))
+        return await self._with_retries(partial(self._ask_once, task))
 
     async def _ask_once(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = await self._transport.post([task])
         fault = refusal_in(answer, task["taskUUID"])
         if fault or not answer.data:
-            nothing = ApiFault("unrecognizedResponse", f"{task['taskType']} was answered with nothing")
-            raise refusal_of(fault or nothing)
+            empty = ApiFault("unrecognizedResponse", f"the answer to {task['taskType']} is empty")
+            raise refusal_of(fault or empty)
         return next((item for item in answer.data if item.get("taskUUID") == task["taskUUID"]), answer.data[0])
 
-    async def _tried(
+    async def _with_retries(
         self, call: Callable[[], Awaitable[T]], *, tries: int | None = None, is_retried: IsRetried = is_busy
     ) -> T:
-        return await tried(call, self.http_config, tries or self.http_config.max_tries, self._troubles, is_retried)
+        return await with_retries(
+            call, self.http_config, tries or self.http_config.max_tries, self._retries, is_retried
+        )
 
 
 class _Submission:
-    """One task on its way to the API, and whether an earlier try may have brought it there."""
+    """The submission of one task, and whether an earlier try may have been accepted."""
 
-    def __init__(
-        self, client: RunwareClient, task: Mapping[str, Any], before_sending: LookBeforeSending | None
-    ) -> None:
+    def __init__(self, client: RunwareClient, task: Mapping[str, Any], before_post: CheckBeforePost | None) -> None:
         self._client = client
         self._task = task
-        self._before_sending = before_sending
-        self._may_be_there = False
+        self._before_post = before_post
+        self._may_be_accepted = False
 
     async def send(self) -> None:
         try:
-            if not self._may_be_there or await self._client.is_unknown(self._task["taskUUID"]):
-                look = self._before_sending and partial(self._before_sending, self._may_be_there)
+            if not self._may_be_accepted or await self._client.is_unknown(self._task["taskUUID"]):
+                look = self._before_post and partial(self._before_post, self._may_be_accepted)
                 await self._client.submit_once(self._task, look)
         except RunwareError as error:
             self._refuse_if_uncertain(error)
-            self._may_be_there = self._may_be_there or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
+            self._may_be_accepted = self._may_be_accepted or error.fault.http_status != HTTPStatus.TOO_MANY_REQUESTS
             raise
 
-    async def certain(self, waiting: Awaitable[None]) -> None:
-        """Waits, and says of what ends the wait whether the task may have been accepted."""
+    async def wait_for_capacity(self, waiting: Awaitable[None]) -> None:
+        """Waits, and adds to an error of the wait whether the task may have been accepted."""
         try:
             await waiting
         except RunwareBusyError as error:
-            raise RunwareBusyError(error.fault, is_surely_refused=not self._may_be_there) from None
+            raise RunwareBusyError(error.fault, is_surely_refused=not self._may_be_accepted) from None
         except RunwareError as error:
             self._refuse_if_uncertain(error)
             raise
 
     def _refuse_if_uncertain(self, error: RunwareError) -> None:
-        if self._may_be_there and not error.is_transient:
+        if self._may_be_accepted and not error.is_transient:
             raise SubmissionUnconfirmedError(error.fault) from None
 
 
-def _is_trouble_on_the_way(error: BaseException) -> bool:
+def _is_temporary_error(error: BaseException) -> bool:
     return isinstance(error, RunwareBusyError) and not is_over_capacity(error)
 
 
 def _media_uuid_in(item: Mapping[str, Any]) -> str | None:
-    """An upload that is still being processed has the UUID 1, or none."""
-    said = name_in(item.get("mediaUUID"))
-    return None if said in (None, "1") else uuid_in(said) or said
+    """Returns the UUID of an upload, or None while it is processed: until then its UUID is 1 or missing."""
+    media_uuid = name_in(item.get("mediaUUID"))
+    return None if media_uuid in (None, "1") else uuid_in(media_uuid) or media_uuid
 
 
-def _trouble_in(answer: Answer, task_uuids: tuple[str, ...]) -> ApiFault | None:
+def _poll_fault_in(answer: ApiResponse, task_uuids: tuple[str, ...]) -> ApiFault | None:
     ours = (fault for fault in answer.faults if fault.task_uuid is None or fault.task_uuid in task_uuids)
     return next(ours, None) or refusal_in(answer, None)

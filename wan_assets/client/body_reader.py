@@ -1,4 +1,4 @@
-"""The body of an answer: read in pieces, decompressed on the way, and never longer than it may be."""
+"""Reads response bodies in pieces, decompresses them, and enforces a maximum size."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _PLAIN = ("", "identity")
 
 
 class TooLargeError(Exception):
-    """A body is longer than it may be."""
+    """A body is larger than its limit."""
 
-    def __init__(self, most_bytes: int) -> None:
-        super().__init__(f"it is larger than {most_bytes:,} bytes")
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"it is larger than {max_bytes:,} bytes")
 
 
-async def pieces_of(response: httpx.Response, most_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body as it is after decompression, in pieces of at most 256 KiB.
+async def pieces_of(response: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yields the decompressed body in pieces of at most 256 KiB.
 
-    Raises `TooLargeError` as soon as there is more than `most_bytes`, and `httpx.HTTPError` for a body that is cut off
-    or that cannot be decompressed.
+    Raises `TooLargeError` as soon as the body exceeds `max_bytes`, and `httpx.HTTPError` if the body is cut off or
+    cannot be decompressed.
     """
     stated = response.headers.get("Content-Length", "")
-    if stated.isdecimal() and (len(stated) > _MAX_DIGITS or int(stated) > most_bytes):
-        raise TooLargeError(most_bytes)
+    if stated.isdecimal() and (len(stated) > _MAX_DIGITS or int(stated) > max_bytes):
+        raise TooLargeError(max_bytes)
     decoder, size = _decoder_for(response.headers.get("Content-Encoding", "").strip().lower()), 0
     async for raw in response.aiter_raw():
         for piece in decoder.read(raw):
             size += len(piece)
-            if size > most_bytes:
-                raise TooLargeError(most_bytes)
+            if size > max_bytes:
+                raise TooLargeError(max_bytes)
             yield piece
     decoder.end()
 
@@ -50,11 +50,11 @@ class _Plain:
         yield raw
 
     def end(self) -> None:
-        """Nothing is left over."""
+        """Does nothing: a plain body has no trailer."""
 
 
 class _Inflater:
-    """Decompresses gzip and deflate, a bounded piece at a time: a small input may hold gigabytes."""
+    """Decompresses gzip and deflate in bounded pieces, because a small input may expand to gigabytes."""
 
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
@@ -76,7 +76,7 @@ class _Inflater:
             raise httpx.DecodingError("the compressed body is cut off")
 
     def _format_of(self, raw: bytes) -> int:
-        """What zlib is told to expect; some servers send deflate without the header that belongs to it."""
+        """Returns the window bits for zlib. Some servers send deflate without the zlib header."""
         if self._is_gzip:
             return zlib.MAX_WBITS | 16
         return zlib.MAX_WBITS if raw[:1] and raw[0] & 0x0F == zlib.DEFLATED else -zlib.MAX_WBITS
@@ -87,4 +87,4 @@ def _decoder_for(encoding: str) -> _Decoder:
         return _Plain()
     if encoding in ("gzip", "x-gzip", "deflate"):
         return _Inflater(is_gzip=encoding != "deflate")
-    raise httpx.DecodingError(f"the body is encoded as {encoding[:40]!r}, which was not asked for")
+    raise httpx.DecodingError(f"the body is encoded as {encoding[:40]!r}, which was not requested")

@@ -1,4 +1,4 @@
-"""Connections to hosts, straight or through the proxy that the environment names for them."""
+"""Opens connections to hosts, directly or through the proxy that the environment names for a host."""
 
 from __future__ import annotations
 
@@ -22,57 +22,58 @@ _MAX_PORT = 65_535
 
 
 class Connections:
-    """Kept connections, so many of each kind. Requests go out as they are: a client above would cost more than they do.
+    """Pools of connections, one per proxy, with `kept` idle connections each.
 
-    Cookies, redirects and logging are such a client's; the API needs none of them. This is the one door to the
-    libraries that speak HTTP: whatever they raise about a host or its answer leaves it as an `httpx.HTTPError`.
+    It uses the transport below httpx's client, because the client costs more time than the requests. Cookies, redirects
+    and logging are features of that client, and the API needs none of them. Every error that an HTTP library raises
+    about a host or its response leaves this class as an `httpx.HTTPError`.
     """
 
     def __init__(self, kept: int, *, has_proxies: bool) -> None:
         self._limits = httpx.Limits(max_connections=2 * kept, max_keepalive_connections=kept)
         self._has_proxies = has_proxies
         self._proxies: dict[tuple[str, str], str] = {}
-        self._ways: dict[str, AiohttpTransport] = {}
+        self._transports: dict[str, AiohttpTransport] = {}
 
     async def close(self) -> None:
-        for way in self._ways.values():
-            await way.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
     async def open(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request; the response is still to be read and closed. Raises `httpx.HTTPError`."""
+        """Sends a request; the caller reads and closes the response. Raises `httpx.HTTPError`."""
         proxy = self._proxy_to(request.url) if self._has_proxies else ""
-        way = self._ways.get(proxy) or self._ways.setdefault(proxy, self._way_through(proxy))
+        transport = self._transports.get(proxy) or self._transports.setdefault(proxy, self._transport_through(proxy))
         with _as_http_error():
-            response = await way.handle_async_request(request)
-            response.stream = _Guarded(response.stream)
+            response = await transport.handle_async_request(request)
+            response.stream = _CheckedStream(response.stream)
             return response
 
     def refuse_unusable_proxy(self, url: httpx.URL) -> None:
-        """Raises `SettingsError` where the environment names a proxy to a host that cannot be used."""
+        """Raises `SettingsError` if the environment names an unusable proxy for a host."""
         if self._has_proxies:
             self._proxy_to(url)
 
     def _proxy_to(self, url: httpx.URL) -> str:
-        whither = (url.scheme, url.host)
-        if whither not in self._proxies:
-            self._proxies[whither] = _proxy_to(*whither)
-        return self._proxies[whither]
+        target = (url.scheme, url.host)
+        if target not in self._proxies:
+            self._proxies[target] = _proxy_to(*target)
+        return self._proxies[target]
 
-    def _way_through(self, proxy: str) -> AiohttpTransport:
+    def _transport_through(self, proxy: str) -> AiohttpTransport:
         return AiohttpTransport(client=self._session, proxy=httpx.Proxy(proxy) if proxy else None)
 
     def _session(self) -> aiohttp.ClientSession:
-        """Keeps no cookies: they would be sent back, and a server may have written anything into them."""
+        """Creates a session without cookies, because a server could write any content into them."""
         connector = _Connector(
             limit=self._limits.max_connections or 0,
             keepalive_timeout=self._limits.keepalive_expiry,
-            ssl=_trusted(),
+            ssl=_ssl_context(),
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives no connection on which something has come that nobody asked for: it would be taken for the next answer."""
+    """Discards idle connections that received unrequested data, because it would be read as the next response."""
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         while True:
@@ -83,12 +84,12 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
 
 
-class _Guarded(httpx.AsyncByteStream):
-    """A body whose reading raises nothing but `httpx.HTTPError`."""
+class _CheckedStream(httpx.AsyncByteStream):
+    """A body whose reading raises only `httpx.HTTPError`."""
 
     def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
         if not isinstance(stream, httpx.AsyncByteStream):
-            raise TypeError("the transport gives bodies that are read asynchronously")
+            raise TypeError("the transport must return bodies that are read asynchronously")
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -103,23 +104,23 @@ class _Guarded(httpx.AsyncByteStream):
 
 @contextmanager
 def _as_http_error() -> Iterator[None]:
-    """Parsers of malformed answers raise what they will: of errors of their own up to `ValueError`."""
+    """Converts errors of HTTP parsers, which raise own errors and `ValueError` for malformed responses."""
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL):
         raise
     except Exception as error:
-        said = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-        raise httpx.RemoteProtocolError(f"the answer is not valid HTTP: {said}") from error
+        message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+        raise httpx.RemoteProtocolError(f"the answer is not valid HTTP: {message}") from error
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine, which no proxy of the environment can reach."""
+    """Whether a host name means this machine, which proxies of the environment cannot reach."""
     return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
 def _proxy_to(scheme: str, host: str) -> str:
-    """The environment's proxy for a host, empty where there is none; raises `SettingsError` for one of no use."""
+    """Returns the environment's proxy for a host, or an empty text; raises `SettingsError` if it is unusable."""
     if is_loopback(host) or proxy_bypass(host):
         return ""
     named = getproxies()
@@ -132,7 +133,9 @@ def _proxy_to(scheme: str, host: str) -> str:
 
 
 def _refuse_unusable(proxy: str, variable: str) -> None:
-    """A proxy may hold a password, and is not repeated."""
+    """Raises `SettingsError` for an unusable proxy. The message does not quote it, because it may contain a
+    password.
+    """
     scheme = proxy.partition("://")[0].lower()
     if scheme not in _PROXY_SCHEMES:
         raise SettingsError(
@@ -149,6 +152,6 @@ def _refuse_unusable(proxy: str, variable: str) -> None:
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
-    """Who signs certificates: read once, which takes as long as decoding a video."""
+def _ssl_context() -> ssl.SSLContext:
+    """Returns the trusted certificates. They are read once, because this takes as long as decoding a video."""
     return httpx.create_ssl_context()

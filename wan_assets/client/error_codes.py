@@ -1,4 +1,4 @@
-"""The table that sorts the API's codes into the error tree."""
+"""Maps the API's error codes and statuses to the error classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wan_assets.errors import (
 )
 
 _LONGEST_WORD = 40
-_WHOSE = re.compile(r"^(?:task|job|generation|inference|video|provider|request|status)+")
+_STATUS_PREFIX = re.compile(r"^(?:task|job|generation|inference|video|provider|request|status)+")
 _SUCCEEDED = frozenset(
     ("success", "successful", "succeeded", "complete", "completed", "done", "finished", "ended", "ok", "ready")
 )
@@ -35,13 +35,13 @@ _FAILED = {
     **dict.fromkeys(("rejected", "refused", "denied", "declined"), "taskRejected"),
     **dict.fromkeys(("blocked", "moderated", "filtered", "flagged", "nsfw", "censored"), "taskBlocked"),
 }
-"""Words that end a task without a result, and the code that each stands for where none is given."""
+"""Status words that end a task without a result, and the code of each for answers that state no code."""
 
 WRONG_ADDRESS = "base_url"
-"""The code of our own for an answer of something that is not the API."""
+"""The package's own code for an answer from a server that is not the API."""
 
 UPLOAD_IS_GONE = ("mediaNotFound", "mediaExpired")
-"""The API has deleted a picture or sound that was uploaded; it may be uploaded again."""
+"""Codes for an uploaded image or audio file that the API has deleted. It may be uploaded again."""
 
 _OF_CREDIT = r".*(credits|quota|balance).*|paymentrequired"
 
@@ -49,7 +49,7 @@ _OVER_CAPACITY = (
     r".*(ratelimit|toomany(requests|tasks|jobs|submissions|concurrent)|concurren|capacity|overload|throttl|queue(is)?full"
     r"|serverbusy).*"
 )
-"""The API takes no more tasks now."""
+"""Codes that mean: the API accepts no more tasks now."""
 
 _KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
     (r"conflicttaskuuid", TaskConflictError),
@@ -71,7 +71,7 @@ _KINDS: tuple[tuple[str, type[RunwareError]], ...] = (
     (r"failedprovider.*", TaskFailedError),
     (r"(invalid|missing|unsupported|value|array|max|min|incompatible|mismatch|unknown).*", RequestRejectedError),
 )
-"""First match wins; matched against the whole code in lower case, since the API's spelling varies."""
+"""Patterns for the whole code in lower case, because the API's spelling varies. The first match counts."""
 
 _BY_STATUS: dict[int, type[RunwareError]] = {
     400: RequestRejectedError,
@@ -89,34 +89,34 @@ _BY_STATUS: dict[int, type[RunwareError]] = {
 }
 
 
-def is_success_word(status: Any) -> bool:
-    """Whether a status ends a task with a result, in whatever case and spelling."""
+def is_success_status(status: Any) -> bool:
+    """Whether a status ends a task with a result, in any case and spelling."""
     return _letters_of(status) in _SUCCEEDED
 
 
-def code_of_failure_word(status: Any) -> str | None:
-    """The code of a status that ends a task without a result; None for any other status."""
+def code_of_failure_status(status: Any) -> str | None:
+    """Returns the code of a status that ends a task without a result; None for any other status."""
     return _FAILED.get(_letters_of(status))
 
 
 def _letters_of(status: Any) -> str:
-    """Only the letters of a status word, in lower case, without words that say whose status it is."""
+    """Returns only the letters of a status in lower case, without a prefix such as `task` or `job`."""
     if not isinstance(status, str) or len(status) > _LONGEST_WORD:
         return ""
     letters = "".join(filter(str.isalpha, status)).lower()
-    return _WHOSE.sub("", letters) or letters
+    return _STATUS_PREFIX.sub("", letters) or letters
 
 
 _REFUSED_CONTENT = re.compile(
     r"(?:inappropriate|sensitive|unsafe|prohibited) content|data ?inspection ?\w*|content policy", re.IGNORECASE
 )
-"""What providers say of content that they refuse."""
+"""Phrases with which providers refuse content."""
 
 _OVER_CAPACITY_STATUSES = (429, 503)
 
 
 def is_over_capacity(error: RunwareError) -> bool:
-    """Whether a submission was refused only because the API takes no more tasks now."""
+    """Whether a submission was refused only because the API accepts no more tasks now."""
     fault = error.fault
     is_full = (
         fault.http_status in _OVER_CAPACITY_STATUSES or re.fullmatch(_OVER_CAPACITY, fault.code.lower()) is not None
@@ -125,43 +125,47 @@ def is_over_capacity(error: RunwareError) -> bool:
 
 
 def class_of(code: str, http_status: int | None = None) -> type[RunwareError]:
-    """Sorts a code, or failing that a status, into the tree; what is unknown is busy, never final."""
+    """Returns the error class of a code, or of a status if the code is unknown. Anything unknown is temporary, never
+    permanent.
+    """
     for pattern, kind in _KINDS:
         if re.fullmatch(pattern, code.lower()):
             return kind
     return _BY_STATUS.get(http_status or 0, RunwareBusyError)
 
 
-def is_own_words(fault: ApiFault) -> bool:
-    """Whether the API itself has refused a call, as against a bare status, a page or a redirect on the way to it.
+def is_api_refusal(fault: ApiFault) -> bool:
+    """Whether the API itself refused a call, and not a bare status, a page or a redirect of another server.
 
-    A status of 401 needs no words.
+    A status of 401 is enough: it needs no message.
     """
     is_bare = fault.code.startswith("http_") or fault.code == WRONG_ADDRESS
     return fault.task_uuid is not None or fault.http_status == HTTPStatus.UNAUTHORIZED or not is_bare
 
 
-def is_about_credit(fault: ApiFault) -> bool:
-    """Whether an account has no credit left, as against a key that is not accepted."""
+def is_out_of_credit(fault: ApiFault) -> bool:
+    """Whether the account has no credit left. A key that is not accepted does not count."""
     return fault.http_status == HTTPStatus.PAYMENT_REQUIRED or bool(re.fullmatch(_OF_CREDIT, fault.code.lower()))
 
 
 def refusal_of(fault: ApiFault) -> RunwareError:
-    """The error of an answer to a submission, poll or other call.
+    """Returns the error for a failed submission, poll or other call.
 
-    A time-out or failure on the way, such as a gateway's, says nothing about the task: it counts as busy.
+    A timeout or a failure of the connection, such as a gateway's, says nothing about the task. It counts as temporary.
     """
     kind = class_of(fault.code, fault.http_status)
     on_the_way = (fault.http_status or 0) >= 500 or fault.http_status == 408
-    if kind is TaskFailedError and on_the_way and code_of_failure_word(fault.detail.get("status")) is None:
+    if kind is TaskFailedError and on_the_way and code_of_failure_status(fault.detail.get("status")) is None:
         kind = RunwareBusyError
     return kind(fault)
 
 
 def task_error_of(fault: ApiFault) -> RunwareError:
-    """The error of a task that the API accepted and then gave up: what would be busy has failed.
+    """Returns the error of a task that the API accepted and then ended. Codes that are otherwise temporary count as
+    failed.
 
-    A provider may refuse content under a code that says only that it failed: then its own words count, and are kept.
+    A provider may refuse content under a code that says only that the task failed. In that case its message decides,
+    and the message is kept.
     """
     kind = class_of(fault.code)
     if kind not in (RunwareBusyError, TaskConflictError, TaskFailedError):
@@ -174,5 +178,5 @@ def task_error_of(fault: ApiFault) -> RunwareError:
 
 
 def _provider_text(fault: ApiFault) -> str:
-    said = fault.detail.get("responseContent")
-    return said if isinstance(said, str) else json.dumps(said)
+    content = fault.detail.get("responseContent")
+    return content if isinstance(content, str) else json.dumps(content)

@@ -1,4 +1,4 @@
-"""Text of the API without secrets: the private parts of every URL, and known secrets in whatever encoding."""
+"""Removes secrets from text of the API: the private parts of every URL, and known secrets in any encoding."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from wan_assets.errors import ApiFault, RunwareError, WrongAddressError
-from wan_assets.models import SENT_TO
+from wan_assets.models import DESTINATION_FIELDS
 
 _HIDDEN = "[hidden]"
 _ALL_HIDDEN = "[hidden: the text repeats a secret]"
-_PIECE = 8
-"""So many characters of a secret in a row are not shown; an innocent word is seldom as long and part of one."""
+_PIECE_LENGTH = 8
+"""This many consecutive characters of a secret are never shown. Ordinary words are rarely that long and part of a
+secret."""
 
-_LEAST = 5
-"""A password shorter than a piece is not shown as a whole; one shorter than this would be found in innocent words."""
+_MIN_LENGTH = 5
+"""A password shorter than `_PIECE_LENGTH` is hidden as a whole. A password shorter than this is not searched for,
+because it would be found in ordinary words."""
 
-_ADDRESSES = 2048
+_MAX_ADDRESSES = 2048
 _DECODINGS = 5
 _MAX_CHARACTERS = 4000
 
-_FOUND_AS_THEY_ARE = frozenset({"videoURL", "taskType"})
-"""The address of a result is fetched as it is; whoever keeps or shows it takes its secrets out."""
+_UNREDACTED_KEYS = frozenset({"videoURL", "taskType"})
+"""The address of a result is kept unchanged, because it is downloaded. Code that stores or shows it removes its
+secrets."""
 
-_WORDS_OF_STATUS = frozenset({"success", "processing", "completed", "error", "queued", "pending"})
-"""Nothing has to be looked for in the answers that come by the thousand."""
+_STATUS_WORDS = frozenset({"success", "processing", "completed", "error", "queued", "pending"})
+"""Frequent values that need no search for secrets."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_IN_ANY_FORM = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?", re.IGNORECASE)
@@ -58,7 +61,9 @@ E = TypeVar("E", bound=RunwareError)
 
 
 class Redaction:
-    """What text of the API may not repeat. `secrets` are hidden for good, addresses for as long as they are recent."""
+    """Removes secrets from text. `secrets` are hidden permanently; the private parts of addresses only while these are
+    recent.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = {part for secret in secrets if secret for part in _parts_of(secret)}
@@ -67,47 +72,47 @@ class Redaction:
         self._short: tuple[str, ...] = ()
         self._is_stale = True
 
-    def hide(self, address: str, *, is_sent_to: bool) -> None:
-        """Hides the private parts of an address; of one that takes what is sent to it, the path is one of them."""
+    def hide(self, address: str, *, is_destination: bool) -> None:
+        """Hides the private parts of an address. For a destination, its path is private too."""
         if "://" not in address:
             return
-        key = (address, is_sent_to)
+        key = (address, is_destination)
         self._is_stale = self._is_stale or key not in self._addresses
         self._addresses[key] = None
         self._addresses.move_to_end(key)
-        if len(self._addresses) > _ADDRESSES:
+        if len(self._addresses) > _MAX_ADDRESSES:
             self._addresses.popitem(last=False)
 
     def hide_task(self, task: Mapping[str, Any]) -> None:
-        """Hides what is private in the addresses that a task names."""
-        for name in SENT_TO:
+        """Hides the private parts of the addresses in a task."""
+        for name in DESTINATION_FIELDS:
             if isinstance(address := task.get(name), str):
-                self.hide(address, is_sent_to=True)
+                self.hide(address, is_destination=True)
         for address in _texts_in(task.get("inputs")):
-            self.hide(address, is_sent_to=False)
+            self.hide(address, is_destination=False)
 
-    def text(self, said: str) -> str:
-        """A text without secrets."""
-        said = said if len(said) <= _MAX_CHARACTERS else f"{said[:_MAX_CHARACTERS]}…"
-        parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(said))]
+    def text(self, value: str) -> str:
+        """Returns a text without secrets."""
+        value = value if len(value) <= _MAX_CHARACTERS else f"{value[:_MAX_CHARACTERS]}…"
+        parts = [part if number % 2 else self._word(part) for number, part in enumerate(_WORDS.split(value))]
         found = "".join(parts)
         return _ALL_HIDDEN if self._repeats(found) else found
 
-    def value(self, said: Any) -> Any:
-        """Whatever JSON holds, without secrets; addresses of results stay as they are."""
-        if isinstance(said, str):
-            return said if said in _WORDS_OF_STATUS or self._is_name(said) else self.text(said)
-        if isinstance(said, Mapping):
+    def value(self, value: Any) -> Any:
+        """Returns a JSON value without secrets; addresses of results stay unchanged."""
+        if isinstance(value, str):
+            return value if value in _STATUS_WORDS or self._is_name(value) else self.text(value)
+        if isinstance(value, Mapping):
             return {
                 name if str(name).isalpha() else self.value(name): part
-                if name in _FOUND_AS_THEY_ARE
+                if name in _UNREDACTED_KEYS
                 else self.value(part)
-                for name, part in said.items()
+                for name, part in value.items()
             }
-        return [self.value(part) for part in said] if isinstance(said, (list, tuple)) else said
+        return [self.value(part) for part in value] if isinstance(value, (list, tuple)) else value
 
     def fault(self, fault: ApiFault) -> ApiFault:
-        """A fault without secrets."""
+        """Returns a fault without secrets."""
         parameter = fault.parameter
         return replace(
             fault,
@@ -120,45 +125,51 @@ class Redaction:
         )
 
     def error(self, error: E) -> E:
-        """An error without secrets; that of a wrong address names it on purpose."""
+        """Returns an error without secrets. The error of a wrong address is unchanged, because it must name the
+        address.
+        """
         return error if isinstance(error, WrongAddressError) else type(error)(self.fault(error.fault))
 
-    def _is_name(self, said: str) -> bool:
-        """Whether a value is a UUID. One without dashes may also be a key."""
-        if _UUID.fullmatch(said):
+    def _is_name(self, value: str) -> bool:
+        """Whether a value is a UUID. A UUID without dashes may also be a key."""
+        if _UUID.fullmatch(value):
             return True
-        return bool(_UUID_IN_ANY_FORM.fullmatch(said.strip())) and not self._repeats(said)
+        return bool(_UUID_IN_ANY_FORM.fullmatch(value.strip())) and not self._repeats(value)
 
     def _word(self, word: str) -> str:
-        if len(word) < _LEAST or _UUID.fullmatch(word):
+        if len(word) < _MIN_LENGTH or _UUID.fullmatch(word):
             return word
-        shown = _shown(word)
+        shown = _public_word(word)
         if not self._repeats(shown):
             return shown
         host = _URL.match(word)
         place = f"{host['scheme']}://{host['place'].rpartition('@')[2]}/" if host else ""
         return f"{'' if self._repeats(place) else place}{_HIDDEN}"
 
-    def _repeats(self, said: str) -> bool:
-        """Whether a text has a piece of a known secret in it."""
+    def _repeats(self, value: str) -> bool:
+        """Whether a text contains a piece of a known secret."""
         if self._is_stale:
-            self._learn()
-        plain = _plain(said)
-        pieces = {plain[start : start + _PIECE] for start in range(len(plain) - _PIECE + 1)}
+            self._rebuild()
+        plain = _plain(value)
+        pieces = {plain[start : start + _PIECE_LENGTH] for start in range(len(plain) - _PIECE_LENGTH + 1)}
         return any(piece in self._known for piece in pieces) or any(short in plain for short in self._short)
 
-    def _learn(self) -> None:
+    def _rebuild(self) -> None:
         secrets = set(self._secrets)
-        for address, is_sent_to in self._addresses:
-            secrets.update(_secrets_in(address, is_sent_to=is_sent_to))
+        for address, is_destination in self._addresses:
+            secrets.update(_secrets_in(address, is_destination=is_destination))
         plain = {_plain(secret) for secret in secrets}
-        self._short = tuple(secret for secret in plain if _LEAST <= len(secret) < _PIECE)
-        self._known = "\0".join(form for secret in secrets if len(secret) >= _PIECE for form in _forms_of(secret))
+        self._short = tuple(secret for secret in plain if _MIN_LENGTH <= len(secret) < _PIECE_LENGTH)
+        self._known = "\0".join(
+            form for secret in secrets if len(secret) >= _PIECE_LENGTH for form in _forms_of(secret)
+        )
         self._is_stale = False
 
 
-def _shown(word: str) -> str:
-    """A word without what may be secret in any: of URLs scheme and host are left, of pairs the name."""
+def _public_word(word: str) -> str:
+    """Returns a word without parts that are usually secret: URLs keep their scheme and host, and pairs keep their
+    name.
+    """
     if _URL.search(word):
         word = _URL.sub(_public_url, word)
     elif _ENCODED_URL.search(_plain(word)):
@@ -183,19 +194,19 @@ def _public_bare_url(found: re.Match[str]) -> str:
 
 
 def _is_random(text: str) -> bool:
-    """Whether a run of letters and digits is no name: UUIDs have dashes, and names have few digits."""
+    """Whether a run of letters and digits is not a name: UUIDs have dashes, and names have few digits."""
     if _UUID.search(text):
         return False
     run = max(re.split(r"[-/]", text), key=len)
-    return len(run) >= _PIECE * 2 and sum(map(str.isdigit, run)) >= _DIGITS_OF_RANDOM
+    return len(run) >= _PIECE_LENGTH * 2 and sum(map(str.isdigit, run)) >= _DIGITS_OF_RANDOM
 
 
 def _parts_of(secret: str) -> set[str]:
-    return _secrets_in(secret, is_sent_to=True) if "://" in secret else {secret}
+    return _secrets_in(secret, is_destination=True) if "://" in secret else {secret}
 
 
-def _secrets_in(address: str, *, is_sent_to: bool) -> set[str]:
-    """What of an address is private: user and password, query, fragment, and maybe the path."""
+def _secrets_in(address: str, *, is_destination: bool) -> set[str]:
+    """Returns the private parts of an address: user and password, query, fragment, and for a destination the path."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -203,16 +214,19 @@ def _secrets_in(address: str, *, is_sent_to: bool) -> set[str]:
     login, _, _ = parts.netloc.rpartition("@")
     _, _, password = login.partition(":")
     values = {
-        value for pair in re.split("[&;]", parts.query) for value in pair.partition("=")[2:] if len(value) >= _PIECE
+        value
+        for pair in re.split("[&;]", parts.query)
+        for value in pair.partition("=")[2:]
+        if len(value) >= _PIECE_LENGTH
     }
-    path = parts.path.strip("/") if is_sent_to else ""
+    path = parts.path.strip("/") if is_destination else ""
     found = {login, password, path, parts.query, parts.fragment, *values}
     return {secret for secret in found if secret}
 
 
-@lru_cache(maxsize=_ADDRESSES)
+@lru_cache(maxsize=_MAX_ADDRESSES)
 def _forms_of(secret: str) -> tuple[str, ...]:
-    """A secret as it may be written: plain, with a plus for blanks, in base64 and in hexadecimal."""
+    """Returns the encodings of a secret: plain, with a plus for spaces, in base64 and in hexadecimal."""
     plain = _plain(secret)
     found = [plain, plain.replace(" ", "+"), plain.replace("+", " ")]
     for text in {secret, unquote(secret), quote(secret, safe="")}:
@@ -221,11 +235,11 @@ def _forms_of(secret: str) -> tuple[str, ...]:
         for skipped in range(3):
             encoded = base64.b64encode(content[skipped:])[: (len(content) - skipped) * 4 // 3].decode().casefold()
             found += [encoded, encoded.replace("+", "-").replace("/", "_")]
-    return tuple(dict.fromkeys(form for form in found if len(form) >= _PIECE))
+    return tuple(dict.fromkeys(form for form in found if len(form) >= _PIECE_LENGTH))
 
 
 def _plain(text: str) -> str:
-    """A text with all its encodings undone: percent, JSON, HTML, wide letters, invisible ones and case."""
+    """Returns a text with all encodings undone: percent, JSON, HTML, wide letters, invisible characters and case."""
     for _ in range(_DECODINGS):
         before = text
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))

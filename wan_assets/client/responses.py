@@ -1,4 +1,4 @@
-"""What the API's answers say, read tolerantly: items and faults as frozen values, and whether a call was refused."""
+"""Parses the API's responses into items and faults, and finds the fault that refuses a call."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wan_assets.client.bounds import name_in, parsed, shown
-from wan_assets.client.error_codes import code_of_failure_word, refusal_of
+from wan_assets.client.bounds import clean_text, name_in, parse_json
+from wan_assets.client.error_codes import code_of_failure_status, refusal_of
 from wan_assets.errors import ApiFault, RunwareBusyError
 from wan_assets.models import uuid_in
 
@@ -16,14 +16,15 @@ _MAX_QUOTED = 120
 _MAX_MESSAGE = 2_000
 _MAX_WORD = 200
 _SIGNED = re.compile(r"(x-amz-[a-z-]+(?:=|%3d))[^&\s\"'<>]+", re.IGNORECASE)
-"""What makes a signed address of S3 a secret. Complaints may repeat one; results may be one, and are left alone."""
+"""The secret part of a signed S3 address. It is removed from error messages; results keep it, because they may be such
+an address."""
 
 _MAX_ALLOWED = 50
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One response: its status, its items and its faults; `data` and `faults` may both be filled, or neither."""
+class ApiResponse:
+    """One response: its status, items and faults. `data` and `faults` may both be filled, or both be empty."""
 
     status: int
     data: tuple[Mapping[str, Any], ...]
@@ -36,38 +37,40 @@ class Answer:
         return 200 <= self.status < 300
 
     def has_item_of(self, task_uuid: str) -> bool:
-        """Whether the answer holds an item of one task, whatever else it holds."""
+        """Whether the response contains an item of one task."""
         return any(item.get("taskUUID") == task_uuid for item in self.data)
 
 
-def answer_of(status: int, text: str, retry_after_s: float | None = None) -> Answer:
-    """Reads a body before its status; raises `RunwareBusyError` for what is no JSON object."""
+def response_of(status: int, text: str, retry_after_s: float | None = None) -> ApiResponse:
+    """Parses a body before its status is considered; raises `RunwareBusyError` if it is not a JSON object."""
     try:
-        body = parsed(text)
+        body = parse_json(text)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        said = " ".join(shown(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
-        fault = ApiFault(f"http_{status}", f"the answer is no JSON object: {said}", http_status=status)
+        quoted = " ".join(clean_text(str(_unsigned(text)), _MAX_QUOTED).split()) or "nothing"
+        fault = ApiFault(f"http_{status}", f"the answer is not a JSON object: {quoted}", http_status=status)
         if 200 <= status < 300:
             raise RunwareBusyError(fault)
         raise refusal_of(ApiFault(fault.code, fault.message, http_status=status, retry_after_s=retry_after_s))
     data = body.get("data")
     items = data if isinstance(data, list) else [data]
     faults = tuple(_faults_in(body, status, retry_after_s))
-    return Answer(status, tuple(_named(item) for item in items if isinstance(item, dict)), faults, retry_after_s)
+    return ApiResponse(status, tuple(_named(item) for item in items if isinstance(item, dict)), faults, retry_after_s)
 
 
 def _named(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An item whose task is named as we name it, in whatever form the API has written the UUID."""
+    """Returns an item with the UUID of its task in canonical form."""
     task_uuid = uuid_in(item.get("taskUUID"))
     return {**item, "taskUUID": task_uuid} if task_uuid else item
 
 
-def refusal_in(answer: Answer, task_uuid: str | None) -> ApiFault | None:
-    """The fault that refuses a call about one task: its own, or one that names no task; else a bare bad status.
+def refusal_in(answer: ApiResponse, task_uuid: str | None) -> ApiFault | None:
+    """Returns the fault that refuses a call about one task: a fault of the task, one without a task, or a bare bad
+    status.
 
-    An item of the task among the data is the API's word that it has it: then only a fault that names it counts.
+    An item of the task in the data means that the API has the task. In that case only a fault that names the task
+    counts.
     """
     is_taken = task_uuid is not None and answer.has_item_of(task_uuid)
     ours = (task_uuid,) if is_taken else (None, task_uuid)
@@ -83,10 +86,10 @@ def refusal_in(answer: Answer, task_uuid: str | None) -> ApiFault | None:
     )
 
 
-def is_doubtful(answer: Answer, fault: ApiFault, task_uuid: str) -> bool:
-    """Whether an answer refuses a submission and yet may have accepted it: then its money is not free.
+def may_be_accepted_anyway(answer: ApiResponse, fault: ApiFault, task_uuid: str) -> bool:
+    """Whether a response refuses a submission but may have accepted the task, so that its reservation must be kept.
 
-    It holds an item besides the fault, or a bad status alone that comes with faults of other tasks.
+    Such a response contains an item besides the fault, or only a bad status together with faults of other tasks.
     """
     names_others = any(fault.task_uuid not in (None, task_uuid) for fault in answer.faults)
     is_bare = fault not in answer.faults
@@ -94,41 +97,41 @@ def is_doubtful(answer: Answer, fault: ApiFault, task_uuid: str) -> bool:
     return holds_items or (is_bare and names_others)
 
 
-def _unsigned(said: Any) -> Any:
-    return _each_text(lambda text: _SIGNED.sub(r"\1[hidden]", text), said)
+def _unsigned(value: Any) -> Any:
+    return _each_text(lambda text: _SIGNED.sub(r"\1[hidden]", text), value)
 
 
-def _each_text(change: Callable[[str], str], said: Any) -> Any:
-    if isinstance(said, str):
-        return change(said)
-    if isinstance(said, dict):
-        return {key: _each_text(change, part) for key, part in said.items()}
-    return [_each_text(change, part) for part in said] if isinstance(said, list) else said
+def _each_text(change: Callable[[str], str], value: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each_text(change, part) for key, part in value.items()}
+    return [_each_text(change, part) for part in value] if isinstance(value, list) else value
 
 
 def failure_of(item: Mapping[str, Any], code: str, status: int) -> ApiFault:
-    """The fault of a task whose item says that it has ended without a result."""
+    """Returns the fault of a task whose item states that it ended without a result."""
     nested = item.get("error")
-    said = nested if isinstance(nested, dict) else {"message": nested} if isinstance(nested, str) and nested else {}
+    value = nested if isinstance(nested, dict) else {"message": nested} if isinstance(nested, str) and nested else {}
     reason = {"code": code, "message": f"the API ended the task with the status {item['status']!r}"}
-    return _fault_of({**reason, **{key: part for key, part in {**item, **said}.items() if part}}, status, None)
+    return _fault_of({**reason, **{key: part for key, part in {**item, **value}.items() if part}}, status, None)
 
 
 def _faults_in(body: Mapping[str, Any], status: int, retry_after_s: float | None) -> Iterator[ApiFault]:
     for key in ("errors", "error"):
-        said = body.get(key)
-        for item in said if isinstance(said, list) else [said] if said else []:
+        value = body.get(key)
+        for item in value if isinstance(value, list) else [value] if value else []:
             yield _fault_of(item if isinstance(item, dict) else {"message": item}, status, retry_after_s)
 
 
-def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None) -> ApiFault:
-    item = _unsigned(dict(said))
+def _fault_of(value: Mapping[str, Any], status: int, retry_after_s: float | None) -> ApiFault:
+    item = _unsigned(dict(value))
     allowed = item.get("allowedValues")
     context = item.get("context")
     named = item.get("taskUUID") or (context.get("taskUUID") if isinstance(context, dict) else None)
     code = name_in(item.get("code")) or name_in(item.get("errorId"))
     return ApiFault(
-        code=code or code_of_failure_word(item.get("status")) or f"http_{status}",
+        code=code or code_of_failure_status(item.get("status")) or f"http_{status}",
         message=_sentence_in(item.get("message")),
         parameter=_parameter_in(item.get("parameter")),
         task_uuid=(uuid_in(named) or _word(named)) if named else None,
@@ -140,17 +143,17 @@ def _fault_of(said: Mapping[str, Any], status: int, retry_after_s: float | None)
 
 
 def _sentence_in(message: Any) -> str:
-    return shown(message if isinstance(message, str) else str(message or ""), _MAX_MESSAGE) or "no message"
+    return clean_text(message if isinstance(message, str) else str(message or ""), _MAX_MESSAGE) or "no message"
 
 
-def _parameter_in(said: Any) -> str | tuple[str, ...] | None:
-    if isinstance(said, list):
-        return tuple(shown(str(part), _MAX_WORD) for part in said[:_MAX_ALLOWED])
-    return _word(said)
+def _parameter_in(value: Any) -> str | tuple[str, ...] | None:
+    if isinstance(value, list):
+        return tuple(clean_text(str(part), _MAX_WORD) for part in value[:_MAX_ALLOWED])
+    return _word(value)
 
 
 def _word(value: Any) -> str | None:
-    return shown(str(value), _MAX_WORD) if value else None
+    return clean_text(str(value), _MAX_WORD) if value else None
 
 
 def _allowed(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""When the client tries again, and how long it waits before it does."""
+"""Retries calls, and reports how many calls wait for a retry."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from wan_assets.errors import RunwareBusyError
 
 T = TypeVar("T")
 IsRetried: TypeAlias = Callable[[BaseException], bool]
-"""Whether a call that raised this is tried again."""
+"""Whether a call that raised this error is retried."""
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether the same call may pass later."""
+    """Whether the same call may succeed later."""
     return isinstance(error, RunwareBusyError)
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """So many calls wait to be tried again; `why` is what stood in the way of the last of them."""
+class RetryStatus:
+    """The number of calls that wait to be retried, and `why`: the error of the last of them."""
 
     waiting: int = 0
     why: str = ""
 
-    def __add__(self, other: Trouble) -> Trouble:
-        return Trouble(self.waiting + other.waiting, self.why if self.waiting else other.why)
+    def __add__(self, other: RetryStatus) -> RetryStatus:
+        return RetryStatus(self.waiting + other.waiting, self.why if self.waiting else other.why)
 
 
-class Troubles:
-    """Keeps count of the calls that wait to be tried again."""
+class RetryMonitor:
+    """Counts the calls that wait to be retried."""
 
     def __init__(self) -> None:
         self._waiting, self._why = 0, ""
 
     @property
-    def now(self) -> Trouble:
-        return Trouble(self._waiting, self._why) if self._waiting else Trouble()
+    def now(self) -> RetryStatus:
+        return RetryStatus(self._waiting, self._why) if self._waiting else RetryStatus()
 
     async def wait(self, waiting: Awaitable[None]) -> None:
         """Counts a call while it waits."""
@@ -56,20 +56,21 @@ class Troubles:
         await self.wait(asyncio.sleep(wait_s))
 
     def note(self, error: BaseException | None) -> None:
-        """Takes note of what a call will be tried again for."""
+        """Records the error for which a call is retried."""
         self._why = str(error or "")
 
 
-async def tried(
+async def with_retries(
     call: Callable[[], Awaitable[T]],
     http_config: HttpConfig,
     tries: int,
-    troubles: Troubles,
+    retries: RetryMonitor,
     is_retried: IsRetried = is_busy,
 ) -> T:
-    """Calls until nothing is raised that is tried again, or another try would not help: then it is let through.
+    """Calls a function until it succeeds, or until a retry would not help; then raises its error.
 
-    A wait that the API asks for is kept, unless it is longer than `pace.asked_most_s`: then it was the last try.
+    A wait that the API requests is observed. If it is longer than `http_config.max_retry_after_s`, there is no further
+    try.
     """
     try:
         return await call()
@@ -83,34 +84,36 @@ async def tried(
             raise failed.pop()
         return await call()
 
-    # RowRunner cost as much as an exchange, so that they are kept only where the first call has failed.
-    return await _attempts(http_config, tries, troubles, is_retried)(again)
+    # Tenacity costs as much time as an exchange with the API, so it is used only after the first call has failed.
+    return await _attempts(http_config, tries, retries, is_retried)(again)
 
 
-def _attempts(http_config: HttpConfig, tries: int, troubles: Troubles, is_retried: IsRetried) -> AsyncRetrying:
+def _attempts(http_config: HttpConfig, tries: int, retries: RetryMonitor, is_retried: IsRetried) -> AsyncRetrying:
     backoff = wait_exponential(http_config.initial_retry_delay_s, http_config.max_retry_delay_s)
     jitter = wait_random(0, http_config.retry_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
-        asked_s = _asked_s(state)
-        return max(http_config.initial_retry_delay_s, backoff(state) if asked_s is None else asked_s) + jitter(state)
+        retry_after_s = _retry_after_s(state)
+        return max(
+            http_config.initial_retry_delay_s, backoff(state) if retry_after_s is None else retry_after_s
+        ) + jitter(state)
 
     def note(state: RetryCallState) -> None:
-        troubles.note(state.outcome.exception() if state.outcome else None)
+        retries.note(state.outcome.exception() if state.outcome else None)
 
     def is_last(state: RetryCallState) -> bool:
-        return state.attempt_number >= tries or (_asked_s(state) or 0.0) > http_config.max_retry_after_s
+        return state.attempt_number >= tries or (_retry_after_s(state) or 0.0) > http_config.max_retry_after_s
 
     return AsyncRetrying(
         retry=retry_if_exception(is_retried),
         wait=wait_s,
         stop=is_last,
         before_sleep=note,
-        sleep=troubles.sleep,
+        sleep=retries.sleep,
         reraise=True,
     )
 
 
-def _asked_s(state: RetryCallState) -> float | None:
+def _retry_after_s(state: RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome else None
     return error.fault.retry_after_s if isinstance(error, RunwareBusyError) else None

@@ -123,7 +123,7 @@ COLUMNS = (
         "audio",
         _TEXT,
         "The sound the video was to go with: UUID, URL without query, or hash of a local one.",
-        lambda entry: _named(entry.request.sound),
+        lambda entry: _named(entry.request.audio),
         ("inputs.audio",),
     ),
     Column(

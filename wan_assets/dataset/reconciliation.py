@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from wan_assets.client import DayOfUsage, RunwareClient
-from wan_assets.ledger import DayBooked, Ledger
+from wan_assets.ledger import DayOfTasks, Ledger
 from wan_assets.models import MODEL, nearest_microusd
 
 _DAYS_AT_ONCE = 30
@@ -61,7 +61,7 @@ async def reconciled(client: RunwareClient, ledger: Ledger, first: date, last: d
     The account counts all that was asked of the model under it, also by others than this ledger.
     """
     simulated = await client.is_simulated()
-    booked = await asyncio.to_thread(ledger.days_booked, first, last, simulated=simulated)
+    booked = await asyncio.to_thread(ledger.tasks_by_day, first, last, simulated=simulated)
     ours = {date.fromisoformat(day.day): day for day in booked}
     theirs: dict[date, DayOfUsage] = {}
     for start, end in _spans(first, last):
@@ -69,7 +69,7 @@ async def reconciled(client: RunwareClient, ledger: Ledger, first: date, last: d
     return [_compared(day, ours.get(day), theirs.get(day)) for day in sorted(ours.keys() | theirs.keys())]
 
 
-def _compared(day: date, ours: DayBooked | None, theirs: DayOfUsage | None) -> DayCompared:
+def _compared(day: date, ours: DayOfTasks | None, theirs: DayOfUsage | None) -> DayCompared:
     return DayCompared(
         day=day,
         ledger_tasks=ours.tasks if ours else 0,

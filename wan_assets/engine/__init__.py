@@ -1,4 +1,6 @@
-"""The engine: requests in, stored videos out. It pays for each request once and does not depend on Dagster."""
+"""Generates videos: it turns requests into stored videos, pays for each request once, and does not depend on
+Dagster.
+"""
 
 from wan_assets.engine.adoption import Adopted, adopt
 from wan_assets.engine.engine import generate
@@ -7,25 +9,24 @@ from wan_assets.engine.jobs import Limits, OnMismatch, Outcome, VideoJob
 from wan_assets.engine.progress import (
     Clock,
     Estimate,
-    Following,
     Progress,
-    Spacing,
+    ProgressCallback,
+    ProgressTracker,
+    ReportSchedule,
     Stage,
-    Watcher,
-    clocked,
-    sentence,
-    unwatched,
+    clock_text,
+    ignore_progress,
+    progress_line,
 )
 from wan_assets.engine.recovery import Recovered, recover
 from wan_assets.engine.run_log import FailureLog, PendingLog, progress_logged
-from wan_assets.engine.thread_iterator import threaded
+from wan_assets.engine.thread_iterator import iterate_in_thread
 
 __all__ = [
     "Adopted",
     "Clock",
     "Estimate",
     "FailureLog",
-    "Following",
     "Limits",
     "OnMismatch",
     "OnProgress",
@@ -33,18 +34,19 @@ __all__ = [
     "Pending",
     "PendingLog",
     "Progress",
+    "ProgressCallback",
+    "ProgressTracker",
     "Recovered",
+    "ReportSchedule",
     "RunSnapshot",
-    "Spacing",
     "Stage",
     "VideoJob",
-    "Watcher",
     "adopt",
-    "clocked",
+    "clock_text",
     "generate",
+    "ignore_progress",
+    "iterate_in_thread",
+    "progress_line",
     "progress_logged",
     "recover",
-    "sentence",
-    "threaded",
-    "unwatched",
 ]

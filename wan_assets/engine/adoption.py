@@ -1,4 +1,4 @@
-"""Files that were set aside, accepted as their rows' videos: decoded, put in place and booked; nothing is paid."""
+"""Adopts quarantined files as the videos of their rows: decodes, stores and records them without payment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wan_assets.engine.ledger_session import LedgerSession
-from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
+from wan_assets.engine.task_files import TaskFiles, name_of, recorded_result
 from wan_assets.errors import (
     DecoderError,
     InvalidVideoError,
@@ -23,9 +23,9 @@ from wan_assets.video import Verifier
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of one task: `stored` tells its videos, or `error` why they are not accepted.
+    """The result of one task: `stored` are its videos, or `error` is the reason why they are not accepted.
 
-    `was_stored` tells that they were in the store before.
+    `was_stored` states that the videos were already in the store.
     """
 
     task_uuid: str
@@ -35,9 +35,9 @@ class Adopted:
 
 
 async def adopt(task_uuids: Iterable[str], *, store: VideoStore, ledger: Ledger) -> AsyncGenerator[Adopted, None]:
-    """Yields what becomes of each task, in their order; the API is not asked.
+    """Yields the result of each task, in the given order; the API is not called.
 
-    Raises `StoreError` or `LedgerError` where store and ledger are not usable.
+    Raises `StoreError` or `LedgerError` if the store or the ledger is not usable.
     """
     store.make_ready()
     async with LedgerSession(ledger, store, Origin(), simulated=False) as session, Verifier() as verifier:
@@ -55,7 +55,7 @@ class _Adoption:
         self._files = files
 
     async def adopted(self, task_uuid: str) -> Adopted:
-        task = await self._session.book(self._session.ledger.task, task_uuid)
+        task = await self._session.call(self._session.ledger.task, task_uuid)
         if task is None:
             raise NothingToAdoptError(task_uuid, "it is not in the ledger")
         if stored := self._stored(task):
@@ -63,7 +63,7 @@ class _Adoption:
             return Adopted(task_uuid, stored, was_stored=True)
         if task.state not in (TaskState.DELIVERED, TaskState.STORED):
             raise NothingToAdoptError(task_uuid, f"it is {task.state}, and only a delivered task has such a file")
-        if task.state is TaskState.DELIVERED and (await self._session.take(task_uuid)).standing == "foreign":
+        if task.state is TaskState.DELIVERED and (await self._session.take(task_uuid)).status == "locked":
             raise TaskLockedError(task_uuid)
         return Adopted(task_uuid, await self._store(task))
 
@@ -97,4 +97,4 @@ class _Adoption:
                 seen = await self._files.inspect_file(path)
             except (InvalidVideoError, DecoderError) as error:
                 raise type(error)(f"task {task.task_uuid}: {kept} is not accepted: {error}") from None
-            return await self._files.put(task, request, number, booked_result(reported), path, seen, etag=None)
+            return await self._files.put(task, request, number, recorded_result(reported), path, seen, etag=None)

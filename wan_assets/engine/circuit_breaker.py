@@ -1,4 +1,4 @@
-"""Whether a run may send more: closed by trouble of the whole run, and narrow while money is reserved."""
+"""Decides whether a run may submit further tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from wan_assets.client import is_about_credit, is_own_words
+from wan_assets.client import is_api_refusal, is_out_of_credit
 from wan_assets.errors import (
     AccessDeniedError,
     BudgetExceededError,
@@ -20,7 +20,10 @@ _FIRST_AT_ONCE = 4
 
 
 class CircuitBreaker:
-    """What is in flight is let finish, whatever the gate says; the first error that closes it is the one told."""
+    """Stops the submissions of a run after an error that concerns all rows; the first such error is reported.
+
+    Tasks in flight always complete.
+    """
 
     def __init__(self) -> None:
         self._closed_by: WanAssetsError | None = None
@@ -28,97 +31,99 @@ class CircuitBreaker:
         self._freed = asyncio.Event()
         self._turn = asyncio.Event()
         self._entering = 0
-        self._is_proven = False
+        self._is_key_confirmed = False
         self._has_taken = False
-        self._is_doubted = False
+        self._was_refused_once = False
         self._when_closed: list[Callable[[WanAssetsError], None]] = []
 
     @asynccontextmanager
-    async def entered(self) -> AsyncIterator[None]:
-        """The time in which a task is sent: few at once until the API has taken one, and knows the key."""
-        while not self._is_proven and self._entering >= _FIRST_AT_ONCE:
+    async def submitting(self) -> AsyncIterator[None]:
+        """Encloses the submission of a task. Few submissions run at once until the API has accepted one and the key is
+        confirmed.
+        """
+        while not self._is_key_confirmed and self._entering >= _FIRST_AT_ONCE:
             await self._turn.wait()
         self._entering += 1
         try:
             yield
-            self.prove()
-            self._has_taken, self._is_doubted = True, False
+            self.confirm_key()
+            self._has_taken, self._was_refused_once = True, False
         finally:
             self._entering -= 1
-            self._turn = _renewed(self._turn)
+            self._turn = _set_and_replaced(self._turn)
 
-    def prove(self) -> None:
-        """Lets in as many as come: the API knows the key, or has said nothing of it."""
-        self._is_proven = True
-        self._turn = _renewed(self._turn)
+    def confirm_key(self) -> None:
+        """Lifts the limit on submissions: the API accepts the key, or has not refused it."""
+        self._is_key_confirmed = True
+        self._turn = _set_and_replaced(self._turn)
 
     def close(self, error: WanAssetsError) -> None:
-        """Stops the run from sending more.
+        """Stops further submissions of the run.
 
-        One refusal of the key or the address may be about one task where the API has taken another one, or where the
-        refusal is not in its own words: then only the second one in a row stops the run. That no credit is left is
-        about all.
+        A refusal of the key or the address may concern a single task, if the API has accepted another task or if the
+        refusal does not come from the API itself. In these cases, only the second refusal in a row stops the run. A
+        lack of credit always concerns all tasks.
         """
-        if not self._is_doubted and _may_be_of_one(error, has_taken=self._has_taken):
-            self._is_doubted = True
+        if not self._was_refused_once and _may_be_of_one(error, has_taken=self._has_taken):
+            self._was_refused_once = True
         elif self._closed_by is None:
             self._closed_by = error
-            for reported in self._when_closed:
-                reported(error)
+            for callback in self._when_closed:
+                callback(error)
 
-    def when_closed(self, reported: Callable[[WanAssetsError], None]) -> None:
-        """Has a function called with what closes the gate."""
-        self._when_closed.append(reported)
+    def when_closed(self, callback: Callable[[WanAssetsError], None]) -> None:
+        """Registers a function that is called with the error that stops the run."""
+        self._when_closed.append(callback)
 
     def is_closed_by(self, error: WanAssetsError) -> bool:
-        """Whether an error is the one that closed the gate."""
+        """Whether an error is the one that stopped the run."""
         return error is self._closed_by
 
     def refuse_if_closed(self) -> None:
-        """Raises what closed the gate."""
+        """Raises the error that stopped the run."""
         if self._closed_by:
             raise self._closed_by
 
     @property
     def freed(self) -> asyncio.Event:
-        """Set when money has come free since it was asked for, or no more can."""
+        """Is set when reserved money was released, or when no more can be released."""
         return self._freed
 
-    async def room(self, freed: asyncio.Event, refused: BudgetExceededError) -> None:
-        """Waits until a refused reservation may be tried again; raises `refused` where this run can free no more.
+    async def wait_for_budget(self, freed: asyncio.Event, refused: BudgetExceededError) -> None:
+        """Waits until a refused reservation may be retried; raises `refused` if this run can release no more money.
 
-        `freed` was asked for before the reservation was tried.
+        The caller gets `freed` before it tries the reservation.
         """
         if not self._unsettled and not freed.is_set():
             raise refused
         await freed.wait()
 
     @contextmanager
-    def unsettled(self) -> Iterator[None]:
-        """The time in which a task of this run holds a reservation that may turn out too large."""
+    def holding_reservation(self) -> Iterator[None]:
+        """Encloses the time in which a task holds a reservation that may be larger than its cost."""
         self._unsettled += 1
         try:
             yield
         finally:
             self._unsettled -= 1
             if not self._unsettled:
-                self._freed = _renewed(self._freed)
+                self._freed = _set_and_replaced(self._freed)
 
     def settled(self, before: Task, after: Task) -> None:
-        """Closes the gate where a task was charged more than was reserved, and lets others try where it was less."""
+        """Stops the run if a task was charged more than reserved; wakes waiting rows if it was charged less."""
         if after.committed_microusd > before.committed_microusd:
             self.close(OverchargedError(after.task_uuid, before.committed_microusd, after.committed_microusd))
         elif after.committed_microusd < before.committed_microusd:
-            self._freed = _renewed(self._freed)
+            self._freed = _set_and_replaced(self._freed)
 
 
 def _may_be_of_one(error: WanAssetsError, *, has_taken: bool) -> bool:
-    if not isinstance(error, (AccessDeniedError, WrongAddressError)) or is_about_credit(error.fault):
+    if not isinstance(error, (AccessDeniedError, WrongAddressError)) or is_out_of_credit(error.fault):
         return False
-    return has_taken or not is_own_words(error.fault)
+    return has_taken or not is_api_refusal(error.fault)
 
 
-def _renewed(event: asyncio.Event) -> asyncio.Event:
-    """Wakes all who wait for an event, and gives a new one for those who come later."""
+def _set_and_replaced(event: asyncio.Event) -> asyncio.Event:
+    """Sets an event, which wakes all waiting rows, and returns a new one for later rows."""
     event.set()
     return asyncio.Event()

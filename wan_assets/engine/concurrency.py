@@ -1,8 +1,8 @@
-"""How many tasks the API may work on at once: a limit that adapts to what the API accepts and refuses.
+"""Adapts the number of tasks at the API to the number that the API accepts.
 
-It grows like TCP's slow start, and stops where the API refuses a task: the number of tasks that were in flight then is
-the ceiling. From time to time one extra task tests whether the ceiling has risen. The class has no clock, no I/O and no
-locks: time in seconds and the number of tasks in flight are parameters.
+The limit doubles at first, like TCP's slow start. When the API refuses a task, the number of tasks in flight becomes
+the ceiling. From time to time, one extra task tests whether the ceiling has risen. The class has no clock, no I/O and
+no locks: the time in seconds and the number of tasks in flight are parameters.
 """
 
 from __future__ import annotations
@@ -15,67 +15,67 @@ from wan_assets.durations import duration_text
 from wan_assets.ledger import LearnedLimit
 
 _FIRST_S = 60.0
-"""The time in which a run may spend more refusals on finding the limit."""
+"""The first period of a run, in which it may use more refusals to find the limit."""
 
 _MAX_DOUBLINGS = 30
 _RECENT = 5
-"""A refusal within so many pauses after another one has the same reason."""
+"""A refusal within this many pauses after another refusal has the same cause."""
 
 _FAR_BELOW = 0.75
-"""A ceiling below this share of the tasks that the API held before is a sign that its limit changes."""
+"""A ceiling below this share of the earlier highest number of tasks indicates that the API's limit changes."""
 
 
 @dataclass(frozen=True)
 class LimitConfig:
-    """How fast the limit grows, and what finding it may cost; times in seconds.
+    """Parameters of the adaptive limit; times in seconds.
 
-    `hold_s` is the pause after a refusal; it doubles up to `hold_most_s` while the API accepts nothing, and lasts as
-    long as a shorter Retry-After. In the first minute `first_share` of all submissions may be probes that the API
-    refuses, later `later_share`. The probes of one ceiling are `probe_growth` times farther apart each time;
-    `probe_most_s` limits the distance.
+    `hold_s` is the pause after a refusal. It doubles up to `max_hold_s` while the API accepts nothing, and is at least
+    as long as a shorter Retry-After. In the first minute, a share `first_share` of all submissions may be probes that
+    the API refuses; later a share `later_share`. The distance between probes of the same ceiling grows by the factor
+    `probe_growth`, up to `max_probe_distance_s`.
     """
 
     initial: int = 4
     growth_s: float = 0.2
     hold_s: float = 1.0
-    hold_most_s: float = 30.0
+    max_hold_s: float = 30.0
     first_share: float = 0.08
     later_share: float = 0.015
     probe_growth: float = 1.5
-    probe_most_s: float = 900.0
+    max_probe_distance_s: float = 900.0
     slow_s: float = 1.0
 
 
 @dataclass(frozen=True)
-class LimitNow:
-    """The limit for all runs at one moment, this run's share in it, and the reason in words."""
+class LimitStatus:
+    """The limit for all runs at one moment, the share of this run, and the reason in words."""
 
     limit: int
     share: int
     why: str
 
     def __str__(self) -> str:
-        """A phrase for people."""
+        """Returns a phrase for people."""
         share = f", {self.share} for this run" if self.share < self.limit else ""
         return f"limit {self.limit}{share}: {self.why}"
 
 
 def fair_share(limit: int, wanted: int, others: Iterable[int]) -> int:
-    """A run's share of a limit, when each run is given as much as it wants, or as much as those that want more."""
-    left, wants = limit, sorted((want, place) for place, want in enumerate((wanted, *others)))
-    for number, (want, place) in enumerate(wants):
+    """Returns a run's share of a limit. Each run gets what it wants, or as much as the runs that want more."""
+    left, wants = limit, sorted((want, index) for index, want in enumerate((wanted, *others)))
+    for number, (want, index) in enumerate(wants):
         share = min(want, -(-left // (len(wants) - number)))
-        if place == 0:
+        if index == 0:
             return share
         left -= share
-    raise AssertionError("the run is one of those that want")
+    raise AssertionError("the run is one of the runs")
 
 
 class AdaptiveLimit:
     """The limit for all tasks in flight of one account, as one run knows it.
 
     `limit` is the number of tasks that may be in flight. `ceiling` is the number that was in flight when the API
-    refused another one; None means that the API has refused nothing.
+    refused another task; None means that the API has refused nothing.
     """
 
     def __init__(self, config: LimitConfig, now: float) -> None:
@@ -89,7 +89,7 @@ class AdaptiveLimit:
         self.streak = 0
         self.is_learned = False
         self.has_shrunk = False
-        self._asked_s = 0.0
+        self._retry_after_s = 0.0
         self._level = self._highest = 0
         self._accepted_since = 0
         self._rung = 0
@@ -107,8 +107,8 @@ class AdaptiveLimit:
         """No task may be submitted before this time."""
         return self._hold_until
 
-    def most_unanswered(self, now: float) -> int:
-        """The number of submissions that may wait for their acknowledgement, so that few of them can be refused."""
+    def max_unanswered(self, now: float) -> int:
+        """Returns how many submissions may wait for their acknowledgement; it is small, so that few can be refused."""
         if self._doubts:
             return 1
         if self._is_first(now):
@@ -116,14 +116,14 @@ class AdaptiveLimit:
         return max(1, self._level // 32)
 
     def accepted(self, now: float, in_flight: int, latency_s: float) -> bool:
-        """Notes an acknowledgement; returns whether the API holds more tasks than the ceiling, as far as known.
+        """Records an acknowledgement; returns whether the API seems to hold more tasks than the ceiling.
 
-        `in_flight` includes the new task. The caller then polls all tasks and calls `measured_above`.
+        `in_flight` includes the new task. If the result is True, the caller polls all tasks and calls `measured_above`.
         """
         if self._usual_s is None:
             self._grow_at = now + self._config.growth_s
         self._note_latency(latency_s)
-        # A single refusal below the ceiling had another reason, and must not keep the limit where it is.
+        # A single refusal below the ceiling had another cause and must not block a higher limit.
         is_lone = self._is_lone and self.streak == 1 and not self.has_shrunk
         self._budget_used[not self._is_first(now)] -= self._doubts + is_lone
         self._doubts, self._is_lone = 0, False
@@ -135,14 +135,14 @@ class AdaptiveLimit:
         self._accepted[not self._is_first(now)] += 1
         return self.ceiling is not None and in_flight > self.ceiling
 
-    def refused(self, now: float, asked_s: float | None, ahead: int) -> bool:
-        """Notes a refusal; `asked_s` is its Retry-After. Returns whether it is taken for a lack of capacity.
+    def refused(self, now: float, retry_after_s: float | None, ahead: int) -> bool:
+        """Records a refusal with its Retry-After `retry_after_s`; returns whether it indicates a lack of capacity.
 
-        The caller then polls all tasks and calls `measured_at_refusal`. One refusal may have another reason: before it
-        counts, another task is tried at once, in the first minute two. Refusals during a pause belong to the one that
-        began it: their submissions were on the way already.
+        If the result is True, the caller polls all tasks and calls `measured_at_refusal`. One refusal may have another
+        cause. Therefore another task is tried at once before the refusal counts, and in the first minute two. Refusals
+        during a pause belong to the refusal that started it, because their submissions were already sent.
         """
-        is_doubtful = self._is_doubtful(now, asked_s, ahead)
+        is_doubtful = self._is_doubtful(now, retry_after_s, ahead)
         self.refusals += 1
         self._budget_used[not self._is_first(now)] += 1
         if is_doubtful:
@@ -154,17 +154,17 @@ class AdaptiveLimit:
             self.streak += 1
         self.refused_at = now
         self._accepted_since = 0
-        self._asked_s = min(asked_s or 0.0, self._config.hold_most_s)
+        self._retry_after_s = min(retry_after_s or 0.0, self._config.max_hold_s)
         doubled_s = self._config.hold_s * 2 ** min(self.streak - 1, _MAX_DOUBLINGS)
-        pause_s = max(min(doubled_s, self._config.hold_most_s), self._asked_s)
+        pause_s = max(min(doubled_s, self._config.max_hold_s), self._retry_after_s)
         self._hold_until = max(self._hold_until, now + pause_s)
         return True
 
     def measured_at_refusal(self, in_flight: int) -> None:
         """Sets the ceiling to the number of tasks in flight at a refusal.
 
-        If the API held more tasks when it accepted the last one, the pause is all there is, the first time. The second
-        time in a row it takes fewer now, but nobody knows how many: the limit is halved, once until the API accepts a
+        If the API held more tasks at its last acceptance, the first such refusal causes only the pause. At the second
+        in a row, the API's limit has dropped to an unknown number: the limit is halved, once until the API accepts a
         task again.
         """
         is_same = self.ceiling is not None and abs(in_flight - self.ceiling) <= 1
@@ -184,7 +184,7 @@ class AdaptiveLimit:
             self.limit = max(1, min(self.limit, in_flight) if self.has_shrunk else in_flight)
 
     def measured_above(self, now: float, in_flight: int) -> None:
-        """Drops the ceiling if the API really holds more tasks: some of those in flight may just have finished."""
+        """Removes the ceiling if the API really holds more tasks. Some of those in flight may just have finished."""
         self._is_probing, self._probe_from = False, now + self._config.hold_s
         if self.ceiling is not None and in_flight > self.ceiling:
             self.ceiling, self.limit, self._rung = None, in_flight, 0
@@ -193,9 +193,10 @@ class AdaptiveLimit:
             self.limit = max(1, self.ceiling or 1)
 
     def tick(self, now: float, in_flight: int, ahead: int) -> None:
-        """Raises the limit if it is used up and may rise; `ahead` is the number of rows that are still to be submitted.
+        """Raises the limit if it is used up and may rise; `ahead` is the number of rows still to be submitted.
 
-        Up to the ceiling it doubles, each time all tasks were acknowledged. Beyond it rises by one task.
+        Up to the ceiling, the limit doubles each time all tasks were acknowledged. Above it, the limit rises by one
+        task.
         """
         if now < self._hold_until or in_flight < self.limit or not ahead:
             return
@@ -207,36 +208,36 @@ class AdaptiveLimit:
             self.limit, self._is_probing = self.limit + 1, True
 
     def next_at(self, now: float) -> float:
-        """The next time at which `tick` may raise the limit without anything else happening."""
+        """Returns the next time at which `tick` may raise the limit without another event."""
         if now < self._hold_until:
             return self._hold_until
         if self.limit < self._top:
             return max(self._grow_at, now + self._config.growth_s / 4) if not self.streak else math.inf
-        times = (self._probe_from, (self.refused_at or now) + self._config.probe_most_s)
+        times = (self._probe_from, (self.refused_at or now) + self._config.max_probe_distance_s)
         return min((at for at in times if at > now), default=math.inf)
 
     def adopt(self, now: float, learned: LearnedLimit) -> None:
-        """Continues with what another run has learned."""
+        """Continues with the limit that another run has learned."""
         self.limit, self.ceiling = max(1, learned.limit), learned.ceiling
         self.refused_at = None if learned.refused_ago_s is None else now - learned.refused_ago_s
         self.is_learned, self._level = True, self.limit
         self._highest = max(self._highest, self.limit)
 
     def learned(self, now: float) -> LearnedLimit:
-        """What another run may continue with."""
+        """Returns the state with which another run may continue."""
         limit = min(self.limit, self._top)
         refused_ago_s = None if self.refused_at is None else max(0.0, now - self.refused_at)
         return LearnedLimit(int(limit), self.ceiling, refused_ago_s)
 
-    def describe(self, now: float, share: int) -> LimitNow:
-        """The limit and its reason."""
-        return LimitNow(self.limit, max(0, share), self._why(now))
+    def describe(self, now: float, share: int) -> LimitStatus:
+        """Returns the limit and its reason."""
+        return LimitStatus(self.limit, max(0, share), self._why(now))
 
     def _why(self, now: float) -> str:
         if self.refused_at is None or self.ceiling is None:
             return "it was learned by an earlier run" if self.is_learned else "it grows while the API accepts tasks"
         refusal = f"the API refused the {_ordinal(self.ceiling + 1)} task {_whole(now - self.refused_at)} ago"
-        if self._asked_s and now < self._hold_until:
+        if self._retry_after_s and now < self._hold_until:
             return f"{refusal} and asks to wait {_whole(self._hold_until - now)} more"
         if self._is_probing:
             return f"one more task than before is tried, {refusal}"
@@ -246,13 +247,13 @@ class AdaptiveLimit:
     def _top(self) -> float:
         return math.inf if self.ceiling is None else max(1, self.ceiling)
 
-    def _is_doubtful(self, now: float, asked_s: float | None, ahead: int) -> bool:
-        """Whether a refusal may have another reason than the tasks in flight, and another task is tried at once.
+    def _is_doubtful(self, now: float, retry_after_s: float | None, ahead: int) -> bool:
+        """Whether a refusal may have another cause than the tasks in flight, so that another task is tried at once.
 
-        Where a ceiling is known, it is the likely reason.
+        A known ceiling is the likely cause.
         """
         maximum = 2 if self._is_first(now) else 1
-        if asked_s or self.ceiling is not None or self.streak or self._doubts >= maximum:
+        if retry_after_s or self.ceiling is not None or self.streak or self._doubts >= maximum:
             return False
         is_recent = self.refused_at is not None and now < self.refused_at + _RECENT * self._config.hold_s
         return not is_recent and self._has_budget(now, ahead, 2)
@@ -260,17 +261,17 @@ class AdaptiveLimit:
     def _may_probe(self, now: float, ahead: int) -> bool:
         if now < self._probe_from:
             return False
-        if self.refused_at is None or now >= self.refused_at + self._config.probe_most_s:
+        if self.refused_at is None or now >= self.refused_at + self._config.max_probe_distance_s:
             return True
-        if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._asked_s:
+        if not self._has_budget(now, ahead) or now < self.refused_at + 20 * self._retry_after_s:
             return False
         rounds = self._config.probe_growth**self._rung
         return self._accepted_since >= rounds * self._top
 
     def _has_budget(self, now: float, ahead: int, refusals: int = 1) -> bool:
-        """Whether so many more refusals keep within the share of all submissions, those ahead included.
+        """Whether this many more refusals stay within the permitted share of all submissions, including those ahead.
 
-        An account that took many more tasks before is likely to take more again: it is asked more often.
+        An account that accepted many more tasks earlier is likely to do so again, so it is probed more often.
         """
         if self.ceiling is not None and self.ceiling < _FAR_BELOW * self._highest:
             return True

@@ -1,4 +1,4 @@
-"""The engine's flow: orders in, outcomes out as they finish, everything in between at once."""
+"""Runs the engine: takes jobs and yields their outcomes as they finish."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from more_itertools import chunked
 
 from wan_assets.client import RunwareClient
 from wan_assets.engine import progress_reports, webhook_hints
-from wan_assets.engine.balance_check import refuse_if_poor
+from wan_assets.engine.balance_check import refuse_if_balance_too_low
 from wan_assets.engine.circuit_breaker import CircuitBreaker
 from wan_assets.engine.in_flight import OnProgress
-from wan_assets.engine.jobs import LOOKED_UP_AT_ONCE, Limits, Outcome, VideoJob
+from wan_assets.engine.jobs import LOOKUP_BATCH_SIZE, Limits, Outcome, VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.row_runner import Row, RowRunner
 from wan_assets.engine.shared_limit import SharedConcurrency
 from wan_assets.engine.slots import Slots
-from wan_assets.engine.streaming import streamed
+from wan_assets.engine.streaming import stream_results
 from wan_assets.engine.task_runner import TaskRunner
-from wan_assets.engine.telemetry import traced
+from wan_assets.engine.telemetry import run_span
 from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.store import VideoStore
 from wan_assets.video import Verifier
 
-Tell: TypeAlias = Callable[[Outcome], None]
+OnOutcome: TypeAlias = Callable[[Outcome], None]
 
-_STOP_SENDING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
-"""Troubles of the whole run: what is in flight is let finish, and nothing more is sent."""
+_STOP_SUBMITTING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
+"""Errors that concern the whole run: tasks in flight complete, and no further task is submitted."""
 
 
 async def generate(
@@ -60,16 +60,16 @@ async def generate(
     limits = limits or Limits()
     await asyncio.to_thread(store.make_ready)
     simulated = await client.is_simulated()
-    ledger.refuse_if_forgotten(simulated=simulated)
+    ledger.refuse_if_in_memory(simulated=simulated)
     session = LedgerSession(ledger, store, origin or Origin(), simulated=simulated)
     async with session, Verifier() as verifier:
         await session.latest([])
         if limits.check_balance:
             jobs = list(jobs)
-            await refuse_if_poor(jobs, client, session)
+            await refuse_if_balance_too_low(jobs, client, session)
         circuit_breaker = CircuitBreaker()
-        work = TaskRunner(client, session, verifier, limits, circuit_breaker, media or {})
-        poller = work.poller
+        task_runner = TaskRunner(client, session, verifier, limits, circuit_breaker, media or {})
+        poller = task_runner.poller
         slots = Slots(
             limits.max_in_flight, client.http_config, poller.refresh, unknown=poller.unknown, stall_s=limits.max_stall_s
         )
@@ -77,45 +77,45 @@ async def generate(
         circuit_breaker.when_closed(slots.refuse)
         shared = SharedConcurrency(session, slots, client.base_url)
         engine = _Engine(
-            session, RowRunner(session, work, limits, circuit_breaker, slots), limits, circuit_breaker, shared
+            session, RowRunner(session, task_runner, limits, circuit_breaker, slots), limits, circuit_breaker, shared
         )
         beside = (
-            *webhook_hints.background_tasks_for(client, session, work.poller),
-            *progress_reports.background_tasks_for(on_progress, session, work, slots),
+            *webhook_hints.background_tasks_for(client, session, task_runner.poller),
+            *progress_reports.background_tasks_for(on_progress, session, task_runner, slots),
         )
-        running = streamed(partial(engine.run, jobs), work.poller.run, shared.run, *beside)
-        with traced(origin or Origin(), simulated=session.simulated) as trace:
-            async with shared.ended(), aclosing(running) as outcomes:
+        running = stream_results(partial(engine.run, jobs), task_runner.poller.run, shared.run, *beside)
+        with run_span(origin or Origin(), simulated=session.simulated) as trace:
+            async with shared.joined_until_end(), aclosing(running) as outcomes:
                 async for outcome in outcomes:
-                    trace.see(outcome)
+                    trace.record(outcome)
                     yield outcome
         if on_progress:
-            on_progress(await progress_reports.snapshot(session, work, slots))
+            on_progress(await progress_reports.snapshot(session, task_runner, slots))
 
 
 class _Engine:
     def __init__(
         self,
         session: LedgerSession,
-        attempts: RowRunner,
+        row_runner: RowRunner,
         limits: Limits,
         circuit_breaker: CircuitBreaker,
         shared: SharedConcurrency,
     ) -> None:
         self._session = session
         self._shared = shared
-        self._row_runner = attempts
+        self._row_runner = row_runner
         self._circuit_breaker = circuit_breaker
         self._resend_refused = limits.resend_refused
-        self._begun = asyncio.Semaphore(limits.max_begun)
-        self._twins: dict[str, asyncio.Task[Outcome]] = {}
+        self._active_rows = asyncio.Semaphore(limits.max_active_rows)
+        self._in_progress: dict[str, asyncio.Task[Outcome]] = {}
 
-    async def run(self, jobs: Iterable[VideoJob], tell: Tell) -> None:
+    async def run(self, jobs: Iterable[VideoJob], on_outcome: OnOutcome) -> None:
         async with asyncio.TaskGroup() as group:
-            for some in chunked(jobs, LOOKED_UP_AT_ONCE):
-                await self._begin(group, some, tell)
+            for some in chunked(jobs, LOOKUP_BATCH_SIZE):
+                await self._begin(group, some, on_outcome)
 
-    async def _begin(self, group: asyncio.TaskGroup, some: list[VideoJob], tell: Tell) -> None:
+    async def _begin(self, group: asyncio.TaskGroup, some: list[VideoJob], on_outcome: OnOutcome) -> None:
         prints = {id(job): job.request.fingerprint() for job in some}
         try:
             latest, stored = await self._session.known({prints[id(job)]: job.request for job in some})
@@ -123,41 +123,41 @@ class _Engine:
         except (LedgerError, StoreError) as error:
             self._circuit_breaker.close(error)
             for job in some:
-                tell(Outcome(job, None, error))
+                on_outcome(Outcome(job, None, error))
             return
         for job in some:
             self._shared.slots.not_begun = max(0, self._shared.slots.not_begun - 1)
             fingerprint = prints[id(job)]
             if fingerprint in stored:
-                tell(Outcome(job, stored[fingerprint]))
+                on_outcome(Outcome(job, stored[fingerprint]))
             elif fingerprint in refused and fingerprint not in latest:
-                tell(Outcome(job, None, refused[fingerprint]))
-            elif fingerprint in self._twins:
-                group.create_task(self._follow(job, self._twins[fingerprint], tell))
+                on_outcome(Outcome(job, None, refused[fingerprint]))
+            elif fingerprint in self._in_progress:
+                group.create_task(self._follow(job, self._in_progress[fingerprint], on_outcome))
             else:
                 await self._shared.join()
-                await self._begun.acquire()
-                row = Row(job, latest.get(fingerprint), self._begun)
-                self._twins[fingerprint] = twin = group.create_task(self._row(row, tell))
-                twin.add_done_callback(partial(self._forget, fingerprint))
+                await self._active_rows.acquire()
+                row = Row(job, latest.get(fingerprint), self._active_rows)
+                self._in_progress[fingerprint] = first_task = group.create_task(self._row(row, on_outcome))
+                first_task.add_done_callback(partial(self._forget, fingerprint))
 
     def _forget(self, fingerprint: str, _: asyncio.Task[Outcome]) -> None:
-        del self._twins[fingerprint]
+        del self._in_progress[fingerprint]
 
-    async def _follow(self, job: VideoJob, twin: asyncio.Task[Outcome], tell: Tell) -> None:
-        """Gives an order the video that a twin of it in this very run is paying for."""
-        first = await asyncio.shield(twin)
-        tell(replace(first, job=job, is_new=False, submitted=0))
+    async def _follow(self, job: VideoJob, first_task: asyncio.Task[Outcome], on_outcome: OnOutcome) -> None:
+        """Gives a job the outcome of an earlier job in this run with the same request."""
+        first = await asyncio.shield(first_task)
+        on_outcome(replace(first, job=job, is_new=False, submitted=0))
 
-    async def _row(self, row: Row, tell: Tell) -> Outcome:
+    async def _row(self, row: Row, on_outcome: OnOutcome) -> Outcome:
         try:
             stored = await self._row_runner.video_of(row)
             outcome = Outcome(row.job, stored, None, row.is_new, len(row.submitted))
         except WanAssetsError as error:
-            if isinstance(error, _STOP_SENDING):
+            if isinstance(error, _STOP_SUBMITTING):
                 self._circuit_breaker.close(error)
             outcome = Outcome(row.job, None, error, submitted=len(row.submitted))
         finally:
-            row.let_others_begin()
-        tell(outcome)
+            row.leave_active_rows()
+        on_outcome(outcome)
         return outcome

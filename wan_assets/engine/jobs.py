@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out."""
+"""Defines the input and the output of the engine: limits, jobs and outcomes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask
 
 OnMismatch: TypeAlias = Literal["keep", "fail"]
-"""What becomes of a playable video that deviates from its request: the row's video, or a file that is set aside."""
+"""Handling of a playable video that deviates from its request: keep it as the row's video, or quarantine it and fail
+the row.
+"""
 
-LOOKED_UP_AT_ONCE = 200
-"""So many requests are asked about in one query of ledger and store."""
+LOOKUP_BATCH_SIZE = 200
+"""The number of requests per query of ledger and store."""
 
-_MAX_LANDING = 200
-"""Rows that may be on their way from the API to the store while others take their places in flight."""
+_MAX_STORING = 200
+"""The most rows whose results may be stored while other rows take their slots at the API."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,17 @@ class Limits:
     """Limits on concurrency, retries and time.
 
     Args:
-        max_in_flight: The most tasks that are at the API at once. Rows that the API refuses for lack of capacity wait.
-        max_stall_s: A waiting row fails when the API has accepted and finished no task for so many seconds.
+        max_in_flight: The most tasks at the API at once. Rows that the API refuses for lack of capacity wait.
+        max_stall_s: A waiting row fails when the API has accepted and finished no task for this number of seconds.
         max_wait_s: The time in seconds that a task may take after its acknowledgement.
-        on_lost: `"resubmit"` buys a task again that the API no longer knows; `"keep"` leaves it recorded as lost and
-            polls it again in the next run.
+        on_lost: `"resubmit"` pays again for a task that the API no longer knows; `"keep"` leaves it recorded as lost
+            and polls it again in the next run.
         max_resubmit_age_s: An unconfirmed task that the API does not know is submitted again, under the same UUID,
             until it has this age in seconds. After that it counts as lost: the API may have charged and forgotten it.
-        check_balance: Submits nothing unless the account's balance covers all rows that have to be bought.
+        check_balance: Submits nothing unless the account's balance covers all rows that must be paid.
         resend_refused: Submits a request again that was refused permanently for its content or its parameters.
         on_mismatch: `"keep"` stores a playable video that deviates from its request, with the differences; `"fail"`
-            sets the file aside and fails the row.
+            quarantines the file and fails the row.
     """
 
     max_in_flight: int = 50
@@ -49,14 +51,16 @@ class Limits:
     on_mismatch: OnMismatch = "keep"
 
     @property
-    def max_begun(self) -> int:
-        """How many rows are worked on at once: a slow store holds back what is sent only where so many wait for it."""
-        return self.max_in_flight + max(self.max_downloads, min(self.max_in_flight, _MAX_LANDING))
+    def max_active_rows(self) -> int:
+        """The number of rows that are processed at once. It exceeds `max_in_flight`, so that a slow store delays
+        submissions only if many rows wait for it.
+        """
+        return self.max_in_flight + max(self.max_downloads, min(self.max_in_flight, _MAX_STORING))
 
 
 @dataclass(frozen=True)
 class VideoJob:
-    """One row's wish: a request, and the partition and row that it is booked under."""
+    """A request for a row's video, with the partition and row that it is recorded under."""
 
     request: VideoRequest
     partition: str = "-"
@@ -65,10 +69,10 @@ class VideoJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one order: either `stored` or `error` is set.
+    """The result of one job: either `stored` or `error` is set.
 
-    `is_new` tells that this run was the first to store the video; one that was stored before is reused, also where
-    its file had to be fetched again. `submitted` counts the tasks that this run sent for it.
+    `is_new` states that this run was the first to store the video. A video that was stored earlier is reused, even if
+    its file had to be downloaded again. `submitted` counts the tasks that this run submitted for the job.
     """
 
     job: VideoJob
@@ -79,12 +83,14 @@ class Outcome:
 
     @property
     def is_reused(self) -> bool:
-        """Whether the video was there before this run."""
+        """Whether the video existed before this run."""
         return self.stored is not None and not self.is_new
 
     @property
     def cost_microusd(self) -> int | None:
-        """What the video cost if it landed in this run, else 0, so that sums over runs count it once; None: unknown."""
+        """The cost of the video if this run stored it, else 0, so that sums over runs count it once; None if
+        unknown.
+        """
         if self.stored is None or not self.is_new:
             return 0
         return self.stored.cost_microusd

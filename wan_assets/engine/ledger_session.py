@@ -1,4 +1,4 @@
-"""The engine's way to ledger and store: both block, so they work in threads."""
+"""Gives the engine asynchronous access to the ledger and the store, whose calls block and run in threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wan_assets.engine.in_flight import Tally
 from wan_assets.engine.jobs import VideoJob
 from wan_assets.engine.ledger_writer import LedgerWriter
 from wan_assets.engine.slots import Slots
-from wan_assets.errors import REFUSED_FOR_GOOD, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
+from wan_assets.errors import PERMANENT_REFUSALS, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
 from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, new_owner, renewed
 from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class LedgerSession:
-    """One run's hold on the ledger: what it claims is its own until it ends, and free for others afterwards."""
+    """One run's session with the ledger. The run owns the tasks that it claims until the session ends."""
 
     def __init__(self, ledger: Ledger, store: VideoStore, origin: Origin, *, simulated: bool) -> None:
         self.ledger = ledger
@@ -42,7 +42,7 @@ class LedgerSession:
 
     async def __aenter__(self) -> Self:
         try:
-            self._ahead_s = await self.book(self.ledger.ahead_s)
+            self._ahead_s = await self.call(self.ledger.ahead_s)
         except LedgerError:
             self._writer.close()
             raise
@@ -53,115 +53,121 @@ class LedgerSession:
         self._writer.close()
         self._held.close()
 
-    async def book(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self, entry: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a method of the ledger in the ledger's thread, and returns once it is committed."""
-        return await asyncio.wrap_future(self._writer.book(partial(entry, *args, **kwargs)))
+        return await asyncio.wrap_future(self._writer.submit(partial(entry, *args, **kwargs)))
 
-    async def book_held(self, entry: Callable[..., T], task_uuid: str, *args: Any) -> T:
-        """Calls a method of the ledger for a task that this run holds; raises `LeaseExpiredError` where it does not."""
-        return await self.book(partial(entry, task_uuid, *args, owner=self._owner))
+    async def call_held(self, entry: Callable[..., T], task_uuid: str, *args: Any) -> T:
+        """Calls a method of the ledger for a task that this run holds; raises `LeaseExpiredError` if it does not."""
+        return await self.call(partial(entry, task_uuid, *args, owner=self._owner))
 
     def refuse_if_expired(self, claim: Claim) -> None:
-        """Raises `LeaseExpiredError` unless the claimed task is surely still this run's; asks the database nothing."""
+        """Raises `LeaseExpiredError` unless the claimed task certainly still belongs to this run. No database query is
+        made.
+        """
         if not self._lease.covers(claim.claimed_at, Instant.now()):
             raise LeaseExpiredError(claim.task.task_uuid)
 
     async def claim(self, job: VideoJob, *, instead_of: str = "") -> Claim:
-        """Claims an order's task for this run."""
+        """Claims the task of a job for this run."""
         origin = replace(self._origin, partition=job.partition, prompt_id=job.prompt_id)
-        asked = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
-        return self._counted(await self.book(asked, job.request, origin, self._owner))
+        method = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
+        return self._counted(await self.call(method, job.request, origin, self._owner))
 
     async def take(self, task_uuid: str) -> Claim:
         """Claims one task for this run."""
-        return self._counted(await self.book(self.ledger.take, task_uuid, self._owner))
+        return self._counted(await self.call(self.ledger.take, task_uuid, self._owner))
 
     def seconds_since(self, moment: str) -> float:
-        """Time since a moment in the ledger, which is ISO 8601; never below zero, whatever the clocks say."""
+        """Returns the seconds since a moment in the ledger, given as ISO 8601; never negative, even if clocks
+        differ.
+        """
         return max(0.0, time.time() + self._ahead_s - datetime.fromisoformat(moment).timestamp())
 
     async def settle(self, task: Task, results: Sequence[Mapping[str, Any]], costs: Sequence[int | None]) -> Task:
-        """Journal what a task brought and cost."""
-        settled = await self.book_held(self.ledger.settle, task.task_uuid, results, costs, self._origin.run_id)
-        self.tally.see(settled)
+        """Records the results and the cost of a task."""
+        settled = await self.call_held(self.ledger.settle, task.task_uuid, results, costs, self._origin.run_id)
+        self.tally.record(settled)
         return settled
 
     async def mark_submitted(self, task: Task, run_id: str = "") -> None:
-        """Journal that the API has a task that some run, by default this one, has submitted."""
-        await self.book(self.ledger.mark_submitted, task.task_uuid, run_id or self._origin.run_id)
+        """Records that the API has a task that a run, by default this one, has submitted."""
+        await self.call(self.ledger.mark_submitted, task.task_uuid, run_id or self._origin.run_id)
 
     async def release(self, task: Task, fault: ApiFault) -> None:
-        """Journal that the API never took a task."""
-        await self.book_held(self.ledger.release, task.task_uuid, fault)
+        """Records that the API never accepted a task."""
+        await self.call_held(self.ledger.release, task.task_uuid, fault)
         self.tally.free(task.task_uuid)
 
     async def mark_stored(self, task: Task, results: Sequence[Mapping[str, Any]]) -> bool:
-        """Journal that a task's videos lie in the store; whether they were not there before."""
-        is_new = await self.book_held(self.ledger.mark_stored, task.task_uuid, results)
+        """Records that the videos of a task are in the store; returns whether they are new."""
+        is_new = await self.call_held(self.ledger.mark_stored, task.task_uuid, results)
         self.tally.end(task.task_uuid)
         return is_new
 
     async def share_limit(self, account: str, slots: Slots) -> SharedLimit:
-        """Tells the other runs of an account what this run needs of the concurrency limit, and hears what they do."""
-        reported = partial(self.ledger.share_limit, simulated=self.simulated)
-        return await self.book(reported, account, slots.needs(self._owner), slots.news())
+        """Exchanges the needs and the learned concurrency limit of this run with the other runs of its account."""
+        method = partial(self.ledger.share_limit, simulated=self.simulated)
+        return await self.call(method, account, slots.needs(self._owner), slots.learned_changes())
 
     async def leave_limit(self, account: str, slots: Slots) -> None:
-        """Gives up this run's share in the concurrency limit, and keeps what it has learned."""
-        await self.book(self.ledger.leave_limit, account, self._owner, slots.news())
+        """Ends this run's share in the concurrency limit, and keeps what it has learned."""
+        await self.call(self.ledger.leave_limit, account, self._owner, slots.learned_changes())
 
     async def open_tasks(self) -> list[Task]:
-        """Every task of this kind of money that may still bring a video."""
-        return [task for task in await self.book(self.ledger.open_tasks) if task.is_simulated == self.simulated]
+        """Returns every task of this kind of money that may still bring a video."""
+        return [task for task in await self.call(self.ledger.open_tasks) if task.is_simulated == self.simulated]
 
     async def latest(self, fingerprints: Sequence[str]) -> dict[str, Task]:
-        """The task that counts for each request."""
+        """Returns the current task of each request."""
         purchase = self._origin.purchase
-        return await self.book(self.ledger.latest, fingerprints, simulated=self.simulated, purchase=purchase)
+        return await self.call(self.ledger.latest, fingerprints, simulated=self.simulated, purchase=purchase)
 
     async def refused(self, fingerprints: Sequence[str]) -> dict[str, RunwareError]:
-        """The verdict on each request that was refused for good when it was last sent, save for a deleted upload."""
+        """Returns the error of each request that was refused permanently at its last submission, except for a deleted
+        upload.
+        """
         purchase = self._origin.purchase
-        asked = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
-        ended = await self.book(asked, fingerprints)
-        verdicts = {fingerprint: _task_error_of(task) for fingerprint, task in ended.items()}
-        final = {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, REFUSED_FOR_GOOD)}
-        return {key: verdict for key, verdict in final.items() if verdict.code not in UPLOAD_IS_GONE}
+        method = partial(self.ledger.ended_without_video, simulated=self.simulated, purchase=purchase)
+        ended = await self.call(method, fingerprints)
+        errors = {fingerprint: _task_error_of(task) for fingerprint, task in ended.items()}
+        final = {key: error for key, error in errors.items() if isinstance(error, PERMANENT_REFUSALS)}
+        return {key: error for key, error in final.items() if error.code not in UPLOAD_IS_GONE}
 
     async def refuse_if_paused(self) -> None:
-        """Raises `PausedError` where the ledger lets nothing be sent."""
-        if (why := await self.book(self.ledger.paused)) is not None:
+        """Raises `PausedError` if the ledger is paused."""
+        if (why := await self.call(self.ledger.paused)) is not None:
             raise PausedError(why)
 
     async def known(self, distinct: Mapping[str, VideoRequest]) -> tuple[dict[str, Task], dict[str, StoredTask]]:
-        """What ledger and store have of some requests, given by fingerprint, also from an older release."""
+        """Returns the tasks and the stored videos of requests given by fingerprint, also those of an older release."""
         former = {former: print_ for print_, one in distinct.items() if (former := one.former_fingerprint())}
         if former:
-            await self.book(self.ledger.rename, former)
+            await self.call(self.ledger.rename, former)
         latest = await self.latest(list(distinct))
         return latest, await self.all_stored(distinct, latest)
 
     async def missing(self, distinct: Mapping[str, VideoRequest]) -> list[VideoRequest]:
-        """Those requests, given by fingerprint, that would have to be bought."""
+        """Returns the requests, given by fingerprint, that would have to be paid."""
         latest, stored = await self.known(distinct)
         return [
             request for fingerprint, request in distinct.items() if fingerprint not in latest.keys() | stored.keys()
         ]
 
     async def quoted_microusd(self, requests: Sequence[VideoRequest]) -> int:
-        """What would be reserved for some requests, in µ$."""
-        return await self.book(self.ledger.quoted_microusd, requests, simulated=self.simulated)
+        """Returns the total amount that would be reserved for some requests, in µ$."""
+        return await self.call(self.ledger.quoted_microusd, requests, simulated=self.simulated)
 
     async def stored(self, task: Task) -> StoredTask | None:
-        """A task's files, if they are all there."""
+        """Returns a task's files, if all of them are in the store."""
         return await asyncio.to_thread(self._files_of, task)
 
     async def all_stored(
         self, requests: Mapping[str, VideoRequest], latest: Mapping[str, Task]
     ) -> dict[str, StoredTask]:
-        """What the store has of many requests; it is searched where the ledger knows no task.
+        """Returns the stored videos of many requests. The store is searched only if the ledger knows no task.
 
-        A purchase reuses only what was bought under its name.
+        A purchase reuses only videos that were paid under its name.
         """
         return await asyncio.to_thread(self._all_stored, requests, latest)
 
@@ -181,14 +187,16 @@ class LedgerSession:
         return self.store.task(*names, simulated=self.simulated, former=task.former_fingerprint)
 
     async def room_microusd(self) -> int | None:
-        """What the tightest cap still lets in, in µ$; None without one, and where the ledger does not answer."""
+        """Returns the amount in µ$ that the tightest cap permits; None without a cap, and if the ledger does not
+        answer.
+        """
         with suppress(LedgerError):
-            return await self.book(self.ledger.room_microusd, self._origin.run_id, simulated=self.simulated)
+            return await self.call(self.ledger.room_microusd, self._origin.run_id, simulated=self.simulated)
         return None
 
     def _counted(self, claim: Claim) -> Claim:
-        if claim.standing in ("new", "resumed"):
-            self.tally.see(claim.task)
+        if claim.status in ("new", "resumed"):
+            self.tally.record(claim.task)
         return claim
 
 

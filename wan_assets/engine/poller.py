@@ -1,4 +1,4 @@
-"""Waiting for many tasks with few polls: those that are due at the same time share one."""
+"""Polls many tasks with few requests: tasks that are due at the same time share a poll."""
 
 from __future__ import annotations
 
@@ -11,43 +11,45 @@ from dataclasses import dataclass, field
 
 from more_itertools import chunked
 
-from wan_assets.client import HttpConfig, RunwareClient, TaskReport, Trouble, is_over_capacity
+from wan_assets.client import HttpConfig, RetryStatus, RunwareClient, TaskReport, is_over_capacity
 from wan_assets.errors import AccessDeniedError, RunwareError
 
 _POLLS_IN_DOUBT = 4
-"""A result that has finished may get its address a little later, and one that is listed twice may get its own name."""
+"""The number of polls of a report that may change: a finished result may get its address later, and a duplicate result
+its own name.
+"""
 
 _SHARE_OF_AGE = 0.02
-"""A task is asked for again after this share of the time it has taken so far, so that it is found about as soon."""
+"""A task is polled again after this share of its age, so that its result is found with a proportional delay."""
 
 _MAX_POSTS_A_SECOND = 100
-"""So often it would ask if all tasks were running late: the more there are, the longer each is left alone."""
+"""The most polls per second if all tasks are late. With more tasks, each task is polled less often."""
 
-_SHARE_OF_QUICKEST = 0.9
-_QUICKEST_OF = 20
-"""So many of the last tasks tell how long the next one takes at least."""
+_SHARE_OF_FASTEST = 0.9
+_DURATIONS_KEPT = 20
+"""The number of latest task durations from which the shortest duration of the next task is estimated."""
 
-_QUIET_POLLS = 6
-"""An API that was slow may be quick again: no task is left alone for longer than so many of the longest waits."""
+_MAX_SKIPPED_POLLS = 6
+"""No task is left unpolled for longer than this many maximum intervals, because a slow API may become fast again."""
 
-_BEATS_AFTER_WAKE = 2
-"""A wake may come before the API tells of the result, which is then asked for again soon."""
+_INTERVALS_AFTER_HINT = 2
+"""A hint may arrive before the API reports the result, so the task is polled again soon."""
 
-_BEAT = 0.25
-"""Polls that are not full are at most this share of the first wait apart, so that many tasks share one."""
+_BATCH_SHARE = 0.25
+"""The interval between polls that are not full, as a share of the first delay, so that many tasks share a poll."""
 
 _TICK = 0.1
-"""How often within a beat it looks whether a poll is full."""
+"""The share of the batch interval after which the poller checks again for a full poll."""
 
 _MAX_DOUBLINGS = 30
 
 _SHARE_OF_FAILED_POLL = 4
-"""Tasks whose poll has failed are asked for again in so many smaller polls."""
+"""After a failed poll, its tasks are polled again in this many smaller polls."""
 
-_REFUSALS_OF_ALL = 2
+_REFUSALS_THAT_END_POLLING = 2
 
-_SILENCES_OF_A_LOST_TASK = 2
-"""One answer that leaves a task out may be a slip."""
+_UNKNOWN_POLLS_OF_LOST_TASK = 2
+"""A single answer that omits a task may be an error of the API."""
 
 
 @dataclass(eq=False)
@@ -58,12 +60,12 @@ class _Waiter:
     number_results: int = 1
     deadline: float = math.inf
     polled_at: float = -math.inf
-    is_look: bool = False
-    is_woken: bool = False
-    polls_in_doubt: int = 0
-    silences: int = 0
-    troubles: int = 0
-    most_together: int = 0
+    is_single_poll: bool = False
+    is_hinted: bool = False
+    uncertain_polls: int = 0
+    unknown_polls: int = 0
+    failures: int = 0
+    max_together: int = 0
     answer: asyncio.Future[TaskReport] = field(default_factory=asyncio.Future)
     last: TaskReport = field(init=False)
 
@@ -71,28 +73,31 @@ class _Waiter:
         self.last = TaskReport(self.task_uuid)
 
     def has_all(self, now: float) -> bool:
-        """Whether the last report is what was waited for: all there is, or all that there will be in time."""
-        if self.is_look:
+        """Whether the last report is final: it is complete, or the deadline has passed."""
+        if self.is_single_poll:
             return True
         if self.last.is_complete(self.number_results):
-            return not self.last.is_doubtful(self.number_results) or self.polls_in_doubt >= _POLLS_IN_DOUBT
-        return now >= self.deadline and (self.last.is_known or self.silences >= _SILENCES_OF_A_LOST_TASK)
+            return not self.last.may_change(self.number_results) or self.uncertain_polls >= _POLLS_IN_DOUBT
+        return now >= self.deadline and (self.last.is_known or self.unknown_polls >= _UNKNOWN_POLLS_OF_LOST_TASK)
 
     @property
     def may_join(self) -> bool:
-        """Whether it may be asked for a little early: it was asked before, and nothing but its age sets its time."""
-        return self.polled_at > -math.inf and not (self.troubles or self.polls_in_doubt)
-
-    def wake(self, now: float, beat_s: float) -> None:
-        """Makes it due as soon as it was not polled for a beat.
-
-        Not where trouble or a missing address set its time: more polls would not help, and use up its patience.
+        """Whether the task may be polled a little early: it was polled before, and only its age determines its next
+        poll.
         """
-        if not (self.is_look or self.troubles or self.polls_in_doubt):
-            self.due = min(self.due, max(now, self.polled_at + beat_s))
-            self.begun, self.is_woken = now, True
+        return self.polled_at > -math.inf and not (self.failures or self.uncertain_polls)
 
-    def give(self, answer: TaskReport | RunwareError) -> None:
+    def poll_soon(self, now: float, interval_s: float) -> None:
+        """Makes the task due as soon as the interval since its last poll has passed.
+
+        A task after an error, or with a report that may change, keeps its time: more polls would not help and would use
+        up its tries.
+        """
+        if not (self.is_single_poll or self.failures or self.uncertain_polls):
+            self.due = min(self.due, max(now, self.polled_at + interval_s))
+            self.begun, self.is_hinted = now, True
+
+    def set_answer(self, answer: TaskReport | RunwareError) -> None:
         if self.answer.done():
             return
         if isinstance(answer, RunwareError):
@@ -102,7 +107,7 @@ class _Waiter:
 
 
 class Poller:
-    """Asks for every task that somebody waits for, in shared polls on a common beat."""
+    """Polls every task that a caller waits for, in shared polls at common times."""
 
     def __init__(self, client: RunwareClient) -> None:
         self._client = client
@@ -110,25 +115,27 @@ class Poller:
         self._waiters: set[_Waiter] = set()
         self._unknown: set[str] = set()
         self._changed = asyncio.Event()
-        self._beat_s = min(
-            self._http_config.initial_poll_delay_s * _BEAT, self._http_config.webhook_poll_interval_s / 2
+        self._batch_interval_s = min(
+            self._http_config.initial_poll_delay_s * _BATCH_SHARE, self._http_config.webhook_poll_interval_s / 2
         )
-        self._silent_until = 0.0
-        self._spaced_until = 0.0
+        self._paused_until = 0.0
+        self._next_partial_poll_at = 0.0
         self._why = ""
         self._refused: set[str] = set()
-        self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
+        self._took_s: deque[float] = deque(maxlen=_DURATIONS_KEPT)
 
     async def look(self, task_uuid: str) -> TaskReport:
-        """What the API says of a task now, finished or not; raises a `RunwareError` when it says nothing readable."""
-        return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_look=True))
+        """Returns the API's current report of a task, finished or not; raises a `RunwareError` if there is no readable
+        answer.
+        """
+        return await self._answer(_Waiter(task_uuid, asyncio.get_running_loop().time(), 0.0, is_single_poll=True))
 
     async def finished(self, task_uuid: str, number_results: int, wait_s: float, *, since_s: float = 0.0) -> TaskReport:
-        """The report of a finished task, or the last one there was when the time is up, in seconds.
+        """Returns the report of a finished task, or the last report when the time `wait_s`, in seconds, is over.
 
-        `since_s` is how long ago it was sent. Raises `AccessDeniedError` when polling itself is refused, and the
-        `RunwareBusyError` of the last poll when even after that time the API answers too little to tell whether it
-        knows the task: trouble is no sign of its loss.
+        `since_s` is the time since the submission. Raises `AccessDeniedError` if polling itself is refused. Raises the
+        `RunwareBusyError` of the last poll if the answers are not sufficient even after that time to decide whether the
+        API knows the task: an error does not mean that the task is lost.
         """
         now = asyncio.get_running_loop().time()
         waiter = _Waiter(task_uuid, 0.0, now - since_s, number_results=number_results, deadline=now + wait_s)
@@ -139,10 +146,12 @@ class Poller:
         return report
 
     def _earliest(self, waiter: _Waiter) -> float:
-        """When a task may have finished, as far as the last ones tell; its deadline at the latest."""
-        if waiter.is_woken or not self._took_s:
+        """Returns the earliest time at which a task may have finished, estimated from the last tasks; at most its
+        deadline.
+        """
+        if waiter.is_hinted or not self._took_s:
             return -math.inf
-        quiet_s = min(_SHARE_OF_QUICKEST * min(self._took_s), _QUIET_POLLS * self._http_config.max_poll_interval_s)
+        quiet_s = min(_SHARE_OF_FASTEST * min(self._took_s), _MAX_SKIPPED_POLLS * self._http_config.max_poll_interval_s)
         return min(waiter.begun + quiet_s, waiter.deadline)
 
     async def _answer(self, waiter: _Waiter) -> TaskReport:
@@ -156,41 +165,41 @@ class Poller:
 
     @property
     def awaited(self) -> set[str]:
-        """All tasks that somebody waits for."""
+        """The tasks that a caller waits for."""
         return {waiter.task_uuid for waiter in self._waiters}
 
     @property
     def unknown(self) -> set[str]:
-        """Tasks that are waited for, and that the API has not known in its last answers."""
+        """Awaited tasks that the API did not know in its last answers."""
         return self._unknown
 
     @property
-    def trouble(self) -> Trouble:
-        """Tasks whose last poll was in vain."""
-        waiting = sum(waiter.troubles > 0 for waiter in self._waiters)
-        return Trouble(waiting, self._why) if waiting else Trouble()
+    def retries(self) -> RetryStatus:
+        """The tasks whose last poll failed."""
+        waiting = sum(waiter.failures > 0 for waiter in self._waiters)
+        return RetryStatus(waiting, self._why) if waiting else RetryStatus()
 
-    def wake(self, task_uuids: Collection[str]) -> None:
-        """Polls some tasks now, as far as they are waited for; each at most once in `HttpConfig.wake_s`."""
+    def poll_soon(self, task_uuids: Collection[str]) -> None:
+        """Polls some tasks now if they are awaited; each task at most once per `HttpConfig.webhook_poll_interval_s`."""
         now = asyncio.get_running_loop().time()
         for waiter in self._waiters:
             if waiter.task_uuid in task_uuids:
-                waiter.wake(now, self._http_config.webhook_poll_interval_s)
+                waiter.poll_soon(now, self._http_config.webhook_poll_interval_s)
         self._changed.set()
 
     async def refresh(self) -> None:
-        """Polls all tasks that were sent and that nothing is wrong with, now; returns once all were answered."""
+        """Polls all submitted tasks without errors now; returns once all polls are answered."""
         now = asyncio.get_running_loop().time()
-        asked = [each for each in self._waiters if not (each.is_look or each.troubles or math.isinf(each.due))]
-        if now < self._silent_until:
+        polled = [each for each in self._waiters if not (each.is_single_poll or each.failures or math.isinf(each.due))]
+        if now < self._paused_until:
             return
-        for waiter in asked:
+        for waiter in polled:
             waiter.polled_at, waiter.due = now, math.inf
         try:
-            for some in chunked(asked, self._client.polls_per_post):
+            for some in chunked(polled, self._client.polls_per_post):
                 await self._poll(some)
         finally:
-            for waiter in asked:
+            for waiter in polled:
                 waiter.due = now if math.isinf(waiter.due) else waiter.due
 
     async def run(self) -> None:
@@ -199,40 +208,46 @@ class Poller:
             while True:
                 for some in self._ready():
                     group.create_task(self._poll(some))
-                await self._sleep_until_due(self._beat_s * _TICK)
+                await self._sleep_until_due(self._batch_interval_s * _TICK)
 
     def _ready(self) -> Iterator[list[_Waiter]]:
-        """Those to ask for now, by poll: what fills one goes at once, the rest when the last such was a beat ago."""
+        """Yields the tasks of each poll to send now. A full poll is sent at once, a partial one at most once per batch
+        interval.
+        """
         now = asyncio.get_running_loop().time()
         for some, maximum in self._polls_of(self._due(now)):
             if len(some) < maximum:
-                if now < self._spaced_until:
+                if now < self._next_partial_poll_at:
                     continue
-                self._spaced_until = now + self._beat_after(some, now)
+                self._next_partial_poll_at = now + self._interval_after(some, now)
             for waiter in some:
                 waiter.polled_at, waiter.due = now, math.inf
             yield some
 
     def _polls_of(self, due: list[_Waiter]) -> Iterator[tuple[list[_Waiter], int]]:
-        """Those that share a poll, and how many may: fewer where the last poll failed, so that one task fails alone."""
-        for maximum in sorted({waiter.most_together for waiter in due}):
+        """Yields the tasks that share a poll, and the maximum. It is smaller after a failed poll, so that a single task
+        fails alone.
+        """
+        for maximum in sorted({waiter.max_together for waiter in due}):
             together = min(maximum or self._client.polls_per_post, self._client.polls_per_post)
-            alike = [waiter for waiter in due if waiter.most_together == maximum]
+            alike = [waiter for waiter in due if waiter.max_together == maximum]
             yield from ((some, together) for some in chunked(alike, together))
 
-    def _beat_after(self, asked: list[_Waiter], now: float) -> float:
-        """How long others that are due wait for the next poll: little where the tasks themselves take little."""
-        ages_s = (now - waiter.begun for waiter in asked if not waiter.is_woken)
-        return min(self._beat_s, _SHARE_OF_AGE * min(ages_s, default=math.inf))
+    def _interval_after(self, polled: list[_Waiter], now: float) -> float:
+        """Returns how long other due tasks wait for the next partial poll; little if the tasks themselves are short."""
+        ages_s = (now - waiter.begun for waiter in polled if not waiter.is_hinted)
+        return min(self._batch_interval_s, _SHARE_OF_AGE * min(ages_s, default=math.inf))
 
     def _due(self, now: float) -> list[_Waiter]:
-        """Those whose time has come, and with them those that were asked for before and are due within a beat."""
+        """Returns the tasks that are due, and with them tasks that were polled before and are due within the batch
+        interval.
+        """
         due = [waiter for waiter in self._waiters if waiter.due <= now]
-        soon = now + self._beat_s
+        soon = now + self._batch_interval_s
         return due and due + [waiter for waiter in self._waiters if now < waiter.due <= soon and waiter.may_join]
 
     async def _sleep_until_due(self, least_s: float) -> None:
-        """Sleeps until somebody is due and polls are wanted; who is due may come or be woken meanwhile."""
+        """Sleeps until a task is due and polls are permitted; a new task or a hint ends the sleep."""
         if self._waiters:
             await asyncio.sleep(least_s)
         while (wait_s := self._until_due_s()) > 0:
@@ -243,68 +258,68 @@ class Poller:
 
     def _until_due_s(self) -> float:
         soonest = min((waiter.due for waiter in self._waiters), default=math.inf)
-        return max(soonest, self._silent_until) - asyncio.get_running_loop().time()
+        return max(soonest, self._paused_until) - asyncio.get_running_loop().time()
 
-    async def _poll(self, asked: list[_Waiter]) -> None:
+    async def _poll(self, polled: list[_Waiter]) -> None:
         try:
-            reports = await self._client.poll({waiter.task_uuid for waiter in asked})
+            reports = await self._client.poll({waiter.task_uuid for waiter in polled})
         except AccessDeniedError as error:
-            self._take_refusal(asked, error)
+            self._note_refusal(polled, error)
         except RunwareError as error:
             self._why = str(error)
             is_pace = is_over_capacity(error)
-            self._be_silent(
+            self._pause_polls(
                 max(self._http_config.initial_retry_delay_s if is_pace else 0.0, error.fault.retry_after_s or 0.0)
             )
-            for waiter in asked:
-                # Too many polls are asked for less often, and in smaller ones only where that did not help.
-                if waiter.troubles or not is_pace:
-                    waiter.most_together = _fewer_than(asked)
-                self._take_trouble(waiter, error)
+            for waiter in polled:
+                # A rate limit first makes polls rarer. Smaller polls are used only if that did not help.
+                if waiter.failures or not is_pace:
+                    waiter.max_together = _fewer_than(polled)
+                self._note_failure(waiter, error)
         else:
             self._refused.clear()
-            for waiter in asked:
-                self._take_note(waiter, reports.get(waiter.task_uuid, waiter.last))
+            for waiter in polled:
+                self._note_report(waiter, reports.get(waiter.task_uuid, waiter.last))
         self._changed.set()
 
-    def _take_refusal(self, asked: list[_Waiter], error: AccessDeniedError) -> None:
-        """Ends a task that was asked for alone, and all when two have been refused alone and none was answered since.
+    def _note_refusal(self, polled: list[_Waiter], error: AccessDeniedError) -> None:
+        """Ends a task that was refused alone. Ends all tasks after two refused alone without an answer in between.
 
-        Tasks that were asked for together are asked for again in smaller polls: the refusal may be about one of them.
+        Tasks of a shared poll are polled again in smaller polls, because the refusal may concern one of them.
         """
-        if len(asked) > 1:
-            for waiter in asked:
-                waiter.most_together, waiter.due = _fewer_than(asked), 0.0
+        if len(polled) > 1:
+            for waiter in polled:
+                waiter.max_together, waiter.due = _fewer_than(polled), 0.0
             return
-        self._refused.add(asked[0].task_uuid)
-        is_of_all = len(self._refused) >= _REFUSALS_OF_ALL
-        for waiter in self._waiters if is_of_all else asked:
-            waiter.give(error)
+        self._refused.add(polled[0].task_uuid)
+        is_of_all = len(self._refused) >= _REFUSALS_THAT_END_POLLING
+        for waiter in self._waiters if is_of_all else polled:
+            waiter.set_answer(error)
 
-    def _be_silent(self, asked_s: float) -> None:
-        """Asks nothing for as long as the API wants to be left alone, unless that is longer than any wait."""
-        plausible_s = asked_s if asked_s <= self._http_config.max_retry_after_s else 0.0
-        self._silent_until = asyncio.get_running_loop().time() + plausible_s
+    def _pause_polls(self, retry_after_s: float) -> None:
+        """Pauses all polls for the time that the API requests, unless the time is not plausible."""
+        plausible_s = retry_after_s if retry_after_s <= self._http_config.max_retry_after_s else 0.0
+        self._paused_until = asyncio.get_running_loop().time() + plausible_s
 
-    def _take_trouble(self, waiter: _Waiter, error: RunwareError) -> None:
-        """Puts off those that were asked for, and no others."""
-        waiter.troubles += 1
-        doubled = 2 ** min(waiter.troubles - 1, _MAX_DOUBLINGS)
+    def _note_failure(self, waiter: _Waiter, error: RunwareError) -> None:
+        """Delays only the tasks of the failed poll."""
+        waiter.failures += 1
+        doubled = 2 ** min(waiter.failures - 1, _MAX_DOUBLINGS)
         now = asyncio.get_running_loop().time()
         waiter.due = now + min(self._http_config.max_retry_delay_s, self._http_config.initial_retry_delay_s * doubled)
-        if waiter.troubles >= self._http_config.max_tries and (waiter.is_look or now >= waiter.deadline):
-            waiter.give(error)
+        if waiter.failures >= self._http_config.max_tries and (waiter.is_single_poll or now >= waiter.deadline):
+            waiter.set_answer(error)
 
-    def _take_note(self, waiter: _Waiter, report: TaskReport) -> None:
+    def _note_report(self, waiter: _Waiter, report: TaskReport) -> None:
         now = asyncio.get_running_loop().time()
         waiter.last = report
-        waiter.troubles = waiter.most_together = 0
-        waiter.silences += not report.is_known
-        is_unknown = not report.is_known and waiter.silences >= _SILENCES_OF_A_LOST_TASK
-        (self._unknown.add if is_unknown and not waiter.is_look else self._unknown.discard)(waiter.task_uuid)
+        waiter.failures = waiter.max_together = 0
+        waiter.unknown_polls += not report.is_known
+        is_unknown = not report.is_known and waiter.unknown_polls >= _UNKNOWN_POLLS_OF_LOST_TASK
+        (self._unknown.add if is_unknown and not waiter.is_single_poll else self._unknown.discard)(waiter.task_uuid)
         first_s = (
-            self._http_config.webhook_poll_interval_s * _BEATS_AFTER_WAKE
-            if waiter.is_woken
+            self._http_config.webhook_poll_interval_s * _INTERVALS_AFTER_HINT
+            if waiter.is_hinted
             else self._http_config.initial_poll_delay_s / 2
         )
         turn_s = len(self._waiters) / self._client.polls_per_post / _MAX_POSTS_A_SECOND
@@ -313,10 +328,10 @@ class Poller:
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)
         if report.is_complete(waiter.number_results):
-            waiter.polls_in_doubt += report.is_doubtful(waiter.number_results)
+            waiter.uncertain_polls += report.may_change(waiter.number_results)
         if waiter.has_all(now):
-            waiter.give(report)
+            waiter.set_answer(report)
 
 
-def _fewer_than(asked: list[_Waiter]) -> int:
-    return max(1, len(asked) // _SHARE_OF_FAILED_POLL)
+def _fewer_than(polled: list[_Waiter]) -> int:
+    return max(1, len(polled) // _SHARE_OF_FAILED_POLL)

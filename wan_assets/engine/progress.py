@@ -1,4 +1,4 @@
-"""How far work is: what a line about it says, when the next line is due, and how long it may still take."""
+"""Describes the progress of a run: a line of text, the schedule of such lines, and the estimated remaining time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PENDING_NAMED = 3
 
 
 class Stage(Protocol):
-    """TaskRunner at one moment: `ended` of `total` rows are done; without a total nobody knows how many there are."""
+    """The progress at one moment: `ended` of `total` rows are done; `total` is None if it is unknown."""
 
     @property
     def total(self) -> int | None: ...
@@ -33,18 +33,18 @@ class Stage(Protocol):
     def ended(self) -> int: ...
 
     def counts(self) -> tuple[str, ...]:
-        """What became of the rows, in a few words each."""
+        """Returns the counts of rows, as short phrases."""
 
     def money(self) -> tuple[str, ...]:
-        """What it costs, in a few words each."""
+        """Returns the amounts, as short phrases."""
 
     def pending(self) -> tuple[str, ...]:
-        """What it waits for, in a few words each."""
+        """Returns what the run waits for, as short phrases."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """TaskRunner on `total` rows: `new` ones brought a video, `reused` ones had theirs, `failed` ones have none."""
+    """The progress on `total` rows: `new` rows got a video, `reused` rows already had one, `failed` rows have none."""
 
     total: int
     new: int = 0
@@ -54,16 +54,16 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        """How many rows nothing more comes of."""
+        """The number of rows that are finished."""
         return self.new + self.reused + self.failed
 
     @property
     def worked(self) -> int:
-        """How many of them took time."""
+        """The number of finished rows that took time."""
         return self.new + self.failed
 
     def after(self, reported: Update) -> Progress:
-        """The progress once another row has ended, or something else is under way."""
+        """Returns the progress after a finished row or a new snapshot."""
         if isinstance(reported, RunSnapshot):
             return replace(self, snapshot=reported)
         if reported.stored is None:
@@ -73,24 +73,24 @@ class Progress:
         return replace(self, new=self.new + 1)
 
     def counts(self) -> tuple[str, ...]:
-        """What became of the rows, and what is becoming of others."""
+        """Returns the counts of finished rows and of rows in progress."""
         now = self.snapshot
-        landing = (f"{now.landing:,} landing",) if now.landing else ()
-        waiting = now.trouble.waiting
-        trouble = (f"{waiting:,} to be tried again ({_shortened(now.trouble.why)})",) if waiting else ()
+        storing = (f"{now.storing:,} being stored",) if now.storing else ()
+        waiting = now.retries.waiting
+        retries = (f"{waiting:,} to be retried ({_shortened(now.retries.why)})",) if waiting else ()
         limit = (str(now.limit),) if now.limit else ()
         ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
-        return (*ended, f"{now.in_flight:,} in flight", *limit, *landing, *trouble)
+        return (*ended, f"{now.in_flight:,} in flight", *limit, *storing, *retries)
 
     def money(self) -> tuple[str, ...]:
-        """What was spent and set aside, and what the caps leave."""
+        """Returns the spent and reserved amounts, and the remaining budget."""
         now = self.snapshot
         room = (f"budget left {dollars(now.room_microusd)}",) if now.room_microusd is not None else ()
         kind = ("simulated dollars",) if now.is_simulated else ()
         return (f"spent {dollars(now.spent_microusd)}", f"reserved {dollars(now.reserved_microusd)}", *room, *kind)
 
     def pending(self) -> tuple[str, ...]:
-        """Which rows were waited for longest, since when and until when, once that takes a while."""
+        """Returns the rows with the longest wait, with their times, once the wait is long."""
         now = self.snapshot
         late = [one for one in now.pending if now.at - one.since >= _PENDING_AFTER_S][:_PENDING_NAMED]
         more = now.in_flight - len(late)
@@ -100,38 +100,38 @@ class Progress:
         return (f"waiting for {named[0]}", *named[1:], *((f"and {more:,} more",) if more > 0 else ()))
 
 
-def sentence(stage: Stage, left: str = "") -> str:
-    """A stage in one line; `left` says how long it may still take."""
+def progress_line(stage: Stage, left: str = "") -> str:
+    """Returns a stage as one line; `left` is the estimated remaining time."""
     parts = [", ".join(stage.counts()), ", ".join(stage.money()), ", ".join(stage.pending()), left]
     of_all = "" if stage.total is None else f" of {stage.total:,}"
     return f"{stage.ended:,}{of_all} done: {'; '.join(filter(None, parts))}"
 
 
-Watcher: TypeAlias = Callable[[Progress], None]
+ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
-def unwatched(_: Progress) -> None:
-    """Nobody watches."""
+def ignore_progress(_: Progress) -> None:
+    """Does nothing with the progress."""
 
 
-class Following:
-    """Progress that is told of all that happens, and shows each step."""
+class ProgressTracker:
+    """Computes the progress from each update, and shows it."""
 
-    def __init__(self, first: Progress, show: Watcher) -> None:
+    def __init__(self, first: Progress, show: ProgressCallback) -> None:
         self._progress, self._show = first, show
         show(first)
 
-    def tell(self, reported: Update) -> None:
-        """Shows the progress after this."""
+    def update(self, reported: Update) -> None:
+        """Shows the progress after an update."""
         self._progress = self._progress.after(reported)
         self._show(self._progress)
 
 
 class Estimate:
-    """How long work may still take, from how long its rows took so far; reused ones take no time and tell nothing.
+    """Estimates the remaining time from the time of finished rows; reused rows take no time and are not counted.
 
-    Nothing is said before as many rows have ended as were under way at once: until then nobody knows how long one
-    takes. `clock` gives seconds.
+    There is no estimate until as many rows have finished as were in progress at once, because the time of a row is
+    unknown until then. `clock` returns seconds.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
@@ -142,8 +142,8 @@ class Estimate:
         self._rows = 0
 
     def note(self, progress: Progress) -> None:
-        """Takes note of how far the work is."""
-        now, snapshot = self._clock(), progress.snapshot.in_flight + progress.snapshot.landing
+        """Records the progress."""
+        now, snapshot = self._clock(), progress.snapshot.in_flight + progress.snapshot.storing
         self._at_once = max(self._at_once, snapshot)
         if self._began is None and (snapshot or progress.worked):
             self._began = now
@@ -152,7 +152,7 @@ class Estimate:
         self._rows = progress.total - progress.ended
 
     def left(self) -> str:
-        """The time that is left, in words; empty where it is not known."""
+        """Returns the remaining time in words; empty if it is unknown."""
         if self._began is None or self._worked < self._at_once or not self._rows:
             return ""
         row_s = (self._worked_at - self._began) / self._worked
@@ -160,8 +160,8 @@ class Estimate:
         return f"{_roughly(left_s)} left" if left_s > 0 else ""
 
 
-class Spacing:
-    """When a line is due: the first after `first_s` seconds, later ones ever more rarely, at most `most_s` apart."""
+class ReportSchedule:
+    """Schedules progress lines: the first after `first_s` seconds, later ones at growing intervals up to `most_s`."""
 
     def __init__(self, *, first_s: float, most_s: float, clock: Clock = time.monotonic) -> None:
         self._first_s, self._most_s, self._clock = first_s, most_s, clock
@@ -169,7 +169,7 @@ class Spacing:
         self._due = self._began + first_s
 
     def is_due(self) -> bool:
-        """Whether it is time for a line; it then counts as written."""
+        """Whether a line is due; if so, it counts as written."""
         now = self._clock()
         if now < self._due:
             return False
@@ -177,14 +177,14 @@ class Spacing:
         return True
 
 
-def clocked(seconds: float) -> str:
-    """A length of time as hours, minutes and seconds."""
+def clock_text(seconds: float) -> str:
+    """Formats a duration as hours, minutes and seconds."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def hour_of(moment: float) -> str:
-    """The time of day of a moment in seconds since 1970, in UTC."""
+    """Formats the time of day of a moment in seconds since 1970, in UTC."""
     return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
 
 
@@ -195,13 +195,13 @@ def _waited_for(one: Pending) -> str:
     return f"{one.row} since {hour_of(one.since)} until {hour_of(one.until)} UTC (task {one.task_uuid}{why})"
 
 
-def _shortened(said: str) -> str:
-    """What the API said, on one line."""
-    return textwrap.shorten(said, _LONGEST_REASON, placeholder=" ...")
+def _shortened(text: str) -> str:
+    """Returns an error text on one line."""
+    return textwrap.shorten(text, _LONGEST_REASON, placeholder=" ...")
 
 
 def _roughly(seconds: float) -> str:
-    """A length of time as exact as an estimate is."""
+    """Formats an estimated duration with suitable precision."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "under a minute"

@@ -1,4 +1,4 @@
-"""One row's way to its video: claim a task, send it, wait for it, and start anew where the provider failed."""
+"""Runs one row: claims a task, submits it, waits for it, and starts a new attempt if the provider failed."""
 
 from __future__ import annotations
 
@@ -28,49 +28,54 @@ from wan_assets.ledger import OPEN_STATES, Claim, Task, TaskState
 from wan_assets.store import StoredTask
 
 _FOREIGN_LOOK_S = 1.0
-"""How often a row looks whether other processes have come on."""
+"""The interval at which a row checks for progress of other processes."""
 
 
 @dataclass
 class Row:
-    """One order on its way, and what has come of it; `latest` is its task of an earlier run.
+    """One job in progress; `latest` is its task of an earlier run.
 
-    `submitted` has the UUIDs of the tasks that this run has posted for it.
+    `submitted` contains the UUIDs of the tasks that this run has submitted for the job.
     """
 
     job: VideoJob
     latest: Task | None
-    begun: asyncio.Semaphore | None
+    active_rows: asyncio.Semaphore | None
     is_new: bool = False
     submitted: set[str] = field(default_factory=set)
 
     @property
     def may_be_in_flight(self) -> bool:
-        """Whether the API may have a task for it already."""
+        """Whether the API may already have a task for the row."""
         return self.latest is not None and self.latest.state in OPEN_STATES
 
-    def let_others_begin(self) -> None:
-        """Gives back this row's place among those begun, once."""
-        if self.begun:
-            self.begun.release()
-        self.begun = None
+    def leave_active_rows(self) -> None:
+        """Releases this row's place among the active rows, once."""
+        if self.active_rows:
+            self.active_rows.release()
+        self.active_rows = None
 
 
 class RowRunner:
-    """Brings rows to their videos, as many at once as the limits allow."""
+    """Runs rows, as many at once as the limits permit."""
 
     def __init__(
-        self, session: LedgerSession, work: TaskRunner, limits: Limits, circuit_breaker: CircuitBreaker, slots: Slots
+        self,
+        session: LedgerSession,
+        task_runner: TaskRunner,
+        limits: Limits,
+        circuit_breaker: CircuitBreaker,
+        slots: Slots,
     ) -> None:
         self._session = session
-        self._work = work
+        self._task_runner = task_runner
         self._limits = limits
         self._circuit_breaker = circuit_breaker
         self._slots = slots
 
     async def video_of(self, row: Row) -> StoredTask:
-        """The stored video of a row; raises the `WanAssetsError` that leaves it without one."""
-        self._work.hide(row.job)
+        """Returns the stored video of a row; raises the `WanAssetsError` because of which it has none."""
+        self._task_runner.hide(row.job)
         instead_of = ""
         for attempt in itertools.count(1):
             try:
@@ -83,22 +88,24 @@ class RowRunner:
         raise AssertionError("the loop above returns or raises")
 
     async def _attempted_while_held(self, row: Row, instead_of: str) -> StoredTask:
-        """One attempt, begun anew wherever the lease on its task expired: then another process may have it."""
+        """Runs one attempt, and restarts it when the lease on its task expired, because another process may have the
+        task.
+        """
         while True:
             with suppress(LeaseExpiredError):
                 return await self._attempted(row, instead_of)
 
     async def _attempted(self, row: Row, instead_of: str) -> StoredTask:
-        async with SlotHandle(self._slots, sends=not row.may_be_in_flight) as place:
-            claim = await self._claimed(row, place, instead_of)
-            if claim.standing == "stored" and (stored := await self._session.stored(claim.task)):
+        async with SlotHandle(self._slots, sends=not row.may_be_in_flight) as slot:
+            claim = await self._claimed(row, slot, instead_of)
+            if claim.status == "stored" and (stored := await self._session.stored(claim.task)):
                 return stored
-            report = await self._reported(row, place, claim)
-        stored, row.is_new = await self._work.keep(row.job, claim.task, report)
+            report = await self._reported(row, slot, claim)
+        stored, row.is_new = await self._task_runner.store_results(row.job, claim.task, report)
         return stored
 
-    async def _claimed(self, row: Row, place: SlotHandle, instead_of: str) -> Claim:
-        """Claims the row's task, after whatever it has to wait for: money that comes free, or other processes."""
+    async def _claimed(self, row: Row, slot: SlotHandle, instead_of: str) -> Claim:
+        """Claims the row's task, and waits for released money or for other processes if necessary."""
         while True:
             freed = self._circuit_breaker.freed
             if not row.may_be_in_flight:
@@ -106,48 +113,48 @@ class RowRunner:
             try:
                 claim = await self._session.claim(row.job, instead_of=instead_of)
             except BudgetExceededError as refused:
-                await place.aside(self._circuit_breaker.room(freed, refused))
+                await slot.wait_without_slot(self._circuit_breaker.wait_for_budget(freed, refused))
                 continue
             except ConcurrencyLimitError:
-                await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
+                await slot.wait_without_slot(asyncio.sleep(_FOREIGN_LOOK_S))
                 continue
-            if claim.standing != "foreign":
+            if claim.status != "locked":
                 self._session.tally.wait_no_longer(claim.task)
                 return claim
             self._session.tally.wait_elsewhere(claim.task)
-            row.let_others_begin()
-            await place.aside(asyncio.sleep(_FOREIGN_LOOK_S))
+            row.leave_active_rows()
+            await slot.wait_without_slot(asyncio.sleep(_FOREIGN_LOOK_S))
 
-    async def _reported(self, row: Row, place: SlotHandle, claim: Claim) -> TaskReport:
+    async def _reported(self, row: Row, slot: SlotHandle, claim: Claim) -> TaskReport:
         if claim.task.state in (TaskState.DELIVERED, TaskState.STORED):
-            return await self._work.look_again(claim.task)
-        with self._circuit_breaker.unsettled():
+            return await self._task_runner.look_again(claim.task)
+        with self._circuit_breaker.holding_reservation():
             if claim.task.state is TaskState.RESERVED:
-                await self._send(row, place, claim)
-            place.in_flight()
-            return await self._work.finish(claim.task)
+                await self._send(row, slot, claim)
+            slot.in_flight()
+            return await self._task_runner.finish(claim.task)
 
-    async def _send(self, row: Row, place: SlotHandle, claim: Claim) -> None:
-        """Sends a task, unless an earlier run has."""
-        if claim.standing == "resumed":
-            if await self._work.was_sent(claim.task):
+    async def _send(self, row: Row, slot: SlotHandle, claim: Claim) -> None:
+        """Submits a task, unless an earlier run has submitted it."""
+        if claim.status == "resumed":
+            if await self._task_runner.was_submitted(claim.task):
                 return
-            if self._work.is_too_old(claim.task):
-                await self._work.lose(claim.task)
+            if self._task_runner.is_too_old(claim.task):
+                await self._task_runner.mark_lost(claim.task)
             await self._session.refuse_if_paused()
-        async with self._circuit_breaker.entered():
+        async with self._circuit_breaker.submitting():
             try:
                 self._circuit_breaker.refuse_if_closed()
-                capacity = partial(self._wait_for_capacity, place)
-                await self._work.send(row.job, claim, place, capacity, row.submitted.add)
+                capacity = partial(self._wait_for_capacity, slot)
+                await self._task_runner.send(row.job, claim, slot, capacity, row.submitted.add)
             except WanAssetsError as error:
-                if claim.standing == "new" and self._circuit_breaker.is_closed_by(error) and not place.has_posted:
-                    await self._work.withdraw(claim.task, error)
+                if claim.status == "new" and self._circuit_breaker.is_closed_by(error) and not slot.has_posted:
+                    await self._task_runner.withdraw(claim.task, error)
                 raise
 
-    async def _wait_for_capacity(self, place: SlotHandle, refusal: RunwareBusyError) -> None:
-        """Waits until the API may take one more task; the row keeps its reservation."""
-        self._circuit_breaker.prove()
-        await place.refused(refusal)
+    async def _wait_for_capacity(self, slot: SlotHandle, refusal: RunwareBusyError) -> None:
+        """Waits until the API may accept one more task; the row keeps its reservation."""
+        self._circuit_breaker.confirm_key()
+        await slot.refused(refusal)
         self._circuit_breaker.refuse_if_closed()
         await self._session.refuse_if_paused()

@@ -1,6 +1,6 @@
-"""What a Dagster run's log says: how far it is, ever more rarely, each kind of trouble once, of failure a few times.
+"""Writes the log of a run: progress at growing intervals, each kind of retried error once, and the first failures.
 
-A record carries what it says as fields too, under `wan_assets`, for handlers that write JSON.
+A record also has its values as fields, under `wan_assets`, for handlers that write JSON.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from dataclasses import asdict
 from logging import Logger
 from typing import Any
 
-from wan_assets.client import Trouble
+from wan_assets.client import RetryStatus
 from wan_assets.engine.in_flight import RunSnapshot
-from wan_assets.engine.progress import Clock, Estimate, Progress, Spacing, Watcher, hour_of, sentence
+from wan_assets.engine.progress import (
+    Clock,
+    Estimate,
+    Progress,
+    ProgressCallback,
+    ReportSchedule,
+    hour_of,
+    progress_line,
+)
 from wan_assets.errors import RunwareError, WanAssetsError
 
 _FIRST_S = 30.0
@@ -27,14 +35,16 @@ _FIELDS = "wan_assets"
 
 
 @contextmanager
-def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic) -> Iterator[Watcher]:
-    """Gives the function that is told of progress and tells it `onward`.
+def progress_logged(
+    log: Logger, forward: ProgressCallback, clock: Clock = time.monotonic
+) -> Iterator[ProgressCallback]:
+    """Yields a function that logs progress and passes it to `forward`.
 
-    The log gets a line at the start, now and then, and at the end.
+    The log gets a line at the start, at intervals, and at the end.
     """
-    spacing, estimate = Spacing(first_s=_FIRST_S, most_s=_MAX_S, clock=clock), Estimate(clock)
+    spacing, estimate = ReportSchedule(first_s=_FIRST_S, most_s=_MAX_S, clock=clock), Estimate(clock)
     last: list[Progress] = []
-    troubles, unknown = _TroubleLog(log), PendingLog(log)
+    retry_log, unknown = _RetryLog(log), PendingLog(log)
 
     def on_progress(progress: Progress) -> None:
         if not last:
@@ -43,69 +53,69 @@ def progress_logged(log: Logger, onward: Watcher, clock: Clock = time.monotonic)
             )
         last[:] = [progress]
         estimate.note(progress)
-        troubles.add(progress.snapshot.trouble)
+        retry_log.add(progress.snapshot.retries)
         unknown.add(progress.snapshot)
         if spacing.is_due():
-            log.info("%s", sentence(progress, estimate.left()), extra=_fields(progress))
-        onward(progress)
+            log.info("%s", progress_line(progress, estimate.left()), extra=_fields(progress))
+        forward(progress)
 
     try:
         yield on_progress
     finally:
         if last:
-            log.info("%s", sentence(last[0]), extra=_fields(last[0]))
+            log.info("%s", progress_line(last[0]), extra=_fields(last[0]))
 
 
 def _fields(progress: Progress) -> dict[str, Any]:
     return {_FIELDS: asdict(progress)}
 
 
-class _TroubleLog:
-    """Names each kind of trouble at the API when it is first met; progress tells how many tasks it keeps waiting."""
+class _RetryLog:
+    """Logs each kind of retried error once; progress lines report how many calls wait."""
 
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._seen: set[str] = set()
 
-    def add(self, trouble: Trouble) -> None:
-        """Writes that calls wait, unless it was written before of calls that wait for the same."""
-        kind = trouble.why.partition(":")[0]
-        if trouble.waiting and kind not in self._seen:
+    def add(self, status: RetryStatus) -> None:
+        """Logs that calls wait for a retry, unless the same kind of error was logged before."""
+        kind = status.why.partition(":")[0]
+        if status.waiting and kind not in self._seen:
             self._seen.add(kind)
-            reported = {"code": kind, "waiting": trouble.waiting}
-            said = "calls to the API wait to be tried again, %d now: %s"
-            self._log.warning(said, trouble.waiting, trouble.why, extra={_FIELDS: reported})
+            reported = {"code": kind, "waiting": status.waiting}
+            message = "calls to the API wait to be retried, %d now: %s"
+            self._log.warning(message, status.waiting, status.why, extra={_FIELDS: reported})
 
 
 class PendingLog:
-    """Names each task that the API does not know while it is still waited for, the first few of them."""
+    """Logs the first few awaited tasks that the API does not know."""
 
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._seen: set[str] = set()
 
     def add(self, snapshot: RunSnapshot) -> None:
-        """Writes which tasks are waited for in vain, unless that was written before."""
+        """Logs unknown tasks, each once."""
         for one in snapshot.pending:
             is_late = snapshot.at - one.since >= _UNKNOWN_AFTER_S
             if one.is_unknown and is_late and one.task_uuid not in self._seen and len(self._seen) < _UNKNOWN_NAMED:
                 self._seen.add(one.task_uuid)
                 until = one.until or one.since
                 reported = {"partition": one.partition, "task_uuid": one.task_uuid, "until": until}
-                said = "%s: the API does not know task %s, waited for since %s; it is polled until %s UTC"
+                message = "%s: the API does not know task %s, awaited since %s; it is polled until %s UTC"
                 moments = hour_of(one.since), hour_of(until)
-                self._log.warning(said, one.row, one.task_uuid, *moments, extra={_FIELDS: reported})
+                self._log.warning(message, one.row, one.task_uuid, *moments, extra={_FIELDS: reported})
 
 
 class FailureLog:
-    """Names the first rows of each kind of failure; the run's own failure counts them all."""
+    """Logs the first rows of each kind of failure; the run's own failure counts all of them."""
 
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def add(self, row: str, error: WanAssetsError) -> None:
-        """Writes that a row has no video, unless enough were written that have none for the same reason."""
+        """Logs that a row has no video, unless enough rows with the same reason were logged."""
         kind = (type(error).__name__, error.code if isinstance(error, RunwareError) else "")
         self._seen[kind] += 1
         if self._seen[kind] <= _FAILURES_OF_A_KIND:
@@ -113,5 +123,5 @@ class FailureLog:
             reported = {"partition": row, "error": kind[0], "code": kind[1], "task_uuid": task_uuid}
             self._log.warning("%s has no video: %s", row, error, extra={_FIELDS: reported})
         if self._seen[kind] == _FAILURES_OF_A_KIND:
-            said = "more rows without a video for the same reason, %s, are only counted from here on"
-            self._log.warning(said, " ".join(filter(None, kind)))
+            message = "further rows without a video for the same reason, %s, are counted but not logged"
+            self._log.warning(message, " ".join(filter(None, kind)))

@@ -1,4 +1,4 @@
-"""The concurrency limit of an account: passed on between its runs, and from one run to the next, by the ledger."""
+"""Shares the concurrency limit of an account between its runs, through the ledger."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import money_of
+from wan_assets.ledger import money_kind
 
 _EXCHANGE_S = 1.0
 _MAX_CHARACTERS = 256
 
 
 class SharedConcurrency:
-    """One run's exchange with the other runs of its account."""
+    """Exchanges the concurrency limit of one run with the other runs of its account."""
 
     def __init__(self, session: LedgerSession, slots: Slots, base_url: str) -> None:
         self._session = session
@@ -26,8 +26,8 @@ class SharedConcurrency:
         self._has_joined = False
 
     @asynccontextmanager
-    async def ended(self) -> AsyncIterator[None]:
-        """Takes part until the end of the block."""
+    async def joined_until_end(self) -> AsyncIterator[None]:
+        """Takes part in the exchange until the end of the block."""
         try:
             yield
         finally:
@@ -37,7 +37,9 @@ class SharedConcurrency:
                     await self._session.leave_limit(self._account, self.slots)
 
     async def join(self) -> None:
-        """Starts from what earlier runs have learned, once; a run that only reuses videos has no need to."""
+        """Starts with the limit that earlier runs have learned, once. A run that only reuses videos does not need
+        it.
+        """
         if not self._has_joined:
             self._has_joined = True
             await self.exchange()
@@ -50,13 +52,13 @@ class SharedConcurrency:
                 await self.exchange()
 
     async def exchange(self) -> None:
-        """Tells the other runs and hears them; a ledger that does not answer costs only time."""
+        """Exchanges the needs and the limit once. If the ledger does not answer, only time is lost."""
         with suppress(LedgerError):
-            self.slots.hear(await self._session.share_limit(self._account, self.slots))
+            self.slots.apply_shared(await self._session.share_limit(self._account, self.slots))
 
 
 def account_of(base_url: str, *, simulated: bool) -> str:
-    """The name of an account in the ledger: its kind of money and its address, without credentials and query."""
+    """Returns the ledger's name for an account: its kind of money and its address, without credentials and query."""
     parts = urlsplit(base_url)
     host = parts.netloc.rpartition("@")[2].lower()
-    return f"{money_of(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]
+    return f"{money_kind(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]

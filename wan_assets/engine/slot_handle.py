@@ -1,4 +1,4 @@
-"""Places among the tasks that a run works on: each has a slot, and goes through its states with the row's task."""
+"""Moves one row's slot through its states."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from wan_assets.engine.slots import Slots
 from wan_assets.errors import RunwareError
 
 _UNANSWERED_S = 2.0
-"""A submission without an answer for so long does not keep others from being sent."""
+"""A submission without an answer for this time does not delay other submissions any more."""
 
 
 class SlotHandle:
-    """One of a number of places, used as `async with`; a row that `sends` a task waits until the API takes one more."""
+    """One row's slot, used with `async with`. A row that `sends` a task waits until the API may accept one more."""
 
     def __init__(self, slots: Slots, *, sends: bool) -> None:
         self._slots = slots
@@ -34,12 +34,12 @@ class SlotHandle:
         self.leave()
 
     def leave(self) -> None:
-        """Lets another row have the place, before the block ends."""
+        """Gives the slot to another row before the block ends."""
         self._answered()
         self._slots.move(self._slot, SlotState.FREE)
 
-    async def aside(self, wait: Awaitable[None]) -> None:
-        """Waits without the place, and takes one again afterwards."""
+    async def wait_without_slot(self, wait: Awaitable[None]) -> None:
+        """Waits without the slot, and takes one again afterwards."""
         self.leave()
         await wait
         await self._take()
@@ -55,16 +55,16 @@ class SlotHandle:
         self._late = loop.call_later(_UNANSWERED_S, self._slots.move, self._slot, SlotState.SENDING)
 
     def accepted(self) -> None:
-        """Notes that the API has accepted the task."""
+        """Records that the API has accepted the task."""
         self._answered()
         self._slots.accepted(self._slot, asyncio.get_running_loop().time() - self._posted_at)
 
     def in_flight(self) -> None:
-        """Notes that the API has had the task before."""
+        """Records that the API already had the task."""
         self._slots.move(self._slot, SlotState.IN_FLIGHT)
 
     async def refused(self, error: RunwareError) -> None:
-        """Waits after a refusal until the task may be submitted again; raises it where no wait is long enough."""
+        """Waits after a refusal until the task may be submitted again; raises the refusal if waiting would not help."""
         self._answered()
         if self._slots.is_hopeless(error.fault):
             raise error

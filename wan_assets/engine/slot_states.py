@@ -1,4 +1,4 @@
-"""What a row does with its slot among the tasks that a run works on."""
+"""Defines the states of a row's slot."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from enum import Enum, auto
 
 
 class SlotState(Enum):
-    """What a row does with its slot."""
+    """The state of a row's slot."""
 
     FREE = auto()
     HELD = auto()
-    """It works on a task that it does not submit now."""
+    """The row works on a task that it does not submit now."""
     SENDING = auto()
-    """It is about to submit a task, or waits for an answer that is late."""
+    """The row is about to submit a task, or waits for a late answer."""
     POSTED = auto()
-    """Its submission is on the way."""
+    """The row has submitted a task and waits for the answer."""
     REFUSED = auto()
-    """The API takes no more tasks, and the row waits until it does."""
+    """The API accepts no more tasks, and the row waits."""
     IN_FLIGHT = auto()
-    """The API works on its task."""
+    """The API works on the row's task."""
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Outcomes as they come: work that runs beside its reader, and ends with it."""
+"""Streams the results of concurrent work to its consumer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ T = TypeVar("T")
 Running: TypeAlias = Coroutine[Any, Any, None]
 
 
-async def streamed(
-    work: Callable[[Callable[[T], None]], Running], *attendants: Callable[[], Running]
+async def stream_results(
+    work: Callable[[Callable[[T], None]], Running], *background_tasks: Callable[[], Running]
 ) -> AsyncGenerator[T, None]:
-    """Yields what some work tells until it ends, and raises what it raises; closing the iterator cancels the work.
+    """Yields each result that the work reports until it ends, and raises its error; closing the iterator cancels the
+    work.
 
-    `attendants` run beside it without end; the failure of one ends all.
+    `background_tasks` run beside the work until it ends. The failure of one ends all.
     """
     reported: asyncio.Queue[T | _End] = asyncio.Queue()
-    running = asyncio.create_task(_attended(work(reported.put_nowait), attendants))
+    running = asyncio.create_task(_with_background_tasks(work(reported.put_nowait), background_tasks))
     running.add_done_callback(lambda _: reported.put_nowait(_End()))
     try:
         while not isinstance(one := await reported.get(), _End):
@@ -31,13 +32,13 @@ async def streamed(
             await running
 
 
-async def _attended(work: Running, attendants: tuple[Callable[[], Running], ...]) -> None:
+async def _with_background_tasks(work: Running, background_tasks: tuple[Callable[[], Running], ...]) -> None:
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(attendant()) for attendant in attendants]
+        tasks = [group.create_task(background_task()) for background_task in background_tasks]
         await work
         for task in tasks:
             task.cancel()
 
 
 class _End:
-    """Nothing more comes."""
+    """Marks the end of the results."""

@@ -1,4 +1,4 @@
-"""The files of one task: decoded, put into the store with what they are, and booked; or kept beside it."""
+"""Stores the files of one task after decoding, records them, or quarantines them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from wan_assets.version import __version__
 from wan_assets.video import Inspection, Verifier, expected_of, mismatches
 
 _POSTER_BYTES = 540
-"""Dagster shows a text without a click up to about 1,000 characters, of which a link takes some 150."""
+"""Dagster shows a text of up to about 1,000 characters without a click; a link takes about 150 of them."""
 
 _SUFFIXES = {"MATROSKA": "mkv"}
-"""Of containers whose files are not named for them."""
+"""Suffixes of containers that differ from the container's name."""
 
 
 class TaskFiles:
-    """Stores what was paid for: every playable file, or with `on_mismatch="fail"` only what was requested.
+    """Stores paid files: every playable file, or with `on_mismatch="fail"` only files as requested.
 
-    So many `slots` bound the files that are fetched, decoded or stored at once.
+    `slots` limits the files that are downloaded, decoded or stored at once.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TaskFiles:
         self.slots = asyncio.Semaphore(slots)
 
     async def inspect_file(self, path: Path) -> Inspection:
-        """A file as decoded."""
+        """Decodes and inspects a file."""
         async with self.slots:
             return await self._verifier.inspect_file(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
 
@@ -57,9 +57,10 @@ class TaskFiles:
         *,
         etag: str | None,
     ) -> StoredVideo:
-        """Puts a decoded file and its frames in their place.
+        """Stores a decoded file and its frames.
 
-        With `on_mismatch="fail"`, a file that is not what was requested is set aside, and InvalidVideoError raised.
+        With `on_mismatch="fail"`, a file that deviates from its request is quarantined, and InvalidVideoError is
+        raised.
         """
         differences = mismatches(seen.facts, expected_of(request))
         if differences and self._on_mismatch == "fail":
@@ -84,7 +85,7 @@ class TaskFiles:
         )
 
     def _put(self, task: Task, number: int, path: Path, seen: Inspection, etag: str | None) -> tuple[str, int, str]:
-        """Gives the file's URI, bytes and SHA-256. Its name says what it is, and not what was requested."""
+        """Returns the file's URI, bytes and SHA-256. The suffix names the real container, not the requested one."""
         container = seen.facts.container
         name = f"{task.task_uuid}-{number}.{_SUFFIXES.get(container, container.lower())}"
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
@@ -93,16 +94,18 @@ class TaskFiles:
         return self._store.put(path, name, **where, etag=etag if name == name_of(task, number) else None)
 
     async def set_aside(self, task: Task, number: int, path: Path) -> str:
-        """Keeps a file that does not count; gives its URI."""
+        """Quarantines a file; returns its URI."""
         return await asyncio.to_thread(self._store.set_aside, path, name_of(task, number))
 
     async def copy_kept(self, task: Task, number: int, path: Path) -> str:
-        """Copies what an earlier run has kept of a result; gives its URI, or nothing where it kept none."""
+        """Copies the quarantined file of a result from an earlier run; returns its URI, or an empty text if there is
+        none.
+        """
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
         return await asyncio.to_thread(self._store.copy_kept, name_of(task, number), path, **where)
 
     async def has_kept(self, task: Task, number: int) -> bool:
-        """Whether an earlier run has kept a file of a result."""
+        """Whether an earlier run has quarantined a file of a result."""
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
         return bool(await asyncio.to_thread(self._store.kept, name_of(task, number), **where))
 
@@ -115,9 +118,9 @@ class TaskFiles:
         *,
         seconds: float,
     ) -> tuple[StoredTask, bool]:
-        """Makes a task's files count, once all are in their place; `seconds` is how long it took.
+        """Commits a task's files once all are stored; `seconds` is the time of the generation.
 
-        Tells also whether the ledger did not have them as stored before.
+        Also returns whether the task is newly stored in the ledger.
         """
         stored = StoredTask(
             task_uuid=task.task_uuid,
@@ -136,17 +139,17 @@ class TaskFiles:
         return stored, await self._session.mark_stored(task, [_booked(video) for video in videos])
 
     async def forget_kept(self, task: Task) -> None:
-        """Removes what was set aside of a task that is stored."""
+        """Deletes the quarantined files of a stored task."""
         await asyncio.to_thread(self._store.forget_aside, task.task_uuid)
 
 
 def name_of(task: Task, number: int = 1) -> str:
-    """The name of a result's file as requested; the store's inbox and what it sets aside have no other."""
+    """Returns the file name of a result as requested; it is the name in the store's inbox and in its quarantine."""
     return f"{task.task_uuid}-{number}.{task.request.get('outputFormat', 'MP4')}".lower()
 
 
-def booked_result(reported: Mapping[str, Any]) -> Result:
-    """A result as the ledger has it booked; its file has to be found without the API."""
+def recorded_result(reported: Mapping[str, Any]) -> Result:
+    """Returns a result as recorded in the ledger. It has no URL, so its file must be found without the API."""
     return Result(str(reported.get("video_uuid") or ""), None, reported.get("seed"), reported.get("cost"), is_nsfw=None)
 
 

@@ -1,6 +1,7 @@
-"""Metrics and traces for OpenTelemetry where it is installed: names, units, and the only place that imports it.
+"""Exports metrics and traces to OpenTelemetry, if it is installed.
 
-Who runs the engine configures what becomes of them. Prompts, addresses and error texts are in none of them.
+This is the only module that imports it. The caller of the engine configures the exporters. Prompts, addresses and error
+texts are never exported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SECONDS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)
 
 
 class _Silence:
-    """Stands for meter, tracer, instruments and spans where there is no OpenTelemetry."""
+    """Replaces meter, tracer, instruments and spans if OpenTelemetry is not installed."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: self
@@ -36,7 +37,7 @@ def _api(part: str) -> Any:
 
 
 class Instruments:
-    """What is measured; `money` is `real` or `simulated`."""
+    """The metrics; `money` is `real` or `simulated`."""
 
     def __init__(self) -> None:
         meter = _api("metrics").get_meter(_SCOPE, __version__)
@@ -46,49 +47,49 @@ class Instruments:
         self._refused = meter.create_counter(
             "wan_assets.submissions.refused",
             unit="{submission}",
-            description="Submissions that the API has no room for.",
+            description="Submissions that the API refused for lack of capacity.",
         )
         self._spent = meter.create_counter(
-            "wan_assets.spend", unit="{microdollar}", description="What settled tasks have cost, in millionths of $1."
+            "wan_assets.spend", unit="{microdollar}", description="Cost of settled tasks, in millionths of $1."
         )
         self._rows = meter.create_counter(
-            "wan_assets.rows", unit="{row}", description="Rows by what became of them: stored, reused or an error."
+            "wan_assets.rows", unit="{row}", description="Rows by result: stored, reused or an error."
         )
         self._generation = meter.create_histogram(
             "wan_assets.engine.duration",
             unit="s",
-            description="From a task's acknowledgement to its result.",
+            description="Time from a task's acknowledgement to its result.",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
 
-    def fly(self, tasks: int, *, simulated: bool) -> None:
-        """Counts tasks that come to the API, or leave it."""
+    def change_in_flight(self, tasks: int, *, simulated: bool) -> None:
+        """Counts tasks that reach or leave the API."""
         self._in_flight.add(tasks, _money(simulated=simulated))
 
     def refuse(self) -> None:
-        """Counts a submission that the API refused because it takes no more tasks."""
+        """Counts a submission that the API refused because it accepts no more tasks."""
         self._refused.add(1)
 
     def spend(self, microusd: int, *, simulated: bool) -> None:
-        """Counts money, in µ$, that a task turned out to cost."""
+        """Counts the cost of a settled task, in µ$."""
         self._spent.add(microusd, _money(simulated=simulated))
 
-    def see(self, outcome: Outcome, *, simulated: bool) -> None:
-        """Counts a row, and how long its video took if it is new."""
+    def record(self, outcome: Outcome, *, simulated: bool) -> None:
+        """Counts a row, and the generation time of its video if it is new."""
         money = _money(simulated=simulated)
-        self._rows.add(1, {**money, "verdict": verdict_of(outcome)})
+        self._rows.add(1, {**money, "verdict": result_label(outcome)})
         if outcome.stored and outcome.is_new:
             self._generation.record(outcome.stored.generation_s, money)
 
 
 @cache
 def instruments() -> Instruments:
-    """Those of this process."""
+    """Returns the instruments of this process."""
     return Instruments()
 
 
-def verdict_of(outcome: Outcome) -> str:
-    """`stored`, `reused`, or the error's class with the API's code."""
+def result_label(outcome: Outcome) -> str:
+    """Returns `stored`, `reused`, or the error's class with the API's code."""
     if outcome.error is None:
         return "reused" if outcome.is_reused else "stored"
     code = outcome.error.code if isinstance(outcome.error, RunwareError) else ""
@@ -96,19 +97,19 @@ def verdict_of(outcome: Outcome) -> str:
 
 
 class Trace:
-    """The span of one run; each video that it made is a span within, and each row without one an event."""
+    """The span of one run; each new video is a child span, and each row without a video an event."""
 
     def __init__(self, span: Any, within: Any, *, simulated: bool) -> None:
         self._span = span
         self._within = within
         self._simulated = simulated
 
-    def see(self, outcome: Outcome) -> None:
-        """Counts one row and tells of it, as it ends."""
-        instruments().see(outcome, simulated=self._simulated)
+    def record(self, outcome: Outcome) -> None:
+        """Records the outcome of one row."""
+        instruments().record(outcome, simulated=self._simulated)
         row = {"wan_assets.partition": outcome.job.partition, "wan_assets.prompt_id": outcome.job.prompt_id}
         if outcome.stored is None:
-            self._span.add_event("no video", {**row, "wan_assets.verdict": verdict_of(outcome)})
+            self._span.add_event("no video", {**row, "wan_assets.verdict": result_label(outcome)})
         elif outcome.is_new:
             tracer, now = _api("trace").get_tracer(_SCOPE, __version__), time.time_ns()
             row |= {"wan_assets.task_uuid": outcome.stored.task_uuid}
@@ -118,8 +119,8 @@ class Trace:
 
 
 @contextmanager
-def traced(origin: Origin, *, simulated: bool) -> Iterator[Trace]:
-    """The span of a run, as long as the block."""
+def run_span(origin: Origin, *, simulated: bool) -> Iterator[Trace]:
+    """Opens the span of a run for the duration of the block."""
     trace = _api("trace")
     about = {"wan_assets.run_id": origin.run_id, "wan_assets.asset": origin.asset}
     span = trace.get_tracer(_SCOPE, __version__).start_span(

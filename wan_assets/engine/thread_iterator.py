@@ -1,4 +1,4 @@
-"""An asynchronous iterator that runs in a thread of its own and is read from a thread that has no event loop."""
+"""Runs an asynchronous iterator in its own thread, for consumers without an event loop."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ T = TypeVar("T")
 
 
 @contextmanager
-def threaded(source: Callable[[Callable[[T], None]], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
-    """Gives an iterator over what `source` yields, and over what it tells the function that it is given.
+def iterate_in_thread(source: Callable[[Callable[[T], None]], AsyncGenerator[T, None]]) -> Iterator[Iterator[T]]:
+    """Yields an iterator over the items of `source`, and over the items that `source` passes to its argument.
 
-    Leaving the block stops the source and waits for its clean-up.
-
-    What the source raises is raised from the iterator. What it still yields while it stops can be read afterwards.
+    Leaving the block stops the source and waits for its clean-up. The iterator raises the error of the source. Items
+    that the source yields while it stops can be read afterwards.
     """
     reading = _Reading(source)
     reading.thread.start()
@@ -44,7 +43,7 @@ class _Reading(Generic[T]):
             raise item.error
 
     def stop(self) -> None:
-        with suppress(RuntimeError):  # the loop has closed by itself
+        with suppress(RuntimeError):  # the loop is already closed
             self._loop.call_soon_threadsafe(self._cancel)
         self.thread.join()
 
@@ -62,7 +61,7 @@ class _Reading(Generic[T]):
             self._items.put(_End(self._task.exception() if self._task and has_ended else None))
 
     async def _read_to_its_end(self) -> None:
-        """Waits for the reading without raising what it raises: that is for who reads the items."""
+        """Waits for the reading without raising its error, which is raised from the iterator."""
         self._task = asyncio.create_task(self._read())
         if self._is_stopped:
             self._task.cancel()

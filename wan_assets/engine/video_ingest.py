@@ -1,4 +1,4 @@
-"""From a finished task to files in the store: fetched or found delivered, checked, put in place and booked."""
+"""Brings the files of a finished task to the store: downloads or finds them, checks them, and records them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 from wan_assets.client import Result, RunwareClient, TaskReport
 from wan_assets.engine.jobs import VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
-from wan_assets.engine.task_files import TaskFiles, booked_result, name_of
+from wan_assets.engine.task_files import TaskFiles, name_of, recorded_result
 from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, OutputUnavailableError
 from wan_assets.ledger import Task, TaskState
 from wan_assets.store import StoredTask, StoredVideo
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 _FETCHES_OF_BROKEN_FILES = 3
 _MARGIN_S = 3600.0
-"""A task may finish when its time is up, and the file then has to be put; in seconds."""
+"""The time in seconds that an upload URL stays valid after the task's time limit, because a task may finish late."""
 
 
 class VideoIngest:
-    """Keeps what was paid for. A file counts once all of it was decoded."""
+    """Stores paid results. A file counts once all of it was decoded."""
 
     def __init__(self, client: RunwareClient, session: LedgerSession, files: TaskFiles) -> None:
         self._client = client
@@ -34,36 +34,40 @@ class VideoIngest:
         self._files = files
 
     async def delivery(self, task: Task, wait_s: float) -> dict[str, str]:
-        """What a task says of where its file is to be put, given the seconds that it may take; a secret."""
+        """Returns the parameters that make the API upload a task's file to the bucket; `wait_s` is the time limit of
+        the task. They are secret.
+        """
         if not self._is_awaited(task):
             return {}
         url = await asyncio.to_thread(self._store.delivery_url, name_of(task), wait_s + _MARGIN_S)
         return {"uploadEndpoint": url}
 
     async def is_delivered(self, task: Task) -> bool:
-        """Whether the API has put a task's file into the bucket, whatever it says of the task."""
+        """Whether the API has uploaded a task's file to the bucket, independent of the task's reports."""
         return await asyncio.to_thread(self._store.is_delivered, name_of(task))
 
     async def refuse_if_empty(self, task: Task, report: TaskReport) -> None:
-        """Raises `OutputUnavailableError` for a success of which there is no file anywhere."""
+        """Raises `OutputUnavailableError` for a successful task without a file."""
         if any(result.url for result in report.results) or await self._waited(task, self.is_delivered):
             return
-        message = "the task succeeded but names no file"
+        message = "the task succeeded but has no file"
         raise OutputUnavailableError(ApiFault("noOutput", message, task_uuid=task.task_uuid))
 
     async def report_of_kept(self, task: Task) -> TaskReport | None:
-        """A report of what an earlier run has kept of a task that the API does not tell of any more, if all is kept."""
+        """Returns a report of quarantined files of a task that the API no longer knows, if all its files are there."""
         numbers = range(1, len(task.results) + 1)
         if not numbers or not all([await self._files.has_kept(task, number) for number in numbers]):
             return None
-        return TaskReport(task.task_uuid, tuple(map(booked_result, task.results)), is_known=True)
+        return TaskReport(task.task_uuid, tuple(map(recorded_result, task.results)), is_known=True)
 
     def _is_awaited(self, task: Task) -> bool:
-        """Whether its file is put into the bucket. An address takes one file; a row's own address comes first."""
+        """Whether the API uploads the task's file to the bucket. An upload URL accepts one file, and a row's own URL
+        takes precedence.
+        """
         return self._store.delivers and task.number_results == 1 and "uploadEndpoint" not in task.request
 
     async def _waited(self, task: Task, look: Callable[[Task], Awaitable[T]]) -> T:
-        """What a look gives, repeated for a while where a file may still be on its way."""
+        """Calls `look` until it finds something, for a limited time if a file may still arrive."""
         http_config = self._client.http_config
         patience_s = http_config.delivery_wait_s if self._is_awaited(task) else 0.0
         while not (found := await look(task)) and patience_s > 0:
@@ -71,24 +75,26 @@ class VideoIngest:
             patience_s -= http_config.webhook_poll_interval_s
         return found
 
-    async def keep(self, job: VideoJob, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
-        """Fetches, checks and stores all results of a task; where one cannot be stored, the others are kept.
+    async def store_results(self, job: VideoJob, task: Task, report: TaskReport) -> tuple[StoredTask, bool]:
+        """Downloads, checks and stores all results of a task; if one cannot be stored, the others are kept.
 
-        Tells also whether the ledger did not have them as stored before.
+        Also returns whether the task is newly stored in the ledger.
         """
         seconds = self._session.seconds_since(task.submitted_at or task.created_at)
-        there = [
-            (number, one) for number, one in enumerate(report.results, 1) if await self._is_there(task, number, one)
+        available = [
+            (number, one)
+            for number, one in enumerate(report.results, 1)
+            if await self._may_have_file(task, number, one)
         ]
         videos, errors = list[StoredVideo](), list[InvalidVideoError | DecoderError]()
-        for number, result in there:
+        for number, result in available:
             try:
-                videos.append(await self._kept(job, task, number, result))
+                videos.append(await self._store_result(job, task, number, result))
             except (InvalidVideoError, DecoderError) as error:
                 errors.append(error)
         if errors:
             raise type(errors[0])("; ".join(map(str, errors)))
-        missing = tuple(_missing_in(report, [result for _, result in there]))
+        missing = tuple(_missing_in(report, [result for _, result in available]))
         stored, is_new = await self._files.store(task, job.request, videos, missing, seconds=seconds)
         if self._store.has_inbox:
             await asyncio.to_thread(self._store.forget_delivery, name_of(task))
@@ -96,25 +102,27 @@ class VideoIngest:
             await self._files.forget_kept(task)
         return stored, is_new
 
-    async def _is_there(self, task: Task, number: int, result: Result) -> bool:
-        """Whether a result may have a file; that of a task's only result may be in the bucket."""
+    async def _may_have_file(self, task: Task, number: int, result: Result) -> bool:
+        """Whether a result may have a file; the file of a task's only result may be in the bucket."""
         if result.url or task.number_results == 1:
             return True
         return _was_delivered_before(task) and await self._files.has_kept(task, number)
 
-    async def _kept(self, job: VideoJob, task: Task, number: int, result: Result) -> StoredVideo:
+    async def _store_result(self, job: VideoJob, task: Task, number: int, result: Result) -> StoredVideo:
         with self._store.incoming(Path(name_of(task, number)).suffix) as path:
             try:
-                seen, etag = await self._fetched(task, number, result, path)
+                seen, etag = await self._inspected_file(task, number, result, path)
             except DecoderError as error:
                 aside = await self._files.set_aside(task, number, path)
                 message = f"task {task.task_uuid}: {error}. The file is kept as {aside}"
                 raise type(error)(message) from None
             return await self._files.put(task, job.request, number, result, path, seen, etag=etag)
 
-    async def _fetched(self, task: Task, number: int, result: Result, path: Path) -> tuple[Inspection, str | None]:
-        """A file as decoded, and its ETag where it is the one that was put into the bucket."""
-        if _was_delivered_before(task) and (seen := await self._seen_in_kept(task, number, result, path)):
+    async def _inspected_file(
+        self, task: Task, number: int, result: Result, path: Path
+    ) -> tuple[Inspection, str | None]:
+        """Returns a decoded file, and its ETag if it is the file in the bucket."""
+        if _was_delivered_before(task) and (seen := await self._inspected_kept_file(task, number, result, path)):
             return seen, None
         etag = None
         if self._store.has_inbox:
@@ -125,8 +133,8 @@ class VideoIngest:
                 return await self._files.inspect_file(path), etag
         return await self._downloaded(result, path), None
 
-    async def _seen_in_kept(self, task: Task, number: int, result: Result, path: Path) -> Inspection | None:
-        """What an earlier run has kept, as decoded; None where the API's file is the one to look at."""
+    async def _inspected_kept_file(self, task: Task, number: int, result: Result, path: Path) -> Inspection | None:
+        """Returns a decoded, quarantined file of an earlier run; None if the API's file must be used."""
         if not await self._files.copy_kept(task, number, path):
             return None
         try:
@@ -143,22 +151,22 @@ class VideoIngest:
                 return await self._files.inspect_file(path)
             except InvalidVideoError as error:
                 if fetch == _FETCHES_OF_BROKEN_FILES:
-                    raise InvalidVideoError(f"video {result.video_uuid}, fetched {fetch} times: {error}") from None
+                    raise InvalidVideoError(f"video {result.video_uuid}, downloaded {fetch} times: {error}") from None
         raise AssertionError("the loop above returns or raises")
 
 
 def report_of_delivery(task: Task) -> TaskReport:
-    """What is known of a task whose file was put into the bucket, where the API does not tell of it any more."""
+    """Returns a report of a task whose file is in the bucket but that the API no longer knows."""
     reported = task.results[0] if task.results else {}
-    return TaskReport(task.task_uuid, (booked_result(reported),), is_known=True)
+    return TaskReport(task.task_uuid, (recorded_result(reported),), is_known=True)
 
 
 def _was_delivered_before(task: Task) -> bool:
-    """Whether an earlier run may have kept files of a task: those of a new one are not looked for."""
+    """Whether an earlier run may have quarantined files of a task; a new task has none."""
     return task.state is TaskState.DELIVERED
 
 
-def _missing_in(report: TaskReport, there: Sequence[Result]) -> Iterator[str]:
-    """Why results that were asked for are no videos."""
+def _missing_in(report: TaskReport, available: Sequence[Result]) -> Iterator[str]:
+    """Yields the reasons why requested results have no video."""
     yield from (f"{fault.code}: {fault.message}" for fault in report.faults)
-    yield from (f"noOutput: result {one.video_uuid} names no file" for one in report.results if one not in there)
+    yield from (f"noOutput: result {one.video_uuid} has no file" for one in report.results if one not in available)

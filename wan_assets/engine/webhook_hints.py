@@ -1,4 +1,4 @@
-"""Tasks that a webhook told of: the ledger passes it on, and they are polled now instead of in their turn."""
+"""Polls tasks early when a webhook has reported them; the ledger passes on these hints."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from wan_assets.errors import LedgerError
 def background_tasks_for(
     client: RunwareClient, session: LedgerSession, poller: Poller
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
-    """What has to run beside a run's work: nothing where the API was not asked to tell of results."""
-    return (partial(_heed, session, poller, client.http_config.webhook_poll_interval_s),) if client.has_webhook else ()
+    """Returns the background tasks for webhook hints; none if the API does not use a webhook."""
+    return (
+        (partial(_poll_hinted_tasks, session, poller, client.http_config.webhook_poll_interval_s),)
+        if client.has_webhook
+        else ()
+    )
 
 
-async def _heed(session: LedgerSession, poller: Poller, every_s: float) -> None:
-    """Asks until cancelled; a ledger that does not answer costs only time."""
+async def _poll_hinted_tasks(session: LedgerSession, poller: Poller, every_s: float) -> None:
+    """Reads hints until cancelled. If the ledger does not answer, only time is lost."""
     while True:
         await asyncio.sleep(every_s)
         if awaited := poller.awaited:
             with suppress(LedgerError):
-                poller.wake(await session.book(session.ledger.take_wakes, awaited))
+                poller.poll_soon(await session.call(session.ledger.take_hints, awaited))

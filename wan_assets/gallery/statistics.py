@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from wan_assets.gallery.items import Item, money_text
-from wan_assets.ledger import Ledger, SpendLine, money_of
+from wan_assets.ledger import Ledger, SpendLine, money_kind
 
 _MAX_DAYS = 92
 """A longer time is told by month."""
@@ -80,7 +80,7 @@ def ledger_told(ledger: Ledger) -> dict[str, Any]:
     """The ledger's sums, which count all that share it; real and simulated money are never added."""
     totals, days = ledger.totals(), ledger.spending("day")
     return {
-        money_of(line.is_simulated): {
+        money_kind(line.is_simulated): {
             "tasks": line.tasks,
             "cost": money_text(line.cost_microusd),
             "reserved": money_text(line.reserved_microusd),

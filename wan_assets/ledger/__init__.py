@@ -1,4 +1,4 @@
-"""The ledger: every task and every amount, recorded in a database before money is spent.
+"""Records every task and every amount in a database before money is spent.
 
 This package and `prompts.database` are the only ones that import SQLAlchemy.
 """
@@ -7,20 +7,20 @@ from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.ledger.heartbeat import heartbeat, renewed
-from wan_assets.ledger.learned_prices import PriceSeen
+from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.ledger import Ledger
 from wan_assets.ledger.processes import is_surely_dead, new_owner
-from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_of
+from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
 from wan_assets.ledger.run_account import RunAccount
-from wan_assets.ledger.spend_lines import DayBooked, Grouping, Overcharge, SpendLine, Totals
+from wan_assets.ledger.spend_lines import DayOfTasks, Grouping, Overcharge, SpendLine, Totals
 
 __all__ = [
     "OPEN_STATES",
     "Budget",
     "Claim",
     "DatabaseUrlError",
-    "DayBooked",
+    "DayOfTasks",
     "Grouping",
     "Instant",
     "LearnedLimit",
@@ -28,7 +28,7 @@ __all__ = [
     "Ledger",
     "Origin",
     "Overcharge",
-    "PriceSeen",
+    "RecentPrices",
     "RunAccount",
     "RunNeeds",
     "SharedLimit",
@@ -40,7 +40,7 @@ __all__ = [
     "heartbeat",
     "is_file",
     "is_surely_dead",
-    "money_of",
+    "money_kind",
     "new_owner",
     "renewed",
     "secrets_of",

@@ -1,4 +1,4 @@
-"""Bounds on the ledger's amounts, and how a ledger from before they existed is brought within them."""
+"""Defines constraints on the ledger's amounts, and upgrades older ledgers to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from wan_assets.models import PLAUSIBLE_USD, VideoRequest, reservation_microusd
 
 MAX_MICROUSD = PLAUSIBLE_USD * 1_000_000
-"""Of one video."""
+"""The highest plausible cost of one video, in µ$."""
 
 CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
     "wan_tasks": {
@@ -24,7 +24,7 @@ CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
     "wan_spend": {"wan_spend_committed": "committed_microusd >= 0"},
     "wan_prices": {"wan_prices_cost": "cost_microusd >= 0 AND tasks >= 0"},
 }
-"""By table and name: what no amount may be, whatever an API states or a person books."""
+"""By table and name: conditions that every amount must meet, also one that the API states or a person records."""
 
 _tasks = sa.table(
     "wan_tasks",
@@ -37,12 +37,12 @@ _overcharges = sa.table("wan_overcharges", sa.column("task_uuid"))
 
 
 def constraints_of(table: str) -> list[sa.CheckConstraint]:
-    """The constraints of one table."""
+    """Returns the constraints of one table."""
     return [sa.CheckConstraint(rule, name=name) for name, rule in CONSTRAINTS[table].items()]
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Makes implausible costs unknown, adds up all sums anew where there were any, and adds the constraints."""
+    """Marks implausible costs as unknown, recomputes the sums if any were changed, and adds the constraints."""
     if _unknown_costs(connection) + _plausible_prices(connection) + _negative_sums(connection):
         _add_up(connection)
     for table, rules in CONSTRAINTS.items():
@@ -64,17 +64,19 @@ def _negative_sums(connection: sa.Connection) -> int:
 
 
 def _unknown_costs(connection: sa.Connection) -> int:
-    """Journal as unknown, with a reservation, each cost that no task of its number of videos has; how many."""
+    """Marks each implausible cost as unknown, with a reservation; returns the number of such tasks."""
     maximum = MAX_MICROUSD * _tasks.c.number_results
-    is_odd = (_tasks.c.cost_microusd < 0) | (_tasks.c.cost_microusd > maximum)
-    odd = connection.execute(_tasks.select().where(is_odd)).mappings().all()
-    for row in odd:
-        message = f"a cost of {row['cost_microusd']} µ$ was booked, above the plausible ${PLAUSIBLE_USD} for one video"
+    is_implausible = (_tasks.c.cost_microusd < 0) | (_tasks.c.cost_microusd > maximum)
+    implausible = connection.execute(_tasks.select().where(is_implausible)).mappings().all()
+    for row in implausible:
+        message = (
+            f"a cost of {row['cost_microusd']} µ$ was recorded, above the plausible ${PLAUSIBLE_USD} for one video"
+        )
         change = _tasks.update().where(_tasks.c.task_uuid == row["task_uuid"])
         money = {"cost_microusd": 0, "reserved_microusd": _reservation_of(row)}
         connection.execute(change.values(**money, error_code="implausibleCost", error_message=message))
         connection.execute(_overcharges.delete().where(_overcharges.c.task_uuid == row["task_uuid"]))
-    return len(odd)
+    return len(implausible)
 
 
 def _reservation_of(row: sa.RowMapping) -> int:
@@ -85,7 +87,7 @@ def _reservation_of(row: sa.RowMapping) -> int:
 
 
 def _plausible_prices(connection: sa.Connection) -> int:
-    """Forgets what kinds of requests implausibly cost; how many kinds had such a cost."""
+    """Removes implausible costs from the learned prices; returns the number of changed kinds."""
     changed = 0
     for row in connection.execute(_prices.select()).mappings().all():
         recent = json.loads(row["recent"])
@@ -101,7 +103,7 @@ def _plausible_prices(connection: sa.Connection) -> int:
 
 
 def _add_up(connection: sa.Connection) -> None:
-    """Makes the sums those of the tasks, in total, by day and by run."""
+    """Recomputes the sums from the tasks: in total, by day and by run."""
     kind = sa.case((_tasks.c.is_simulated, "simulated "), else_="real ")
     day = sa.func.substr(_tasks.c.created_at, 1, 10)
     committed = sa.func.sum(_tasks.c.cost_microusd + _tasks.c.reserved_microusd)

@@ -1,4 +1,4 @@
-"""Caps on spending, checked in the same transaction that reserves."""
+"""Enforces budgets in the same transaction that reserves money."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
-from wan_assets.errors import BudgetExceededError
-from wan_assets.ledger.schema import given, inserted, spend
+from wan_assets.errors import BudgetExceededError, budget_name
+from wan_assets.ledger.schema import given, insert_into, spend
 from wan_assets.models import PRICE_MARGIN
 
 _NO_CAP = 2**62
-"""In µ$: more than anybody has."""
+"""An unreachable cap in µ$."""
 
 _COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
 
@@ -25,14 +25,16 @@ _CORRECTED = (
     .where(spend.c.scope.in_(sa.bindparam("scopes", expanding=True)))
     .values(committed_microusd=spend.c.committed_microusd + sa.bindparam("microusd", type_=sa.BigInteger))
 )
-"""No insertion with a conflict: the database would check the difference itself against the constraint on sums."""
+"""An UPDATE and not an upsert: with an upsert, the database would check the difference itself against the constraint on
+sums.
+"""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Caps in µ$ on what is spent and reserved together; None is no cap. A day is a UTC day.
+    """Caps in µ$ on spent and reserved money together; None means no cap. A day is a UTC day.
 
-    While the real prices of a kind of request are not known, its list price and `price_margin`, a share of it, are
+    While the real prices of a kind of request are unknown, its list price plus `price_margin`, a share of it, is
     reserved.
     """
 
@@ -43,7 +45,7 @@ class Budget:
 
     @property
     def has_caps(self) -> bool:
-        """Whether anything limits what may be reserved."""
+        """Whether any cap is set."""
         return any(cap is not None for _, cap in self.caps("", ""))
 
     def caps(self, run_id: str, day: str) -> Iterator[tuple[str, int | None]]:
@@ -55,21 +57,21 @@ class Budget:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """Rows that one cap kept from being sent, and the money, in µ$, that the cap lacks to let them all in."""
+    """The rows that one cap refused, and the amount in µ$ that the cap lacks for all of them."""
 
     scope: str
     rows: int
-    missing_microusd: int
+    shortfall_microusd: int
 
     def __str__(self) -> str:
-        """A sentence for people."""
+        """Returns a sentence for people."""
         rows, them = ("row was", "it") if self.rows == 1 else ("rows were", "them")
-        missing = f"${self.missing_microusd / 1e6:.4f}"
-        return f"{self.rows} {rows} not sent: the cap {self.scope} lacks {missing} for {them}"
+        missing = f"${self.shortfall_microusd / 1e6:.4f}"
+        return f"{self.rows} {rows} not submitted: {budget_name(self.scope)} lacks {missing} for {them}"
 
 
 def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:
-    """One for each cap that refused any; what was left under it counts as it was when it refused last."""
+    """Returns a shortfall for each cap that refused a row, computed from the money left at its last refusal."""
     refused: dict[str, list[BudgetExceededError]] = {}
     for error in errors:
         if isinstance(error, BudgetExceededError):
@@ -78,12 +80,14 @@ def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:
 
 
 def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
-    asked = sum(error.asked_microusd for error in refused)
-    return Shortfall(scope, len(refused), asked - (refused[-1].cap_microusd - refused[-1].committed_microusd))
+    requested = sum(error.requested_microusd for error in refused)
+    return Shortfall(scope, len(refused), requested - (refused[-1].cap_microusd - refused[-1].committed_microusd))
 
 
 def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, microusd: int) -> None:
-    """Adds to every scope of a task, or raises `BudgetExceededError`; the caller's transaction undoes all of it."""
+    """Adds an amount to every scope of a task; raises `BudgetExceededError`, and the caller's transaction is rolled
+    back.
+    """
     caps = dict(budget.caps(run_id, day))
     added = _added(connection, {f"{kind} {name}": cap for name, cap in caps.items()}, microusd)
     for name, cap in caps.items():
@@ -93,24 +97,26 @@ def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str,
 
 
 def correct(connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int) -> None:
-    """Adds a difference to every scope of a task, without asking: the money is spent, or was never needed."""
+    """Adds a difference to every scope of a task without a check: the money is already spent, or is not needed."""
     scopes = [f"{kind} {name}" for name, _ in Budget().caps(run_id, day)]
     connection.execute(_CORRECTED, {"scopes": scopes, "microusd": microusd})
 
 
 def committed_in(connection: sa.Connection, scope: str) -> int:
-    """What is spent and reserved in a scope, in µ$."""
+    """Returns the spent and reserved amount of a scope, in µ$."""
     return int(connection.execute(_COMMITTED, {"given_scope": scope}).scalar() or 0)
 
 
 def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> int | None:
-    """What the tightest cap still lets in, in µ$; None where there is no cap."""
+    """Returns the amount in µ$ that the tightest cap still permits; None if there is no cap."""
     caps = [(f"{kind} {name}", cap) for name, cap in budget.caps(run_id, day) if cap is not None]
     return min((max(0, cap - committed_in(connection, scope)) for scope, cap in caps), default=None)
 
 
 def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> set[str]:
-    """Adds to scopes in one statement and returns those whose cap let it in; a new one is made without asking."""
+    """Adds to scopes in one statement; returns the scopes whose cap permits it. A new scope is created without a
+    check.
+    """
     known: dict[str, Any] = {}
     for number, (scope, cap) in enumerate(caps.items()):
         known |= {f"scope_{number}": scope, f"cap_{number}": _NO_CAP if cap is None else cap}
@@ -120,7 +126,7 @@ def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: 
 
 @cache
 def _addition(dialect: str, scopes: int) -> ReturningInsert[tuple[str]]:
-    new = inserted(dialect, spend)
+    new = insert_into(dialect, spend)
     after = spend.c.committed_microusd + new.excluded.committed_microusd
     fits = (
         (spend.c.scope != sa.bindparam(f"scope_{number}", type_=spend.c.scope.type))

@@ -1,4 +1,4 @@
-"""Which task counts for a request, and whose it is to work on."""
+"""Finds the current task of a request, and assigns tasks to owners."""
 
 from __future__ import annotations
 
@@ -35,24 +35,26 @@ _BEFORE_A_NEW_ONE = sa.select(_LAST_ATTEMPT.label("last"), NOW_ISO.label("now"),
 )
 
 
-def that_count(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """Tasks that brought a video or may still do so; those of one purchase where one is named."""
+def is_current(purchase: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns conditions for tasks that brought a video or may still do so, of one purchase if one is given."""
     return (_IS_ALIVE, tasks.c.purchase == purchase) if purchase else (_IS_ALIVE,)
 
 
 def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, simulated: bool) -> sa.RowMapping | None:
-    """The newest task that counts for a request; a lost one only where there is no other."""
-    asked = {"given_fingerprint": fingerprint, "given_is_simulated": simulated, "given_purchase": purchase}
-    return connection.execute(_LATEST, asked).mappings().first()
+    """Returns the newest task that counts for a request; a lost task only if there is no other."""
+    parameters = {"given_fingerprint": fingerprint, "given_is_simulated": simulated, "given_purchase": purchase}
+    return connection.execute(_LATEST, parameters).mappings().first()
 
 
 def new_row(
     connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str
 ) -> dict[str, Any]:
-    """The next task of a request, as it begins, without its money and its owner; `PausedError` where none may be."""
+    """Returns the row of a request's next task, without its reservation and owner; raises `PausedError` if the ledger
+    is paused.
+    """
     fingerprint = request.fingerprint()
-    asked = {"given_fingerprint": fingerprint, "given_is_simulated": simulated}
-    found = connection.execute(_BEFORE_A_NEW_ONE, asked).one()
+    parameters = {"given_fingerprint": fingerprint, "given_is_simulated": simulated}
+    found = connection.execute(_BEFORE_A_NEW_ONE, parameters).one()
     if found.paused is not None:
         raise PausedError(found.paused)
     attempt = found.last + 1
@@ -74,7 +76,7 @@ def new_row(
 
 
 def in_flight(connection: sa.Connection, *, simulated: bool) -> int:
-    """How many tasks living processes wait for, in all runs together."""
+    """Returns the number of tasks that live processes wait for, in all runs together."""
     here = (tasks.c.is_simulated == simulated, tasks.c.state.in_((TaskState.RESERVED, TaskState.SUBMITTED)))
     held = sa.select(sa.func.count()).select_from(tasks).where(*here, tasks.c.lease_until >= NOW_S)
     return connection.execute(held).scalar_one()
@@ -83,7 +85,7 @@ def in_flight(connection: sa.Connection, *, simulated: bool) -> int:
 def last_rows(
     connection: sa.Connection, fingerprints: Sequence[str], purchase: str, *, simulated: bool
 ) -> list[sa.RowMapping]:
-    """The last task of each request that has any under a purchase."""
+    """Returns the last task of each request that has a task under a purchase."""
     here = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated, tasks.c.purchase == purchase)
     found = connection.execute(tasks.select().where(*here).order_by(tasks.c.attempt)).mappings()
     return list({row["fingerprint"]: row for row in found}.values())
@@ -97,7 +99,7 @@ def is_held(connection: sa.Connection, task_uuid: str) -> bool:
 
 
 def is_taken(connection: sa.Connection, row: sa.RowMapping, owner: str, *, lease_s: float) -> bool:
-    """Takes a task for an owner, unless another one holds it that may still be alive."""
+    """Assigns a task to an owner, unless another owner that may still be alive holds it; returns whether it did."""
     holder = row["owner"]
     unchanged = tasks.c.owner.is_(None) if holder is None else tasks.c.owner == holder
     change = tasks.update().where(tasks.c.task_uuid == row["task_uuid"], unchanged)

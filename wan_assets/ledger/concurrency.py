@@ -1,4 +1,4 @@
-"""The concurrency limit of an account, as its runs have learned it, and what each run needs of it."""
+"""Stores the concurrency limit of an account, and what each run needs of it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import sqlalchemy as sa
 
 from wan_assets.ledger.clock import NOW_S
 from wan_assets.ledger.records import TaskState
-from wan_assets.ledger.schema import concurrency, inserted, tasks, waiting_runs
+from wan_assets.ledger.schema import concurrency, insert_into, tasks, waiting_runs
 
 _LEASE_S = 10.0
-"""A run tells its needs about once a second; one that does not for so long has ended."""
+"""A run writes its needs about once a second. A run that has not written for this time has ended."""
 
 _KEPT_S = 90 * 24 * 3600.0
-"""A limit that no run has changed for so long is deleted: simulators have a new address each time."""
+"""A limit that has not changed for this time is deleted, because each simulator has a new address."""
 
 
 @dataclass(frozen=True)
 class LearnedLimit:
     """The limit that a run has learned.
 
-    `ceiling` is the number of tasks that were in flight when the API refused another one, `refused_ago_s` seconds ago;
-    both are None where it has refused nothing.
+    `ceiling` is the number of tasks in flight when the API refused another one, `refused_ago_s` seconds ago. Both are
+    None if the API has refused nothing.
     """
 
     limit: int
@@ -34,7 +34,9 @@ class LearnedLimit:
 
 @dataclass(frozen=True)
 class RunNeeds:
-    """One run's share in the limit: tasks at the API, rows that wait or have waited, seconds since a task came on."""
+    """The needs of one run: tasks at the API, rows that wait or have waited, and seconds since a task last made
+    progress.
+    """
 
     owner: str
     in_flight: int
@@ -45,7 +47,7 @@ class RunNeeds:
 
 @dataclass(frozen=True)
 class SharedLimit:
-    """What a run is told: the limit if another run has changed it, and the needs of the other runs."""
+    """The limit if another run has changed it, and the needs of the other runs."""
 
     learned: LearnedLimit | None
     others: tuple[RunNeeds, ...]
@@ -58,14 +60,14 @@ _REFUSED_AGO_S = (NOW_S - concurrency.c.refused_at).label("refused_ago_s")
 def exchange(
     connection: sa.Connection, account: str, needs: RunNeeds, learned: LearnedLimit | None, *, simulated: bool
 ) -> SharedLimit:
-    """Writes what a run needs, and what it has learned since the last time; returns what the other runs wrote.
+    """Writes the needs of a run and what it has learned since the last exchange; returns what the other runs wrote.
 
-    A run that never had rows waiting has nothing to write: its tasks at the API are in the ledger.
+    A run that never had waiting rows writes nothing: its tasks at the API are in the ledger.
     """
     if needs.waiting or needs.has_waited:
-        _tell(connection, account, needs)
+        _write_needs(connection, account, needs)
     if learned is not None:
-        _learn(connection, account, needs.owner, learned)
+        _write_learned(connection, account, needs.owner, learned)
     here = (concurrency.c.account == account, concurrency.c.changed_by != needs.owner)
     row = connection.execute(sa.select(concurrency, _REFUSED_AGO_S).where(*here)).mappings().first()
     return SharedLimit(
@@ -74,26 +76,26 @@ def exchange(
 
 
 def leave(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit | None) -> None:
-    """Writes what a run has learned last, and deletes its needs, with those of runs that were killed."""
+    """Writes what a run has learned, and deletes its needs and those of killed runs."""
     if learned is not None:
-        _learn(connection, account, owner, learned)
+        _write_learned(connection, account, owner, learned)
     is_over = (waiting_runs.c.owner == owner) | (waiting_runs.c.lease_until < NOW_S)
     connection.execute(waiting_runs.delete().where(is_over))
 
 
-def _tell(connection: sa.Connection, account: str, needs: RunNeeds) -> None:
+def _write_needs(connection: sa.Connection, account: str, needs: RunNeeds) -> None:
     reported: dict[str, Any] = {"account": account, "waiting": needs.waiting, "moved_at": NOW_S - needs.moved_ago_s}
     reported["lease_until"] = NOW_S + _LEASE_S
-    new = inserted(connection.dialect.name, waiting_runs).values(owner=needs.owner, **reported)
+    new = insert_into(connection.dialect.name, waiting_runs).values(owner=needs.owner, **reported)
     connection.execute(new.on_conflict_do_update(index_elements=(waiting_runs.c.owner,), set_=reported))
 
 
-def _learn(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit) -> None:
+def _write_learned(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit) -> None:
     connection.execute(concurrency.delete().where(concurrency.c.changed_at < NOW_S - _KEPT_S))
     refused_at = None if learned.refused_ago_s is None else NOW_S - learned.refused_ago_s
     reported: dict[str, Any] = {"task_limit": learned.limit, "ceiling": learned.ceiling, "refused_at": refused_at}
     reported |= {"changed_at": NOW_S, "changed_by": owner}
-    new = inserted(connection.dialect.name, concurrency).values(account=account, **reported)
+    new = insert_into(connection.dialect.name, concurrency).values(account=account, **reported)
     connection.execute(new.on_conflict_do_update(index_elements=(concurrency.c.account,), set_=reported))
 
 
@@ -103,7 +105,7 @@ def _learned_of(row: sa.RowMapping) -> LearnedLimit:
 
 
 def _others(connection: sa.Connection, account: str, owner: str, *, simulated: bool) -> tuple[RunNeeds, ...]:
-    """All other living runs that hold tasks at the API or wait to."""
+    """Returns all other live runs that have tasks at the API or wait to submit some."""
     here = (waiting_runs.c.account == account, waiting_runs.c.owner != owner, waiting_runs.c.lease_until >= NOW_S)
     reported = connection.execute(sa.select(waiting_runs, _MOVED_AGO_S).where(*here)).mappings()
     runs = {row["owner"]: RunNeeds(row["owner"], 0, row["waiting"], max(0.0, row["moved_ago_s"])) for row in reported}

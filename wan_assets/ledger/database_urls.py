@@ -1,7 +1,7 @@
-"""URLs of databases, read alike with every version of SQLAlchemy: what is meant is opened, or nothing.
+"""Parses database URLs in the same way with every version of SQLAlchemy, and rejects ambiguous ones.
 
-SQLAlchemy 2.1 decodes `%XX` in the name of a database, and 2.0 does not. Here it is always decoded, so that a SQLite
-file stays in its place when SQLAlchemy is upgraded.
+SQLAlchemy 2.1 decodes `%XX` in the name of a database, and 2.0 does not. This module always decodes it, so that a
+SQLite file keeps its place when SQLAlchemy is upgraded.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _OTHERS = "write it as sqlite:///ledger.db or postgresql+psycopg://user@host/nam
 
 
 class DatabaseUrlError(ValueError):
-    """A database's URL is none, or cannot be what is meant; the message quotes nothing of it that may be secret."""
+    """A database URL is not valid or is ambiguous. The message quotes no part that may be secret."""
 
 
 def url_of(text: str, name: str, environment: Mapping[str, str] = os.environ, *, takes_options: bool = False) -> sa.URL:
-    """The URL that a text means; raises `DatabaseUrlError`, which begins with `name`.
+    """Returns the URL that a text means; raises `DatabaseUrlError`, whose message begins with `name`.
 
-    In the path of a SQLite file `~`, `$NAME` and `%XX` are replaced. With `takes_options` it may have options too, such
-    as `?mode=ro&uri=true`, and is then left to SQLAlchemy.
+    In the path of a SQLite file, `~`, `$NAME` and `%XX` are replaced. With `takes_options`, the URL may also have
+    options such as `?mode=ro&uri=true`; in that case SQLAlchemy parses it.
     """
     try:
         if _SQLITE.match(text.strip()):
             if takes_options and "?" in text:
                 return _parsed(cleaned(text, name), name)
             return _sqlite(expanded(text, name, environment, written=lambda value: quote(value, safe="/")), name)
-        return _of_server(cleaned(text, name), name)  # whose password may have a $ in it
+        return _of_server(cleaned(text, name), name)  # the password may contain a $
     except PathError as error:
         raise DatabaseUrlError(str(error)) from None
 
 
-def shown(url: sa.URL) -> str:
-    """A URL without its password, and without the options that may hold one."""
+def redacted_url(url: sa.URL) -> str:
+    """Returns a URL without its password, and without options that may contain one."""
     if url.get_backend_name() == "sqlite":
         return sqlite_url(url.database or IN_MEMORY).replace("%3Amemory%3A", IN_MEMORY)
     user = f"{quote(url.username)}{':***' if url.password else ''}@" if url.username else ""
@@ -65,13 +65,13 @@ def shown(url: sa.URL) -> str:
 
 
 def secrets_of(url: sa.URL) -> list[str]:
-    """What of a URL a message may not repeat: its password, and the options that may hold one."""
+    """Returns the secret parts of a URL: its password, and the options that may contain one."""
     options = [value for key, values in url.normalized_query.items() for value in values if _is_secret(key)]
     return [secret for secret in (str(url.password or ""), *options) if secret]
 
 
 def is_file(url: sa.URL) -> bool:
-    """Whether a URL is that of a SQLite file."""
+    """Whether a URL names a SQLite file."""
     return url.get_backend_name() == "sqlite" and url.database != IN_MEMORY
 
 
@@ -81,11 +81,11 @@ def _is_secret(key: str) -> bool:
 
 def _of_server(text: str, name: str) -> sa.URL:
     if _DSN.match(text):
-        raise DatabaseUrlError(f"{name} is a list of options, and not a URL: {_OTHERS}")
+        raise DatabaseUrlError(f"{name} is a list of options and not a URL: {_OTHERS}")
     scheme, separator, rest = text.partition("://")
     if not separator:
         hint = f"; for a file {_FORMS}" if "@" not in text and "=" not in text else f": {_OTHERS}"
-        raise DatabaseUrlError(f"{name} is no valid SQLAlchemy URL{hint}")
+        raise DatabaseUrlError(f"{name} is not a valid SQLAlchemy URL{hint}")
     if spelling := _SPELLINGS.get(scheme.lower()):
         raise DatabaseUrlError(f"{name} begins with {scheme}://, which SQLAlchemy does not know: write {spelling}://")
     if rest.count("@") > 1:
@@ -100,14 +100,14 @@ def _parsed(text: str, name: str) -> sa.URL:
     except NoSuchModuleError:
         raise DatabaseUrlError(f"{name} cannot be read: SQLAlchemy has no {text.partition('://')[0]}") from None
     except (SQLAlchemyError, ValueError):  # its message may quote the URL
-        raise DatabaseUrlError(f"{name} is no valid SQLAlchemy URL: {_OTHERS}") from None
+        raise DatabaseUrlError(f"{name} is not a valid SQLAlchemy URL: {_OTHERS}") from None
     except ImportError as error:
         raise DatabaseUrlError(f"{name} needs the driver {error.name}, which is not installed") from None
     return url if _DECODES or not url.database else url.set(database=unquote(url.database))
 
 
 def _checked(url: sa.URL, name: str) -> sa.URL:
-    """A URL whose parts are what they are taken for: an @ in a host or a database is the end of a password."""
+    """Returns the URL if its parts are plausible. An @ in a host or a database is the end of an unescaped password."""
     if "@" in f"{url.host}{url.database}":
         raise DatabaseUrlError(f"{name} has an @ where its host or database is: write %40 and %2F in its password")
     return url
@@ -135,9 +135,9 @@ def _of_file(path: str, name: str) -> sa.URL:
     if decoded == IN_MEMORY:
         return sa.URL.create("sqlite", database=IN_MEMORY)
     if not decoded or decoded.endswith("/"):
-        raise DatabaseUrlError(f"{name} names no file; {_FORMS}")
+        raise DatabaseUrlError(f"{name} does not name a file; {_FORMS}")
     if "\0" in decoded or decoded.startswith(("file:", IN_MEMORY)) or "://" in decoded:
-        raise DatabaseUrlError(f"{name} has a URL or a character in its path that no path has; {_FORMS}")
+        raise DatabaseUrlError(f"{name} has a URL or an invalid character in its path; {_FORMS}")
     if decoded != path:
         _refuse_ambiguous(Path(path), Path(decoded), name)
     try:
@@ -147,9 +147,9 @@ def _of_file(path: str, name: str) -> sa.URL:
 
 
 def _refuse_ambiguous(literal: Path, decoded: Path, name: str) -> None:
-    """Refuses a path that was not decoded when its file was written: a second, empty file would be made."""
+    """Rejects a path if its file was written without decoding: a second, empty file would be created."""
     is_older = literal.is_file() and not decoded.is_file()
     is_folder = literal.parent != decoded.parent and literal.parent.is_dir() and not decoded.parent.is_dir()
     if is_older or is_folder:
         there = literal if is_older else literal.parent
-        raise DatabaseUrlError(f"{name} means {decoded}, but there is {there}: write {sqlite_url(literal)} for it")
+        raise DatabaseUrlError(f"{name} means {decoded}, but {there} exists: write {sqlite_url(literal)} to use it")

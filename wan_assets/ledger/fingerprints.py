@@ -1,7 +1,7 @@
-"""Tasks that are known under the fingerprint of an older release, and how they come under the present one.
+"""Updates tasks from the fingerprints of older releases to the current fingerprints.
 
-Up to schema version 4 a fingerprint was computed from texts as they were written; from version 5 on, from their normal
-form. A task keeps its UUID, and its former fingerprint, under which its files are in the store.
+Up to schema version 4, a fingerprint was computed from the texts as written. From version 5 on, it is computed from
+their normal form. A task keeps its UUID and its former fingerprint, under which the store has its files.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _tasks = sa.table(
     *(sa.column(name) for name in ("task_uuid", "fingerprint", "former_fingerprint", "attempt", "is_simulated")),
     *(sa.column(name) for name in ("state", "created_at", "request")),
 )
-"""Of its own, and not that of the schema: an upgrade has to work on tables as they were then."""
+"""An own definition, independent of `schema`: an upgrade works on the tables of its time."""
 
 _COUNTS_LAST = ("failed", "rejected", "lost", "reserved", "submitted", "delivered", "stored")
-"""States in the order in which tasks of one request count; the last one is what a run finds first."""
+"""States by increasing precedence among the tasks of one request. A run uses the task with the last state."""
 
 _TEXTS = ("positivePrompt", "negativePrompt")
 
@@ -33,12 +33,12 @@ _PER_STATEMENT = 500
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Brings all tasks of an older ledger under the fingerprints of the normal form of their texts."""
+    """Updates all tasks of an older ledger to the fingerprints of the normal form of their texts."""
     rename(connection, dict(_renamed(connection)))
 
 
 def rename(connection: sa.Connection, present: Mapping[str, str]) -> None:
-    """Brings tasks under other fingerprints, given by their former ones; attempts stay in order and unique."""
+    """Updates tasks to the fingerprints given by their former ones; attempts stay ordered and unique."""
     found = [row for some in chunked(present, _PER_STATEMENT) for row in _of(connection, some)]
     if not found:
         return
@@ -56,7 +56,7 @@ def _of(connection: sa.Connection, fingerprints: Sequence[str]) -> Sequence[sa.R
 
 
 def _renamed(connection: sa.Connection) -> Iterator[tuple[str, str]]:
-    """Yields former and present fingerprint of each request whose texts are not in their normal form."""
+    """Yields the former and the present fingerprint of each request whose texts are not in normal form."""
     every = sa.select(_tasks.c.fingerprint, _tasks.c.request)
     for fingerprint, request in connection.execute(every, execution_options={"yield_per": 1000}):
         if present := _present_fingerprint(fingerprint, json.loads(request)):
@@ -64,13 +64,13 @@ def _renamed(connection: sa.Connection) -> Iterator[tuple[str, str]]:
 
 
 def _present_fingerprint(fingerprint: str, record: Mapping[str, Any]) -> str | None:
-    """The fingerprint of a request's normal form where it differs.
+    """Returns the fingerprint of a request's normal form, if it differs.
 
-    None also where the record does not give the former one, since addresses in it were shortened, and where no row may
-    request the like any more.
+    Returns None also if the record does not yield the former fingerprint, because its addresses were shortened, and if
+    the request is not valid any more.
     """
     if all(text == normalized(text) for name in _TEXTS if (text := record.get(name))):
-        return None  # quickly: a ledger may hold a million tasks
+        return None  # the fast path: a ledger may contain a million tasks
     try:
         request = VideoRequest.model_validate(record)
     except ValidationError:
@@ -79,7 +79,7 @@ def _present_fingerprint(fingerprint: str, record: Mapping[str, Any]) -> str | N
 
 
 def _changes(rows: list[tuple[str, sa.RowMapping]]) -> Iterator[dict[str, Any]]:
-    """Yields what changes of each task, given with its present fingerprint."""
+    """Yields the changes of each task; each task is given with its present fingerprint."""
     rows.sort(key=lambda pair: (pair[0], pair[1]["is_simulated"], *_rank(pair[1])))
     for _, group in groupby(rows, key=lambda pair: (pair[0], pair[1]["is_simulated"])):
         same = list(group)

@@ -1,4 +1,4 @@
-"""Who lives says so: an owner's leases are renewed while it works, and end soon after it was killed."""
+"""Renews an owner's leases while it works; they expire soon after it is killed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from wan_assets.ledger.processes import new_owner
 
 @contextmanager
 def heartbeat(ledger: Ledger, run_id: str) -> Iterator[None]:
-    """Keeps a run's lease while the block lasts; one that is killed in it is found by `lost_runs`.
+    """Keeps a run's lease while the block runs; `lost_runs` reports a run that is killed in the block.
 
-    Raises `LedgerError` where the ledger cannot be used at first; later on it may be away for less than a lease.
+    Raises `LedgerError` if the ledger cannot be used at first. Later, it may be unavailable for less than one lease.
     """
     owner = new_owner()
     ledger.begin(run_id, owner)
@@ -26,9 +26,9 @@ def heartbeat(ledger: Ledger, run_id: str) -> Iterator[None]:
 
 @contextmanager
 def renewed(ledger: Ledger, owner: str) -> Iterator[Lease]:
-    """Renews all leases of an owner while the block lasts, and gives them up at its end.
+    """Renews all leases of an owner while the block runs, and releases them at its end.
 
-    A thread of its own does so: a large table, a busy loop and many events take longer than a lease.
+    A separate thread renews them, because a large table, a busy loop or many events take longer than a lease.
     """
     is_over, lease = threading.Event(), Lease(ledger.lease_s)
     thread = threading.Thread(target=_beat, args=(ledger, owner, lease, is_over), name="heartbeat", daemon=True)
@@ -39,7 +39,7 @@ def renewed(ledger: Ledger, owner: str) -> Iterator[Lease]:
         is_over.set()
         thread.join()
         with suppress(LedgerError):
-            ledger.let_go(owner)
+            ledger.release_leases(owner)
 
 
 def _beat(ledger: Ledger, owner: str, lease: Lease, is_over: threading.Event) -> None:

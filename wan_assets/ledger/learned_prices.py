@@ -1,4 +1,4 @@
-"""What the API really charges for each kind of request, learned from settled tasks."""
+"""Learns the real price of each kind of request from settled tasks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.records import money_of
-from wan_assets.ledger.schema import given, inserted, prices
-from wan_assets.models import VideoRequest, kind_of, reservation_microusd
+from wan_assets.ledger.records import money_kind
+from wan_assets.ledger.schema import given, insert_into, prices
+from wan_assets.models import VideoRequest, request_kind, reservation_microusd
 
 _REMEMBERED = 20
-"""So many of a kind's latest costs are kept: an odd one is forgotten in the end."""
+"""The number of latest costs that are kept per kind, so that an unusual cost is forgotten after some time."""
 
 _ENOUGH = 5
-"""So many costs of a kind must be known before they are believed to be lower than the price list says."""
+"""The number of known costs of a kind from which on they may lower the reservation below the list price."""
 
 
 _OF_KIND = prices.c.kind == given(prices.c.kind)
@@ -34,8 +34,8 @@ _LEARNED = (
 
 
 @dataclass(frozen=True)
-class PriceSeen:
-    """What the tasks of one kind cost, in µ$: how many there were, their sum, and the span of the latest."""
+class RecentPrices:
+    """The costs of one kind of request, in µ$: the number of tasks, their sum, and the range of the latest costs."""
 
     kind: str
     is_simulated: bool
@@ -46,9 +46,11 @@ class PriceSeen:
 
 
 def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: Decimal, *, simulated: bool) -> int:
-    """What to reserve for a request, in µ$: the worst list price and a margin, or the highest recent price."""
+    """Returns the amount to reserve for a request, in µ$: the worst list price plus a margin, or the highest recent
+    price.
+    """
     worst = reservation_microusd(request, margin)
-    row = _seen(connection, kind_of(request), simulated=simulated)
+    row = _row_of(connection, request_kind(request), simulated=simulated)
     if row is None:
         return worst
     highest = int(max(json.loads(row["recent"])))
@@ -56,10 +58,10 @@ def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: De
 
 
 def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:
-    """Remembers what a task cost in all."""
-    kind = _name(kind_of(request), simulated=simulated)
+    """Records the total cost of a task."""
+    kind = _name(request_kind(request), simulated=simulated)
     if (recent := _recent(connection, kind)) is None:
-        new = inserted(connection.dialect.name, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
+        new = insert_into(connection.dialect.name, prices).values(kind=kind, tasks=0, cost_microusd=0, recent="[]")
         connection.execute(new.on_conflict_do_nothing())
         recent = _recent(connection, kind) or []
     latest = json.dumps([*recent, cost_microusd][-_REMEMBERED:])
@@ -68,25 +70,25 @@ def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, 
 
 
 def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
-    """The latest costs of a kind, which no other process changes before this transaction ends."""
+    """Returns the latest costs of a kind, and locks them until this transaction ends."""
     found = connection.execute(_RECENT, {"given_kind": kind}).scalar()
     return None if found is None else list(json.loads(found))
 
 
-def seen(connection: sa.Connection) -> list[PriceSeen]:
-    """Every kind of request that was charged, in order of its name."""
+def all_prices(connection: sa.Connection) -> list[RecentPrices]:
+    """Returns every kind of request that was charged, sorted by name."""
     return [_reported(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
 
 
-def _seen(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
+def _row_of(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
     return connection.execute(_FOUND, {"given_kind": _name(kind, simulated=simulated)}).mappings().first()
 
 
 def _name(kind: str, *, simulated: bool) -> str:
-    return f"{money_of(simulated)} {kind}"
+    return f"{money_kind(simulated)} {kind}"
 
 
-def _reported(row: sa.RowMapping) -> PriceSeen:
+def _reported(row: sa.RowMapping) -> RecentPrices:
     money, _, kind = row["kind"].partition(" ")
     recent = json.loads(row["recent"])
-    return PriceSeen(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))
+    return RecentPrices(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))

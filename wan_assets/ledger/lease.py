@@ -1,4 +1,4 @@
-"""Leases: how long an owner may rely on the tasks that it has claimed."""
+"""Computes how long an owner may rely on its lease on claimed tasks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from functools import partial
 from typing import NamedTuple, Self
 
 _RELIABLE_SHARE = 0.75
-"""What is decided now takes effect a little later: the rest of a lease is left for that."""
+"""The share of a lease that an owner relies on. The rest is a margin, because a decision takes effect a little
+later.
+"""
 
 _boot_s = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-"""Keeps running while the process is suspended and, where the system has such a clock, while the machine is."""
+"""Keeps running while the process is suspended and, if the system has such a clock, while the machine is suspended."""
 
 
 class Instant(NamedTuple):
@@ -25,14 +27,16 @@ class Instant(NamedTuple):
         return cls(_boot_s(), time.time())
 
     def since(self, earlier: Instant) -> float:
-        """Seconds since an earlier moment by the clock that counts more, since either may have stood still."""
+        """Returns the seconds since an earlier moment by the clock that counts more, because each clock may have
+        stopped.
+        """
         return max(self.boot_s - earlier.boot_s, self.wall_s - earlier.wall_s)
 
 
 class Lease:
-    """An owner's lease on all its tasks, as its last confirmed renewals tell; no question to the database.
+    """An owner's lease on all its tasks, computed from its confirmed renewals without a database query.
 
-    A renewal that comes after the lease has run out confirms nothing: another owner may have taken tasks meanwhile.
+    A renewal after the lease has expired confirms nothing, because another owner may have taken tasks meanwhile.
     """
 
     def __init__(self, lease_s: float) -> None:
@@ -41,13 +45,13 @@ class Lease:
         self._broken: Instant | None = None
 
     def confirm(self, started: Instant, finished: Instant) -> None:
-        """Notes a renewal that the database has committed between two moments."""
+        """Records a renewal that the database has committed between two moments."""
         if self._confirmed is None or finished.since(self._confirmed) >= self._lease_s:
             self._broken = finished
         self._confirmed = started
 
     def covers(self, claimed: Instant, now: Instant) -> bool:
-        """Whether a task that was claimed at some moment is surely still its owner's."""
+        """Whether a task that was claimed at a moment certainly still belongs to its owner."""
         if self._broken and self._broken.since(claimed) >= self._lease_s:
             return False
         renewed = self._confirmed or claimed

@@ -1,4 +1,4 @@
-"""The book of tasks: each method is one transaction, and one step of a task's life."""
+"""Changes the ledger: each method is one transaction and one transition of a task."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.queries import LedgerReader
-from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_of, task_of
-from wan_assets.ledger.schema import alone_with, overcharges, tasks
+from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
+from wan_assets.ledger.schema import lock_number, overcharges, tasks
 from wan_assets.ledger.transitions import Results
 from wan_assets.models import VideoRequest, usd
 
@@ -37,14 +37,13 @@ _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
 
 
 class Ledger(LedgerReader):
-    """All tasks and all money of one database. Blocking; safe for threads and processes.
+    """The tasks and amounts of one database. Blocking; safe for threads and processes.
 
-    `namespace` separates ledgers that share an account and shall not share videos. `max_in_flight` is the cap on tasks
-    of all runs together, on whatever machines. `clock` gives seconds since 1970; Postgres has a clock of its own, which
-    counts for all hosts.
+    `namespace` separates ledgers that share an account but not their videos. `max_in_flight` limits the tasks of all
+    runs together, on all machines. `clock` returns seconds since 1970; Postgres uses its own clock for all hosts.
 
-    A method that takes an `owner` raises `LeaseExpiredError`, and writes nothing, when the task is open and its lease
-    has passed to somebody else; without one it writes in any case.
+    A method with an `owner` raises `LeaseExpiredError`, and writes nothing, if the task is open and another owner has
+    its lease. Without an owner it always writes.
     """
 
     def __init__(
@@ -67,49 +66,53 @@ class Ledger(LedgerReader):
     def claim(
         self, request: VideoRequest, origin: Origin, owner: str, *, simulated: bool, instead_of: str = ""
     ) -> Claim:
-        """Gives `owner` the task to work on for a request, reserving money if it is a new one.
+        """Assigns the current task of a request to `owner`, and reserves money if the task is new.
 
-        A request gets a new task if all its earlier tasks failed or were rejected, if none was bought under the
-        requested purchase, or if its latest task is the lost one that `instead_of` names. Raises, without writing,
-        `BudgetExceededError` when the reservation does not fit, `ConcurrencyLimitError` when too many tasks are in
-        flight, and `PausedError` when the ledger is paused.
+        A request gets a new task if all its earlier tasks failed or were rejected, if it has no task under the
+        requested purchase, or if its latest task is the lost task that `instead_of` names. Raises, without writing,
+        `BudgetExceededError` if the reservation does not fit, `ConcurrencyLimitError` if too many tasks are in flight,
+        and `PausedError` if the ledger is paused.
         """
-        fingerprint, asked_at = request.fingerprint(), Instant.now()
+        fingerprint, requested_at = request.fingerprint(), Instant.now()
         with self._transaction() as connection:
-            alone_with(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
+            lock_number(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
             latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
             if latest is not None and latest["task_uuid"] != instead_of:
-                return self._joined(connection, latest, owner, asked_at)
-            return Claim(self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", asked_at)
+                return self._joined(connection, latest, owner, requested_at)
+            return Claim(
+                self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", requested_at
+            )
 
     def rename(self, present: Mapping[str, str]) -> None:
-        """Brings tasks that an older release has booked under other fingerprints, given by their former ones."""
+        """Updates tasks of an older release to present fingerprints, given by their former ones."""
         with self._transaction() as connection:
             fingerprints.rename(connection, present)
 
     def take(self, task_uuid: str, owner: str) -> Claim:
-        """Gives `owner` one task to work on, unless another process does."""
-        asked_at = Instant.now()
+        """Assigns one task to `owner`, unless another process works on it."""
+        requested_at = Instant.now()
         with self._transaction() as connection:
-            return self._joined(connection, transitions.found(connection, task_uuid), owner, asked_at)
+            return self._joined(connection, transitions.found(connection, task_uuid), owner, requested_at)
 
     def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
-        """What may still be reserved for a run under its tightest cap, in µ$; None where there is no cap."""
+        """Returns the amount in µ$ that may still be reserved for a run under its tightest cap; None if there is no
+        cap.
+        """
         if not self.budget.has_caps:
             return None
         with self._transaction() as connection:
             day = today(connection)
-            return room(connection, self.budget, kind=money_of(simulated), run_id=run_id, day=day)
+            return room(connection, self.budget, kind=money_kind(simulated), run_id=run_id, day=day)
 
     def pause(self, why: str | None) -> None:
-        """Lets no run send anything more, for a reason; None lets them go on. What is in flight lands."""
+        """Stops all submissions for a reason; None resumes them. Tasks in flight complete."""
         with self._transaction() as connection:
             pause.switch(connection, why)
 
     def mark_submitted(self, task_uuid: str, run_id: str = "-") -> None:
-        """Journal that the API has the task, which a run submitted.
+        """Records that the API has the task, which a run submitted.
 
-        True whoever holds its lease, and it keeps others from sending it again.
+        This is valid for any owner of the lease, and prevents that another process submits the task again.
         """
         with self._transaction() as connection:
             transitions.submitted(connection, task_uuid, run_id)
@@ -123,10 +126,10 @@ class Ledger(LedgerReader):
         *,
         owner: str | None = None,
     ) -> Task:
-        """Journal the results and what they cost in µ$; None keeps that result's share reserved.
+        """Records the results and their costs in µ$; a cost of None keeps the share of that result reserved.
 
-        `costs` has one entry for each result that was asked for, failed ones included. The run that books a cost is
-        the one that reports it.
+        `costs` has one entry for each requested result, including failed ones. The run that records a cost also reports
+        it.
         """
         with self._transaction() as connection:
             row = _held(transitions.found(connection, task_uuid), owner)
@@ -137,7 +140,7 @@ class Ledger(LedgerReader):
             return task_of(row)
 
     def _settled(self, connection: sa.Connection, row: sa.RowMapping, costs: Sequence[int | None]) -> dict[str, int]:
-        """Corrects the sums by what a task cost, remembers its price, and notes an excess."""
+        """Corrects the sums by the cost of a task, learns its price, and records an overcharge."""
         reserved = row["reserved_microusd"]
         known = [cost for cost in costs if cost is not None]
         cost, held = sum(known), reserved // max(1, row["number_results"]) * (len(costs) - len(known))
@@ -151,7 +154,7 @@ class Ledger(LedgerReader):
         return {"cost_microusd": cost, "reserved_microusd": held}
 
     def mark_stored(self, task_uuid: str, results: Results, *, owner: str | None = None) -> bool:
-        """Journal that the videos lie in the store, and what they are; whether they were not there before."""
+        """Records that the videos are in the store, with their details; returns whether they are new."""
         with self._transaction() as connection:
             if is_new := transitions.stored(connection, task_uuid, results, before=TaskState.DELIVERED, owner=owner):
                 unreported_costs.add(connection, task_uuid)
@@ -160,23 +163,25 @@ class Ledger(LedgerReader):
             return is_new
 
     def mark_failed(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Journal that the API accepted the task and gave it up: its cost is unknown and stays reserved."""
+        """Records that the API accepted the task but did not finish it: its cost is unknown and stays reserved."""
         self._end(task_uuid, TaskState.FAILED, fault, owner=owner)
 
     def mark_lost(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Journal that the API does not know a task that it may have had: it stays reserved and can be resumed."""
+        """Records that the API does not know a task that it may have accepted: the task stays reserved and can be
+        resumed.
+        """
         self._end(task_uuid, TaskState.LOST, fault, from_states=(TaskState.RESERVED, *_UNSETTLED), owner=owner)
 
     def release(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Journal that the API never accepted the task: its reservation is free again."""
+        """Records that the API never accepted the task: its reservation is released."""
         self._end(task_uuid, TaskState.REJECTED, fault, from_states=(TaskState.RESERVED,), owner=owner)
 
-    def book_cost(self, task_uuid: str, cost_microusd: int) -> Task:
-        """Journal what an ended task cost in all, as a person found out.
+    def record_cost(self, task_uuid: str, cost_microusd: int) -> Task:
+        """Records the total cost of an ended task, as found out by a person.
 
-        A lost task, and one whose files never came, are then given up as failed. Raises `SettlementRefusedError` for a
-        task that still runs, that a process works on, or that is stored at a known cost, for one that is not in the
-        ledger, and for a cost that no task has.
+        A lost task, and a delivered task without files, becomes failed. Raises `SettlementRefusedError` if the task
+        still runs, if a process works on it, if it is stored at a known cost, if it is not in the ledger, or if the
+        cost is implausible.
         """
         with self._transaction() as connection:
             row = transitions.found(
@@ -185,48 +190,52 @@ class Ledger(LedgerReader):
             task = task_of(row)
             if cost_microusd > MAX_MICROUSD * task.number_results:
                 raise SettlementRefusedError(
-                    f"task {task_uuid} cannot have cost ${usd(cost_microusd)}: no video costs so much"
+                    f"task {task_uuid} cannot have cost ${usd(cost_microusd)}: the amount is implausible"
                 )
             is_given_up = task.is_lost or task.state is TaskState.DELIVERED
             if task.state is TaskState.DELIVERED and is_held(connection, task_uuid):
-                raise SettlementRefusedError(f"a process still works on task {task_uuid}: wait for its run to end")
+                raise SettlementRefusedError(f"a process still works on task {task_uuid}: wait until its run ends")
             if not (is_given_up or task.is_cost_unknown):
-                raise SettlementRefusedError(f"task {task_uuid} is {task.state}, and its cost is not open")
+                raise SettlementRefusedError(f"task {task_uuid} is {task.state}, and its cost cannot be settled")
             self._correct(connection, row, cost_microusd - task.committed_microusd)
             state = TaskState.FAILED if is_given_up else task.state
             known = {"cost_microusd": cost_microusd, "reserved_microusd": 0}
             return task_of(transitions.changed(connection, task_uuid, state=state, **known))
 
     def release_unknown(self, days: Collection[date], *, simulated: bool) -> list[Task]:
-        """Journal that tasks of unknown cost, submitted on some UTC days, cost no more than is known; as they were."""
+        """Records that tasks of unknown cost, submitted on given UTC days, cost only the known part; returns them as
+        they were.
+        """
         released = [
             task
             for task in self.unknown_costs()
             if task.is_simulated == simulated and date.fromisoformat(task.day) in days
         ]
         for task in released:
-            self.book_cost(task.task_uuid, task.cost_microusd)
+            self.record_cost(task.task_uuid, task.cost_microusd)
         return released
 
-    def note_trouble(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
-        """Keeps the last trouble of a task that stays as it is."""
+    def note_error(self, task_uuid: str, fault: ApiFault, *, owner: str | None = None) -> None:
+        """Records the last error of a task whose state does not change."""
         with self._transaction() as connection:
             _held(transitions.found(connection, task_uuid), owner)
             transitions.changed(connection, task_uuid, error_code=fault.code, error_message=fault.message)
 
     def begin(self, run_id: str, owner: str) -> None:
-        """Journal that an owner is at work for a run, until it lets go; one that is killed is found by `lost_runs`."""
+        """Records that an owner works for a run until it ends; `lost_runs` reports a run whose owner was killed."""
         with self._transaction() as connection:
             run_leases.begin(connection, run_id, owner, lease_s=self.lease_s)
 
     def renew(self, owner: str) -> None:
-        """Extends an owner's leases, on its run and on all tasks that it works on."""
+        """Extends an owner's leases on its run and on all tasks that it works on."""
         with self._transaction() as connection:
             run_leases.renew(connection, owner, lease_s=self.lease_s)
             connection.execute(tasks.update().where(tasks.c.owner == owner).values(lease_until=NOW_S + self.lease_s))
 
-    def let_go(self, owner: str, task_uuid: str | None = None) -> None:
-        """Gives up one or all of an owner's tasks, so that others may take them over at once; all, at its end."""
+    def release_leases(self, owner: str, task_uuid: str | None = None) -> None:
+        """Releases one or all of an owner's tasks, so that others may take them at once; all of them when the owner
+        ends.
+        """
         with self._transaction() as connection:
             if not task_uuid:
                 run_leases.end(connection, owner)
@@ -234,74 +243,74 @@ class Ledger(LedgerReader):
             connection.execute(change.where(tasks.c.task_uuid == task_uuid) if task_uuid else change)
 
     def forget_run(self, run_id: str) -> None:
-        """Journal that somebody has seen to a run that was lost."""
+        """Records that a lost run was handled."""
         with self._transaction() as connection:
             run_leases.forget(connection, run_id)
 
     def share_limit(
         self, account: str, needs: RunNeeds, learned: LearnedLimit | None, *, simulated: bool
     ) -> SharedLimit:
-        """Tells other runs of an account what a run needs of the concurrency limit and has learned, and asks them."""
+        """Exchanges the needs and the learned concurrency limit of a run with the other runs of its account."""
         with self._transaction() as connection:
             return concurrency.exchange(connection, account, needs, learned, simulated=simulated)
 
     def leave_limit(self, account: str, owner: str, learned: LearnedLimit | None) -> None:
-        """Gives up a run's share in the concurrency limit, and keeps what it has learned."""
+        """Ends a run's share in the concurrency limit, and keeps what it has learned."""
         with self._transaction() as connection:
             concurrency.leave(connection, account, owner, learned)
 
     def remember_upload(self, reference: str, base_url: str, media_uuid: str) -> None:
-        """Keeps the API's UUID of a local file."""
+        """Records the API's UUID of a local file."""
         with self._transaction() as connection:
             upload_cache.remember(connection, reference, base_url, media_uuid, now=self._clock())
 
     def forget_upload(self, reference: str, base_url: str) -> None:
-        """Drops the API's UUID of a local file that is not kept there any more."""
+        """Deletes the API's UUID of a local file that the API has deleted."""
         with self._transaction() as connection:
             upload_cache.forget(connection, reference, base_url)
 
-    def mark_told(self, task_uuids: Sequence[str]) -> None:
-        """Journal that events have told what some tasks cost."""
+    def mark_reported(self, task_uuids: Sequence[str]) -> None:
+        """Records that events have reported the costs of some tasks."""
         with self._transaction() as connection:
             unreported_costs.mark(connection, task_uuids)
 
-    def wake(self, task_uuids: Collection[str]) -> set[str]:
-        """Tells whoever waits for some tasks to poll them now; returns those that this ledger knows.
+    def add_hints(self, task_uuids: Collection[str]) -> set[str]:
+        """Records that some tasks should be polled now; returns the tasks that this ledger knows.
 
-        Nothing is written of a task that it does not know, or that nobody can be waiting for.
+        Nothing is recorded for tasks that the ledger does not know, or that no run can be waiting for.
         """
         with self._transaction() as connection:
             return webhook_hints.add(connection, task_uuids, now=self._clock())
 
-    def take_wakes(self, task_uuids: Collection[str]) -> set[str]:
-        """Which of some tasks are to be polled now; each is told once."""
+    def take_hints(self, task_uuids: Collection[str]) -> set[str]:
+        """Returns which of some tasks should be polled now; each hint is returned once."""
         with self._transaction() as connection:
             return webhook_hints.take(connection, task_uuids)
 
     def _insert(
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
-        kind = money_of(simulated)
+        kind = money_kind(simulated)
         reserved = learned_prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         day = row["created_at"][:10]
         commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
-        self._refuse_if_crowded(connection, simulated=simulated)
+        self._refuse_if_at_limit(connection, simulated=simulated)
         row |= {"reserved_microusd": reserved, "owner": owner}
         return task_of(transitions.reserved(connection, row, self.lease_s))
 
-    def _refuse_if_crowded(self, connection: sa.Connection, *, simulated: bool) -> None:
-        """Counts after the sums were changed: their rows let one transaction at a time come here."""
+    def _refuse_if_at_limit(self, connection: sa.Connection, *, simulated: bool) -> None:
+        """Counts after the sums were changed, because the locks on their rows admit one transaction at a time."""
         if self._max_in_flight is None:
             return
         if in_flight(connection, simulated=simulated) >= self._max_in_flight:
             raise ConcurrencyLimitError(self._max_in_flight)
 
-    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str, asked_at: Instant) -> Claim:
+    def _joined(self, connection: sa.Connection, row: sa.RowMapping, owner: str, requested_at: Instant) -> Claim:
         if row["state"] == TaskState.STORED:
-            return Claim(task_of(row), "stored", asked_at)
+            return Claim(task_of(row), "stored", requested_at)
         is_mine = is_taken(connection, row, owner, lease_s=self.lease_s)
-        return Claim(task_of(row), "resumed" if is_mine else "foreign", asked_at)
+        return Claim(task_of(row), "resumed" if is_mine else "locked", requested_at)
 
     def _end(
         self,
@@ -325,13 +334,13 @@ class Ledger(LedgerReader):
 
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
         if microusd == 0:
-            return  # All processes wait for the sums, so that they are left alone where a task cost what was reserved.
-        kind, day = money_of(row["is_simulated"]), row["created_at"][:10]
+            return  # All processes wait for the rows of the sums, so they are not locked without need.
+        kind, day = money_kind(row["is_simulated"]), row["created_at"][:10]
         correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
 
 
 def _held(row: sa.RowMapping, owner: str | None) -> sa.RowMapping:
-    """A task that its owner still holds, or that is not open any more; raises `LeaseExpiredError`."""
+    """Returns a task that its owner still holds, or that is not open any more; raises `LeaseExpiredError`."""
     if owner is not None and TaskState(row["state"]) in OPEN_STATES and row["owner"] != owner:
         raise LeaseExpiredError(row["task_uuid"])
     return row

@@ -1,26 +1,26 @@
-"""The switch that keeps new tasks from being sent, in every run that shares the ledger."""
+"""Pauses all submissions in every run that shares the ledger."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.schema import about, inserted
+from wan_assets.ledger.schema import insert_into, ledger_info
 
 _PAUSED = "paused"
 
-REASON = sa.select(about.c.value).where(about.c.name == _PAUSED).scalar_subquery()
-"""Why nothing may be sent, or NULL; to be asked beside something else."""
+REASON = sa.select(ledger_info.c.value).where(ledger_info.c.name == _PAUSED).scalar_subquery()
+"""The reason of the pause, or NULL, as a subquery for other statements."""
 
 
 def reason(connection: sa.Connection) -> str | None:
-    """Why nothing may be sent, or None."""
+    """Returns the reason of the pause, or None."""
     return connection.execute(sa.select(REASON)).scalar()
 
 
 def switch(connection: sa.Connection, why: str | None) -> None:
-    """Pauses for a reason, or goes on with None."""
+    """Pauses with a reason, or resumes with None."""
     if why is None:
-        connection.execute(about.delete().where(about.c.name == _PAUSED))
+        connection.execute(ledger_info.delete().where(ledger_info.c.name == _PAUSED))
         return
-    new = inserted(connection.dialect.name, about).values(name=_PAUSED, value=why)
-    connection.execute(new.on_conflict_do_update(index_elements=(about.c.name,), set_={"value": why}))
+    new = insert_into(connection.dialect.name, ledger_info).values(name=_PAUSED, value=why)
+    connection.execute(new.on_conflict_do_update(index_elements=(ledger_info.c.name,), set_={"value": why}))

@@ -1,4 +1,4 @@
-"""This process, known to others by a name that tells whether it still lives."""
+"""Names processes, so that others can find out whether they still run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 
 def new_owner() -> str:
-    """A name for one piece of work in this process: machine, process and a random part; fit for a file's name."""
+    """Returns a new owner name: machine, process and a random part; it is valid as a file name."""
     return f"{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:12]}"
 
 
 def is_surely_dead(owner: str) -> bool:
-    """Whether an owner was a process of this very machine that has ended; never true of other machines."""
+    """Whether an owner was a process of this machine that has ended; False for all other machines."""
     machine, _, process = owner.rpartition(".")[0].rpartition(".")
     if machine != _machine() or not process.isdigit():
         return False
@@ -32,7 +32,9 @@ def is_surely_dead(owner: str) -> bool:
 
 @cache
 def _machine() -> str:
-    """Host name, boot and process namespace: hosts may share a name, and containers a host."""
+    """Identifies the machine by host name, boot and process namespace: hosts may share a name, and containers a
+    host.
+    """
     boot, namespace = "", ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]

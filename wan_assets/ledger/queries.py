@@ -1,4 +1,4 @@
-"""Questions to a ledger: what became of which tasks, and what was spent; nothing here changes anything."""
+"""Reads the ledger: tasks, sums, prices and leases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import clock, learned_prices, pause, run_leases, spend_lines, unreported_costs, upload_cache
 from wan_assets.ledger.budget import Budget
-from wan_assets.ledger.claims import last_rows, that_count
+from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
@@ -22,9 +22,9 @@ from wan_assets.models import VideoRequest
 
 
 class LedgerReader:
-    """One database, its transactions, and all that can be asked of it. Blocking; safe for threads and processes.
+    """One database, its transactions, and all queries. Blocking; safe for threads and processes.
 
-    `clock` gives seconds since 1970.
+    `clock` returns seconds since 1970.
     """
 
     def __init__(
@@ -36,86 +36,88 @@ class LedgerReader:
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
 
-    def refuse_if_forgotten(self, *, simulated: bool) -> None:
-        """Raises `LedgerError` where real money would be booked in memory, and forgotten when the process ends."""
+    def refuse_if_in_memory(self, *, simulated: bool) -> None:
+        """Raises `LedgerError` if real money would be recorded in memory, and lost when the process ends."""
         if not simulated and is_in_memory(self.url):
-            raise LedgerUrlError("the ledger is in memory, and real money would be forgotten: name a file, or Postgres")
+            raise LedgerUrlError(
+                "the ledger is in memory, where records of real money are lost: name a file, or Postgres"
+            )
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Closes all connections."""
         self._engine.dispose()
 
     def task(self, task_uuid: str) -> Task | None:
-        """One task, or None."""
+        """Returns one task, or None."""
         return next(iter(self.tasks_where(tasks.c.task_uuid == task_uuid)), None)
 
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
-        """The task that counts for each of many requests, by fingerprint; a few hundred at a time."""
+        """Returns the current task of each request by fingerprint, for at most a few hundred requests."""
         same = (tasks.c.fingerprint.in_(fingerprints), tasks.c.is_simulated == simulated)
-        found = self.tasks_where(*same, *that_count(purchase))
+        found = self.tasks_where(*same, *is_current(purchase))
         return {task.fingerprint: task for task in sorted(found, key=lambda task: (not task.is_lost, task.attempt))}
 
     def ended_without_video(
         self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = ""
     ) -> dict[str, Task]:
-        """The last task of each of many requests, by fingerprint, where it failed or was refused."""
+        """Returns the last task of each request by fingerprint, if it failed or was refused."""
         with self._transaction() as connection:
             last = map(task_of, last_rows(connection, fingerprints, purchase, simulated=simulated))
             return {task.fingerprint: task for task in last if task.state in (TaskState.FAILED, TaskState.REJECTED)}
 
     def open_tasks(self) -> list[Task]:
-        """Every task that may still bring a video, oldest first."""
+        """Returns every task that may still bring a video, oldest first."""
         return self.tasks_where(tasks.c.state.in_(OPEN_STATES))
 
     def stored_tasks(self, asset: str, *, simulated: bool) -> list[Task]:
-        """Every task of an asset whose videos were stored, oldest first."""
+        """Returns every task of an asset with stored videos, oldest first."""
         here = (tasks.c.asset == asset, tasks.c.is_simulated == simulated)
         return self.tasks_where(*here, tasks.c.state == TaskState.STORED)
 
     def unknown_costs(self) -> list[Task]:
-        """Every task that has ended without telling all it cost, oldest first."""
+        """Returns every ended task whose cost is partly unknown, oldest first."""
         return self.tasks_where(tasks.c.state.not_in(OPEN_STATES), tasks.c.reserved_microusd > 0)
 
     def overcharged(self) -> list[spend_lines.Overcharge]:
-        """Every task that was charged more than was reserved for it, oldest first."""
+        """Returns every task whose charge exceeded its reservation, oldest first."""
         with self._transaction() as connection:
             return spend_lines.overcharged(connection)
 
     def tasks_where(self, *conditions: sa.ColumnElement[bool]) -> list[Task]:
-        """Tasks by any condition on the table, oldest first."""
+        """Returns tasks by any condition on the table, oldest first."""
         with self._transaction() as connection:
             found = connection.execute(tasks.select().where(*conditions).order_by(tasks.c.created_at))
             return [task_of(row) for row in found.mappings()]
 
-    def traced(self, what: str) -> list[Task]:
-        """Every task of a row, a partition, a run, a request or a video, by any of their names, oldest first."""
+    def find_tasks(self, identifier: str) -> list[Task]:
+        """Returns every task of a row, partition, run, request or video, by any of their identifiers, oldest first."""
         of_request = (tasks.c.fingerprint, tasks.c.former_fingerprint)
         names = (tasks.c.task_uuid, *of_request, tasks.c.prompt_id, tasks.c.partition, tasks.c.run_id)
-        in_results = tasks.c.results.contains(json.dumps(what), autoescape=True)
-        return self.tasks_where(sa.or_(in_results, *(name == what for name in names)))
+        in_results = tasks.c.results.contains(json.dumps(identifier), autoescape=True)
+        return self.tasks_where(sa.or_(in_results, *(name == identifier for name in names)))
 
     def totals(self) -> spend_lines.Totals:
-        """Sums over all tasks, real and simulated apart."""
+        """Returns the sums over all tasks, real and simulated separately."""
         with self._transaction() as connection:
             return spend_lines.totals(connection)
 
     def spending(self, by: spend_lines.Grouping) -> list[spend_lines.SpendLine]:
-        """Tasks, costs and reservations by state, day, asset, partition or run."""
+        """Returns tasks, costs and reservations by state, day, asset, partition or run."""
         with self._transaction() as connection:
             return spend_lines.spending(connection, by)
 
-    def days_booked(self, first: date, last: date, *, simulated: bool) -> list[spend_lines.DayBooked]:
-        """Tasks that the API has or may have, by UTC day, both days included."""
+    def tasks_by_day(self, first: date, last: date, *, simulated: bool) -> list[spend_lines.DayOfTasks]:
+        """Returns the tasks that the API has or may have, by UTC day, both days included."""
         with self._transaction() as connection:
-            return spend_lines.days_booked(connection, first.isoformat(), last.isoformat(), simulated=simulated)
+            return spend_lines.tasks_by_day(connection, first.isoformat(), last.isoformat(), simulated=simulated)
 
-    def prices_seen(self) -> list[learned_prices.PriceSeen]:
-        """What each kind of request really cost."""
+    def recent_prices(self) -> list[learned_prices.RecentPrices]:
+        """Returns the real prices of each kind of request."""
         with self._transaction() as connection:
-            return learned_prices.seen(connection)
+            return learned_prices.all_prices(connection)
 
     def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
-        """What would be reserved for some requests together, in µ$."""
+        """Returns the total amount that would be reserved for some requests, in µ$."""
         with self._transaction() as connection:
             quoted = partial(
                 learned_prices.quoted_microusd, connection, margin=self.budget.price_margin, simulated=simulated
@@ -123,48 +125,48 @@ class LedgerReader:
             return sum(map(quoted, requests))
 
     def paused(self) -> str | None:
-        """Why nothing may be sent, or None."""
+        """Returns the reason of the pause, or None."""
         with self._transaction() as connection:
             return pause.reason(connection)
 
     def uploaded(self, reference: str, base_url: str) -> str | None:
-        """The API's UUID of a local file that was uploaded before and is still kept there."""
+        """Returns the API's UUID of a local file whose upload still exists."""
         with self._transaction() as connection:
             return upload_cache.known(connection, reference, base_url, now=self._clock())
 
     def lost_runs(self) -> list[str]:
-        """Runs whose processes were at work and ended without a word, oldest first."""
+        """Returns runs whose processes ended without a report, oldest first."""
         with self._transaction() as connection:
             return run_leases.lost(connection)
 
     def runs_at_work(self) -> set[str]:
-        """Runs that some living process is at work for."""
+        """Returns runs that a live process works for."""
         with self._transaction() as connection:
             return run_leases.at_work(connection)
 
     def run_account(self, run_id: str, fingerprints: Collection[str] = ()) -> RunAccount:
-        """What a run over some requests, given by their fingerprints, comes to by now."""
+        """Returns the current counts and amounts of a run over some requests, given by their fingerprints."""
         with self._transaction() as connection:
             return run_account(connection, run_id, fingerprints)
 
     def ahead_s(self) -> float:
-        """How far the clock that writes this ledger's moments is ahead of this host's, in seconds."""
+        """Returns how far the ledger's clock is ahead of this host's clock, in seconds."""
         with self._transaction() as connection:
             return clock.ahead_s(connection)
 
     def unreported(self, asset: str) -> dict[str, str]:
-        """Stored tasks of an asset whose cost no event has told yet: the partition of each, by task."""
+        """Returns the stored tasks of an asset whose cost no event has reported, with the partition of each."""
         with self._transaction() as connection:
             return unreported_costs.unreported(connection, asset)
 
-    def is_untold(self, task_uuid: str) -> bool:
-        """Whether no event has told yet what a stored task cost."""
+    def is_unreported(self, task_uuid: str) -> bool:
+        """Whether no event has reported the cost of a stored task."""
         with self._transaction() as connection:
-            return unreported_costs.is_untold(connection, task_uuid)
+            return unreported_costs.is_unreported(connection, task_uuid)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Makes one transaction of all that this thread asks and books inside: an error undoes it all."""
+    def one_transaction(self) -> Iterator[None]:
+        """Runs all ledger calls of this thread in the block in one transaction; an error rolls back all of them."""
         with self._transaction() as connection:
             self._shared.connection = connection
             try:

@@ -1,4 +1,4 @@
-"""The values of the ledger: a task, the states it goes through, and a claim on it."""
+"""Defines the ledger's values: a task, its states, and a claim on it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from wan_assets.ledger.lease import Instant
 
 
 class TaskState(StrEnum):
-    """Where a task stands.
+    """The state of a task.
 
     ::
 
     RESERVED ──► SUBMITTED ──► DELIVERED ──► STORED
        │           │    │          ▲
        │           │    └► LOST ───┤  the API does not know it by its deadline; stays reserved, can be resumed
-       │           └► FAILED ◄─────┘  the API gave it up; its cost is unknown and stays reserved
+       │           └► FAILED ◄─────┘  ended without a result; its cost is unknown and stays reserved
        └► REJECTED                    never accepted; its reservation is released
     """
 
@@ -35,19 +35,19 @@ class TaskState(StrEnum):
 
 
 OPEN_STATES = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.DELIVERED, TaskState.LOST)
-"""States in which a task may still bring a video that is paid for."""
+"""States of tasks that may still bring a paid video."""
 
 
-def money_of(simulated: bool) -> Literal["real", "simulated"]:
-    """Which of the two kinds of money a task costs; they are never added."""
+def money_kind(simulated: bool) -> Literal["real", "simulated"]:
+    """Returns which kind of money a task costs; the two kinds are never added."""
     return "simulated" if simulated else "real"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Who asks: the run, asset, partition and row that a task is booked under.
+    """The run, asset, partition and row that a task is recorded under.
 
-    A `purchase` is the name of a regeneration: under it every request is bought anew, once.
+    A `purchase` is the name of a regeneration: under it, every request is generated and paid once more.
     """
 
     run_id: str = "-"
@@ -78,16 +78,16 @@ class Task:
     error_code: str | None
     error_message: str | None
     former_fingerprint: str | None = None
-    """That of an older release, under which the store may have the task's files."""
+    """The fingerprint of an older release, under which the store may have the task's files."""
 
     @property
     def committed_microusd(self) -> int:
-        """What is spent and reserved for the task together."""
+        """The spent and reserved amounts of the task together."""
         return self.cost_microusd + self.reserved_microusd
 
     @property
     def day(self) -> str:
-        """The UTC day on which the task was submitted, or reserved if that is not known."""
+        """The UTC day on which the task was submitted, or reserved if the submission is unknown."""
         return (self.submitted_at or self.created_at)[:10]
 
     @property
@@ -97,26 +97,26 @@ class Task:
 
     @property
     def is_cost_unknown(self) -> bool:
-        """Whether the task has ended and part of its cost was never told."""
+        """Whether the task has ended and part of its cost is unknown."""
         return self.state not in OPEN_STATES and self.reserved_microusd > 0
 
     @property
     def known_cost_microusd(self) -> int | None:
-        """What stored videos cost in all, None where nothing is stored or part of it was never told."""
+        """The total cost of stored videos; None if nothing is stored or part of the cost is unknown."""
         is_known = self.state is TaskState.STORED and not self.reserved_microusd
         return self.cost_microusd if is_known else None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the ledger answers to somebody who wants a request's video.
+    """The ledger's answer to a process that needs the video of a request.
 
-    `new` and `resumed` tasks are the asker's to work on; a `foreign` one is being worked on by another process; a
-    `stored` one is done. The asker's lease runs from `claimed_at`.
+    The process works on `new` and `resumed` tasks; another process works on a `locked` task; a `stored` task is
+    complete. The lease of the process starts at `claimed_at`.
     """
 
     task: Task
-    standing: Literal["new", "resumed", "foreign", "stored"]
+    status: Literal["new", "resumed", "locked", "stored"]
     claimed_at: Instant
 
 

@@ -1,4 +1,4 @@
-"""What one run comes to: the tasks that it submitted, what it settled, and what its rows still have open."""
+"""Sums up one run: the tasks that it submitted, the costs that it settled, and its open tasks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _AT_ONCE = 500
 class RunAccount:
     """One run in the ledger; money in µ$.
 
-    `submitted` tasks were submitted by the run, `stored` ones are settled by it and in the store. A cost is counted by
-    the run that settled it, so that the sum over runs is the ledger's. `in_flight` tasks are at the API; the
-    results of those `to_be_stored` are known, and their videos are not in the store; `unconfirmed` ones are reserved,
-    and may have reached the API; `lost` ones are unknown to it: these are all that the run's rows have open, whichever
-    run submitted them. `reserved_microusd` is what those and
-    the run's tasks of unknown cost still reserve.
+    `submitted` counts the tasks that the run submitted. `stored` counts the stored tasks that it settled. A cost is
+    counted by the run that settled it, so that the sum over all runs equals the ledger's total.
+
+    The open tasks are those of the run's rows, submitted by any run. `in_flight` tasks are at the API. The results of
+    `to_be_stored` tasks are known, but their videos are not in the store. `unconfirmed` tasks are reserved and may have
+    reached the API. The API does not know `lost` tasks. `reserved_microusd` is the reservation of these and of the
+    run's tasks of unknown cost.
     """
 
     submitted: int = 0
@@ -36,23 +37,23 @@ class RunAccount:
     reserved_microusd: int = 0
     unknown_costs: int = 0
     is_simulated: bool | None = None
-    """None where the run has no task."""
+    """None if the run has no task."""
 
     open_tasks: tuple[Task, ...] = ()
 
 
 def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection[str]) -> RunAccount:
-    """The account of a run over requests, given by their fingerprints."""
+    """Returns the account of a run over requests, given by their fingerprints."""
     of_run = (tasks.c.run_id == run_id, tasks.c.submitted_by == run_id, tasks.c.settled_by == run_id)
     mine = [task_of(row) for row in connection.execute(tasks.select().where(sa.or_(*of_run))).mappings()]
     settled = set(connection.scalars(sa.select(tasks.c.task_uuid).where(tasks.c.settled_by == run_id)))
-    sent = tasks.c.submitted_by == run_id
+    by_run = tasks.c.submitted_by == run_id
     still_open = {task.task_uuid: task for task in mine if task.state in OPEN_STATES}
     still_open |= {task.task_uuid: task for task in _open_of(connection, fingerprints)}
     unknown = [task for task in mine if task.is_cost_unknown]
     states = [task.state for task in still_open.values()]
     return RunAccount(
-        submitted=connection.execute(sa.select(sa.func.count()).select_from(tasks).where(sent)).scalar_one(),
+        submitted=connection.execute(sa.select(sa.func.count()).select_from(tasks).where(by_run)).scalar_one(),
         in_flight=states.count(TaskState.SUBMITTED),
         to_be_stored=states.count(TaskState.DELIVERED),
         unconfirmed=states.count(TaskState.RESERVED),

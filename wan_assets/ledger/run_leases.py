@@ -1,4 +1,4 @@
-"""Which runs are at work: each renews a lease, as it does those of its tasks; one that was killed stops doing so."""
+"""Keeps a lease for each run at work; a killed run stops renewing its lease."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _WEEK_S = 7 * 24 * 3600.0
 
 
 def begin(connection: sa.Connection, run_id: str, owner: str, *, lease_s: float) -> None:
-    """An owner begins its work for a run; those of whom nobody has heard for a week are forgotten."""
+    """Records that an owner works for a run; leases that expired a week ago are deleted."""
     connection.execute(table.delete().where(table.c.lease_until < NOW_S + lease_s - _WEEK_S))
     connection.execute(table.insert().values(run_id=run_id, owner=owner, lease_until=NOW_S + lease_s))
 
 
 def renew(connection: sa.Connection, owner: str, *, lease_s: float) -> None:
-    """It is still at work."""
+    """Extends the lease of an owner."""
     connection.execute(table.update().where(table.c.owner == owner).values(lease_until=NOW_S + lease_s))
 
 
 def end(connection: sa.Connection, owner: str) -> None:
-    """It has ended, well or not."""
+    """Deletes the lease of an owner that ended."""
     connection.execute(table.delete().where(table.c.owner == owner))
 
 
 def at_work(connection: sa.Connection) -> set[str]:
-    """Runs that some living process is at work for."""
+    """Returns runs that a live process works for."""
     return {row.run_id for row in _found(connection) if not (row.is_late or is_surely_dead(row.owner))}
 
 
 def lost(connection: sa.Connection) -> list[str]:
-    """Runs that ended without a word, oldest first: nobody at work for them has renewed its lease."""
+    """Returns runs that ended without a report, oldest first: no process has renewed their lease."""
     found = _found(connection)
     alive = {row.run_id for row in found if not (row.is_late or is_surely_dead(row.owner))}
     return [run_id for run_id in dict.fromkeys(row.run_id for row in found) if run_id not in alive]
@@ -47,5 +47,5 @@ def _found(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, bool]]]
 
 
 def forget(connection: sa.Connection, run_id: str) -> None:
-    """Somebody has seen to a run that was lost."""
+    """Deletes the lease of a lost run that was handled."""
     connection.execute(table.delete().where(table.c.run_id == run_id))

@@ -1,4 +1,4 @@
-"""The ledger's tables, and how its database is opened."""
+"""Defines the ledger's tables, and opens its database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wan_assets.errors import LedgerError, LedgerMissingError, LedgerUrlError, LedgerVersionError
 from wan_assets.ledger import amounts, database_urls, fingerprints
-from wan_assets.ledger.clock import Clock, teach
+from wan_assets.ledger.clock import Clock, register_clock
 from wan_assets.ledger.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 
 SCHEMA_VERSION = 5
@@ -26,7 +26,7 @@ Step: TypeAlias = str | Callable[[sa.Connection], None]
 
 
 def _add_column(name: str, connection: sa.Connection) -> None:
-    """Adds a column of names to the tasks, unless it is there."""
+    """Adds a column for names to the tasks, unless it exists."""
     if name not in {column["name"] for column in sa.inspect(connection).get_columns("wan_tasks")}:
         connection.exec_driver_sql(f"ALTER TABLE wan_tasks ADD COLUMN {name} VARCHAR(64)")
 
@@ -43,16 +43,16 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
         amounts.upgrade,
     ),
 }
-"""What makes the next version of a ledger out of each older one, besides new tables, which are made where they lack.
+"""The steps from each older schema version to the next. New tables need no step; they are created if they are missing.
 
-A step is a statement, or a function of the connection, in whose transaction all steps are made.
+A step is a SQL statement, or a function of the connection. All steps run in one transaction.
 """
 
-_MAKING_TABLES = 0x77616E
-"""Names that lock among all locks of the database."""
+_TABLE_CREATION_LOCK = 0x77616E
+"""The number of an advisory lock of the database."""
 
 _LOCKED = "database is locked"
-_HELD = "; another process holds it: one that writes for long, or that was suspended while it wrote"
+_HELD = "; another process holds the lock: it writes for a long time, or was suspended while it wrote"
 
 metadata = sa.MetaData()
 
@@ -118,7 +118,7 @@ overcharges = sa.Table(
 
 unreported = sa.Table("wan_untold", metadata, sa.Column("task_uuid", sa.String(36), primary_key=True))
 
-wakes = sa.Table(
+hints = sa.Table(
     "wan_wakes",
     metadata,
     sa.Column("task_uuid", sa.String(36), primary_key=True),
@@ -163,7 +163,7 @@ waiting_runs = sa.Table(
     sa.Column("lease_until", sa.Double, nullable=False),
 )
 
-about = sa.Table(
+ledger_info = sa.Table(
     "wan_ledger",
     metadata,
     sa.Column("name", sa.String(32), primary_key=True),
@@ -172,28 +172,28 @@ about = sa.Table(
 
 
 def given(column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    """A value for a column that a statement is executed with, as `given_` and the column's name.
+    """Returns a parameter for a column, named `given_` and the column's name.
 
-    Statements that each row needs are made once: making one costs several times as much as executing it.
+    Statements that each row needs are built once: building one takes several times as long as executing it.
     """
     return sa.bindparam(f"given_{column.name}", type_=column.type)
 
 
 def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Engine:
-    """Opens the database and creates the tables where there are none; raises `LedgerError`.
+    """Opens the database and creates missing tables; raises `LedgerError`.
 
-    With `must_exist` a file that is not there, or a database without a ledger, is an error, and no ledger is created.
+    With `must_exist`, a missing file, or a database without a ledger, is an error, and no ledger is created.
     """
     address = _address(url)
     with as_ledger_error(url):
         if is_file(address):
-            _refuse_unusable(Path(address.database or ""), shown(url), must_exist=must_exist)
+            _refuse_unusable(Path(address.database or ""), redacted_url(url), must_exist=must_exist)
         engine = _engine(address, busy_s, clock)
         try:
             with engine.begin() as connection:
                 if must_exist:
-                    _refuse_empty(connection, shown(url))
-                alone_with(connection, _MAKING_TABLES)
+                    _refuse_empty(connection, redacted_url(url))
+                lock_number(connection, _TABLE_CREATION_LOCK)
                 metadata.create_all(connection)
                 _upgrade(connection, url)
         except BaseException:
@@ -202,51 +202,51 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
         return engine
 
 
-def inserted(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can be told what to do on a conflict, which each database has a word of its own for."""
+def insert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Returns an INSERT with a conflict clause, which each database defines in its own dialect."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
-def alone_with(connection: sa.Connection, number: int) -> None:
-    """Lets one transaction at a time go on under a number of 64 bits; SQLite has one at a time anyway."""
+def lock_number(connection: sa.Connection, number: int) -> None:
+    """Admits one transaction at a time under a number of 64 bits; SQLite always has one writer at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 @contextmanager
 def as_ledger_error(url: str) -> Iterator[None]:
-    """Turns what the database says into one sentence, without the password and the statement."""
+    """Converts database errors to one sentence, without the password and the statement."""
     try:
         yield
     except SQLAlchemyError as error:
         lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        said = _without_secrets(lines[0], url)
-        raise LedgerError(f"ledger {shown(url)}: {said}{_HELD if said == _LOCKED else ''}") from None
+        message = _without_secrets(lines[0], url)
+        raise LedgerError(f"ledger {redacted_url(url)}: {message}{_HELD if message == _LOCKED else ''}") from None
     except (OSError, ImportError) as error:
-        raise LedgerError(f"ledger {shown(url)}: {_without_secrets(str(error), url)}") from None
+        raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(str(error), url)}") from None
     except (ValueError, KeyError, TypeError) as error:
-        said = f"it holds what this package does not write: {type(error).__name__}: {error}"
-        raise LedgerError(f"ledger {shown(url)}: {_without_secrets(said, url)}") from None
+        message = f"it contains data that this package did not write: {type(error).__name__}: {error}"
+        raise LedgerError(f"ledger {redacted_url(url)}: {_without_secrets(message, url)}") from None
 
 
-def shown(url: str) -> str:
-    """A URL fit for eyes: no password, and no option that may hold one."""
+def redacted_url(url: str) -> str:
+    """Returns a URL without its password, and without options that may contain one."""
     try:
-        return database_urls.shown(_address(url))
+        return database_urls.redacted_url(_address(url))
     except LedgerError:
         return "(not shown: it may hold a password)"
 
 
 def is_in_memory(url: str) -> bool:
-    """Whether a ledger is gone once its process ends."""
+    """Whether a ledger is lost when its process ends."""
     return _address(url).database == IN_MEMORY
 
 
-def _without_secrets(said: str, url: str) -> str:
+def _without_secrets(message: str, url: str) -> str:
     for secret in secrets_of(_address(url)):
-        if secret in said or quote(secret, safe="") in said:
+        if secret in message or quote(secret, safe="") in message:
             return "the database's message is not shown, because it repeats the password"
-    return said
+    return message
 
 
 def _address(url: str) -> sa.URL:
@@ -262,7 +262,7 @@ def _address(url: str) -> sa.URL:
 
 
 def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
-    """Refuses a file that is none, before a database is made of it."""
+    """Rejects a path that is not a usable file, before a database is created there."""
     if must_exist and not file.exists():
         raise LedgerMissingError(f"there is no ledger at {where}")
     if must_exist and file.is_file() and not file.stat().st_size:
@@ -270,12 +270,12 @@ def _refuse_unusable(file: Path, where: str, *, must_exist: bool) -> None:
     if file.is_dir():
         raise LedgerError(f"ledger {where}: unable to open database file: it is a folder; name a file in it")
     if file.exists() and not file.is_file():
-        raise LedgerError(f"ledger {where}: unable to open database file: it is no regular file")
+        raise LedgerError(f"ledger {where}: unable to open database file: it is not a regular file")
 
 
 def _refuse_empty(connection: sa.Connection, where: str) -> None:
-    """Refuses a database that has no ledger in it."""
-    if not sa.inspect(connection).has_table(about.name):
+    """Rejects a database without a ledger."""
+    if not sa.inspect(connection).has_table(ledger_info.name):
         raise LedgerMissingError(f"there is no ledger at {where}: the database does not have its tables")
 
 
@@ -292,7 +292,7 @@ def _engine(url: sa.URL, busy_s: float, clock: Clock) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> None:
-    """Turns on the write-ahead log; SQLite lets nobody wait for the switch, so it is tried again."""
+    """Turns on the write-ahead log. SQLite has no wait for this switch, so it is retried."""
     connection.isolation_level = None
     trials = Retrying(
         retry=retry_if_exception_type(sqlite3.OperationalError),
@@ -301,25 +301,25 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> 
         reraise=True,
     )
     trials(connection.execute, "PRAGMA journal_mode=WAL")
-    teach(connection, clock)
+    register_clock(connection, clock)
     connection.execute("PRAGMA synchronous=FULL")
 
 
 def _begin_immediately(connection: sa.Connection) -> None:
-    """Takes the write lock first: a transaction that reads before it writes could not be granted it later."""
+    """Takes the write lock first: a transaction that reads before it writes could not get it later."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _upgrade(connection: sa.Connection, url: str) -> None:
-    """Brings an older ledger to the version that this package writes; a newer one is refused."""
-    here = about.c.name == "schema_version"
-    found = connection.execute(sa.select(about.c.value).where(here)).scalar()
+    """Upgrades an older ledger to the current schema version; rejects a newer one."""
+    here = ledger_info.c.name == "schema_version"
+    found = connection.execute(sa.select(ledger_info.c.value).where(here)).scalar()
     if found is None:
-        connection.execute(about.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
+        connection.execute(ledger_info.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
         return
     if not found.isdecimal() or int(found) > SCHEMA_VERSION:
         raise LedgerVersionError(
-            f"ledger {shown(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
+            f"ledger {redacted_url(url)} has schema version {found}, this package knows {SCHEMA_VERSION}: "
             "use the package version that wrote it"
         )
     for version in range(int(found), SCHEMA_VERSION):
@@ -328,4 +328,4 @@ def _upgrade(connection: sa.Connection, url: str) -> None:
                 step(connection)
             else:
                 connection.exec_driver_sql(step)
-    connection.execute(about.update().where(here).values(value=str(SCHEMA_VERSION)))
+    connection.execute(ledger_info.update().where(here).values(value=str(SCHEMA_VERSION)))

@@ -1,4 +1,4 @@
-"""Questions to the ledger: what was spent, reserved and left open, by what."""
+"""Sums up spent and reserved amounts by group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Grouping = Literal["state", "day", "asset", "partition", "run_id"]
 
 @dataclass(frozen=True)
 class SpendLine:
-    """One group of tasks; money in µ$. `unknown` counts ended tasks whose cost was not told."""
+    """One group of tasks; money in µ$. `unknown` counts ended tasks of unknown cost."""
 
     key: str
     is_simulated: bool
@@ -27,7 +27,7 @@ class SpendLine:
 
 @dataclass(frozen=True)
 class Totals:
-    """All tasks, without and with the simulator."""
+    """The sums over all tasks, of real and of simulated money."""
 
     real: SpendLine
     simulated: SpendLine
@@ -35,7 +35,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Overcharge:
-    """A task that was charged more than was reserved for it; money in µ$."""
+    """A task whose charge exceeded its reservation; money in µ$."""
 
     task_uuid: str
     is_simulated: bool
@@ -46,8 +46,8 @@ class Overcharge:
 
 
 @dataclass(frozen=True)
-class DayBooked:
-    """One UTC day of tasks that the API has or may have: how many, what they cost and what is not known yet, in µ$."""
+class DayOfTasks:
+    """The tasks of one UTC day that the API has or may have: their number, their cost and their reservation, in µ$."""
 
     day: str
     tasks: int
@@ -55,8 +55,8 @@ class DayBooked:
     reserved_microusd: int
 
 
-def days_booked(connection: sa.Connection, first: str, last: str, *, simulated: bool) -> list[DayBooked]:
-    """Tasks by the day on which they were sent, from one ISO date to another, both included."""
+def tasks_by_day(connection: sa.Connection, first: str, last: str, *, simulated: bool) -> list[DayOfTasks]:
+    """Returns tasks by the day of their submission, from one ISO date to another, both included."""
     day = sa.func.substr(sa.func.coalesce(tasks.c.submitted_at, tasks.c.created_at), 1, 10).label("day")
     query = (
         sa.select(day, sa.func.count(), sa.func.sum(tasks.c.cost_microusd), sa.func.sum(tasks.c.reserved_microusd))
@@ -64,11 +64,11 @@ def days_booked(connection: sa.Connection, first: str, last: str, *, simulated: 
         .group_by("day")
         .order_by("day")
     )
-    return [DayBooked(row[0], row[1], int(row[2]), int(row[3])) for row in connection.execute(query)]
+    return [DayOfTasks(row[0], row[1], int(row[2]), int(row[3])) for row in connection.execute(query)]
 
 
 def overcharged(connection: sa.Connection) -> list[Overcharge]:
-    """Every overcharged task, oldest first."""
+    """Returns every overcharged task, oldest first."""
     query = (
         sa.select(
             tasks.c.task_uuid,
@@ -85,13 +85,13 @@ def overcharged(connection: sa.Connection) -> list[Overcharge]:
 
 
 def totals(connection: sa.Connection) -> Totals:
-    """Sums over all tasks."""
+    """Returns the sums over all tasks."""
     lines = {line.is_simulated: line for line in _lines(connection, sa.literal("total"))}
     return Totals(*(lines.get(kind, SpendLine("total", kind, 0, 0, 0, 0)) for kind in (False, True)))
 
 
 def spending(connection: sa.Connection, by: Grouping) -> list[SpendLine]:
-    """Sums by one column, groups in order of their key."""
+    """Returns sums by one column, sorted by its value."""
     column = sa.func.substr(tasks.c.created_at, 1, 10) if by == "day" else tasks.c[by]
     return _lines(connection, column)
 

@@ -1,4 +1,4 @@
-"""A task's row, and how it changes with each step of the task's life."""
+"""Reads and changes the row of a task for each transition between its states."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ _STORED = (
 
 
 def found(connection: sa.Connection, task_uuid: str, unknown: LedgerError | None = None) -> sa.RowMapping:
-    """A task, which no other process changes before this transaction ends; raises `unknown`, a `LedgerError`."""
+    """Returns a task and locks its row until this transaction ends; raises the `LedgerError` `unknown` if there is
+    none.
+    """
     row = connection.execute(_FOUND, {"given_task_uuid": task_uuid}).mappings().first()
     if row is None:
         raise unknown or LedgerError(
@@ -54,12 +56,12 @@ def found(connection: sa.Connection, task_uuid: str, unknown: LedgerError | None
 
 
 def reserved(connection: sa.Connection, row: Mapping[str, Any], lease_s: float) -> sa.RowMapping:
-    """A new task begins, as its owner's for some seconds."""
+    """Inserts a new task with a lease of some seconds for its owner."""
     return connection.execute(_RESERVED, {**row, "lease_s": lease_s}).mappings().one()
 
 
 def submitted(connection: sa.Connection, task_uuid: str, run_id: str) -> None:
-    """The API has a task, which a run submitted, if that was not booked before."""
+    """Records that the API has a task, which a run submitted, unless this was recorded before."""
     connection.execute(_SUBMITTED, {"given_task_uuid": task_uuid, "given_submitted_by": run_id})
 
 
@@ -72,7 +74,7 @@ def delivered(
     cost_microusd: int,
     reserved_microusd: int,
 ) -> sa.RowMapping:
-    """The API has told a run a task's results, and what they cost; part of its reservation may stay."""
+    """Records the results of a task and their cost; part of its reservation may stay."""
     money = {"given_cost_microusd": cost_microusd, "given_reserved_microusd": reserved_microusd}
     brought = {"given_task_uuid": task_uuid, "given_results": _json(results), "given_settled_by": run_id, **money}
     return connection.execute(_DELIVERED, brought).mappings().one()
@@ -81,13 +83,15 @@ def delivered(
 def stored(
     connection: sa.Connection, task_uuid: str, results: Results, *, before: TaskState, owner: str | None = None
 ) -> bool:
-    """A task's videos lie in the store, if it was in some state before, and its owner's if one is given; whether so."""
+    """Records stored videos if the task is in a given state, and belongs to the owner if one is given; returns whether
+    it was.
+    """
     kept = {"given_task_uuid": task_uuid, "given_results": _json(results), "given_state": before}
     return connection.execute(_STORED, {**kept, "given_owner": owner or ""}).rowcount == 1
 
 
 def changed(connection: sa.Connection, task_uuid: str, **changes: Any) -> sa.RowMapping:
-    """A task after any other change."""
+    """Applies any other change to a task, and returns it."""
     change = tasks.update().where(tasks.c.task_uuid == task_uuid).values(**changes).returning(tasks)
     return connection.execute(change).mappings().one()
 

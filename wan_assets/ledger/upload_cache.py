@@ -1,30 +1,30 @@
-"""Local files that the API has: their UUIDs there, so that none is uploaded for each row."""
+"""Caches the API's UUIDs of local files, so that a file is uploaded once and not for each row."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.schema import inserted, media
+from wan_assets.ledger.schema import insert_into, media
 
 _KEPT_S = 25 * 24 * 3600
 """The API deletes an upload 30 days after its last use."""
 
 
 def known(connection: sa.Connection, reference: str, base_url: str, *, now: float) -> str | None:
-    """The API's UUID of a file that it still keeps."""
+    """Returns the API's UUID of a file whose upload still exists."""
     here = (media.c.reference == reference) & (media.c.base_url == base_url)
     fresh = media.c.used_at > now - _KEPT_S
     return connection.execute(sa.select(media.c.media_uuid).where(here, fresh)).scalar()
 
 
 def remember(connection: sa.Connection, reference: str, base_url: str, media_uuid: str, *, now: float) -> None:
-    """Keeps the API's UUID of a file."""
+    """Records the API's UUID of a file."""
     fresh = {"media_uuid": media_uuid, "used_at": now}
-    new = inserted(connection.dialect.name, media).values(reference=reference, base_url=base_url, **fresh)
+    new = insert_into(connection.dialect.name, media).values(reference=reference, base_url=base_url, **fresh)
     key = (media.c.reference, media.c.base_url)
     connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))
 
 
 def forget(connection: sa.Connection, reference: str, base_url: str) -> None:
-    """Drops the UUID of a file that the API does not have any more."""
+    """Deletes the UUID of a file that the API has deleted."""
     connection.execute(media.delete().where(media.c.reference == reference, media.c.base_url == base_url))

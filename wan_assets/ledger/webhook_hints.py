@@ -1,4 +1,4 @@
-"""Tasks that a webhook told of, until the run that waits for them asks: a hint to poll, and never more."""
+"""Keeps hints from webhooks that a task should be polled, until the waiting run takes them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from more_itertools import chunked
 
 from wan_assets.ledger.records import TaskState
-from wan_assets.ledger.schema import given, inserted, tasks
-from wan_assets.ledger.schema import wakes as table
+from wan_assets.ledger.schema import given, insert_into, tasks
+from wan_assets.ledger.schema import hints as table
 
 _KEPT_S = 24 * 3600
 _AT_ONCE = 500
-"""So many names go into one statement; the databases have limits of their own."""
+"""The number of UUIDs per statement, because databases limit their number."""
 
 _FORGOTTEN = table.delete().where(table.c.task_uuid == given(table.c.task_uuid))
 
@@ -21,9 +21,9 @@ _WAITED_FOR = (TaskState.RESERVED, TaskState.SUBMITTED, TaskState.LOST)
 
 
 def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -> set[str]:
-    """Notes those tasks that may be waited for, and returns all that the ledger knows.
+    """Records hints for tasks that a run may wait for; returns all tasks that the ledger knows.
 
-    None of them ends meanwhile: the note on a task that has just ended would stay, since nobody takes it.
+    The rows are locked, so that no task ends meanwhile: the hint of an ended task would stay, because no run takes it.
     """
     connection.execute(table.delete().where(table.c.woken_at < now - _KEPT_S))
     states = {}
@@ -32,14 +32,14 @@ def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -
         held = connection.execute(found.with_for_update(read=True))
         states.update({row.task_uuid: row.state for row in held})
     if fresh := [{"task_uuid": key, "woken_at": now} for key in sorted(states) if states[key] in _WAITED_FOR]:
-        new = inserted(connection.dialect.name, table)
+        new = insert_into(connection.dialect.name, table)
         latest = {"woken_at": new.excluded.woken_at}
         connection.execute(new.on_conflict_do_update(index_elements=(table.c.task_uuid,), set_=latest), fresh)
     return set(states)
 
 
 def take(connection: sa.Connection, task_uuids: Collection[str]) -> set[str]:
-    """Removes and returns those of some tasks that are noted; what is noted for others stays."""
+    """Deletes and returns the hints for some tasks; hints for other tasks stay."""
     noted = set(connection.scalars(sa.select(table.c.task_uuid)))
     taken = noted.intersection(task_uuids)
     if taken:
@@ -48,5 +48,5 @@ def take(connection: sa.Connection, task_uuids: Collection[str]) -> set[str]:
 
 
 def forget(connection: sa.Connection, task_uuid: str) -> None:
-    """Removes a task, which nobody waits for any more."""
+    """Deletes the hint for a task that no run waits for."""
     connection.execute(_FORGOTTEN, {"given_task_uuid": task_uuid})

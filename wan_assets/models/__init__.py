@@ -1,4 +1,4 @@
-"""Requests for videos: parameters, the rules between them, list prices, and the secret parts of URLs."""
+"""Defines video requests: their parameters, the rules between them, list prices, and the secret parts of URLs."""
 
 from wan_assets.models import rules
 from wan_assets.models.pricing import (
@@ -7,58 +7,58 @@ from wan_assets.models.pricing import (
     PRICE_MARGIN,
     dollars,
     implausible_usd,
-    kind_of,
     list_price_microusd,
     microusd,
     microusd_of,
     nearest_microusd,
+    request_kind,
     reservation_microusd,
     usd,
     worst_price_microusd,
 )
 from wan_assets.models.prompt_text import normalized
 from wan_assets.models.request import MODEL, SIZES, AlibabaSettings, Safety, Tier, VideoRequest, task_uuid_of
-from wan_assets.models.rules import http_url, nearest, uuid_in
+from wan_assets.models.rules import closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
+    DESTINATION_FIELDS,
     HIDDEN,
     PUBLIC_OPTIONS,
-    SENT_TO,
     may_hold_password,
     public_part_of,
     secrets_in,
     without_secrets_of,
 )
-from wan_assets.models.violations import LAST_FRAME, MEANINGS, PARAMETERS, Violation, violations_of
+from wan_assets.models.violations import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, Violation, violations_of
 
 __all__ = [
+    "COLUMN_ALIASES",
+    "DESTINATION_FIELDS",
     "HIDDEN",
     "LAST_FRAME",
-    "MEANINGS",
     "MICROUSD_PER_S",
     "MODEL",
     "PARAMETERS",
     "PLAUSIBLE_USD",
     "PRICE_MARGIN",
     "PUBLIC_OPTIONS",
-    "SENT_TO",
     "SIZES",
     "AlibabaSettings",
     "Safety",
     "Tier",
     "VideoRequest",
     "Violation",
+    "closest_name",
     "dollars",
     "http_url",
     "implausible_usd",
-    "kind_of",
     "list_price_microusd",
     "may_hold_password",
     "microusd",
     "microusd_of",
-    "nearest",
     "nearest_microusd",
     "normalized",
     "public_part_of",
+    "request_kind",
     "reservation_microusd",
     "rules",
     "secrets_in",

@@ -1,7 +1,7 @@
-"""The text of a prompt: its normal form, and whether any of it is visible.
+"""Normalizes prompt texts, and detects texts without visible characters.
 
-Spreadsheets, editors and operating systems write the same text in different ways. The normal form is what is submitted
-and what the fingerprint is computed from, so that a table that was saved anew requests nothing new.
+Spreadsheets, editors and operating systems write the same text in different ways. The normal form is submitted, and the
+fingerprint is computed from it. A table that was only saved again therefore requests nothing new.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import unicodedata
 
 _LINE_BREAK = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _LAYOUT = re.compile("[\u00ad\ufeff]")
-"""The soft hyphen and the byte order mark: they say how a text is laid out or stored, and are not part of it."""
+"""The soft hyphen and the byte order mark. They describe layout and storage and are not part of the text."""
 
 _SPACE_WITHOUT_BREAK = re.compile("[\u00a0\u2007\u202f]")
 _ENDS = "\t\n \u1680\u180e\u205f\u2060\u3000" + "".join(map(chr, (*range(0x2000, 0x200C), 0x200E, 0x200F)))
-"""Spaces of every width, and marks without any: zero-width space, word joiner and marks of direction.
+"""Spaces of every width, and marks without width: zero-width space, word joiner and direction marks.
 
-The zero-width joiner and variation selectors stay, because emoji end with them.
+The zero-width joiner and variation selectors are kept, because emoji end with them.
 """
 
 _LONGEST = 20_000
-"""A longer text is no prompt. The time that NFC takes may grow with the square of the length."""
+"""Longer texts are not normalized to NFC, because the time of NFC may grow with the square of the length. No prompt is
+that long.
+"""
 
 _UNSEEN = re.compile(
     "["
@@ -31,13 +33,13 @@ _UNSEEN = re.compile(
     "\ufdd0-\ufdef\ufffe\uffff"  # no characters
     "]"
 )
-"""Characters that show nothing, of categories whose other characters do."""
+"""Invisible characters in categories whose other characters are visible."""
 
 _UNSEEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp", "Zs"))
 
 
 def normalized(text: str) -> str:
-    r"""The one way to write a text: NFC, `\n` between lines, no spaces at the ends of text and lines.
+    r"""Returns the normal form of a text: NFC, `\n` between lines, no spaces at the ends of text and lines.
 
     >>> normalized(" A cafe\u0301\r\nby the sea \ufeff")
     'A café\nby the sea'
@@ -49,7 +51,7 @@ def normalized(text: str) -> str:
 
 
 def is_visible(text: str) -> bool:
-    r"""Whether a person sees anything of a text.
+    r"""Whether a text contains a visible character.
 
     >>> [is_visible(text) for text in ("A kite", "\u200b", "\ufeff \u00ad", "\u3164", "")]
     [True, False, False, False, False]
@@ -57,8 +59,8 @@ def is_visible(text: str) -> bool:
     return any(map(_is_seen, text))
 
 
-def names_of(text: str) -> str:
-    """The first few different characters of a text by their numbers, such as `U+200B, U+FEFF`."""
+def code_points_of(text: str) -> str:
+    """Returns the code points of the first few different characters of a text, such as `U+200B, U+FEFF`."""
     different = [f"U+{ord(char):04X}" for char in dict.fromkeys(text)]
     return ", ".join(different[:3]) + (", …" if len(different) > 3 else "")
 

@@ -1,4 +1,5 @@
-"""One request for videos: the parameters of Wan2.5-Preview (`runware:201@1`), checked, and their wire form.
+"""Defines a request for videos with Wan2.5-Preview (`runware:201@1`): its parameters, their validation and the API's
+JSON.
 
 Source of all limits, defaults and compatibility rules: the model's documentation page,
 https://runware.ai/docs/models/alibaba-wan2-5-preview
@@ -31,7 +32,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets.models import rules
-from wan_assets.models.url_secrets import SENT_TO, host_of, public_part_of
+from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_part_of
 
 MODEL: Literal["runware:201@1"] = "runware:201@1"
 
@@ -52,7 +53,7 @@ SIZES: dict[tuple[int, int], Tier] = {
     (1632, 1248): "1080p",
     (1248, 1632): "1080p",
 }
-"""The 13 supported sizes in pixels, (width, height), and the resolution each belongs to."""
+"""The 13 supported sizes in pixels, (width, height), and the resolution of each."""
 
 Text = Annotated[str, BeforeValidator(rules.prompt)]
 Whole = Annotated[int, BeforeValidator(rules.number)]
@@ -67,7 +68,7 @@ class _Part(BaseModel):
 
 
 class FrameImage(_Part):
-    """A picture and the frame it stands for; this model knows the first frame only."""
+    """An image and the frame that it defines; this model supports only the first frame."""
 
     image: Image
     frame: Annotated[Literal["first", 0] | None, BeforeValidator(rules.frame)] = None
@@ -78,7 +79,7 @@ def _form_of(image: Any) -> str:
 
 
 class Inputs(_Part):
-    """The picture and the sound that a video starts from."""
+    """The image and the audio that a video starts from."""
 
     frame_images: (
         tuple[Annotated[Annotated[Image, Tag("text")] | Annotated[FrameImage, Tag("object")], Discriminator(_form_of)]]
@@ -88,7 +89,7 @@ class Inputs(_Part):
 
 
 class AlibabaSettings(_Part):
-    """Settings of the provider; both are on by default at the API."""
+    """Settings of the provider; the API enables both by default."""
 
     audio: bool | None = None
     prompt_extend: bool | None = None
@@ -101,7 +102,7 @@ class ProviderSettings(_Part):
 
 
 class Safety(_Part):
-    """Content checks; `mode` wins over `check_content`."""
+    """Content checks; `mode` takes precedence over `check_content`."""
 
     check_content: bool | None = None
     mode: Literal["none", "fast", "full"] | None = None
@@ -109,7 +110,7 @@ class Safety(_Part):
 
 @dataclass(frozen=True)
 class _Written:
-    """The texts of a request before they were normalized; requests that differ in these alone are equal."""
+    """The texts of a request before normalization. Requests that differ only in these are equal."""
 
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -152,12 +153,14 @@ class VideoRequest(_Part):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Reads a request that a ledger keeps, with its texts as they were submitted, also by an older release."""
+        """Reads a request from a ledger record with its submitted texts, also from a record of an older release."""
         return cls.model_validate(record, context=rules.AS_RECORDED)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _report_every_breach(cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+    def _report_every_violation(
+        cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
         if not isinstance(data, Mapping):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
@@ -177,75 +180,76 @@ class VideoRequest(_Part):
 
     @property
     def image(self) -> str | None:
-        """The picture of the first frame, if the video starts from one."""
+        """The image of the first frame, or None."""
         if self.inputs is None or self.inputs.frame_images is None:
             return None
         first = self.inputs.frame_images[0]
         return first if isinstance(first, str) else first.image
 
     @property
-    def sound(self) -> str | None:
-        """The sound that the video is to go with, if one was given."""
+    def audio(self) -> str | None:
+        """The input audio, or None."""
         return self.inputs.audio if self.inputs else None
 
     @property
     def has_audio(self) -> bool:
-        """Whether the video has a sound track: a given sound, or one made for it unless that is off."""
+        """Whether the video has an audio track: the input audio, or generated audio unless it is disabled."""
         alibaba = self.provider_settings.alibaba if self.provider_settings else None
-        return self.sound is not None or alibaba is None or alibaba.audio is not False
+        return self.audio is not None or alibaba is None or alibaba.audio is not False
 
     @property
     def tier(self) -> Tier | None:
-        """The resolution asked for; None where the picture of the first frame decides."""
+        """The requested resolution; None if the image of the first frame determines it."""
         if self.resolution:
             return self.resolution
         return SIZES[self.width, self.height] if self.width and self.height else None
 
     @property
     def uploads(self) -> tuple[str, ...]:
-        """References `sha256:…` to local files that must be uploaded before the request can be sent."""
-        return tuple(media for media in (self.image, self.sound) if media and media.startswith("sha256:"))
+        """References `sha256:…` to local files that must be uploaded before the request is submitted."""
+        return tuple(media for media in (self.image, self.audio) if media and media.startswith("sha256:"))
 
     def to_task(self, task_uuid: str, media: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The wire object: what was given, under the API's names, with `task_uuid`.
+        """Returns the API's JSON object: the given parameters under the API's names, with `task_uuid`.
 
-        `media` gives the API's UUID for each reference in `uploads`; a missing one is a `KeyError`.
+        `media` maps each reference in `uploads` to the UUID of the upload; a missing reference raises `KeyError`.
         """
         task = {**self._given(), "taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
         uploaded = {reference: (media or {})[reference] for reference in self.uploads}
         return _with_each_text(lambda text: uploaded.get(text, text), task) if uploaded else task
 
     def to_record(self) -> dict[str, Any]:
-        """What was given, under the API's names, as it may be kept: addresses without user, password and query.
+        """Returns the given parameters under the API's names without secrets: addresses lose user, password and query.
 
-        Of those that the API is to send to, the host alone is kept. It is a request too, but of another fingerprint.
+        Of destination addresses, only the host is kept. The record is a valid request too, but has another fingerprint.
         """
         given = self._given()
-        sent_to = {name: host_of(given[name]) for name in SENT_TO if name in given}
+        sent_to = {name: host_of(given[name]) for name in DESTINATION_FIELDS if name in given}
         taken_from = {"inputs": _with_each_text(public_part_of, given["inputs"])} if "inputs" in given else {}
         return {**given, **taken_from, **sent_to}
 
     def to_addresses(self) -> dict[str, Any]:
-        """The addresses that it names, under the API's names."""
+        """Returns the addresses in the request, under the API's names."""
         named = {"webhookURL": self.webhook_url, "uploadEndpoint": self.upload_endpoint}
-        return {**named, "inputs": [self.image, self.sound]}
+        return {**named, "inputs": [self.image, self.audio]}
 
     def _given(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
 
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of the parameters that decide the picture; defaults count as if they were written."""
+        """Returns the SHA-256, in hex, of all parameters that determine the video. Defaults count like given values."""
         return self._fingerprint_with({})
 
     def former_fingerprint(self) -> str | None:
-        """The fingerprint that releases before 0.2 gave to the same texts as they were written, where it differs.
+        """Returns the fingerprint that releases before 0.2 computed from the texts as written, if it differs; else
+        None.
 
-        They took every difference in spaces, line breaks and Unicode forms for another request.
+        Those releases treated every difference in spaces, line breaks and Unicode forms as another request.
         """
         return self._fingerprint_with(self._written.texts) if self._written.texts else None
 
     def keep_as_written(self, given: Mapping[str, Any]) -> None:
-        """Keeps texts that were normalized as they were given, for `former_fingerprint`."""
+        """Keeps the original form of normalized texts for `former_fingerprint`."""
         texts = {name: given.get(name, given.get(to_camel(name))) for name in _TEXTS}
         changed = {name: text for name, text in texts.items() if text is not None and text != getattr(self, name)}
         if changed:
@@ -257,7 +261,7 @@ class VideoRequest(_Part):
             **self.model_dump(include=_DECISIVE),
             **texts,
             "image": self.image,
-            "sound": self.sound,
+            "sound": self.audio,
             "has_audio": self.has_audio,
             "prompt_extend": alibaba.prompt_extend is not False,
         }
@@ -280,11 +284,15 @@ _DECISIVE = {
     "output_format",
     "output_quality",
 }
-"""With the inputs and the provider's settings, all that decides the picture; the rest is delivery."""
+"""Together with the inputs and the provider's settings, all parameters that determine the video. The others concern
+delivery.
+"""
 
 
 def task_uuid_of(fingerprint: str, attempt: int, namespace: str) -> str:
-    """The UUID of a request's `attempt`-th task, shaped as version 4, the same on every machine."""
+    """Returns the UUID of a request's `attempt`-th task, in the format of version 4; it is the same on every
+    machine.
+    """
     digest = hashlib.sha256(f"{namespace}\n{fingerprint}\n{attempt}".encode()).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 

@@ -1,4 +1,4 @@
-"""The rules that a type cannot say: what a single value must be, and which values go together."""
+"""Validates single values, and the compatibility rules between parameters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from wan_assets.models.prompt_text import is_visible, names_of, normalized
+from wan_assets.models.prompt_text import code_points_of, is_visible, normalized
 
 AS_RECORDED = {"as_recorded": True}
-"""The context of a validation that takes texts as an older release submitted them."""
+"""The validation context that accepts texts as an older release submitted them."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _UUID4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
@@ -29,7 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def number(value: Any) -> Any:
-    """Takes 5, 5.0, "5" and "5.0" for 5; refuses booleans, fractions and NaN."""
+    """Converts 5, 5.0, "5" and "5.0" to 5; rejects booleans, fractions and NaN."""
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}(\.0*)?\s*", value):
         return int(value.strip().partition(".")[0])
     if isinstance(value, float) and value.is_integer():
@@ -40,44 +40,46 @@ def number(value: Any) -> Any:
 
 
 def upper(value: Any) -> Any:
-    """Takes `mp4` for `MP4`."""
+    """Converts `mp4` to `MP4`."""
     return value.upper() if isinstance(value, str) else value
 
 
 def text(value: str) -> str:
-    """Refuses what no text holds: control characters and halves of surrogate pairs."""
+    """Rejects control characters and halves of surrogate pairs."""
     if found := _CONTROL.search(value):
-        _refuse("text", f"holds the character U+{ord(found[0]):04X}, which is not text", "remove it")
+        _refuse("text", f"contains the character U+{ord(found[0]):04X}, which is not text", "remove it")
     return value
 
 
 def prompt(value: Any, info: ValidationInfo) -> Any:
-    """Gives a text in its normal form, which limits of its length apply to; refuses one of which nothing is visible."""
+    """Returns the normal form of a text, to which the length limits apply; rejects a text without visible
+    characters.
+    """
     if not isinstance(value, str) or info.context == AS_RECORDED:
         return value
     text(value)
     if value and not is_visible(value):
-        rule = f"holds no visible character, but only {names_of(value)}"
-        _refuse("visible", rule, "write a text that can be seen, or leave it out")
+        rule = f"contains no visible character, only {code_points_of(value)}"
+        _refuse("visible", rule, "write a visible text, or leave it out")
     return normalized(value)
 
 
 def frame(value: Any) -> Any:
-    """Takes the text "0" for the number 0; refuses booleans, which Python takes for numbers."""
+    """Converts the text "0" to the number 0; rejects booleans, which Python treats as numbers."""
     if isinstance(value, bool):
         _refuse("frame", "must be 'first' or 0", "use 'first'")
     return 0 if value in ("0", 0) else value
 
 
 def uuid4(value: str) -> str:
-    """Wants a UUID of version 4."""
+    """Requires a UUID of version 4."""
     if not _UUID4.fullmatch(value):
         _refuse("uuid4", "must be a UUID of version 4", f"write one such as {uuid.UUID(int=1 << 127, version=4)}")
     return value
 
 
 def uuid_in(value: Any) -> str | None:
-    """A UUID in its one canonical form, whatever form it was written in; None for what is no UUID.
+    """Returns a UUID in canonical form, from any written form; None if the value is not a UUID.
 
     >>> uuid_in(" {5F0C1C9E6A5E4C539F5A3B1D4C3B2A10} ")
     '5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10'
@@ -87,40 +89,40 @@ def uuid_in(value: Any) -> str | None:
 
 
 def http_url(value: str) -> str:
-    """Wants an absolute http or https URL with a host."""
+    """Requires an absolute http or https URL with a host."""
     if not _is_url(value):
-        _refuse("url", "must be an http or https URL", "write it in full, such as https://example.com/path")
+        _refuse("url", "must be an http or https URL", "write the full URL, such as https://example.com/path")
     return value
 
 
 def image(value: str) -> str:
-    """Wants a UUID, URL, data URI or base64; `sha256:…` stands for a local file that is uploaded first."""
+    """Requires a UUID, URL, data URI or base64; `sha256:…` refers to a local file that is uploaded first."""
     is_inline = value.startswith("data:image/") and ";base64," in value[:64]
     if not (is_inline or _is_reference(value) or _BASE64.fullmatch(value)):
-        _refuse("image", "is neither a UUID, a URL, a data URI nor base64", "name a picture that exists")
+        _refuse("image", "is neither a UUID, a URL, a data URI nor base64", "name an existing image")
     return value
 
 
 def audio(value: str) -> str:
-    """Wants a UUID or a URL; `sha256:…` stands for a local file that is uploaded first."""
+    """Requires a UUID or a URL; `sha256:…` refers to a local file that is uploaded first."""
     if not _is_reference(value):
-        _refuse("audio", "is neither a UUID nor a URL", "name a sound that exists")
+        _refuse("audio", "is neither a UUID nor a URL", "name an existing audio file")
     return value
 
 
 def violations_between_parameters(
     given: Mapping[str, Any], sizes: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[str, PydanticCustomError]]:
-    """Yields (parameter, error) for each broken compatibility rule among the given parameters.
+    """Yields (parameter, error) for each broken compatibility rule between the given parameters.
 
-    Works on what was given and not on what was understood, so that a wrong number elsewhere hides nothing.
+    It uses the given values before validation, so that an invalid number elsewhere does not hide a broken rule.
     """
     inputs = _part(given, "inputs")
     width, height, resolution = (_given(given, name) for name in ("width", "height", "resolution"))
     has_size = width is not None or height is not None
     if not has_size and resolution is None and not _given(inputs, "frameImages", "frame_images"):
         fix = "give resolution, or width and height, or inputs.frameImages"
-        yield "resolution", _error("size_missing", "no size: it is decided by nothing in the request", fix)
+        yield "resolution", _error("size_missing", "no size: no parameter of the request determines it", fix)
     if resolution is not None and has_size:
         fix = "remove resolution, or width and height"
         yield "resolution", _error("size_twice", "cannot be used with width/height", fix)
@@ -128,17 +130,18 @@ def violations_between_parameters(
         lone, other = ("width", "height") if height is None else ("height", "width")
         yield other, _error("size_half", f"must be given together with {lone}", f"add {other}, or use resolution")
     elif has_size:
-        yield from _size_breaches(width, height, list(sizes))
+        yield from _size_violations(width, height, list(sizes))
     alibaba = _part(_part(given, "providerSettings", "provider_settings"), "alibaba")
     if _given(inputs, "audio") is not None and _given(alibaba, "audio") is not None:
-        fix = "remove one of them: inputs.audio is a sound to use, the other asks for a new one"
+        fix = "remove one of them: inputs.audio is used as given, the other generates new audio"
         yield "inputs.audio", _error("audio_twice", "cannot be used with providerSettings.alibaba.audio", fix)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a mistyped one is closest to, if it is close: one slip in three letters at most.
+def closest_name(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that is closest to a mistyped name, with at most one typing error per three letters; else
+    None.
 
-    >>> nearest("lenght", ["height", "length"])
+    >>> closest_name("lenght", ["height", "length"])
     'length'
     """
     written = name.lower()
@@ -150,7 +153,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def _slips(one: str, other: str) -> int:
-    """How many letters are missing, added, replaced, or swapped with their neighbour."""
+    """Counts the letters that are missing, added, replaced, or swapped with their neighbour."""
     before, last = list[int](), list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):
         now = [row]
@@ -163,15 +166,20 @@ def _slips(one: str, other: str) -> int:
     return last[-1]
 
 
-def _size_breaches(width: Any, height: Any, sizes: list[tuple[int, int]]) -> Iterator[tuple[str, PydanticCustomError]]:
+def _size_violations(
+    width: Any, height: Any, sizes: list[tuple[int, int]]
+) -> Iterator[tuple[str, PydanticCustomError]]:
     try:
-        asked = (number(width), number(height))
+        requested = (number(width), number(height))
     except PydanticCustomError:
         return
-    if asked not in sizes:
-        w, h = min(sizes, key=lambda size: abs(size[0] - asked[0]) + abs(size[1] - asked[1]))
+    if requested not in sizes:
+        w, h = min(sizes, key=lambda size: abs(size[0] - requested[0]) + abs(size[1] - requested[1]))
         allowed = ", ".join(f"{w}x{h}" for w, h in sizes)
-        yield "width", _error("size", f"{asked[0]}x{asked[1]} is not supported; allowed: {allowed}", f"try {w}x{h}")
+        yield (
+            "width",
+            _error("size", f"{requested[0]}x{requested[1]} is not supported; allowed: {allowed}", f"try {w}x{h}"),
+        )
 
 
 def _part(given: Any, *names: str) -> Mapping[str, Any]:

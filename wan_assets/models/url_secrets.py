@@ -1,4 +1,4 @@
-"""What of an address nobody is to read: keys in its query, a password before its host."""
+"""Removes the secret parts of URLs: query keys, and the password before the host."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from urllib.parse import unquote_plus, urlsplit
 _USER = re.compile(r"(?<=://)[^/]*@")
 _PATH = re.compile(r"(?<=[^:/])/.*", re.DOTALL)
 
-SENT_TO = ("webhookURL", "uploadEndpoint")
-"""What a task says of where it is to be sent to; the model's other addresses are taken from."""
+DESTINATION_FIELDS = ("webhookURL", "uploadEndpoint")
+"""Parameters of a task with an address that the API sends data to. The API only reads from the model's other
+addresses.
+"""
 
 HIDDEN = "***"
 
@@ -25,14 +27,14 @@ PUBLIC_OPTIONS = frozenset(
         "target_session_attrs",
     )
 )
-"""Options in a database's URL that hold no secret; any other may."""
+"""Options of a database URL that contain no secret; any other option may contain one."""
 
 _MIN_LENGTH = 16
-"""Anything shorter may be an innocent word, such as one in the address of a video."""
+"""A shorter value may be an ordinary word, for example a word in the address of a video."""
 
 
 def public_part_of(address: str) -> str:
-    """A URL without user, password and query; a path as it is.
+    """Returns a URL without user, password and query; a path is unchanged.
 
     >>> public_part_of("https://me:word@example.com/a.png?token=0123456789abcdef")
     'https://example.com/a.png'
@@ -42,7 +44,7 @@ def public_part_of(address: str) -> str:
 
 
 def host_of(address: str) -> str:
-    """A URL up to the end of its host: of one that takes whatever is sent to it, the path may be a secret too.
+    """Returns a URL up to the end of its host. The path of an address that receives data may be a secret too.
 
     >>> host_of("https://hooks.example.com:8443/T00/B00/0123456789")
     'https://hooks.example.com:8443'
@@ -51,7 +53,7 @@ def host_of(address: str) -> str:
 
 
 def may_hold_password(database_url: str) -> bool:
-    """Whether anything in a database's URL may be a password; a SQLite file has none."""
+    """Whether any part of a database URL may be a password; a SQLite URL has none."""
     if database_url.lower().startswith("sqlite"):
         return False
     place, _, query = database_url.partition("?")
@@ -60,7 +62,7 @@ def may_hold_password(database_url: str) -> bool:
 
 
 def without_secrets_of(address: str, text: str) -> str:
-    """A text that may quote an address, without its user and query."""
+    """Returns a text that may quote an address, without the address's user and query."""
     place, _, query = address.partition("?")
     user = _USER.search(place)
     for secret in (user[0] if user else "", query if "://" in address else ""):
@@ -69,7 +71,9 @@ def without_secrets_of(address: str, text: str) -> str:
 
 
 def secrets_in(url: str) -> list[str]:
-    """What of a webhook's address may be secret, longest first: all of it, and each long value of its query."""
+    """Returns the parts of a webhook address that may be secret, longest first: the whole address, and each long query
+    value.
+    """
     query = urlsplit(url).query
     values = [value for name_and_value in query.split("&") for value in name_and_value.partition("=")[2:]]
     long = {value for value in (*values, *map(unquote_plus, values)) if len(value) >= _MIN_LENGTH}

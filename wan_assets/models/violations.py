@@ -1,4 +1,4 @@
-"""What a broken rule tells a person: the parameter, its value, the rule and the fix."""
+"""Describes broken rules for people: the parameter, its value, the rule and the fix."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from pydantic_core import ErrorDetails
 
 from wan_assets.models.prompt_text import normalized
 from wan_assets.models.request import VideoRequest
-from wan_assets.models.rules import nearest
+from wan_assets.models.rules import closest_name
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the API: its `column` in a table, its `path` on the wire, and the values allowed if few."""
+    """One parameter of the API: its `column` in a table, its `path` in the API's JSON, and its allowed values if there
+    are few.
+    """
 
     column: str
     path: str
@@ -28,7 +30,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken rule. `column` and `path` name the parameter in snake case and in the API's spelling."""
+    """One broken rule. `column` and `path` are the parameter's names in snake case and in the API's spelling."""
 
     column: str
     path: str
@@ -62,9 +64,9 @@ def _literals_in(annotation: Any) -> Iterator[Any]:
 
 
 PARAMETERS: Mapping[str, Parameter] = {found.column: found for found in _parameters_of(VideoRequest)}
-"""Every parameter of the model by its column, nested ones with dots: `provider_settings.alibaba.audio`."""
+"""Every parameter of the model by its column. Nested parameters have dots: `provider_settings.alibaba.audio`."""
 
-MEANINGS = {
+COLUMN_ALIASES = {
     **dict.fromkeys(("text", "caption", "description"), "positive_prompt"),
     **dict.fromkeys(("negative", "neg_prompt", "negative_text"), "negative_prompt"),
     **dict.fromkeys(("size", "dimensions", "res"), "resolution"),
@@ -92,10 +94,12 @@ MEANINGS = {
     **dict.fromkeys(("webhook", "callback", "callback_url"), "webhook_url"),
     **dict.fromkeys(("random_seed", "rng_seed", "noise_seed"), "seed"),
 }
-"""Names that are no parameter but are often meant as one; suggested, never assumed."""
+"""Names that are not parameters but are often used for one. They are suggested, and never applied."""
 
 LAST_FRAME = re.compile(r"(?i)(.*\.)?(last|end|ending|final|tail)[ _-]*(frame|image|img|picture|photo)")
-"""Names of what the model does not take: it must not be suggested to send such a picture as the first frame."""
+"""Names of a last frame, which the model does not accept. No other parameter is suggested for them, because the image
+is not a first frame.
+"""
 
 _FIXES = {
     "missing": "fill it in",
@@ -110,23 +114,23 @@ _FIXES = {
     "less_than_equal": "use {le} or less",
     "too_long": "give {max_length}",
     "too_short": "give {min_length}",
-    "model_type": "write an object with its named parts",
-    "tuple_type": "write a list of one picture",
+    "model_type": "write an object with named fields",
+    "tuple_type": "write a list of one image",
 }
 
 
 def violations_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Violation, ...]:
-    """Every broken rule of one request; `given` is what was validated, for the values."""
-    return tuple(_breach_of(details, given) for details in error.errors(include_url=False))
+    """Returns every broken rule of one request; `given` are the validated values."""
+    return tuple(_violation_of(details, given) for details in error.errors(include_url=False))
 
 
-def _breach_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
+def _violation_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
     context = details.get("ctx", {})
     column = ".".join(to_snake(part) for part in details["loc"] if isinstance(part, str) and part not in _TAGS)
     known = PARAMETERS.get(column)
     rule, fix = str(context.get("rule", details["msg"])), context.get("fix")
     if details["type"] == "extra_forbidden":
-        rule, fix = "is no parameter of this model", _suggestion(column)
+        rule, fix = "is not a parameter of this model", _suggestion(column)
     elif details["type"] == "string_too_long":
         length = len(normalized(str(_value_at(given, column))))
         fix = f"{_FIXES['string_too_long'].format(**context)}; it has {length}"
@@ -146,9 +150,9 @@ _TAGS = ("text", "object")
 def _suggestion(column: str) -> str:
     if LAST_FRAME.match(column):
         return "remove it"
-    known = [*PARAMETERS, *MEANINGS]
-    found = nearest(column, known) or nearest(column.rpartition(".")[2], known)
-    return f"did you mean {MEANINGS.get(found, found)}?" if found else "remove it"
+    known = [*PARAMETERS, *COLUMN_ALIASES]
+    found = closest_name(column, known) or closest_name(column.rpartition(".")[2], known)
+    return f"did you mean {COLUMN_ALIASES.get(found, found)}?" if found else "remove it"
 
 
 def _value_at(given: Any, column: str) -> Any:

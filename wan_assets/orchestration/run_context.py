@@ -9,7 +9,7 @@ from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.engine import OnMismatch, Outcome, Watcher, unwatched
+from wan_assets.engine import OnMismatch, Outcome, ProgressCallback, ignore_progress
 from wan_assets.orchestration.partitions.data_versions import LogEvent
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
     """Optional parts of a run context."""
 
     on_outcome: OnOutcome
-    on_progress: Watcher
+    on_progress: ProgressCallback
     severities: Mapping[str, dg.AssetCheckSeverity] | None
     on_mismatch: OnMismatch | None
 
@@ -53,7 +53,7 @@ class RunContext:
     log: logging.Logger
     log_event: LogEvent
     on_outcome: OnOutcome = ignore
-    on_progress: Watcher = unwatched
+    on_progress: ProgressCallback = ignore_progress
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
 

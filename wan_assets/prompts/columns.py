@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wan_assets.models import LAST_FRAME, MEANINGS, PARAMETERS, nearest
+from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name
 from wan_assets.prompts.problems import Refusal, shortened
 
 PROMPT = "positive_prompt"
@@ -48,7 +48,7 @@ _ALIASES = {
     "input_audio": SOUND,
 }
 
-_MEANINGS = {**MEANINGS, **dict.fromkeys(("id", "key", "row_id", "video_id"), "prompt_id")}
+_MEANINGS = {**COLUMN_ALIASES, **dict.fromkeys(("id", "key", "row_id", "video_id"), "prompt_id")}
 """Names that look like no column but are often meant as one; suggested, never assumed."""
 
 
@@ -158,7 +158,7 @@ def _nearest_columns(name: str) -> tuple[str, ...]:
     last = name.rpartition(".")[2]
     if meaning := _MEANINGS_BY_KEY.get(_key(name)) or _MEANINGS_BY_KEY.get(_key(last)):
         return (meaning,)
-    found = nearest(name, (*_SPELLINGS, *_MEANINGS)) or nearest(last, (*_SPELLINGS, *_MEANINGS))
+    found = closest_name(name, (*_SPELLINGS, *_MEANINGS)) or closest_name(last, (*_SPELLINGS, *_MEANINGS))
     if found in _MEANINGS:
         return (_MEANINGS[found],)
     return _MEANT[_key(found)] if found else ()

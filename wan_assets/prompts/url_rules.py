@@ -20,7 +20,7 @@ def violations_of_urls(request: VideoRequest) -> Iterator[tuple[str, str, Refusa
     """Yields column, value and rule for each address of a request that is not public; names are not looked up."""
     named = {
         PICTURE: request.image,
-        SOUND: request.sound,
+        SOUND: request.audio,
         "webhook_url": request.webhook_url,
         "upload_endpoint": request.upload_endpoint,
     }

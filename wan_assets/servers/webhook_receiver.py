@@ -103,7 +103,7 @@ class _Receiver:
     async def endpoint(self, request: Request) -> Response:
         try:
             task_uuids = task_uuids_in(await _body_of(request))
-            known = await run_in_threadpool(self._ledger.wake, task_uuids)
+            known = await run_in_threadpool(self._ledger.add_hints, task_uuids)
         except _RefusalError as refusal:
             return PlainTextResponse(str(refusal), refusal.status)
         except ClientDisconnect:

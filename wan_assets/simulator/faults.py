@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from wan_assets.errors import WanAssetsError
-from wan_assets.models import nearest
+from wan_assets.models import closest_name
 
 BEFORE: Mapping[str, str] = {
     "rate_limit": "submission: 429 without Retry-After, not accepted",
@@ -108,7 +108,7 @@ def rates_of(given: Mapping[str, float]) -> Mapping[str, float]:
     rates = {_OTHER_NAMES.get(name, name): rate for name, rate in given.items()}
     for name, rate in rates.items():
         if name not in FAULTS:
-            hint = nearest(name, FAULTS)
+            hint = closest_name(name, FAULTS)
             raise SimulatorError(f"there is no fault {name!r}" + (f"; did you mean {hint}?" if hint else ""))
         if not 0 <= rate <= 1:
             raise SimulatorError(f"the rate of {name} is {rate}, and must be between 0 and 1")

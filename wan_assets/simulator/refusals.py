@@ -81,8 +81,8 @@ def media_in(request: VideoRequest) -> Iterator[tuple[str, str]]:
     """The picture and the sound of a request, each with its parameter."""
     if request.image:
         yield "inputs.frameImages", request.image
-    if request.sound:
-        yield "inputs.audio", request.sound
+    if request.audio:
+        yield "inputs.audio", request.audio
 
 
 def _strange_in(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

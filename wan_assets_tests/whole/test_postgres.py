@@ -89,7 +89,7 @@ def tasks_of(ledger: Ledger, state: TaskState, owner: str | None = None) -> list
         if state is TaskState.LOST:
             ledger.mark_lost(task_uuid, FAULT)
         if owner is None:
-            ledger.let_go("nobody", task_uuid)
+            ledger.release_leases("nobody", task_uuid)
     return made
 
 
@@ -103,7 +103,7 @@ def assert_sum(url: str, microusd: int) -> None:
 def test_two_claims_of_a_request_share_one_task(postgres_url: str) -> None:
     pairs = interleaved(postgres_url, claimed)
 
-    assert [sorted(claim.standing for claim in pair) for pair in pairs] == [["foreign", "new"]] * len(pairs)
+    assert [sorted(claim.status for claim in pair) for pair in pairs] == [["locked", "new"]] * len(pairs)
     assert all(first.task.task_uuid == second.task.task_uuid for first, second in pairs)
     assert_sum(postgres_url, (len(pairs) + 1) * PRICE)
 
@@ -117,7 +117,7 @@ def test_two_who_give_up_a_lost_task_buy_it_again_once(postgres_url: str) -> Non
 
     pairs = interleaved(postgres_url, rebought)
 
-    assert [sorted(claim.standing for claim in pair) for pair in pairs] == [["foreign", "new"]] * len(pairs)
+    assert [sorted(claim.status for claim in pair) for pair in pairs] == [["locked", "new"]] * len(pairs)
     assert {claim.task.attempt for pair in pairs for claim in pair} == {2}
     assert_sum(postgres_url, (len(MANY) + len(pairs) + 1) * PRICE)
 
@@ -125,7 +125,7 @@ def test_two_who_give_up_a_lost_task_buy_it_again_once(postgres_url: str) -> Non
 def test_two_purchases_get_a_task_each(postgres_url: str) -> None:
     pairs = interleaved(postgres_url, lambda ledger, name, number: claimed(ledger, name, number, purchase=name))
 
-    assert {claim.standing for pair in pairs for claim in pair} == {"new"}
+    assert {claim.status for pair in pairs for claim in pair} == {"new"}
     assert [sorted(claim.task.attempt for claim in pair) for pair in pairs] == [[1, 2]] * len(pairs)
     assert_sum(postgres_url, (2 * len(pairs) + 1) * PRICE)
 
@@ -135,7 +135,7 @@ def test_a_task_that_nobody_holds_is_taken_by_one_of_two(postgres_url: str) -> N
 
     pairs = interleaved(postgres_url, claimed)
 
-    assert [sorted(claim.standing for claim in pair) for pair in pairs] == [["foreign", "resumed"]] * len(pairs)
+    assert [sorted(claim.status for claim in pair) for pair in pairs] == [["locked", "resumed"]] * len(pairs)
 
 
 def test_the_last_money_goes_to_one_of_two(postgres_url: str) -> None:
@@ -185,7 +185,7 @@ def test_a_claim_of_a_task_that_is_just_ending_buys_nothing(postgres_url: str) -
 
     pairs = interleaved(postgres_url, claimed, ended)
 
-    assert {claim.standing for claim, _ in pairs} <= {"resumed", "stored"}
+    assert {claim.status for claim, _ in pairs} <= {"resumed", "stored"}
     assert_sum(postgres_url, len(MANY) * PRICE)
 
 
@@ -292,7 +292,7 @@ def test_a_server_that_restarts_between_two_calls_is_not_noticed() -> None:
         server.start()
         again = claimed(ledger, "me", 1)
 
-    assert (first.standing, again.standing) == ("new", "resumed")
+    assert (first.status, again.status) == ("new", "resumed")
 
 
 def test_a_database_that_is_not_there_is_a_clear_error(postgres_url: str) -> None:

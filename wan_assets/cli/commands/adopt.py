@@ -15,7 +15,7 @@ from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.engine import Adopted
 from wan_assets.engine import adopt as adopted_by
-from wan_assets.ledger import Ledger, TaskState, money_of
+from wan_assets.ledger import Ledger, TaskState, money_kind
 from wan_assets.models import usd
 from wan_assets.store import StoredTask, VideoStore
 
@@ -93,7 +93,7 @@ def _said(one: Adopted) -> str:
         return f"not adopted: {one.error}"
     differences = "; ".join(one.stored.differences) or "matches the request"
     state = "was stored before" if one.was_stored else "adopted"
-    money = f"{dollars(one.stored.cost_microusd)} ({money_of(one.stored.is_simulated)})"
+    money = f"{dollars(one.stored.cost_microusd)} ({money_kind(one.stored.is_simulated)})"
     return f"{state} as {one.stored.videos[0].uri}, cost {money}: {differences}"
 
 

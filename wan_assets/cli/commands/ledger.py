@@ -12,7 +12,7 @@ from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import json_option, opened, url_option
 from wan_assets.cli.suggestions import Places
 from wan_assets.errors import TaskUnknownError
-from wan_assets.ledger import Grouping, Ledger, Overcharge, PriceSeen, SpendLine, Task, Totals, money_of
+from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendLine, Task, Totals, money_kind
 from wan_assets.models import usd
 
 _COMMANDS = {
@@ -37,7 +37,7 @@ class _Account:
     lost: list[Task]
     unknown: list[Task]
     overcharged: list[Overcharge]
-    prices: list[PriceSeen]
+    prices: list[RecentPrices]
 
 
 @click.group(cls=LazyGroup, late=_COMMANDS, invoke_without_command=True)
@@ -67,7 +67,7 @@ def _account_of(book: Ledger, by: tuple[Grouping, ...]) -> _Account:
         lost=[task for task in tasks if task.is_lost],
         unknown=book.unknown_costs(),
         overcharged=book.overcharged(),
-        prices=book.prices_seen(),
+        prices=book.recent_prices(),
     )
 
 
@@ -105,11 +105,11 @@ def _show(account: _Account, places: Places) -> None:
     click.echo(f"; simulated dollars, not charged: {dollars(simulated.cost_microusd)}")
 
 
-def _show_prices(prices: list[PriceSeen]) -> None:
+def _show_prices(prices: list[RecentPrices]) -> None:
     rows = [
         (
             seen.kind,
-            money_of(seen.is_simulated),
+            money_kind(seen.is_simulated),
             f"{seen.tasks:,}",
             dollars(seen.cost_microusd),
             dollars(seen.lowest_microusd),
@@ -136,7 +136,7 @@ def _show_group(group: str, found: list[SpendLine]) -> None:
     rows = [
         (
             line.key,
-            money_of(line.is_simulated),
+            money_kind(line.is_simulated),
             f"{line.tasks:,}",
             dollars(line.cost_microusd),
             dollars(line.reserved_microusd),
@@ -195,7 +195,7 @@ def _overcharge(over: Overcharge) -> dict[str, Any]:
     }
 
 
-def _price(seen: PriceSeen) -> dict[str, Any]:
+def _price(seen: RecentPrices) -> dict[str, Any]:
     return {
         "kind": seen.kind,
         "simulated": seen.is_simulated,

@@ -21,7 +21,7 @@ from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.options import json_option, mismatch_option, opened, url_option
 from wan_assets.cli.progress import Show, watched
 from wan_assets.cli.suggestions import Places
-from wan_assets.engine import Following, Limits, OnMismatch, Progress, Recovered
+from wan_assets.engine import Limits, OnMismatch, Progress, ProgressTracker, Recovered
 from wan_assets.engine import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models import usd
@@ -61,20 +61,20 @@ class _Recovery:
             self.is_simulated = simulated = await client.is_simulated()
             first = Progress(sum(task.is_simulated == simulated for task in self.book.open_tasks()))
             with display(first) as show:
-                following = Following(first, show)
+                following = ProgressTracker(first, show)
                 recovering = recovered_in(
                     client=client,
                     store=self.store,
                     ledger=self.book,
                     limits=self.limits,
-                    releases_unsent=self.releases,
+                    release_unsent=self.releases,
                     origin=Origin(self.run_id),
-                    on_progress=following.tell,
+                    on_progress=following.update,
                 )
                 async with aclosing(recovering) as found:
                     async for one in found:
                         self.found.append(one)
-                        following.tell(one)
+                        following.update(one)
 
 
 @click.command()

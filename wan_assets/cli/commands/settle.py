@@ -73,7 +73,7 @@ def settle(
     with opened(url, context) as (book, _):
         tasks = tuple(task.strip().lower() for task in tasks)
         uuids = tasks if not chosen else [task.task_uuid for task in _matching(book, tasks, chosen)]
-        settled = [book.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]
+        settled = [book.record_cost(task_uuid, cost_microusd) for task_uuid in uuids]
     if as_json:
         show_json({"tasks": [_line(task) for task in settled]})
         return

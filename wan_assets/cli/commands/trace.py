@@ -10,7 +10,7 @@ import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.ledger import Task, money_of
+from wan_assets.ledger import Task, money_kind
 from wan_assets.models import usd
 
 _VIDEO = ("video_uuid", "seed", "uri", "sha256")
@@ -29,7 +29,7 @@ def trace(context: click.Context, identifier: str, url: str | None, *, as_json: 
     Exit status: 0 a task was found, 1 none was found.
     """
     with opened(url, context) as (book, _):
-        tasks = book.traced(identifier)
+        tasks = book.find_tasks(identifier)
     if as_json:
         show_json({"tasks": [_as_json(task) for task in tasks]})
     else:
@@ -42,7 +42,7 @@ def trace(context: click.Context, identifier: str, url: str | None, *, as_json: 
 def _show(task: Task) -> None:
     origin = task.origin
     lines = {
-        "task": f"{task.task_uuid} {task.state}, attempt {task.attempt}, {money_of(task.is_simulated)}",
+        "task": f"{task.task_uuid} {task.state}, attempt {task.attempt}, {money_kind(task.is_simulated)}",
         "row": f"{origin.prompt_id}, partition {origin.partition} of {origin.asset}",
         "run": f"{origin.run_id}, submitted {task.submitted_at or 'never'}, ended {task.finished_at or 'not yet'}",
         "request": f"{task.fingerprint}: {task.request.get('positivePrompt', '')}",

@@ -6,7 +6,7 @@ from typing import Any, TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.engine import OnMismatch, Watcher, unwatched
+from wan_assets.engine import OnMismatch, ProgressCallback, ignore_progress
 from wan_assets.errors import EmptyRangeError, PromptTableError
 from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
 from wan_assets.orchestration.metadata import video
@@ -30,7 +30,7 @@ class VideoOptions(TypedDict, total=False):
     severities: Severities
     on_mismatch: OnMismatch
     freshness_policy: dg.FreshnessPolicy
-    on_progress: Watcher
+    on_progress: ProgressCallback
 
 
 def build_video_assets(
@@ -161,7 +161,7 @@ def _videos_asset(
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
-        on_progress = options.get("on_progress", unwatched)
+        on_progress = options.get("on_progress", ignore_progress)
         keys = context.partition_keys
         if not keys:
             asked = context.partition_key_range

@@ -10,7 +10,7 @@ import dagster as dg
 from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, quality_results_of, request_result
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.models import nearest
+from wan_assets.models import closest_name
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, Rigour, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.prompts import Prompts, PromptTable
@@ -144,7 +144,7 @@ def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
     """How severe each check is, `given` over the defaults; raises `ValueError` for a name that is none."""
     for check in given:
         if check not in DATASET_CHECKS:
-            close = nearest(check, DATASET_CHECKS)
+            close = closest_name(check, DATASET_CHECKS)
             hint = f"did you mean {close!r}?" if close else f"the checks are {', '.join(DATASET_CHECKS)}"
             raise ValueError(f"severities: there is no check {check!r}; {hint}")
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN

@@ -109,7 +109,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
         ),
         metadata={
             "wan_assets/not_sent": sum(shortfall.rows for shortfall in shortfalls),
-            "wan_assets/missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
+            "wan_assets/missing_usd": float(usd(sum(shortfall.shortfall_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
             "wan_assets/asked": asked,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),

@@ -48,12 +48,12 @@ class CostReporter:
         if not self._reported:
             return
         with suppress(LedgerError):
-            self._ledger.mark_told(self._reported)
+            self._ledger.mark_reported(self._reported)
             self._reported.clear()
 
     def _is_first(self, outcome: Outcome, stored: StoredTask) -> bool:
         if outcome.is_new:
-            return self._ledger.is_untold(stored.task_uuid)
+            return self._ledger.is_unreported(stored.task_uuid)
         if self._untold.get(stored.task_uuid) != outcome.job.partition:
             return False
         return not self._is_in_events(outcome.job.partition, stored)

@@ -7,7 +7,17 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from wan_assets.engine import Following, Limits, Outcome, Progress, RunSnapshot, VideoJob, Watcher, generate, threaded
+from wan_assets.engine import (
+    Limits,
+    Outcome,
+    Progress,
+    ProgressCallback,
+    ProgressTracker,
+    RunSnapshot,
+    VideoJob,
+    generate,
+    iterate_in_thread,
+)
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.orchestration.resources import RunwareResource
 from wan_assets.store import VideoStore
@@ -25,7 +35,7 @@ def outcomes_of(
     limits: Limits,
     origin: Origin,
     media: Mapping[str, Path],
-    on_progress: Watcher,
+    on_progress: ProgressCallback,
 ) -> Iterator[Iterator[Outcome]]:
     """Gives what becomes of each order; leaving the block stops sending at once.
 
@@ -48,12 +58,12 @@ def outcomes_of(
                 async for outcome in found:
                     yield outcome
 
-    with threaded(generated) as reported:
-        yield _followed(reported, Following(Progress(len(jobs)), on_progress))
+    with iterate_in_thread(generated) as reported:
+        yield _followed(reported, ProgressTracker(Progress(len(jobs)), on_progress))
 
 
-def _followed(reported: Iterator[Update], following: Following) -> Iterator[Outcome]:
+def _followed(reported: Iterator[Update], following: ProgressTracker) -> Iterator[Outcome]:
     for one in reported:
         if isinstance(one, Outcome):
             yield one
-        following.tell(one)
+        following.update(one)
