@@ -1,7 +1,7 @@
-"""What the API does where its documentation is silent: one cheap video that is paid for once, and free questions.
+"""Tests of undocumented behaviour of the API: one cheap video that is paid for once, and requests that are free.
 
-The video goes through ledger and store as any other, so that another probe finds it there and buys nothing: it then
-tells whether the API still knows the task.
+The video is recorded in the ledger and the store like any other. A later probe therefore reuses it without payment, and
+tests whether the API still knows its task.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wan_assets.store import VideoStore
 T = TypeVar("T")
 
 NAME = "probe"
-"""Asset, partition and row that the video is booked under."""
+"""The asset, partition and row under which the video is recorded."""
 
 REQUEST = VideoRequest.model_validate(
     {
@@ -37,18 +37,18 @@ REQUEST = VideoRequest.model_validate(
         "provider_settings": {"alibaba": {"audio": False}},
     }
 )
-"""The cheapest video, always the same, so that no second probe pays for it."""
+"""The cheapest video. It is always the same, so that a second probe does not pay for it."""
 
 PRICE_MICROUSD = list_price_microusd(REQUEST)
-"""What the first probe costs, in µ$, as far as is published."""
+"""The cost of the first probe in µ$, as far as the price is published."""
 
 _IMPOSSIBLE = {"taskType": "videoInference", "model": MODEL, "positivePrompt": "", "width": 1, "height": 1}
-"""A task that breaks rules that any server must check, and that nothing could be made from."""
+"""A task that violates rules that every server must check, and from which no video can be generated."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An open question, and what was seen."""
+    """A question about the API, and the observed behaviour."""
 
     question: str
     seen: str
@@ -56,25 +56,25 @@ class Finding:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One POST and its answer."""
+    """One POST request and its response."""
 
     tasks: Sequence[Mapping[str, Any]]
     answer: Answer
 
     def items(self, task_uuid: str) -> list[Mapping[str, Any]]:
-        """What was answered about one task."""
+        """Returns the items of the response about one task."""
         return [item for item in self.answer.data if item.get("taskUUID") == task_uuid]
 
     def asks_for(self, task_uuid: str) -> bool:
-        """Whether it is a poll for a task, alone or among others."""
+        """Whether the request polls a task, alone or with others."""
         return {"taskType": "getResponse", "taskUUID": task_uuid} in self.tasks
 
     def keys(self) -> str:
-        """What the items have, of any of them."""
+        """Returns the keys that any item of the response has."""
         return ", ".join(sorted({key for item in self.answer.data for key in item})) or "nothing"
 
     def __str__(self) -> str:
-        """Status, items and faults in a line."""
+        """Returns status, items and errors in one line."""
         said = [f"HTTP {self.answer.status}", _counted(len(self.answer.data), "item")]
         for fault in self.answer.faults:
             about = f" of {fault.parameter}" if fault.parameter else ""
@@ -84,7 +84,7 @@ class Exchange:
 
 @dataclass
 class Record:
-    """All exchanges of a client, in order: its `on_answer`."""
+    """All exchanges of a client, in order. It is the client's `on_answer`."""
 
     exchanges: list[Exchange] = field(default_factory=list)
 
@@ -94,7 +94,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Probe:
-    """One go at all questions. `record` is the `on_answer` of `client`."""
+    """One attempt at all questions. `record` is the `on_answer` of `client`."""
 
     client: RunwareClient
     record: Record
@@ -102,7 +102,7 @@ class Probe:
     ledger: Ledger
 
     async def outcome(self) -> Outcome:
-        """The video, from the store, or bought at one try; an outcome also tells what went wrong."""
+        """Returns the video from the store, or generates it in one attempt; an outcome also reports an error."""
         origin = Origin(run_id=f"{NAME}-{uuid.uuid4()}", asset=NAME)
         job = VideoJob(REQUEST, partition=NAME, prompt_id=NAME)
         made = generate(
@@ -117,7 +117,7 @@ class Probe:
         return outcome
 
     async def free(self) -> list[Finding]:
-        """What can be asked without a video. Raises a `RunwareError` where nobody answers at all."""
+        """Returns the findings that need no video. Raises a `RunwareError` if the API does not respond at all."""
         await self.client.is_simulated()
         stranger = str(uuid.uuid4())
         impossible = {**_IMPOSSIBLE, "taskUUID": stranger}
@@ -128,7 +128,7 @@ class Probe:
         ]
 
     async def of_video(self, outcome: Outcome) -> list[Finding]:
-        """What a video tells that was just made, or that an earlier probe made."""
+        """Returns the findings about the video, generated now or by an earlier probe."""
         stored, findings = outcome.stored, self._of_making()
         if stored is None:
             return [*findings, Finding("Was the video made?", f"no: {outcome.error}")]
@@ -146,7 +146,7 @@ class Probe:
         ]
 
     def _of_making(self) -> list[Finding]:
-        """What the exchanges tell in which the video was made; nothing where an earlier probe has made it."""
+        """Returns the findings of the exchanges that generated the video; none if an earlier probe generated it."""
         sent = [
             each for each in self.record.exchanges if each.tasks[0].get("positivePrompt") == REQUEST.positive_prompt
         ]
@@ -165,7 +165,7 @@ class Probe:
     async def _asked(
         self, question: str, asked: Awaitable[T], read: Callable[[Exchange, T], str] | None = None
     ) -> Finding:
-        """Asks, and reads the first answer, or tells its status and what it holds; a refusal is an answer too."""
+        """Reads the first response, or describes its status and content; a refusal is a finding too."""
         before = len(self.record.exchanges)
         try:
             found = await asked
@@ -187,7 +187,7 @@ def _balance(exchange: Exchange, _: object) -> str:
 
 
 def _statuses(polls: Sequence[Exchange], task_uuid: str) -> str:
-    """How often each status was told, in the order of their first coming; polls that said nothing count too."""
+    """Counts each status in the order of its first appearance; polls without an item count too."""
     reported = Counter(_status(poll, task_uuid) for poll in polls)
     return "; ".join(f"{status} ({_counted(number, 'poll')})" for status, number in reported.items())
 

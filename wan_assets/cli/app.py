@@ -1,4 +1,4 @@
-"""The `wan-assets` command: its subcommands, its exit codes, and what it prints where it fails."""
+"""The `wan-assets` command: its subcommands, its exit codes, and its error output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_PLAN = "Correct the table or its path, then run `wan-assets plan` again; not
 
 
 class _Commands(LazyGroup):
-    """Ends every command with a status and, where it failed, with what happened and what to do."""
+    """Ends every command with an exit status and, after a failure, with the error and the action to take."""
 
     def main(
         self,
@@ -60,7 +60,7 @@ class _Commands(LazyGroup):
 
 
 def _status_after(error: click.ClickException | click.Abort | WanAssetsError, given: Sequence[str]) -> int:
-    """Says why a command did not do its work; 2 where it could not start."""
+    """Prints why a command failed, and returns the exit status; 2 if it could not start."""
     if isinstance(error, WanAssetsError):
         failure, status = failure_of(error), 2
         if isinstance(error, PromptTableError) and "plan" in given[:1]:
@@ -88,7 +88,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command in a process of its own."""
+    """Runs the command as the main program of a process."""
     standard = output_streams.prepare_process()
     try:
         cli.main(prog_name="wan-assets")

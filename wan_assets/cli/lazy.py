@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called, so that what needs no Dagster starts without it."""
+"""Command groups that import a subcommand when it is called, so that most commands start without Dagster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class LazyCommand(NamedTuple):
-    """Where a command is, and what it does in a line."""
+    """The module and name of a command, and its description in one line."""
 
     module: str
     name: str
@@ -25,7 +25,7 @@ class LazyGroup(click.Group):
         self._late = late
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which they were given."""
+        """Returns the names in their given order."""
         return list(self._late)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

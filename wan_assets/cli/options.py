@@ -1,4 +1,4 @@
-"""Options that commands share, and the configuration that they give."""
+"""Options that several commands share, and the settings that result from them."""
 
 from __future__ import annotations
 
@@ -53,22 +53,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def data_dir() -> Path | None:
-    """The folder that `--data-dir` names, in this command or in a group before it."""
+    """Returns the folder given by `--data-dir`, in this command or in its parent group."""
     folder: Path | None = click.get_current_context().meta.get(_DATA_DIR)
     return folder
 
 
 def configured() -> Settings:
-    """The configuration of the environment and of `--data-dir`."""
+    """Returns the settings from the environment and `--data-dir`."""
     return settings_from(os.environ, data_dir())
 
 
 @contextmanager
 def opened(url: str | None, context: click.Context, store: str | None = None) -> Iterator[tuple[Ledger, Settings]]:
-    """The ledger that is named here, before the subcommand, or by the environment; and all that that configures.
+    """Opens the ledger given by this command, its parent group or the environment, and yields it with the settings.
 
-    Commands that an error advises name this ledger, and the `store` that is given. Raises `LedgerError` where there is
-    no ledger.
+    Commands in error hints get the options of this ledger and of `store`. Raises `LedgerError` if there is no ledger.
     """
     settings = configured()
     before = context.parent.params.get("url") if context.parent else None
@@ -82,7 +81,7 @@ def opened(url: str | None, context: click.Context, store: str | None = None) ->
 
 
 def note_overridden(environment: Mapping[str, str], settings: Settings) -> None:
-    """Prints to standard error which places of the environment are not used because `--data-dir` names others."""
+    """Prints on standard error which environment variables are not used because `--data-dir` is given."""
     if data_dir() is None:
         return
     used = {LEDGER_URL: settings.ledger, "WAN_ASSETS_STORE": settings.store, "DAGSTER_HOME": str(settings.dagster_home)}
@@ -95,7 +94,7 @@ def note_overridden(environment: Mapping[str, str], settings: Settings) -> None:
 
 
 def _place_of(text: str, name: str) -> str:
-    """A place in one spelling, so that two of them can be compared; what cannot be read stays as it is."""
+    """Returns a location in a canonical form for comparison; unreadable text is unchanged."""
     try:
         if name == LEDGER_URL:
             url = url_of(text, name)

@@ -1,4 +1,4 @@
-"""Standard output and error that take any text in any encoding, and whose reader may go away."""
+"""Standard output and error streams that accept any text in any encoding, and survive the exit of their reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 _ERRORS = "wan_assets.readable"
 _ASCII = "wan_assets_ascii"
-"""ASCII by another name: click writes UTF-8 to a stream that calls its encoding ASCII."""
+"""ASCII under another name: click writes UTF-8 to a stream whose encoding is called ASCII."""
 
 _PLAIN = {
     **dict.fromkeys("\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "-"),
@@ -26,15 +26,15 @@ _READER_IS_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
 
 
 class StandardFile(io.FileIO):
-    """A standard stream that never ends a run: a run that pays for videos goes on when nobody reads what it says.
+    """A standard stream that never ends a run: a run that pays for videos continues if nobody reads its output.
 
-    `failure` is why something was not written, unless the reader has gone away.
+    `failure` is the error of a failed write, unless the reader has exited.
     """
 
     failure: OSError | None = None
 
     def write(self, content: Any) -> int:
-        """Writes, or drops what cannot be written."""
+        """Writes, or drops content that cannot be written."""
         try:
             return super().write(content)
         except OSError as error:
@@ -44,7 +44,7 @@ class StandardFile(io.FileIO):
 
 
 class Standard(io.TextIOWrapper):
-    """A standard stream, by the number of its file."""
+    """A standard stream on a file descriptor."""
 
     def __init__(self, number: int, encoding: str, *, closefd: bool = True) -> None:
         self.file = StandardFile(number, "w", closefd=closefd)
@@ -53,12 +53,12 @@ class Standard(io.TextIOWrapper):
 
 
 def open_standard(number: int, encoding: str | None) -> Standard:
-    """A stream on an open file that is ours to close."""
+    """Opens a stream on a file descriptor and closes the descriptor with it."""
     return Standard(number, encoding or "utf-8")
 
 
 def prepare_process() -> tuple[Standard, ...]:
-    """Replaces both standard streams of this process; gives those that there are."""
+    """Replaces both standard streams of this process, and returns those that are open."""
     streams = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -74,7 +74,7 @@ def prepare_process() -> tuple[Standard, ...]:
 
 
 def prepare() -> None:
-    """Has both standard streams, whatever they are now, take any text."""
+    """Makes the current standard streams accept any text."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with suppress(ValueError, io.UnsupportedOperation):
@@ -82,7 +82,7 @@ def prepare() -> None:
 
 
 def speaks_unicode(stream: Any) -> bool:
-    """Whether a stream takes every character as it is."""
+    """Whether a stream can encode every character."""
     try:
         return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name.startswith("utf")
     except LookupError:
@@ -90,7 +90,7 @@ def speaks_unicode(stream: Any) -> bool:
 
 
 def is_ascii(encoding: str) -> bool:
-    """Whether an encoding has nothing but ASCII, under whatever name."""
+    """Whether an encoding is ASCII, under any of its names."""
     try:
         return codecs.lookup(encoding).name == "ascii"
     except LookupError:
@@ -98,7 +98,7 @@ def is_ascii(encoding: str) -> bool:
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks: plain ones for ours, escapes for the rest."""
+    """Replaces characters that an encoding lacks: with similar ones if known, otherwise with escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""A run's slot in Dagster's pool: waited for with a word and without deaf ears, and given back however the run ends."""
+"""A run's slot in Dagster's pool: waits with messages, reacts to signals, and frees the slot when the run ends."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from wan_assets.ledger import Ledger, is_surely_dead
 from wan_assets.orchestration import POOL
 
 PROCESS_TAG = "wan_assets/process"
-"""The tag of a run that names its process, by which others know whether it still lives."""
+"""The run tag that identifies the run's process, so that other processes can check whether it is alive."""
 
 _LOOK_S = 1.0
 _SAY_AGAIN_S = 60.0
 _UNKNOWN_FOR_S = 5.0
-"""A run may hold its slot a moment before Dagster knows it."""
+"""Seconds for which a run may hold its slot before Dagster knows the run."""
 
 
 @dataclass
 class PoolSlot:
-    """One run's slot; `note` is told what it waits for."""
+    """One run's slot; `note` is called with a message while the run waits."""
 
     instance: dg.DagsterInstance
     book: Ledger
@@ -37,7 +37,7 @@ class PoolSlot:
 
     @contextmanager
     def held(self, stop: Stop) -> Iterator[None]:
-        """Holds the slot while the block lasts, after a wait that `stop` ends; Dagster then finds it claimed."""
+        """Holds the slot during the block; `stop` ends the wait. Dagster then finds the slot claimed."""
         try:
             if self._is_limited():
                 self._wait(stop)
@@ -46,11 +46,11 @@ class PoolSlot:
             self.free()
 
     def free(self) -> None:
-        """Gives back whatever the run holds or waits for."""
+        """Frees the slot that the run holds or waits for."""
         self.instance.event_log_storage.free_concurrency_slots_for_run(self.run_id)
 
     def _is_limited(self) -> bool:
-        """Whether there is a limit on steps, which Dagster would wait for; one on runs is for those in its queue."""
+        """Whether the pool limits steps, which Dagster waits for; a limit on runs applies to Dagster's queue only."""
         events = self.instance.event_log_storage
         if not events.supports_global_concurrency_limits:
             return False
@@ -76,7 +76,7 @@ class PoolSlot:
             time.sleep(0.1)
 
     def _has_freed_stale(self) -> bool:
-        """Frees the slots of runs that have ended, or whose process is dead; whether there were any."""
+        """Frees the slots of runs that have ended or whose process is dead; returns whether there were any."""
         holders = self.instance.event_log_storage.get_concurrency_info(POOL).active_run_ids - {self.run_id}
         stale = [run_id for run_id in sorted(holders) if self._is_stale(run_id)]
         for run_id in stale:
@@ -97,13 +97,13 @@ class PoolSlot:
         return time.monotonic() - self._unknown_since.setdefault(run_id, time.monotonic()) >= _UNKNOWN_FOR_S
 
     def _of_ledger(self) -> tuple[set[str], set[str]]:
-        """Runs that processes are at work for, and those whose processes ended without a word."""
+        """Returns the runs with a live process, and the runs whose process ended without reporting."""
         with suppress(LedgerError):
             return self.book.runs_at_work(), set(self.book.lost_runs())
         return set(), set()
 
     def _end(self, run_id: str) -> None:
-        """Tells Dagster of a run that it believes to be at work."""
+        """Reports the failure of a run that Dagster still considers running."""
         run = self.instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             self.instance.report_run_failed(run, f"run {run_id}: its process ended without reporting")

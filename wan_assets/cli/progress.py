@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: a bar on a terminal, now and then a plain line anywhere else."""
+"""Progress of long operations on standard error: a bar on a terminal, otherwise a line at intervals."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from wan_assets.errors import WanAssetsError
 
 
 class Show(Protocol):
-    """Is told how far work is, and of what people should know at once."""
+    """Receives progress and messages of an operation."""
 
     def __call__(self, stage: Stage) -> None:
-        """Shows how far the work is now."""
+        """Shows the current progress."""
 
     def note(self, text: str) -> None:
-        """Shows a line that stays."""
+        """Shows a message that remains visible."""
 
     def fail(self, row: str, error: WanAssetsError) -> None:
-        """Shows why a row has no video; of many rows with the same reason the first few."""
+        """Shows why a row failed; of many rows with the same error only the first few."""
 
 
 _FIRST_S = 10.0
@@ -51,10 +51,10 @@ def watched(
     completed: Callable[[str], str] = str,
     clock: Clock = time.monotonic,
 ) -> Iterator[Show]:
-    """Gives the function that is told how far the work is, which begins at `first`; quiet, it shows lines that stay.
+    """Yields a display of progress, which starts at `first`. A quiet display shows messages only.
 
-    On a terminal the last of it stays, unless it `leaves_trace` no longer than the work lasts. Reasons of failures are
-    shown as `completed`.
+    On a terminal the last state remains visible if `leaves_trace` is true. `completed` adds options to the commands in
+    error messages.
     """
     with _standard_error() as file:
         console = console_on(file)
@@ -76,7 +76,7 @@ def watched(
 
 
 class _Noting:
-    """What of a display stays: lines, and the first failures of each kind."""
+    """Shows messages, and the first failures of each kind."""
 
     def __init__(self, completed: Callable[[str], str]) -> None:
         log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class _Noted(logging.Handler):
 
 
 class _Screen(_Noting):
-    """A few lines that are drawn over and over, below those that stay."""
+    """A few lines that are redrawn below the messages."""
 
     def __init__(
         self, title: str, first: Stage, console: Console, clock: Clock, completed: Callable[[str], str]
@@ -124,7 +124,7 @@ class _Screen(_Noting):
             self._estimate.note(stage)
 
     def frame(self) -> RenderableType:
-        """The lines as they are now, as wide as the terminal is now."""
+        """Returns the current lines at the current width of the terminal."""
         if (width := _width_of(self._console.file)) > 0:
             self._console.width = width
         stage, maximum = self._stage, min(self._console.width, _WIDEST)
@@ -146,7 +146,7 @@ class _Screen(_Noting):
 
 
 class _Lines(_Noting):
-    """A line now and then, the first not before work turns out to be long; quiet, just those that stay."""
+    """Writes a line at intervals, the first after a delay; a quiet display writes messages only."""
 
     def __init__(
         self, title: str, file: TextIO, clock: Clock, completed: Callable[[str], str], *, is_quiet: bool = False
@@ -173,7 +173,7 @@ class _Lines(_Noting):
 
 @contextmanager
 def _standard_error() -> Iterator[TextIO]:
-    """Where standard error goes now: while a Dagster step runs, it goes to the step's own log."""
+    """Yields a duplicate of standard error, because Dagster redirects standard error while a step runs."""
     try:
         own = os.dup(sys.stderr.fileno())
     except (AttributeError, OSError):
@@ -190,7 +190,7 @@ def _width_of(file: IO[str]) -> int:
 
 
 def _wrapped(items: Sequence[str], width: int) -> Iterator[str]:
-    """Items side by side, as many as fit into a line."""
+    """Joins items into lines that fit the width."""
     line = ""
     for item in items:
         if line and len(line) + 2 + len(item) > width - 1:

@@ -1,4 +1,4 @@
-"""A table's videos made in one Dagster run in this process, watched as they are stored."""
+"""Generates the videos of a table in one Dagster run in this process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PROBLEMS_SHOWN = 5
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says of a run's rows."""
+    """Options of the command line for the rows of a run."""
 
     on_mismatch: OnMismatch = "keep"
     resend_refused: bool = False
@@ -50,10 +50,10 @@ class RunOptions:
 
 @dataclass
 class TableRun:
-    """One run over a table, as far as it has come: it can be reported at any moment, whatever ended it.
+    """One run over a table. Its state can be reported at any time, whether or not the run was interrupted.
 
-    `materialized` are the partitions that Dagster recorded, once it `has_result`; `outcomes` is what the engine told of
-    rows. `failure` is what ended the run before it came to all rows.
+    `materialized` are the partitions that Dagster recorded, once it `has_result`. `outcomes` are the engine's results
+    by row. `failure` is the error that ended the run before all rows were processed.
     """
 
     settings: Settings
@@ -70,11 +70,11 @@ class TableRun:
 
     @property
     def places(self) -> Places:
-        """Its ledger and its store."""
+        """The run's ledger and store."""
         return Places.of(self.settings)
 
     def load(self) -> PromptTable:
-        """Reads the table; raises `PromptTableError` where it cannot be read or has problems."""
+        """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(prompts)
         if table.problems:
@@ -85,7 +85,7 @@ class TableRun:
         return table
 
     def execute(self, show: Show, stop: Stop) -> None:
-        """Makes the videos; raises a `WanAssetsError` before anything is submitted where it cannot start."""
+        """Generates the videos; raises a `WanAssetsError` before any submission if the run cannot start."""
         table, settings = self.table or self.load(), self.settings
         _refuse_unusable(settings)
         VideoStore(settings.store).make_ready()
@@ -103,7 +103,7 @@ class TableRun:
         self.failure = self.places.failure(failure) if failure else None
 
     def end(self) -> None:
-        """Tells Dagster that a run has ended which was left behind."""
+        """Reports to Dagster that an abandoned run has ended."""
         with instance_in(self.settings.dagster_home) as instance:
             run = instance.get_run_by_id(self.run_id)
             if run is not None and not run.is_finished:
@@ -116,7 +116,7 @@ class TableRun:
             sync_table(instance, _NAME, table_id, [row.prompt_id for row in table.rows])
 
     def _execute(self, instance: dg.DagsterInstance, show: Show, stop: Stop) -> dg.ExecuteInProcessResult:
-        """One run over all rows: its partitions are theirs alone, whatever other tables have beside them."""
+        """Executes one run over all rows. Its partitions are independent of those of other tables."""
         table = self.table or self.load()
         keys = [row.prompt_id for row in table.rows]
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -163,7 +163,7 @@ class TableRun:
 
 
 def _refuse_unusable(settings: Settings) -> None:
-    """Raises the error of an address, a proxy or a place that would be met only once money is spent."""
+    """Raises errors of addresses, proxies and locations before money is spent."""
     for place in (settings.store, settings.ledger, str(settings.dagster_home)):
         if not _is_unicode(place):
             shown = place.encode("utf-8", "backslashreplace").decode()
@@ -173,7 +173,7 @@ def _refuse_unusable(settings: Settings) -> None:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a text has no half characters, which stand for bytes of a file's name that are not UTF-8."""
+    """Whether a text has no surrogates, which represent bytes of a file name that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -182,7 +182,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def error_of(error: BaseException) -> Failure:
-    """An error that is none of ours, in a line."""
+    """Describes an unexpected error in one line."""
     if isinstance(error, Interrupted):
         return Failure("Interrupted", f"interrupted by {error.signal.name}", "", error.signal.name)
     message = next(iter(str(error).strip().splitlines()), "")
@@ -196,7 +196,7 @@ def _materialized(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
-    """Why the run ended as it did, in the words of the step that failed; None where none has."""
+    """Returns the error of the failed step; None if no step failed."""
     failed = result.filter_events(lambda event: event.is_step_failure)
     for event in failed:
         data = event.step_failure_data
@@ -213,7 +213,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
 
 
 def _innermost(error: Any, run_id: str) -> Failure:
-    """What went wrong below the layers of Dagster."""
+    """Returns the original error below Dagster's wrappers."""
     while error.cause:
         error = error.cause
     name = error.cls_name or "Error"

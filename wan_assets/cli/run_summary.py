@@ -1,4 +1,4 @@
-"""What a run over a table came to, for people and for programs, from the ledger: it holds however the run ended."""
+"""The result of a run over a table, for people and for programs, read from the ledger even after an interruption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STATES = {"reserved": "reserved", "submitted": "in flight", "delivered": "to be
 
 
 class Deviation(NamedTuple):
-    """A row, and its videos that deviate from its request."""
+    """A row and its stored videos that deviate from the request."""
 
     prompt_id: str
     stored: StoredTask
@@ -39,7 +39,7 @@ class Deviation(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """A run and its account in the ledger; `unread` says why the ledger could not be read."""
+    """A run and its account in the ledger; `unread` is the error if the ledger is unreadable."""
 
     run: TableRun
     account: RunAccount
@@ -47,7 +47,7 @@ class Summary:
 
     @classmethod
     def of(cls, run: TableRun) -> Summary:
-        """Reads a run's account; where nothing was begun, there may be no ledger."""
+        """Reads a run's account; a run that did not start may have no ledger."""
         rows = run.table.rows if run.table else ()
         prints = sorted({row.request.fingerprint() for row in rows})
         if not run.is_begun:
@@ -60,49 +60,49 @@ class Summary:
 
     @property
     def rows(self) -> Sequence[PromptRow]:
-        """The table's rows; none where it has problems."""
+        """The table's rows; none if the table has problems."""
         table = self.run.table
         return () if table is None or table.problems else table.rows
 
     @property
     def is_simulated(self) -> bool:
-        """Whether its money is the simulator's, whose address may have been given as the API's."""
+        """Whether the money is simulated: the configured API address may be a simulator's."""
         return self.run.settings.is_simulated or self.run.is_simulated or bool(self.account.is_simulated)
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """What the engine told of rows, in the table's order."""
+        """The engine's results by row, in the table's order."""
         found = (self.run.outcomes.get(row.prompt_id) for row in self.rows)
         return [outcome for outcome in found if outcome]
 
     @property
     def succeeded(self) -> int:
-        """How many rows' partitions Dagster recorded."""
+        """The number of rows whose partitions Dagster recorded."""
         return len(self.materialized)
 
     @cached_property
     def materialized(self) -> frozenset[str]:
-        """The rows whose partitions Dagster recorded; where it gave no result, those that it was given to record."""
+        """The rows whose partitions Dagster recorded; without a result of Dagster, those with a stored video."""
         seen = {outcome.job.partition for outcome in self.outcomes if outcome.stored}
         return frozenset(self.run.materialized if self.run.has_result else seen)
 
     @property
     def reused(self) -> int:
-        """How many rows had their video before this run."""
+        """The number of rows whose video was stored before this run."""
         return sum(outcome.is_reused for outcome in self.outcomes)
 
     def failures(self) -> list[tuple[PromptRow, Failure]]:
-        """Every row without a materialized partition, and why."""
+        """Returns every row without a materialized partition, with the reason."""
         still_open = {task.fingerprint: task for task in self.account.open_tasks}
         failed = [row for row in self.rows if row.prompt_id not in self.materialized]
         return [(row, self._failure(row, still_open.get(row.request.fingerprint()))) for row in failed]
 
     def shortfalls(self) -> list[Shortfall]:
-        """What each cap lacks that kept rows from being submitted."""
+        """Returns the missing amount of each budget that prevented submissions."""
         return shortfalls_of(outcome.error for outcome in self.outcomes if outcome.error)
 
     def deviations(self) -> list[Deviation]:
-        """Every row whose videos are stored and deviate from its request, in the table's order."""
+        """Returns every row whose stored videos deviate from the request, in the table's order."""
         return [
             Deviation(outcome.job.partition, outcome.stored)
             for outcome in self.outcomes
@@ -110,7 +110,7 @@ class Summary:
         ]
 
     def broken(self) -> list[str]:
-        """Files of this table that are not there or are not what was stored."""
+        """Returns the URIs of this table's files that are missing or differ from the stored content."""
         store = VideoStore(self.run.settings.store)
         stored = (outcome.stored.videos for outcome in self.outcomes if outcome.stored)
         return [video.uri for videos in stored for video in videos if not store.verifies(video)]
@@ -132,7 +132,7 @@ def _where(task: Task | None, by: str) -> str:
 
 
 def summary_json(found: Summary) -> dict[str, Any]:
-    """The object that `--json` prints."""
+    """Returns the object that `--json` prints."""
     failures, account, run = found.failures(), found.account, found.run
     error = run.failure or found.unread
     return {
@@ -168,7 +168,7 @@ def _videos(found: Summary) -> Iterator[dict[str, Any]]:
 
 
 def show_summary(found: Summary, broken: list[str]) -> None:
-    """Prints each row with its cost, what failed, the sums, how to continue, and where to look."""
+    """Prints each row with its cost, the failures, the totals, how to continue, and the locations of results."""
     columns = ("prompt_id", "video", "state", "cost", "prompt")
     still_open = {task.fingerprint: task for task in found.account.open_tasks}
     rows = [_row(found, row, still_open.get(row.request.fingerprint())) for row in found.rows]
@@ -230,7 +230,7 @@ def _show_sums(found: Summary) -> None:
 
 
 def _tasks(found: Summary) -> str:
-    """The run's tasks by their state; a run that a signal ended may have left rows that waited for capacity."""
+    """Describes the run's tasks by state; after a signal, reserved rows may also have waited for capacity."""
     account = found.account
     reserved = "waiting for capacity, or submission unconfirmed" if found.run.signal else "submission unconfirmed"
     counts = {
@@ -262,7 +262,7 @@ def _show_continuing(found: Summary) -> None:
 
 
 def _recovery(account: RunAccount) -> str:
-    """What a recovery does for the tasks that are open, in a few words."""
+    """Describes briefly what `recover` does for the open tasks."""
     kinds = {
         "fetch what is in flight": account.in_flight,
         "store what is known": account.to_be_stored,

@@ -1,4 +1,4 @@
-"""Signals that end a command: INT, TERM and HUP. The first asks work to stop, the second ends the command at once."""
+"""Signals that end a command: INT, TERM and HUP. The first requests a stop, the second ends the command at once."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_code_of(number: signal.Signals) -> int:
-    """The exit code of a command that a signal ended, as shells have it: 130 after INT, 143 after TERM."""
+    """Returns the exit code after a signal, as in shells: 130 after INT, 143 after TERM."""
     return 128 + number
 
 
 class Stop:
-    """Whether somebody wants work to stop. `signal` is the first that was received."""
+    """A request to stop. `signal` is the first signal received."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self.count = 0
 
     def take(self, number: signal.Signals) -> None:
-        """Counts a signal."""
+        """Records a signal."""
         self.signal = self.signal or number
         self.count += 1
 
     def check(self) -> None:
-        """Raises `Interrupted` once a signal was received."""
+        """Raises `Interrupted` after a signal was received."""
         if self.signal:
             raise Interrupted(self.signal)
 
 
 @dataclass(frozen=True)
 class Ended(Generic[T]):
-    """How supervised work ended: with a `result`, an `error`, or not at all: then it was left behind."""
+    """The result of a supervised function: a `result`, an `error`, or neither if it was abandoned."""
 
     result: T | None = None
     error: BaseException | None = None
@@ -61,7 +61,7 @@ class Ended(Generic[T]):
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raises `Interrupted` in this thread at a signal while the block lasts."""
+    """Raises `Interrupted` in this thread if a signal arrives during the block."""
 
     def end(number: signal.Signals) -> NoReturn:
         raise Interrupted(number)
@@ -73,10 +73,10 @@ def raised() -> Iterator[None]:
 def supervised(
     work: Callable[[Stop], T], *, on_signal: Callable[[signal.Signals], None], patience_s: float = 20.0
 ) -> Ended[T]:
-    """Does work in a thread of its own, which is asked to stop at the first signal, and told so by `on_signal`.
+    """Runs a function in a thread, requests a stop at the first signal, and then calls `on_signal`.
 
-    It is left behind at the second signal, and where it has not stopped after `patience_s` seconds: work that waits for
-    a slow disk, a lock or a slot cannot be interrupted, and the command has to say what it knows.
+    The thread is abandoned at the second signal, or if it has not stopped after `patience_s` seconds: a thread that
+    waits for a slow disk, a lock or a slot cannot be interrupted, and the command must report its state.
     """
     stop, ended = Stop(), list[Ended[T]]()
 
@@ -96,7 +96,7 @@ def supervised(
 
 
 def is_work_left_behind() -> bool:
-    """Whether work that was left behind still goes on in this process."""
+    """Whether an abandoned function still runs in this process."""
     return any(thread.name == _WORK for thread in threading.enumerate())
 
 
@@ -115,7 +115,7 @@ def _wait_for(
 
 @contextmanager
 def _handled(handle: Callable[[signal.Signals], object]) -> Iterator[None]:
-    """Has signals handled while the block lasts; only a process's main thread can."""
+    """Handles signals during the block; possible only in a process's main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The assets of a prompt table declared in YAML, and what watches, schedules and checks them."""
+"""The YAML component: the assets of a prompt table with their sensor, schedule and checks."""
 
 import os
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Query(dg.Model, dg.Resolvable):
 
 
 class Batches(dg.Model, dg.Resolvable):
-    """Partitions of many rows each: windows of time by the column `date`, shards, or campaigns by `campaign`."""
+    """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
 
     by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="What a partition is.")
     start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
@@ -43,7 +43,7 @@ class Batches(dg.Model, dg.Resolvable):
     shards: int | None = Field(default=None, ge=1, le=10_000, description="How many shards there are; never change it.")
 
     def definition(self, name: str) -> dg.PartitionsDefinition[str]:
-        """Dagster's partitions for the videos' asset `name`; raises `ValueError` where something is left open."""
+        """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
         try:
             return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
         except ValueError as error:
@@ -61,7 +61,7 @@ class Sensor(dg.Model, dg.Resolvable):
 
 
 class _Scaffolder(dg.Scaffolder[Any]):
-    """Writes a component that loads: with a first table beside its YAML."""
+    """Writes a component that loads, with a first table next to its YAML."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         dg.scaffold_component(request, {"prompts": _FIRST_TABLE_NAME})
@@ -117,7 +117,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     max_in_flight: int | None = Field(default=None, ge=1, description="Cap on tasks in flight in all runs together.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The assets and what belongs to them, with the resources of the environment and of these attributes."""
+        """Returns the assets and related definitions, with resources from the environment and the attributes."""
         parts = _Parts(self, self._prompts(Path(context.path)))
         resources = _resources_of(self._settings(), *self._caps()) if self.resources else {}
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
@@ -143,7 +143,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
 def _resources_of(
     settings: Settings, per_day: float | None, per_run: float | None, max_in_flight: int | None
 ) -> dict[str, object]:
-    """The same objects for the same settings: Dagster merges several components only if they share them."""
+    """Returns the same objects for the same settings: Dagster merges several components only if they share them."""
     ledger = LedgerResource(
         url=ledger_url_of(settings.ledger),
         budget_usd_total=settings.budget_usd,
@@ -156,13 +156,13 @@ def _resources_of(
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the attributes of a component ask for."""
+    """The definitions that the attributes of a component request."""
 
     asked: WanVideosComponent
     prompts: Prompts
 
     def table(self) -> dict[str, Any]:
-        """What all that concerns the table is given alike."""
+        """Returns the arguments that all definitions of the table share."""
         cut = self.asked.partitions
         partitions = cut if cut == "prompt" else cut.definition(self.asked.name)
         return {"name": self.asked.name, "prompts": self.prompts, "partitions": partitions}

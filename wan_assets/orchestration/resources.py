@@ -1,4 +1,4 @@
-"""Dagster resources: configuration that opens plain objects."""
+"""Dagster resources, which contain configuration and open the client, the store and the ledger."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class RunwareResource(dg.ConfigurableResource):
     )
 
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
-        """Opens a client, to be used as `async with`; raises `SettingsError` for a webhook that is no address."""
+        """Opens a client, to be used with `async with`; raises `SettingsError` for an invalid webhook URL."""
         return self._client(self.base_url)
 
     def limits(self) -> Limits:
-        """The engine's limits."""
+        """Returns the engine's limits."""
         return Limits(
             max_in_flight=self.max_in_flight,
             max_attempts=self.max_attempts,
@@ -98,7 +98,7 @@ class RunwareResource(dg.ConfigurableResource):
 
 
 class SimulatedRunwareResource(RunwareResource):
-    """The simulator in this process, in the place of an account: renders placeholders, charges nothing."""
+    """The simulator in this process instead of an account: renders placeholder videos, charges nothing."""
 
     api_key: str = Field(default="simulated", description="Any text; the simulator takes all.")
     state: str = Field(description="The folder that the simulator keeps its books in.")
@@ -138,7 +138,7 @@ class VideoStoreResource(dg.ConfigurableResource):
     )
 
     def open(self) -> VideoStore:
-        """Opens the store; nothing is read or written yet."""
+        """Opens the store; reads and writes nothing yet."""
         how = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
         return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
 
@@ -165,7 +165,7 @@ class LedgerResource(dg.ConfigurableResource):
     )
 
     def open(self) -> Ledger:
-        """Opens the ledger, making its tables where there are none."""
+        """Opens the ledger, and creates missing tables."""
 
         def cap(usd: float | None) -> int | None:
             return None if usd is None else microusd(usd)
@@ -180,7 +180,7 @@ class LedgerResource(dg.ConfigurableResource):
 
 
 def _public_base_url(given: str) -> str:
-    """An address or nothing."""
+    """Returns a valid URL or an empty text."""
     try:
         return http_url(given.strip()) if given.strip() else ""
     except PydanticCustomError as error:
@@ -188,7 +188,7 @@ def _public_base_url(given: str) -> str:
 
 
 def _webhook_url(given: str) -> str:
-    """An address or nothing; it holds a secret, and is not repeated in the error."""
+    """Returns a valid URL or an empty text; the error does not repeat the URL, because it contains a secret."""
     try:
         return http_url(given.strip()) if given.strip() else ""
     except PydanticCustomError as error:
@@ -196,9 +196,9 @@ def _webhook_url(given: str) -> str:
 
 
 def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
-    """A ledger's URL for a resource: by the name of its variable where it may hold a password, for Dagster shows it.
+    """Returns a ledger's URL for a resource, or its environment variable if the URL may contain a password.
 
-    Raises `SettingsError` where no variable holds it.
+    Dagster shows the URL in its UI. Raises `SettingsError` if no variable contains it.
     """
     if not may_hold_password(url):
         return url
@@ -212,7 +212,7 @@ def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def resources_of(settings: Settings) -> dict[str, object]:
-    """The resources `runware`, `store` and `ledger` of a configuration; without a key, the simulator's."""
+    """Returns the resources `runware`, `store` and `ledger` of the settings; without an API key, the simulator's."""
     simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"))
     hook = dg.EnvVar(WEBHOOK_URL) if settings.has_webhook else ""
     real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)

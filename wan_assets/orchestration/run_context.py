@@ -1,4 +1,4 @@
-"""What one run is to make, and how it speaks to Dagster."""
+"""The context of one run: its partitions, and how it reports to Dagster."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
 def ignore(_: Outcome) -> None:
-    """Nobody watches."""
+    """Ignores an outcome."""
 
 
 class Options(TypedDict, total=False):
-    """Optional parts of a run context."""
+    """Optional fields of a run context."""
 
     on_outcome: OnOutcome
     on_progress: Watcher
@@ -57,6 +57,6 @@ class RunContext:
         keys: Iterable[str] = (),
         **options: Unpack[Options],
     ) -> Self:
-        """What a step is to make, with the means of its context."""
+        """Creates the run context from the context of a Dagster step."""
         means = context.run.run_id, context.instance, context.log, context.log_event
         return cls(asset_key, tuple(keys), *means, **options)

@@ -1,4 +1,4 @@
-"""The receiver of webhooks: takes the API's word that something is done for a reason to ask, and for nothing more."""
+"""The receiver of webhooks: a webhook causes an earlier poll of its task, and no other change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wan_assets.servers import http_server
 
 PATH = "/webhook"
 LEDGER_BUSY_S = 3.0
-"""How long the ledger may be waited for: the API wants its answer within 5 s, and sends again what was not taken."""
+"""The longest wait for the ledger, in seconds: the API expects a response within 5 s, and otherwise sends again."""
 
 _MAX_BYTES = 1_000_000
 _MAX_TASKS = 1_000
@@ -37,7 +37,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class WebhookError(WanAssetsError):
-    """The receiver cannot be started as asked."""
+    """The receiver cannot be started with the given options."""
 
     hint = "See `wan-assets webhook --help`."
 
@@ -49,10 +49,11 @@ class _RefusalError(Exception):
 
 
 def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
-    """An application that takes `POST <path>?secret=…` and wakes the runs that wait for the tasks it names.
+    """Returns an application that receives `POST <path>?secret=…` and notifies the runs that wait for its tasks.
 
-    Everything readable is answered 204, also what the ledger does not know: sending it again would not help, and who
-    asks learns nothing. It is not written down. Raises `WebhookError` for a secret of less than 16 characters.
+    Every readable webhook is answered 204, also if the ledger does not know its tasks: sending it again would not help,
+    and an attacker learns nothing. Its content is not stored. Raises `WebhookError` for a secret of less than 16
+    characters.
     """
     if len(secret) < MIN_SECRET:
         raise WebhookError(f"the webhook's secret has less than {MIN_SECRET} characters")
@@ -65,16 +66,16 @@ def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
 def serve_webhook(
     ledger: Ledger, secret: str, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serves until SIGINT or SIGTERM; `on_ready` is given the address, without the secret.
+    """Serves until SIGINT or SIGTERM; calls `on_ready` with the address, without the secret.
 
-    Raises `WebhookError` where the secret cannot be used, and `ListenError` where the port cannot.
+    Raises `WebhookError` for an unusable secret, and `ListenError` for an unusable port.
     """
     shown = (lambda address: on_ready(f"{address}{PATH}")) if on_ready else None
     http_server.serve(receiver_app(ledger, secret), host=host, port=port, on_ready=shown)
 
 
 class _Doorkeeper:
-    """Lets in who knows the secret, and takes the query out of what is told of the request, such as in access logs."""
+    """Refuses requests without the secret, and removes the query, so that it does not appear in access logs."""
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
         self._app = app
@@ -117,7 +118,7 @@ class _Receiver:
 
 
 def task_uuids_in(body: bytes) -> set[str]:
-    """All tasks that a webhook names: one flat object, or objects in lists under `data` and `errors`."""
+    """Returns all task UUIDs in a webhook: in one flat object, or in objects in lists under `data` and `errors`."""
     try:
         reported = json.loads(body)
     except (ValueError, RecursionError):
@@ -131,7 +132,7 @@ def task_uuids_in(body: bytes) -> set[str]:
 
 
 def _named_in(reported: Any) -> Iterator[Any]:
-    """What stands where a task's UUID should; an error may be about no task."""
+    """Yields the values in the positions of task UUIDs; an error may belong to no task."""
     if not isinstance(reported, dict):
         raise _RefusalError(400, "the body is no JSON object")
     lists = [reported[key] for key in ("data", "errors") if reported.get(key) is not None]

@@ -1,4 +1,4 @@
-"""`wan-assets ledger adopt`: accepts files that were set aside as the videos of their rows."""
+"""`wan-assets ledger adopt`: accepts quarantined files as the videos of their rows."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def adopt(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Accept the files of TASKS that were set aside, because they deviate from the request or could not be decoded.
+    """Accept the files of TASKS in the folder `set_aside`, which deviate from the request or could not be decoded.
 
-    Each file is decoded first, and a damaged one is not accepted. Its task is then booked as stored, at the cost that
-    is booked already, and the next run of its table reuses it. Nothing is sent. Needs no Dagster.
+    Each file is decoded first; a damaged file is not accepted. The task is then recorded as stored, at the cost already
+    recorded, and the next run of its table reuses it. Nothing is submitted. Dagster is not needed.
 
-    Exit status: 0 the videos of all tasks are stored, 1 those of some are not, 2 it could not start.
+    Exit status: 0 the videos of all tasks are stored, 1 some are not, 2 it could not start.
     """
     if takes_all == bool(tasks):
         raise click.UsageError("Name the tasks, or give --all.")
@@ -61,7 +61,7 @@ async def _adopted(tasks: Iterable[str], store: VideoStore, book: Ledger) -> lis
 
 
 def _all_of(book: Ledger, store: VideoStore) -> list[str]:
-    """The tasks of the ledger that have files set aside, oldest first."""
+    """Returns the ledger's tasks with quarantined files, oldest first."""
     aside = store.aside_tasks()
     return [
         task.task_uuid for task in book.open_tasks() if task.state is TaskState.DELIVERED and task.task_uuid in aside
@@ -69,7 +69,7 @@ def _all_of(book: Ledger, store: VideoStore) -> list[str]:
 
 
 def _task_uuid(given: str) -> str:
-    """A UUID as the ledger writes it; what is none is left as it is, and not found."""
+    """Returns a UUID in the ledger's form; other text is unchanged, and is not found."""
     try:
         return str(uuid.UUID(given.strip()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""`wan-assets export`: a table's videos as a dataset to take away."""
+"""`wan-assets export`: writes a table's videos as a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wan-assets gallery`: a folder of static pages that shows all videos of a table."""
+"""`wan-assets gallery`: writes static pages that show all videos of a table."""
 
 from __future__ import annotations
 

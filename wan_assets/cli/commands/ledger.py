@@ -1,4 +1,4 @@
-"""`wan-assets ledger`: what was spent, reserved and left open."""
+"""`wan-assets ledger`: shows money spent and reserved, and open tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COMMANDS = {
 
 @dataclass(frozen=True)
 class _Account:
-    """All that the ledger tells."""
+    """The content of the ledger that the command shows."""
 
     paused: str | None
     totals: Totals

@@ -1,4 +1,4 @@
-"""`wan-assets demo` and `wan-assets materialize`: a table's videos, made through Dagster."""
+"""`wan-assets demo` and `wan-assets materialize`: generate a table's videos through Dagster."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_fr
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, however the command ends.")
 _END_S = 5.0
-"""So long it may take to tell Dagster that a run was left behind."""
+"""The longest time, in seconds, to report an abandoned run to Dagster."""
 
 
 @click.command()
@@ -62,7 +62,7 @@ def materialize(file: Path, *, on_mismatch: OnMismatch, resend_refused: bool, as
 
     FILE may be a folder of tables, or a pattern in quotes.
 
-    Exit status: 0 every row has its video, also where it deviates from its request, 1 some have not, 2 it could not
+    Exit status: 0 every row has its video, even if it deviates from its request, 1 some have none, 2 it could not
     start, 130 and 143 after the signals INT and TERM.
     """
     settings = configured()
@@ -71,7 +71,7 @@ def materialize(file: Path, *, on_mismatch: OnMismatch, resend_refused: bool, as
 
 
 def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bool) -> None:
-    """Makes the videos, and reports from the ledger whatever ended that."""
+    """Generates the videos, and reports from the ledger even after an interruption."""
     run = TableRun(settings, options)
     status = 1
     try:
@@ -95,7 +95,7 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
 
 
 def _made(run: TableRun, *, is_quiet: bool) -> int:
-    """Executes the run in a thread of its own, and gives the status; raises what kept it from starting."""
+    """Executes the run in a thread and returns the exit status; raises the error if the run could not start."""
     rows = len(run.table.rows) if run.table else 0
     with watched("videos", Progress(rows), is_quiet=is_quiet, completed=run.places.completed) as show:
         ended = signals.supervised(partial(run.execute, show), on_signal=partial(_say_stopping, show))

@@ -1,4 +1,4 @@
-"""`wan-assets ledger pause` and `resume`: the switch that keeps runs from sending more."""
+"""`wan-assets ledger pause` and `resume`: stop all runs from submitting tasks, and let them continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wan-assets plan`: a table validated and priced; nothing is submitted."""
+"""`wan-assets plan`: validates and prices a table; nothing is submitted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wan_assets.prompts import Chunk, Summary, scan
 
 @dataclass(frozen=True)
 class _Read:
-    """How much of a table was read; how long it is shows at its end."""
+    """The rows read so far; the total is not known before the end."""
 
     ended: int = 0
     problems: int = 0
@@ -39,7 +39,7 @@ class _Read:
 
 
 class PartitionOptions(TypedDict):
-    """What is said of the partitions that a table is made for; all None where each row has its own."""
+    """The partitions of the table; all values are None if each row has its own partition."""
 
     by: str | None
     start_date: str | None
@@ -62,7 +62,8 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> None:
     """Validate and price the table FILE; nothing is submitted.
 
-    FILE may be a folder of tables, or a pattern in quotes. With --by, rows that no run can ever make are problems too.
+    FILE may be a folder of tables, or a pattern in quotes. With --by, a row whose partition can never be materialized
+    is a problem too.
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
@@ -76,7 +77,7 @@ def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> N
 
 
 def _placing(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
-    """What makes problems of rows without a partition; Dagster is imported only where partitions are given."""
+    """Returns a function that reports rows without a partition as problems; imports Dagster only if needed."""
     if partitions["by"] is None:
         return lambda chunk: chunk
     batches, keys = (

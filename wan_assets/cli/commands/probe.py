@@ -1,4 +1,4 @@
-"""`wan-assets probe`: the API's open questions, asked of the account itself."""
+"""`wan-assets probe`: tests undocumented behaviour of the API with the configured account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wan-assets ledger reconcile`: the ledger held against the account's own usage."""
+"""`wan-assets ledger reconcile`: compares the ledger with the account's usage."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def reconcile(
 ) -> None:
     """Compare the ledger with the account's usage by day, and list every difference.
 
-    With --release, the money that is reserved for ended tasks of unknown cost is free again for every day on which the
-    account charged exactly the amount that the ledger knows. The account may show a charge late: release a day's money
-    when its usage is complete.
+    With --release, the reservations of ended tasks of unknown cost are released for every day on which the account
+    charged exactly the amount in the ledger. The account may show a charge late: release a day's reservations when its
+    usage is complete.
 
     Exit status: 0 every day is equal, 1 some are not, 2 it could not start.
     """
@@ -67,7 +67,7 @@ def reconcile(
 
 
 async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> tuple[list[DayCompared], bool]:
-    """The days, and whether they are the simulator's."""
+    """Returns the days, and whether they are the simulator's."""
     async with connected(settings, book) as client:
         return await reconciled(client, book, first, last), await client.is_simulated()
 

@@ -1,4 +1,4 @@
-"""`wan-assets ledger recover`: settles and fetches what is still open, and sends nothing."""
+"""`wan-assets ledger recover`: settles and fetches open tasks; submits nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LOOK_S = 0.2
 
 @dataclass
 class _Recovery:
-    """What becomes of the open tasks, as far as it has come."""
+    """The state of a recovery of all open tasks."""
 
     book: Ledger
     settings: Settings
@@ -47,7 +47,7 @@ class _Recovery:
     is_simulated: bool = False
 
     async def run(self, display: Display, stop: signals.Stop) -> None:
-        """Recovers until all is done, or `stop` says so."""
+        """Recovers until all tasks are done or `stop` is requested."""
         working = asyncio.create_task(self._work(display))
         while not working.done():
             await asyncio.wait([working], timeout=_LOOK_S)
@@ -120,7 +120,7 @@ def _say_stopping(number: signal.Signals, *, is_quiet: bool) -> None:
 
 
 def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool) -> None:
-    """Tells from the ledger what was recovered and what is still open, and ends with the status."""
+    """Prints from the ledger what was recovered and which tasks are open, and exits with the status."""
     account = recovery.book.run_account(recovery.run_id)
     tasks = [task for task in recovery.book.open_tasks() if task.is_simulated == recovery.is_simulated]
     still_open = {task.task_uuid for task in tasks} & {one.task.task_uuid for one in recovery.found}

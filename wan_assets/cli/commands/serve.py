@@ -1,4 +1,4 @@
-"""`wan-assets serve`: the store's videos for a browser."""
+"""`wan-assets serve`: serves the store's videos to browsers."""
 
 from __future__ import annotations
 

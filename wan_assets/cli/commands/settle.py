@@ -1,4 +1,4 @@
-"""`wan-assets ledger settle`: books the cost of tasks that the API did not state, as a person found it out."""
+"""`wan-assets ledger settle`: records the cost of tasks for which the API reported none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wan_assets.ledger import Ledger, Task, TaskState
 from wan_assets.models import microusd, usd
 
 _GIVEN_UP = (TaskState.LOST, TaskState.DELIVERED)
-"""To settle such a task is to give it up, and the next run buys its row anew: only where its state is named."""
+"""Settling such a task gives it up, and the next run pays for its row again: its state must be given explicitly."""
 
 _STATES = (TaskState.FAILED, TaskState.STORED, *_GIVEN_UP)
 
@@ -59,11 +59,11 @@ def settle(
     as_json: bool,
     **wanted: str | None,
 ) -> None:
-    """Record the cost of TASKS that ended without reporting it, or are lost: 0 where `reconcile` shows no charge.
+    """Record the cost of TASKS that ended without reporting it, or are lost: 0 if `reconcile` shows no charge.
 
-    Instead of TASKS, or to choose among them, give one or more of the options below; a task is settled if it matches
-    all of them. The rest of the reservation is released. A lost task is given up, and the next run buys its row again:
-    name it, or give --state lost.
+    Instead of TASKS, or to select among them, give one or more of the options below; a task is settled if it matches
+    all of them. The rest of the reservation is released. A lost task is given up, and the next run pays for its row
+    again: give its UUID, or --state lost.
     """
     chosen = {name: value for name, value in wanted.items() if value}
     if not tasks and not chosen:
@@ -84,7 +84,7 @@ def settle(
 
 
 def _matching(book: Ledger, named: Sequence[str], wanted: dict[str, str]) -> list[Task]:
-    """Tasks whose cost is not known, and that match everything that is wanted."""
+    """Returns the tasks of unknown cost that match all conditions."""
     given_up = [task for task in book.open_tasks() if task.state in _GIVEN_UP and wanted.get("state") == task.state]
     found = (task for task in (*book.unknown_costs(), *given_up) if not named or task.task_uuid in named)
     return [task for task in found if all(_facts(task)[name] == value for name, value in wanted.items())]

@@ -1,4 +1,4 @@
-"""`wan-assets ledger trace`: from anything that is known of a video to all that the ledger knows of it."""
+"""`wan-assets ledger trace`: shows everything the ledger knows about a video, from any of its identifiers."""
 
 from __future__ import annotations
 

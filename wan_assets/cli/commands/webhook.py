@@ -1,4 +1,4 @@
-"""`wan-assets webhook`: the receiver of the API's webhooks."""
+"""`wan-assets webhook`: receives the API's webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Assets around the videos: a manifest of them all, and what the ledger has spent."""
+"""Assets derived from the videos: a manifest of all videos, and a report of the ledger's amounts."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _PROMPT_SHOWN = 80
 
 @dataclass(frozen=True)
 class _Shared:
-    """What both assets have alike: the videos' asset, and how Dagster keeps them."""
+    """Options that both assets share."""
 
     videos: dg.AssetKey
     group_name: str
@@ -123,7 +123,7 @@ def _column_lineage(videos: dg.AssetKey, carried: tuple[str, ...]) -> dg.TableCo
 
 
 def _sources(column: Column, videos: dg.AssetKey, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
-    """The columns that one comes from; `extra` holds all that the table's rows carry along."""
+    """Returns the source columns of a column; `extra` contains all other columns of the table."""
     if column.asked is None:
         return [dg.TableColumnDep(videos, column.name)]
     asked = carried if column.name == "extra" else column.asked

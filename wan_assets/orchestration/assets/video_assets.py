@@ -1,4 +1,4 @@
-"""Asset factories: the prompt table, what its rows ask for, and its videos, by prompt or by batch."""
+"""Asset factories for the prompt table, the requests of its rows, and their videos, by prompt or by batch."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ from wan_assets.prompts import Prompts
 
 
 class VideoOptions(TypedDict, total=False):
-    """What a table and its videos need not have; the freshness policy is the table's."""
+    """Optional arguments of `build_video_assets`; the freshness policy applies to the table."""
 
     retry_policy: dg.RetryPolicy
     automation_condition: dg.AutomationCondition[dg.AssetKey]
@@ -75,7 +75,10 @@ def assets_of(
     on_outcome: OnOutcome = ignore,
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
-    """The three assets of a table, whose partitions are `partitions_def`: the grain's, or some of them alone."""
+    """Returns the three assets of a table.
+
+    `partitions_def` contains all partitions of the partitioning, or some of them.
+    """
     table = _table_asset(name, partitioning, group_name, options)
     partitioning = replace(partitioning, partitions_def=partitions_def)
     requests = _requests_asset(name, partitioning, group_name)
@@ -119,7 +122,7 @@ def _requests_asset(name: str, partitioning: Partitioning, group_name: str) -> d
     )
 
     def observe(context: dg.AssetExecutionContext) -> None:
-        """Reads the table, keeps its partitions in step, and tells what has changed."""
+        """Reads the table, synchronizes its partitions, and records changed requests."""
         try:
             partitioning.check(RunContext.of(context, videos))
         except PromptTableError as error:
@@ -157,7 +160,7 @@ def _videos_asset(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
-        """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
+        """Logs each partition when it is complete; raises a `Failure` that names the rows without a video."""
         on_progress = options.get("on_progress", unwatched)
         keys = context.partition_keys
         if not keys:

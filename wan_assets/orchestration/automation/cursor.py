@@ -1,4 +1,4 @@
-"""How far the sensor is with the table that it last saw."""
+"""The sensor's cursor: its position in the table that it last evaluated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Cursor(BaseModel):
-    """`signature` is that of the table, `after` the last partition that was looked at, `trouble` why it is unusable."""
+    """The state of an evaluation.
+
+    `signature` identifies the table, `after` is the last partition processed, and `trouble` is the error of an invalid
+    table.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,7 +23,7 @@ class Cursor(BaseModel):
 
     @classmethod
     def parse(cls, said: str | None) -> Self:
-        """Reads what an earlier tick wrote; anything else means to start anew, which costs no more than a look."""
+        """Reads the cursor of the previous tick; an unreadable one restarts the evaluation, which costs nothing."""
         try:
             return cls.model_validate_json(said or "{}")
         except ValidationError:

@@ -1,4 +1,4 @@
-"""Runs whose worker is gone: Dagster would believe for ever that they go on."""
+"""A sensor for runs whose worker is gone: without it, Dagster shows them as running forever."""
 
 from contextlib import closing
 from typing import Unpack
@@ -36,7 +36,7 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
 
 
 def _end_lost_runs(book: Ledger, instance: dg.DagsterInstance) -> list[str]:
-    """Leaves alone what another instance of Dagster has started, which may share the ledger."""
+    """Ends lost runs, except those of another Dagster instance that shares the ledger."""
     found = [run for run_id in book.lost_runs() if (run := instance.get_run_by_id(run_id))]
     ended = [run.run_id for run in found if _is_ended(run, instance)]
     for run in found:
@@ -45,7 +45,7 @@ def _end_lost_runs(book: Ledger, instance: dg.DagsterInstance) -> list[str]:
 
 
 def _is_ended(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
-    """Ends a run that Dagster believes to be at work."""
+    """Ends a run that Dagster still considers running."""
     match run.status:
         case dg.DagsterRunStatus.STARTED:
             instance.report_run_failed(run, f"run {run.run_id}: {_ENDED}")

@@ -1,4 +1,4 @@
-"""A job that makes whatever is missing: one run, however scattered the partitions are."""
+"""A job that generates all missing partitions in one run, even if they are not adjacent."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from wan_assets.prompts import Prompts
 
 
 class MissingConfig(GenerationConfig):
-    """What a run of the job may be told."""
+    """The config of a run of the job."""
 
     maximum: int = Field(default=1000, ge=1, description="Partitions to make at most; the next run takes the others.")
 
@@ -61,7 +61,7 @@ def build_missing_job(
 
 
 def _wanting(partitioning: Partitioning, run_context: RunContext) -> list[str]:
-    """The partitions to make; none of a table that has problems, which the run then refuses."""
+    """Returns the partitions to generate; none if the table has problems, and the run then fails."""
     try:
         reading = partitioning.read()
     except PromptTableError as error:

@@ -1,4 +1,4 @@
-"""Runs over ranges of neighbouring partitions: a run costs seconds, a reused partition within a range milliseconds."""
+"""Runs over ranges of adjacent partitions: a run costs seconds, a reused partition in a range milliseconds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from wan_assets.orchestration.partitions.sync import range_tags
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring partitions, the first and last of which want a run; `wanting` are all that do."""
+    """A range of adjacent partitions. Its first and last partition need a run; `wanting` are all that do."""
 
     wanting: tuple[str, ...]
 
     def request(
         self, asks_for: Mapping[str, str], reported: RecordedVersions, tags: Mapping[str, str]
     ) -> dg.RunRequest:
-        """The request of one run. The same want gives the same run key, which Dagster launches once."""
+        """Returns the request for one run. The same state gives the same run key, which Dagster launches once."""
         first, last = self.wanting[0], self.wanting[-1]
         wants = [(key, asks_for[key], reported.made_at.get(key, 0)) for key in self.wanting]
         run_key = hashlib.sha256(repr(wants).encode()).hexdigest()
@@ -38,10 +38,10 @@ def stretches(
     length: int,
     row_of: Callable[[str], str] | None = None,
 ) -> Iterator[Stretch]:
-    """Yields what covers all that want a run, at most `length` partitions at a time, in the order of `present`.
+    """Yields ranges that cover all partitions in `wanted`, each of at most `length`, in the order of `present`.
 
-    None holds a partition that is not among those `asked` for: its row is gone. With `row_of`, none leaves the row that
-    it begins in, and none holds a partition that wants no run.
+    A range contains only partitions in `asked`: the rows of the others are gone. With `row_of`, a range stays within
+    one row and contains only partitions that need a run.
 
     >>> list(stretches("abcdefgh", "abcdegh", set("bdeh"), 3))
     [Stretch(wanting=('b', 'd')), Stretch(wanting=('e',)), Stretch(wanting=('h',))]
@@ -56,10 +56,10 @@ def stretches(
 
 
 def row_of_keys(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[str], str] | None:
-    """What keys of one row of multi-partitions have in common, or None for other partitions.
+    """Returns a function that maps a multi-partition key to its row, or None for other partitions.
 
-    Dagster takes a range of multi-partitions for the cross product of the ranges of both dimensions, so that only a
-    range within one row is what lies between its ends.
+    Dagster expands a range of multi-partitions to the cross product of the ranges of both dimensions. Only a range
+    within one row therefore contains exactly the partitions between its ends.
     """
     if not isinstance(partitions_def, dg.MultiPartitionsDefinition):
         return None

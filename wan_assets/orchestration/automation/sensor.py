@@ -1,4 +1,4 @@
-"""The sensor that watches a prompt table: partitions follow its rows, and runs are requested for what has changed."""
+"""The sensor of a prompt table: it synchronizes partitions with the rows and requests runs for changed rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wan_assets.prompts import Prompts, signature_of
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
 _ADDED_PER_TICK = 20_000
 _RETIRED_PER_TICK = 1_000
-"""Each is a statement of its own."""
+"""Each retired partition takes one SQL statement."""
 
 
 class SensorOptions(TypedDict, total=False):
@@ -69,7 +69,7 @@ def build_video_sensor(
 
 @dataclass(frozen=True)
 class OnProgress:
-    """One table and its videos' asset, and how much of it a tick may take on."""
+    """Evaluates one table and its videos asset, with limits for each tick."""
 
     asset_key: dg.AssetKey
     partitioning: Partitioning
@@ -78,7 +78,7 @@ class OnProgress:
     tags: Mapping[str, str]
 
     def tick(self, instance: dg.DagsterInstance, cursor: Cursor) -> dg.SensorResult:
-        """A bounded piece of work, and where to go on."""
+        """Does a bounded amount of work, and returns the new cursor."""
         try:
             signature = self._signature()
             if cursor.signature != signature:
@@ -94,7 +94,7 @@ class OnProgress:
         return self._work(instance, cursor, reading)
 
     def _signature(self) -> str:
-        """Changes with the table, with the definition of its partitions, and when a window of time opens."""
+        """Changes with the table, with the partitions definition, and when a time window opens."""
         cuts = list(_dimensions_of(self.partitioning.partitions_def))
         opened = [cut.get_last_partition_key() or "" for cut in cuts if isinstance(cut, _WINDOWS)]
         fixed = repr([cut for cut in cuts if isinstance(cut, (dg.StaticPartitionsDefinition, *_WINDOWS))])
@@ -131,7 +131,7 @@ def _trouble_of(reading: TableSnapshot) -> str:
 
 
 def _after(present: Sequence[str], last: str | None) -> Sequence[str]:
-    """The partitions behind one; all where it is there no more, since looking again costs little."""
+    """Returns the partitions after `last`; all if it no longer exists, because another evaluation is cheap."""
     return present[present.index(last) + 1 :] if last in present else present
 
 

@@ -1,4 +1,4 @@
-"""What each check finds in a whole dataset."""
+"""The results of each check over a whole dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wan_assets.prompts import Problem
 
 @dataclass(frozen=True)
 class FailedRow:
-    """A partition, and what is wrong with it."""
+    """A partition that failed a check, and the reason."""
 
     partition: str
     said: str
@@ -22,7 +22,7 @@ class FailedRow:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found; `unmeasured` counts what it could say nothing about."""
+    """The result of one check; `unmeasured` is the number of rows that could not be evaluated."""
 
     failed_rows: tuple[FailedRow, ...] = ()
     checked: int = 0
@@ -35,7 +35,11 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Rigour:
-    """How closely to look: all files byte for byte or `sample` of them, drawn by `salt`; how far costs may stray."""
+    """Options of the checks.
+
+    The bytes of all files, or of `sample` files selected by `salt`, are compared. `cost_tolerance` is a share of the
+    price.
+    """
 
     verify_all: bool = False
     sample: int = 100
@@ -46,7 +50,7 @@ class Rigour:
 def check_results(
     dataset: Dataset, names: Collection[str], rigour: Rigour | None = None
 ) -> Iterator[tuple[str, CheckResult]]:
-    """Yields what each of some checks finds, in the order of `DATASET_CHECKS`."""
+    """Yields the result of each check in `names`, in the order of `DATASET_CHECKS`."""
     rigour = rigour or Rigour()
     by_video = _video_judgements(dataset, rigour.cost_tolerance) if set(names) & set(VIDEO_CHECKS) else {}
     for name in DATASET_CHECKS:
@@ -80,7 +84,7 @@ def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Chec
 
 
 def _broken_files(dataset: Dataset, rigour: Rigour) -> CheckResult:
-    """Every file's presence and size, and the bytes of some."""
+    """Checks presence and size of every file, and the bytes of some."""
     booked = [
         dataset_row for dataset_row in dataset.dataset_rows if dataset_row.stored or _is_booked_stored(dataset_row)
     ]
@@ -161,7 +165,7 @@ def _orphans(dataset: Dataset) -> CheckResult:
 
 
 def _twins(dataset: Dataset) -> CheckResult:
-    """Rows whose files are the same byte for byte though they ask for different videos."""
+    """Finds rows with different requests and byte-identical files."""
     owners: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for dataset_row in dataset.dataset_rows:
         for video in dataset_row.stored.videos if dataset_row.stored else ():

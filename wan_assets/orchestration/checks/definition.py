@@ -1,4 +1,4 @@
-"""The checks as Dagster's: over the whole dataset, or one that an asset logs for each partition."""
+"""Dagster's asset checks: over the whole dataset, and the checks recorded for each partition."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ def build_video_checks(
 
 
 def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
-    """The spec of the check that `partition_check` evaluates, to stand in the asset's `check_specs`."""
+    """Returns the spec of the check that `partition_check` evaluates, for the asset's `check_specs`."""
     return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The partition's videos are as asked.")
 
 
@@ -83,7 +83,7 @@ def partition_check(
     outcomes: Sequence[Outcome],
     severities: Severities,
 ) -> dg.AssetCheckEvaluation:
-    """All judgements of one partition's videos as one event, as severe as the worst that failed; reads no file."""
+    """Combines all quality results of one partition into one event with the worst severity; reads no file."""
     stored = [(outcome.job, outcome.stored) for outcome in outcomes if outcome.stored]
     failed = [
         (job.prompt_id, quality_result)
@@ -114,7 +114,7 @@ def partition_check(
 def match_check(
     asset_key: dg.AssetKey, partition: str, outcomes: Sequence[Outcome], severity: dg.AssetCheckSeverity
 ) -> dg.AssetCheckEvaluation:
-    """Whether the videos of one partition are what their rows request, as one event; reads no file.
+    """Evaluates whether the videos of one partition match their requests, as one event; reads no file.
 
     It has the name of the check over the whole dataset, which shows the state of all partitions together.
     """
@@ -141,7 +141,7 @@ def match_check(
 
 
 def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
-    """How severe each check is, `given` over the defaults; raises `ValueError` for a name that is none."""
+    """Returns the severity of each check, with `given` over the defaults; raises `ValueError` for an unknown name."""
     for check in given:
         if check not in DATASET_CHECKS:
             close = nearest(check, DATASET_CHECKS)

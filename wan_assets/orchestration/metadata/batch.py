@@ -1,4 +1,4 @@
-"""What Dagster shows of a batch: counts, costs, and a table of its rows."""
+"""Dagster metadata of a batch: counts, costs, and a table of its rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS_SHOWN = 100
 
 @dataclass(frozen=True)
 class RowResult:
-    """What became of one row: `told_microusd` is the cost that no earlier event has told, None where it is unknown."""
+    """The result of one row: `told_microusd` is the cost that no earlier event reported, None if it is unknown."""
 
     outcome: Outcome
     told_microusd: int | None
@@ -30,29 +30,29 @@ class RowResult:
 
     @property
     def job(self) -> VideoJob:
-        """What was asked for."""
+        """The requested video."""
         return self.outcome.job
 
     @property
     def error(self) -> WanAssetsError | None:
-        """Why there is no video."""
+        """The reason why there is no video."""
         return self.outcome.error
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """How the row's videos deviate from its request."""
+        """The deviations of the row's videos from the request."""
         return self.outcome.stored.differences if self.outcome.stored else ()
 
     @property
     def cost_microusd(self) -> int | None:
-        """What the video cost, whenever that was; None where it is unknown or there is none."""
+        """The cost of the video, also if an earlier run paid it; None if it is unknown or there is no video."""
         return self.outcome.stored.cost_microusd if self.outcome.stored else None
 
 
 def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str, Any]:
-    """Metadata of a batch; its rows are shown in the order of their ids.
+    """Returns the metadata of a batch; its rows are sorted by ID.
 
-    Those without a video come first, and then those whose videos deviate from their requests.
+    Rows without a video come first, followed by rows whose videos deviate from their requests.
     """
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
@@ -82,7 +82,7 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
 
 
 def digest_of(results: Sequence[RowResult]) -> str:
-    """A digest of which rows have which videos."""
+    """Returns a digest of the rows and their videos."""
     held = [
         (result.job.prompt_id, [video.sha256 for video in result.outcome.stored.videos])
         for result in results

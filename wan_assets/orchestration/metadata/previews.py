@@ -1,6 +1,7 @@
-"""What Dagster shows of videos to the eye: thumbnails, frames, contact sheets, links.
+"""Previews in Dagster's metadata: thumbnails, frames, contact sheets and links.
 
-The UI strips HTML from markdown, shows a text of up to about 1,000 characters at once and a longer one behind a click.
+The UI strips HTML from markdown. It shows a text of up to about 1,000 characters directly, and a longer one after a
+click.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _PROMPT_SHOWN = 600
 _STRIPS_MAX = 2
 _SHEET_COLUMNS = 4
 _SHEET_MAX = 24
-"""A thumbnail takes some 900 bytes of the event."""
+"""A thumbnail takes about 900 bytes of the event."""
 
 _MARKS = re.compile(r"([!-/:-@\[-`{-~])")
-"""All ASCII punctuation, which markdown takes as it is after a backslash."""
+"""All ASCII punctuation, which markdown shows unchanged after a backslash."""
 
 
 class Shown(NamedTuple):
-    """One video of a contact sheet, and the row and the cost that stand under it."""
+    """One video of a contact sheet, with the row and the cost in its caption."""
 
     video: StoredVideo
     prompt_id: str
@@ -37,7 +38,7 @@ class Shown(NamedTuple):
 
 
 def thumbnail(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue:
-    """A picture that is shown at once, and opens the video where the store is served."""
+    """Returns a thumbnail that is shown directly, and that links to the video if the store is served."""
     simulated = " SIMULATED" if stored.is_simulated else ""
     linked = _thumbnail_of(stored.videos[0], store) + simulated
     is_short = len(linked) <= _SHOWN_AT_ONCE
@@ -45,15 +46,15 @@ def thumbnail(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue
 
 
 def link(video: StoredVideo, store: VideoStore) -> dg.UrlMetadataValue | None:
-    """Where a browser finds the video, if the store is served."""
+    """Returns the video's URL for a browser, if the store is served."""
     address = store.link_to(video)
     return dg.MetadataValue.url(address) if address else None
 
 
 def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | None:
-    """First, middle and last frame of each video with prompt, facts and cost; None where there are no pictures.
+    """Returns first, middle and last frame of each video with prompt, properties and cost; None if there are no images.
 
-    What would make the event too large is left to links.
+    Videos that would make the event too large are links only.
     """
     strips = [_strip_of(video, store) for video in stored.videos[:_STRIPS_MAX]]
     if not any(strips):
@@ -67,7 +68,7 @@ def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | 
 
 
 def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetadataValue | None:
-    """The first videos of a batch as a table of thumbnails; None where there are no pictures."""
+    """Returns the first videos of a batch as a table of thumbnails; None if there are no images."""
     if not shown or not store.has_pictures:
         return None
     head = [f"|{cell * _SHEET_COLUMNS}" for cell in ("   |", "---|")]
@@ -101,7 +102,7 @@ def _picture(video: StoredVideo) -> str:
 
 
 def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
-    """A picture that cannot be read is no reason to lose an event."""
+    """Returns the frames as an image; an unreadable image is omitted, because the event must not fail."""
     strip = None
     if store.has_pictures:
         with suppress(StoreError):
@@ -125,6 +126,6 @@ def _cost(cost_microusd: int | None) -> str:
 
 
 def _text(said: str) -> str:
-    """Text of a table as text: in one line, with nothing that markdown would obey."""
+    """Escapes text for one line of markdown."""
     line = " ".join(said.split())
     return _MARKS.sub(r"\\\1", line[:_PROMPT_SHOWN] + ("…" if len(line) > _PROMPT_SHOWN else ""))

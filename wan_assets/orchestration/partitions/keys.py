@@ -1,4 +1,4 @@
-"""Partition keys that a run can make some day: what a definition refuses for ever, and the window of a date."""
+"""Validation of partition keys: the keys that a definition can never contain, and the time window of a date."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dagster as dg
 from wan_assets.prompts import Refusal, shortened
 
 CheckKey: TypeAlias = Callable[[str], Refusal | None]
-"""Gives why no run can ever make a partition, or None."""
+"""Returns why a partition can never be materialized, or None."""
 
 _REFUSED_BY_DAGSTER = ("...", *map(chr, range(32)))
 _REFUSED_IN_DIMENSIONS = ("|", ",", "[", "]")
@@ -36,7 +36,7 @@ def definition_by(
     shards: int | None = None,
     campaigns: str = "campaigns",
 ) -> dg.PartitionsDefinition[str]:
-    """Partitions by hour, day, week, month, shard or campaign; raises `ValueError` for what is missing or unknown."""
+    """Returns partitions by hour, day, week, month, shard or campaign; raises `ValueError` for invalid arguments."""
     if by == "campaign":
         return dg.DynamicPartitionsDefinition(name=campaigns)
     if by == "shard":
@@ -55,7 +55,7 @@ def definition_by(
 
 
 def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool = False) -> CheckKey:
-    """How keys are checked under a definition; keys of later windows and of dynamic partitions to come are fine."""
+    """Returns a check of keys; future time windows and new dynamic partitions are valid."""
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         dimensions = {
             part.name: check_of(part.partitions_def, in_dimension=True) for part in partitions_def.partitions_defs
@@ -73,7 +73,7 @@ def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool
 
 
 def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo, said: str) -> str | Refusal:
-    """The key of the window that a date falls in."""
+    """Returns the key of the time window that contains a date."""
     try:
         moment = datetime.fromisoformat(said)
     except ValueError:
@@ -91,7 +91,7 @@ def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo,
 
 
 def zone_of(timezone: str) -> ZoneInfo:
-    """A time zone by its name; raises `ValueError` for one that is unknown."""
+    """Returns a time zone by its name; raises `ValueError` if it is unknown."""
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""The engine as a Dagster run reads it: outcomes one by one, from a loop in a thread of its own."""
+"""Runs the engine's event loop in a thread and yields its outcomes synchronously."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def outcomes_of(
     media: Mapping[str, Path],
     on_progress: Watcher,
 ) -> Iterator[Iterator[Outcome]]:
-    """Gives what becomes of each order; leaving the block stops sending at once.
+    """Yields the outcome of each job; leaving the block stops submissions at once.
 
-    `on_progress` is told, in the thread that reads, of each outcome that was read to its end, and of what is under way.
+    `on_progress` is called in the reading thread, with the progress after each outcome and while tasks are in flight.
     """
 
     async def generated(tell: Callable[[Update], None]) -> AsyncGenerator[Update, None]:

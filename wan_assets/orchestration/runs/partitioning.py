@@ -1,4 +1,4 @@
-"""The two grains of video assets: a partition per prompt, or per batch of prompts. One engine serves both."""
+"""The two kinds of partitioning of video assets: by prompt and by batch. Both use the same engine."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary
 from wan_assets.store import VideoStore
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
-"""A partition per prompt, or any definition whose partitions hold many rows."""
+"""One partition per prompt, or a definition whose partitions contain many rows."""
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
 _NOTHING = "0" * 64
-"""What a batch without rows asks for."""
+"""The digest of a batch without rows."""
 
 
 class VideoRun(Protocol):
-    """One run over some partitions, and what it tells of it."""
+    """One run over some partitions, and its events."""
 
     def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
-        """Yields events as outcomes come; ends in a `Failure` where rows have no video."""
+        """Yields events as outcomes arrive; raises a `Failure` if rows have no video."""
 
 
 class PreparedRun(NamedTuple):
-    """A run that has read its rows: what they ask for, and the local files that they name."""
+    """A run with its rows read: the videos to generate, and the local files that the rows reference."""
 
     run: VideoRun
     jobs: Sequence[VideoJob]
@@ -62,41 +62,41 @@ class PreparedRun(NamedTuple):
 
 @dataclass(frozen=True)
 class TableSnapshot:
-    """A whole table: what it comes to, and a digest of what each partition's rows ask for, in the table's order."""
+    """A whole table: its summary, and a digest of the requests of each partition, in the table's order."""
 
     summary: Summary
     asks_for: Mapping[str, str]
 
     @property
     def is_sound(self) -> bool:
-        """Whether rows may be sent: while any has a problem, none may."""
+        """Whether rows may be submitted: a table with any problem is not submitted."""
         return not self.summary.problem_count
 
     @property
     def version(self) -> str:
-        """A digest of what all rows ask for."""
+        """A digest of all requests."""
         return hashlib.sha256(repr(sorted(self.asks_for.items())).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class PartitionStatus:
-    """What each partition asks for, held against what Dagster's events tell of it."""
+    """The requests of each partition, compared with the versions in Dagster's events."""
 
     asks_for: Mapping[str, str]
     reported: RecordedVersions
 
     def wants_run(self, key: str) -> bool:
-        """Whether a partition has rows, or had some, and lacks what they ask for now."""
+        """Whether a partition has or had rows, and lacks the videos of its current requests."""
         return key in self.asks_for and self.reported.is_wanting(key, self.asks_for[key])
 
 
 @dataclass(frozen=True)
 class Partitioning:
-    """How prompts are cut into partitions.
+    """The assignment of prompts to partitions.
 
-    `partition_of` tells the partition of a row; `digest` that of a partition's rows, given what it is without the last;
-    `run` makes a run over the rows of some partitions. Without `retires_partitions` dynamic ones are only added.
-    A `PromptTableError` or a `Failure` of any method sends nothing.
+    `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
+    without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
+    partitions are only added. If a method raises a `PromptTableError` or a `Failure`, nothing is submitted.
     """
 
     prompts: Prompts
@@ -109,14 +109,14 @@ class Partitioning:
 
     @property
     def dynamic_name(self) -> str | None:
-        """The name of the partitions that come and go with the table's rows."""
+        """The name of the dynamic partitions definition, whose keys follow the table's rows."""
         cut = self.partitions_def
         return cut.name if isinstance(cut, dg.DynamicPartitionsDefinition) else None
 
     def read(self) -> TableSnapshot:
-        """Reads the whole table in pieces; of its rows only a digest for each partition is held.
+        """Reads the whole table in chunks, and keeps only a digest for each partition.
 
-        A row that no run can ever make is a problem of the table.
+        A row whose partition can never be materialized is a problem of the table.
         """
         summary, asks_for = Summary(), dict[str, str]()
         for read in scan(self.prompts):
@@ -127,9 +127,9 @@ class Partitioning:
         return TableSnapshot(summary, asks_for)
 
     def sync(self, instance: dg.DagsterInstance, reading: TableSnapshot, **maximum: int) -> PartitionChanges:
-        """Makes dynamic partitions those of the table, or as `sync_partitions` is told by `most_…`.
+        """Synchronizes dynamic partitions with the table, up to the limits of `sync_partitions`.
 
-        To dynamic dimensions of multi-partitions keys are added. None is retired there, since others may use them.
+        Dynamic dimensions of multi-partitions only get new keys. None is retired, because other assets may use them.
         """
         if self.dynamic_name is not None:
             return self._sync_own(instance, self.dynamic_name, reading, **maximum)
@@ -147,18 +147,18 @@ class Partitioning:
         return sync_partitions(instance, name, list(reading.asks_for), kept=others, **maximum)
 
     def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
-        """All partitions that there are by now, in Dagster's order."""
+        """Returns all existing partitions in Dagster's order."""
         return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
     def check(self, run_context: RunContext) -> TableSnapshot:
-        """Reads the table, keeps its partitions in step, and tells what has changed."""
+        """Reads the table, synchronizes its partitions, and records changed requests."""
         reading = self.read()
         if reading.is_sound:
             self.keep_in_step(run_context, reading)
         return reading
 
     def keep_in_step(self, run_context: RunContext, reading: TableSnapshot) -> PartitionStatus:
-        """Brings partitions in step with a table that was read, and tells what has changed."""
+        """Synchronizes partitions with a table that was read, and records changed requests."""
         changes = self.sync(run_context.instance, reading)
         standing = self.standing(run_context.instance, run_context.asset_key, reading)
         changed = note_changes(run_context.asset_key, standing.reported, standing.asks_for, run_context.log_event)
@@ -167,13 +167,13 @@ class Partitioning:
         return standing
 
     def standing(self, instance: dg.DagsterInstance, videos: dg.AssetKey, reading: TableSnapshot) -> PartitionStatus:
-        """Holds a table against Dagster's events, also of partitions that had rows once and stay where they are."""
+        """Compares a table with Dagster's events, including partitions whose rows were removed."""
         reported = RecordedVersions.of(instance, videos)
         emptied = () if self.dynamic_name else reported.made_from
         return PartitionStatus({**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}, reported)
 
     def begin(self, run_context: RunContext) -> PreparedRun:
-        """Reads the rows of a run's partitions, and tells which of them ask for something else than before."""
+        """Reads the rows of a run's partitions, and records which requests changed."""
         table = self._table_of(set(run_context.keys))
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
@@ -183,7 +183,7 @@ class Partitioning:
         return PreparedRun(self.run(run_context, rows, lineage), _orders_of(rows), table.media)
 
     def _table_of(self, keys: Container[str]) -> PromptTable:
-        """The rows of some partitions, out of a table without any problem."""
+        """Returns the rows of some partitions; raises a `Failure` if the table has problems."""
         unplaced: list[Problem] = []
 
         def is_wanted(row: PromptRow) -> bool:
@@ -204,7 +204,7 @@ def partitioning_of(
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
 ) -> Partitioning:
-    """The grain of the videos' asset `name`; raises `ValueError` where rows cannot be told apart."""
+    """Returns the partitioning of the videos asset `name`; raises `ValueError` if rows cannot be assigned."""
     if partitions == "prompt":
         partitioning = partitioning_by_prompt(name, prompts)
     elif isinstance(partitions, dg.PartitionsDefinition):
@@ -219,7 +219,7 @@ def _partition_of(partitions: dg.PartitionsDefinition[str], partition_key_of: Pa
 
 
 def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
-    """One dynamic partition per `prompt_id`."""
+    """Returns one dynamic partition per `prompt_id`."""
     return Partitioning(
         prompts=prompts,
         partitions_def=dg.DynamicPartitionsDefinition(name=name),
@@ -233,7 +233,7 @@ def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
 def partitioning_by_batch(
     partitions_def: dg.PartitionsDefinition[str], prompts: Prompts, partition_of: PartitionOf
 ) -> Partitioning:
-    """Many rows in each partition; the table is read in pieces, and only the rows of a run are held."""
+    """Returns partitions of many rows; the table is read in chunks, and only a run's rows are kept."""
     return Partitioning(
         prompts=prompts,
         partitions_def=partitions_def,
@@ -245,20 +245,20 @@ def partitioning_by_batch(
 
 
 def _with_row(before: str, row: PromptRow) -> str:
-    """A digest of a batch with one more row, the same in whatever order they come."""
+    """Adds a row to a batch's digest; the order of rows has no effect."""
     added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
     return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
 
 
 def _orders_of(rows: Rows) -> list[VideoJob]:
-    """What rows ask for, those of a higher priority first."""
+    """Returns the videos to generate, higher priorities first."""
     keyed = [(key, row) for key, found in rows.items() for row in found]
     keyed.sort(key=lambda pair: -pair[1].priority)
     return [VideoJob(row.request, key, row.prompt_id) for key, row in keyed]
 
 
 def _sound(table: PromptTable) -> PromptTable:
-    """The table, if its rows may be sent; while any row has a problem, none may."""
+    """Returns a table without problems; raises the run's failure for any other."""
     if table.problems:
         raise video.refusal_of(table)
     return table

@@ -1,4 +1,4 @@
-"""One run's videos: the rows of its partitions go through the engine, and its outcomes become Dagster's events."""
+"""One run: generates the videos of its partitions with the engine and converts outcomes to Dagster events."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from wan_assets.orchestration.runs.engine_thread import outcomes_of
 from wan_assets.orchestration.runs.partitioning import Partitioning
 
 POOL = "runware"
-"""Dagster's pool of all runs that use the account; its limit caps how many there are at once."""
+"""Dagster's pool of all runs that use the account; its limit caps the number of concurrent runs."""
 
 
 class GenerationConfig(dg.Config):
-    """What a single run may be told."""
+    """The config of a single run."""
 
     regenerate: str = Field(
         default="",
@@ -52,7 +52,7 @@ def videos_of(
     store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[Event]:
-    """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
+    """Yields the events of each complete partition; raises a `Failure` that names the rows without a video."""
     try:
         yield from _events_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
     except WanAssetsError as error:
@@ -91,7 +91,7 @@ def _events_of(
 
 
 def _limits_of(run_context: RunContext, config: GenerationConfig, runware: RunwareResource) -> Limits:
-    """The resource's limits, with what the asset and, above all, the run say otherwise."""
+    """Returns the resource's limits, overridden by the asset and then by the run."""
     limits = runware.limits()
     return replace(
         limits,
