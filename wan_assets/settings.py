@@ -32,7 +32,7 @@ _QUOTES = "\"'"
 class SettingsError(WanAssetsError):
     """An environment variable has an invalid value."""
 
-    hint = "Set the variable to what it should be, or unset it."
+    hint = "Correct the variable, or unset it."
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ def _budget(said: str) -> float | None:
     except ValueError:
         budget = -1.0
     if not 0 <= budget < float("inf"):
-        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {said!r}, which is no amount of dollars")
+        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {said!r}, which is not an amount in dollars")
     return budget if said else None
 
 
 class PathError(WanAssetsError):
     """A configured path or URL is not valid."""
 
-    hint = "Correct the path where it is configured, then run again; nothing was sent."
+    hint = "Correct the path where it is configured, then run again; nothing was submitted."
     is_retryable = False
 
 
@@ -122,7 +122,7 @@ def expanded(
             raise PathError(f"{name} has a ${{ without its }}: write $$ for a dollar sign")
         variable = found["braced"] if found["name"] is None else found["name"]
         if not environment.get(variable, ""):
-            raise PathError(f"{name} names ${{{variable}}}, which is not set: write $$ for a dollar sign")
+            raise PathError(f"{name} uses ${{{variable}}}, which is not set: write $$ for a dollar sign")
         return written(environment[variable])
 
     replaced = cleaned(_VARIABLE.sub(value_of, path), name)
@@ -135,7 +135,7 @@ def cleaned(text: str, name: str) -> str:
     if not path:
         raise PathError(f"{name} is empty")
     if found := _UNPRINTABLE.search(path):
-        raise PathError(f"{name} holds the character U+{ord(found[0]):04X}, which no path has")
+        raise PathError(f"{name} contains the character U+{ord(found[0]):04X}, which is not allowed in a path")
     if path[0] in _QUOTES and path[-1] == path[0]:
         raise PathError(f"{name} is in quotation marks: remove them")
     return path
@@ -147,7 +147,7 @@ def at_home(path: str, name: str) -> str:
         return str(Path(path).expanduser())
     except RuntimeError:
         user = path.partition("/")[0]
-        raise PathError(f"{name} begins with {user}, whose home folder is not known: write ./~ for a folder") from None
+        raise PathError(f"{name} starts with {user}, whose home folder is unknown: write ./~ for a folder") from None
 
 
 def escaped(path: str | os.PathLike[str]) -> str:
@@ -159,7 +159,7 @@ def local_path(text: str, name: str, environment: Mapping[str, str] = os.environ
     """Returns a path on this machine; raises `PathError` for a URL and for everything that `expanded` refuses."""
     found = expanded(text, name, environment)
     if scheme := _URL.match(found):
-        raise PathError(f"{name} is a URL ({scheme[0]}…), and not a path on this machine")
+        raise PathError(f"{name} is a URL ({scheme[0]}…), not a path on this machine")
     return Path(found)
 
 

@@ -434,7 +434,7 @@ def test_the_job_sends_nothing_of_a_table_that_has_problems(tmp_path: Path) -> N
         assert made.simulator.journal.submissions() == 0
         assert made.instance.get_dynamic_partitions("videos") == []
     assert not result.success
-    assert "Nothing was sent: the prompt table has 1 problem. The first is row 3" in failure_of(result)
+    assert "Nothing was submitted: the prompt table has 1 problem. The first is row 3" in failure_of(result)
 
 
 # Conditions and schedules are Dagster's own; that they see what our assets tell is ours.

@@ -321,7 +321,7 @@ def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, l
             held = holders(limited)
 
     assert held == {"mine"}
-    assert said[-1] == f"freed the slot of pool {POOL} that run {left_by} had left behind"
+    assert said[-1] == f"freed the slot of pool {POOL} of run {left_by}, which has ended"
     assert holders(limited) == set()
     assert limited.get_run_by_id(left_by).is_finished
 
@@ -616,8 +616,8 @@ def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict
     said = invoked(*arguments, **environment).stdout
     reported = json.loads(invoked(*arguments, "--json", **environment).stdout)
 
-    assert "1 to be stored (their results are known)" in said
-    assert "To store what is known and submit nothing:" in said
+    assert "1 to be stored (results are known)" in said
+    assert "To store known results and submit nothing:" in said
     assert "in flight" not in said
     assert (reported["in_flight"], reported["to_be_stored"]) == (0, 1)
     assert "--url" in reported["failures"][0]["hint"]

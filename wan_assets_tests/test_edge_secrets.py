@@ -307,7 +307,7 @@ def opened_home(path: str) -> None:
 @pytest.mark.parametrize(
     ("home", "said"),
     [
-        ("relative/home", "no absolute path"),
+        ("relative/home", "not an absolute path"),
         ("{folder}/file", "which is a file"),
         ("{folder}/file/home", "cannot use"),
         ("/nowhere/to/be/found", "check its spelling"),

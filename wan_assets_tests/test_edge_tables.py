@@ -313,27 +313,32 @@ NEVER = {
     "before the start": (DAYS_OF_JANUARY, {"date": "2025-12-31"}, "date", "is before the partitions start"),
     "after the end": (DAYS_OF_JANUARY, {"date": "2026-02-01"}, "date", "is after the partitions end"),
     "year 1": (DAYS_OF_JANUARY, {"date": "0001-01-01"}, "date", "is before the partitions start"),
-    "year 9999": (dg.DailyPartitionsDefinition("2026-01-01"), {"date": "9999-12-31"}, "date", "no partition can have"),
+    "year 9999": (
+        dg.DailyPartitionsDefinition("2026-01-01"),
+        {"date": "9999-12-31"},
+        "date",
+        "no partition can contain",
+    ),
     "no date": (DAYS_OF_JANUARY, {"date": ""}, "date", "has no date"),
-    "a zone in words": (DAYS_OF_JANUARY, {"date": "2026-01-12T00:00 Mars/Phobos"}, "date", "is no date"),
-    "left out": (WORKDAYS, {"date": "2026-01-10"}, "date", "falls in a window that the partitions leave out"),
-    "no such shard": (dg.StaticPartitionsDefinition(["z1"]), {"shard": "z9"}, "shard", "is none of the partitions"),
+    "a zone in words": (DAYS_OF_JANUARY, {"date": "2026-01-12T00:00 Mars/Phobos"}, "date", "is not a date"),
+    "left out": (WORKDAYS, {"date": "2026-01-10"}, "date", "is in a time window that the partitions exclude"),
+    "no such shard": (dg.StaticPartitionsDefinition(["z1"]), {"shard": "z9"}, "shard", "is not one of the partitions"),
     "a campaign that Dagster refuses": (
         dg.DynamicPartitionsDefinition(name="c"),
         {"campaign": "a...b"},
         "campaign",
         "holds '...'",
     ),
-    "not given by the function": (BY_FUNCTION, {"campaign": "autumn"}, "campaign", "is none of the partitions"),
+    "not given by the function": (BY_FUNCTION, {"campaign": "autumn"}, "campaign", "is not one of the partitions"),
     "a dimension's date": (ZONES, {"date": "2026-01-09"}, "date", "is before the partitions start"),
-    "a dimension's shard": (ZONES, {"shard": "z4"}, "shard", "is none of the partitions"),
+    "a dimension's shard": (ZONES, {"shard": "z4"}, "shard", "is not one of the partitions"),
     "a dimension's campaign": (
         dg.MultiPartitionsDefinition(
             {"c": dg.DynamicPartitionsDefinition(name="c"), "zone": ZONES.partitions_defs[1].partitions_def}
         ),
         {"campaign": "a|b"},
         "",
-        "which no partition key may hold",
+        "which is not allowed in a partition key",
     ),
 }
 
@@ -415,7 +420,7 @@ def test_keys_of_a_function_are_checked_and_its_errors_are_problems(tmp_path: Pa
     assert keys == ["z1"]
     assert [problem.row for problem in chunk.problems] == [2, 3]
     assert [problem.rule for problem in chunk.problems] == [
-        "is none of the partitions",
+        "is not one of the partitions",
         "has no partition: partition_key_of raises KeyError: '12-z3'",
     ]
 

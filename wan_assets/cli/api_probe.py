@@ -51,7 +51,7 @@ class Finding:
     """A question about the API, and the observed behaviour."""
 
     question: str
-    seen: str
+    observed: str
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,18 @@ class Probe:
         stranger = str(uuid.uuid4())
         impossible = {**_IMPOSSIBLE, "taskUUID": stranger}
         return [
-            await self._asked("How is the balance told?", self.client.balance(), _balance),
-            await self._asked("What does a poll say of a task that was never sent?", self.client.poll([stranger])),
-            await self._asked("How is a task refused that breaks rules?", self.client.submit(impossible)),
+            await self._asked("How is the balance reported?", self.client.balance(), _balance),
+            await self._asked(
+                "What does a poll report about a task that was never submitted?", self.client.poll([stranger])
+            ),
+            await self._asked("How is an invalid task refused?", self.client.submit(impossible)),
         ]
 
     async def of_video(self, outcome: Outcome) -> list[Finding]:
         """Returns the findings about the video, generated now or by an earlier probe."""
         stored, findings = outcome.stored, self._of_making()
         if stored is None:
-            return [*findings, Finding("Was the video made?", f"no: {outcome.error}")]
+            return [*findings, Finding("Was the video generated?", f"no: {outcome.error}")]
         if not outcome.is_new:
             question = f"Is a task still known {_age(stored.stored_at)} after its end?"
             findings.append(await self._asked(question, self.client.poll([stored.task_uuid])))
@@ -139,10 +141,10 @@ class Probe:
         return [
             *findings,
             Finding("How long does a video take?", duration_text(stored.generation_s or 0.0)),
-            Finding("What does 480p cost, which has no published price?", _price(stored.cost_microusd)),
-            await self._asked("Does one poll tell of several tasks?", both, partial(_shared, stored.task_uuid)),
-            await self._asked("What does the archive hold?", self.client.details(stored.task_uuid), _archived),
-            await self._asked("What does the usage of today hold?", self.client.usage(today, today, MODEL), _usage),
+            Finding("What does 480p cost (no published price)?", _price(stored.cost_microusd)),
+            await self._asked("Does one poll report several tasks?", both, partial(_shared, stored.task_uuid)),
+            await self._asked("What does the archive contain?", self.client.details(stored.task_uuid), _archived),
+            await self._asked("What does today's usage contain?", self.client.usage(today, today, MODEL), _usage),
         ]
 
     def _of_making(self) -> list[Finding]:
@@ -156,10 +158,12 @@ class Probe:
         polls = [each for each in self.record.exchanges if each.asks_for(task_uuid)]
         last = next((item for poll in reversed(polls) for item in poll.items(task_uuid)), {})
         return [
-            Finding("What acknowledges a task?", "; then ".join(f"{each}: {each.keys()}" for each in sent)),
-            Finding("What do polls tell until it has ended?", _statuses(polls, task_uuid)),
-            Finding("What does the last item hold?", ", ".join(sorted(last)) or "there was none"),
-            Finding("Where do files come from?", urlsplit(str(last.get("videoURL"))).hostname or "no address was told"),
+            Finding("How is a task acknowledged?", "; then ".join(f"{each}: {each.keys()}" for each in sent)),
+            Finding("What do polls report until the task ends?", _statuses(polls, task_uuid)),
+            Finding("What does the last item contain?", ", ".join(sorted(last)) or "there was none"),
+            Finding(
+                "Which host delivers files?", urlsplit(str(last.get("videoURL"))).hostname or "no URL was reported"
+            ),
         ]
 
     async def _asked(
@@ -204,13 +208,13 @@ def _price(cost_microusd: int | None) -> str:
 
 
 def _shared(task_uuid: str, exchange: Exchange, _: object) -> str:
-    return f"{'yes' if exchange.items(task_uuid) else 'no'}: {exchange}, of one task that is known and one that is not"
+    return f"{'yes' if exchange.items(task_uuid) else 'no'}: {exchange}, for one known and one unknown task"
 
 
 def _archived(exchange: Exchange, details: Mapping[str, Any]) -> str:
     response = details.get("response")
     held = ", ".join(sorted(response)) if isinstance(response, dict) else str(response)
-    return f"{exchange.keys()}; its response holds {held}"
+    return f"{exchange.keys()}; its response contains {held}"
 
 
 def _usage(_: Exchange, days: Sequence[DayOfUsage]) -> str:

@@ -102,5 +102,5 @@ def main() -> None:
             status = status or 1
             click.echo(f"error: cannot write the output: {stream.file.failure.strerror}", err=True)
     if signals.is_work_left_behind():
-        os._exit(status)  # what it waits for would keep the process from ending
+        os._exit(status)  # a blocked thread would keep the process alive
     sys.exit(status)

@@ -20,7 +20,7 @@ async def connected(
     Raises `SettingsError` if no key is given and the ledger contains tasks of a real account.
     """
     if settings.is_simulated and ledger.totals().real.tasks:
-        raise SettingsError("RUNWARE_API_KEY is not set, and the ledger has tasks that were really paid for")
+        raise SettingsError("RUNWARE_API_KEY is not set, and the ledger contains tasks of a real account")
     if not settings.is_simulated:
         async with RunwareClient(settings.api_key, settings.base_url, on_answer=on_answer) as client:
             yield client

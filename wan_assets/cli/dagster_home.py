@@ -17,7 +17,7 @@ from wan_assets.errors import DagsterHomeError
 from wan_assets.settings import SettingsError, is_misread_in_url
 
 _DAGSTER_YAML = """\
-# Written by wan-assets; yours to change.
+# Written by wan-assets; you may change it.
 telemetry:
   enabled: false
 nux:
@@ -40,11 +40,11 @@ def instance_in(folder: Path) -> Iterator[dg.DagsterInstance]:
 
 def _refuse_unfit(folder: Path) -> None:
     if not folder.is_absolute():
-        raise SettingsError(f"DAGSTER_HOME is {folder}, which is no absolute path: Dagster takes no other")
+        raise SettingsError(f"DAGSTER_HOME is {folder}, which is not an absolute path, as Dagster requires")
     if not folder.exists() and not folder.parent.exists() and not folder.parent.parent.exists():
         raise SettingsError(f"DAGSTER_HOME is {folder}, and {folder.parent} does not exist: check its spelling")
     if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"DAGSTER_HOME is {folder}, which is a file: name a folder")
+        raise SettingsError(f"DAGSTER_HOME is {folder}, which is a file: give a folder")
 
 
 def _made_ready(folder: Path, home: Path) -> dg.DagsterInstance:

@@ -47,7 +47,7 @@ mismatch_option = click.option(
     type=click.Choice(("keep", "fail")),
     default="keep",
     show_default=True,
-    help="Store a playable video that deviates from its request, or set it aside and fail its row.",
+    help="Store a playable video that deviates from its request, or quarantine it and fail its row.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

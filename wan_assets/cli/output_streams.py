@@ -65,7 +65,7 @@ def prepare_process() -> tuple[Standard, ...]:
         try:
             stream.flush()
             standard = Standard(stream.fileno(), stream.encoding, closefd=False)
-        except (AttributeError, OSError, ValueError):  # it was closed by whoever started us
+        except (AttributeError, OSError, ValueError):  # the parent process closed it
             setattr(sys, name, io.StringIO())
         else:
             setattr(sys, name, standard)

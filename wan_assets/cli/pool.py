@@ -82,7 +82,7 @@ class PoolSlot:
         for run_id in stale:
             self._end(run_id)
             self.instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-            self.note(f"freed the slot of pool {POOL} that run {run_id} had left behind")
+            self.note(f"freed the slot of pool {POOL} of run {run_id}, which has ended")
         return bool(stale)
 
     def _is_stale(self, run_id: str) -> bool:
@@ -114,7 +114,9 @@ class PoolSlot:
             return (
                 f"waiting: pool {POOL} has the limit 0; `dagster instance concurrency set {POOL} 1` lets one run start"
             )
-        holders = ", ".join(map(self._named, sorted(info.active_run_ids))) or "nobody; other runs are next"
+        holders = (
+            ", ".join(map(self._named, sorted(info.active_run_ids))) or "no run; other runs are first in the queue"
+        )
         return f"waiting for a slot of pool {POOL} (limit {info.slot_count}), held by {holders}"
 
     def _named(self, run_id: str) -> str:

@@ -169,7 +169,7 @@ def _refuse_unusable(settings: Settings) -> None:
             shown = place.encode("utf-8", "backslashreplace").decode()
             raise SettingsError(f"{shown} is not valid UTF-8, which databases need: use a folder with another name")
     if not settings.is_simulated:
-        RunwareClient(settings.api_key, settings.base_url)  # refuses by itself
+        RunwareClient(settings.api_key, settings.base_url)  # validates its arguments
 
 
 def _is_unicode(text: str) -> bool:
@@ -203,7 +203,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
         told = data.user_failure_data.metadata.get(REASON) if data.user_failure_data else None
         if isinstance(told, dg.TableMetadataValue):
             row = {name: str(value) for name, value in told.records[0].data.items()}
-            return Failure(row["class"], row["message"], row["advice"], row["code"])
+            return Failure(row["class"], row["message"], row["hint"], row["code"])
         if data.error and not data.user_failure_data:
             return _innermost(data.error, result.run_id)
     for event in () if failed else result.filter_events(lambda event: event.is_failure):

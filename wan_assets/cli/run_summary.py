@@ -179,7 +179,7 @@ def show_summary(found: Summary, broken: list[str]) -> None:
     for shortfall in found.shortfalls():
         click.echo(f"{shortfall}.")
     for uri in broken:
-        click.echo(f"not as it was stored: {printable(uri)}")
+        click.echo(f"missing or changed file: {printable(uri)}")
     _show_sums(found)
     _show_continuing(found)
     if not found.run.signal:
@@ -198,7 +198,7 @@ def _show_deviations(deviations: list[Deviation]) -> None:
         click.echo(f"  and {len(deviations) - _DEVIATIONS_SHOWN:,} more, which --json lists")
     click.echo(
         "  The videos are stored, and the check `matches_request` of their partitions fails. The gallery shows them "
-        "with the filter `deviates from the request`; `--on-mismatch fail` sets such videos aside instead.\n"
+        "with the filter `deviates from the request`; `--on-mismatch fail` quarantines such videos instead.\n"
     )
 
 
@@ -217,8 +217,8 @@ def _show_sums(found: Summary) -> None:
         f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."
     )
     if found.unread:
-        click.echo(f"The ledger cannot be read, so that the money is not known: {found.unread.message}")
-        click.echo("  what to do  Run `wan-assets ledger` once it can be read.")
+        click.echo(f"The ledger cannot be read, so the cost is unknown: {found.unread.message}")
+        click.echo("  what to do  Run `wan-assets ledger` when it can be read.")
         return
     paid = "simulated dollars: nothing was charged" if found.is_simulated else "spent"
     unknown = f"; the cost of {counted(account.unknown_costs, 'task')} is unknown" if account.unknown_costs else ""
@@ -235,7 +235,7 @@ def _tasks(found: Summary) -> str:
     reserved = "waiting for capacity, or submission unconfirmed" if found.run.signal else "submission unconfirmed"
     counts = {
         "in flight": account.in_flight,
-        "to be stored (their results are known)": account.to_be_stored,
+        "to be stored (results are known)": account.to_be_stored,
         f"reserved ({reserved})": account.unconfirmed,
         "lost": account.lost,
         "stored": account.stored,
@@ -246,8 +246,8 @@ def _tasks(found: Summary) -> str:
 
 def _sent(submissions: int) -> str:
     if not submissions:
-        return "No submission was sent"
-    return f"{counted(submissions, 'submission was', 'submissions were')} sent"
+        return "No submissions"
+    return counted(submissions, "submission")
 
 
 def _show_continuing(found: Summary) -> None:
@@ -264,10 +264,10 @@ def _show_continuing(found: Summary) -> None:
 def _recovery(account: RunAccount) -> str:
     """Describes briefly what `recover` does for the open tasks."""
     kinds = {
-        "fetch what is in flight": account.in_flight,
-        "store what is known": account.to_be_stored,
-        "ask for reserved tasks": account.unconfirmed,
-        "ask for lost tasks": account.lost,
+        "fetch tasks in flight": account.in_flight,
+        "store known results": account.to_be_stored,
+        "poll reserved tasks": account.unconfirmed,
+        "poll lost tasks": account.lost,
     }
     return ", ".join(what for what, count in kinds.items() if count)
 
@@ -283,7 +283,7 @@ def _show_places(found: Summary) -> None:
         places[LEDGER_URL] = settings.ledger
     click.echo(f"\nvideos    {settings.store}")
     click.echo(f"spending  {python} -m wan_assets ledger{ledger}")
-    click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
+    click.echo("Dagster   to see the videos at http://127.0.0.1:3000:\n")
     for name, value in places.items():
         click.echo(f"  {name}={printable(shlex.quote(value))} \\")
     click.echo(f"  {python} -m dagster dev -m wan_assets.definitions")

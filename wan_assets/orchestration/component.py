@@ -30,17 +30,17 @@ class Query(dg.Model, dg.Resolvable):
     """Prompts in a database."""
 
     url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
-    query: str = Field(description="A SELECT with an ORDER BY, its columns named as in a table's file.")
+    query: str = Field(description="A SELECT with an ORDER BY; its columns are named as in a file.")
 
 
 class Batches(dg.Model, dg.Resolvable):
     """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
 
-    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="What a partition is.")
+    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="The kind of partition.")
     start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
-    end_date: str | None = Field(default=None, description="Where the windows end; open by default.")
-    timezone: str = Field(default="UTC", description="Of the windows, such as Europe/Paris.")
-    shards: int | None = Field(default=None, ge=1, le=10_000, description="How many shards there are; never change it.")
+    end_date: str | None = Field(default=None, description="The end of the windows; open by default.")
+    timezone: str = Field(default="UTC", description="The time zone of the windows, such as Europe/Paris.")
+    shards: int | None = Field(default=None, ge=1, le=10_000, description="The number of shards; never change it.")
 
     def definition(self, name: str) -> dg.PartitionsDefinition[str]:
         """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
@@ -53,11 +53,13 @@ class Batches(dg.Model, dg.Resolvable):
 class Sensor(dg.Model, dg.Resolvable):
     """A sensor that watches the table."""
 
-    runs_per_tick: int = Field(default=10, ge=1, description="Runs requested in one tick at most.")
-    minimum_interval_seconds: int = Field(default=30, ge=1, description="Seconds between two ticks at least.")
-    requests_runs: bool = Field(default=True, description="False: just partitions and staleness are kept in step.")
-    is_running: bool = Field(default=False, description="Whether it runs without being switched on in the UI.")
-    run_tags: dict[str, str | int] = Field(default_factory=dict, description="Of the runs, such as dagster/priority.")
+    runs_per_tick: int = Field(default=10, ge=1, description="Maximum number of runs requested in one tick.")
+    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    requests_runs: bool = Field(default=True, description="False: only update partitions and staleness.")
+    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
+    run_tags: dict[str, str | int] = Field(
+        default_factory=dict, description="Tags of the runs, such as dagster/priority."
+    )
 
 
 class _Scaffolder(dg.Scaffolder[Any]):
@@ -86,35 +88,46 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     name: str = Field(default="videos", description="The name of the videos' asset.")
     group_name: str = Field(default="videos", description="The asset group.")
-    partitions: Literal["prompt"] | Batches = Field(default="prompt", description="One prompt each, or batches.")
+    partitions: Literal["prompt"] | Batches = Field(
+        default="prompt", description="One partition per prompt, or batches."
+    )
     partitions_per_run: int | None = Field(default=None, ge=1, description="Partitions in each run of a backfill.")
-    retries: int = Field(default=0, ge=0, description="How often a run's step is repeated for rows without a video.")
+    retries: int = Field(default=0, ge=0, description="Number of retries of a run's step for rows without a video.")
     severities: dict[str, Severity] | None = Field(
-        default=None, description="Judges each partition as it is made; severity by check, {} for the defaults."
+        default=None,
+        description="Severity by check; records the check `quality` of each partition. {} for the defaults.",
     )
     on_mismatch: Literal["keep", "fail"] | None = Field(
         default=None,
         description="What to do with a playable video that deviates from its request: store it as the row's video, or "
-        "set it aside and fail the row; by default what the resource runware says, which is keep.",
+        "quarantine it and fail the row. The default is the setting of the resource runware, which is keep.",
     )
-    sensor: Sensor | None = Field(default=None, description="Watches the table.")
+    sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
-        default=None, description="Cron expression, in UTC, of runs that make whatever is missing or changed."
+        default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
     )
-    checks: bool = Field(default=False, description="Whether there are checks of the whole dataset.")
-    dataset: bool = Field(default=False, description="Whether there is a manifest of all videos and a report of costs.")
-    fresh_within_hours: float | None = Field(default=None, gt=0, description="Of table, manifest and costs.")
+    checks: bool = Field(default=False, description="Whether to define checks of the whole dataset.")
+    dataset: bool = Field(
+        default=False, description="Whether to define a manifest of all videos and a report of costs."
+    )
+    fresh_within_hours: float | None = Field(
+        default=None, gt=0, description="Hours after which table, manifest and costs are stale."
+    )
     resources: bool = Field(
         default=True,
-        description="Whether the resources runware, store and ledger come with it; false where the project has them or "
-        "whose first component brings others.",
+        description="Whether to define the resources runware, store and ledger; false if the project or another component "
+        "defines them.",
     )
     store: str | None = Field(default=None, description="Root of the store; WAN_ASSETS_STORE by default.")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; WAN_ASSETS_LEDGER by default.")
-    budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars; WAN_ASSETS_BUDGET_USD.")
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
-    max_in_flight: int | None = Field(default=None, ge=1, description="Cap on tasks in flight in all runs together.")
+    budget_usd_total: float | None = Field(
+        default=None, ge=0, description="Total budget in dollars; WAN_ASSETS_BUDGET_USD by default."
+    )
+    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
+    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
+    max_in_flight: int | None = Field(
+        default=None, ge=1, description="Maximum number of tasks in flight in all runs together."
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Returns the assets and related definitions, with resources from the environment and the attributes."""

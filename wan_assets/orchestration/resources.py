@@ -27,18 +27,20 @@ class RunwareResource(dg.ConfigurableResource):
     api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
     base_url: str = Field(default=PUBLIC_URL, description="The API's address; a simulator's for tests.")
     max_in_flight: int = Field(
-        default=50, ge=1, description="The most tasks in flight at once in one run; fewer while the API refuses more."
+        default=50, ge=1, description="Maximum number of tasks in flight in one run; fewer while the API refuses more."
     )
-    max_attempts: int = Field(default=3, ge=1, description="Tasks to buy for one row when the provider fails.")
-    max_wait_s: float = Field(default=1200.0, gt=0, description="Seconds a task may take.")
+    max_attempts: int = Field(
+        default=3, ge=1, description="Maximum number of tasks for one row when the provider fails."
+    )
+    max_wait_s: float = Field(default=1200.0, gt=0, description="Maximum number of seconds for a task.")
     max_stall_s: float = Field(
         default=300.0,
         gt=0,
-        description="Rows that the API refuses for lack of capacity wait. They fail when it has accepted and finished "
-        "no task, and works on none, for this many seconds.",
+        description="Rows that the API refuses for lack of capacity wait. They fail if it has accepted and finished "
+        "no task, and processes none, for this number of seconds.",
     )
     on_lost: Literal["keep", "resubmit"] = Field(
-        default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
+        default="keep", description="What to do with a task the API no longer knows: keep polling, or submit it again."
     )
     max_resubmit_age_s: float = Field(
         default=3600.0,
@@ -53,10 +55,10 @@ class RunwareResource(dg.ConfigurableResource):
     on_mismatch: Literal["keep", "fail"] = Field(
         default="keep",
         description="What to do with a playable video that deviates from its request: store it as the row's video with "
-        "its differences, or set it aside and fail the row.",
+        "its differences, or quarantine it and fail the row.",
     )
     check_balance: bool = Field(
-        default=False, description="Send nothing unless the account's balance covers all that would be bought."
+        default=False, description="Submit nothing unless the account's balance covers the reservations of all rows."
     )
     allowed_download_hosts: list[str] = Field(
         default_factory=list, description="Hosts of result files besides the API's own and *.runware.ai."
@@ -67,7 +69,7 @@ class RunwareResource(dg.ConfigurableResource):
     )
     webhook_url: str = Field(
         default="",
-        description="Where the API is to tell of results, with the secret in its query: the address of `wan-assets "
+        description="The URL at which the API reports results, with the secret in its query: that of `wan-assets "
         "webhook`. Pass it as `dg.EnvVar('WAN_ASSETS_WEBHOOK_URL')`.",
     )
 
@@ -100,8 +102,8 @@ class RunwareResource(dg.ConfigurableResource):
 class SimulatedRunwareResource(RunwareResource):
     """The simulator in this process instead of an account: renders placeholder videos, charges nothing."""
 
-    api_key: str = Field(default="simulated", description="Any text; the simulator takes all.")
-    state: str = Field(description="The folder that the simulator keeps its books in.")
+    api_key: str = Field(default="simulated", description="Any text; the simulator accepts all.")
+    state: str = Field(description="The folder for the simulator's records.")
     latency_s: float = Field(default=1.0, ge=0, description="Seconds that a simulated generation takes.")
     initial_poll_delay_s: float = Field(default=0.5, gt=0, description="Seconds from submission to the first poll.")
 
@@ -128,10 +130,11 @@ class VideoStoreResource(dg.ConfigurableResource):
     )
     direct_delivery: bool = Field(
         default=False,
-        description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
+        description="Let the API upload videos to the bucket, with URLs signed for one PUT each; S3 only.",
     )
     public_base_url: str = Field(
-        default="", description="Where `wan-assets serve` serves the store to browsers, such as http://127.0.0.1:3070."
+        default="",
+        description="The address at which `wan-assets serve` serves the store, such as http://127.0.0.1:3070.",
     )
     pictures: bool = Field(
         default=True, description="Besides thumbnails, show frames of each video and contact sheets of batches."
@@ -150,18 +153,20 @@ class LedgerResource(dg.ConfigurableResource):
         description="SQLAlchemy URL, such as sqlite:///ledger.db; `~`, `$NAME` and `%XX` in its path are replaced. "
         "Pass one with a password as `dg.EnvVar('WAN_ASSETS_LEDGER')`: Dagster shows any other."
     )
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
-    budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars on all that is booked.")
+    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
+    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
+    budget_usd_total: float | None = Field(
+        default=None, ge=0, description="Budget in dollars for all costs and reservations."
+    )
     price_margin: float = Field(
         default=float(PRICE_MARGIN),
         ge=0,
         le=1,
-        description="Share of the list price that is reserved on top of it until real prices of the same kind of "
+        description="Share of the list price that is reserved in addition to it until real prices of the same kind of "
         "request are known.",
     )
     max_in_flight: int | None = Field(
-        default=None, ge=1, description="Cap on tasks in flight in all runs together, on whatever machines."
+        default=None, ge=1, description="Maximum number of tasks in flight in all runs together, on all machines."
     )
 
     def open(self) -> Ledger:

@@ -68,7 +68,7 @@ class _Files:
     async def endpoint(self, request: Request) -> Response:
         place = request.path_params["place"]
         if not _PLACE.fullmatch(place):
-            return PlainTextResponse("there is no such video", 404)
+            return PlainTextResponse("the video does not exist", 404)
         kind = _KINDS[PurePosixPath(place).suffix]
         try:
             file = await run_in_threadpool(self._store.file_at, place, _VALID_S, kind)
@@ -77,7 +77,7 @@ class _Files:
         if isinstance(file, str):
             return RedirectResponse(file, 307, headers={"Cache-Control": "no-store"})
         if not await run_in_threadpool(self._is_inside, file):
-            return PlainTextResponse("there is no such video", 404)
+            return PlainTextResponse("the video does not exist", 404)
         return FileResponse(file, media_type=kind, headers=_HEADERS)
 
     def _is_inside(self, file: Path) -> bool:

@@ -31,7 +31,7 @@ MAX_CONNECTIONS = 256
 class ListenError(WanAssetsError):
     """A server cannot listen on the given address."""
 
-    hint = "Give another --port or --host, or end what listens there."
+    hint = "Give another --port or --host, or stop the process that listens there."
 
 
 def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[str], None] | None = None) -> None:

@@ -108,12 +108,12 @@ class _Receiver:
         except _RefusalError as refusal:
             return PlainTextResponse(str(refusal), refusal.status)
         except ClientDisconnect:
-            return Response()  # nobody reads it
+            return Response()  # the client has disconnected
         except LedgerError as error:
-            _LOGGER.warning("a webhook was not taken, and will be sent again: %s", error)
-            return PlainTextResponse("the ledger does not answer", 503)
+            _LOGGER.warning("a webhook was not processed, and the API will send it again: %s", error)
+            return PlainTextResponse("the ledger is not available", 503)
         if strangers := task_uuids - known:
-            _LOGGER.warning("a webhook names %d tasks that this ledger does not know", len(strangers))
+            _LOGGER.warning("tasks in a webhook that this ledger does not know: %d", len(strangers))
         return Response(status_code=204)
 
 
@@ -122,23 +122,23 @@ def task_uuids_in(body: bytes) -> set[str]:
     try:
         reported = json.loads(body)
     except (ValueError, RecursionError):
-        raise _RefusalError(400, "the body is no JSON") from None
+        raise _RefusalError(400, "the body is not JSON") from None
     found = set(map(_uuid_of, _named_in(reported)))
     if not found:
-        raise _RefusalError(400, "the body names no task")
+        raise _RefusalError(400, "the body contains no task UUID")
     if len(found) > _MAX_TASKS:
-        raise _RefusalError(413, f"the body names more than {_MAX_TASKS} tasks")
+        raise _RefusalError(413, f"the body contains more than {_MAX_TASKS} task UUIDs")
     return found
 
 
 def _named_in(reported: Any) -> Iterator[Any]:
     """Yields the values in the positions of task UUIDs; an error may belong to no task."""
     if not isinstance(reported, dict):
-        raise _RefusalError(400, "the body is no JSON object")
+        raise _RefusalError(400, "the body is not a JSON object")
     lists = [reported[key] for key in ("data", "errors") if reported.get(key) is not None]
     items = [item for some in lists for item in (some if isinstance(some, list) else [some])]
     if not all(isinstance(item, dict) for item in items):
-        raise _RefusalError(400, "an item of the body is no JSON object")
+        raise _RefusalError(400, "an item of the body is not a JSON object")
     for item in (reported, *items):
         if (named := item.get("taskUUID")) is not None:
             yield named
@@ -147,7 +147,7 @@ def _named_in(reported: Any) -> Iterator[Any]:
 def _uuid_of(named: Any) -> str:
     if task_uuid := uuid_in(named):
         return task_uuid
-    raise _RefusalError(400, "a taskUUID is no UUID")
+    raise _RefusalError(400, "a taskUUID is not a UUID")
 
 
 async def _body_of(request: Request) -> bytes:
@@ -159,5 +159,5 @@ async def _body_of(request: Request) -> bytes:
                 if len(body) > _MAX_BYTES:
                     raise _RefusalError(413, f"the body has more than {_MAX_BYTES} bytes")
     except TimeoutError:
-        raise _RefusalError(408, f"the body was not there within {duration_text(_BODY_S)}") from None
+        raise _RefusalError(408, f"the body did not arrive within {duration_text(_BODY_S)}") from None
     return bytes(body)

@@ -22,7 +22,7 @@ from wan_assets.store import StoredTask, VideoStore
 
 @click.command()
 @click.argument("tasks", nargs=-1)
-@click.option("--all", "takes_all", is_flag=True, help="Every task that has a file set aside.")
+@click.option("--all", "takes_all", is_flag=True, help="Every task with a quarantined file.")
 @click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
 @url_option
 @json_option
@@ -36,7 +36,7 @@ def adopt(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Accept the files of TASKS in the folder `set_aside`, which deviate from the request or could not be decoded.
+    """Accept the quarantined files of TASKS, which deviate from the request or could not be decoded.
 
     Each file is decoded first; a damaged file is not accepted. The task is then recorded as stored, at the cost already
     recorded, and the next run of its table reuses it. Nothing is submitted. Dagster is not needed.
@@ -44,7 +44,7 @@ def adopt(
     Exit status: 0 the videos of all tasks are stored, 1 some are not, 2 it could not start.
     """
     if takes_all == bool(tasks):
-        raise click.UsageError("Name the tasks, or give --all.")
+        raise click.UsageError("Give TASKS or --all.")
     with opened(url, context, root) as (book, settings):
         store = VideoStore(settings.store)
         found = asyncio.run(_adopted(_all_of(book, store) if takes_all else map(_task_uuid, tasks), store, book))
@@ -81,9 +81,7 @@ def _show(found: Sequence[Adopted], places: Places) -> None:
         click.echo(f"{printable(one.task_uuid)}: {printable(places.completed(_said(one)))}")
     adopted = sum(one.stored is not None and not one.was_stored for one in found)
     tasks = "1 task is" if adopted == 1 else f"{adopted:,} tasks are"
-    click.echo(
-        f"{tasks} adopted; nothing was sent, and nothing is paid. The next run of the table reuses their videos."
-    )
+    click.echo(f"{tasks} adopted; nothing was submitted or paid. The next run of the table reuses their videos.")
     for hint in dict.fromkeys(one.error.hint for one in found if one.error):
         click.echo(f"  what to do  {printable(places.completed(hint))}")
 
@@ -92,7 +90,7 @@ def _said(one: Adopted) -> str:
     if one.stored is None:
         return f"not adopted: {one.error}"
     differences = "; ".join(one.stored.differences) or "matches the request"
-    state = "was stored before" if one.was_stored else "adopted"
+    state = "was already stored" if one.was_stored else "adopted"
     money = f"{dollars(one.stored.cost_microusd)} ({money_of(one.stored.is_simulated)})"
     return f"{state} as {one.stored.videos[0].uri}, cost {money}: {differences}"
 
@@ -105,7 +103,7 @@ def _line(one: Adopted, places: Places) -> dict[str, Any]:
         **(_stored(one.stored) if one.stored else {}),
         "class": type(one.error).__name__ if one.error else "",
         "message": places.completed(str(one.error or "")),
-        "advice": places.completed(one.error.hint) if one.error else "",
+        "hint": places.completed(one.error.hint) if one.error else "",
     }
 
 

@@ -21,7 +21,7 @@ _COMMANDS = {
     "resume": LazyCommand("pause", "resume", "Let runs submit tasks again."),
     "settle": LazyCommand("settle", "settle", "Record the cost of tasks that ended without reporting it."),
     "trace": LazyCommand("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
-    "adopt": LazyCommand("adopt", "adopt", "Accept files that were set aside as the videos of their rows."),
+    "adopt": LazyCommand("adopt", "adopt", "Accept quarantined files as the videos of their rows."),
     "recover": LazyCommand("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
 }
 

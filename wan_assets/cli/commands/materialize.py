@@ -112,12 +112,14 @@ def _made(run: TableRun, *, is_quiet: bool) -> int:
 
 
 def _say_stopping(show: Show, number: signal.Signals) -> None:
-    show.note(f"{number.name} received: no more tasks are submitted, and the run stops. Once more ends it at once.")
+    show.note(
+        f"{number.name} received: no more tasks are submitted, and the run stops. A second signal ends it at once."
+    )
 
 
 def _end_in_dagster(run: TableRun) -> None:
     def end() -> None:
-        with suppress(Exception):  # the report does not depend on it
+        with suppress(Exception):  # an error here must not prevent the report
             run.end()
 
     thread = threading.Thread(target=end, daemon=True)

@@ -22,10 +22,10 @@ from wan_assets.store import VideoStore
 
 @click.command()
 @data_dir_option
-@click.option("--pay", is_flag=True, help="Buy the test video, unless it is stored already.")
+@click.option("--pay", is_flag=True, help="Pay for the test video, unless it is already stored.")
 @json_option
 def probe(*, pay: bool, as_json: bool) -> None:
-    """Test what the API's documentation leaves open, with one video of the cheapest kind.
+    """Test undocumented behaviour of the API with one video of the cheapest kind.
 
     Without --pay nothing is submitted, and the price is shown. The video is recorded and stored like any other, within
     the configured budget: a later probe reuses it and tests whether the API still knows its task. Without a key the
@@ -58,7 +58,7 @@ async def _probed(settings: Settings, book: Ledger) -> tuple[Outcome, list[Findi
 
 def _tell_price(settings: Settings, *, as_json: bool) -> None:
     if as_json:
-        show_json({"price_usd": float(usd(PRICE_MICROUSD)), "sent": False})
+        show_json({"price_usd": float(usd(PRICE_MICROUSD)), "submitted": 0})
         return
     click.echo(f"One video of 5 s at 480p costs about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
     if settings.is_simulated:
@@ -67,14 +67,18 @@ def _tell_price(settings: Settings, *, as_json: bool) -> None:
 
 
 def _show(outcome: Outcome, findings: list[Finding]) -> None:
-    rows = [(finding.question, finding.seen) for finding in findings]
+    rows = [(finding.question, finding.observed) for finding in findings]
     show_table(
-        "What the API does", ("question", "seen"), rows, flexible=("question", "seen"), folded=("question", "seen")
+        "Behaviour of the API",
+        ("question", "observed"),
+        rows,
+        flexible=("question", "observed"),
+        folded=("question", "observed"),
     )
     if outcome.error:
         click.echo(f"  what to do  {outcome.error.hint}")
     bought = (
-        "was stored already, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
+        "was already stored, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
     )
     click.echo(f"The video {bought if outcome.stored else 'was not generated'}; everything else was free.")
 

@@ -94,13 +94,13 @@ def _show(days: list[DayCompared], first: date, last: date, places: Places) -> N
         )
         for day in days
     ]
-    columns = ("day", "spent", "reserved", "account", "difference", "verdict")
+    columns = ("day", "spent", "reserved", "account", "difference", "result")
     show_table("The ledger and the account", columns, rows, right=columns[1:-1])
     unequal = [day for day in days if day.status != "equal"]
     equal = f"{len(days) - len(unequal)} of {counted(len(days), 'day')}"
     click.echo(f"{equal} from {first} to {last} (UTC) {'is' if len(days) == 1 else 'are'} equal.")
     if unequal:
-        said = "`wan-assets ledger recover` settles open tasks. The ledger has no charges of others on the account."
+        said = "`wan-assets ledger recover` settles open tasks. The ledger does not contain charges of other programs on the account."
         click.echo(printable(places.completed(said)))
 
 
@@ -113,5 +113,5 @@ def _line(day: DayCompared) -> dict[str, Any]:
         "account_tasks": day.account_tasks,
         "account_usd": float(usd(day.account_microusd)),
         "difference_usd": float(usd(day.difference_microusd)),
-        "verdict": day.status,
+        "result": day.status,
     }

@@ -82,7 +82,12 @@ class _Recovery:
 @click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
 @click.option("--release-unsent", is_flag=True, help="Release the reservations of tasks that never reached the API.")
 @click.option(
-    "--wait", "wait_s", type=click.FloatRange(min=0), default=1200.0, show_default=True, help="Seconds for a task."
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=1200.0,
+    show_default=True,
+    help="Seconds to wait for a task.",
 )
 @mismatch_option
 @json_option
@@ -116,7 +121,7 @@ def recover(
 
 def _say_stopping(number: signal.Signals, *, is_quiet: bool) -> None:
     if not is_quiet:
-        click.echo(f"{number.name} received: recovery stops. Once more ends it at once.", err=True)
+        click.echo(f"{number.name} received: recovery stops. A second signal ends it at once.", err=True)
 
 
 def _report(recovery: _Recovery, number: signal.Signals | None, *, as_json: bool) -> None:
@@ -175,7 +180,7 @@ def _show(found: list[Recovered], places: Places) -> None:
         )
     stored = sum(one.stored is not None for one in found)
     tasks = f"{stored:,} of {counted(len(found), 'open task')}"
-    click.echo(f"{tasks} {'is' if len(found) == 1 else 'are'} in the store now; nothing was sent.")
+    click.echo(f"{tasks} {'is' if len(found) == 1 else 'are'} in the store now; nothing was submitted.")
     for hint in dict.fromkeys(one.error.hint for one in found if one.error):
         click.echo(f"  what to do  {printable(places.completed(hint))}")
 

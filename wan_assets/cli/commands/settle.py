@@ -32,19 +32,19 @@ def _day(_: click.Context, __: click.Parameter, said: datetime | None) -> str | 
 
 @click.command()
 @click.argument("tasks", nargs=-1)
-@click.option("--cost", "cost_microusd", required=True, callback=_microusd, help="What each of them cost, in dollars.")
+@click.option("--cost", "cost_microusd", required=True, callback=_microusd, help="The cost of each task in dollars.")
 @click.option(
-    "--state", type=click.Choice([str(state) for state in _STATES]), help="All in this state whose cost is not known."
+    "--state", type=click.Choice([str(state) for state in _STATES]), help="All tasks of unknown cost in this state."
 )
-@click.option("--error", "error_code", metavar="CODE", help="All of unknown cost that ended with this error code.")
-@click.option("--run", "run_id", metavar="ID", help="All of unknown cost of this run.")
-@click.option("--asset", metavar="KEY", help="All of unknown cost of this asset.")
-@click.option("--partition", metavar="KEY", help="All of unknown cost of this partition.")
+@click.option("--error", "error_code", metavar="CODE", help="All tasks of unknown cost with this error code.")
+@click.option("--run", "run_id", metavar="ID", help="All tasks of unknown cost of this run.")
+@click.option("--asset", metavar="KEY", help="All tasks of unknown cost of this asset.")
+@click.option("--partition", metavar="KEY", help="All tasks of unknown cost of this partition.")
 @click.option(
     "--day",
     type=click.DateTime(formats=["%Y-%m-%d"]),
     callback=_day,
-    help="All of unknown cost that were submitted on this UTC day.",
+    help="All tasks of unknown cost that were submitted on this UTC day.",
 )
 @url_option
 @json_option
@@ -68,7 +68,7 @@ def settle(
     chosen = {name: value for name, value in wanted.items() if value}
     if not tasks and not chosen:
         raise click.UsageError(
-            "Name the tasks, or choose them with --state, --error, --run, --asset, --partition or --day."
+            "Give TASKS, or select them with --state, --error, --run, --asset, --partition or --day."
         )
     with opened(url, context) as (book, _):
         tasks = tuple(task.strip().lower() for task in tasks)

@@ -78,7 +78,7 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
 def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
     @dg.asset(
         name=costs_name,
-        description="What the ledger has spent and reserved, real and simulated money apart.",
+        description="Money spent and reserved in the ledger, with separate amounts for simulated money.",
         deps=[shared.videos],
         group_name=shared.group_name,
         freshness_policy=shared.freshness_policy,

@@ -23,7 +23,7 @@ class Cursor(BaseModel):
 
     @classmethod
     def parse(cls, said: str | None) -> Self:
-        """Reads the cursor of the previous tick; an unreadable one restarts the evaluation, which costs nothing."""
+        """Reads the cursor of the previous tick; an unreadable one restarts the evaluation, which is cheap."""
         try:
             return cls.model_validate_json(said or "{}")
         except ValidationError:

@@ -10,7 +10,7 @@ from wan_assets.ledger import Ledger
 from wan_assets.orchestration.automation.sensor import SensorOptions
 from wan_assets.orchestration.resources import LedgerResource
 
-_ENDED = "its process ended without a word: nobody has renewed its lease in the ledger. What it paid for is not lost"
+_ENDED = "its process ended without reporting: its lease in the ledger has expired. Its paid tasks are in the ledger"
 
 
 def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOptions]) -> dg.SensorDefinition:

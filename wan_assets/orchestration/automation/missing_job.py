@@ -19,7 +19,9 @@ from wan_assets.prompts import Prompts
 class MissingConfig(GenerationConfig):
     """The config of a run of the job."""
 
-    maximum: int = Field(default=1000, ge=1, description="Partitions to make at most; the next run takes the others.")
+    maximum: int = Field(
+        default=1000, ge=1, description="Largest number of partitions to generate; the next run generates the rest."
+    )
 
 
 def build_missing_job(
@@ -38,7 +40,7 @@ def build_missing_job(
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of)
     asset_key = dg.AssetKey(name)
 
-    @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Makes partitions that are missing or changed.")
+    @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Generates missing and changed partitions.")
     def make_missing(
         context: dg.OpExecutionContext,
         config: MissingConfig,
@@ -53,7 +55,7 @@ def build_missing_job(
         run_context = RunContext.of(context, asset_key, keys[: config.maximum], on_mismatch=on_mismatch)
         yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
-    @dg.job(name=f"{name}_missing", description="Makes whatever has no videos, or others than its rows ask for.")
+    @dg.job(name=f"{name}_missing", description="Generates partitions that have no videos or changed rows.")
     def missing() -> None:
         make_missing()
 

@@ -58,7 +58,7 @@ def build_video_sensor(
     @dg.sensor(
         name=f"{name}_sensor",
         asset_selection=dg.AssetSelection.assets(name),
-        description="Keeps partitions in step with the prompt table and requests runs for new and changed rows.",
+        description="Synchronizes partitions with the prompt table and requests runs for new and changed rows.",
         **options,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:

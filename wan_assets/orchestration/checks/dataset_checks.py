@@ -97,7 +97,7 @@ def _broken_files(dataset: Dataset, rigour: Rigour) -> CheckResult:
     )
     drawn = there if rigour.verify_all else there[: rigour.sample]
     changed = [
-        FailedRow(dataset_row.row.prompt_id, f"{video.uri} does not hold the bytes that were stored")
+        FailedRow(dataset_row.row.prompt_id, f"{video.uri} does not contain the stored bytes")
         for dataset_row in drawn
         for video in (dataset_row.stored.videos if dataset_row.stored else ())
         if not dataset.store.verifies(video)
@@ -111,7 +111,7 @@ def _is_booked_stored(dataset_row: DatasetRow) -> bool:
 
 def _gone(dataset_row: DatasetRow) -> str:
     task_uuid = dataset_row.task.task_uuid if dataset_row.task else ""
-    return f"the files of task {task_uuid} are missing or of another size"
+    return f"the files of task {task_uuid} are missing or have another size"
 
 
 def _draw(dataset_row: DatasetRow, salt: str) -> str:
@@ -147,7 +147,7 @@ def _invalid(problem: Problem) -> FailedRow:
 
 def _why_missing(dataset_row: DatasetRow) -> str:
     if dataset_row.task is None:
-        return "no video: it was never sent, or failed, or was refused"
+        return "no video: the row was not submitted, failed or was refused"
     if dataset_row.task.state is TaskState.STORED:
         return _gone(dataset_row)
     return f"no video yet: task {dataset_row.task.task_uuid} is {dataset_row.task.state}"
@@ -157,7 +157,7 @@ def _orphans(dataset: Dataset) -> CheckResult:
     asked = {dataset_row.fingerprint for dataset_row in dataset.dataset_rows}
     kept = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
     failed_rows = tuple(
-        FailedRow(task.origin.partition, f"no row asks for the video of task {task.task_uuid}")
+        FailedRow(task.origin.partition, f"no row requests the video of task {task.task_uuid}")
         for task in kept
         if task.fingerprint not in asked
     )
@@ -171,7 +171,7 @@ def _twins(dataset: Dataset) -> CheckResult:
         for video in dataset_row.stored.videos if dataset_row.stored else ():
             owners[video.sha256].setdefault(dataset_row.fingerprint, dataset_row.row.prompt_id)
     failed_rows = tuple(
-        FailedRow(partition, f"has the same picture as {next(iter(same.values()))}, though it asks for another")
+        FailedRow(partition, f"has the same file as {next(iter(same.values()))}, but requests another video")
         for same in owners.values()
         for partition in list(same.values())[1:]
     )

@@ -22,18 +22,18 @@ _OFFENDERS_SHOWN = 100
 _FAULTS_SAID = 5
 _ERRORS = ("file_integrity", MATCH_CHECK, "every_row_has_its_video")
 _DESCRIPTIONS = {
-    "file_integrity": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
-    MATCH_CHECK: "Container, codecs, size, length, frames, audio and number of results are those of the request.",
-    "audio_matches_request": "There is audio if and only if it was requested, and it is as long as the picture.",
-    "not_black": "Something in the picture is brighter than black.",
-    "not_frozen": "Something in the picture changes.",
-    "not_silent": "Where sound was asked for, something is to be heard.",
+    "file_integrity": "Every stored file exists with its size; the bytes of all files or a sample are compared.",
+    MATCH_CHECK: "Container, codecs, size, length, frames, audio and number of results match the request.",
+    "audio_matches_request": "There is audio if and only if it was requested, and it is as long as the video.",
+    "not_black": "Some part of the video is brighter than black.",
+    "not_frozen": "Some part of the video changes.",
+    "not_silent": "If audio was requested, it is not silent.",
     "not_nsfw": "The provider has not flagged the video as NSFW.",
     "cost_within_estimate": "The cost is near the published price.",
     "no_task_open": "No task is in flight, undelivered or lost.",
     "every_row_has_its_video": "Every row of the table is valid and has its video in the store.",
-    "no_orphan_video": "Every video that was bought for the asset is asked for by a row.",
-    "no_duplicate_files": "No two rows that ask for different videos have the same file.",
+    "no_orphan_video": "A row requests every video that was paid for the asset.",
+    "no_duplicate_files": "No two rows with different requests have the same file.",
 }
 
 
@@ -74,7 +74,7 @@ def build_video_checks(
 
 def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
     """Returns the spec of the check that `partition_check` evaluates, for the asset's `check_specs`."""
-    return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The partition's videos are as asked.")
+    return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The quality checks of the partition's videos.")
 
 
 def partition_check(
@@ -157,13 +157,13 @@ def _result(
     metadata: dict[str, Any] = {
         "wan_assets/checked": judgement.checked,
         "wan_assets/not_measured": judgement.unmeasured,
-        "wan_assets/offenders": len(judgement.failed_rows),
+        "wan_assets/failed_rows": len(judgement.failed_rows),
         "wan_assets/simulated": simulated,
     }
     if judgement.failed_rows:
         shown = judgement.failed_rows[:_OFFENDERS_SHOWN]
-        rows = [{"partition": offender.partition, "wrong": offender.said} for offender in shown]
-        metadata["wan_assets/offender_table"] = table_of(rows)
+        rows = [{"partition": failed_row.partition, "reason": failed_row.said} for failed_row in shown]
+        metadata["wan_assets/failed_row_table"] = table_of(rows)
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
         check_name=check,
@@ -178,4 +178,5 @@ def _said(judgement: CheckResult) -> str:
     if judgement.passed:
         return f"{judgement.checked} checked, {judgement.unmeasured} not measured"
     first = judgement.failed_rows[0]
-    return f"{len(judgement.failed_rows)} offenders; the first is {first.partition}: {first.said}"
+    count = len(judgement.failed_rows)
+    return f"{count} failed {'row' if count == 1 else 'rows'}; the first is {first.partition}: {first.said}"

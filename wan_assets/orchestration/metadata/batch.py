@@ -65,7 +65,7 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
         "wan_assets/cost_usd": float(usd(sum(reported))),
         "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
         "wan_assets/unknown_cost_count": len(stored) - len(costs),
-        "wan_assets/landed": sum(result.outcome.is_new for result in results),
+        "wan_assets/new": sum(result.outcome.is_new for result in results),
         "wan_assets/reused": sum(result.outcome.is_reused for result in results),
         "wan_assets/refused": sum(result.is_refused for result in results),
         "wan_assets/deviating": sum(bool(result.differences) for result in results),
@@ -74,8 +74,8 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
         "wan_assets/cost_by_tier_usd": dg.MetadataValue.json(_by_tier(results)),
     }
     if costs:
-        metadata["wan_assets/cost_least_usd"] = float(usd(min(costs)))
-        metadata["wan_assets/cost_most_usd"] = float(usd(max(costs)))
+        metadata["wan_assets/min_cost_usd"] = float(usd(min(costs)))
+        metadata["wan_assets/max_cost_usd"] = float(usd(max(costs)))
     if results:
         metadata["wan_assets/rows"] = table_of([_row(result) for result in shown[:_ROWS_SHOWN]])
     return metadata
@@ -100,7 +100,7 @@ def _shown_of(results: Sequence[RowResult]) -> Iterator[Shown]:
 def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:
     sums: Counter[str] = Counter()
     for result in results:
-        sums[result.job.request.tier or "as the image"] += result.cost_microusd or 0
+        sums[result.job.request.tier or "from image"] += result.cost_microusd or 0
     return {tier: float(usd(cost)) for tier, cost in sorted(sums.items())}
 
 
@@ -120,5 +120,5 @@ def _row(result: RowResult) -> dict[str, Any]:
         "task_uuid": stored.task_uuid if stored else "",
         "uri": stored.videos[0].uri if stored else "",
         "differences": "; ".join(result.differences),
-        "trouble": failure_row(error)["message"] if error else "",
+        "error": failure_row(error)["message"] if error else "",
     }

@@ -112,7 +112,7 @@ def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
 
 def _facts(video: StoredVideo) -> str:
     facts = video.facts
-    sound = "sound" if facts.get("audio_codec") else "no sound"
+    sound = "audio" if facts.get("audio_codec") else "no audio"
     size, length = f"{facts.get('width')}x{facts.get('height')}", float(facts.get("duration_s") or 0)
     return f"{size} · {length:g} s · {sound} · {_size(video.bytes)}"
 

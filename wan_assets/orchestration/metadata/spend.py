@@ -27,7 +27,7 @@ def spend_metadata(ledger: Ledger, today: date) -> dict[str, Any]:
         "wan_assets/by_state": _table(ledger.spending("state"), "state"),
     }
     if not totals.real.tasks + totals.simulated.tasks:
-        metadata["wan_assets/note"] = "The ledger has no task yet: nothing was ever sent."
+        metadata["wan_assets/note"] = "The ledger has no tasks: nothing has been submitted."
     return metadata
 
 

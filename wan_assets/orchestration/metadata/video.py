@@ -108,10 +108,10 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
             ]
         ),
         metadata={
-            "wan_assets/not_sent": sum(shortfall.rows for shortfall in shortfalls),
-            "wan_assets/missing_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
+            "wan_assets/not_submitted": sum(shortfall.rows for shortfall in shortfalls),
+            "wan_assets/shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
-            "wan_assets/asked": asked,
+            "wan_assets/requested": asked,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
         },
         allow_retries=any(error.is_retryable for _, error in failed),
@@ -125,7 +125,7 @@ def failure_to_start(error: WanAssetsError) -> dg.Failure:
     return dg.Failure(said, metadata, allow_retries=error.is_retryable)
 
 
-def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failure:
+def refusal_of(table: PromptTable, undone: str = "Nothing was submitted") -> dg.Failure:
     """Returns the failure of a run whose table has problems: nothing is done."""
     return dg.Failure(
         f"{undone}: the prompt table has {_problems(len(table.problems))}. The first is {table.problems[0]}. "
@@ -142,7 +142,7 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
         "class": type(error).__name__,
         "code": code,
         "message": str(error).removeprefix(f"{code}: "),
-        "advice": error.hint,
+        "hint": error.hint,
     }
 
 

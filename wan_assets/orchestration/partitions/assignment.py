@@ -77,7 +77,7 @@ def partition_of(partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
     if isinstance(partitions_def, dg.DynamicPartitionsDefinition):
         return _Checked(partial(_column, "campaign"), check_of(partitions_def), "campaign")
     kind = type(partitions_def).__name__
-    raise ValueError(f"rows cannot be told apart under a {kind} by themselves: give `partition_key_of`")
+    raise ValueError(f"rows cannot be assigned to a {kind} automatically: give `partition_key_of`")
 
 
 def partition_key_by(partition_key_of: PartitionOf, partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
@@ -113,8 +113,8 @@ def _reported(partition_key_of: PartitionOf, row: PromptRow) -> str:
         raise NoPartitionError(row, "", None, Refusal(rule, "correct the row, or the function")) from error
     if isinstance(key, str):
         return key
-    rule = f"has no partition: partition_key_of gives {type(key).__name__}"
-    raise NoPartitionError(row, "", None, Refusal(rule, "return a partition key, which is text"))
+    rule = f"has no partition: partition_key_of returns {type(key).__name__}"
+    raise NoPartitionError(row, "", None, Refusal(rule, "return a partition key as text"))
 
 
 def _window_of(window: Callable[[str], str | Refusal], row: PromptRow) -> str:
@@ -132,6 +132,6 @@ def _static_of(keys: tuple[str, ...], row: PromptRow) -> str:
 def _column(name: str, row: PromptRow) -> str:
     said = row.extra.get(name, "").strip()
     if not said:
-        refusal = Refusal(f"has no {name}, which tells its partition", f"fill in the column {name}")
+        refusal = Refusal(f"has no {name}, which determines its partition", f"fill in the column {name}")
         raise NoPartitionError(row, name, None, refusal)
     return said

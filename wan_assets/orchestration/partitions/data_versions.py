@@ -112,7 +112,7 @@ def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, vers
     return dg.AssetObservation(
         asset_key=requests_key(videos),
         partition=key,
-        metadata={"wan_assets/asks_for": version, "wan_assets/asked_before_for": before},
+        metadata={"wan_assets/request_version": version, "wan_assets/previous_request_version": before},
         tags={_DATA_VERSION: version},
     )
 

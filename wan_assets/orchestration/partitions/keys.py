@@ -77,16 +77,16 @@ def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo,
     try:
         moment = datetime.fromisoformat(said)
     except ValueError:
-        return Refusal("is no date", "write it as 2026-01-31, or with a time")
+        return Refusal("is not a date", "write it as 2026-01-31, or with a time")
     try:
         stamp = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
         if stamp < partitions_def.start.timestamp():
             return _too_early(partitions_def)
         key = partitions_def.get_partition_key_for_timestamp(stamp)
         if stamp >= partitions_def.time_window_for_partition_key(key).end.timestamp():
-            return Refusal("falls in a window that the partitions leave out", "change the date, or remove the row")
+            return Refusal("is in a time window that the partitions exclude", "change the date, or remove the row")
     except (ValueError, OverflowError, OSError):
-        return Refusal("is a date that no partition can have", "write a year from 1 to 9998")
+        return Refusal("is a date that no partition can contain", "write a year from 1 to 9998")
     return key
 
 
@@ -103,7 +103,7 @@ def _refusal_of_dimensions(dimensions: Mapping[str, CheckKey], key: str) -> Refu
     parts = dict(key.keys_by_dimension) if isinstance(key, dg.MultiPartitionKey) else _parts_of(dimensions, key)
     if parts.keys() != dimensions.keys():
         names = " and ".join(dimensions)
-        return Refusal("is no key of these partitions", f"give a dg.MultiPartitionKey of {names}")
+        return Refusal("is not a key of these partitions", f"give a dg.MultiPartitionKey of {names}")
     refused = (check(parts[name]) for name, check in dimensions.items())
     return next(filter(None, refused), None)
 
@@ -119,7 +119,7 @@ def _refusal_of_window(partitions_def: dg.TimeWindowPartitionsDefinition, key: s
     except (ValueError, OverflowError, OSError):
         is_known = False
     if not is_known:
-        return Refusal("is no key of these partitions", f"write it in the form {partitions_def.fmt}")
+        return Refusal("is not a key of these partitions", f"write it in the form {partitions_def.fmt}")
     if window.start.timestamp() < partitions_def.start.timestamp():
         return _too_early(partitions_def)
     if partitions_def.end and window.end.timestamp() > partitions_def.end.timestamp():
@@ -139,7 +139,7 @@ def _refusal_of_choice(keys: Sequence[str], key: str) -> Refusal | None:
     if key in keys:
         return None
     fix = f"use one of {shortened(', '.join(keys))}" if keys else "add partitions: there are none"
-    return Refusal("is none of the partitions", fix)
+    return Refusal("is not one of the partitions", fix)
 
 
 def _refusal_of_function(partitions_def: dg.DynamicPartitionsDefinition, key: str) -> Refusal | None:
@@ -150,4 +150,4 @@ def _refusal_of_name(refused: Sequence[str], key: str) -> Refusal | None:
     found = next((text for text in refused if text in key), None)
     if found is None:
         return None
-    return Refusal(f"holds {found!r}, which no partition key may hold", "write another character for it")
+    return Refusal(f"contains {found!r}, which is not allowed in a partition key", "use another character")

@@ -163,7 +163,7 @@ class Partitioning:
         standing = self.standing(run_context.instance, run_context.asset_key, reading)
         changed = note_changes(run_context.asset_key, standing.reported, standing.asks_for, run_context.log_event)
         counts = len(changes.added), len(changes.retired), changed
-        run_context.log.info("%d partitions added, %d retired, %d ask for something else than before", *counts)
+        run_context.log.info("%d partitions added, %d retired, %d changed", *counts)
         return standing
 
     def standing(self, instance: dg.DagsterInstance, videos: dg.AssetKey, reading: TableSnapshot) -> PartitionStatus:

@@ -29,7 +29,7 @@ class GenerationConfig(dg.Config):
 
     regenerate: str = Field(
         default="",
-        description="The name of a purchase, such as 'new-look': every row is bought anew, once under each name.",
+        description="Pays for every row again, once for each name. The name, such as 'new-look', identifies the purchase.",
     )
     resend_refused: bool = Field(
         default=False,
@@ -38,8 +38,8 @@ class GenerationConfig(dg.Config):
     )
     on_mismatch: Literal["", "keep", "fail"] = Field(
         default="",
-        description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty: as the "
-        "asset or the resource `runware` has it.",
+        description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty uses the "
+        "value of the asset or the resource `runware`.",
     )
 
 
