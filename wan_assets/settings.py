@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 from wan_assets.errors import WanAssetsError
 
-PUBLIC_URL = "https://api.runware.ai/v1"
+DEFAULT_BASE_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
-LEDGER_URL = "WAN_ASSETS_LEDGER"
-WEBHOOK_URL = "WAN_ASSETS_WEBHOOK_URL"
+LEDGER_VARIABLE = "WAN_ASSETS_LEDGER"
+WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
 """The value contains a secret: it is read at the place of use and not stored."""
 
-FILES_PORT = 3070
+FILE_SERVER_PORT = 3070
 """The port of `wan-assets serve`. Dagster's pages link to it."""
 
 DEMO_PROMPTS = Path(__file__).parent / "prompts" / "demo" / "prompts.csv"
@@ -78,24 +78,24 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         folder=home,
         prompts=local_path(prompts, "WAN_ASSETS_PROMPTS", environment) if prompts else DEMO_PROMPTS,
         store=places.get("WAN_ASSETS_STORE") or escaped(home / "videos"),
-        ledger=places.get(LEDGER_URL) or sqlite_url(home / "ledger.db"),
+        ledger=places.get(LEDGER_VARIABLE) or sqlite_url(home / "ledger.db"),
         dagster_home=local_path(dagster_home, "DAGSTER_HOME", environment) if dagster_home else home / "dagster",
         budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
         api_key=given("RUNWARE_API_KEY", "").strip(),
-        base_url=given("RUNWARE_BASE_URL") or PUBLIC_URL,
-        has_webhook=bool(given(WEBHOOK_URL, "").strip()),
-        files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILES_PORT}",
+        base_url=given("RUNWARE_BASE_URL") or DEFAULT_BASE_URL,
+        has_webhook=bool(given(WEBHOOK_VARIABLE, "").strip()),
+        files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILE_SERVER_PORT}",
     )
 
 
-def _budget(said: str) -> float | None:
+def _budget(text: str) -> float | None:
     try:
-        budget = float(said or "0")
+        budget = float(text or "0")
     except ValueError:
         budget = -1.0
     if not 0 <= budget < float("inf"):
-        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {said!r}, which is not an amount in dollars")
-    return budget if said else None
+        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {text!r}, which is not an amount in dollars")
+    return budget if text else None
 
 
 class PathError(WanAssetsError):

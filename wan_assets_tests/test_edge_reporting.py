@@ -39,7 +39,7 @@ from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.run import TableRun
 from wan_assets.cli.run_summary import Summary, show_summary
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.client import RunwareClient
 from wan_assets.durations import duration_text
 from wan_assets.engine import Limits, Pending, RunSnapshot
@@ -317,7 +317,7 @@ def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, l
     with slot(tmp_path, limited) as (mine, said):
         if how == "lost in the ledger":
             mine.book.begin(left_by, dead_owner())
-        with mine.held(signals.Stop()):
+        with mine.held(signals.StopRequest()):
             held = holders(limited)
 
     assert held == {"mine"}
@@ -328,7 +328,7 @@ def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, l
 
 def test_a_wait_for_a_slot_says_who_holds_it_and_ends_at_a_signal(tmp_path: Path, limited: dg.DagsterInstance) -> None:
     holder = run_in(limited, dg.DagsterRunStatus.STARTED)
-    stop = signals.Stop()
+    stop = signals.StopRequest()
 
     with slot(tmp_path, limited) as (mine, said):
         mine.note = lambda text: (said.append(text), stop.take(signals.signal.SIGTERM))
@@ -349,7 +349,7 @@ def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInst
             limited.event_log_storage.free_concurrency_slots_for_run(holder),
         )
 
-        with mine.held(signals.Stop()):
+        with mine.held(signals.StopRequest()):
             assert holders(limited) == {"mine"}
 
 
@@ -359,15 +359,15 @@ def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInst
 def test_work_that_cannot_be_interrupted_is_left_behind_after_a_while() -> None:
     reported, gate = [], threading.Event()
 
-    def work(stop: signals.Stop) -> None:
+    def work(stop: signals.StopRequest) -> None:
         stop.take(signals.signal.SIGINT)
         gate.wait()
 
-    ended = signals.supervised(work, on_signal=reported.append, patience_s=0.3)
-    is_left = signals.is_work_left_behind()
+    ended = signals.run_supervised(work, on_signal=reported.append, stop_timeout_s=0.3)
+    is_left = signals.has_abandoned_work()
     gate.set()
 
-    assert (ended.is_left_behind, ended.signal, reported, is_left) == (
+    assert (ended.is_abandoned, ended.signal, reported, is_left) == (
         True,
         signals.signal.SIGINT,
         [signals.signal.SIGINT],
@@ -378,17 +378,17 @@ def test_work_that_cannot_be_interrupted_is_left_behind_after_a_while() -> None:
 def test_the_second_signal_ends_at_once() -> None:
     gate = threading.Event()
 
-    def work(stop: signals.Stop) -> None:
+    def work(stop: signals.StopRequest) -> None:
         stop.take(signals.signal.SIGTERM)
         stop.take(signals.signal.SIGINT)
         gate.wait()
 
     began = time.monotonic()
-    ended = signals.supervised(work, on_signal=lambda _: None, patience_s=600)
+    ended = signals.run_supervised(work, on_signal=lambda _: None, stop_timeout_s=600)
     took_s = time.monotonic() - began
     gate.set()
 
-    assert (ended.is_left_behind, ended.signal) == (True, signals.signal.SIGTERM)
+    assert (ended.is_abandoned, ended.signal) == (True, signals.signal.SIGTERM)
     assert took_s < 60
 
 
@@ -652,14 +652,14 @@ def test_rows_that_a_signal_keeps_from_capacity_are_not_told_as_in_flight(tmp_pa
     ],
 )
 def test_any_suggested_command_of_the_ledger_is_completed_once(text: str, expected: str) -> None:
-    places = Places("sqlite:////a b/l.db", "/s")
+    places = Suggestions("sqlite:////a b/l.db", "/s")
 
     assert places.completed(text) == expected
     assert places.completed(expected) == expected
 
 
 def test_no_suggested_command_holds_a_password() -> None:
-    places = Places("postgresql+psycopg://me:s3cret@host/db", "/s")
+    places = Suggestions("postgresql+psycopg://me:s3cret@host/db", "/s")
 
     assert places.completed("`wan-assets ledger adopt T`") == "`wan-assets ledger adopt T --store /s`"
 

@@ -28,7 +28,7 @@ from wan_assets.engine import Limits, VideoJob
 from wan_assets.errors import PromptTableError
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import VideoRequest
-from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
+from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.component import Batches
 from wan_assets.orchestration.partitions.assignment import partition_key_by, partition_of, placed
 from wan_assets.orchestration.partitions.keys import definition_by
@@ -259,13 +259,13 @@ def test_ranges_of_multi_partitions_cover_exactly_what_is_missing(missing: set[t
     present = ZONES.get_partition_keys()
     wanted = {f"2026-01-{day}|{zone}" for day, zone in missing}
 
-    found = list(stretches(present, wanted, wanted, length, row_of_keys(ZONES)))
+    found = list(partition_ranges(present, wanted, wanted, length, row_function_of(ZONES)))
 
-    ranges = [dg.PartitionKeyRange(stretch.wanting[0], stretch.wanting[-1]) for stretch in found]
+    ranges = [dg.PartitionKeyRange(stretch.keys[0], stretch.wanting[-1]) for stretch in found]
     covered = [key for each in ranges for key in ZONES.get_partition_keys_in_range(each)]
     assert sorted(covered) == sorted(wanted)
     assert [key for key in present if key in wanted] == covered, "the cursor goes on behind the last one"
-    assert all(len(stretch.wanting) <= length for stretch in found)
+    assert all(len(stretch.keys) <= length for stretch in found)
 
 
 def test_every_run_that_the_sensor_requests_makes_exactly_its_missing_partitions(tmp_path: Path) -> None:

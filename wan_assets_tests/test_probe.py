@@ -31,9 +31,9 @@ def probed(place: Studio, budget: Budget | None = None) -> tuple[Outcome, dict[s
         )
         async with client:
             probe = Probe(client, record, place.store, place.ledger(budget))
-            free = await probe.free()
+            free = await probe.free_findings()
             outcome = await probe.outcome()
-            findings = free + await probe.of_video(outcome)
+            findings = free + await probe.video_findings(outcome)
         assert len({finding.question for finding in findings}) == len(findings)
         return outcome, {finding.question: finding.observed for finding in findings}
 

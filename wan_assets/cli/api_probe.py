@@ -65,7 +65,7 @@ class Exchange:
         """Returns the items of the response about one task."""
         return [item for item in self.answer.data if item.get("taskUUID") == task_uuid]
 
-    def asks_for(self, task_uuid: str) -> bool:
+    def polls_task(self, task_uuid: str) -> bool:
         """Whether the request polls a task, alone or with others."""
         return {"taskType": "getResponse", "taskUUID": task_uuid} in self.tasks
 
@@ -75,11 +75,11 @@ class Exchange:
 
     def __str__(self) -> str:
         """Returns status, items and errors in one line."""
-        said = [f"HTTP {self.answer.status}", _counted(len(self.answer.data), "item")]
+        parts = [f"HTTP {self.answer.status}", _counted(len(self.answer.data), "item")]
         for fault in self.answer.faults:
             about = f" of {fault.parameter}" if fault.parameter else ""
-            said.append(f"{fault.code}{about}")
-        return ", ".join(said)
+            parts.append(f"{fault.code}{about}")
+        return ", ".join(parts)
 
 
 @dataclass
@@ -116,49 +116,49 @@ class Probe:
         (outcome,) = [outcome async for outcome in made]
         return outcome
 
-    async def free(self) -> list[Finding]:
+    async def free_findings(self) -> list[Finding]:
         """Returns the findings that need no video. Raises a `RunwareError` if the API does not respond at all."""
         await self.client.is_simulated()
         stranger = str(uuid.uuid4())
         impossible = {**_IMPOSSIBLE, "taskUUID": stranger}
         return [
-            await self._asked("How is the balance reported?", self.client.balance(), _balance),
-            await self._asked(
+            await self._finding("How is the balance reported?", self.client.balance(), _balance),
+            await self._finding(
                 "What does a poll report about a task that was never submitted?", self.client.poll([stranger])
             ),
-            await self._asked("How is an invalid task refused?", self.client.submit(impossible)),
+            await self._finding("How is an invalid task refused?", self.client.submit(impossible)),
         ]
 
-    async def of_video(self, outcome: Outcome) -> list[Finding]:
+    async def video_findings(self, outcome: Outcome) -> list[Finding]:
         """Returns the findings about the video, generated now or by an earlier probe."""
-        stored, findings = outcome.stored, self._of_making()
+        stored, findings = outcome.stored, self._generation_findings()
         if stored is None:
             return [*findings, Finding("Was the video generated?", f"no: {outcome.error}")]
         if not outcome.is_new:
             question = f"Is a task still known {_age(stored.stored_at)} after its end?"
-            findings.append(await self._asked(question, self.client.poll([stored.task_uuid])))
+            findings.append(await self._finding(question, self.client.poll([stored.task_uuid])))
         both, today = self.client.poll([str(uuid.uuid4()), stored.task_uuid]), datetime.now(UTC).date()
         return [
             *findings,
             Finding("How long does a video take?", duration_text(stored.generation_s or 0.0)),
             Finding("What does 480p cost (no published price)?", _price(stored.cost_microusd)),
-            await self._asked("Does one poll report several tasks?", both, partial(_shared, stored.task_uuid)),
-            await self._asked("What does the archive contain?", self.client.details(stored.task_uuid), _archived),
-            await self._asked("What does today's usage contain?", self.client.usage(today, today, MODEL), _usage),
+            await self._finding("Does one poll report several tasks?", both, partial(_shared, stored.task_uuid)),
+            await self._finding("What does the archive contain?", self.client.details(stored.task_uuid), _archived),
+            await self._finding("What does today's usage contain?", self.client.usage(today, today, MODEL), _usage),
         ]
 
-    def _of_making(self) -> list[Finding]:
+    def _generation_findings(self) -> list[Finding]:
         """Returns the findings of the exchanges that generated the video; none if an earlier probe generated it."""
-        sent = [
+        submissions = [
             each for each in self.record.exchanges if each.tasks[0].get("positivePrompt") == REQUEST.positive_prompt
         ]
-        if not sent:
+        if not submissions:
             return []
-        task_uuid = str(sent[0].tasks[0]["taskUUID"])
-        polls = [each for each in self.record.exchanges if each.asks_for(task_uuid)]
+        task_uuid = str(submissions[0].tasks[0]["taskUUID"])
+        polls = [each for each in self.record.exchanges if each.polls_task(task_uuid)]
         last = next((item for poll in reversed(polls) for item in poll.items(task_uuid)), {})
         return [
-            Finding("How is a task acknowledged?", "; then ".join(f"{each}: {each.keys()}" for each in sent)),
+            Finding("How is a task acknowledged?", "; then ".join(f"{each}: {each.keys()}" for each in submissions)),
             Finding("What do polls report until the task ends?", _statuses(polls, task_uuid)),
             Finding("What does the last item contain?", ", ".join(sorted(last)) or "there was none"),
             Finding(
@@ -166,13 +166,13 @@ class Probe:
             ),
         ]
 
-    async def _asked(
-        self, question: str, asked: Awaitable[T], read: Callable[[Exchange, T], str] | None = None
+    async def _finding(
+        self, question: str, request: Awaitable[T], read: Callable[[Exchange, T], str] | None = None
     ) -> Finding:
         """Reads the first response, or describes its status and content; a refusal is a finding too."""
         before = len(self.record.exchanges)
         try:
-            found = await asked
+            found = await request
         except RunwareError:
             if len(self.record.exchanges) == before:
                 raise
@@ -186,8 +186,8 @@ def _counted(number: int, what: str) -> str:
 
 
 def _balance(exchange: Exchange, _: object) -> str:
-    said = next((item.get("balance") for item in exchange.answer.data), None)
-    return f"an object of {', '.join(sorted(said))}" if isinstance(said, dict) else f"a {type(said).__name__}"
+    parts = next((item.get("balance") for item in exchange.answer.data), None)
+    return f"an object of {', '.join(sorted(parts))}" if isinstance(parts, dict) else f"a {type(parts).__name__}"
 
 
 def _statuses(polls: Sequence[Exchange], task_uuid: str) -> str:
@@ -198,9 +198,9 @@ def _statuses(polls: Sequence[Exchange], task_uuid: str) -> str:
 
 def _status(poll: Exchange, task_uuid: str) -> str:
     items = poll.items(task_uuid)
-    said = [f"{item.get('status')}{' with progress' if 'progress' in item else ''}" for item in items]
+    parts = [f"{item.get('status')}{' with progress' if 'progress' in item else ''}" for item in items]
     faults = [fault.code for fault in poll.answer.faults]
-    return f"HTTP {poll.answer.status} {' + '.join([*said, *faults]) or 'nothing'}"
+    return f"HTTP {poll.answer.status} {' + '.join([*parts, *faults]) or 'nothing'}"
 
 
 def _price(cost_microusd: int | None) -> str:

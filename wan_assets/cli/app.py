@@ -52,7 +52,7 @@ class _Commands(LazyGroup):
         output_streams.prepare()
         given = list(sys.argv[1:] if args is None else args)
         try:
-            with signals.raised():
+            with signals.raise_interrupted():
                 status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
         except (click.ClickException, click.Abort, WanAssetsError) as error:
             status = _status_after(error, given)
@@ -81,7 +81,7 @@ def _status_after(error: click.ClickException | click.Abort | WanAssetsError, gi
     return status
 
 
-@click.group(cls=_Commands, late=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, lazy_commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wan-assets")
 def cli() -> None:
     """Generate videos from prompt tables; each is paid for once, stored, and recorded to the cent."""
@@ -101,6 +101,6 @@ def main() -> None:
         if stream.file.failure:
             status = status or 1
             click.echo(f"error: cannot write the output: {stream.file.failure.strerror}", err=True)
-    if signals.is_work_left_behind():
+    if signals.has_abandoned_work():
         os._exit(status)  # a blocked thread would keep the process alive
     sys.exit(status)

@@ -33,12 +33,12 @@ def instance_in(folder: Path) -> Iterator[dg.DagsterInstance]:
 
     Raises `SettingsError` for an unusable folder, and `DagsterHomeError` for one with damaged databases.
     """
-    _refuse_unfit(folder)
-    with _named_for_dagster(folder) as home, _made_ready(folder, home) as instance:
+    _check_folder(folder)
+    with _path_for_dagster(folder) as home, _prepared(folder, home) as instance:
         yield instance
 
 
-def _refuse_unfit(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     if not folder.is_absolute():
         raise SettingsError(f"DAGSTER_HOME is {folder}, which is not an absolute path, as Dagster requires")
     if not folder.exists() and not folder.parent.exists() and not folder.parent.parent.exists():
@@ -47,7 +47,7 @@ def _refuse_unfit(folder: Path) -> None:
         raise SettingsError(f"DAGSTER_HOME is {folder}, which is a file: give a folder")
 
 
-def _made_ready(folder: Path, home: Path) -> dg.DagsterInstance:
+def _prepared(folder: Path, home: Path) -> dg.DagsterInstance:
     """Opens the instance in `folder`, which Dagster addresses as `home`."""
     settings = folder / "dagster.yaml"
     with locked(folder):
@@ -60,7 +60,7 @@ def _made_ready(folder: Path, home: Path) -> dg.DagsterInstance:
 
 
 @contextmanager
-def _named_for_dagster(folder: Path) -> Iterator[Path]:
+def _path_for_dagster(folder: Path) -> Iterator[Path]:
     """Yields a path of the folder that Dagster can insert into a URL: after a `?` Dagster would use other files."""
     if not is_misread_in_url(folder):
         yield folder
@@ -107,11 +107,11 @@ def _opened(folder: Path, home: Path) -> dg.DagsterInstance:
 
 
 def _damaged(folder: Path, error: Exception) -> DagsterHomeError:
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    broken = [path for path in _databases_in(folder) if not _is_sound(path)]
+    message = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    broken = [path for path in _databases_in(folder) if not _is_intact(path)]
     parts = dict.fromkeys(folder / path.relative_to(folder).parts[0] for path in broken)
     moves = " && ".join(f"mv {shlex.quote(str(part))} {shlex.quote(f'{part}.broken')}" for part in parts)
-    return DagsterHomeError(folder, said, tuple(broken), moves)
+    return DagsterHomeError(folder, message, tuple(broken), moves)
 
 
 def _databases_in(folder: Path) -> list[Path]:
@@ -123,7 +123,7 @@ def _databases_in(folder: Path) -> list[Path]:
     ]
 
 
-def _is_sound(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     """Whether SQLite can read a database of Dagster's and it has exactly one version."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:

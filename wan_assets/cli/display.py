@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wan_assets.cli.failures import Failure
-from wan_assets.cli.output_streams import speaks_unicode
+from wan_assets.cli.output_streams import supports_unicode
 from wan_assets.models import dollars
 
 __all__ = [
@@ -37,7 +37,7 @@ _GAP = 3
 
 def show_json(content: Mapping[str, Any]) -> None:
     """Prints one JSON object that is valid in any encoding."""
-    click.echo(json.dumps(content, ensure_ascii=not speaks_unicode(sys.stdout), indent=2, default=str))
+    click.echo(json.dumps(content, ensure_ascii=not supports_unicode(sys.stdout), indent=2, default=str))
 
 
 def show_error(failure: Failure) -> None:

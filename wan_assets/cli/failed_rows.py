@@ -15,10 +15,10 @@ _ROWS_SHOWN = 10
 _MESSAGES_SHOWN = 3
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-Failed = Sequence[tuple[PromptRow, Failure]]
+Failures = Sequence[tuple[PromptRow, Failure]]
 
 
-def show_failures(failures: Failed) -> None:
+def show_failures(failures: Failures) -> None:
     """Prints each kind of failure once, with its rows and the action to take."""
     kinds: dict[tuple[str, str], list[tuple[PromptRow, Failure]]] = {}
     for row, failure in failures:
@@ -35,7 +35,7 @@ def show_failures(failures: Failed) -> None:
         click.echo()
 
 
-def _messages(found: Failed) -> list[str]:
+def _messages(found: Failures) -> list[str]:
     """Returns the messages that differ in more than the task UUID, with the number of rows if there are several."""
     alike: dict[str, list[Failure]] = {}
     for _, failure in found:

@@ -13,7 +13,7 @@ _ERRORS = "wan_assets.readable"
 _ASCII = "wan_assets_ascii"
 """ASCII under another name: click writes UTF-8 to a stream whose encoding is called ASCII."""
 
-_PLAIN = {
+_REPLACEMENTS = {
     **dict.fromkeys("\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "-"),
     **dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'"),
     "\N{HORIZONTAL ELLIPSIS}": "...",
@@ -22,7 +22,7 @@ _PLAIN = {
     "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-",
     "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
 }
-_READER_IS_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
+_READER_EXITED = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
 
 
 class StandardFile(io.FileIO):
@@ -38,12 +38,12 @@ class StandardFile(io.FileIO):
         try:
             return super().write(content)
         except OSError as error:
-            if error.errno not in _READER_IS_GONE:
+            if error.errno not in _READER_EXITED:
                 self.failure = error
             return len(memoryview(content).cast("B"))
 
 
-class Standard(io.TextIOWrapper):
+class StandardStream(io.TextIOWrapper):
     """A standard stream on a file descriptor."""
 
     def __init__(self, number: int, encoding: str, *, closefd: bool = True) -> None:
@@ -52,19 +52,19 @@ class Standard(io.TextIOWrapper):
         super().__init__(io.BufferedWriter(self.file), encoding=encoding, errors=_ERRORS, line_buffering=True)
 
 
-def open_standard(number: int, encoding: str | None) -> Standard:
+def open_standard(number: int, encoding: str | None) -> StandardStream:
     """Opens a stream on a file descriptor and closes the descriptor with it."""
-    return Standard(number, encoding or "utf-8")
+    return StandardStream(number, encoding or "utf-8")
 
 
-def prepare_process() -> tuple[Standard, ...]:
+def prepare_process() -> tuple[StandardStream, ...]:
     """Replaces both standard streams of this process, and returns those that are open."""
     streams = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         try:
             stream.flush()
-            standard = Standard(stream.fileno(), stream.encoding, closefd=False)
+            standard = StandardStream(stream.fileno(), stream.encoding, closefd=False)
         except (AttributeError, OSError, ValueError):  # the parent process closed it
             setattr(sys, name, io.StringIO())
         else:
@@ -81,7 +81,7 @@ def prepare() -> None:
                 stream.reconfigure(errors=_ERRORS)
 
 
-def speaks_unicode(stream: Any) -> bool:
+def supports_unicode(stream: Any) -> bool:
     """Whether a stream can encode every character."""
     try:
         return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name.startswith("utf")
@@ -102,7 +102,7 @@ def _readable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(letter) or _escaped(letter) for letter in letters), error.end
+    return "".join(_REPLACEMENTS.get(letter) or _escaped(letter) for letter in letters), error.end
 
 
 def _escaped(letter: str) -> str:

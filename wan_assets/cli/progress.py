@@ -22,7 +22,7 @@ from wan_assets.engine import Clock, Estimate, FailureLog, PendingLog, Progress,
 from wan_assets.errors import WanAssetsError
 
 
-class Show(Protocol):
+class ProgressDisplay(Protocol):
     """Receives progress and messages of an operation."""
 
     def __call__(self, stage: Stage) -> None:
@@ -42,48 +42,48 @@ _WIDEST = 100
 
 
 @contextmanager
-def watched(
+def progress_display(
     title: str,
     first: Stage,
     *,
     is_quiet: bool,
-    leaves_trace: bool = True,
+    is_persistent: bool = True,
     completed: Callable[[str], str] = str,
     clock: Clock = time.monotonic,
-) -> Iterator[Show]:
+) -> Iterator[ProgressDisplay]:
     """Yields a display of progress, which starts at `first`. A quiet display shows messages only.
 
-    On a terminal the last state remains visible if `leaves_trace` is true. `completed` adds options to the commands in
+    On a terminal the last state remains visible if `is_persistent` is true. `completed` adds options to the commands in
     error messages.
     """
     with _standard_error() as file:
         console = console_on(file)
         if is_quiet:
-            yield _Lines(title, file, clock, completed, is_quiet=True)
+            yield _LineDisplay(title, file, clock, completed, is_quiet=True)
         elif file.isatty() and console.is_terminal and not console.is_dumb_terminal:
-            screen = _Screen(title, first, console, clock, completed)
+            screen = _LiveDisplay(title, first, console, clock, completed)
             with Live(
                 get_renderable=screen.frame,
                 console=console,
                 refresh_per_second=_FRAMES_A_SECOND,
-                transient=not leaves_trace,
+                transient=not is_persistent,
                 redirect_stdout=False,
                 redirect_stderr=False,
             ):
                 yield screen
         else:
-            yield _Lines(title, file, clock, completed)
+            yield _LineDisplay(title, file, clock, completed)
 
 
-class _Noting:
+class _MessageLog:
     """Shows messages, and the first failures of each kind."""
 
     def __init__(self, completed: Callable[[str], str]) -> None:
         log = logging.getLogger(__name__)
-        log.propagate, log.handlers[:] = False, [_Noted(self, completed)]
+        log.propagate, log.handlers[:] = False, [_MessageHandler(self, completed)]
         self._failures, self._unknown = FailureLog(log), PendingLog(log)
 
-    def note_of(self, stage: Stage) -> None:
+    def update_pending(self, stage: Stage) -> None:
         if isinstance(stage, Progress):
             self._unknown.add(stage.snapshot)
 
@@ -94,16 +94,16 @@ class _Noting:
         self._failures.add(row, error)
 
 
-class _Noted(logging.Handler):
-    def __init__(self, noting: _Noting, completed: Callable[[str], str]) -> None:
+class _MessageHandler(logging.Handler):
+    def __init__(self, messages: _MessageLog, completed: Callable[[str], str]) -> None:
         super().__init__()
-        self._noting, self._completed = noting, completed
+        self._messages, self._completed = messages, completed
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._noting.note(self._completed(record.getMessage()))
+        self._messages.note(self._completed(record.getMessage()))
 
 
-class _Screen(_Noting):
+class _LiveDisplay(_MessageLog):
     """A few lines that are redrawn below the messages."""
 
     def __init__(
@@ -119,7 +119,7 @@ class _Screen(_Noting):
 
     def __call__(self, stage: Stage) -> None:
         self._stage = stage
-        self.note_of(stage)
+        self.update_pending(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
 
@@ -145,7 +145,7 @@ class _Screen(_Noting):
         return head
 
 
-class _Lines(_Noting):
+class _LineDisplay(_MessageLog):
     """Writes a line at intervals, the first after a delay; a quiet display writes messages only."""
 
     def __init__(
@@ -163,7 +163,7 @@ class _Lines(_Noting):
         self._file.flush()
 
     def __call__(self, stage: Stage) -> None:
-        self.note_of(stage)
+        self.update_pending(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
         if not self._is_quiet and self._spacing.is_due():

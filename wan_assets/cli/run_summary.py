@@ -21,7 +21,7 @@ from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.models import usd
 from wan_assets.prompts import PromptRow
-from wan_assets.settings import LEDGER_URL
+from wan_assets.settings import LEDGER_VARIABLE
 from wan_assets.store import StoredTask, VideoStore
 
 _PROMPT_SHOWN = 60
@@ -50,13 +50,13 @@ class Summary:
         """Reads a run's account; a run that did not start may have no ledger."""
         rows = run.table.rows if run.table else ()
         prints = sorted({row.request.fingerprint() for row in rows})
-        if not run.is_begun:
+        if not run.has_started:
             return cls(run, RunAccount())
         try:
-            with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as book:
-                return cls(run, book.run_account(run.run_id, prints))
+            with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as ledger:
+                return cls(run, ledger.run_account(run.run_id, prints))
         except LedgerError as error:
-            return cls(run, RunAccount(), run.places.failure(failure_of(error)))
+            return cls(run, RunAccount(), run.suggestions.failure(failure_of(error)))
 
     @property
     def rows(self) -> Sequence[PromptRow]:
@@ -118,7 +118,7 @@ class Summary:
     def _failure(self, row: PromptRow, task: Task | None) -> Failure:
         outcome, ended = self.run.outcomes.get(row.prompt_id), self.run.failure
         if outcome and outcome.error:
-            return self.run.places.failure(failure_of(outcome.error))
+            return self.run.suggestions.failure(failure_of(outcome.error))
         if self.run.signal or ended is None:
             name = self.run.signal.name if self.run.signal else ""
             return Failure("Interrupted", _where(task, name or "the run's end"), "Run the same command again.", name)
@@ -225,7 +225,7 @@ def _show_sums(found: Summary) -> None:
     reserved = f", {dollars(account.reserved_microusd)} reserved" if account.reserved_microusd else ""
     click.echo(f"{_tasks(found)}; this run cost {dollars(account.cost_microusd)} ({paid}){reserved}{unknown}.")
     if account.unknown_costs:
-        hint = found.run.places.of_unknown_costs(simulated=found.is_simulated)
+        hint = found.run.suggestions.of_unknown_costs(simulated=found.is_simulated)
         click.echo(f"  what to do  {printable(hint)}")
 
 
@@ -240,11 +240,11 @@ def _tasks(found: Summary) -> str:
         "lost": account.lost,
         "stored": account.stored,
     }
-    told = [f"{count:,} {what}" for what, count in counts.items() if count and account.open_tasks]
-    return ", ".join([_sent(account.submitted), *told])
+    described = [f"{count:,} {what}" for what, count in counts.items() if count and account.open_tasks]
+    return ", ".join([_submissions(account.submitted), *described])
 
 
-def _sent(submissions: int) -> str:
+def _submissions(submissions: int) -> str:
     if not submissions:
         return "No submissions"
     return counted(submissions, "submission")
@@ -258,7 +258,7 @@ def _show_continuing(found: Summary) -> None:
     )
     if found.account.open_tasks and not found.run.settings.is_simulated:
         click.echo(f"To {_recovery(found.account)} and submit nothing:")
-        click.echo(f"  wan-assets ledger recover{found.run.places.options}")
+        click.echo(f"  wan-assets ledger recover{found.run.suggestions.options}")
 
 
 def _recovery(account: RunAccount) -> str:
@@ -279,8 +279,8 @@ def _show_places(found: Summary) -> None:
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
     }
-    if ledger := found.run.places.url_option:
-        places[LEDGER_URL] = settings.ledger
+    if ledger := found.run.suggestions.url_option:
+        places[LEDGER_VARIABLE] = settings.ledger
     click.echo(f"\nvideos    {settings.store}")
     click.echo(f"spending  {python} -m wan_assets ledger{ledger}")
     click.echo("Dagster   to see the videos at http://127.0.0.1:3000:\n")

@@ -14,7 +14,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 T = TypeVar("T")
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LOOK_S = 0.1
+_CHECK_INTERVAL_S = 0.1
 _WORK = "wan-assets work"
 
 
@@ -31,7 +31,7 @@ def exit_code_of(number: signal.Signals) -> int:
     return 128 + number
 
 
-class Stop:
+class StopRequest:
     """A request to stop. `signal` is the first signal received."""
 
     def __init__(self) -> None:
@@ -50,17 +50,17 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Ended(Generic[T]):
+class SupervisedResult(Generic[T]):
     """The result of a supervised function: a `result`, an `error`, or neither if it was abandoned."""
 
     result: T | None = None
     error: BaseException | None = None
     signal: signal.Signals | None = None
-    is_left_behind: bool = False
+    is_abandoned: bool = False
 
 
 @contextmanager
-def raised() -> Iterator[None]:
+def raise_interrupted() -> Iterator[None]:
     """Raises `Interrupted` in this thread if a signal arrives during the block."""
 
     def end(number: signal.Signals) -> NoReturn:
@@ -70,44 +70,44 @@ def raised() -> Iterator[None]:
         yield
 
 
-def supervised(
-    work: Callable[[Stop], T], *, on_signal: Callable[[signal.Signals], None], patience_s: float = 20.0
-) -> Ended[T]:
+def run_supervised(
+    work: Callable[[StopRequest], T], *, on_signal: Callable[[signal.Signals], None], stop_timeout_s: float = 20.0
+) -> SupervisedResult[T]:
     """Runs a function in a thread, requests a stop at the first signal, and then calls `on_signal`.
 
-    The thread is abandoned at the second signal, or if it has not stopped after `patience_s` seconds: a thread that
+    The thread is abandoned at the second signal, or if it has not stopped after `stop_timeout_s` seconds: a thread that
     waits for a slow disk, a lock or a slot cannot be interrupted, and the command must report its state.
     """
-    stop, ended = Stop(), list[Ended[T]]()
+    stop, ended = StopRequest(), list[SupervisedResult[T]]()
 
     def run() -> None:
         try:
-            ended.append(Ended(work(stop)))
+            ended.append(SupervisedResult(work(stop)))
         except BaseException as error:
-            ended.append(Ended(error=error))
+            ended.append(SupervisedResult(error=error))
 
     thread = threading.Thread(target=run, name=_WORK, daemon=True)
     with _handled(stop.take):
         thread.start()
-        _wait_for(thread, stop, on_signal, patience_s)
+        _wait_for(thread, stop, on_signal, stop_timeout_s)
     if not ended:
-        return Ended(signal=stop.signal, is_left_behind=True)
-    return Ended(ended[0].result, ended[0].error, stop.signal)
+        return SupervisedResult(signal=stop.signal, is_abandoned=True)
+    return SupervisedResult(ended[0].result, ended[0].error, stop.signal)
 
 
-def is_work_left_behind() -> bool:
+def has_abandoned_work() -> bool:
     """Whether an abandoned function still runs in this process."""
     return any(thread.name == _WORK for thread in threading.enumerate())
 
 
 def _wait_for(
-    thread: threading.Thread, stop: Stop, on_signal: Callable[[signal.Signals], None], patience_s: float
+    thread: threading.Thread, stop: StopRequest, on_signal: Callable[[signal.Signals], None], stop_timeout_s: float
 ) -> None:
     deadline: float | None = None
     while thread.is_alive() and stop.count < 2:
-        thread.join(_LOOK_S)
+        thread.join(_CHECK_INTERVAL_S)
         if stop.signal and deadline is None:
-            deadline = time.monotonic() + patience_s
+            deadline = time.monotonic() + stop_timeout_s
             on_signal(stop.signal)
         if deadline is not None and time.monotonic() >= deadline:
             return

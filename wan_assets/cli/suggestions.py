@@ -15,14 +15,14 @@ _WITH_STORE = ("adopt", "recover")
 
 
 @dataclass(frozen=True)
-class Places:
+class Suggestions:
     """A ledger and a store, as command line options."""
 
     ledger: str
     store: str
 
     @classmethod
-    def of(cls, settings: Settings, *, store: str | None = None) -> Places:
+    def of(cls, settings: Settings, *, store: str | None = None) -> Suggestions:
         """Returns those of the settings, or with another `store`."""
         return cls(settings.ledger, store or settings.store)
 

@@ -35,7 +35,7 @@ from wan_assets.errors import (
     TaskConflictError,
 )
 from wan_assets.models import secrets_in, uuid_in
-from wan_assets.settings import PUBLIC_URL
+from wan_assets.settings import DEFAULT_BASE_URL
 
 _GREETINGS = 3
 """How often an address that does not answer is asked what it is: it may be wrong, and nothing was sent yet."""
@@ -62,7 +62,7 @@ class RunwareClient:
     def __init__(
         self,
         api_key: str,
-        base_url: str = PUBLIC_URL,
+        base_url: str = DEFAULT_BASE_URL,
         *,
         http_config: HttpConfig | None = None,
         download_hosts: Sequence[str] = (),
@@ -103,7 +103,7 @@ class RunwareClient:
 
     async def is_simulated(self) -> bool:
         """Whether a simulator answers, which says so itself; the public API is not asked."""
-        if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
+        if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(DEFAULT_BASE_URL).host:
             self._simulated = False
         if self._simulated is None:
             said = await self._tried(partial(self._transport.server_header, "X-Simulated-By"), tries=_GREETINGS)

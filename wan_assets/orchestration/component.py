@@ -115,8 +115,8 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     resources: bool = Field(
         default=True,
-        description="Whether to define the resources runware, store and ledger; false if the project or another component "
-        "defines them.",
+        description="Whether to define the resources runware, store and ledger; false if the project or another "
+        "component defines them.",
     )
     store: str | None = Field(default=None, description="Root of the store; WAN_ASSETS_STORE by default.")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; WAN_ASSETS_LEDGER by default.")
@@ -171,59 +171,63 @@ def _resources_of(
 class _Parts:
     """The definitions that the attributes of a component request."""
 
-    asked: WanVideosComponent
+    attributes: WanVideosComponent
     prompts: Prompts
 
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""
-        cut = self.asked.partitions
-        partitions = cut if cut == "prompt" else cut.definition(self.asked.name)
-        return {"name": self.asked.name, "prompts": self.prompts, "partitions": partitions}
+        definition = self.attributes.partitions
+        partitions = definition if definition == "prompt" else definition.definition(self.attributes.name)
+        return {"name": self.attributes.name, "prompts": self.prompts, "partitions": partitions}
 
     def videos(self) -> dg.Definitions:
-        asked, options = self.asked, VideoOptions()
-        if asked.retries:
-            options["retry_policy"] = dg.RetryPolicy(max_retries=asked.retries)
+        attributes, options = self.attributes, VideoOptions()
+        if attributes.retries:
+            options["retry_policy"] = dg.RetryPolicy(max_retries=attributes.retries)
         if freshness := self.freshness():
             options["freshness_policy"] = freshness
-        if asked.on_mismatch:
-            options["on_mismatch"] = asked.on_mismatch
-        if asked.severities is not None:
-            options["severities"] = {name: dg.AssetCheckSeverity[said] for name, said in asked.severities.items()}
-        per_run = asked.partitions_per_run
-        return build_video_assets(**self.table(), group_name=asked.group_name, partitions_per_run=per_run, **options)
+        if attributes.on_mismatch:
+            options["on_mismatch"] = attributes.on_mismatch
+        if attributes.severities is not None:
+            options["severities"] = {
+                name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
+            }
+        per_run = attributes.partitions_per_run
+        return build_video_assets(
+            **self.table(), group_name=attributes.group_name, partitions_per_run=per_run, **options
+        )
 
     def others(self) -> Iterator[dg.Definitions]:
-        asked = self.asked
-        if asked.sensor:
-            yield dg.Definitions(sensors=[self.sensor(asked.sensor)])
-        if asked.missing_schedule:
-            job = build_missing_job(**self.table(), on_mismatch=asked.on_mismatch)
-            yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=asked.missing_schedule)])
-        if asked.checks:
-            yield dg.Definitions(asset_checks=build_video_checks(name=asked.name, prompts=self.prompts))
-        if asked.dataset:
+        attributes = self.attributes
+        if attributes.sensor:
+            yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
+        if attributes.missing_schedule:
+            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch)
+            yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
+        if attributes.checks:
+            yield dg.Definitions(asset_checks=build_video_checks(name=attributes.name, prompts=self.prompts))
+        if attributes.dataset:
             yield dg.Definitions(assets=self.dataset())
 
     def sensor(self, wanted: Sensor) -> dg.SensorDefinition:
         status = dg.DefaultSensorStatus.RUNNING if wanted.is_running else dg.DefaultSensorStatus.STOPPED
         settings: dict[str, Any] = wanted.model_dump(exclude={"is_running", "run_tags"})
-        settings["run_tags"] = {name: str(said) for name, said in wanted.run_tags.items()}
-        per_run = self.asked.partitions_per_run
+        settings["run_tags"] = {name: str(value) for name, value in wanted.run_tags.items()}
+        per_run = self.attributes.partitions_per_run
         return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:
-        name = self.asked.name
+        name = self.attributes.name
         names = ("video_dataset", "generation_costs") if name == "videos" else (f"{name}_dataset", f"{name}_costs")
         return build_dataset_assets(
             name=name,
             prompts=self.prompts,
             dataset_name=names[0],
             costs_name=names[1],
-            group_name=self.asked.group_name,
+            group_name=self.attributes.group_name,
             freshness_policy=self.freshness(),
         )
 
     def freshness(self) -> dg.FreshnessPolicy | None:
-        hours = self.asked.fresh_within_hours
+        hours = self.attributes.fresh_within_hours
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None

@@ -16,7 +16,15 @@ from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models import PRICE_MARGIN, http_url, may_hold_password, microusd
-from wan_assets.settings import LEDGER_URL, PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError, escaped, local_path
+from wan_assets.settings import (
+    DEFAULT_BASE_URL,
+    LEDGER_VARIABLE,
+    WEBHOOK_VARIABLE,
+    Settings,
+    SettingsError,
+    escaped,
+    local_path,
+)
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 
@@ -25,7 +33,7 @@ class RunwareResource(dg.ConfigurableResource):
     """A Runware account, and how hard it may be used."""
 
     api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
-    base_url: str = Field(default=PUBLIC_URL, description="The API's address; a simulator's for tests.")
+    base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's address; a simulator's for tests.")
     max_in_flight: int = Field(
         default=50, ge=1, description="Maximum number of tasks in flight in one run; fewer while the API refuses more."
     )
@@ -208,7 +216,7 @@ def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
     if not may_hold_password(url):
         return url
     named = (name for name, value in environment.items() if value == url)
-    name = LEDGER_URL if environment.get(LEDGER_URL) == url else next(named, "")
+    name = LEDGER_VARIABLE if environment.get(LEDGER_VARIABLE) == url else next(named, "")
     if not name:
         raise SettingsError(
             "the ledger's URL may hold a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
@@ -219,7 +227,7 @@ def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
 def resources_of(settings: Settings) -> dict[str, object]:
     """Returns the resources `runware`, `store` and `ledger` of the settings; without an API key, the simulator's."""
     simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"))
-    hook = dg.EnvVar(WEBHOOK_URL) if settings.has_webhook else ""
+    hook = dg.EnvVar(WEBHOOK_VARIABLE) if settings.has_webhook else ""
     real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
     return {
         "runware": simulated if settings.is_simulated else real,

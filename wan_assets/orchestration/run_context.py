@@ -58,5 +58,5 @@ class RunContext:
         **options: Unpack[Options],
     ) -> Self:
         """Creates the run context from the context of a Dagster step."""
-        means = context.run.run_id, context.instance, context.log, context.log_event
-        return cls(asset_key, tuple(keys), *means, **options)
+        resources = context.run.run_id, context.instance, context.log, context.log_event
+        return cls(asset_key, tuple(keys), *resources, **options)

@@ -22,14 +22,14 @@ from wan_assets.errors import StoreError
 from wan_assets.servers import http_server
 from wan_assets.store import VideoStore
 
-_KINDS = {
+_MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
     ".mov": "video/quicktime",
     ".mkv": "video/matroska",
     ".webp": "image/webp",
 }
-_PLACE = re.compile(
+_VIDEO_PATH = re.compile(
     r"(videos|simulated)/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f-]{36}-[0-9]+(\.mp4|\.webm|\.mov|\.mkv|\.webp)"
 )
 """The paths of videos in a store: no other path is looked up."""
@@ -40,7 +40,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Referrer-Policy": "no-referrer",
 }
-_VALID_S = 3600.0
+_URL_VALID_S = 3600.0
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -66,12 +66,12 @@ class _Files:
         self._store = store
 
     async def endpoint(self, request: Request) -> Response:
-        place = request.path_params["place"]
-        if not _PLACE.fullmatch(place):
+        path = request.path_params["place"]
+        if not _VIDEO_PATH.fullmatch(path):
             return PlainTextResponse("the video does not exist", 404)
-        kind = _KINDS[PurePosixPath(place).suffix]
+        kind = _MEDIA_TYPES[PurePosixPath(path).suffix]
         try:
-            file = await run_in_threadpool(self._store.file_at, place, _VALID_S, kind)
+            file = await run_in_threadpool(self._store.file_at, path, _URL_VALID_S, kind)
         except StoreError as error:
             return PlainTextResponse(f"{error}. {error.hint}", 502)
         if isinstance(file, str):

@@ -47,7 +47,7 @@ def server_of(
     app: ASGIApp, *, idle_s: float = IDLE_S, stall_s: float = STALL_S, maximum: int = MAX_CONNECTIONS
 ) -> uvicorn.Server:
     """Returns a server that logs no requests and keeps at most `maximum` connections."""
-    protocol: Any = partial(_Patient, idle_s=idle_s, stall_s=stall_s, maximum=maximum)
+    protocol: Any = partial(_TimeoutProtocol, idle_s=idle_s, stall_s=stall_s, maximum=maximum)
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -61,31 +61,31 @@ def server_of(
     return uvicorn.Server(config)
 
 
-class _Patient(H11Protocol):
+class _TimeoutProtocol(H11Protocol):
     """A connection with timeouts for missing requests and unread responses. uvicorn itself has none."""
 
     def __init__(self, *args: Any, idle_s: float, stall_s: float, maximum: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle_s = idle_s
         self._stall_s = stall_s
-        self._most = maximum
+        self._maximum = maximum
         self._idle: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self.idle_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._see()
-        if len(self.connections) > self._most:
+        self._update_idle_timer()
+        if len(self.connections) > self._maximum:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._see()
+        self._update_idle_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._see()
+        self._update_idle_timer()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -93,33 +93,33 @@ class _Patient(H11Protocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled = _ended(self._stalled)
+        self._stalled = _cancelled(self._stalled)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._idle, self._stalled = _ended(self._idle), _ended(self._stalled)
+        self._idle, self._stalled = _cancelled(self._idle), _cancelled(self._stalled)
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _see(self) -> None:
+    def _update_idle_timer(self) -> None:
         """Measures the time without a complete request; a partial request does not extend it."""
         if not self.is_idle:
-            self._idle = _ended(self._idle)
+            self._idle = _cancelled(self._idle)
         elif self._idle is None:
             self.idle_since = self.loop.time()
             self._idle = self.loop.call_later(self._idle_s, self.transport.abort)
 
     def _make_room(self) -> None:
-        others = (each for each in self.connections if isinstance(each, _Patient) and each is not self)
+        others = (each for each in self.connections if isinstance(each, _TimeoutProtocol) and each is not self)
         idle = [each for each in others if each.is_idle and not each.transport.is_closing()]
         if idle:
             min(idle, key=lambda each: each.idle_since).transport.abort()
 
 
-def _ended(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+def _cancelled(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
     if timer:
         timer.cancel()
     return None

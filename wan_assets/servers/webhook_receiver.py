@@ -30,7 +30,7 @@ LEDGER_BUSY_S = 3.0
 
 _MAX_BYTES = 1_000_000
 _MAX_TASKS = 1_000
-_BODY_S = 4.0
+_BODY_TIMEOUT_S = 4.0
 MIN_SECRET = 16
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class WebhookError(WanAssetsError):
 
 
 class _RefusalError(Exception):
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
@@ -58,7 +58,7 @@ def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
     if len(secret) < MIN_SECRET:
         raise WebhookError(f"the webhook's secret has less than {MIN_SECRET} characters")
     route = Route(path, _Receiver(ledger).endpoint, methods=["POST"])
-    app = Starlette(routes=[route], middleware=[Middleware(_Doorkeeper, secret=secret)])
+    app = Starlette(routes=[route], middleware=[Middleware(_SecretMiddleware, secret=secret)])
     app.router.redirect_slashes = False
     return app
 
@@ -74,7 +74,7 @@ def serve_webhook(
     http_server.serve(receiver_app(ledger, secret), host=host, port=port, on_ready=shown)
 
 
-class _Doorkeeper:
+class _SecretMiddleware:
     """Refuses requests without the secret, and removes the query, so that it does not appear in access logs."""
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
@@ -84,12 +84,12 @@ class _Doorkeeper:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             query, scope["query_string"] = scope["query_string"], b""
-            if not self._knows_secret(query):
+            if not self._has_secret(query):
                 await PlainTextResponse("wrong or missing secret", 403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _knows_secret(self, query: bytes) -> bool:
+    def _has_secret(self, query: bytes) -> bool:
         try:
             given = parse_qs(query.decode("ascii"), max_num_fields=20).get("secret", [""])
         except ValueError:
@@ -112,8 +112,8 @@ class _Receiver:
         except LedgerError as error:
             _LOGGER.warning("a webhook was not processed, and the API will send it again: %s", error)
             return PlainTextResponse("the ledger is not available", 503)
-        if strangers := task_uuids - known:
-            _LOGGER.warning("tasks in a webhook that this ledger does not know: %d", len(strangers))
+        if unknown := task_uuids - known:
+            _LOGGER.warning("tasks in a webhook that this ledger does not know: %d", len(unknown))
         return Response(status_code=204)
 
 
@@ -123,7 +123,7 @@ def task_uuids_in(body: bytes) -> set[str]:
         reported = json.loads(body)
     except (ValueError, RecursionError):
         raise _RefusalError(400, "the body is not JSON") from None
-    found = set(map(_uuid_of, _named_in(reported)))
+    found = set(map(_uuid_of, _task_uuid_values(reported)))
     if not found:
         raise _RefusalError(400, "the body contains no task UUID")
     if len(found) > _MAX_TASKS:
@@ -131,7 +131,7 @@ def task_uuids_in(body: bytes) -> set[str]:
     return found
 
 
-def _named_in(reported: Any) -> Iterator[Any]:
+def _task_uuid_values(reported: Any) -> Iterator[Any]:
     """Yields the values in the positions of task UUIDs; an error may belong to no task."""
     if not isinstance(reported, dict):
         raise _RefusalError(400, "the body is not a JSON object")
@@ -153,11 +153,11 @@ def _uuid_of(named: Any) -> str:
 async def _body_of(request: Request) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(_BODY_S):
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
             async for piece in request.stream():
                 body += piece
                 if len(body) > _MAX_BYTES:
                     raise _RefusalError(413, f"the body has more than {_MAX_BYTES} bytes")
     except TimeoutError:
-        raise _RefusalError(408, f"the body did not arrive within {duration_text(_BODY_S)}") from None
+        raise _RefusalError(408, f"the body did not arrive within {duration_text(_BODY_TIMEOUT_S)}") from None
     return bytes(body)

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import dollars, printable, show_json
-from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.options import json_option, open_ledger, url_option
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.engine import Adopted
 from wan_assets.engine import adopt as adopted_by
 from wan_assets.ledger import Ledger, TaskState, money_of
@@ -45,26 +45,26 @@ def adopt(
     """
     if takes_all == bool(tasks):
         raise click.UsageError("Give TASKS or --all.")
-    with opened(url, context, root) as (book, settings):
+    with open_ledger(url, context, root) as (ledger, settings):
         store = VideoStore(settings.store)
-        found = asyncio.run(_adopted(_all_of(book, store) if takes_all else map(_task_uuid, tasks), store, book))
-    places = Places.of(settings)
+        found = asyncio.run(_adopted(_all_of(ledger, store) if takes_all else map(_task_uuid, tasks), store, ledger))
+    suggestions = Suggestions.of(settings)
     if as_json:
-        show_json({"tasks": [_line(one, places) for one in found]})
+        show_json({"tasks": [_line(one, suggestions) for one in found]})
     else:
-        _show(found, places)
+        _show(found, suggestions)
     sys.exit(1 if any(one.error for one in found) else 0)
 
 
-async def _adopted(tasks: Iterable[str], store: VideoStore, book: Ledger) -> list[Adopted]:
-    return [one async for one in adopted_by(tasks, store=store, ledger=book)]
+async def _adopted(tasks: Iterable[str], store: VideoStore, ledger: Ledger) -> list[Adopted]:
+    return [one async for one in adopted_by(tasks, store=store, ledger=ledger)]
 
 
-def _all_of(book: Ledger, store: VideoStore) -> list[str]:
+def _all_of(ledger: Ledger, store: VideoStore) -> list[str]:
     """Returns the ledger's tasks with quarantined files, oldest first."""
     aside = store.aside_tasks()
     return [
-        task.task_uuid for task in book.open_tasks() if task.state is TaskState.DELIVERED and task.task_uuid in aside
+        task.task_uuid for task in ledger.open_tasks() if task.state is TaskState.DELIVERED and task.task_uuid in aside
     ]
 
 
@@ -76,17 +76,17 @@ def _task_uuid(given: str) -> str:
         return given
 
 
-def _show(found: Sequence[Adopted], places: Places) -> None:
+def _show(found: Sequence[Adopted], suggestions: Suggestions) -> None:
     for one in found:
-        click.echo(f"{printable(one.task_uuid)}: {printable(places.completed(_said(one)))}")
+        click.echo(f"{printable(one.task_uuid)}: {printable(suggestions.completed(_message(one)))}")
     adopted = sum(one.stored is not None and not one.was_stored for one in found)
     tasks = "1 task is" if adopted == 1 else f"{adopted:,} tasks are"
     click.echo(f"{tasks} adopted; nothing was submitted or paid. The next run of the table reuses their videos.")
     for hint in dict.fromkeys(one.error.hint for one in found if one.error):
-        click.echo(f"  what to do  {printable(places.completed(hint))}")
+        click.echo(f"  what to do  {printable(suggestions.completed(hint))}")
 
 
-def _said(one: Adopted) -> str:
+def _message(one: Adopted) -> str:
     if one.stored is None:
         return f"not adopted: {one.error}"
     differences = "; ".join(one.stored.differences) or "matches the request"
@@ -95,15 +95,15 @@ def _said(one: Adopted) -> str:
     return f"{state} as {one.stored.videos[0].uri}, cost {money}: {differences}"
 
 
-def _line(one: Adopted, places: Places) -> dict[str, Any]:
+def _line(one: Adopted, suggestions: Suggestions) -> dict[str, Any]:
     return {
         "task_uuid": one.task_uuid,
         "is_stored": one.stored is not None,
         "was_stored": one.was_stored,
         **(_stored(one.stored) if one.stored else {}),
         "class": type(one.error).__name__ if one.error else "",
-        "message": places.completed(str(one.error or "")),
-        "hint": places.completed(one.error.hint) if one.error else "",
+        "message": suggestions.completed(str(one.error or "")),
+        "hint": suggestions.completed(one.error.hint) if one.error else "",
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Unpack, cast
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
-from wan_assets.cli.progress import Show, watched
+from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.models import usd
 from wan_assets.prompts import Chunk, Summary, scan
 
@@ -67,7 +67,7 @@ def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> N
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
-    with watched("rows", _Read(), is_quiet=as_json, leaves_trace=False) as show:
+    with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
         found = Summary.of(_shown(map(_placing(**partitions), scan(file)), show))
     if as_json:
         show_json(_as_json(found))
@@ -91,7 +91,7 @@ def _placing(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]
     return lambda chunk: cast("Chunk", batches.placed(chunk, partition_of)[0])
 
 
-def _shown(chunks: Iterable[Chunk], show: Show) -> Iterator[Chunk]:
+def _shown(chunks: Iterable[Chunk], show: ProgressDisplay) -> Iterator[Chunk]:
     read = _Read()
     for chunk in chunks:
         read = read.after(chunk)

@@ -12,7 +12,7 @@ import click
 from wan_assets.cli.api_probe import PRICE_MICROUSD, Finding, Probe, Record
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
-from wan_assets.cli.options import configured, data_dir_option, json_option
+from wan_assets.cli.options import current_settings, data_dir_option, json_option
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models import microusd, usd
@@ -33,13 +33,13 @@ def probe(*, pay: bool, as_json: bool) -> None:
 
     Exit status: 0 the video is stored, or --pay is not given, 1 it is not stored, 2 it could not start.
     """
-    settings = configured()
+    settings = current_settings()
     if not pay:
-        _tell_price(settings, as_json=as_json)
+        _show_price(settings, as_json=as_json)
         return
     budget = Budget(total_microusd=microusd(settings.budget_usd) if settings.budget_usd else None)
-    with closing(Ledger(settings.ledger, budget)) as book:
-        outcome, findings = asyncio.run(_probed(settings, book))
+    with closing(Ledger(settings.ledger, budget)) as ledger:
+        outcome, findings = asyncio.run(_probed(settings, ledger))
     if as_json:
         show_json({"findings": [vars(finding) for finding in findings], **_money(outcome)})
     else:
@@ -47,16 +47,16 @@ def probe(*, pay: bool, as_json: bool) -> None:
     sys.exit(0 if outcome.stored else 1)
 
 
-async def _probed(settings: Settings, book: Ledger) -> tuple[Outcome, list[Finding]]:
+async def _probed(settings: Settings, ledger: Ledger) -> tuple[Outcome, list[Finding]]:
     record = Record()
-    async with connected(settings, book, record) as client:
-        probe = Probe(client, record, VideoStore(settings.store), book)
-        findings = await probe.free()
+    async with connected(settings, ledger, record) as client:
+        probe = Probe(client, record, VideoStore(settings.store), ledger)
+        findings = await probe.free_findings()
         outcome = await probe.outcome()
-        return outcome, findings + await probe.of_video(outcome)
+        return outcome, findings + await probe.video_findings(outcome)
 
 
-def _tell_price(settings: Settings, *, as_json: bool) -> None:
+def _show_price(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         show_json({"price_usd": float(usd(PRICE_MICROUSD)), "submitted": 0})
         return

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import dollars, show_json
-from wan_assets.cli.options import json_option, opened, url_option
+from wan_assets.cli.options import json_option, open_ledger, url_option
 from wan_assets.ledger import Ledger, Task, TaskState
 from wan_assets.models import microusd, usd
 
@@ -19,15 +19,15 @@ _GIVEN_UP = (TaskState.LOST, TaskState.DELIVERED)
 _STATES = (TaskState.FAILED, TaskState.STORED, *_GIVEN_UP)
 
 
-def _microusd(_: click.Context, __: click.Parameter, said: str) -> int:
+def _microusd(_: click.Context, __: click.Parameter, value: str) -> int:
     try:
-        return microusd(said)
+        return microusd(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
 
-def _day(_: click.Context, __: click.Parameter, said: datetime | None) -> str | None:
-    return said.date().isoformat() if said else None
+def _day(_: click.Context, __: click.Parameter, value: datetime | None) -> str | None:
+    return value.date().isoformat() if value else None
 
 
 @click.command()
@@ -70,10 +70,10 @@ def settle(
         raise click.UsageError(
             "Give TASKS, or select them with --state, --error, --run, --asset, --partition or --day."
         )
-    with opened(url, context) as (book, _):
+    with open_ledger(url, context) as (ledger, _):
         tasks = tuple(task.strip().lower() for task in tasks)
-        uuids = tasks if not chosen else [task.task_uuid for task in _matching(book, tasks, chosen)]
-        settled = [book.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]
+        uuids = tasks if not chosen else [task.task_uuid for task in _matching(ledger, tasks, chosen)]
+        settled = [ledger.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]
     if as_json:
         show_json({"tasks": [_line(task) for task in settled]})
         return
@@ -83,10 +83,10 @@ def settle(
         click.echo("No task of unknown cost matches.")
 
 
-def _matching(book: Ledger, named: Sequence[str], wanted: dict[str, str]) -> list[Task]:
+def _matching(ledger: Ledger, named: Sequence[str], wanted: dict[str, str]) -> list[Task]:
     """Returns the tasks of unknown cost that match all conditions."""
-    given_up = [task for task in book.open_tasks() if task.state in _GIVEN_UP and wanted.get("state") == task.state]
-    found = (task for task in (*book.unknown_costs(), *given_up) if not named or task.task_uuid in named)
+    given_up = [task for task in ledger.open_tasks() if task.state in _GIVEN_UP and wanted.get("state") == task.state]
+    found = (task for task in (*ledger.unknown_costs(), *given_up) if not named or task.task_uuid in named)
     return [task for task in found if all(_facts(task)[name] == value for name, value in wanted.items())]
 
 

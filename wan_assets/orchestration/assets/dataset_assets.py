@@ -64,8 +64,8 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
             table = PromptTable.load(prompts)
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
-            with closing(ledger.open()) as book:
-                manifest = write_manifest(dataset_name, table, store=store.open(), ledger=book)
+            with closing(ledger.open()) as open_ledger:
+                manifest = write_manifest(dataset_name, table, store=store.open(), ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(
@@ -86,8 +86,8 @@ def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
     )
     def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
         try:
-            with closing(ledger.open()) as book:
-                return dg.MaterializeResult(metadata=spend_metadata(book, _today()))
+            with closing(ledger.open()) as open_ledger:
+                return dg.MaterializeResult(metadata=spend_metadata(open_ledger, _today()))
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 

@@ -15,7 +15,7 @@ from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prom
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, OnOutcome, Options, RunContext, ignore
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
-from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
+from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.prompts import Prompts
 
 
@@ -99,12 +99,12 @@ def _table_asset(name: str, partitioning: Partitioning, group_name: str, options
     )
     def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:
-            reading = partitioning.check(RunContext.of(context, videos))
+            snapshot = partitioning.check(RunContext.of(context, videos))
         except PromptTableError as error:
             raise video.failure_to_start(error) from None
-        metadata = video.table_metadata(reading.summary)
-        check = dg.AssetCheckResult(check_name="rows_are_valid", passed=reading.is_sound, metadata=metadata)
-        version = dg.DataVersion(reading.version)
+        metadata = video.table_metadata(snapshot.summary)
+        check = dg.AssetCheckResult(check_name="rows_are_valid", passed=snapshot.is_valid, metadata=metadata)
+        version = dg.DataVersion(snapshot.version)
         return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=version)
 
     return prompt_table
@@ -117,7 +117,7 @@ def _requests_asset(name: str, partitioning: Partitioning, group_name: str) -> d
         deps=[prompts_key(videos)],
         group_name=group_name,
         kinds={"table"},
-        description="The requests of each partition's rows. It is never materialized: changes are recorded as observations.",
+        description="The requests of each partition's rows; never materialized, changes are recorded as observations.",
         partitions_def=partitioning.partitions_def,
     )
 
@@ -174,7 +174,7 @@ def _videos_asset(
             "on_mismatch": on_mismatch,
         }
         run_context = RunContext.of(context, context.asset_key, keys, **reported)
-        yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
+        yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
 

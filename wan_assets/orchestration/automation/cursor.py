@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 class Cursor(BaseModel):
     """The state of an evaluation.
 
-    `signature` identifies the table, `after` is the last partition processed, and `trouble` is the error of an invalid
+    `signature` identifies the table, `after` is the last partition processed, and `error` is the error of an invalid
     table.
     """
 
@@ -18,13 +18,13 @@ class Cursor(BaseModel):
 
     signature: str = ""
     after: str | None = None
-    trouble: str = ""
+    error: str = ""
     is_done: bool = False
 
     @classmethod
-    def parse(cls, said: str | None) -> Self:
+    def parse(cls, text: str | None) -> Self:
         """Reads the cursor of the previous tick; an unreadable one restarts the evaluation, which is cheap."""
         try:
-            return cls.model_validate_json(said or "{}")
+            return cls.model_validate_json(text or "{}")
         except ValidationError:
             return cls()

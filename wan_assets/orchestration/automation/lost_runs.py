@@ -26,8 +26,8 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
     def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:
         try:
-            with closing(ledger.open()) as book:
-                ended = _end_lost_runs(book, context.instance)
+            with closing(ledger.open()) as open_ledger:
+                ended = _end_lost_runs(open_ledger, context.instance)
         except LedgerError as error:
             return dg.SkipReason(f"{error}. {error.hint}")
         return dg.SkipReason(f"ended lost runs: {', '.join(ended)}" if ended else "no run is lost")
@@ -35,12 +35,12 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     return sensor
 
 
-def _end_lost_runs(book: Ledger, instance: dg.DagsterInstance) -> list[str]:
+def _end_lost_runs(ledger: Ledger, instance: dg.DagsterInstance) -> list[str]:
     """Ends lost runs, except those of another Dagster instance that shares the ledger."""
-    found = [run for run_id in book.lost_runs() if (run := instance.get_run_by_id(run_id))]
+    found = [run for run_id in ledger.lost_runs() if (run := instance.get_run_by_id(run_id))]
     ended = [run.run_id for run in found if _is_ended(run, instance)]
     for run in found:
-        book.forget_run(run.run_id)
+        ledger.forget_run(run.run_id)
     return ended
 
 

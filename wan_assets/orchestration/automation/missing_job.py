@@ -12,7 +12,7 @@ from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
-from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
+from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.prompts import Prompts
 
 
@@ -48,12 +48,12 @@ def build_missing_job(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event]:
-        keys = _wanting(partitioning, RunContext.of(context, asset_key))
+        keys = _keys_to_generate(partitioning, RunContext.of(context, asset_key))
         context.log.info(
             "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.maximum)
         )
         run_context = RunContext.of(context, asset_key, keys[: config.maximum], on_mismatch=on_mismatch)
-        yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
+        yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
     @dg.job(name=f"{name}_missing", description="Generates partitions that have no videos or changed rows.")
     def missing() -> None:
@@ -62,13 +62,13 @@ def build_missing_job(
     return missing
 
 
-def _wanting(partitioning: Partitioning, run_context: RunContext) -> list[str]:
+def _keys_to_generate(partitioning: Partitioning, run_context: RunContext) -> list[str]:
     """Returns the partitions to generate; none if the table has problems, and the run then fails."""
     try:
-        reading = partitioning.read()
+        snapshot = partitioning.read()
     except PromptTableError as error:
         raise failure_to_start(error) from None
-    if not reading.is_sound:
+    if not snapshot.is_valid:
         return []
-    standing = partitioning.keep_in_step(run_context, reading)
-    return list(filter(standing.wants_run, partitioning.present(run_context.instance)))
+    status = partitioning.sync_and_record(run_context, snapshot)
+    return list(filter(status.needs_run, partitioning.existing(run_context.instance)))

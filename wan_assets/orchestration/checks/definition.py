@@ -11,15 +11,15 @@ from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, quality_res
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import nearest
-from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, Rigour, check_results
+from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckOptions, CheckResult, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.prompts import Prompts, PromptTable
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
 PARTITION_CHECK = "quality"
-_OFFENDERS_SHOWN = 100
-_FAULTS_SAID = 5
+_FAILED_ROWS_SHOWN = 100
+_FAULTS_SHOWN = 5
 _ERRORS = ("file_integrity", MATCH_CHECK, "every_row_has_its_video")
 _DESCRIPTIONS = {
     "file_integrity": "Every stored file exists with its size; the bytes of all files or a sample are compared.",
@@ -59,13 +59,13 @@ def build_video_checks(
         name=f"{name}_checks", specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
     )
     def video_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        rigour = Rigour(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
+        check_options = CheckOptions(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
         names = {key.name for key in context.selected_asset_check_keys}
         try:
             with closing(context.resources.ledger.open()) as ledger:
                 dataset = Dataset.read(name, PromptTable.load(prompts), context.resources.store.open(), ledger)
-                for check, judgement in check_results(dataset, names, rigour):
-                    yield _result(name, check, judgement, chosen[check], simulated=dataset.is_simulated)
+                for check, check_result in check_results(dataset, names, check_options):
+                    yield _result(name, check, check_result, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
@@ -93,14 +93,14 @@ def partition_check(
     ]
     is_error = any(severities[quality_result.name] is dg.AssetCheckSeverity.ERROR for _, quality_result in failed)
     said = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
-    more = [f"and {len(said) - _FAULTS_SAID} more"] if len(said) > _FAULTS_SAID else []
+    more = [f"and {len(said) - _FAULTS_SHOWN} more"] if len(said) > _FAULTS_SHOWN else []
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
         check_name=PARTITION_CHECK,
         partition=partition,
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-        description="; ".join([*said[:_FAULTS_SAID], *more]) or None,
+        description="; ".join([*said[:_FAULTS_SHOWN], *more]) or None,
         metadata={
             "wan_assets/checked": len(stored),
             **{
@@ -123,11 +123,11 @@ def match_check(
     differing = [
         (prompt_id, quality_result.said) for prompt_id, quality_result in quality_results if not quality_result.passed
     ]
-    said = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SAID]]
-    more = [f"and {len(differing) - _FAULTS_SAID} more"] if len(differing) > _FAULTS_SAID else []
+    said = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SHOWN]]
+    more = [f"and {len(differing) - _FAULTS_SHOWN} more"] if len(differing) > _FAULTS_SHOWN else []
     metadata: dict[str, Any] = {"wan_assets/checked": len(stored), "wan_assets/deviating": len(differing)}
     if differing:
-        rows = [{"prompt_id": prompt_id, "differences": text} for prompt_id, text in differing[:_OFFENDERS_SHOWN]]
+        rows = [{"prompt_id": prompt_id, "differences": text} for prompt_id, text in differing[:_FAILED_ROWS_SHOWN]]
         metadata["wan_assets/differences"] = table_of(rows)
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
@@ -152,31 +152,31 @@ def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
 
 
 def _result(
-    asset: str, check: str, judgement: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
+    asset: str, check: str, check_result: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
 ) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {
-        "wan_assets/checked": judgement.checked,
-        "wan_assets/not_measured": judgement.unmeasured,
-        "wan_assets/failed_rows": len(judgement.failed_rows),
+        "wan_assets/checked": check_result.checked,
+        "wan_assets/not_measured": check_result.unmeasured,
+        "wan_assets/failed_rows": len(check_result.failed_rows),
         "wan_assets/simulated": simulated,
     }
-    if judgement.failed_rows:
-        shown = judgement.failed_rows[:_OFFENDERS_SHOWN]
-        rows = [{"partition": failed_row.partition, "reason": failed_row.said} for failed_row in shown]
+    if check_result.failed_rows:
+        shown = check_result.failed_rows[:_FAILED_ROWS_SHOWN]
+        rows = [{"partition": failed_row.partition, "reason": failed_row.reason} for failed_row in shown]
         metadata["wan_assets/failed_row_table"] = table_of(rows)
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
         check_name=check,
-        passed=judgement.passed,
+        passed=check_result.passed,
         severity=severity,
-        description=_said(judgement),
+        description=_description_of(check_result),
         metadata=metadata,
     )
 
 
-def _said(judgement: CheckResult) -> str:
-    if judgement.passed:
-        return f"{judgement.checked} checked, {judgement.unmeasured} not measured"
-    first = judgement.failed_rows[0]
-    count = len(judgement.failed_rows)
-    return f"{count} failed {'row' if count == 1 else 'rows'}; the first is {first.partition}: {first.said}"
+def _description_of(check_result: CheckResult) -> str:
+    if check_result.passed:
+        return f"{check_result.checked} checked, {check_result.unmeasured} not measured"
+    first = check_result.failed_rows[0]
+    count = len(check_result.failed_rows)
+    return f"{count} failed {'row' if count == 1 else 'rows'}; the first is {first.partition}: {first.reason}"

@@ -13,7 +13,7 @@ import dagster as dg
 from wan_assets.engine import Outcome, VideoJob
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import usd
-from wan_assets.orchestration.metadata.previews import Shown, contact_sheet
+from wan_assets.orchestration.metadata.previews import SheetVideo, contact_sheet
 from wan_assets.orchestration.metadata.video import failure_row, table_of
 from wan_assets.store import VideoStore
 
@@ -22,10 +22,10 @@ _ROWS_SHOWN = 100
 
 @dataclass(frozen=True)
 class RowResult:
-    """The result of one row: `told_microusd` is the cost that no earlier event reported, None if it is unknown."""
+    """The result of one row: `reported_microusd` is the cost that no earlier event reported, None if it is unknown."""
 
     outcome: Outcome
-    told_microusd: int | None
+    reported_microusd: int | None
     is_refused: bool = False
 
     @property
@@ -56,9 +56,9 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
     """
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
-    reported = [result.told_microusd or 0 for result in results]
+    reported = [result.reported_microusd or 0 for result in results]
     shown = sorted(results, key=lambda result: (result.error is None, not result.differences, result.job.prompt_id))
-    sheet = contact_sheet(list(_shown_of(shown)), store)
+    sheet = contact_sheet(list(_sheet_videos(shown)), store)
     metadata: dict[str, Any] = {
         **({"wan_assets/contact_sheet": sheet} if sheet else {}),
         "dagster/partition_row_count": len(results),
@@ -91,10 +91,10 @@ def digest_of(results: Sequence[RowResult]) -> str:
     return hashlib.sha256(repr(sorted(held)).encode()).hexdigest()
 
 
-def _shown_of(results: Sequence[RowResult]) -> Iterator[Shown]:
+def _sheet_videos(results: Sequence[RowResult]) -> Iterator[SheetVideo]:
     for result in results:
         if result.outcome.stored:
-            yield Shown(result.outcome.stored.videos[0], result.job.prompt_id, result.cost_microusd)
+            yield SheetVideo(result.outcome.stored.videos[0], result.job.prompt_id, result.cost_microusd)
 
 
 def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:

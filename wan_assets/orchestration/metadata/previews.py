@@ -29,7 +29,7 @@ _MARKS = re.compile(r"([!-/:-@\[-`{-~])")
 """All ASCII punctuation, which markdown shows unchanged after a backslash."""
 
 
-class Shown(NamedTuple):
+class SheetVideo(NamedTuple):
     """One video of a contact sheet, with the row and the cost in its caption."""
 
     video: StoredVideo
@@ -42,7 +42,7 @@ def thumbnail(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue
     simulated = " SIMULATED" if stored.is_simulated else ""
     linked = _thumbnail_of(stored.videos[0], store) + simulated
     is_short = len(linked) <= _SHOWN_AT_ONCE
-    return dg.MetadataValue.md(linked if is_short else _picture(stored.videos[0]) + simulated)
+    return dg.MetadataValue.md(linked if is_short else _thumbnail_image(stored.videos[0]) + simulated)
 
 
 def link(video: StoredVideo, store: VideoStore) -> dg.UrlMetadataValue | None:
@@ -60,14 +60,14 @@ def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | 
     if not any(strips):
         return None
     linked = [_linked(strip, video, store) for strip, video in zip(strips, stored.videos, strict=False) if strip]
-    reported = f"{_facts(stored.videos[0])} · {_text(_cost(stored.cost_microusd))}"
+    reported = f"{_facts(stored.videos[0])} · {_escaped(_cost(stored.cost_microusd))}"
     links = [
         f"[open video {number}]({at})" for number, video in enumerate(stored.videos, 1) if (at := store.link_to(video))
     ]
-    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_text(stored.prompt)}", " · ".join([reported, *links])]))
+    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_escaped(stored.prompt)}", " · ".join([reported, *links])]))
 
 
-def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetadataValue | None:
+def contact_sheet(shown: Sequence[SheetVideo], store: VideoStore) -> dg.MarkdownMetadataValue | None:
     """Returns the first videos of a batch as a table of thumbnails; None if there are no images."""
     if not shown or not store.has_pictures:
         return None
@@ -77,11 +77,11 @@ def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetad
     return dg.MetadataValue.md("\n".join(rows) + more)
 
 
-def _sheet_rows(shown: Sequence[Shown], store: VideoStore) -> Iterator[str]:
+def _sheet_rows(shown: Sequence[SheetVideo], store: VideoStore) -> Iterator[str]:
     for start in range(0, len(shown), _SHEET_COLUMNS):
         some = shown[start : start + _SHEET_COLUMNS]
         yield _row_of([_thumbnail_of(one.video, store) for one in some])
-        yield _row_of([f"{_text(one.prompt_id)}: {_text(_cost(one.cost_microusd))}" for one in some])
+        yield _row_of([f"{_escaped(one.prompt_id)}: {_escaped(_cost(one.cost_microusd))}" for one in some])
 
 
 def _row_of(cells: list[str]) -> str:
@@ -89,7 +89,7 @@ def _row_of(cells: list[str]) -> str:
 
 
 def _thumbnail_of(video: StoredVideo, store: VideoStore) -> str:
-    return _linked(_picture(video), video, store)
+    return _linked(_thumbnail_image(video), video, store)
 
 
 def _linked(picture: str, video: StoredVideo, store: VideoStore) -> str:
@@ -97,7 +97,7 @@ def _linked(picture: str, video: StoredVideo, store: VideoStore) -> str:
     return f"[{picture}]({address})" if address else picture
 
 
-def _picture(video: StoredVideo) -> str:
+def _thumbnail_image(video: StoredVideo) -> str:
     return f"![poster](data:image/webp;base64,{video.poster})"
 
 
@@ -125,7 +125,7 @@ def _cost(cost_microusd: int | None) -> str:
     return "cost unknown" if cost_microusd is None else f"${usd(cost_microusd)}"
 
 
-def _text(said: str) -> str:
+def _escaped(text: str) -> str:
     """Escapes text for one line of markdown."""
-    line = " ".join(said.split())
+    line = " ".join(text.split())
     return _MARKS.sub(r"\\\1", line[:_PROMPT_SHOWN] + ("…" if len(line) > _PROMPT_SHOWN else ""))

@@ -120,9 +120,9 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
 
 def failure_to_start(error: WanAssetsError) -> dg.Failure:
     """Returns the failure of a run that cannot start or continue."""
-    said = f"{type(error).__name__}: {error}. {error.hint}"
+    description = f"{type(error).__name__}: {error}. {error.hint}"
     metadata = {REASON: table_of([failure_row(error)])}
-    return dg.Failure(said, metadata, allow_retries=error.is_retryable)
+    return dg.Failure(description, metadata, allow_retries=error.is_retryable)
 
 
 def refusal_of(table: PromptTable, undone: str = "Nothing was submitted") -> dg.Failure:

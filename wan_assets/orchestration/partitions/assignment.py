@@ -17,7 +17,7 @@ from wan_assets.prompts import Chunk, Problem, PromptRow, Refusal
 PartitionOf: TypeAlias = Callable[[PromptRow], str]
 
 _DATES_KEPT = 10_000
-_FAULTS_OF_FUNCTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_ERRORS_OF_FUNCTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class NoPartitionError(PromptTableError):
@@ -82,7 +82,7 @@ def partition_of(partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
 
 def partition_key_by(partition_key_of: PartitionOf, partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
     """Returns a user's function with its keys checked as in `partition_of`."""
-    return _Checked(partial(_reported, partition_key_of), check_of(partitions_def), "")
+    return _Checked(partial(_checked_result, partition_key_of), check_of(partitions_def), "")
 
 
 class _Checked:
@@ -105,10 +105,10 @@ def _combined(dimensions: dict[str, PartitionOf], row: PromptRow) -> str:
     return dg.MultiPartitionKey({name: part(row) for name, part in dimensions.items()})
 
 
-def _reported(partition_key_of: PartitionOf, row: PromptRow) -> str:
+def _checked_result(partition_key_of: PartitionOf, row: PromptRow) -> str:
     try:
         key = partition_key_of(row)
-    except _FAULTS_OF_FUNCTIONS as error:
+    except _ERRORS_OF_FUNCTIONS as error:
         rule = f"has no partition: partition_key_of raises {type(error).__name__}: {error}"
         raise NoPartitionError(row, "", None, Refusal(rule, "correct the row, or the function")) from error
     if isinstance(key, str):
@@ -118,10 +118,10 @@ def _reported(partition_key_of: PartitionOf, row: PromptRow) -> str:
 
 
 def _window_of(window: Callable[[str], str | Refusal], row: PromptRow) -> str:
-    said = _column("date", row)
-    found = window(said)
+    text = _column("date", row)
+    found = window(text)
     if isinstance(found, Refusal):
-        raise NoPartitionError(row, "date", said, found)
+        raise NoPartitionError(row, "date", text, found)
     return found
 
 
@@ -130,8 +130,8 @@ def _static_of(keys: tuple[str, ...], row: PromptRow) -> str:
 
 
 def _column(name: str, row: PromptRow) -> str:
-    said = row.extra.get(name, "").strip()
-    if not said:
+    text = row.extra.get(name, "").strip()
+    if not text:
         refusal = Refusal(f"has no {name}, which determines its partition", f"fill in the column {name}")
         raise NoPartitionError(row, name, None, refusal)
-    return said
+    return text

@@ -29,25 +29,25 @@ _DATA_VERSION = "dagster/data_version"
 
 def prompts_key(videos: dg.AssetKey) -> dg.AssetKey:
     """Returns the key of the prompt table's asset for a videos asset."""
-    return _beside(videos, "prompts")
+    return _sibling_key(videos, "prompts")
 
 
 def requests_key(videos: dg.AssetKey) -> dg.AssetKey:
     """Returns the key of the requests asset for a videos asset."""
-    return _beside(videos, "requests")
+    return _sibling_key(videos, "requests")
 
 
-def video_version(asked: str, made: str) -> str:
+def video_version(requested: str, made: str) -> str:
     """Returns the data version of videos: the digest of the requests, and a digest of the videos."""
-    return f"{asked[:_VERSION_CHARACTERS]}-{made[:_VERSION_CHARACTERS]}"
+    return f"{requested[:_VERSION_CHARACTERS]}-{made[:_VERSION_CHARACTERS]}"
 
 
 @dataclass(frozen=True)
 class RecordedVersions:
     """The data versions in Dagster's events by partition, and the numbers of these events."""
 
-    asked: Mapping[str, str]
-    asked_at: Mapping[str, int]
+    requested: Mapping[str, str]
+    requested_at: Mapping[str, int]
     made_from: Mapping[str, str]
     made_at: Mapping[str, int]
 
@@ -57,20 +57,20 @@ class RecordedVersions:
     ) -> RecordedVersions:
         """Reads the latest event of each partition; of all partitions if `keys` is None."""
         observed, materialized = dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION
-        asked, asked_at = _latest(instance, requests_key(videos), observed, keys)
+        requested, requested_at = _latest(instance, requests_key(videos), observed, keys)
         made, made_at = _latest(instance, videos, materialized, keys)
         made_from = {key: version.partition("-")[0] for key, version in made.items() if "-" in version}
-        return cls(asked, asked_at, made_from, made_at)
+        return cls(requested, requested_at, made_from, made_at)
 
-    def has_changed(self, key: str, asks_for: str) -> bool:
+    def has_changed(self, key: str, version: str) -> bool:
         """Whether a partition's requests differ from those last recorded."""
-        last = self.asked.get(key) or self.made_from.get(key)
-        return last is not None and last != asks_for[:_VERSION_CHARACTERS]
+        last = self.requested.get(key) or self.made_from.get(key)
+        return last is not None and last != version[:_VERSION_CHARACTERS]
 
-    def is_wanting(self, key: str, asks_for: str) -> bool:
+    def is_outdated(self, key: str, version: str) -> bool:
         """Whether a partition has no videos, or videos of other requests, or is stale."""
-        is_made = self.made_from.get(key) == asks_for[:_VERSION_CHARACTERS]
-        is_stale = self.has_changed(key, asks_for) or self.asked_at.get(key, 0) > self.made_at.get(key, 0)
+        is_made = self.made_from.get(key) == version[:_VERSION_CHARACTERS]
+        is_stale = self.has_changed(key, version) or self.requested_at.get(key, 0) > self.made_at.get(key, 0)
         return not is_made or is_stale
 
 
@@ -78,37 +78,43 @@ class Lineage:
     """The data version tags for the partitions of a run."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, videos: dg.AssetKey, asks_for: Mapping[str, str], log_event: LogEvent
+        self,
+        instance: dg.DagsterInstance,
+        videos: dg.AssetKey,
+        request_versions: Mapping[str, str],
+        log_event: LogEvent,
     ) -> None:
         self._requests = requests_key(videos).to_user_string()
-        self._asks_for = asks_for
-        reported = RecordedVersions.of(instance, videos, asks_for)
-        is_new = note_changes(videos, reported, asks_for, log_event) > 0
-        self._asked_at = (RecordedVersions.of(instance, videos, asks_for) if is_new else reported).asked_at
+        self._request_versions = request_versions
+        reported = RecordedVersions.of(instance, videos, request_versions)
+        is_new = record_changes(videos, reported, request_versions, log_event) > 0
+        self._requested_at = (
+            RecordedVersions.of(instance, videos, request_versions) if is_new else reported
+        ).requested_at
 
     def tags(self, key: str, made: str) -> dict[str, str]:
         """Returns the tags of a materialization; `made` is a digest of its videos."""
-        asked = self._asks_for[key]
+        requested = self._request_versions[key]
         return {
-            _DATA_VERSION: video_version(asked, made),
+            _DATA_VERSION: video_version(requested, made),
             "dagster/code_version": CODE_VERSION,
-            f"dagster/input_data_version/{self._requests}": asked[:_VERSION_CHARACTERS],
-            f"dagster/input_event_pointer/{self._requests}": str(self._asked_at.get(key, _BEFORE_ALL)),
+            f"dagster/input_data_version/{self._requests}": requested[:_VERSION_CHARACTERS],
+            f"dagster/input_event_pointer/{self._requests}": str(self._requested_at.get(key, _BEFORE_ALL)),
         }
 
 
-def note_changes(
-    videos: dg.AssetKey, reported: RecordedVersions, asks_for: Mapping[str, str], log_event: LogEvent
+def record_changes(
+    videos: dg.AssetKey, reported: RecordedVersions, request_versions: Mapping[str, str], log_event: LogEvent
 ) -> int:
     """Records an observation of each partition whose requests changed; returns their number."""
-    changed = [(key, version) for key, version in asks_for.items() if reported.has_changed(key, version)]
+    changed = [(key, version) for key, version in request_versions.items() if reported.has_changed(key, version)]
     for key, version in changed:
         log_event(_observation(videos, reported, key, version[:_VERSION_CHARACTERS]))
     return len(changed)
 
 
 def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, version: str) -> dg.AssetObservation:
-    before = reported.asked.get(key) or reported.made_from[key]
+    before = reported.requested.get(key) or reported.made_from[key]
     return dg.AssetObservation(
         asset_key=requests_key(videos),
         partition=key,
@@ -117,7 +123,7 @@ def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, vers
     )
 
 
-def _beside(videos: dg.AssetKey, what: str) -> dg.AssetKey:
+def _sibling_key(videos: dg.AssetKey, what: str) -> dg.AssetKey:
     return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{what}"])
 
 

@@ -72,10 +72,10 @@ def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool
     return lambda _: None
 
 
-def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo, said: str) -> str | Refusal:
+def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo, text: str) -> str | Refusal:
     """Returns the key of the time window that contains a date."""
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return Refusal("is not a date", "write it as 2026-01-31, or with a time")
     try:

@@ -30,19 +30,19 @@ def sync_partitions(
     prompt_ids: Sequence[str],
     *,
     kept: Collection[str] = (),
-    most_added: int | None = None,
-    most_retired: int | None = None,
+    max_added: int | None = None,
+    max_retired: int | None = None,
 ) -> PartitionChanges:
     """Synchronizes the dynamic partitions `name` with a table's rows, completely or up to the given limits.
 
     The videos of retired partitions stay in the store. The partitions in `kept` belong to other tables. Concurrent
     calls are safe: each change is made once.
     """
-    present = instance.get_dynamic_partitions(name)
-    wanted, known = {*prompt_ids, *kept}, set(present)
+    existing = instance.get_dynamic_partitions(name)
+    wanted, known = {*prompt_ids, *kept}, set(existing)
     new = [key for key in prompt_ids if key not in known]
-    old = [key for key in present if key not in wanted]
-    changes = PartitionChanges(tuple(new[:most_added]), tuple(old[:most_retired]))
+    old = [key for key in existing if key not in wanted]
+    changes = PartitionChanges(tuple(new[:max_added]), tuple(old[:max_retired]))
     _add(instance, name, changes.added)
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
@@ -50,14 +50,14 @@ def sync_partitions(
 
 
 def add_partitions(
-    instance: dg.DagsterInstance, name: str, keys: Sequence[str], most_added: int | None = None
+    instance: dg.DagsterInstance, name: str, keys: Sequence[str], max_added: int | None = None
 ) -> PartitionChanges:
     """Adds keys that do not exist yet; retires none."""
     known = set(instance.get_dynamic_partitions(name))
     new = [key for key in keys if key not in known]
-    for some in chunked(new[:most_added], _KEYS_PER_STATEMENT):
+    for some in chunked(new[:max_added], _KEYS_PER_STATEMENT):
         instance.add_dynamic_partitions(name, some)
-    added = tuple(new[:most_added])
+    added = tuple(new[:max_added])
     return PartitionChanges(added, left=len(new) - len(added))
 
 
@@ -69,9 +69,9 @@ def dynamic_dimensions(
         return
     parts = [partitions_def.get_partition_key_from_str(key).keys_by_dimension for key in keys]
     for dimension in partitions_def.partitions_defs:
-        cut = dimension.partitions_def
-        if isinstance(cut, dg.DynamicPartitionsDefinition) and cut.name is not None:
-            yield cut.name, list(dict.fromkeys(part[dimension.name] for part in parts))
+        definition = dimension.partitions_def
+        if isinstance(definition, dg.DynamicPartitionsDefinition) and definition.name is not None:
+            yield definition.name, list(dict.fromkeys(part[dimension.name] for part in parts))
 
 
 def sync_table(instance: dg.DagsterInstance, name: str, table_id: str, prompt_ids: Sequence[str]) -> PartitionChanges:
@@ -83,10 +83,10 @@ def sync_table(instance: dg.DagsterInstance, name: str, table_id: str, prompt_id
     mine, wanted = _name_of(name, table_id), set(prompt_ids)
     before = instance.get_dynamic_partitions(mine)
     others = keys_of_tables(instance, name, but=table_id)
-    present = set(instance.get_dynamic_partitions(name))
-    added = [key for key in prompt_ids if key not in present]
+    existing = set(instance.get_dynamic_partitions(name))
+    added = [key for key in prompt_ids if key not in existing]
     _add(instance, _tables_of(name), [table_id])
-    _add(instance, mine, [key for key in prompt_ids if key not in present or key in others])
+    _add(instance, mine, [key for key in prompt_ids if key not in existing or key in others])
     _add(instance, name, added)
     retired = [key for key in before if key not in wanted]
     for key in retired:

@@ -48,7 +48,7 @@ class BatchRun:
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
-            cost_reporter.book()
+            cost_reporter.flush()
         if failed:
             raise video.failure_of(failed, sum(map(len, self.batches.values())))
 

@@ -13,7 +13,7 @@ from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger
 from wan_assets.store import StoredTask
 
-_TOLD_AT_ONCE = 50
+_REPORTED_PER_WRITE = 50
 _EVENTS_SEARCHED = 20
 
 
@@ -28,7 +28,7 @@ class CostReporter:
         self._ledger = ledger
         self._instance = instance
         self._asset_key = asset_key
-        self._untold = ledger.unreported(asset_key.to_user_string())
+        self._unreported = ledger.unreported(asset_key.to_user_string())
         self._reported: list[str] = []
         self._events: dict[str, Sequence[dg.EventLogRecord]] = {}
 
@@ -38,12 +38,12 @@ class CostReporter:
 
     def reported(self, outcome: Outcome, stored: StoredTask) -> None:
         """Marks the cost as reported, after the outcome's event is recorded."""
-        if outcome.is_new or stored.task_uuid in self._untold:
+        if outcome.is_new or stored.task_uuid in self._unreported:
             self._reported.append(stored.task_uuid)
-        if len(self._reported) >= _TOLD_AT_ONCE:
-            self.book()
+        if len(self._reported) >= _REPORTED_PER_WRITE:
+            self.flush()
 
-    def book(self) -> None:
+    def flush(self) -> None:
         """Writes the reported costs to the ledger; if that fails, the next run finds them in the events."""
         if not self._reported:
             return
@@ -54,7 +54,7 @@ class CostReporter:
     def _is_first(self, outcome: Outcome, stored: StoredTask) -> bool:
         if outcome.is_new:
             return self._ledger.is_untold(stored.task_uuid)
-        if self._untold.get(stored.task_uuid) != outcome.job.partition:
+        if self._unreported.get(stored.task_uuid) != outcome.job.partition:
             return False
         return not self._is_in_events(outcome.job.partition, stored)
 
@@ -63,10 +63,10 @@ class CostReporter:
             asked = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
             found = self._instance.fetch_materializations(asked, limit=_EVENTS_SEARCHED)
             self._events[partition] = found.records
-        return any(_tells(record, stored) for record in self._events[partition])
+        return any(_is_reported_in(record, stored) for record in self._events[partition])
 
 
-def _tells(record: dg.EventLogRecord, stored: StoredTask) -> bool:
+def _is_reported_in(record: dg.EventLogRecord, stored: StoredTask) -> bool:
     """Whether an event reports a task: by its UUID, or as a batch's event that is later than the stored task."""
     event = record.asset_materialization
     said = event.metadata.get("wan_assets/task_uuid") if event else None

@@ -20,7 +20,7 @@ from wan_assets.orchestration.partitions.assignment import (
     partition_of,
     placed,
 )
-from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, note_changes
+from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes
 from wan_assets.orchestration.partitions.sync import (
     PartitionChanges,
     add_partitions,
@@ -41,7 +41,7 @@ Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
-_NOTHING = "0" * 64
+_NO_REQUESTS = "0" * 64
 """The digest of a batch without rows."""
 
 
@@ -65,29 +65,29 @@ class TableSnapshot:
     """A whole table: its summary, and a digest of the requests of each partition, in the table's order."""
 
     summary: Summary
-    asks_for: Mapping[str, str]
+    request_versions: Mapping[str, str]
 
     @property
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether rows may be submitted: a table with any problem is not submitted."""
         return not self.summary.problem_count
 
     @property
     def version(self) -> str:
         """A digest of all requests."""
-        return hashlib.sha256(repr(sorted(self.asks_for.items())).encode()).hexdigest()
+        return hashlib.sha256(repr(sorted(self.request_versions.items())).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class PartitionStatus:
     """The requests of each partition, compared with the versions in Dagster's events."""
 
-    asks_for: Mapping[str, str]
+    request_versions: Mapping[str, str]
     reported: RecordedVersions
 
-    def wants_run(self, key: str) -> bool:
+    def needs_run(self, key: str) -> bool:
         """Whether a partition has or had rows, and lacks the videos of its current requests."""
-        return key in self.asks_for and self.reported.is_wanting(key, self.asks_for[key])
+        return key in self.request_versions and self.reported.is_outdated(key, self.request_versions[key])
 
 
 @dataclass(frozen=True)
@@ -110,67 +110,67 @@ class Partitioning:
     @property
     def dynamic_name(self) -> str | None:
         """The name of the dynamic partitions definition, whose keys follow the table's rows."""
-        cut = self.partitions_def
-        return cut.name if isinstance(cut, dg.DynamicPartitionsDefinition) else None
+        definition = self.partitions_def
+        return definition.name if isinstance(definition, dg.DynamicPartitionsDefinition) else None
 
     def read(self) -> TableSnapshot:
         """Reads the whole table in chunks, and keeps only a digest for each partition.
 
         A row whose partition can never be materialized is a problem of the table.
         """
-        summary, asks_for = Summary(), dict[str, str]()
+        summary, request_versions = Summary(), dict[str, str]()
         for read in scan(self.prompts):
             chunk, keys = placed(read, self.partition_of)
             summary.add(chunk)
             for key, row in zip(keys, chunk.rows, strict=True):
-                asks_for[key] = self.digest(asks_for.get(key, _NOTHING), row)
-        return TableSnapshot(summary, asks_for)
+                request_versions[key] = self.digest(request_versions.get(key, _NO_REQUESTS), row)
+        return TableSnapshot(summary, request_versions)
 
-    def sync(self, instance: dg.DagsterInstance, reading: TableSnapshot, **maximum: int) -> PartitionChanges:
+    def sync(self, instance: dg.DagsterInstance, snapshot: TableSnapshot, **maximum: int) -> PartitionChanges:
         """Synchronizes dynamic partitions with the table, up to the limits of `sync_partitions`.
 
         Dynamic dimensions of multi-partitions only get new keys. None is retired, because other assets may use them.
         """
         if self.dynamic_name is not None:
-            return self._sync_own(instance, self.dynamic_name, reading, **maximum)
-        dimensions = dynamic_dimensions(self.partitions_def, reading.asks_for)
-        added = [add_partitions(instance, name, keys, maximum.get("most_added")) for name, keys in dimensions]
+            return self._sync_own(instance, self.dynamic_name, snapshot, **maximum)
+        dimensions = dynamic_dimensions(self.partitions_def, snapshot.request_versions)
+        added = [add_partitions(instance, name, keys, maximum.get("max_added")) for name, keys in dimensions]
         keys = tuple(key for changes in added for key in changes.added)
         return PartitionChanges(keys, left=sum(changes.left for changes in added))
 
     def _sync_own(
-        self, instance: dg.DagsterInstance, name: str, reading: TableSnapshot, **maximum: int
+        self, instance: dg.DagsterInstance, name: str, snapshot: TableSnapshot, **maximum: int
     ) -> PartitionChanges:
         if not self.retires_partitions:
-            maximum["most_retired"] = 0
+            maximum["max_retired"] = 0
         others = keys_of_tables(instance, name, but=table_id_of(self.prompts))
-        return sync_partitions(instance, name, list(reading.asks_for), kept=others, **maximum)
+        return sync_partitions(instance, name, list(snapshot.request_versions), kept=others, **maximum)
 
-    def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
+    def existing(self, instance: dg.DagsterInstance) -> Sequence[str]:
         """Returns all existing partitions in Dagster's order."""
         return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
     def check(self, run_context: RunContext) -> TableSnapshot:
         """Reads the table, synchronizes its partitions, and records changed requests."""
-        reading = self.read()
-        if reading.is_sound:
-            self.keep_in_step(run_context, reading)
-        return reading
+        snapshot = self.read()
+        if snapshot.is_valid:
+            self.sync_and_record(run_context, snapshot)
+        return snapshot
 
-    def keep_in_step(self, run_context: RunContext, reading: TableSnapshot) -> PartitionStatus:
+    def sync_and_record(self, run_context: RunContext, snapshot: TableSnapshot) -> PartitionStatus:
         """Synchronizes partitions with a table that was read, and records changed requests."""
-        changes = self.sync(run_context.instance, reading)
-        standing = self.standing(run_context.instance, run_context.asset_key, reading)
-        changed = note_changes(run_context.asset_key, standing.reported, standing.asks_for, run_context.log_event)
+        changes = self.sync(run_context.instance, snapshot)
+        status = self.status(run_context.instance, run_context.asset_key, snapshot)
+        changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
         counts = len(changes.added), len(changes.retired), changed
         run_context.log.info("%d partitions added, %d retired, %d changed", *counts)
-        return standing
+        return status
 
-    def standing(self, instance: dg.DagsterInstance, videos: dg.AssetKey, reading: TableSnapshot) -> PartitionStatus:
+    def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:
         """Compares a table with Dagster's events, including partitions whose rows were removed."""
         reported = RecordedVersions.of(instance, videos)
         emptied = () if self.dynamic_name else reported.made_from
-        return PartitionStatus({**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}, reported)
+        return PartitionStatus({**dict.fromkeys(emptied, _NO_REQUESTS), **snapshot.request_versions}, reported)
 
     def begin(self, run_context: RunContext) -> PreparedRun:
         """Reads the rows of a run's partitions, and records which requests changed."""
@@ -178,9 +178,9 @@ class Partitioning:
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
-        asks_for = {key: reduce(self.digest, found, _NOTHING) for key, found in rows.items()}
-        lineage = Lineage(run_context.instance, run_context.asset_key, asks_for, run_context.log_event)
-        return PreparedRun(self.run(run_context, rows, lineage), _orders_of(rows), table.media)
+        request_versions = {key: reduce(self.digest, found, _NO_REQUESTS) for key, found in rows.items()}
+        lineage = Lineage(run_context.instance, run_context.asset_key, request_versions, run_context.log_event)
+        return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
     def _table_of(self, keys: Container[str]) -> PromptTable:
         """Returns the rows of some partitions; raises a `Failure` if the table has problems."""
@@ -194,7 +194,7 @@ class Partitioning:
                 return False
 
         table = PromptTable.load(self.prompts, keep=is_wanted)
-        return _sound(replace(table, problems=(*table.problems, *unplaced)))
+        return _valid(replace(table, problems=(*table.problems, *unplaced)))
 
 
 def partitioning_of(
@@ -250,14 +250,14 @@ def _with_row(before: str, row: PromptRow) -> str:
     return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
 
 
-def _orders_of(rows: Rows) -> list[VideoJob]:
+def _jobs_of(rows: Rows) -> list[VideoJob]:
     """Returns the videos to generate, higher priorities first."""
     keyed = [(key, row) for key, found in rows.items() for row in found]
     keyed.sort(key=lambda pair: -pair[1].priority)
     return [VideoJob(row.request, key, row.prompt_id) for key, row in keyed]
 
 
-def _sound(table: PromptTable) -> PromptTable:
+def _valid(table: PromptTable) -> PromptTable:
     """Returns a table without problems; raises the run's failure for any other."""
     if table.problems:
         raise video.refusal_of(table)

@@ -44,7 +44,7 @@ class PromptRun:
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
-            cost_reporter.book()
+            cost_reporter.flush()
         if failed:
             raise video.failure_of(failed, len(self.rows))
 

@@ -29,7 +29,8 @@ class GenerationConfig(dg.Config):
 
     regenerate: str = Field(
         default="",
-        description="Pays for every row again, once for each name. The name, such as 'new-look', identifies the purchase.",
+        description="Pays for every row again, once for each name. The name, such as 'new-look', identifies the "
+        "purchase.",
     )
     resend_refused: bool = Field(
         default=False,
@@ -43,7 +44,7 @@ class GenerationConfig(dg.Config):
     )
 
 
-def videos_of(
+def run_events(
     partitioning: Partitioning,
     run_context: RunContext,
     config: GenerationConfig,
@@ -70,24 +71,26 @@ def _events_of(
 ) -> Iterator[Event]:
     origin = Origin(run_context.run_id, run_context.asset_key.to_user_string(), purchase=config.regenerate)
     with ExitStack() as stack:
-        book = stack.enter_context(closing(ledger.open()))
-        stack.enter_context(heartbeat(book, run_context.run_id))
-        begun = partitioning.begin(run_context)
+        open_ledger = stack.enter_context(closing(ledger.open()))
+        stack.enter_context(heartbeat(open_ledger, run_context.run_id))
+        prepared = partitioning.begin(run_context)
         videos = store.open()
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
         outcomes = stack.enter_context(
             outcomes_of(
-                begun.jobs,
+                prepared.jobs,
                 runware=runware,
                 store=videos,
-                ledger=book,
+                ledger=open_ledger,
                 limits=_limits_of(run_context, config, runware),
                 origin=origin,
-                media=begun.media,
+                media=prepared.media,
                 on_progress=on_progress,
             )
         )
-        yield from begun.run.events(outcomes, CostReporter(book, run_context.instance, run_context.asset_key), videos)
+        yield from prepared.run.events(
+            outcomes, CostReporter(open_ledger, run_context.instance, run_context.asset_key), videos
+        )
 
 
 def _limits_of(run_context: RunContext, config: GenerationConfig, runware: RunwareResource) -> Limits:
