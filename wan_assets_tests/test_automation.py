@@ -348,8 +348,8 @@ def test_stretches_cover_what_is_wanted_stay_short_and_hold_no_row_that_is_gone(
 
     found = list(partition_ranges(present, asked, set(wanting), length))
 
-    covered = [set(range(int(stretch.keys[0]), int(stretch.keys[-1]) + 1)) for stretch in found]
-    assert [key for stretch in found for key in stretch.keys] == wanting
+    covered = [set(range(int(found_range.keys[0]), int(found_range.keys[-1]) + 1)) for found_range in found]
+    assert [key for found_range in found for key in found_range.keys] == wanting
     assert all(len(places) <= length and not places & gone for places in covered)
     if not gone:
         assert len(found) <= -(-number // length)

@@ -261,11 +261,11 @@ def test_ranges_of_multi_partitions_cover_exactly_what_is_missing(missing: set[t
 
     found = list(partition_ranges(present, wanted, wanted, length, row_function_of(ZONES)))
 
-    ranges = [dg.PartitionKeyRange(stretch.keys[0], stretch.wanting[-1]) for stretch in found]
+    ranges = [dg.PartitionKeyRange(found_range.keys[0], found_range.keys[-1]) for found_range in found]
     covered = [key for each in ranges for key in ZONES.get_partition_keys_in_range(each)]
     assert sorted(covered) == sorted(wanted)
     assert [key for key in present if key in wanted] == covered, "the cursor goes on behind the last one"
-    assert all(len(stretch.keys) <= length for stretch in found)
+    assert all(len(found_range.keys) <= length for found_range in found)
 
 
 def test_every_run_that_the_sensor_requests_makes_exactly_its_missing_partitions(tmp_path: Path) -> None:

@@ -181,8 +181,8 @@ class Probe:
         return Finding(question, read(first, found) if read else str(first))
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _balance(exchange: Exchange, _: object) -> str:

@@ -39,22 +39,22 @@ class Deviation(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """A run and its account in the ledger; `unread` is the error if the ledger is unreadable."""
+    """A run and its account in the ledger; `ledger_error` is the error if the ledger is unreadable."""
 
     run: TableRun
     account: RunAccount
-    unread: Failure | None = None
+    ledger_error: Failure | None = None
 
     @classmethod
     def of(cls, run: TableRun) -> Summary:
         """Reads a run's account; a run that did not start may have no ledger."""
         rows = run.table.rows if run.table else ()
-        prints = sorted({row.request.fingerprint() for row in rows})
+        fingerprints = sorted({row.request.fingerprint() for row in rows})
         if not run.has_started:
             return cls(run, RunAccount())
         try:
             with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as ledger:
-                return cls(run, ledger.run_account(run.run_id, prints))
+                return cls(run, ledger.run_account(run.run_id, fingerprints))
         except LedgerError as error:
             return cls(run, RunAccount(), run.suggestions.failure(failure_of(error)))
 
@@ -109,7 +109,7 @@ class Summary:
             if outcome.stored and outcome.stored.differences
         ]
 
-    def broken(self) -> list[str]:
+    def damaged_files(self) -> list[str]:
         """Returns the URIs of this table's files that are missing or differ from the stored content."""
         store = VideoStore(self.run.settings.store)
         stored = (outcome.stored.videos for outcome in self.outcomes if outcome.stored)
@@ -134,7 +134,7 @@ def _where(task: Task | None, by: str) -> str:
 def summary_json(found: Summary) -> dict[str, Any]:
     """Returns the object that `--json` prints."""
     failures, account, run = found.failures(), found.account, found.run
-    error = run.failure or found.unread
+    error = run.failure or found.ledger_error
     return {
         "rows": len(found.rows),
         "succeeded": found.succeeded,
@@ -167,7 +167,7 @@ def _videos(found: Summary) -> Iterator[dict[str, Any]]:
             yield {"prompt_id": outcome.job.partition, "uri": video.uri, "cost_usd": cost, "sha256": video.sha256}
 
 
-def show_summary(found: Summary, broken: list[str]) -> None:
+def show_summary(found: Summary, damaged_files: list[str]) -> None:
     """Prints each row with its cost, the failures, the totals, how to continue, and the locations of results."""
     columns = ("prompt_id", "video", "state", "cost", "prompt")
     still_open = {task.fingerprint: task for task in found.account.open_tasks}
@@ -178,12 +178,12 @@ def show_summary(found: Summary, broken: list[str]) -> None:
     _show_deviations(found.deviations())
     for shortfall in found.shortfalls():
         click.echo(f"{shortfall}.")
-    for uri in broken:
+    for uri in damaged_files:
         click.echo(f"missing or changed file: {printable(uri)}")
     _show_sums(found)
     _show_continuing(found)
     if not found.run.signal:
-        _show_places(found)
+        _show_locations(found)
 
 
 def _show_deviations(deviations: list[Deviation]) -> None:
@@ -216,8 +216,8 @@ def _show_sums(found: Summary) -> None:
     click.echo(
         f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."
     )
-    if found.unread:
-        click.echo(f"The ledger cannot be read, so the cost is unknown: {found.unread.message}")
+    if found.ledger_error:
+        click.echo(f"The ledger cannot be read, so the cost is unknown: {found.ledger_error.message}")
         click.echo("  what to do  Run `wan-assets ledger` when it can be read.")
         return
     paid = "simulated dollars: nothing was charged" if found.is_simulated else "spent"
@@ -240,7 +240,7 @@ def _tasks(found: Summary) -> str:
         "lost": account.lost,
         "stored": account.stored,
     }
-    described = [f"{count:,} {what}" for what, count in counts.items() if count and account.open_tasks]
+    described = [f"{count:,} {description}" for description, count in counts.items() if count and account.open_tasks]
     return ", ".join([_submissions(account.submitted), *described])
 
 
@@ -269,10 +269,10 @@ def _recovery(account: RunAccount) -> str:
         "poll reserved tasks": account.unconfirmed,
         "poll lost tasks": account.lost,
     }
-    return ", ".join(what for what, count in kinds.items() if count)
+    return ", ".join(description for description, count in kinds.items() if count)
 
 
-def _show_places(found: Summary) -> None:
+def _show_locations(found: Summary) -> None:
     settings, python = found.run.settings, shlex.quote(sys.executable)
     places = {
         "DAGSTER_HOME": str(settings.dagster_home),
@@ -302,5 +302,5 @@ def _described(row: PromptRow, stored: StoredTask) -> str:
     facts = stored.videos[0].facts
     count = f"{len(stored.videos)} x " if len(stored.videos) > 1 else ""
     size = f"{facts.get('container')} {facts.get('width')}x{facts.get('height')} {facts.get('duration_s') or 0:.0f} s"
-    sound = "" if facts.get("audio_codec") else ", silent"
-    return f"{count}{size}{sound}{', from image' if row.request.image else ''}"
+    audio = "" if facts.get("audio_codec") else ", silent"
+    return f"{count}{size}{audio}{', from image' if row.request.image else ''}"

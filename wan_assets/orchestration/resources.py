@@ -150,8 +150,8 @@ class VideoStoreResource(dg.ConfigurableResource):
 
     def open(self) -> VideoStore:
         """Opens the store; reads and writes nothing yet."""
-        how = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
-        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
+        options = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
+        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **options)
 
 
 class LedgerResource(dg.ConfigurableResource):
@@ -219,7 +219,7 @@ def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
     name = LEDGER_VARIABLE if environment.get(LEDGER_VARIABLE) == url else next(named, "")
     if not name:
         raise SettingsError(
-            "the ledger's URL may hold a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
+            "the ledger's URL may contain a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
         )
     return dg.EnvVar(name)
 

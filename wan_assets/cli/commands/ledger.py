@@ -46,7 +46,7 @@ class _Account:
 @json_option
 @click.pass_context
 def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *, as_json: bool) -> None:
-    """Show what was spent and reserved, and which tasks are open; real and simulated money apart."""
+    """Show money spent and reserved, and open tasks; simulated money is shown separately."""
     if context.invoked_subcommand:
         return
     with open_ledger(url, context) as (ledger, settings):

@@ -86,12 +86,12 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
     if run.signal:
         run.failure, status = interruption(run.signal), signals.exit_code_of(run.signal)
     summary = Summary.of(run)
-    broken = summary.broken() if is_demo and not status else []
+    damaged_files = summary.damaged_files() if is_demo and not status else []
     if as_json:
         show_json(summary_json(summary))
     elif run.has_started or run.signal:
-        show_summary(summary, broken)
-    sys.exit(1 if broken else status)
+        show_summary(summary, damaged_files)
+    sys.exit(1 if damaged_files else status)
 
 
 def _made(run: TableRun, *, is_quiet: bool) -> int:

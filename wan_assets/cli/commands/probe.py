@@ -77,10 +77,8 @@ def _show(outcome: Outcome, findings: list[Finding]) -> None:
     )
     if outcome.error:
         click.echo(f"  what to do  {outcome.error.hint}")
-    bought = (
-        "was already stored, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
-    )
-    click.echo(f"The video {bought if outcome.stored else 'was not generated'}; everything else was free.")
+    cost = "was already stored, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
+    click.echo(f"The video {cost if outcome.stored else 'was not generated'}; everything else was free.")
 
 
 def _money(outcome: Outcome) -> dict[str, Any]:

@@ -164,8 +164,8 @@ def _videos_asset(
         on_progress = options.get("on_progress", unwatched)
         keys = context.partition_keys
         if not keys:
-            asked = context.partition_key_range
-            raise video.failure_to_start(EmptyRangeError(asked.start, asked.end))
+            requested = context.partition_key_range
+            raise video.failure_to_start(EmptyRangeError(requested.start, requested.end))
         on_mismatch = options.get("on_mismatch")
         reported: Options = {
             "on_outcome": on_outcome,

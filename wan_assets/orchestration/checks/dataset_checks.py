@@ -157,13 +157,13 @@ def _why_missing(dataset_row: DatasetRow) -> str:
 
 def _orphans(dataset: Dataset) -> CheckResult:
     requested = {dataset_row.fingerprint for dataset_row in dataset.dataset_rows}
-    kept = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
+    stored_tasks_of_asset = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
     failed_rows = tuple(
         FailedRow(task.origin.partition, f"no row requests the video of task {task.task_uuid}")
-        for task in kept
+        for task in stored_tasks_of_asset
         if task.fingerprint not in requested
     )
-    return CheckResult(failed_rows, checked=len(kept))
+    return CheckResult(failed_rows, checked=len(stored_tasks_of_asset))
 
 
 def _duplicate_files(dataset: Dataset) -> CheckResult:

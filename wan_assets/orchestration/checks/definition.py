@@ -92,15 +92,15 @@ def partition_check(
         if not quality_result.passed
     ]
     is_error = any(severities[quality_result.name] is dg.AssetCheckSeverity.ERROR for _, quality_result in failed)
-    said = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
-    more = [f"and {len(said) - _FAULTS_SHOWN} more"] if len(said) > _FAULTS_SHOWN else []
+    messages = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
+    more = [f"and {len(messages) - _FAULTS_SHOWN} more"] if len(messages) > _FAULTS_SHOWN else []
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
         check_name=PARTITION_CHECK,
         partition=partition,
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-        description="; ".join([*said[:_FAULTS_SHOWN], *more]) or None,
+        description="; ".join([*messages[:_FAULTS_SHOWN], *more]) or None,
         metadata={
             "wan_assets/checked": len(stored),
             **{
@@ -123,7 +123,7 @@ def match_check(
     differing = [
         (prompt_id, quality_result.said) for prompt_id, quality_result in quality_results if not quality_result.passed
     ]
-    said = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SHOWN]]
+    messages = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SHOWN]]
     more = [f"and {len(differing) - _FAULTS_SHOWN} more"] if len(differing) > _FAULTS_SHOWN else []
     metadata: dict[str, Any] = {"wan_assets/checked": len(stored), "wan_assets/deviating": len(differing)}
     if differing:
@@ -135,7 +135,7 @@ def match_check(
         partition=partition,
         passed=not differing,
         severity=severity,
-        description="; ".join([*said, *more]) or None,
+        description="; ".join([*messages, *more]) or None,
         metadata=metadata,
     )
 

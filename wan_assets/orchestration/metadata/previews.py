@@ -92,9 +92,9 @@ def _thumbnail_of(video: StoredVideo, store: VideoStore) -> str:
     return _linked(_thumbnail_image(video), video, store)
 
 
-def _linked(picture: str, video: StoredVideo, store: VideoStore) -> str:
+def _linked(image: str, video: StoredVideo, store: VideoStore) -> str:
     address = store.link_to(video)
-    return f"[{picture}]({address})" if address else picture
+    return f"[{image}]({address})" if address else image
 
 
 def _thumbnail_image(video: StoredVideo) -> str:
@@ -112,9 +112,9 @@ def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
 
 def _facts(video: StoredVideo) -> str:
     facts = video.facts
-    sound = "audio" if facts.get("audio_codec") else "no audio"
+    audio = "audio" if facts.get("audio_codec") else "no audio"
     size, length = f"{facts.get('width')}x{facts.get('height')}", float(facts.get("duration_s") or 0)
-    return f"{size} · {length:g} s · {sound} · {_size(video.bytes)}"
+    return f"{size} · {length:g} s · {audio} · {_size(video.bytes)}"
 
 
 def _size(size: int) -> str:

@@ -89,7 +89,7 @@ def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
     return table_of([problem.cells() for problem in problems[:_ROWS_SHOWN]])
 
 
-def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
+def failure_of(failed: Sequence[tuple[str, WanAssetsError]], requested: int) -> dg.Failure:
     """Returns the run's failure, which names each failed row with class, code and hint.
 
     If no failed row is retryable, Dagster does not retry the run.
@@ -101,7 +101,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
     return dg.Failure(
         description="\n".join(
             [
-                f"{len(rows)} of {asked} {'row has' if asked == 1 else 'rows have'} no video:",
+                f"{len(rows)} of {requested} {'row has' if requested == 1 else 'rows have'} no video:",
                 *map(str, shortfalls),
                 *lines[:_ROWS_SHOWN],
                 *more,
@@ -111,7 +111,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
             "wan_assets/not_submitted": sum(shortfall.rows for shortfall in shortfalls),
             "wan_assets/shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
-            "wan_assets/requested": asked,
+            "wan_assets/requested": requested,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
         },
         allow_retries=any(error.is_retryable for _, error in failed),

@@ -123,8 +123,8 @@ def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, vers
     )
 
 
-def _sibling_key(videos: dg.AssetKey, what: str) -> dg.AssetKey:
-    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{what}"])
+def _sibling_key(videos: dg.AssetKey, suffix: str) -> dg.AssetKey:
+    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{suffix}"])
 
 
 def _latest(

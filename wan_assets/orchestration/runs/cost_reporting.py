@@ -60,8 +60,8 @@ class CostReporter:
 
     def _is_in_events(self, partition: str, stored: StoredTask) -> bool:
         if partition not in self._events:
-            asked = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
-            found = self._instance.fetch_materializations(asked, limit=_EVENTS_SEARCHED)
+            records_filter = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
+            found = self._instance.fetch_materializations(records_filter, limit=_EVENTS_SEARCHED)
             self._events[partition] = found.records
         return any(_is_reported_in(record, stored) for record in self._events[partition])
 
@@ -69,7 +69,7 @@ class CostReporter:
 def _is_reported_in(record: dg.EventLogRecord, stored: StoredTask) -> bool:
     """Whether an event reports a task: by its UUID, or as a batch's event that is later than the stored task."""
     event = record.asset_materialization
-    said = event.metadata.get("wan_assets/task_uuid") if event else None
-    if said is not None:
-        return said.value == stored.task_uuid
+    task_uuid = event.metadata.get("wan_assets/task_uuid") if event else None
+    if task_uuid is not None:
+        return task_uuid.value == stored.task_uuid
     return record.timestamp > datetime.fromisoformat(stored.stored_at).timestamp()

@@ -32,7 +32,7 @@ def outcomes_of(
     `on_progress` is called in the reading thread, with the progress after each outcome and while tasks are in flight.
     """
 
-    async def generated(tell: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
+    async def generated(report: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
         async with runware.connect() as client:
             source = generate(
                 jobs,
@@ -42,7 +42,7 @@ def outcomes_of(
                 limits=limits,
                 origin=origin,
                 media=media,
-                on_progress=tell,
+                on_progress=report,
             )
             async with aclosing(source) as found:
                 async for outcome in found:
