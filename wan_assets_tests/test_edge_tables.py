@@ -327,7 +327,7 @@ NEVER = {
         dg.DynamicPartitionsDefinition(name="c"),
         {"campaign": "a...b"},
         "campaign",
-        "holds '...'",
+        "contains '...'",
     ),
     "not given by the function": (BY_FUNCTION, {"campaign": "autumn"}, "campaign", "is not one of the partitions"),
     "a dimension's date": (ZONES, {"date": "2026-01-09"}, "date", "is before the partitions start"),
