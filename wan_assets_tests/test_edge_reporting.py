@@ -316,7 +316,7 @@ def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, l
 
     with slot(tmp_path, limited) as (mine, said):
         if how == "lost in the ledger":
-            mine.book.begin(left_by, dead_owner())
+            mine.ledger.begin(left_by, dead_owner())
         with mine.held(signals.StopRequest()):
             held = holders(limited)
 
@@ -624,7 +624,7 @@ def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict
 
 
 def test_rows_that_a_signal_keeps_from_capacity_are_not_told_as_in_flight(tmp_path: Path) -> None:
-    run = TableRun(settings_from({}, tmp_path), is_begun=True)
+    run = TableRun(settings_from({}, tmp_path), has_started=True)
     with contextlib.closing(Ledger(run.settings.ledger, caps())) as ledger:
         claimed_by(ledger, run.run_id, "A kite")
     shown = []
@@ -785,7 +785,7 @@ def test_advice_with_an_option_of_python_has_a_command_beside_it() -> None:
 
 
 def test_tasks_of_unknown_cost_are_told_with_the_commands_that_settle_them(book: Ledger, tmp_path: Path) -> None:
-    run, url = TableRun(settings_from({}, tmp_path), is_begun=True), f"sqlite:///{tmp_path / 'ledger.db'}"
+    run, url = TableRun(settings_from({}, tmp_path), has_started=True), f"sqlite:///{tmp_path / 'ledger.db'}"
     run = replace(run, settings=replace(run.settings, api_key="key", ledger=url))
     claim = book.claim(request_of("A kite"), Origin(run.run_id), "owner", simulated=False)
     book.mark_submitted(claim.task.task_uuid, run.run_id)
