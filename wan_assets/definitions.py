@@ -33,7 +33,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
         jobs=[build_missing_job(prompts=prompts)],
         sensors=[build_video_sensor(prompts=prompts), build_lost_run_sensor()],
         resources=resources_of(settings),
-        executor=dg.in_process_executor,  # a run has one step that matters
+        executor=dg.in_process_executor,  # the videos of a run are generated in one step
     )
     return dg.Definitions.merge(build_video_assets(prompts=prompts), around)
 

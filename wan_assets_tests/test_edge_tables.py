@@ -30,7 +30,7 @@ from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import VideoRequest
 from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.component import Batches
-from wan_assets.orchestration.partitions.assignment import partition_key_by, partition_of, placed
+from wan_assets.orchestration.partitions.assignment import assign_partitions, partition_key_by, partition_of
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.prompts import PromptRow, PromptTable, SqlQuery
 from wan_assets.prompts.lookalikes import lookalike_of_bytes, lookalike_of_line, lookalike_of_text
@@ -415,7 +415,7 @@ def test_keys_of_a_function_are_checked_and_its_errors_are_problems(tmp_path: Pa
     reported: dict[str, Any] = {"10-z1": "z1", "11-z2": "z9"}
     checked = partition_key_by(lambda row: reported[row.prompt_id], dg.StaticPartitionsDefinition(["z1"]))
 
-    chunk, keys = placed(PromptTable.load(path).chunk(), checked)
+    chunk, keys = assign_partitions(PromptTable.load(path).chunk(), checked)
 
     assert keys == ["z1"]
     assert [problem.row for problem in chunk.problems] == [2, 3]
@@ -429,7 +429,7 @@ def test_a_problem_names_the_file_and_the_line_of_its_row(tmp_path: Path) -> Non
     for name, day in (("a", "2026-01-12"), ("b", "2027-01-01")):
         (tmp_path / f"{name}.csv").write_text(f"positive_prompt,resolution,date\nA kite {name},480p,{day}\n")
 
-    chunk, _ = placed(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
+    chunk, _ = assign_partitions(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
 
     assert chunk.problems[0].place == "b.csv, row 1 (line 2), column date"
 

@@ -126,7 +126,7 @@ def _handled(handle: Callable[[signal.Signals], object]) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
     for number in _ENDING:
         is_ignored = signal.getsignal(number) is signal.SIG_IGN
-        if not (number is signal.SIGHUP and is_ignored):  # as nohup has it
+        if not (number is signal.SIGHUP and is_ignored):  # nohup ignores HUP
             before[number] = signal.signal(number, take)
     try:
         yield

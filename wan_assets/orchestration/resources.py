@@ -66,7 +66,8 @@ class RunwareResource(dg.ConfigurableResource):
         "its differences, or quarantine it and fail the row.",
     )
     check_balance: bool = Field(
-        default=False, description="Submit nothing unless the account's balance covers the reservations of all rows."
+        default=False,
+        description="Submit nothing unless the account's balance covers the cost of all videos to generate.",
     )
     allowed_download_hosts: list[str] = Field(
         default_factory=list, description="Hosts of result files besides the API's own and *.runware.ai."

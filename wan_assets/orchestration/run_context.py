@@ -16,11 +16,11 @@ OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
-def ignore(_: Outcome) -> None:
+def ignore_outcome(_: Outcome) -> None:
     """Ignores an outcome."""
 
 
-class Options(TypedDict, total=False):
+class RunContextOptions(TypedDict, total=False):
     """Optional fields of a run context."""
 
     on_outcome: OnOutcome
@@ -44,7 +44,7 @@ class RunContext:
     instance: dg.DagsterInstance
     log: logging.Logger
     log_event: LogEvent
-    on_outcome: OnOutcome = ignore
+    on_outcome: OnOutcome = ignore_outcome
     on_progress: Watcher = unwatched
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
@@ -55,7 +55,7 @@ class RunContext:
         context: dg.OpExecutionContext | dg.AssetExecutionContext,
         asset_key: dg.AssetKey,
         keys: Iterable[str] = (),
-        **options: Unpack[Options],
+        **options: Unpack[RunContextOptions],
     ) -> Self:
         """Creates the run context from the context of a Dagster step."""
         resources = context.run.run_id, context.instance, context.log, context.log_event

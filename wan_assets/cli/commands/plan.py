@@ -68,7 +68,7 @@ def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> N
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
     with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
-        found = Summary.of(_shown(map(_placing(**partitions), scan(file)), show))
+        found = Summary.of(_shown(map(_partition_check(**partitions), scan(file)), show))
     if as_json:
         show_json(_as_json(found))
     else:
@@ -76,19 +76,19 @@ def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> N
     sys.exit(1 if found.problem_count else 0)
 
 
-def _placing(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
+def _partition_check(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
     """Returns a function that reports rows without a partition as problems; imports Dagster only if needed."""
     if partitions["by"] is None:
         return lambda chunk: chunk
-    batches, keys = (
+    assignment, keys = (
         import_module("wan_assets.orchestration.partitions.assignment"),
         import_module("wan_assets.orchestration.partitions.keys"),
     )
     try:
-        partition_of = batches.partition_of(keys.definition_by(**partitions))
+        partition_of = assignment.partition_of(keys.definition_by(**partitions))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return lambda chunk: cast("Chunk", batches.placed(chunk, partition_of)[0])
+    return lambda chunk: cast("Chunk", assignment.assign_partitions(chunk, partition_of)[0])
 
 
 def _shown(chunks: Iterable[Chunk], show: ProgressDisplay) -> Iterator[Chunk]:

@@ -13,7 +13,7 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Event, OnOutcome, Options, RunContext, ignore
+from wan_assets.orchestration.run_context import Event, OnOutcome, RunContext, RunContextOptions, ignore_outcome
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.prompts import Prompts
@@ -38,7 +38,7 @@ def build_video_assets(
     partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
     partitions_per_run: int | None = None,
-    on_outcome: OnOutcome = ignore,
+    on_outcome: OnOutcome = ignore_outcome,
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
     """The assets of one prompt table, to be merged with resources `runware`, `store` and `ledger`.
@@ -72,7 +72,7 @@ def assets_of(
     partitions_def: dg.PartitionsDefinition[str],
     *,
     group_name: str = "videos",
-    on_outcome: OnOutcome = ignore,
+    on_outcome: OnOutcome = ignore_outcome,
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
     """Returns the three assets of a table.
@@ -167,7 +167,7 @@ def _videos_asset(
             requested = context.partition_key_range
             raise video.failure_to_start(EmptyRangeError(requested.start, requested.end))
         on_mismatch = options.get("on_mismatch")
-        reported: Options = {
+        reported: RunContextOptions = {
             "on_outcome": on_outcome,
             "on_progress": on_progress,
             "severities": severities,

@@ -50,7 +50,7 @@ def build_missing_job(
     ) -> Iterator[Event]:
         keys = _keys_to_generate(partitioning, RunContext.of(context, asset_key))
         context.log.info(
-            "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.maximum)
+            "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.maximum)
         )
         run_context = RunContext.of(context, asset_key, keys[: config.maximum], on_mismatch=on_mismatch)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)

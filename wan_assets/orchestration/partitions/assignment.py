@@ -32,7 +32,7 @@ class NoPartitionError(PromptTableError):
         super().__init__(f"row {row.number} ({prompt_id}): {found}{self.problem.rule}; {self.problem.fix}")
 
 
-def placed(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
+def assign_partitions(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
     """Returns a chunk in which rows without a valid partition are problems, and the partition key of each other row."""
     rows: list[PromptRow] = []
     keys: list[str] = []

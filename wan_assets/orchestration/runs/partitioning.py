@@ -16,9 +16,9 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import (
     NoPartitionError,
     PartitionOf,
+    assign_partitions,
     partition_key_by,
     partition_of,
-    placed,
 )
 from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes
 from wan_assets.orchestration.partitions.sync import (
@@ -120,7 +120,7 @@ class Partitioning:
         """
         summary, request_versions = Summary(), dict[str, str]()
         for read in scan(self.prompts):
-            chunk, keys = placed(read, self.partition_of)
+            chunk, keys = assign_partitions(read, self.partition_of)
             summary.add(chunk)
             for key, row in zip(keys, chunk.rows, strict=True):
                 request_versions[key] = self.digest(request_versions.get(key, _NO_REQUESTS), row)
@@ -163,7 +163,7 @@ class Partitioning:
         status = self.status(run_context.instance, run_context.asset_key, snapshot)
         changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
         counts = len(changes.added), len(changes.retired), changed
-        run_context.log.info("%d partitions added, %d retired, %d changed", *counts)
+        run_context.log.info("partitions: %d added, %d retired, %d changed", *counts)
         return status
 
     def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:

@@ -53,7 +53,7 @@ class PromptRun:
     ) -> dg.AssetMaterialization:
         if stored.missing:
             self.run_context.log.warning(
-                "%s: %d missing results: %s", outcome.job.partition, len(stored.missing), stored.missing
+                "%s: missing results (%d): %s", outcome.job.partition, len(stored.missing), stored.missing
             )
         return dg.AssetMaterialization(
             asset_key=self.run_context.asset_key,
