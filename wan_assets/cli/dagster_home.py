@@ -65,8 +65,8 @@ def _path_for_dagster(folder: Path) -> Iterator[Path]:
     if not is_misread_in_url(folder):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="wan-assets-") as aside:
-        (link := Path(aside) / "dagster_home").symlink_to(folder, target_is_directory=True)
+    with tempfile.TemporaryDirectory(prefix="wan-assets-") as temporary:
+        (link := Path(temporary) / "dagster_home").symlink_to(folder, target_is_directory=True)
         yield link
 
 

@@ -62,9 +62,11 @@ async def _adopted(tasks: Iterable[str], store: VideoStore, ledger: Ledger) -> l
 
 def _all_of(ledger: Ledger, store: VideoStore) -> list[str]:
     """Returns the ledger's tasks with quarantined files, oldest first."""
-    aside = store.aside_tasks()
+    quarantined = store.aside_tasks()
     return [
-        task.task_uuid for task in ledger.open_tasks() if task.state is TaskState.DELIVERED and task.task_uuid in aside
+        task.task_uuid
+        for task in ledger.open_tasks()
+        if task.state is TaskState.DELIVERED and task.task_uuid in quarantined
     ]
 
 
