@@ -1,6 +1,6 @@
-"""Prompt tables become videos in Dagster: each paid for once, kept, and booked to the cent.
+"""The public interface of wan-assets: Dagster assets of generated videos, built from prompt tables.
 
-What needs Dagster is imported when it is first asked for, so that `plan`, `ledger` and `simulator` start without it.
+A name that needs Dagster is imported on first use, so that `plan`, `ledger` and `simulator` start without it.
 """
 
 from __future__ import annotations
@@ -71,5 +71,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Names what is imported late too: Dagster looks for components here."""
+    """Lists all public names, also those that are not imported yet: Dagster looks for components here."""
     return sorted({*globals(), *_HOMES})

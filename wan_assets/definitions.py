@@ -1,4 +1,4 @@
-"""The default code location, built from environment variables; without a key, on the simulator."""
+"""The default code location, configured by environment variables. Without an API key it uses the simulator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from wan_assets.settings import Settings, settings_from
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
-    """The assets of a configuration's prompt table and all that goes with them; its sensor has to be switched on."""
+    """Returns the assets of the configured prompt table with their checks, jobs, sensors and resources.
+
+    The table's sensor is stopped by default.
+    """
     if settings.is_simulated:
         warnings.warn("RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged", stacklevel=2)
     prompts = settings.prompts
@@ -30,7 +33,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
         jobs=[build_missing_job(prompts=prompts)],
         sensors=[build_video_sensor(prompts=prompts), build_lost_run_sensor()],
         resources=resources_of(settings),
-        executor=dg.in_process_executor,  # a run has one step that matters
+        executor=dg.in_process_executor,  # the videos of a run are generated in one step
     )
     return dg.Definitions.merge(build_video_assets(prompts=prompts), around)
 

@@ -1,4 +1,4 @@
-"""Configuration from the environment, its default values, and the paths and URLs in it."""
+"""Settings from environment variables, their defaults, and the parsing of paths and URLs in them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from wan_assets.errors import WanAssetsError
 
-PUBLIC_URL = "https://api.runware.ai/v1"
+DEFAULT_BASE_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
-LEDGER_URL = "WAN_ASSETS_LEDGER"
-WEBHOOK_URL = "WAN_ASSETS_WEBHOOK_URL"
-"""Holds a secret: read where it is used, and kept nowhere."""
+LEDGER_VARIABLE = "WAN_ASSETS_LEDGER"
+WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
+"""The value contains a secret: it is read at the place of use and not stored."""
 
-FILES_PORT = 3070
-"""Of `wan-assets serve`, which Dagster's pages link to."""
+FILE_SERVER_PORT = 3070
+"""The port of `wan-assets serve`. Dagster's pages link to it."""
 
 DEMO_PROMPTS = Path(__file__).parent / "prompts" / "demo" / "prompts.csv"
 
@@ -30,16 +30,17 @@ _QUOTES = "\"'"
 
 
 class SettingsError(WanAssetsError):
-    """A variable of the environment does not say what it should."""
+    """An environment variable has an invalid value."""
 
-    hint = "Set the variable to what it should be, or unset it."
+    hint = "Correct the variable, or unset it."
 
 
 @dataclass(frozen=True)
 class Settings:
     """The configuration of the default code location and of the command line.
 
-    Without an `api_key` the simulator is used. `folder` holds whatever has no place of its own.
+    Without an `api_key` the simulator is used. `folder` is the data folder: it contains everything that has no location
+    of its own.
     """
 
     folder: Path
@@ -55,16 +56,19 @@ class Settings:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether the simulator stands in for the API."""
+        """Whether the simulator replaces the API."""
         return not self.api_key
 
 
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
-    """Reads RUNWARE_API_KEY, _BASE_URL, DAGSTER_HOME, WAN_ASSETS_PROMPTS, _STORE, _LEDGER, _BUDGET_USD, _WEBHOOK_URL,
-    _FILES_URL.
+    """Reads the settings from environment variables.
 
-    An explicit `folder` wins over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. In paths `~` and variables are
-    expanded. Raises `SettingsError` for a budget that is no amount, and `PathError` for what cannot be meant as a path.
+    The variables are RUNWARE_API_KEY, RUNWARE_BASE_URL, DAGSTER_HOME and WAN_ASSETS_PROMPTS, _STORE, _LEDGER,
+    _BUDGET_USD, _WEBHOOK_URL and _FILES_URL.
+
+    An explicit `folder` takes precedence over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. In paths, `~` and
+    variables are expanded. Raises `SettingsError` for an invalid budget, and `PathError` for text that cannot be a
+    path.
     """
     given = environment.get
     home = (local_path(str(folder), "the data folder") if folder else Path(DATA_FOLDER)).absolute()
@@ -74,40 +78,40 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         folder=home,
         prompts=local_path(prompts, "WAN_ASSETS_PROMPTS", environment) if prompts else DEMO_PROMPTS,
         store=places.get("WAN_ASSETS_STORE") or escaped(home / "videos"),
-        ledger=places.get(LEDGER_URL) or sqlite_url(home / "ledger.db"),
+        ledger=places.get(LEDGER_VARIABLE) or sqlite_url(home / "ledger.db"),
         dagster_home=local_path(dagster_home, "DAGSTER_HOME", environment) if dagster_home else home / "dagster",
         budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
         api_key=given("RUNWARE_API_KEY", "").strip(),
-        base_url=given("RUNWARE_BASE_URL") or PUBLIC_URL,
-        has_webhook=bool(given(WEBHOOK_URL, "").strip()),
-        files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILES_PORT}",
+        base_url=given("RUNWARE_BASE_URL") or DEFAULT_BASE_URL,
+        has_webhook=bool(given(WEBHOOK_VARIABLE, "").strip()),
+        files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILE_SERVER_PORT}",
     )
 
 
-def _budget(said: str) -> float | None:
+def _budget(text: str) -> float | None:
     try:
-        budget = float(said or "0")
+        budget = float(text or "0")
     except ValueError:
         budget = -1.0
     if not 0 <= budget < float("inf"):
-        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {said!r}, which is no amount of dollars")
-    return budget if said else None
+        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {text!r}, which is not an amount in dollars")
+    return budget if text else None
 
 
 class PathError(WanAssetsError):
-    """A configured path or URL cannot be what is meant."""
+    """A configured path or URL is not valid."""
 
-    hint = "Correct the path where it is configured, then run again; nothing was sent."
+    hint = "Correct the path where it is configured, then run again; nothing was submitted."
     is_retryable = False
 
 
 def expanded(
     text: str, name: str, environment: Mapping[str, str] = os.environ, *, written: Callable[[str], str] = str
 ) -> str:
-    """A path or URL with `$NAME`, `${NAME}` and a leading `~` replaced; `$$` is a dollar sign.
+    """Returns a path or URL with `$NAME`, `${NAME}` and a leading `~` replaced. `$$` is a dollar sign.
 
-    `name` is what the path configures, for messages. `written` is how a value is written into the text. Raises
-    `PathError` for what is empty, unknown or unprintable.
+    `name` is the setting that contains the path, for messages. `written` encodes a value before it is inserted into the
+    text. Raises `PathError` for an empty or unprintable path, and for an unknown variable.
     """
     path = cleaned(text, name)
 
@@ -118,7 +122,7 @@ def expanded(
             raise PathError(f"{name} has a ${{ without its }}: write $$ for a dollar sign")
         variable = found["braced"] if found["name"] is None else found["name"]
         if not environment.get(variable, ""):
-            raise PathError(f"{name} names ${{{variable}}}, which is not set: write $$ for a dollar sign")
+            raise PathError(f"{name} uses ${{{variable}}}, which is not set: write $$ for a dollar sign")
         return written(environment[variable])
 
     replaced = cleaned(_VARIABLE.sub(value_of, path), name)
@@ -126,46 +130,46 @@ def expanded(
 
 
 def cleaned(text: str, name: str) -> str:
-    """A text without the blanks around it; raises `PathError` for what is empty, quoted or unprintable."""
+    """Returns a text without surrounding blanks; raises `PathError` if it is empty, quoted or unprintable."""
     path = text.strip()
     if not path:
         raise PathError(f"{name} is empty")
     if found := _UNPRINTABLE.search(path):
-        raise PathError(f"{name} holds the character U+{ord(found[0]):04X}, which no path has")
+        raise PathError(f"{name} contains the character U+{ord(found[0]):04X}, which is not allowed in a path")
     if path[0] in _QUOTES and path[-1] == path[0]:
         raise PathError(f"{name} is in quotation marks: remove them")
     return path
 
 
 def at_home(path: str, name: str) -> str:
-    """A path with the home folder in the place of a leading `~` or `~user`; raises `PathError` for an unknown user."""
+    """Returns a path with a leading `~` or `~user` replaced; raises `PathError` for an unknown user."""
     try:
         return str(Path(path).expanduser())
     except RuntimeError:
         user = path.partition("/")[0]
-        raise PathError(f"{name} begins with {user}, whose home folder is not known: write ./~ for a folder") from None
+        raise PathError(f"{name} starts with {user}, whose home folder is unknown: write ./~ for a folder") from None
 
 
 def escaped(path: str | os.PathLike[str]) -> str:
-    """A path written so that `expanded` gives it back; it is to be absolute."""
+    """Returns an absolute path in a form that `expanded` converts back to the same path."""
     return str(path).replace("$", "$$")
 
 
 def local_path(text: str, name: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """A path on this machine; raises `PathError` for what `expanded` refuses, and for a URL."""
+    """Returns a path on this machine; raises `PathError` for a URL and for everything that `expanded` refuses."""
     found = expanded(text, name, environment)
     if scheme := _URL.match(found):
-        raise PathError(f"{name} is a URL ({scheme[0]}…), and not a path on this machine")
+        raise PathError(f"{name} is a URL ({scheme[0]}…), not a path on this machine")
     return Path(found)
 
 
 def sqlite_url(path: str | os.PathLike[str]) -> str:
-    """The URL of a SQLite file with any path: `%`, `?`, `#`, `$` and spaces at the end are encoded."""
+    """Returns the URL of a SQLite file with any path: `%`, `?`, `#`, `$` and trailing spaces are encoded."""
     url = quote(os.fsencode(path), safe="/ ")
     kept = url.rstrip(" ")
     return f"sqlite:///{kept}{'%20' * (len(url) - len(kept))}"
 
 
 def is_misread_in_url(path: str | os.PathLike[str]) -> bool:
-    """Whether a path means another file once it is put into a URL as it is, which Dagster does."""
+    """Whether a path identifies another file when it is inserted into a URL unescaped, as Dagster does."""
     return re.search(r"[?]|%[0-9A-Fa-f]{2}", os.fspath(path)) is not None

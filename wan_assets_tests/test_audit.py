@@ -668,7 +668,7 @@ def test_reconcile_ends_with_0_where_every_day_is_equal(tmp_path: Path) -> None:
             "account_tasks": 2,
             "account_usd": 0.946,
             "difference_usd": 0.0,
-            "verdict": "equal",
+            "result": "equal",
         }
     ]
     assert "1 of 1 day from 2026-03-01 to 2026-03-01 (UTC) is equal." in people.stdout
@@ -689,7 +689,7 @@ def test_reconcile_ends_with_1_where_a_day_is_not_equal_and_says_why(
 
     (day,) = json.loads(programs.stdout)["days"]
     assert (programs.exit_code, people.exit_code) == (1, 1)
-    assert (day["verdict"], day["difference_usd"]) == (status, difference)
+    assert (day["result"], day["difference_usd"]) == (status, difference)
     assert status in people.stdout
     assert "ledger recover" in people.stdout
 
@@ -759,7 +759,7 @@ def test_recover_ends_with_0_where_nothing_is_open_any_more(tmp_path: Path) -> N
         ("p1", True, 0.473),
     ]
     assert {(task["class"], task["code"], task["message"], task["hint"]) for task in tasks} == {("", "", "", "")}
-    assert "0 of 0 open tasks are in the store now; nothing was sent." in second.stdout
+    assert "0 of 0 open tasks are in the store now; nothing was submitted." in second.stdout
 
 
 def test_recover_ends_with_1_while_something_is_open_and_says_what_to_do(tmp_path: Path) -> None:
@@ -775,7 +775,7 @@ def test_recover_ends_with_1_while_something_is_open_and_says_what_to_do(tmp_pat
     assert (task["is_stored"], task["cost_usd"], task["class"]) == (False, None, "OutputUnavailableError")
     assert task["message"]
     assert task["hint"] in people.stdout
-    assert "0 of 1 open task is in the store now; nothing was sent." in people.stdout
+    assert "0 of 1 open task is in the store now; nothing was submitted." in people.stdout
 
 
 def test_recover_keeps_what_was_never_sent_open_until_its_money_is_given_back(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from test_batches import BOTH, CAMPAIGNS, DAYS, SHARDS, rows_of
 from wan_assets import build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.automation.cursor import Cursor
-from wan_assets.orchestration.automation.ranges import stretches
+from wan_assets.orchestration.automation.ranges import partition_ranges
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -346,10 +346,10 @@ def test_stretches_cover_what_is_wanted_stay_short_and_hold_no_row_that_is_gone(
     asked = {key for key in present if int(key) not in gone}
     wanting = [key for key in present if int(key) in wanted and key in asked]
 
-    found = list(stretches(present, asked, set(wanting), length))
+    found = list(partition_ranges(present, asked, set(wanting), length))
 
-    covered = [set(range(int(stretch.wanting[0]), int(stretch.wanting[-1]) + 1)) for stretch in found]
-    assert [key for stretch in found for key in stretch.wanting] == wanting
+    covered = [set(range(int(found_range.keys[0]), int(found_range.keys[-1]) + 1)) for found_range in found]
+    assert [key for found_range in found for key in found_range.keys] == wanting
     assert all(len(places) <= length and not places & gone for places in covered)
     if not gone:
         assert len(found) <= -(-number // length)
@@ -434,7 +434,7 @@ def test_the_job_sends_nothing_of_a_table_that_has_problems(tmp_path: Path) -> N
         assert made.simulator.journal.submissions() == 0
         assert made.instance.get_dynamic_partitions("videos") == []
     assert not result.success
-    assert "Nothing was sent: the prompt table has 1 problem. The first is row 3" in failure_of(result)
+    assert "Nothing was submitted: the prompt table has 1 problem. The first is row 3" in failure_of(result)
 
 
 # Conditions and schedules are Dagster's own; that they see what our assets tell is ours.

@@ -110,8 +110,8 @@ def test_a_row_without_a_shard_has_one_that_other_rows_do_not_change() -> None:
     ("partitions", "extra", "said"),
     [
         (DAYS, {}, r"row 1 \(r0\): has no date, .*; fill in the column date"),
-        (DAYS, {"date": "soon"}, "soon is no date; write it as 2026-01-31"),
-        (SHARDS, {"shard": "shard-9"}, "shard-9 is none of the partitions; use one of shard-0, shard-1"),
+        (DAYS, {"date": "soon"}, "soon is not a date; write it as 2026-01-31"),
+        (SHARDS, {"shard": "shard-9"}, "shard-9 is not one of the partitions; use one of shard-0, shard-1"),
         (CAMPAIGNS, {"campaign": " "}, "has no campaign"),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_run_over_several_batches_makes_all_of_them(
 
     assert result.success
     assert list(reported(result)) == keys or set(reported(result)) == set(keys)
-    assert {metadata["landed"] for metadata in reported(result).values()} == {3}
+    assert {metadata["new"] for metadata in reported(result).values()} == {3}
 
 
 # What a batch tells.
@@ -211,10 +211,10 @@ def test_a_batch_tells_counts_costs_and_rows(tmp_path: Path) -> None:
         metadata = reported(run(made, written(tmp_path, rows), SHARDS, "shard-0"))["shard-0"]
 
     assert metadata["dagster/partition_row_count"] == 3
-    assert (metadata["landed"], metadata["reused"], metadata["refused"], metadata["failed"]) == (2, 1, 0, 0)
+    assert (metadata["new"], metadata["reused"], metadata["refused"], metadata["failed"]) == (2, 1, 0, 0)
     assert metadata["cost_usd"] == pytest.approx(0.473 + 0.738)
     assert metadata["cost_of_all_usd"] == pytest.approx(2 * 0.473 + 0.738)
-    assert (metadata["cost_least_usd"], metadata["cost_most_usd"]) == (0.473, 0.738)
+    assert (metadata["min_cost_usd"], metadata["max_cost_usd"]) == (0.473, 0.738)
     assert metadata["cost_by_tier_usd"] == {"1080p": 0.738, "480p": 0.946}
     assert metadata["simulated"] is True
     shown = {record.data["prompt_id"]: record.data for record in metadata["rows"].records}

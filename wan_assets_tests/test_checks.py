@@ -51,7 +51,7 @@ def failed(evaluations: dict[str, dg.AssetCheckEvaluation]) -> set[str]:
 
 
 def failed_rows(evaluation: dg.AssetCheckEvaluation) -> list[str]:
-    return [record.data["partition"] for record in evaluation.metadata["wan_assets/offender_table"].records]
+    return [record.data["partition"] for record in evaluation.metadata["wan_assets/failed_row_table"].records]
 
 
 def stored_rows(folder: Path, prompts) -> dict[str, object]:

@@ -373,7 +373,7 @@ def test_the_command_wants_tasks_or_all(tmp_path):
     neither = wan_assets("ledger", "adopt", cwd=tmp_path)
 
     assert (both.returncode, neither.returncode) == (2, 2)
-    assert "Name the tasks, or give --all." in both.stderr
+    assert "Give TASKS or --all." in both.stderr
 
 
 # Audio

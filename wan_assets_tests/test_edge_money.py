@@ -398,4 +398,4 @@ def test_settle_without_tasks_or_options_says_how_to_choose(open_costs: tuple[st
     result = wan_assets("ledger", "settle", "--cost", "0", "--url", open_costs[0])
 
     assert result.returncode == 2
-    assert "Name the tasks, or choose them with --state" in result.stderr
+    assert "Give TASKS, or select them with --state" in result.stderr

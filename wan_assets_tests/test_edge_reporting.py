@@ -39,7 +39,7 @@ from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.run import TableRun
 from wan_assets.cli.run_summary import Summary, show_summary
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.client import RunwareClient
 from wan_assets.durations import duration_text
 from wan_assets.engine import Limits, Pending, RunSnapshot
@@ -314,19 +314,19 @@ def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, l
 
     with slot(tmp_path, limited) as (mine, said):
         if how == "lost in the ledger":
-            mine.book.begin(left_by, dead_owner())
-        with mine.held(signals.Stop()):
+            mine.ledger.begin(left_by, dead_owner())
+        with mine.held(signals.StopRequest()):
             held = holders(limited)
 
     assert held == {"mine"}
-    assert said[-1] == f"freed the slot of pool {POOL} that run {left_by} had left behind"
+    assert said[-1] == f"freed the slot of pool {POOL} of run {left_by}, which has ended"
     assert holders(limited) == set()
     assert limited.get_run_by_id(left_by).is_finished
 
 
 def test_a_wait_for_a_slot_says_who_holds_it_and_ends_at_a_signal(tmp_path: Path, limited: dg.DagsterInstance) -> None:
     holder = run_in(limited, dg.DagsterRunStatus.STARTED)
-    stop = signals.Stop()
+    stop = signals.StopRequest()
 
     with slot(tmp_path, limited) as (mine, said):
         mine.note = lambda text: (said.append(text), stop.take(signals.signal.SIGTERM))
@@ -347,7 +347,7 @@ def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInst
             limited.event_log_storage.free_concurrency_slots_for_run(holder),
         )
 
-        with mine.held(signals.Stop()):
+        with mine.held(signals.StopRequest()):
             assert holders(limited) == {"mine"}
 
 
@@ -357,15 +357,15 @@ def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInst
 def test_work_that_cannot_be_interrupted_is_left_behind_after_a_while() -> None:
     reported, gate = [], threading.Event()
 
-    def work(stop: signals.Stop) -> None:
+    def work(stop: signals.StopRequest) -> None:
         stop.take(signals.signal.SIGINT)
         gate.wait()
 
-    ended = signals.supervised(work, on_signal=reported.append, patience_s=0.3)
-    is_left = signals.is_work_left_behind()
+    ended = signals.run_supervised(work, on_signal=reported.append, stop_timeout_s=0.3)
+    is_left = signals.has_abandoned_work()
     gate.set()
 
-    assert (ended.is_left_behind, ended.signal, reported, is_left) == (
+    assert (ended.is_abandoned, ended.signal, reported, is_left) == (
         True,
         signals.signal.SIGINT,
         [signals.signal.SIGINT],
@@ -376,17 +376,17 @@ def test_work_that_cannot_be_interrupted_is_left_behind_after_a_while() -> None:
 def test_the_second_signal_ends_at_once() -> None:
     gate = threading.Event()
 
-    def work(stop: signals.Stop) -> None:
+    def work(stop: signals.StopRequest) -> None:
         stop.take(signals.signal.SIGTERM)
         stop.take(signals.signal.SIGINT)
         gate.wait()
 
     began = time.monotonic()
-    ended = signals.supervised(work, on_signal=lambda _: None, patience_s=600)
+    ended = signals.run_supervised(work, on_signal=lambda _: None, stop_timeout_s=600)
     took_s = time.monotonic() - began
     gate.set()
 
-    assert (ended.is_left_behind, ended.signal) == (True, signals.signal.SIGTERM)
+    assert (ended.is_abandoned, ended.signal) == (True, signals.signal.SIGTERM)
     assert took_s < 60
 
 
@@ -614,15 +614,15 @@ def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict
     said = invoked(*arguments, **environment).stdout
     reported = json.loads(invoked(*arguments, "--json", **environment).stdout)
 
-    assert "1 to be stored (their results are known)" in said
-    assert "To store what is known and submit nothing:" in said
+    assert "1 to be stored (results are known)" in said
+    assert "To store known results and submit nothing:" in said
     assert "in flight" not in said
     assert (reported["in_flight"], reported["to_be_stored"]) == (0, 1)
     assert "--url" in reported["failures"][0]["hint"]
 
 
 def test_rows_that_a_signal_keeps_from_capacity_are_not_told_as_in_flight(tmp_path: Path) -> None:
-    run = TableRun(settings_from({}, tmp_path), is_begun=True)
+    run = TableRun(settings_from({}, tmp_path), has_started=True)
     with contextlib.closing(Ledger(run.settings.ledger, caps())) as ledger:
         claimed_by(ledger, run.run_id, "A kite")
     shown = []
@@ -650,14 +650,14 @@ def test_rows_that_a_signal_keeps_from_capacity_are_not_told_as_in_flight(tmp_pa
     ],
 )
 def test_any_suggested_command_of_the_ledger_is_completed_once(text: str, expected: str) -> None:
-    places = Places("sqlite:////a b/l.db", "/s")
+    places = Suggestions("sqlite:////a b/l.db", "/s")
 
     assert places.completed(text) == expected
     assert places.completed(expected) == expected
 
 
 def test_no_suggested_command_holds_a_password() -> None:
-    places = Places("postgresql+psycopg://me:s3cret@host/db", "/s")
+    places = Suggestions("postgresql+psycopg://me:s3cret@host/db", "/s")
 
     assert places.completed("`wan-assets ledger adopt T`") == "`wan-assets ledger adopt T --store /s`"
 
@@ -787,7 +787,7 @@ def test_advice_with_an_option_of_python_has_a_command_beside_it() -> None:
 
 
 def test_tasks_of_unknown_cost_are_told_with_the_commands_that_settle_them(book: Ledger, tmp_path: Path) -> None:
-    run, url = TableRun(settings_from({}, tmp_path), is_begun=True), f"sqlite:///{tmp_path / 'ledger.db'}"
+    run, url = TableRun(settings_from({}, tmp_path), has_started=True), f"sqlite:///{tmp_path / 'ledger.db'}"
     run = replace(run, settings=replace(run.settings, api_key="key", ledger=url))
     claim = book.claim(request_of("A kite"), Origin(run.run_id), "owner", simulated=False)
     book.mark_submitted(claim.task.task_uuid, run.run_id)

@@ -164,7 +164,7 @@ def test_a_url_has_one_meaning_with_every_version_of_sqlalchemy(
         ("sqlite:///$NOT_SET/ledger.db", "${NOT_SET}, which is not set"),
         ("sqlite:///${NOT_SET}/ledger.db", "${NOT_SET}, which is not set"),
         ("sqlite:///${NOT_SET/ledger.db", "without its }"),
-        ("sqlite:///~nobody-has-this-name/ledger.db", "home folder is not known"),
+        ("sqlite:///~nobody-has-this-name/ledger.db", "home folder is unknown"),
         ("sqlite:///a%00b.db", "no path has"),
         ("sqlite:///a\0b.db", "U+0000"),
         ("sqlite:///sqlite:///ledger.db", "no path has"),
@@ -236,7 +236,7 @@ PLACES = ("WAN_ASSETS_STORE", "DAGSTER_HOME", "WAN_ASSETS_PROMPTS")
         ("/x/${NOT_SET}", "${NOT_SET}, which is not set"),
         ("${/x", "without its }"),
         ("$EMPTY/x", "${EMPTY}, which is not set"),
-        ("~nobody-has-this-name/x", "home folder is not known"),
+        ("~nobody-has-this-name/x", "home folder is unknown"),
         ("   ", "is empty"),
         ("'/x'", "quotation marks"),
         ("/x\ny", "U+000A"),
@@ -307,7 +307,7 @@ def opened_home(path: str) -> None:
 @pytest.mark.parametrize(
     ("home", "said"),
     [
-        ("relative/home", "no absolute path"),
+        ("relative/home", "not an absolute path"),
         ("{folder}/file", "which is a file"),
         ("{folder}/file/home", "cannot use"),
         ("/nowhere/to/be/found", "check its spelling"),

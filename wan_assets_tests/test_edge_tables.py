@@ -28,9 +28,9 @@ from wan_assets.engine import Limits, VideoJob
 from wan_assets.errors import PromptTableError
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import VideoRequest
-from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
+from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.component import Batches
-from wan_assets.orchestration.partitions.assignment import partition_key_by, partition_of, placed
+from wan_assets.orchestration.partitions.assignment import assign_partitions, partition_key_by, partition_of
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.prompts import PromptRow, PromptTable, SqlQuery
 from wan_assets.prompts.lookalikes import lookalike_of_bytes, lookalike_of_line, lookalike_of_text
@@ -259,13 +259,13 @@ def test_ranges_of_multi_partitions_cover_exactly_what_is_missing(missing: set[t
     present = ZONES.get_partition_keys()
     wanted = {f"2026-01-{day}|{zone}" for day, zone in missing}
 
-    found = list(stretches(present, wanted, wanted, length, row_of_keys(ZONES)))
+    found = list(partition_ranges(present, wanted, wanted, length, row_function_of(ZONES)))
 
-    ranges = [dg.PartitionKeyRange(stretch.wanting[0], stretch.wanting[-1]) for stretch in found]
+    ranges = [dg.PartitionKeyRange(found_range.keys[0], found_range.keys[-1]) for found_range in found]
     covered = [key for each in ranges for key in ZONES.get_partition_keys_in_range(each)]
     assert sorted(covered) == sorted(wanted)
     assert [key for key in present if key in wanted] == covered, "the cursor goes on behind the last one"
-    assert all(len(stretch.wanting) <= length for stretch in found)
+    assert all(len(found_range.keys) <= length for found_range in found)
 
 
 def test_every_run_that_the_sensor_requests_makes_exactly_its_missing_partitions(tmp_path: Path) -> None:
@@ -313,27 +313,32 @@ NEVER = {
     "before the start": (DAYS_OF_JANUARY, {"date": "2025-12-31"}, "date", "is before the partitions start"),
     "after the end": (DAYS_OF_JANUARY, {"date": "2026-02-01"}, "date", "is after the partitions end"),
     "year 1": (DAYS_OF_JANUARY, {"date": "0001-01-01"}, "date", "is before the partitions start"),
-    "year 9999": (dg.DailyPartitionsDefinition("2026-01-01"), {"date": "9999-12-31"}, "date", "no partition can have"),
+    "year 9999": (
+        dg.DailyPartitionsDefinition("2026-01-01"),
+        {"date": "9999-12-31"},
+        "date",
+        "no partition can contain",
+    ),
     "no date": (DAYS_OF_JANUARY, {"date": ""}, "date", "has no date"),
-    "a zone in words": (DAYS_OF_JANUARY, {"date": "2026-01-12T00:00 Mars/Phobos"}, "date", "is no date"),
-    "left out": (WORKDAYS, {"date": "2026-01-10"}, "date", "falls in a window that the partitions leave out"),
-    "no such shard": (dg.StaticPartitionsDefinition(["z1"]), {"shard": "z9"}, "shard", "is none of the partitions"),
+    "a zone in words": (DAYS_OF_JANUARY, {"date": "2026-01-12T00:00 Mars/Phobos"}, "date", "is not a date"),
+    "left out": (WORKDAYS, {"date": "2026-01-10"}, "date", "is in a time window that the partitions exclude"),
+    "no such shard": (dg.StaticPartitionsDefinition(["z1"]), {"shard": "z9"}, "shard", "is not one of the partitions"),
     "a campaign that Dagster refuses": (
         dg.DynamicPartitionsDefinition(name="c"),
         {"campaign": "a...b"},
         "campaign",
-        "holds '...'",
+        "contains '...'",
     ),
-    "not given by the function": (BY_FUNCTION, {"campaign": "autumn"}, "campaign", "is none of the partitions"),
+    "not given by the function": (BY_FUNCTION, {"campaign": "autumn"}, "campaign", "is not one of the partitions"),
     "a dimension's date": (ZONES, {"date": "2026-01-09"}, "date", "is before the partitions start"),
-    "a dimension's shard": (ZONES, {"shard": "z4"}, "shard", "is none of the partitions"),
+    "a dimension's shard": (ZONES, {"shard": "z4"}, "shard", "is not one of the partitions"),
     "a dimension's campaign": (
         dg.MultiPartitionsDefinition(
             {"c": dg.DynamicPartitionsDefinition(name="c"), "zone": ZONES.partitions_defs[1].partitions_def}
         ),
         {"campaign": "a|b"},
         "",
-        "which no partition key may hold",
+        "which is not allowed in a partition key",
     ),
 }
 
@@ -410,12 +415,12 @@ def test_keys_of_a_function_are_checked_and_its_errors_are_problems(tmp_path: Pa
     reported: dict[str, Any] = {"10-z1": "z1", "11-z2": "z9"}
     checked = partition_key_by(lambda row: reported[row.prompt_id], dg.StaticPartitionsDefinition(["z1"]))
 
-    chunk, keys = placed(PromptTable.load(path).chunk(), checked)
+    chunk, keys = assign_partitions(PromptTable.load(path).chunk(), checked)
 
     assert keys == ["z1"]
     assert [problem.row for problem in chunk.problems] == [2, 3]
     assert [problem.rule for problem in chunk.problems] == [
-        "is none of the partitions",
+        "is not one of the partitions",
         "has no partition: partition_key_of raises KeyError: '12-z3'",
     ]
 
@@ -424,7 +429,7 @@ def test_a_problem_names_the_file_and_the_line_of_its_row(tmp_path: Path) -> Non
     for name, day in (("a", "2026-01-12"), ("b", "2027-01-01")):
         (tmp_path / f"{name}.csv").write_text(f"positive_prompt,resolution,date\nA kite {name},480p,{day}\n")
 
-    chunk, _ = placed(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
+    chunk, _ = assign_partitions(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
 
     assert chunk.problems[0].place == "b.csv, row 1 (line 2), column date"
 

@@ -95,7 +95,7 @@ def test_nothing_but_videos_is_shown(made: Any, path: str) -> None:
         answer = b"".join(iter(lambda: wire.recv(65536), b""))
 
     assert answer.startswith(b"HTTP/1.1 404 ")
-    assert answer.endswith(b"there is no such video")
+    assert answer.endswith(b"the video does not exist")
 
 
 def test_a_link_that_leads_out_of_the_store_is_not_followed(made: Any, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_many_partitions_are_asked_about_in_slices(tmp_path: Path) -> None:
         reported = RecordedVersions.of(made.instance, VIDEOS, ["a", *keys])
 
     assert list(reported.made_from) == ["a"]
-    assert reported.is_wanting("k0", "f" * 64)
+    assert reported.is_outdated("k0", "f" * 64)
 
 
 def test_the_asset_of_requests_stands_beside_its_videos() -> None:

@@ -457,8 +457,8 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
     metadata = failed.step_failure_data.user_failure_data.metadata
     assert "2 rows were not submitted: the budget of run " in failure_of(result)
     assert "lacks $0.9109 for them" in failure_of(result)
-    assert metadata["wan_assets/not_sent"].value == 2
-    assert metadata["wan_assets/missing_usd"].value == 0.91092
+    assert metadata["wan_assets/not_submitted"].value == 2
+    assert metadata["wan_assets/shortfall_usd"].value == 0.91092
     assert metadata["wan_assets/failed"].value == 2
 
 

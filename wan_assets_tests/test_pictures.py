@@ -64,7 +64,7 @@ def test_frames_are_three_pictures_in_a_row_and_small(tmp_path: Path) -> None:
     assert (width, height) == (3 * 240 + 2 * 4, 135)
     assert f"]({link_of(found['dagster/uri'])})" in found["wan_assets/contact_sheet"]
     assert re.search(
-        r"\n> A kite\n\n854x480 · 5 s · (no )?sound · \d+ kB · \\\$0\\.473", found["wan_assets/contact_sheet"]
+        r"\n> A kite\n\n854x480 · 5 s · (no )?audio · \d+ kB · \\\$0\\.473", found["wan_assets/contact_sheet"]
     )
 
 

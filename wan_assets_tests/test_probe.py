@@ -16,9 +16,9 @@ from wan_assets.client import RunwareClient
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget
 
-STRANGER = "What does a poll say of a task that was never sent?"
-ACKNOWLEDGED = "What acknowledges a task?"
-POLLED = "What do polls tell until it has ended?"
+STRANGER = "What does a poll report about a task that was never submitted?"
+ACKNOWLEDGED = "How is a task acknowledged?"
+POLLED = "What do polls report until the task ends?"
 
 
 def probed(place: Studio, budget: Budget | None = None) -> tuple[Outcome, dict[str, str]]:
@@ -31,11 +31,11 @@ def probed(place: Studio, budget: Budget | None = None) -> tuple[Outcome, dict[s
         )
         async with client:
             probe = Probe(client, record, place.store, place.ledger(budget))
-            free = await probe.free()
+            free = await probe.free_findings()
             outcome = await probe.outcome()
-            findings = free + await probe.of_video(outcome)
+            findings = free + await probe.video_findings(outcome)
         assert len({finding.question for finding in findings}) == len(findings)
-        return outcome, {finding.question: finding.seen for finding in findings}
+        return outcome, {finding.question: finding.observed for finding in findings}
 
     return asyncio.run(ask())
 
@@ -55,7 +55,7 @@ def test_without_being_told_to_pay_it_sends_nothing_and_says_the_price(tmp_path)
 
         code, reported = command(tmp_path, **reached)
 
-        assert (code, reported) == (0, {"price_usd": 0.473, "sent": False})
+        assert (code, reported) == (0, {"price_usd": 0.473, "submitted": 0})
         assert api.simulator.calls == []
     assert not (tmp_path / "ledger.db").exists()
 
@@ -86,15 +86,15 @@ def test_what_was_seen_is_what_the_api_does(tmp_path):
 
     assert outcome.stored
     assert "taskNotFound" in seen[STRANGER]
-    assert seen["How is the balance told?"] == "a float"
-    assert seen["How is a task refused that breaks rules?"].startswith("HTTP 400, 0 items, invalidPositivePrompt of ")
-    assert seen["Does one poll tell of several tasks?"].startswith("no: ")
-    assert seen["What does 480p cost, which has no published price?"].startswith("$0.2365 for 5 s")
+    assert seen["How is the balance reported?"] == "a float"
+    assert seen["How is an invalid task refused?"].startswith("HTTP 400, 0 items, invalidPositivePrompt of ")
+    assert seen["Does one poll report several tasks?"].startswith("no: ")
+    assert seen["What does 480p cost (no published price)?"].startswith("$0.2365 for 5 s")
     assert "processing with progress" in seen[POLLED]
     assert seen[ACKNOWLEDGED].startswith("HTTP 200, 1 item: ")
-    assert "response" in seen["What does the archive hold?"]
-    assert seen["What does the usage of today hold?"] == "1 for $0.2365"
-    assert seen["Where do files come from?"] == "127.0.0.1"
+    assert "response" in seen["What does the archive contain?"]
+    assert seen["What does today's usage contain?"] == "1 for $0.2365"
+    assert seen["Which host delivers files?"] == "127.0.0.1"
 
 
 def test_the_usual_variants_are_told_apart(tmp_path):
@@ -103,8 +103,8 @@ def test_the_usual_variants_are_told_apart(tmp_path):
         _, second = probed(place)
 
     assert first[STRANGER] == "HTTP 200, 0 items"
-    assert first["How is the balance told?"] == "an object of amount, currency"
-    assert first["Does one poll tell of several tasks?"].startswith("yes: ")
+    assert first["How is the balance reported?"] == "an object of amount, currency"
+    assert first["Does one poll report several tasks?"].startswith("yes: ")
     assert ACKNOWLEDGED not in second
     assert second["Is a task still known 0 min after its end?"] == "HTTP 200, 1 item"
 
@@ -137,7 +137,7 @@ def test_a_video_that_fails_tells_how_and_is_not_bought_a_second_time(tmp_path, 
         states = place.states()
 
     assert outcome.stored is None
-    assert seen["Was the video made?"].startswith("no: ")
+    assert seen["Was the video generated?"].startswith("no: ")
     assert ("HTTP 504" if fault == "verdict_504" else "HTTP 200") in seen[POLLED]
     assert states == ["failed"]
 
@@ -148,7 +148,7 @@ def test_a_cap_that_leaves_no_room_keeps_it_from_paying(tmp_path):
 
         assert place.paid == 0
     assert outcome.stored is None
-    assert "cap" in seen["Was the video made?"]
+    assert "cap" in seen["Was the video generated?"]
     assert ACKNOWLEDGED not in seen
 
 
@@ -168,7 +168,7 @@ def test_people_read_a_table_and_what_was_paid(tmp_path):
         reached |= {"WAN_ASSETS_STORE": str(tmp_path / "videos"), "WAN_ASSETS_LEDGER": f"sqlite:///{tmp_path / 'l.db'}"}
         said = CliRunner().invoke(cli, ["probe", "--pay"], env=reached).stdout
 
-    assert "What the API does" in said
+    assert "Behaviour of the API" in said
     assert "The video cost $0.4730; everything else was free." in said
 
 

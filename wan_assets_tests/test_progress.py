@@ -17,8 +17,8 @@ import pytest
 from engine_support import PRICE, QUICK, Studio, caps, jobs_of, studio
 from simulator_support import ManualClock
 
-from wan_assets.cli.progress import watched
-from wan_assets.client import RetryStatus
+from wan_assets.cli.progress import progress_display
+from wan_assets.client import Trouble
 from wan_assets.engine import Limits, RunSnapshot
 from wan_assets.engine.progress import Estimate, Progress, ProgressTracker, ReportSchedule, progress_line
 from wan_assets.engine.run_log import FailureLog, progress_logged
@@ -200,7 +200,7 @@ def followed(made: Studio, rows: int, clock: ManualClock, *, each_s: float = 30.
     """A run of the engine that is watched, and for which time passes at whatever it tells."""
 
     async def run() -> None:
-        with watched("videos", Progress(rows), is_quiet=False, clock=clock) as show:
+        with progress_display("videos", Progress(rows), is_quiet=False, clock=clock) as show:
 
             def see(progress: Progress) -> None:
                 clock.now += each_s

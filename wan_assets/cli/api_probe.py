@@ -1,7 +1,7 @@
-"""What the API does where its documentation is silent: one cheap video that is paid for once, and free questions.
+"""Tests of undocumented behaviour of the API: one cheap video that is paid for once, and requests that are free.
 
-The video goes through ledger and store as any other, so that another probe finds it there and buys nothing: it then
-tells whether the API still knows the task.
+The video is recorded in the ledger and the store like any other. A later probe therefore reuses it without payment, and
+tests whether the API still knows its task.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wan_assets.store import VideoStore
 T = TypeVar("T")
 
 NAME = "probe"
-"""Asset, partition and row that the video is booked under."""
+"""The asset, partition and row under which the video is recorded."""
 
 REQUEST = VideoRequest.model_validate(
     {
@@ -37,54 +37,54 @@ REQUEST = VideoRequest.model_validate(
         "provider_settings": {"alibaba": {"audio": False}},
     }
 )
-"""The cheapest video, always the same, so that no second probe pays for it."""
+"""The cheapest video. It is always the same, so that a second probe does not pay for it."""
 
 PRICE_MICROUSD = list_price_microusd(REQUEST)
-"""What the first probe costs, in µ$, as far as is published."""
+"""The cost of the first probe in µ$, as far as the price is published."""
 
 _IMPOSSIBLE = {"taskType": "videoInference", "model": MODEL, "positivePrompt": "", "width": 1, "height": 1}
-"""A task that breaks rules that any server must check, and that nothing could be made from."""
+"""A task that violates rules that every server must check, and from which no video can be generated."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An open question, and what was seen."""
+    """A question about the API, and the observed behaviour."""
 
     question: str
-    seen: str
+    observed: str
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One POST and its answer."""
+    """One POST request and its response."""
 
     tasks: Sequence[Mapping[str, Any]]
     answer: ApiResponse
 
     def items(self, task_uuid: str) -> list[Mapping[str, Any]]:
-        """What was answered about one task."""
+        """Returns the items of the response about one task."""
         return [item for item in self.answer.data if item.get("taskUUID") == task_uuid]
 
-    def asks_for(self, task_uuid: str) -> bool:
-        """Whether it is a poll for a task, alone or among others."""
+    def polls_task(self, task_uuid: str) -> bool:
+        """Whether the request polls a task, alone or with others."""
         return {"taskType": "getResponse", "taskUUID": task_uuid} in self.tasks
 
     def keys(self) -> str:
-        """What the items have, of any of them."""
+        """Returns the keys that any item of the response has."""
         return ", ".join(sorted({key for item in self.answer.data for key in item})) or "nothing"
 
     def __str__(self) -> str:
-        """Status, items and faults in a line."""
-        said = [f"HTTP {self.answer.status}", _counted(len(self.answer.data), "item")]
+        """Returns status, items and errors in one line."""
+        parts = [f"HTTP {self.answer.status}", _counted(len(self.answer.data), "item")]
         for fault in self.answer.faults:
             about = f" of {fault.parameter}" if fault.parameter else ""
-            said.append(f"{fault.code}{about}")
-        return ", ".join(said)
+            parts.append(f"{fault.code}{about}")
+        return ", ".join(parts)
 
 
 @dataclass
 class Record:
-    """All exchanges of a client, in order: its `on_response`."""
+    """All exchanges of a client, in order. It is the client's `on_answer`."""
 
     exchanges: list[Exchange] = field(default_factory=list)
 
@@ -94,7 +94,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Probe:
-    """One go at all questions. `record` is the `on_response` of `client`."""
+    """One attempt at all questions. `record` is the `on_answer` of `client`."""
 
     client: RunwareClient
     record: Record
@@ -102,7 +102,7 @@ class Probe:
     ledger: Ledger
 
     async def outcome(self) -> Outcome:
-        """The video, from the store, or bought at one try; an outcome also tells what went wrong."""
+        """Returns the video from the store, or generates it in one attempt; an outcome also reports an error."""
         origin = Origin(run_id=f"{NAME}-{uuid.uuid4()}", asset=NAME)
         job = VideoJob(REQUEST, partition=NAME, prompt_id=NAME)
         made = generate(
@@ -116,59 +116,63 @@ class Probe:
         (outcome,) = [outcome async for outcome in made]
         return outcome
 
-    async def free(self) -> list[Finding]:
-        """What can be asked without a video. Raises a `RunwareError` where nobody answers at all."""
+    async def free_findings(self) -> list[Finding]:
+        """Returns the findings that need no video. Raises a `RunwareError` if the API does not respond at all."""
         await self.client.is_simulated()
         stranger = str(uuid.uuid4())
         impossible = {**_IMPOSSIBLE, "taskUUID": stranger}
         return [
-            await self._asked("How is the balance told?", self.client.balance(), _balance),
-            await self._asked("What does a poll say of a task that was never sent?", self.client.poll([stranger])),
-            await self._asked("How is a task refused that breaks rules?", self.client.submit(impossible)),
+            await self._finding("How is the balance reported?", self.client.balance(), _balance),
+            await self._finding(
+                "What does a poll report about a task that was never submitted?", self.client.poll([stranger])
+            ),
+            await self._finding("How is an invalid task refused?", self.client.submit(impossible)),
         ]
 
-    async def of_video(self, outcome: Outcome) -> list[Finding]:
-        """What a video tells that was just made, or that an earlier probe made."""
-        stored, findings = outcome.stored, self._of_making()
+    async def video_findings(self, outcome: Outcome) -> list[Finding]:
+        """Returns the findings about the video, generated now or by an earlier probe."""
+        stored, findings = outcome.stored, self._generation_findings()
         if stored is None:
-            return [*findings, Finding("Was the video made?", f"no: {outcome.error}")]
+            return [*findings, Finding("Was the video generated?", f"no: {outcome.error}")]
         if not outcome.is_new:
             question = f"Is a task still known {_age(stored.stored_at)} after its end?"
-            findings.append(await self._asked(question, self.client.poll([stored.task_uuid])))
+            findings.append(await self._finding(question, self.client.poll([stored.task_uuid])))
         both, today = self.client.poll([str(uuid.uuid4()), stored.task_uuid]), datetime.now(UTC).date()
         return [
             *findings,
             Finding("How long does a video take?", duration_text(stored.generation_s or 0.0)),
-            Finding("What does 480p cost, which has no published price?", _price(stored.cost_microusd)),
-            await self._asked("Does one poll tell of several tasks?", both, partial(_shared, stored.task_uuid)),
-            await self._asked("What does the archive hold?", self.client.details(stored.task_uuid), _archived),
-            await self._asked("What does the usage of today hold?", self.client.usage(today, today, MODEL), _usage),
+            Finding("What does 480p cost (no published price)?", _price(stored.cost_microusd)),
+            await self._finding("Does one poll report several tasks?", both, partial(_shared, stored.task_uuid)),
+            await self._finding("What does the archive contain?", self.client.details(stored.task_uuid), _archived),
+            await self._finding("What does today's usage contain?", self.client.usage(today, today, MODEL), _usage),
         ]
 
-    def _of_making(self) -> list[Finding]:
-        """What the exchanges tell in which the video was made; nothing where an earlier probe has made it."""
-        sent = [
+    def _generation_findings(self) -> list[Finding]:
+        """Returns the findings of the exchanges that generated the video; none if an earlier probe generated it."""
+        submissions = [
             each for each in self.record.exchanges if each.tasks[0].get("positivePrompt") == REQUEST.positive_prompt
         ]
-        if not sent:
+        if not submissions:
             return []
-        task_uuid = str(sent[0].tasks[0]["taskUUID"])
-        polls = [each for each in self.record.exchanges if each.asks_for(task_uuid)]
+        task_uuid = str(submissions[0].tasks[0]["taskUUID"])
+        polls = [each for each in self.record.exchanges if each.polls_task(task_uuid)]
         last = next((item for poll in reversed(polls) for item in poll.items(task_uuid)), {})
         return [
-            Finding("What acknowledges a task?", "; then ".join(f"{each}: {each.keys()}" for each in sent)),
-            Finding("What do polls tell until it has ended?", _statuses(polls, task_uuid)),
-            Finding("What does the last item hold?", ", ".join(sorted(last)) or "there was none"),
-            Finding("Where do files come from?", urlsplit(str(last.get("videoURL"))).hostname or "no address was told"),
+            Finding("How is a task acknowledged?", "; then ".join(f"{each}: {each.keys()}" for each in submissions)),
+            Finding("What do polls report until the task ends?", _statuses(polls, task_uuid)),
+            Finding("What does the last item contain?", ", ".join(sorted(last)) or "there was none"),
+            Finding(
+                "Which host delivers files?", urlsplit(str(last.get("videoURL"))).hostname or "no URL was reported"
+            ),
         ]
 
-    async def _asked(
-        self, question: str, asked: Awaitable[T], read: Callable[[Exchange, T], str] | None = None
+    async def _finding(
+        self, question: str, request: Awaitable[T], read: Callable[[Exchange, T], str] | None = None
     ) -> Finding:
-        """Asks, and reads the first answer, or tells its status and what it holds; a refusal is an answer too."""
+        """Reads the first response, or describes its status and content; a refusal is a finding too."""
         before = len(self.record.exchanges)
         try:
-            found = await asked
+            found = await request
         except RunwareError:
             if len(self.record.exchanges) == before:
                 raise
@@ -177,26 +181,26 @@ class Probe:
         return Finding(question, read(first, found) if read else str(first))
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _balance(exchange: Exchange, _: object) -> str:
-    said = next((item.get("balance") for item in exchange.answer.data), None)
-    return f"an object of {', '.join(sorted(said))}" if isinstance(said, dict) else f"a {type(said).__name__}"
+    parts = next((item.get("balance") for item in exchange.answer.data), None)
+    return f"an object of {', '.join(sorted(parts))}" if isinstance(parts, dict) else f"a {type(parts).__name__}"
 
 
 def _statuses(polls: Sequence[Exchange], task_uuid: str) -> str:
-    """How often each status was told, in the order of their first coming; polls that said nothing count too."""
+    """Counts each status in the order of its first appearance; polls without an item count too."""
     reported = Counter(_status(poll, task_uuid) for poll in polls)
     return "; ".join(f"{status} ({_counted(number, 'poll')})" for status, number in reported.items())
 
 
 def _status(poll: Exchange, task_uuid: str) -> str:
     items = poll.items(task_uuid)
-    said = [f"{item.get('status')}{' with progress' if 'progress' in item else ''}" for item in items]
+    parts = [f"{item.get('status')}{' with progress' if 'progress' in item else ''}" for item in items]
     faults = [fault.code for fault in poll.answer.faults]
-    return f"HTTP {poll.answer.status} {' + '.join([*said, *faults]) or 'nothing'}"
+    return f"HTTP {poll.answer.status} {' + '.join([*parts, *faults]) or 'nothing'}"
 
 
 def _price(cost_microusd: int | None) -> str:
@@ -204,13 +208,13 @@ def _price(cost_microusd: int | None) -> str:
 
 
 def _shared(task_uuid: str, exchange: Exchange, _: object) -> str:
-    return f"{'yes' if exchange.items(task_uuid) else 'no'}: {exchange}, of one task that is known and one that is not"
+    return f"{'yes' if exchange.items(task_uuid) else 'no'}: {exchange}, for one known and one unknown task"
 
 
 def _archived(exchange: Exchange, details: Mapping[str, Any]) -> str:
     response = details.get("response")
     held = ", ".join(sorted(response)) if isinstance(response, dict) else str(response)
-    return f"{exchange.keys()}; its response holds {held}"
+    return f"{exchange.keys()}; its response contains {held}"
 
 
 def _usage(_: Exchange, days: Sequence[DayOfUsage]) -> str:

@@ -1,4 +1,4 @@
-"""The `wan-assets` command: its subcommands, its exit codes, and what it prints where it fails."""
+"""The `wan-assets` command: its subcommands, its exit codes, and its error output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_PLAN = "Correct the table or its path, then run `wan-assets plan` again; not
 
 
 class _Commands(LazyGroup):
-    """Ends every command with a status and, where it failed, with what happened and what to do."""
+    """Ends every command with an exit status and, after a failure, with the error and the action to take."""
 
     def main(
         self,
@@ -52,7 +52,7 @@ class _Commands(LazyGroup):
         output_streams.prepare()
         given = list(sys.argv[1:] if args is None else args)
         try:
-            with signals.raised():
+            with signals.raise_interrupted():
                 status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
         except (click.ClickException, click.Abort, WanAssetsError) as error:
             status = _status_after(error, given)
@@ -60,7 +60,7 @@ class _Commands(LazyGroup):
 
 
 def _status_after(error: click.ClickException | click.Abort | WanAssetsError, given: Sequence[str]) -> int:
-    """Says why a command did not do its work; 2 where it could not start."""
+    """Prints why a command failed, and returns the exit status; 2 if it could not start."""
     if isinstance(error, WanAssetsError):
         failure, status = failure_of(error), 2
         if isinstance(error, PromptTableError) and "plan" in given[:1]:
@@ -81,14 +81,14 @@ def _status_after(error: click.ClickException | click.Abort | WanAssetsError, gi
     return status
 
 
-@click.group(cls=_Commands, late=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, lazy_commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wan-assets")
 def cli() -> None:
     """Generate videos from prompt tables; each is paid for once, stored, and recorded to the cent."""
 
 
 def main() -> None:
-    """Runs the command in a process of its own."""
+    """Runs the command as the main program of a process."""
     standard = output_streams.prepare_process()
     try:
         cli.main(prog_name="wan-assets")
@@ -101,6 +101,6 @@ def main() -> None:
         if stream.file.failure:
             status = status or 1
             click.echo(f"error: cannot write the output: {stream.file.failure.strerror}", err=True)
-    if signals.is_work_left_behind():
-        os._exit(status)  # what it waits for would keep the process from ending
+    if signals.has_abandoned_work():
+        os._exit(status)  # a blocked thread would keep the process alive
     sys.exit(status)

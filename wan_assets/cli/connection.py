@@ -1,4 +1,4 @@
-"""The API that the environment configures, without Dagster; where no key is given, the simulator."""
+"""A client of the configured API, without Dagster; without an API key, a client of the simulator."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from wan_assets.simulator import LocalSimulator
 async def connected(
     settings: Settings, ledger: Ledger, on_response: ResponseHook | None = None
 ) -> AsyncIterator[RunwareClient]:
-    """A client of the account, or of a simulator that has the books of the configuration's folder.
+    """Opens a client of the account, or of a simulator whose records are in the data folder.
 
-    Raises `SettingsError` where no key is given and the ledger has tasks that only the account knows.
+    Raises `SettingsError` if no key is given and the ledger contains tasks of a real account.
     """
     if settings.is_simulated and ledger.totals().real.tasks:
-        raise SettingsError("RUNWARE_API_KEY is not set, and the ledger has tasks that were really paid for")
+        raise SettingsError("RUNWARE_API_KEY is not set, and the ledger contains tasks of a real account")
     if not settings.is_simulated:
         async with RunwareClient(settings.api_key, settings.base_url, on_response=on_response) as client:
             yield client

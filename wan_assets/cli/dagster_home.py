@@ -1,4 +1,4 @@
-"""Dagster's own folder for the command line: where runs and events of `demo` and `materialize` are kept."""
+"""The Dagster home of the command line, which stores the runs and events of `demo` and `materialize`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wan_assets.errors import DagsterHomeError
 from wan_assets.settings import SettingsError, is_misread_in_url
 
 _DAGSTER_YAML = """\
-# Written by wan-assets; yours to change.
+# Written by wan-assets; you may change it.
 telemetry:
   enabled: false
 nux:
@@ -29,26 +29,26 @@ _LOCK_S = 120.0
 
 @contextmanager
 def instance_in(folder: Path) -> Iterator[dg.DagsterInstance]:
-    """The instance that keeps its runs in a folder, which is made ready where it is not.
+    """Opens the Dagster instance in a folder, and prepares the folder if necessary.
 
-    Raises `SettingsError` for a folder that cannot be used, `DagsterHomeError` for one whose databases are damaged.
+    Raises `SettingsError` for an unusable folder, and `DagsterHomeError` for one with damaged databases.
     """
-    _refuse_unfit(folder)
-    with _named_for_dagster(folder) as home, _made_ready(folder, home) as instance:
+    _check_folder(folder)
+    with _path_for_dagster(folder) as home, _prepared(folder, home) as instance:
         yield instance
 
 
-def _refuse_unfit(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     if not folder.is_absolute():
-        raise SettingsError(f"DAGSTER_HOME is {folder}, which is no absolute path: Dagster takes no other")
+        raise SettingsError(f"DAGSTER_HOME is {folder}, which is not an absolute path, as Dagster requires")
     if not folder.exists() and not folder.parent.exists() and not folder.parent.parent.exists():
         raise SettingsError(f"DAGSTER_HOME is {folder}, and {folder.parent} does not exist: check its spelling")
     if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"DAGSTER_HOME is {folder}, which is a file: name a folder")
+        raise SettingsError(f"DAGSTER_HOME is {folder}, which is a file: give a folder")
 
 
-def _made_ready(folder: Path, home: Path) -> dg.DagsterInstance:
-    """Opens the instance of a folder, under the name that Dagster is told."""
+def _prepared(folder: Path, home: Path) -> dg.DagsterInstance:
+    """Opens the instance in `folder`, which Dagster addresses as `home`."""
     settings = folder / "dagster.yaml"
     with locked(folder):
         try:
@@ -60,19 +60,19 @@ def _made_ready(folder: Path, home: Path) -> dg.DagsterInstance:
 
 
 @contextmanager
-def _named_for_dagster(folder: Path) -> Iterator[Path]:
-    """A folder under a name that Dagster can put into a URL: with a `?` in it, its databases would be elsewhere."""
+def _path_for_dagster(folder: Path) -> Iterator[Path]:
+    """Yields a path of the folder that Dagster can insert into a URL: after a `?` Dagster would use other files."""
     if not is_misread_in_url(folder):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="wan-assets-") as aside:
-        (link := Path(aside) / "dagster_home").symlink_to(folder, target_is_directory=True)
+    with tempfile.TemporaryDirectory(prefix="wan-assets-") as temporary:
+        (link := Path(temporary) / "dagster_home").symlink_to(folder, target_is_directory=True)
         yield link
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lets one process at a time work on a Dagster home: two that create its databases at once destroy them."""
+    """Locks a Dagster home: two processes that create its databases at the same time damage them."""
     lock = FileLock(folder / _LOCK, timeout=_LOCK_S)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def _unusable(folder: Path, error: Exception) -> SettingsError:
 
 
 def _opened(folder: Path, home: Path) -> dg.DagsterInstance:
-    """Opens the instance and every database of it, which creates those that are not there."""
+    """Opens the instance and each of its databases, which creates missing ones."""
     try:
         instance = dg.DagsterInstance.from_config(str(home))
         instance.get_runs_count()
@@ -107,15 +107,15 @@ def _opened(folder: Path, home: Path) -> dg.DagsterInstance:
 
 
 def _damaged(folder: Path, error: Exception) -> DagsterHomeError:
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    broken = [path for path in _databases_in(folder) if not _is_sound(path)]
+    message = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    broken = [path for path in _databases_in(folder) if not _is_intact(path)]
     parts = dict.fromkeys(folder / path.relative_to(folder).parts[0] for path in broken)
     moves = " && ".join(f"mv {shlex.quote(str(part))} {shlex.quote(f'{part}.broken')}" for part in parts)
-    return DagsterHomeError(folder, said, tuple(broken), moves)
+    return DagsterHomeError(folder, message, tuple(broken), moves)
 
 
 def _databases_in(folder: Path) -> list[Path]:
-    """The databases that all runs share."""
+    """Returns the databases that all runs share."""
     return [
         *sorted(folder.glob("history/*.db")),
         *sorted(folder.glob("history/runs/index.db")),
@@ -123,8 +123,8 @@ def _databases_in(folder: Path) -> list[Path]:
     ]
 
 
-def _is_sound(path: Path) -> bool:
-    """Whether SQLite can read a database of Dagster's, and it has one version."""
+def _is_intact(path: Path) -> bool:
+    """Whether SQLite can read a database of Dagster's and it has exactly one version."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             is_whole = database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)

@@ -1,4 +1,4 @@
-"""How the command speaks: tables and amounts for people, one JSON object for programs."""
+"""Output of the command: tables and amounts for people, one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wan_assets.cli.failures import Failure
-from wan_assets.cli.output_streams import speaks_unicode
+from wan_assets.cli.output_streams import supports_unicode
 from wan_assets.models import dollars
 
 __all__ = [
@@ -36,24 +36,24 @@ _GAP = 3
 
 
 def show_json(content: Mapping[str, Any]) -> None:
-    """Prints one JSON object, which is valid in any encoding."""
-    click.echo(json.dumps(content, ensure_ascii=not speaks_unicode(sys.stdout), indent=2, default=str))
+    """Prints one JSON object that is valid in any encoding."""
+    click.echo(json.dumps(content, ensure_ascii=not supports_unicode(sys.stdout), indent=2, default=str))
 
 
 def show_error(failure: Failure) -> None:
-    """Prints what happened and what to do on standard error."""
+    """Prints an error and the action to take on standard error."""
     message = f"{failure.code}: {failure.message}" if failure.code else failure.message
     click.echo(f"error: {printable(message, keep=chr(10))}\n  what to do: {failure.hint}", err=True)
 
 
 def console_on(file: IO[str] | None = None) -> Console:
-    """A console that writes no escape sequence but those that move the cursor where NO_COLOR is set."""
+    """Returns a console that writes no colours if NO_COLOR is set."""
     console = Console(file=file)
     return Console(file=file, color_system=None) if console.no_color else console
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """A number of things: `1 row`, `2 rows`."""
+    """Returns a number with its noun: `1 row`, `2 rows`."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
@@ -67,11 +67,11 @@ def show_table(
     folded: Sequence[str] = (),
     more: str = "--json lists all",
 ) -> None:
-    """Prints a table no wider than the terminal; where it does not fit, one field in a line.
+    """Prints a table that fits the terminal, or one field per line if it does not fit.
 
-    Foreign text is text. Where the line is too short the `flexible` columns are cut, or go on in the next line, from a
-    space on, where they are `folded`. What stands to the `right` are numbers: those are never cut. `more` says where
-    the rest is of a table with too many rows.
+    Cells are printed as plain text. If a line is too long, `flexible` columns are cut, or wrapped at spaces if they are
+    also `folded`. Columns in `right` contain numbers, are right-aligned and never cut. `more` says where the rest of a
+    long table is available.
     """
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
     widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
@@ -91,7 +91,7 @@ def show_table(
 
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], folded: Sequence[str]) -> int:
-    """So wide a flexible column must be that no word of a folded one is broken, if it is not a very long one."""
+    """Returns the width at which no word of a folded column is broken, up to a limit."""
     cells = [row[at] for at, name in enumerate(columns) if name in folded for row in rows]
     words = [cell_len(word) for cell in cells for word in cell.split()]
     return max([_MIN_WIDTH, *(min(width, _MAX_WIDTH) for width in words)])
@@ -118,7 +118,7 @@ def _show_columns(
 
 
 def _show_stacked(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints each row as lines of a name and a value, which goes on in the next line where it is long."""
+    """Prints each row as lines of a name and a value; long values are wrapped."""
     console.print(Text(title, style="bold"))
     for row in rows:
         fields = Table.grid(padding=(0, 2, 0, 0))
@@ -132,5 +132,5 @@ def _show_stacked(console: Console, title: str, columns: Sequence[str], rows: Se
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Foreign text without what would move the cursor or change colours."""
+    """Returns a text without characters that move the cursor or change colours."""
     return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)

@@ -1,4 +1,4 @@
-"""Failed rows for people: each kind of failure once, with its rows, its messages and what to do."""
+"""Output of failed rows: each kind of failure once, with its rows, messages and hints."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ROWS_SHOWN = 10
 _MESSAGES_SHOWN = 3
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-Failed = Sequence[tuple[PromptRow, Failure]]
+Failures = Sequence[tuple[PromptRow, Failure]]
 
 
-def show_failures(failures: Failed) -> None:
-    """Prints each kind of failure once, with what to do and the rows that it met."""
+def show_failures(failures: Failures) -> None:
+    """Prints each kind of failure once, with its rows and the action to take."""
     kinds: dict[tuple[str, str], list[tuple[PromptRow, Failure]]] = {}
     for row, failure in failures:
         kinds.setdefault((failure.kind, failure.code), []).append((row, failure))
@@ -35,8 +35,8 @@ def show_failures(failures: Failed) -> None:
         click.echo()
 
 
-def _messages(found: Failed) -> list[str]:
-    """The messages of some failures that differ in more than the task, with their rows where there are several."""
+def _messages(found: Failures) -> list[str]:
+    """Returns the messages that differ in more than the task UUID, with the number of rows if there are several."""
     alike: dict[str, list[Failure]] = {}
     for _, failure in found:
         alike.setdefault(_UUID.sub("", failure.message), []).append(failure)
@@ -46,7 +46,7 @@ def _messages(found: Failed) -> list[str]:
 
 
 def _show_messages(messages: Sequence[str]) -> None:
-    """Prints the first messages, and how many there are where they are not one."""
+    """Prints the first messages, and their number if there are several."""
     if len(messages) == 1:
         click.echo(f"  message     {printable(messages[0])}")
         return

@@ -1,4 +1,4 @@
-"""Why a row, or a whole command, has failed: the same four fields wherever it is told."""
+"""The failure of a row or a command: the same four fields in all output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wan_assets.errors import RunwareError, WanAssetsError
 
 @dataclass(frozen=True)
 class Failure:
-    """The error's class and code, what happened, and what to do. `kind` is the class."""
+    """The error's class (`kind`) and code, what happened, and the action to take."""
 
     kind: str
     message: str
@@ -18,16 +18,16 @@ class Failure:
     code: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """The fields that `--json` prints."""
+        """Returns the fields that `--json` prints."""
         return {"class": self.kind, "code": self.code, "message": self.message, "hint": self.hint}
 
 
 def failure_of(error: WanAssetsError) -> Failure:
-    """What an error of ours tells."""
+    """Converts an error of this package."""
     code = error.code if isinstance(error, RunwareError) else ""
     return Failure(type(error).__name__, str(error).removeprefix(f"{code}: "), error.hint, code)
 
 
 def interruption(number: signal.Signals) -> Failure:
-    """What a signal that ended a command tells."""
+    """Returns the failure of a command that a signal ended."""
     return Failure("Interrupted", f"interrupted by {number.name}", "Run the same command again.", number.name)

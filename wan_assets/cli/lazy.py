@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called, so that what needs no Dagster starts without it."""
+"""Command groups that import a subcommand when it is called, so that most commands start without Dagster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class LazyCommand(NamedTuple):
-    """Where a command is, and what it does in a line."""
+    """The module and name of a command, and its description in one line."""
 
     module: str
     name: str
@@ -20,23 +20,23 @@ class LazyCommand(NamedTuple):
 class LazyGroup(click.Group):
     """A group of commands that are imported when they are called."""
 
-    def __init__(self, *arguments: Any, late: Mapping[str, LazyCommand], **settings: Any) -> None:
+    def __init__(self, *arguments: Any, lazy_commands: Mapping[str, LazyCommand], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self._late = late
+        self._lazy_commands = lazy_commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which they were given."""
-        return list(self._late)
+        """Returns the names in their given order."""
+        return list(self._lazy_commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command."""
-        if cmd_name not in self._late:
+        if cmd_name not in self._lazy_commands:
             return None
-        late = self._late[cmd_name]
-        command: click.Command = getattr(import_module(f"wan_assets.cli.commands.{late.module}"), late.name)
+        lazy = self._lazy_commands[cmd_name]
+        command: click.Command = getattr(import_module(f"wan_assets.cli.commands.{lazy.module}"), lazy.name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, late.about) for name, late in self._late.items()])
+            formatter.write_dl([(name, lazy.about) for name, lazy in self._lazy_commands.items()])

@@ -1,4 +1,4 @@
-"""Options that commands share, and the configuration that they give."""
+"""Options that several commands share, and the settings that result from them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import click
 
 from wan_assets.cli.display import printable
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
-from wan_assets.settings import DATA_FOLDER, LEDGER_URL, PathError, Settings, expanded, settings_from
+from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, settings_from
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,57 +47,60 @@ mismatch_option = click.option(
     type=click.Choice(("keep", "fail")),
     default="keep",
     show_default=True,
-    help="Store a playable video that deviates from its request, or set it aside and fail its row.",
+    help="Store a playable video that deviates from its request, or quarantine it and fail its row.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def data_dir() -> Path | None:
-    """The folder that `--data-dir` names, in this command or in a group before it."""
+    """Returns the folder given by `--data-dir`, in this command or in its parent group."""
     folder: Path | None = click.get_current_context().meta.get(_DATA_DIR)
     return folder
 
 
-def configured() -> Settings:
-    """The configuration of the environment and of `--data-dir`."""
+def current_settings() -> Settings:
+    """Returns the settings from the environment and `--data-dir`."""
     return settings_from(os.environ, data_dir())
 
 
 @contextmanager
-def opened(url: str | None, context: click.Context, store: str | None = None) -> Iterator[tuple[Ledger, Settings]]:
-    """The ledger that is named here, before the subcommand, or by the environment; and all that that configures.
+def open_ledger(url: str | None, context: click.Context, store: str | None = None) -> Iterator[tuple[Ledger, Settings]]:
+    """Opens the ledger given by this command, its parent group or the environment, and yields it with the settings.
 
-    Commands that an error advises name this ledger, and the `store` that is given. Raises `LedgerError` where there is
-    no ledger.
+    Commands in error hints get the options of this ledger and of `store`. Raises `LedgerError` if there is no ledger.
     """
-    settings = configured()
+    settings = current_settings()
     before = context.parent.params.get("url") if context.parent else None
     settings = replace(settings, ledger=url or before or settings.ledger, store=store or settings.store)
     try:
-        with closing(Ledger(settings.ledger, must_exist=True)) as book:
-            yield book, settings
+        with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
+            yield ledger, settings
     except WanAssetsError as error:
-        error.hint = Places.of(settings).completed(error.hint)
+        error.hint = Suggestions.of(settings).completed(error.hint)
         raise
 
 
-def note_overridden(environment: Mapping[str, str], settings: Settings) -> None:
-    """Prints to standard error which places of the environment are not used because `--data-dir` names others."""
+def warn_overridden(environment: Mapping[str, str], settings: Settings) -> None:
+    """Prints on standard error which environment variables are not used because `--data-dir` is given."""
     if data_dir() is None:
         return
-    used = {LEDGER_URL: settings.ledger, "WAN_ASSETS_STORE": settings.store, "DAGSTER_HOME": str(settings.dagster_home)}
+    used = {
+        LEDGER_VARIABLE: settings.ledger,
+        "WAN_ASSETS_STORE": settings.store,
+        "DAGSTER_HOME": str(settings.dagster_home),
+    }
     given = {name: environment[name] for name in used if environment.get(name)}
     ignored = [name for name, place in given.items() if _place_of(place, name) != _place_of(used[name], name)]
     if ignored:
         named = f"{', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not used"
-        said = f"--data-dir is given: the ledger is {settings.ledger} and the store is {settings.store}; {named}."
-        click.echo(printable(said), err=True)
+        message = f"--data-dir is given: the ledger is {settings.ledger} and the store is {settings.store}; {named}."
+        click.echo(printable(message), err=True)
 
 
 def _place_of(text: str, name: str) -> str:
-    """A place in one spelling, so that two of them can be compared; what cannot be read stays as it is."""
+    """Returns a location in a canonical form for comparison; unreadable text is unchanged."""
     try:
-        if name == LEDGER_URL:
+        if name == LEDGER_VARIABLE:
             url = url_of(text, name)
             return os.path.realpath(url.database or "") if is_file(url) else text
         path = expanded(text, name).removeprefix("file://")

@@ -1,4 +1,4 @@
-"""Standard output and error that take any text in any encoding, and whose reader may go away."""
+"""Standard output and error streams that accept any text in any encoding, and survive the exit of their reader."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 _ERRORS = "wan_assets.readable"
 _ASCII = "wan_assets_ascii"
-"""ASCII by another name: click writes UTF-8 to a stream that calls its encoding ASCII."""
+"""ASCII under another name: click writes UTF-8 to a stream whose encoding is called ASCII."""
 
-_PLAIN = {
+_REPLACEMENTS = {
     **dict.fromkeys("\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "-"),
     **dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'"),
     "\N{HORIZONTAL ELLIPSIS}": "...",
@@ -22,29 +22,29 @@ _PLAIN = {
     "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-",
     "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
 }
-_READER_IS_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
+_READER_EXITED = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
 
 
 class StandardFile(io.FileIO):
-    """A standard stream that never ends a run: a run that pays for videos goes on when nobody reads what it says.
+    """A standard stream that never ends a run: a run that pays for videos continues if nobody reads its output.
 
-    `failure` is why something was not written, unless the reader has gone away.
+    `failure` is the error of a failed write, unless the reader has exited.
     """
 
     failure: OSError | None = None
 
     def write(self, content: Any) -> int:
-        """Writes, or drops what cannot be written."""
+        """Writes, or drops content that cannot be written."""
         try:
             return super().write(content)
         except OSError as error:
-            if error.errno not in _READER_IS_GONE:
+            if error.errno not in _READER_EXITED:
                 self.failure = error
             return len(memoryview(content).cast("B"))
 
 
-class Standard(io.TextIOWrapper):
-    """A standard stream, by the number of its file."""
+class StandardStream(io.TextIOWrapper):
+    """A standard stream on a file descriptor."""
 
     def __init__(self, number: int, encoding: str, *, closefd: bool = True) -> None:
         self.file = StandardFile(number, "w", closefd=closefd)
@@ -52,20 +52,20 @@ class Standard(io.TextIOWrapper):
         super().__init__(io.BufferedWriter(self.file), encoding=encoding, errors=_ERRORS, line_buffering=True)
 
 
-def open_standard(number: int, encoding: str | None) -> Standard:
-    """A stream on an open file that is ours to close."""
-    return Standard(number, encoding or "utf-8")
+def open_standard(number: int, encoding: str | None) -> StandardStream:
+    """Opens a stream on a file descriptor and closes the descriptor with it."""
+    return StandardStream(number, encoding or "utf-8")
 
 
-def prepare_process() -> tuple[Standard, ...]:
-    """Replaces both standard streams of this process; gives those that there are."""
+def prepare_process() -> tuple[StandardStream, ...]:
+    """Replaces both standard streams of this process, and returns those that are open."""
     streams = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         try:
             stream.flush()
-            standard = Standard(stream.fileno(), stream.encoding, closefd=False)
-        except (AttributeError, OSError, ValueError):  # it was closed by whoever started us
+            standard = StandardStream(stream.fileno(), stream.encoding, closefd=False)
+        except (AttributeError, OSError, ValueError):  # the parent process closed it
             setattr(sys, name, io.StringIO())
         else:
             setattr(sys, name, standard)
@@ -74,15 +74,15 @@ def prepare_process() -> tuple[Standard, ...]:
 
 
 def prepare() -> None:
-    """Has both standard streams, whatever they are now, take any text."""
+    """Makes the current standard streams accept any text."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with suppress(ValueError, io.UnsupportedOperation):
                 stream.reconfigure(errors=_ERRORS)
 
 
-def speaks_unicode(stream: Any) -> bool:
-    """Whether a stream takes every character as it is."""
+def supports_unicode(stream: Any) -> bool:
+    """Whether a stream can encode every character."""
     try:
         return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name.startswith("utf")
     except LookupError:
@@ -90,7 +90,7 @@ def speaks_unicode(stream: Any) -> bool:
 
 
 def is_ascii(encoding: str) -> bool:
-    """Whether an encoding has nothing but ASCII, under whatever name."""
+    """Whether an encoding is ASCII, under any of its names."""
     try:
         return codecs.lookup(encoding).name == "ascii"
     except LookupError:
@@ -98,11 +98,11 @@ def is_ascii(encoding: str) -> bool:
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks: plain ones for ours, escapes for the rest."""
+    """Replaces characters that an encoding lacks: with similar ones if known, otherwise with escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(letter) or _escaped(letter) for letter in letters), error.end
+    return "".join(_REPLACEMENTS.get(letter) or _escaped(letter) for letter in letters), error.end
 
 
 def _escaped(letter: str) -> str:

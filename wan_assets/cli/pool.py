@@ -1,4 +1,4 @@
-"""A run's slot in Dagster's pool: waited for with a word and without deaf ears, and given back however the run ends."""
+"""A run's slot in Dagster's pool: waits with messages, reacts to signals, and frees the slot when the run ends."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from wan_assets.cli.signals import Stop
+from wan_assets.cli.signals import StopRequest
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, is_surely_dead
 from wan_assets.orchestration import POOL
 
 PROCESS_TAG = "wan_assets/process"
-"""The tag of a run that names its process, by which others know whether it still lives."""
+"""The run tag that identifies the run's process, so that other processes can check whether it is alive."""
 
-_LOOK_S = 1.0
-_SAY_AGAIN_S = 60.0
+_CHECK_INTERVAL_S = 1.0
+_REPEAT_NOTE_S = 60.0
 _UNKNOWN_FOR_S = 5.0
-"""A run may hold its slot a moment before Dagster knows it."""
+"""Seconds for which a run may hold its slot before Dagster knows the run."""
 
 
 @dataclass
 class PoolSlot:
-    """One run's slot; `note` is told what it waits for."""
+    """One run's slot; `note` is called with a message while the run waits."""
 
     instance: dg.DagsterInstance
-    book: Ledger
+    ledger: Ledger
     run_id: str
     step: str
     note: Callable[[str], None]
     _unknown_since: dict[str, float] = field(default_factory=dict)
-    _said: tuple[str, float] = ("", 0.0)
+    _last_note: tuple[str, float] = ("", 0.0)
 
     @contextmanager
-    def held(self, stop: Stop) -> Iterator[None]:
-        """Holds the slot while the block lasts, after a wait that `stop` ends; Dagster then finds it claimed."""
+    def held(self, stop: StopRequest) -> Iterator[None]:
+        """Holds the slot during the block; `stop` ends the wait. Dagster then finds the slot claimed."""
         try:
             if self._is_limited():
                 self._wait(stop)
@@ -46,11 +46,11 @@ class PoolSlot:
             self.free()
 
     def free(self) -> None:
-        """Gives back whatever the run holds or waits for."""
+        """Frees the slot that the run holds or waits for."""
         self.instance.event_log_storage.free_concurrency_slots_for_run(self.run_id)
 
     def _is_limited(self) -> bool:
-        """Whether there is a limit on steps, which Dagster would wait for; one on runs is for those in its queue."""
+        """Whether the pool limits steps, which Dagster waits for; a limit on runs applies to Dagster's queue only."""
         events = self.instance.event_log_storage
         if not events.supports_global_concurrency_limits:
             return False
@@ -61,33 +61,33 @@ class PoolSlot:
             events.initialize_concurrency_limit_to_default(POOL)
         return any(pool.name == POOL for pool in events.get_pool_limits())
 
-    def _wait(self, stop: Stop) -> None:
+    def _wait(self, stop: StopRequest) -> None:
         events = self.instance.event_log_storage
         while not events.claim_concurrency_slot(POOL, self.run_id, self.step, 0).is_claimed:
             if not self._has_freed_stale():
-                self._say(self._waited_for())
+                self._note_once(self._waited_for())
                 self._pause(stop)
             stop.check()
 
-    def _pause(self, stop: Stop) -> None:
-        until = time.monotonic() + _LOOK_S
+    def _pause(self, stop: StopRequest) -> None:
+        until = time.monotonic() + _CHECK_INTERVAL_S
         while time.monotonic() < until:
             stop.check()
             time.sleep(0.1)
 
     def _has_freed_stale(self) -> bool:
-        """Frees the slots of runs that have ended, or whose process is dead; whether there were any."""
+        """Frees the slots of runs that have ended or whose process is dead; returns whether there were any."""
         holders = self.instance.event_log_storage.get_concurrency_info(POOL).active_run_ids - {self.run_id}
         stale = [run_id for run_id in sorted(holders) if self._is_stale(run_id)]
         for run_id in stale:
-            self._end(run_id)
+            self._report_failed(run_id)
             self.instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-            self.note(f"freed the slot of pool {POOL} that run {run_id} had left behind")
+            self.note(f"freed the slot of pool {POOL} of run {run_id}, which has ended")
         return bool(stale)
 
     def _is_stale(self, run_id: str) -> bool:
         run = self.instance.get_run_by_id(run_id)
-        at_work, lost = self._of_ledger()
+        at_work, lost = self._runs_in_ledger()
         if run_id in at_work:
             return False
         if run_id in lost or (run is not None and run.is_finished):
@@ -96,14 +96,14 @@ class PoolSlot:
             return is_surely_dead(run.tags.get(PROCESS_TAG, ""))
         return time.monotonic() - self._unknown_since.setdefault(run_id, time.monotonic()) >= _UNKNOWN_FOR_S
 
-    def _of_ledger(self) -> tuple[set[str], set[str]]:
-        """Runs that processes are at work for, and those whose processes ended without a word."""
+    def _runs_in_ledger(self) -> tuple[set[str], set[str]]:
+        """Returns the runs with a live process, and the runs whose process ended without reporting."""
         with suppress(LedgerError):
-            return self.book.runs_at_work(), set(self.book.lost_runs())
+            return self.ledger.runs_at_work(), set(self.ledger.lost_runs())
         return set(), set()
 
-    def _end(self, run_id: str) -> None:
-        """Tells Dagster of a run that it believes to be at work."""
+    def _report_failed(self, run_id: str) -> None:
+        """Reports the failure of a run that Dagster still considers running."""
         run = self.instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             self.instance.report_run_failed(run, f"run {run_id}: its process ended without reporting")
@@ -114,10 +114,12 @@ class PoolSlot:
             return (
                 f"waiting: pool {POOL} has the limit 0; `dagster instance concurrency set {POOL} 1` lets one run start"
             )
-        holders = ", ".join(map(self._named, sorted(info.active_run_ids))) or "nobody; other runs are next"
+        holders = (
+            ", ".join(map(self._described, sorted(info.active_run_ids))) or "no run; other runs are first in the queue"
+        )
         return f"waiting for a slot of pool {POOL} (limit {info.slot_count}), held by {holders}"
 
-    def _named(self, run_id: str) -> str:
+    def _described(self, run_id: str) -> str:
         run = self.instance.get_run_by_id(run_id)
         if run is None:
             return f"run {run_id} (unknown to Dagster)"
@@ -125,8 +127,8 @@ class PoolSlot:
         where = f", process {process[-2]}" if len(process) > 2 else ""
         return f"run {run_id} ({run.status.value}{where})"
 
-    def _say(self, text: str) -> None:
-        said, at = self._said
-        if said != text or time.monotonic() - at >= _SAY_AGAIN_S:
+    def _note_once(self, text: str) -> None:
+        last, at = self._last_note
+        if last != text or time.monotonic() - at >= _REPEAT_NOTE_S:
             self.note(f"{text}. Ctrl-C stops waiting; nothing was submitted yet.")
-            self._said = text, time.monotonic()
+            self._last_note = text, time.monotonic()

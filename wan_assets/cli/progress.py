@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: a bar on a terminal, now and then a plain line anywhere else."""
+"""Progress of long operations on standard error: a bar on a terminal, otherwise a line at intervals."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from wan_assets.engine import (
 from wan_assets.errors import WanAssetsError
 
 
-class Show(Protocol):
-    """Is told how far work is, and of what people should know at once."""
+class ProgressDisplay(Protocol):
+    """Receives progress and messages of an operation."""
 
     def __call__(self, stage: Stage) -> None:
-        """Shows how far the work is now."""
+        """Shows the current progress."""
 
     def note(self, text: str) -> None:
-        """Shows a line that stays."""
+        """Shows a message that remains visible."""
 
     def fail(self, row: str, error: WanAssetsError) -> None:
-        """Shows why a row has no video; of many rows with the same reason the first few."""
+        """Shows why a row failed; of many rows with the same error only the first few."""
 
 
 _FIRST_S = 10.0
@@ -52,48 +52,48 @@ _WIDEST = 100
 
 
 @contextmanager
-def watched(
+def progress_display(
     title: str,
     first: Stage,
     *,
     is_quiet: bool,
-    leaves_trace: bool = True,
+    is_persistent: bool = True,
     completed: Callable[[str], str] = str,
     clock: Clock = time.monotonic,
-) -> Iterator[Show]:
-    """Gives the function that is told how far the work is, which begins at `first`; quiet, it shows lines that stay.
+) -> Iterator[ProgressDisplay]:
+    """Yields a display of progress, which starts at `first`. A quiet display shows messages only.
 
-    On a terminal the last of it stays, unless it `leaves_trace` no longer than the work lasts. Reasons of failures are
-    shown as `completed`.
+    On a terminal the last state remains visible if `is_persistent` is true. `completed` adds options to the commands in
+    error messages.
     """
     with _standard_error() as file:
         console = console_on(file)
         if is_quiet:
-            yield _Lines(title, file, clock, completed, is_quiet=True)
+            yield _LineDisplay(title, file, clock, completed, is_quiet=True)
         elif file.isatty() and console.is_terminal and not console.is_dumb_terminal:
-            screen = _Screen(title, first, console, clock, completed)
+            screen = _LiveDisplay(title, first, console, clock, completed)
             with Live(
                 get_renderable=screen.frame,
                 console=console,
                 refresh_per_second=_FRAMES_A_SECOND,
-                transient=not leaves_trace,
+                transient=not is_persistent,
                 redirect_stdout=False,
                 redirect_stderr=False,
             ):
                 yield screen
         else:
-            yield _Lines(title, file, clock, completed)
+            yield _LineDisplay(title, file, clock, completed)
 
 
-class _Noting:
-    """What of a display stays: lines, and the first failures of each kind."""
+class _MessageLog:
+    """Shows messages, and the first failures of each kind."""
 
     def __init__(self, completed: Callable[[str], str]) -> None:
         log = logging.getLogger(__name__)
-        log.propagate, log.handlers[:] = False, [_Noted(self, completed)]
+        log.propagate, log.handlers[:] = False, [_MessageHandler(self, completed)]
         self._failures, self._unknown = FailureLog(log), PendingLog(log)
 
-    def note_of(self, stage: Stage) -> None:
+    def update_pending(self, stage: Stage) -> None:
         if isinstance(stage, Progress):
             self._unknown.add(stage.snapshot)
 
@@ -104,17 +104,17 @@ class _Noting:
         self._failures.add(row, error)
 
 
-class _Noted(logging.Handler):
-    def __init__(self, noting: _Noting, completed: Callable[[str], str]) -> None:
+class _MessageHandler(logging.Handler):
+    def __init__(self, messages: _MessageLog, completed: Callable[[str], str]) -> None:
         super().__init__()
-        self._noting, self._completed = noting, completed
+        self._messages, self._completed = messages, completed
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._noting.note(self._completed(record.getMessage()))
+        self._messages.note(self._completed(record.getMessage()))
 
 
-class _Screen(_Noting):
-    """A few lines that are drawn over and over, below those that stay."""
+class _LiveDisplay(_MessageLog):
+    """A few lines that are redrawn below the messages."""
 
     def __init__(
         self, title: str, first: Stage, console: Console, clock: Clock, completed: Callable[[str], str]
@@ -129,12 +129,12 @@ class _Screen(_Noting):
 
     def __call__(self, stage: Stage) -> None:
         self._stage = stage
-        self.note_of(stage)
+        self.update_pending(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
 
     def frame(self) -> RenderableType:
-        """The lines as they are now, as wide as the terminal is now."""
+        """Returns the current lines at the current width of the terminal."""
         if (width := _width_of(self._console.file)) > 0:
             self._console.width = width
         stage, maximum = self._stage, min(self._console.width, _WIDEST)
@@ -155,8 +155,8 @@ class _Screen(_Noting):
         return head
 
 
-class _Lines(_Noting):
-    """A line now and then, the first not before work turns out to be long; quiet, just those that stay."""
+class _LineDisplay(_MessageLog):
+    """Writes a line at intervals, the first after a delay; a quiet display writes messages only."""
 
     def __init__(
         self, title: str, file: TextIO, clock: Clock, completed: Callable[[str], str], *, is_quiet: bool = False
@@ -173,7 +173,7 @@ class _Lines(_Noting):
         self._file.flush()
 
     def __call__(self, stage: Stage) -> None:
-        self.note_of(stage)
+        self.update_pending(stage)
         if isinstance(stage, Progress):
             self._estimate.note(stage)
         if not self._is_quiet and self._spacing.is_due():
@@ -183,7 +183,7 @@ class _Lines(_Noting):
 
 @contextmanager
 def _standard_error() -> Iterator[TextIO]:
-    """Where standard error goes now: while a Dagster step runs, it goes to the step's own log."""
+    """Yields a duplicate of standard error, because Dagster redirects standard error while a step runs."""
     try:
         own = os.dup(sys.stderr.fileno())
     except (AttributeError, OSError):
@@ -200,7 +200,7 @@ def _width_of(file: IO[str]) -> int:
 
 
 def _wrapped(items: Sequence[str], width: int) -> Iterator[str]:
-    """Items side by side, as many as fit into a line."""
+    """Joins items into lines that fit the width."""
     line = ""
     for item in items:
         if line and len(line) + 2 + len(item) > width - 1:

@@ -1,4 +1,4 @@
-"""A table's videos made in one Dagster run in this process, watched as they are stored."""
+"""Generates the videos of a table in one Dagster run in this process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import dagster as dg
 from wan_assets.cli.dagster_home import instance_in, locked
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
-from wan_assets.cli.progress import Show
-from wan_assets.cli.signals import Interrupted, Stop
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.progress import ProgressDisplay
+from wan_assets.cli.signals import Interrupted, StopRequest
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.client import RunwareClient
 from wan_assets.engine import OnMismatch, Outcome, Progress
 from wan_assets.errors import PromptTableError
@@ -42,7 +42,7 @@ _PROBLEMS_SHOWN = 5
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says of a run's rows."""
+    """Options of the command line for the rows of a run."""
 
     on_mismatch: OnMismatch = "keep"
     resend_refused: bool = False
@@ -50,17 +50,17 @@ class RunOptions:
 
 @dataclass
 class TableRun:
-    """One run over a table, as far as it has come: it can be reported at any moment, whatever ended it.
+    """One run over a table. Its state can be reported at any time, whether or not the run was interrupted.
 
-    `materialized` are the partitions that Dagster recorded, once it `has_result`; `outcomes` is what the engine told of
-    rows. `failure` is what ended the run before it came to all rows.
+    `materialized` are the partitions that Dagster recorded, once it `has_result`. `outcomes` are the engine's results
+    by row. `failure` is the error that ended the run before all rows were processed.
     """
 
     settings: Settings
     options: RunOptions = field(default_factory=RunOptions)
     table: PromptTable | None = None
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    is_begun: bool = False
+    has_started: bool = False
     has_result: bool = False
     is_simulated: bool = False
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -69,12 +69,12 @@ class TableRun:
     signal: signal.Signals | None = None
 
     @property
-    def places(self) -> Places:
-        """Its ledger and its store."""
-        return Places.of(self.settings)
+    def suggestions(self) -> Suggestions:
+        """The run's ledger and store."""
+        return Suggestions.of(self.settings)
 
     def load(self) -> PromptTable:
-        """Reads the table; raises `PromptTableError` where it cannot be read or has problems."""
+        """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(prompts)
         if table.problems:
@@ -84,26 +84,26 @@ class TableRun:
             raise PromptTableError(f"{prompts} has {counted}:{shown}")
         return table
 
-    def execute(self, show: Show, stop: Stop) -> None:
-        """Makes the videos; raises a `WanAssetsError` before anything is submitted where it cannot start."""
+    def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:
+        """Generates the videos; raises a `WanAssetsError` before any submission if the run cannot start."""
         table, settings = self.table or self.load(), self.settings
-        _refuse_unusable(settings)
+        _check_settings(settings)
         VideoStore(settings.store).make_ready()
         stop.check()
-        with closing(Ledger(settings.ledger)) as book, instance_in(settings.dagster_home) as instance:
+        with closing(Ledger(settings.ledger)) as ledger, instance_in(settings.dagster_home) as instance:
             self._sync(instance, table)
-            slot = PoolSlot(instance, book, self.run_id, _NAME, show.note)
+            slot = PoolSlot(instance, ledger, self.run_id, _NAME, show.note)
             with slot.held(stop):
                 stop.check()
-                self.is_begun = True
+                self.has_started = True
                 result = self._execute(instance, show, stop)
         self.has_result = True
         self.materialized.update(_materialized(result))
         failure = _failure(result)
-        self.failure = self.places.failure(failure) if failure else None
+        self.failure = self.suggestions.failure(failure) if failure else None
 
     def end(self) -> None:
-        """Tells Dagster that a run has ended which was left behind."""
+        """Reports to Dagster that an abandoned run has ended."""
         with instance_in(self.settings.dagster_home) as instance:
             run = instance.get_run_by_id(self.run_id)
             if run is not None and not run.is_finished:
@@ -115,8 +115,10 @@ class TableRun:
         with locked(self.settings.dagster_home):
             sync_table(instance, _NAME, table_id, [row.prompt_id for row in table.rows])
 
-    def _execute(self, instance: dg.DagsterInstance, show: Show, stop: Stop) -> dg.ExecuteInProcessResult:
-        """One run over all rows: its partitions are theirs alone, whatever other tables have beside them."""
+    def _execute(
+        self, instance: dg.DagsterInstance, show: ProgressDisplay, stop: StopRequest
+    ) -> dg.ExecuteInProcessResult:
+        """Executes one run over all rows. Its partitions are independent of those of other tables."""
         table = self.table or self.load()
         keys = [row.prompt_id for row in table.rows]
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -125,8 +127,8 @@ class TableRun:
             replace(partitioning_by_prompt(_NAME, table), retires_partitions=False),
             dg.StaticPartitionsDefinition(keys),
             on_mismatch=self.options.on_mismatch,
-            on_outcome=self._kept(show),
-            on_progress=self._watched(instance, show, stop),
+            on_outcome=self._outcome_handler(show),
+            on_progress=self._progress_handler(instance, show, stop),
         )
         definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(self.settings)))
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -140,7 +142,7 @@ class TableRun:
     def _run_config(self) -> dict[str, Any]:
         return {**_QUIET, "ops": {_NAME: {"config": {"resend_refused": self.options.resend_refused}}}}
 
-    def _kept(self, show: Show) -> Callable[[Outcome], None]:
+    def _outcome_handler(self, show: ProgressDisplay) -> Callable[[Outcome], None]:
         def keep(outcome: Outcome) -> None:
             self.outcomes[outcome.job.partition] = outcome
             if outcome.stored:
@@ -150,7 +152,9 @@ class TableRun:
 
         return keep
 
-    def _watched(self, instance: dg.DagsterInstance, show: Show, stop: Stop) -> Callable[[Progress], None]:
+    def _progress_handler(
+        self, instance: dg.DagsterInstance, show: ProgressDisplay, stop: StopRequest
+    ) -> Callable[[Progress], None]:
         def on_progress(progress: Progress) -> None:
             self.is_simulated = self.is_simulated or progress.snapshot.is_simulated
             show(progress)
@@ -162,18 +166,18 @@ class TableRun:
         return on_progress
 
 
-def _refuse_unusable(settings: Settings) -> None:
-    """Raises the error of an address, a proxy or a place that would be met only once money is spent."""
+def _check_settings(settings: Settings) -> None:
+    """Raises errors of addresses, proxies and locations before money is spent."""
     for place in (settings.store, settings.ledger, str(settings.dagster_home)):
         if not _is_unicode(place):
             shown = place.encode("utf-8", "backslashreplace").decode()
             raise SettingsError(f"{shown} is not valid UTF-8, which databases need: use a folder with another name")
     if not settings.is_simulated:
-        RunwareClient(settings.api_key, settings.base_url)  # refuses by itself
+        RunwareClient(settings.api_key, settings.base_url)  # validates its arguments
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a text has no half characters, which stand for bytes of a file's name that are not UTF-8."""
+    """Whether a text has no surrogates, which represent bytes of a file name that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -181,8 +185,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def error_of(error: BaseException) -> Failure:
-    """An error that is none of ours, in a line."""
+def unexpected_failure(error: BaseException) -> Failure:
+    """Describes an unexpected error in one line."""
     if isinstance(error, Interrupted):
         return Failure("Interrupted", f"interrupted by {error.signal.name}", "", error.signal.name)
     message = next(iter(str(error).strip().splitlines()), "")
@@ -196,13 +200,13 @@ def _materialized(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
-    """Why the run ended as it did, in the words of the step that failed; None where none has."""
+    """Returns the error of the failed step; None if no step failed."""
     failed = result.filter_events(lambda event: event.is_step_failure)
     for event in failed:
         data = event.step_failure_data
-        told = data.user_failure_data.metadata.get(REASON) if data.user_failure_data else None
-        if isinstance(told, dg.TableMetadataValue):
-            row = {name: str(value) for name, value in told.records[0].data.items()}
+        reason = data.user_failure_data.metadata.get(REASON) if data.user_failure_data else None
+        if isinstance(reason, dg.TableMetadataValue):
+            row = {name: str(value) for name, value in reason.records[0].data.items()}
             return Failure(row["class"], row["message"], row["hint"], row["code"])
         if data.error and not data.user_failure_data:
             return _innermost(data.error, result.run_id)
@@ -213,7 +217,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure | None:
 
 
 def _innermost(error: Any, run_id: str) -> Failure:
-    """What went wrong below the layers of Dagster."""
+    """Returns the original error below Dagster's wrappers."""
     while error.cause:
         error = error.cause
     name = error.cls_name or "Error"

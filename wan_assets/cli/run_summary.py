@@ -1,4 +1,4 @@
-"""What a run over a table came to, for people and for programs, from the ledger: it holds however the run ended."""
+"""The result of a run over a table, for people and for programs, read from the ledger even after an interruption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.models import usd
 from wan_assets.prompts import PromptRow
-from wan_assets.settings import LEDGER_URL
+from wan_assets.settings import LEDGER_VARIABLE
 from wan_assets.store import StoredTask, VideoStore
 
 _PROMPT_SHOWN = 60
@@ -31,7 +31,7 @@ _STATES = {"reserved": "reserved", "submitted": "in flight", "delivered": "to be
 
 
 class Deviation(NamedTuple):
-    """A row, and its videos that deviate from its request."""
+    """A row and its stored videos that deviate from the request."""
 
     prompt_id: str
     stored: StoredTask
@@ -39,78 +39,78 @@ class Deviation(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """A run and its account in the ledger; `unread` says why the ledger could not be read."""
+    """A run and its account in the ledger; `ledger_error` is the error if the ledger is unreadable."""
 
     run: TableRun
     account: RunAccount
-    unread: Failure | None = None
+    ledger_error: Failure | None = None
 
     @classmethod
     def of(cls, run: TableRun) -> Summary:
-        """Reads a run's account; where nothing was begun, there may be no ledger."""
+        """Reads a run's account; a run that did not start may have no ledger."""
         rows = run.table.rows if run.table else ()
-        prints = sorted({row.request.fingerprint() for row in rows})
-        if not run.is_begun:
+        fingerprints = sorted({row.request.fingerprint() for row in rows})
+        if not run.has_started:
             return cls(run, RunAccount())
         try:
-            with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as book:
-                return cls(run, book.run_account(run.run_id, prints))
+            with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as ledger:
+                return cls(run, ledger.run_account(run.run_id, fingerprints))
         except LedgerError as error:
-            return cls(run, RunAccount(), run.places.failure(failure_of(error)))
+            return cls(run, RunAccount(), run.suggestions.failure(failure_of(error)))
 
     @property
     def rows(self) -> Sequence[PromptRow]:
-        """The table's rows; none where it has problems."""
+        """The table's rows; none if the table has problems."""
         table = self.run.table
         return () if table is None or table.problems else table.rows
 
     @property
     def is_simulated(self) -> bool:
-        """Whether its money is the simulator's, whose address may have been given as the API's."""
+        """Whether the money is simulated: the configured API address may be a simulator's."""
         return self.run.settings.is_simulated or self.run.is_simulated or bool(self.account.is_simulated)
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """What the engine told of rows, in the table's order."""
+        """The engine's results by row, in the table's order."""
         found = (self.run.outcomes.get(row.prompt_id) for row in self.rows)
         return [outcome for outcome in found if outcome]
 
     @property
     def succeeded(self) -> int:
-        """How many rows' partitions Dagster recorded."""
+        """The number of rows whose partitions Dagster recorded."""
         return len(self.materialized)
 
     @cached_property
     def materialized(self) -> frozenset[str]:
-        """The rows whose partitions Dagster recorded; where it gave no result, those that it was given to record."""
+        """The rows whose partitions Dagster recorded; without a result of Dagster, those with a stored video."""
         seen = {outcome.job.partition for outcome in self.outcomes if outcome.stored}
         return frozenset(self.run.materialized if self.run.has_result else seen)
 
     @property
     def reused(self) -> int:
-        """How many rows had their video before this run."""
+        """The number of rows whose video was stored before this run."""
         return sum(outcome.is_reused for outcome in self.outcomes)
 
     def failures(self) -> list[tuple[PromptRow, Failure]]:
-        """Every row without a materialized partition, and why."""
+        """Returns every row without a materialized partition, with the reason."""
         still_open = {task.fingerprint: task for task in self.account.open_tasks}
         failed = [row for row in self.rows if row.prompt_id not in self.materialized]
         return [(row, self._failure(row, still_open.get(row.request.fingerprint()))) for row in failed]
 
     def shortfalls(self) -> list[Shortfall]:
-        """What each cap lacks that kept rows from being submitted."""
+        """Returns the missing amount of each budget that prevented submissions."""
         return shortfalls_of(outcome.error for outcome in self.outcomes if outcome.error)
 
     def deviations(self) -> list[Deviation]:
-        """Every row whose videos are stored and deviate from its request, in the table's order."""
+        """Returns every row whose stored videos deviate from the request, in the table's order."""
         return [
             Deviation(outcome.job.partition, outcome.stored)
             for outcome in self.outcomes
             if outcome.stored and outcome.stored.differences
         ]
 
-    def broken(self) -> list[str]:
-        """Files of this table that are not there or are not what was stored."""
+    def damaged_files(self) -> list[str]:
+        """Returns the URIs of this table's files that are missing or differ from the stored content."""
         store = VideoStore(self.run.settings.store)
         stored = (outcome.stored.videos for outcome in self.outcomes if outcome.stored)
         return [video.uri for videos in stored for video in videos if not store.verifies(video)]
@@ -118,7 +118,7 @@ class Summary:
     def _failure(self, row: PromptRow, task: Task | None) -> Failure:
         outcome, ended = self.run.outcomes.get(row.prompt_id), self.run.failure
         if outcome and outcome.error:
-            return self.run.places.failure(failure_of(outcome.error))
+            return self.run.suggestions.failure(failure_of(outcome.error))
         if self.run.signal or ended is None:
             name = self.run.signal.name if self.run.signal else ""
             return Failure("Interrupted", _where(task, name or "the run's end"), "Run the same command again.", name)
@@ -132,9 +132,9 @@ def _where(task: Task | None, by: str) -> str:
 
 
 def summary_json(found: Summary) -> dict[str, Any]:
-    """The object that `--json` prints."""
+    """Returns the object that `--json` prints."""
     failures, account, run = found.failures(), found.account, found.run
-    error = run.failure or found.unread
+    error = run.failure or found.ledger_error
     return {
         "rows": len(found.rows),
         "succeeded": found.succeeded,
@@ -167,8 +167,8 @@ def _videos(found: Summary) -> Iterator[dict[str, Any]]:
             yield {"prompt_id": outcome.job.partition, "uri": video.uri, "cost_usd": cost, "sha256": video.sha256}
 
 
-def show_summary(found: Summary, broken: list[str]) -> None:
-    """Prints each row with its cost, what failed, the sums, how to continue, and where to look."""
+def show_summary(found: Summary, damaged_files: list[str]) -> None:
+    """Prints each row with its cost, the failures, the totals, how to continue, and the locations of results."""
     columns = ("prompt_id", "video", "state", "cost", "prompt")
     still_open = {task.fingerprint: task for task in found.account.open_tasks}
     rows = [_row(found, row, still_open.get(row.request.fingerprint())) for row in found.rows]
@@ -178,12 +178,12 @@ def show_summary(found: Summary, broken: list[str]) -> None:
     _show_deviations(found.deviations())
     for shortfall in found.shortfalls():
         click.echo(f"{shortfall}.")
-    for uri in broken:
-        click.echo(f"not as it was stored: {printable(uri)}")
+    for uri in damaged_files:
+        click.echo(f"missing or changed file: {printable(uri)}")
     _show_sums(found)
     _show_continuing(found)
     if not found.run.signal:
-        _show_places(found)
+        _show_locations(found)
 
 
 def _show_deviations(deviations: list[Deviation]) -> None:
@@ -198,7 +198,7 @@ def _show_deviations(deviations: list[Deviation]) -> None:
         click.echo(f"  and {len(deviations) - _DEVIATIONS_SHOWN:,} more, which --json lists")
     click.echo(
         "  The videos are stored, and the check `matches_request` of their partitions fails. The gallery shows them "
-        "with the filter `deviates from the request`; `--on-mismatch fail` sets such videos aside instead.\n"
+        "with the filter `deviates from the request`; `--on-mismatch fail` quarantines such videos instead.\n"
     )
 
 
@@ -216,38 +216,38 @@ def _show_sums(found: Summary) -> None:
     click.echo(
         f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."
     )
-    if found.unread:
-        click.echo(f"The ledger cannot be read, so that the money is not known: {found.unread.message}")
-        click.echo("  what to do  Run `wan-assets ledger` once it can be read.")
+    if found.ledger_error:
+        click.echo(f"The ledger cannot be read, so the cost is unknown: {found.ledger_error.message}")
+        click.echo("  what to do  Run `wan-assets ledger` when it can be read.")
         return
     paid = "simulated dollars: nothing was charged" if found.is_simulated else "spent"
     unknown = f"; the cost of {counted(account.unknown_costs, 'task')} is unknown" if account.unknown_costs else ""
     reserved = f", {dollars(account.reserved_microusd)} reserved" if account.reserved_microusd else ""
     click.echo(f"{_tasks(found)}; this run cost {dollars(account.cost_microusd)} ({paid}){reserved}{unknown}.")
     if account.unknown_costs:
-        hint = found.run.places.of_unknown_costs(simulated=found.is_simulated)
+        hint = found.run.suggestions.of_unknown_costs(simulated=found.is_simulated)
         click.echo(f"  what to do  {printable(hint)}")
 
 
 def _tasks(found: Summary) -> str:
-    """The run's tasks by their state; a run that a signal ended may have left rows that waited for capacity."""
+    """Describes the run's tasks by state; after a signal, reserved rows may also have waited for capacity."""
     account = found.account
     reserved = "waiting for capacity, or submission unconfirmed" if found.run.signal else "submission unconfirmed"
     counts = {
         "in flight": account.in_flight,
-        "to be stored (their results are known)": account.to_be_stored,
+        "to be stored (results are known)": account.to_be_stored,
         f"reserved ({reserved})": account.unconfirmed,
         "lost": account.lost,
         "stored": account.stored,
     }
-    told = [f"{count:,} {what}" for what, count in counts.items() if count and account.open_tasks]
-    return ", ".join([_sent(account.submitted), *told])
+    described = [f"{count:,} {description}" for description, count in counts.items() if count and account.open_tasks]
+    return ", ".join([_submissions(account.submitted), *described])
 
 
-def _sent(submissions: int) -> str:
+def _submissions(submissions: int) -> str:
     if not submissions:
-        return "No submission was sent"
-    return f"{counted(submissions, 'submission was', 'submissions were')} sent"
+        return "No submissions"
+    return counted(submissions, "submission")
 
 
 def _show_continuing(found: Summary) -> None:
@@ -258,32 +258,32 @@ def _show_continuing(found: Summary) -> None:
     )
     if found.account.open_tasks and not found.run.settings.is_simulated:
         click.echo(f"To {_recovery(found.account)} and submit nothing:")
-        click.echo(f"  wan-assets ledger recover{found.run.places.options}")
+        click.echo(f"  wan-assets ledger recover{found.run.suggestions.options}")
 
 
 def _recovery(account: RunAccount) -> str:
-    """What a recovery does for the tasks that are open, in a few words."""
+    """Describes briefly what `recover` does for the open tasks."""
     kinds = {
-        "fetch what is in flight": account.in_flight,
-        "store what is known": account.to_be_stored,
-        "ask for reserved tasks": account.unconfirmed,
-        "ask for lost tasks": account.lost,
+        "fetch tasks in flight": account.in_flight,
+        "store known results": account.to_be_stored,
+        "poll reserved tasks": account.unconfirmed,
+        "poll lost tasks": account.lost,
     }
-    return ", ".join(what for what, count in kinds.items() if count)
+    return ", ".join(description for description, count in kinds.items() if count)
 
 
-def _show_places(found: Summary) -> None:
+def _show_locations(found: Summary) -> None:
     settings, python = found.run.settings, shlex.quote(sys.executable)
     places = {
         "DAGSTER_HOME": str(settings.dagster_home),
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
     }
-    if ledger := found.run.places.url_option:
-        places[LEDGER_URL] = settings.ledger
+    if ledger := found.run.suggestions.url_option:
+        places[LEDGER_VARIABLE] = settings.ledger
     click.echo(f"\nvideos    {settings.store}")
     click.echo(f"spending  {python} -m wan_assets ledger{ledger}")
-    click.echo("Dagster   to see them at http://127.0.0.1:3000:\n")
+    click.echo("Dagster   to see the videos at http://127.0.0.1:3000:\n")
     for name, value in places.items():
         click.echo(f"  {name}={printable(shlex.quote(value))} \\")
     click.echo(f"  {python} -m dagster dev -m wan_assets.definitions")
@@ -302,5 +302,5 @@ def _described(row: PromptRow, stored: StoredTask) -> str:
     facts = stored.videos[0].facts
     count = f"{len(stored.videos)} x " if len(stored.videos) > 1 else ""
     size = f"{facts.get('container')} {facts.get('width')}x{facts.get('height')} {facts.get('duration_s') or 0:.0f} s"
-    sound = "" if facts.get("audio_codec") else ", silent"
-    return f"{count}{size}{sound}{', from image' if row.request.image else ''}"
+    audio = "" if facts.get("audio_codec") else ", silent"
+    return f"{count}{size}{audio}{', from image' if row.request.image else ''}"

@@ -1,4 +1,4 @@
-"""Signals that end a command: INT, TERM and HUP. The first asks work to stop, the second ends the command at once."""
+"""Signals that end a command: INT, TERM and HUP. The first requests a stop, the second ends the command at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 T = TypeVar("T")
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LOOK_S = 0.1
+_CHECK_INTERVAL_S = 0.1
 _WORK = "wan-assets work"
 
 
@@ -27,41 +27,41 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_code_of(number: signal.Signals) -> int:
-    """The exit code of a command that a signal ended, as shells have it: 130 after INT, 143 after TERM."""
+    """Returns the exit code after a signal, as in shells: 130 after INT, 143 after TERM."""
     return 128 + number
 
 
-class Stop:
-    """Whether somebody wants work to stop. `signal` is the first that was received."""
+class StopRequest:
+    """A request to stop. `signal` is the first signal received."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self.count = 0
 
     def take(self, number: signal.Signals) -> None:
-        """Counts a signal."""
+        """Records a signal."""
         self.signal = self.signal or number
         self.count += 1
 
     def check(self) -> None:
-        """Raises `Interrupted` once a signal was received."""
+        """Raises `Interrupted` after a signal was received."""
         if self.signal:
             raise Interrupted(self.signal)
 
 
 @dataclass(frozen=True)
-class Ended(Generic[T]):
-    """How supervised work ended: with a `result`, an `error`, or not at all: then it was left behind."""
+class SupervisedResult(Generic[T]):
+    """The result of a supervised function: a `result`, an `error`, or neither if it was abandoned."""
 
     result: T | None = None
     error: BaseException | None = None
     signal: signal.Signals | None = None
-    is_left_behind: bool = False
+    is_abandoned: bool = False
 
 
 @contextmanager
-def raised() -> Iterator[None]:
-    """Raises `Interrupted` in this thread at a signal while the block lasts."""
+def raise_interrupted() -> Iterator[None]:
+    """Raises `Interrupted` in this thread if a signal arrives during the block."""
 
     def end(number: signal.Signals) -> NoReturn:
         raise Interrupted(number)
@@ -70,44 +70,44 @@ def raised() -> Iterator[None]:
         yield
 
 
-def supervised(
-    work: Callable[[Stop], T], *, on_signal: Callable[[signal.Signals], None], patience_s: float = 20.0
-) -> Ended[T]:
-    """Does work in a thread of its own, which is asked to stop at the first signal, and told so by `on_signal`.
+def run_supervised(
+    work: Callable[[StopRequest], T], *, on_signal: Callable[[signal.Signals], None], stop_timeout_s: float = 20.0
+) -> SupervisedResult[T]:
+    """Runs a function in a thread, requests a stop at the first signal, and then calls `on_signal`.
 
-    It is left behind at the second signal, and where it has not stopped after `patience_s` seconds: work that waits for
-    a slow disk, a lock or a slot cannot be interrupted, and the command has to say what it knows.
+    The thread is abandoned at the second signal, or if it has not stopped after `stop_timeout_s` seconds: a thread that
+    waits for a slow disk, a lock or a slot cannot be interrupted, and the command must report its state.
     """
-    stop, ended = Stop(), list[Ended[T]]()
+    stop, ended = StopRequest(), list[SupervisedResult[T]]()
 
     def run() -> None:
         try:
-            ended.append(Ended(work(stop)))
+            ended.append(SupervisedResult(work(stop)))
         except BaseException as error:
-            ended.append(Ended(error=error))
+            ended.append(SupervisedResult(error=error))
 
     thread = threading.Thread(target=run, name=_WORK, daemon=True)
     with _handled(stop.take):
         thread.start()
-        _wait_for(thread, stop, on_signal, patience_s)
+        _wait_for(thread, stop, on_signal, stop_timeout_s)
     if not ended:
-        return Ended(signal=stop.signal, is_left_behind=True)
-    return Ended(ended[0].result, ended[0].error, stop.signal)
+        return SupervisedResult(signal=stop.signal, is_abandoned=True)
+    return SupervisedResult(ended[0].result, ended[0].error, stop.signal)
 
 
-def is_work_left_behind() -> bool:
-    """Whether work that was left behind still goes on in this process."""
+def has_abandoned_work() -> bool:
+    """Whether an abandoned function still runs in this process."""
     return any(thread.name == _WORK for thread in threading.enumerate())
 
 
 def _wait_for(
-    thread: threading.Thread, stop: Stop, on_signal: Callable[[signal.Signals], None], patience_s: float
+    thread: threading.Thread, stop: StopRequest, on_signal: Callable[[signal.Signals], None], stop_timeout_s: float
 ) -> None:
     deadline: float | None = None
     while thread.is_alive() and stop.count < 2:
-        thread.join(_LOOK_S)
+        thread.join(_CHECK_INTERVAL_S)
         if stop.signal and deadline is None:
-            deadline = time.monotonic() + patience_s
+            deadline = time.monotonic() + stop_timeout_s
             on_signal(stop.signal)
         if deadline is not None and time.monotonic() >= deadline:
             return
@@ -115,7 +115,7 @@ def _wait_for(
 
 @contextmanager
 def _handled(handle: Callable[[signal.Signals], object]) -> Iterator[None]:
-    """Has signals handled while the block lasts; only a process's main thread can."""
+    """Handles signals during the block; possible only in a process's main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,7 +126,7 @@ def _handled(handle: Callable[[signal.Signals], object]) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
     for number in _ENDING:
         is_ignored = signal.getsignal(number) is signal.SIG_IGN
-        if not (number is signal.SIGHUP and is_ignored):  # as nohup has it
+        if not (number is signal.SIGHUP and is_ignored):  # nohup ignores HUP
             before[number] = signal.signal(number, take)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Commands that the output suggests, with the ledger and the store that the command at hand uses."""
+"""Commands suggested in the output, completed with the options of the current ledger and store."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ _WITH_STORE = ("adopt", "recover")
 
 
 @dataclass(frozen=True)
-class Places:
-    """A ledger and a store, as they are named on a command line."""
+class Suggestions:
+    """A ledger and a store, as command line options."""
 
     ledger: str
     store: str
 
     @classmethod
-    def of(cls, settings: Settings, *, store: str | None = None) -> Places:
-        """Those of a configuration, with another `store` where one is given."""
+    def of(cls, settings: Settings, *, store: str | None = None) -> Suggestions:
+        """Returns those of the settings, or with another `store`."""
         return cls(settings.ledger, store or settings.store)
 
     @property
     def url_option(self) -> str:
-        """What names the ledger on a command line; nothing where its address may hold a password."""
+        """The option for the ledger; empty if its URL may contain a password."""
         return "" if may_hold_password(self.ledger) else f" --url {shlex.quote(self.ledger)}"
 
     @property
     def options(self) -> str:
-        """What names ledger and store on a command line."""
+        """The options for the ledger and the store."""
         return f"{self.url_option} --store {shlex.quote(self.store)}"
 
     def completed(self, text: str) -> str:
-        """A text in which every `wan-assets ledger` command names this ledger, and the store where it uses one."""
+        """Adds the options for the ledger, and if needed for the store, to `wan-assets ledger` commands in a text."""
         return _COMMAND.sub(self._completed, text)
 
     def failure(self, failure: Failure) -> Failure:
-        """A failure whose message and hint suggest complete commands."""
+        """Returns a failure whose message and hint contain complete commands."""
         return replace(failure, message=self.completed(failure.message), hint=self.completed(failure.hint))
 
     def of_unknown_costs(self, *, simulated: bool) -> str:
-        """What to do about tasks of unknown cost, whose reservations are kept."""
+        """Returns the hint for tasks of unknown cost, whose reservations are kept."""
         by_usage = (
             "`wan-assets ledger reconcile --release` settles them for days on which the account charged exactly what "
             "the ledger knows; "

@@ -35,7 +35,7 @@ from wan_assets.errors import (
     TaskConflictError,
 )
 from wan_assets.models import secrets_in, uuid_in
-from wan_assets.settings import PUBLIC_URL
+from wan_assets.settings import DEFAULT_BASE_URL
 
 _MAX_IDENTITY_TRIES = 3
 """The number of tries to identify an address that does not answer. It is small, because the address may be wrong and no
@@ -64,7 +64,7 @@ class RunwareClient:
     def __init__(
         self,
         api_key: str,
-        base_url: str = PUBLIC_URL,
+        base_url: str = DEFAULT_BASE_URL,
         *,
         http_config: HttpConfig | None = None,
         download_hosts: Sequence[str] = (),
@@ -104,8 +104,8 @@ class RunwareClient:
         return self._retries.now
 
     async def is_simulated(self) -> bool:
-        """Whether the server is a simulator, which states so in a header. The public API is not asked."""
-        if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(PUBLIC_URL).host:
+        """Whether a simulator answers, which says so itself; the public API is not asked."""
+        if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(DEFAULT_BASE_URL).host:
             self._simulated = False
         if self._simulated is None:
             header = await self._with_retries(

@@ -1,4 +1,4 @@
-"""The assets of a prompt table declared in YAML, and what watches, schedules and checks them."""
+"""The YAML component: the assets of a prompt table with their sensor, schedule and checks."""
 
 import os
 from collections.abc import Iterator
@@ -30,20 +30,20 @@ class Query(dg.Model, dg.Resolvable):
     """Prompts in a database."""
 
     url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
-    query: str = Field(description="A SELECT with an ORDER BY, its columns named as in a table's file.")
+    query: str = Field(description="A SELECT with an ORDER BY; its columns are named as in a file.")
 
 
 class Batches(dg.Model, dg.Resolvable):
-    """Partitions of many rows each: windows of time by the column `date`, shards, or campaigns by `campaign`."""
+    """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
 
-    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="What a partition is.")
+    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="The kind of partition.")
     start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
-    end_date: str | None = Field(default=None, description="Where the windows end; open by default.")
-    timezone: str = Field(default="UTC", description="Of the windows, such as Europe/Paris.")
-    shards: int | None = Field(default=None, ge=1, le=10_000, description="How many shards there are; never change it.")
+    end_date: str | None = Field(default=None, description="The end of the windows; open by default.")
+    timezone: str = Field(default="UTC", description="The time zone of the windows, such as Europe/Paris.")
+    shards: int | None = Field(default=None, ge=1, le=10_000, description="The number of shards; never change it.")
 
     def definition(self, name: str) -> dg.PartitionsDefinition[str]:
-        """Dagster's partitions for the videos' asset `name`; raises `ValueError` where something is left open."""
+        """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
         try:
             return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
         except ValueError as error:
@@ -53,15 +53,17 @@ class Batches(dg.Model, dg.Resolvable):
 class Sensor(dg.Model, dg.Resolvable):
     """A sensor that watches the table."""
 
-    runs_per_tick: int = Field(default=10, ge=1, description="Runs requested in one tick at most.")
-    minimum_interval_seconds: int = Field(default=30, ge=1, description="Seconds between two ticks at least.")
-    requests_runs: bool = Field(default=True, description="False: just partitions and staleness are kept in step.")
-    is_running: bool = Field(default=False, description="Whether it runs without being switched on in the UI.")
-    run_tags: dict[str, str | int] = Field(default_factory=dict, description="Of the runs, such as dagster/priority.")
+    runs_per_tick: int = Field(default=10, ge=1, description="Maximum number of runs requested in one tick.")
+    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    requests_runs: bool = Field(default=True, description="False: only update partitions and staleness.")
+    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
+    run_tags: dict[str, str | int] = Field(
+        default_factory=dict, description="Tags of the runs, such as dagster/priority."
+    )
 
 
 class _Scaffolder(dg.Scaffolder[Any]):
-    """Writes a component that loads: with a first table beside its YAML."""
+    """Writes a component that loads, with a first table next to its YAML."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         dg.scaffold_component(request, {"prompts": _FIRST_TABLE_NAME})
@@ -86,38 +88,49 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     name: str = Field(default="videos", description="The name of the videos' asset.")
     group_name: str = Field(default="videos", description="The asset group.")
-    partitions: Literal["prompt"] | Batches = Field(default="prompt", description="One prompt each, or batches.")
+    partitions: Literal["prompt"] | Batches = Field(
+        default="prompt", description="One partition per prompt, or batches."
+    )
     partitions_per_run: int | None = Field(default=None, ge=1, description="Partitions in each run of a backfill.")
-    retries: int = Field(default=0, ge=0, description="How often a run's step is repeated for rows without a video.")
+    retries: int = Field(default=0, ge=0, description="Number of retries of a run's step for rows without a video.")
     severities: dict[str, Severity] | None = Field(
-        default=None, description="Judges each partition as it is made; severity by check, {} for the defaults."
+        default=None,
+        description="Severity by check; records the check `quality` of each partition. {} for the defaults.",
     )
     on_mismatch: Literal["keep", "fail"] | None = Field(
         default=None,
         description="What to do with a playable video that deviates from its request: store it as the row's video, or "
-        "set it aside and fail the row; by default what the resource runware says, which is keep.",
+        "quarantine it and fail the row. The default is the setting of the resource runware, which is keep.",
     )
-    sensor: Sensor | None = Field(default=None, description="Watches the table.")
+    sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
-        default=None, description="Cron expression, in UTC, of runs that make whatever is missing or changed."
+        default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
     )
-    checks: bool = Field(default=False, description="Whether there are checks of the whole dataset.")
-    dataset: bool = Field(default=False, description="Whether there is a manifest of all videos and a report of costs.")
-    fresh_within_hours: float | None = Field(default=None, gt=0, description="Of table, manifest and costs.")
+    checks: bool = Field(default=False, description="Whether to define checks of the whole dataset.")
+    dataset: bool = Field(
+        default=False, description="Whether to define a manifest of all videos and a report of costs."
+    )
+    fresh_within_hours: float | None = Field(
+        default=None, gt=0, description="Hours after which table, manifest and costs are stale."
+    )
     resources: bool = Field(
         default=True,
-        description="Whether the resources runware, store and ledger come with it; false where the project has them or "
-        "whose first component brings others.",
+        description="Whether to define the resources runware, store and ledger; false if the project or another "
+        "component defines them.",
     )
     store: str | None = Field(default=None, description="Root of the store; WAN_ASSETS_STORE by default.")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; WAN_ASSETS_LEDGER by default.")
-    budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars; WAN_ASSETS_BUDGET_USD.")
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
-    max_in_flight: int | None = Field(default=None, ge=1, description="Cap on tasks in flight in all runs together.")
+    budget_usd_total: float | None = Field(
+        default=None, ge=0, description="Total budget in dollars; WAN_ASSETS_BUDGET_USD by default."
+    )
+    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
+    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
+    max_in_flight: int | None = Field(
+        default=None, ge=1, description="Maximum number of tasks in flight in all runs together."
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The assets and what belongs to them, with the resources of the environment and of these attributes."""
+        """Returns the assets and related definitions, with resources from the environment and the attributes."""
         parts = _Parts(self, self._prompts(Path(context.path)))
         resources = _resources_of(self._settings(), *self._caps()) if self.resources else {}
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
@@ -143,7 +156,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
 def _resources_of(
     settings: Settings, per_day: float | None, per_run: float | None, max_in_flight: int | None
 ) -> dict[str, object]:
-    """The same objects for the same settings: Dagster merges several components only if they share them."""
+    """Returns the same objects for the same settings: Dagster merges several components only if they share them."""
     ledger = LedgerResource(
         url=ledger_url_of(settings.ledger),
         budget_usd_total=settings.budget_usd,
@@ -156,61 +169,65 @@ def _resources_of(
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the attributes of a component ask for."""
+    """The definitions that the attributes of a component request."""
 
-    asked: WanVideosComponent
+    attributes: WanVideosComponent
     prompts: Prompts
 
     def table(self) -> dict[str, Any]:
-        """What all that concerns the table is given alike."""
-        cut = self.asked.partitions
-        partitions = cut if cut == "prompt" else cut.definition(self.asked.name)
-        return {"name": self.asked.name, "prompts": self.prompts, "partitions": partitions}
+        """Returns the arguments that all definitions of the table share."""
+        definition = self.attributes.partitions
+        partitions = definition if definition == "prompt" else definition.definition(self.attributes.name)
+        return {"name": self.attributes.name, "prompts": self.prompts, "partitions": partitions}
 
     def videos(self) -> dg.Definitions:
-        asked, options = self.asked, VideoOptions()
-        if asked.retries:
-            options["retry_policy"] = dg.RetryPolicy(max_retries=asked.retries)
+        attributes, options = self.attributes, VideoOptions()
+        if attributes.retries:
+            options["retry_policy"] = dg.RetryPolicy(max_retries=attributes.retries)
         if freshness := self.freshness():
             options["freshness_policy"] = freshness
-        if asked.on_mismatch:
-            options["on_mismatch"] = asked.on_mismatch
-        if asked.severities is not None:
-            options["severities"] = {name: dg.AssetCheckSeverity[said] for name, said in asked.severities.items()}
-        per_run = asked.partitions_per_run
-        return build_video_assets(**self.table(), group_name=asked.group_name, partitions_per_run=per_run, **options)
+        if attributes.on_mismatch:
+            options["on_mismatch"] = attributes.on_mismatch
+        if attributes.severities is not None:
+            options["severities"] = {
+                name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
+            }
+        per_run = attributes.partitions_per_run
+        return build_video_assets(
+            **self.table(), group_name=attributes.group_name, partitions_per_run=per_run, **options
+        )
 
     def others(self) -> Iterator[dg.Definitions]:
-        asked = self.asked
-        if asked.sensor:
-            yield dg.Definitions(sensors=[self.sensor(asked.sensor)])
-        if asked.missing_schedule:
-            job = build_missing_job(**self.table(), on_mismatch=asked.on_mismatch)
-            yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=asked.missing_schedule)])
-        if asked.checks:
-            yield dg.Definitions(asset_checks=build_video_checks(name=asked.name, prompts=self.prompts))
-        if asked.dataset:
+        attributes = self.attributes
+        if attributes.sensor:
+            yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
+        if attributes.missing_schedule:
+            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch)
+            yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
+        if attributes.checks:
+            yield dg.Definitions(asset_checks=build_video_checks(name=attributes.name, prompts=self.prompts))
+        if attributes.dataset:
             yield dg.Definitions(assets=self.dataset())
 
     def sensor(self, wanted: Sensor) -> dg.SensorDefinition:
         status = dg.DefaultSensorStatus.RUNNING if wanted.is_running else dg.DefaultSensorStatus.STOPPED
         settings: dict[str, Any] = wanted.model_dump(exclude={"is_running", "run_tags"})
-        settings["run_tags"] = {name: str(said) for name, said in wanted.run_tags.items()}
-        per_run = self.asked.partitions_per_run
+        settings["run_tags"] = {name: str(value) for name, value in wanted.run_tags.items()}
+        per_run = self.attributes.partitions_per_run
         return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:
-        name = self.asked.name
+        name = self.attributes.name
         names = ("video_dataset", "generation_costs") if name == "videos" else (f"{name}_dataset", f"{name}_costs")
         return build_dataset_assets(
             name=name,
             prompts=self.prompts,
             dataset_name=names[0],
             costs_name=names[1],
-            group_name=self.asked.group_name,
+            group_name=self.attributes.group_name,
             freshness_policy=self.freshness(),
         )
 
     def freshness(self) -> dg.FreshnessPolicy | None:
-        hours = self.asked.fresh_within_hours
+        hours = self.attributes.fresh_within_hours
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None

@@ -1,4 +1,4 @@
-"""Dagster resources: configuration that opens plain objects."""
+"""Dagster resources, which contain configuration and open the client, the store and the ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models import PRICE_MARGIN, http_url, may_hold_password, microusd
-from wan_assets.settings import LEDGER_URL, PUBLIC_URL, WEBHOOK_URL, Settings, SettingsError, escaped, local_path
+from wan_assets.settings import (
+    DEFAULT_BASE_URL,
+    LEDGER_VARIABLE,
+    WEBHOOK_VARIABLE,
+    Settings,
+    SettingsError,
+    escaped,
+    local_path,
+)
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
 
@@ -25,20 +33,22 @@ class RunwareResource(dg.ConfigurableResource):
     """A Runware account, and how hard it may be used."""
 
     api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
-    base_url: str = Field(default=PUBLIC_URL, description="The API's address; a simulator's for tests.")
+    base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's address; a simulator's for tests.")
     max_in_flight: int = Field(
-        default=50, ge=1, description="The most tasks in flight at once in one run; fewer while the API refuses more."
+        default=50, ge=1, description="Maximum number of tasks in flight in one run; fewer while the API refuses more."
     )
-    max_attempts: int = Field(default=3, ge=1, description="Tasks to buy for one row when the provider fails.")
-    max_wait_s: float = Field(default=1200.0, gt=0, description="Seconds a task may take.")
+    max_attempts: int = Field(
+        default=3, ge=1, description="Maximum number of tasks for one row when the provider fails."
+    )
+    max_wait_s: float = Field(default=1200.0, gt=0, description="Maximum number of seconds for a task.")
     max_stall_s: float = Field(
         default=300.0,
         gt=0,
-        description="Rows that the API refuses for lack of capacity wait. They fail when it has accepted and finished "
-        "no task, and works on none, for this many seconds.",
+        description="Rows that the API refuses for lack of capacity wait. They fail if it has accepted and finished "
+        "no task, and processes none, for this number of seconds.",
     )
     on_lost: Literal["keep", "resubmit"] = Field(
-        default="keep", description="What to do with a task the API no longer knows: keep asking, or buy it again."
+        default="keep", description="What to do with a task the API no longer knows: keep polling, or submit it again."
     )
     max_resubmit_age_s: float = Field(
         default=3600.0,
@@ -53,10 +63,11 @@ class RunwareResource(dg.ConfigurableResource):
     on_mismatch: Literal["keep", "fail"] = Field(
         default="keep",
         description="What to do with a playable video that deviates from its request: store it as the row's video with "
-        "its differences, or set it aside and fail the row.",
+        "its differences, or quarantine it and fail the row.",
     )
     check_balance: bool = Field(
-        default=False, description="Send nothing unless the account's balance covers all that would be bought."
+        default=False,
+        description="Submit nothing unless the account's balance covers the cost of all videos to generate.",
     )
     allowed_download_hosts: list[str] = Field(
         default_factory=list, description="Hosts of result files besides the API's own and *.runware.ai."
@@ -67,16 +78,16 @@ class RunwareResource(dg.ConfigurableResource):
     )
     webhook_url: str = Field(
         default="",
-        description="Where the API is to tell of results, with the secret in its query: the address of `wan-assets "
+        description="The URL at which the API reports results, with the secret in its query: that of `wan-assets "
         "webhook`. Pass it as `dg.EnvVar('WAN_ASSETS_WEBHOOK_URL')`.",
     )
 
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
-        """Opens a client, to be used as `async with`; raises `SettingsError` for a webhook that is no address."""
+        """Opens a client, to be used with `async with`; raises `SettingsError` for an invalid webhook URL."""
         return self._client(self.base_url)
 
     def limits(self) -> Limits:
-        """The engine's limits."""
+        """Returns the engine's limits."""
         return Limits(
             max_in_flight=self.max_in_flight,
             max_attempts=self.max_attempts,
@@ -98,10 +109,10 @@ class RunwareResource(dg.ConfigurableResource):
 
 
 class SimulatedRunwareResource(RunwareResource):
-    """The simulator in this process, in the place of an account: renders placeholders, charges nothing."""
+    """The simulator in this process instead of an account: renders placeholder videos, charges nothing."""
 
-    api_key: str = Field(default="simulated", description="Any text; the simulator takes all.")
-    state: str = Field(description="The folder that the simulator keeps its books in.")
+    api_key: str = Field(default="simulated", description="Any text; the simulator accepts all.")
+    state: str = Field(description="The folder for the simulator's records.")
     latency_s: float = Field(default=1.0, ge=0, description="Seconds that a simulated generation takes.")
     initial_poll_delay_s: float = Field(default=0.5, gt=0, description="Seconds from submission to the first poll.")
 
@@ -128,19 +139,20 @@ class VideoStoreResource(dg.ConfigurableResource):
     )
     direct_delivery: bool = Field(
         default=False,
-        description="Have the API put videos into the bucket by itself, by addresses signed for one PUT each; S3 only.",
+        description="Let the API upload videos to the bucket, with URLs signed for one PUT each; S3 only.",
     )
     public_base_url: str = Field(
-        default="", description="Where `wan-assets serve` serves the store to browsers, such as http://127.0.0.1:3070."
+        default="",
+        description="The address at which `wan-assets serve` serves the store, such as http://127.0.0.1:3070.",
     )
     pictures: bool = Field(
         default=True, description="Besides thumbnails, show frames of each video and contact sheets of batches."
     )
 
     def open(self) -> VideoStore:
-        """Opens the store; nothing is read or written yet."""
-        how = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
-        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
+        """Opens the store; reads and writes nothing yet."""
+        options = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
+        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **options)
 
 
 class LedgerResource(dg.ConfigurableResource):
@@ -150,22 +162,24 @@ class LedgerResource(dg.ConfigurableResource):
         description="SQLAlchemy URL, such as sqlite:///ledger.db; `~`, `$NAME` and `%XX` in its path are replaced. "
         "Pass one with a password as `dg.EnvVar('WAN_ASSETS_LEDGER')`: Dagster shows any other."
     )
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Cap in dollars on one run.")
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Cap in dollars on one UTC day.")
-    budget_usd_total: float | None = Field(default=None, ge=0, description="Cap in dollars on all that is booked.")
+    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
+    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
+    budget_usd_total: float | None = Field(
+        default=None, ge=0, description="Budget in dollars for all costs and reservations."
+    )
     price_margin: float = Field(
         default=float(PRICE_MARGIN),
         ge=0,
         le=1,
-        description="Share of the list price that is reserved on top of it until real prices of the same kind of "
+        description="Share of the list price that is reserved in addition to it until real prices of the same kind of "
         "request are known.",
     )
     max_in_flight: int | None = Field(
-        default=None, ge=1, description="Cap on tasks in flight in all runs together, on whatever machines."
+        default=None, ge=1, description="Maximum number of tasks in flight in all runs together, on all machines."
     )
 
     def open(self) -> Ledger:
-        """Opens the ledger, making its tables where there are none."""
+        """Opens the ledger, and creates missing tables."""
 
         def cap(usd: float | None) -> int | None:
             return None if usd is None else microusd(usd)
@@ -180,7 +194,7 @@ class LedgerResource(dg.ConfigurableResource):
 
 
 def _public_base_url(given: str) -> str:
-    """An address or nothing."""
+    """Returns a valid URL or an empty text."""
     try:
         return http_url(given.strip()) if given.strip() else ""
     except PydanticCustomError as error:
@@ -188,7 +202,7 @@ def _public_base_url(given: str) -> str:
 
 
 def _webhook_url(given: str) -> str:
-    """An address or nothing; it holds a secret, and is not repeated in the error."""
+    """Returns a valid URL or an empty text; the error does not repeat the URL, because it contains a secret."""
     try:
         return http_url(given.strip()) if given.strip() else ""
     except PydanticCustomError as error:
@@ -196,25 +210,25 @@ def _webhook_url(given: str) -> str:
 
 
 def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
-    """A ledger's URL for a resource: by the name of its variable where it may hold a password, for Dagster shows it.
+    """Returns a ledger's URL for a resource, or its environment variable if the URL may contain a password.
 
-    Raises `SettingsError` where no variable holds it.
+    Dagster shows the URL in its UI. Raises `SettingsError` if no variable contains it.
     """
     if not may_hold_password(url):
         return url
     named = (name for name, value in environment.items() if value == url)
-    name = LEDGER_URL if environment.get(LEDGER_URL) == url else next(named, "")
+    name = LEDGER_VARIABLE if environment.get(LEDGER_VARIABLE) == url else next(named, "")
     if not name:
         raise SettingsError(
-            "the ledger's URL may hold a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
+            "the ledger's URL may contain a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
         )
     return dg.EnvVar(name)
 
 
 def resources_of(settings: Settings) -> dict[str, object]:
-    """The resources `runware`, `store` and `ledger` of a configuration; without a key, the simulator's."""
+    """Returns the resources `runware`, `store` and `ledger` of the settings; without an API key, the simulator's."""
     simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"))
-    hook = dg.EnvVar(WEBHOOK_URL) if settings.has_webhook else ""
+    hook = dg.EnvVar(WEBHOOK_VARIABLE) if settings.has_webhook else ""
     real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
     return {
         "runware": simulated if settings.is_simulated else real,

@@ -1,4 +1,4 @@
-"""What one run is to make, and how it speaks to Dagster."""
+"""The context of one run: its partitions, and how it reports to Dagster."""
 
 from __future__ import annotations
 
@@ -16,20 +16,12 @@ OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
-def ignore(_: Outcome) -> None:
-    """Nobody watches."""
+def ignore_outcome(_: Outcome) -> None:
+    """Ignores an outcome."""
 
 
-RECORDED_ALREADY = {"__source_asset_observation__": True}
-"""Metadata of an output that Dagster does not record: the run has recorded each partition itself.
-
-Without an output Dagster skips downstream steps and checks; with an ordinary one it records a second materialization of
-each partition. The key is private to Dagster; a test shows that it works.
-"""
-
-
-class Options(TypedDict, total=False):
-    """Optional parts of a run context."""
+class RunContextOptions(TypedDict, total=False):
+    """Optional fields of a run context."""
 
     on_outcome: OnOutcome
     on_progress: ProgressCallback
@@ -52,8 +44,8 @@ class RunContext:
     instance: dg.DagsterInstance
     log: logging.Logger
     log_event: LogEvent
-    on_outcome: OnOutcome = ignore
-    on_progress: ProgressCallback = ignore_progress
+    on_outcome: OnOutcome = ignore_outcome
+    on_progress: Watcher = unwatched
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
 
@@ -63,8 +55,8 @@ class RunContext:
         context: dg.OpExecutionContext | dg.AssetExecutionContext,
         asset_key: dg.AssetKey,
         keys: Iterable[str] = (),
-        **options: Unpack[Options],
+        **options: Unpack[RunContextOptions],
     ) -> Self:
-        """What a step is to make, with the means of its context."""
-        means = context.run.run_id, context.instance, context.log, context.log_event
-        return cls(asset_key, tuple(keys), *means, **options)
+        """Creates the run context from the context of a Dagster step."""
+        resources = context.run.run_id, context.instance, context.log, context.log_event
+        return cls(asset_key, tuple(keys), *resources, **options)

@@ -1,7 +1,7 @@
-"""The file server: shows a browser the store's videos and their pictures, and nothing else of it.
+"""The file server, which serves the store's videos and thumbnails to browsers and nothing else.
 
-Files on a disk are sent, with byte ranges, so that a player can seek. For those in a bucket the browser is sent on to
-an address that is signed anew each time, so that no event holds one.
+Files on a local disk are served with byte ranges, so that a player can seek. For videos in a bucket the browser is
+redirected to a URL that is signed for each request, so that no Dagster event contains a signed URL.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from wan_assets.errors import StoreError
 from wan_assets.servers import http_server
 from wan_assets.store import VideoStore
 
-_KINDS = {
+_MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
     ".mov": "video/quicktime",
     ".mkv": "video/matroska",
     ".webp": "image/webp",
 }
-_PLACE = re.compile(
+_VIDEO_PATH = re.compile(
     r"(videos|simulated)/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f-]{36}-[0-9]+(\.mp4|\.webm|\.mov|\.mkv|\.webp)"
 )
-"""Where a store keeps videos: no other path is looked at."""
+"""The paths of videos in a store: no other path is looked up."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -40,14 +40,14 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Referrer-Policy": "no-referrer",
 }
-_VALID_S = 3600.0
+_URL_VALID_S = 3600.0
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def files_app(store: VideoStore, *, hosts: tuple[str, ...] = _LOOPBACK) -> Starlette:
-    """An application that answers `GET /<path of a video below the root>`, to whoever names one of `hosts`.
+    """Returns an application that answers `GET /<path of a video below the root>` for requests with a host in `hosts`.
 
-    The names keep a page of another site from reaching it under a name of its own. `*` lets all in.
+    The host names prevent another site from reaching the server under a name of its own. `*` accepts all.
     """
     route = Route("/{place:path}", _Files(store).endpoint, methods=["GET"])
     return Starlette(routes=[route], middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
@@ -56,7 +56,7 @@ def files_app(store: VideoStore, *, hosts: tuple[str, ...] = _LOOPBACK) -> Starl
 def serve_files(
     store: VideoStore, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serves until SIGINT or SIGTERM; `on_ready` is given the address. Raises `ListenError`."""
+    """Serves until SIGINT or SIGTERM; calls `on_ready` with the address. Raises `ListenError`."""
     hosts = _LOOPBACK if host in (*_LOOPBACK, "::1") else ("*",)
     http_server.serve(files_app(store, hosts=hosts), host=host, port=port, on_ready=on_ready)
 
@@ -66,21 +66,21 @@ class _Files:
         self._store = store
 
     async def endpoint(self, request: Request) -> Response:
-        place = request.path_params["place"]
-        if not _PLACE.fullmatch(place):
-            return PlainTextResponse("there is no such video", 404)
-        kind = _KINDS[PurePosixPath(place).suffix]
+        path = request.path_params["place"]
+        if not _VIDEO_PATH.fullmatch(path):
+            return PlainTextResponse("the video does not exist", 404)
+        kind = _MEDIA_TYPES[PurePosixPath(path).suffix]
         try:
-            file = await run_in_threadpool(self._store.file_at, place, _VALID_S, kind)
+            file = await run_in_threadpool(self._store.file_at, path, _URL_VALID_S, kind)
         except StoreError as error:
             return PlainTextResponse(f"{error}. {error.hint}", 502)
         if isinstance(file, str):
             return RedirectResponse(file, 307, headers={"Cache-Control": "no-store"})
         if not await run_in_threadpool(self._is_inside, file):
-            return PlainTextResponse("there is no such video", 404)
+            return PlainTextResponse("the video does not exist", 404)
         return FileResponse(file, media_type=kind, headers=_HEADERS)
 
     def _is_inside(self, file: Path) -> bool:
-        """Whether it is a file of the store, also behind links."""
+        """Whether a file is inside the store after links are resolved."""
         root = Path(self._store.root.path).resolve()
         return file.is_file() and file.resolve().is_relative_to(root)

@@ -1,6 +1,6 @@
-"""How an application is served: on a port that is known to be free before anything is said, and quietly.
+"""Serves an application on a port that is bound before the address is printed, without a log line per request.
 
-A connection that only waits costs little and is closed soon, so that nobody can hold all of them.
+An idle connection is closed early, so that no client can occupy all connections.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from wan_assets.errors import WanAssetsError
 
 IDLE_S = 10.0
-"""A request has to be there so soon after its connection, or after the answer before it; in seconds."""
+"""Seconds until a complete request must arrive after the connection is opened or the previous response ends."""
 
 STALL_S = 60.0
-"""Who reads nothing of an answer for so long is cut off; in seconds."""
+"""Seconds after which a client that reads nothing of a response is disconnected."""
 
 MAX_CONNECTIONS = 256
-"""So many connections at once: for one more, the one that has waited longest for a request is closed."""
+"""The number of connections at once. One more closes the connection that has been idle for the longest time."""
 
 
 class ListenError(WanAssetsError):
-    """A server cannot listen where it was told to."""
+    """A server cannot listen on the given address."""
 
-    hint = "Give another --port or --host, or end what listens there."
+    hint = "Give another --port or --host, or stop the process that listens there."
 
 
 def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serves until SIGINT or SIGTERM; `on_ready` is given the address, without a path. Raises `ListenError`."""
+    """Serves until SIGINT or SIGTERM; calls `on_ready` with the address, without a path. Raises `ListenError`."""
     with _bound(host, port) as listening, suppress(KeyboardInterrupt):
         if on_ready:
             shown = f"[{host}]" if ":" in host else host
@@ -46,8 +46,8 @@ def serve(app: ASGIApp, *, host: str, port: int, on_ready: Callable[[str], None]
 def server_of(
     app: ASGIApp, *, idle_s: float = IDLE_S, stall_s: float = STALL_S, maximum: int = MAX_CONNECTIONS
 ) -> uvicorn.Server:
-    """A server that writes no line for a request, and keeps no more than `maximum` connections."""
-    protocol: Any = partial(_Patient, idle_s=idle_s, stall_s=stall_s, maximum=maximum)
+    """Returns a server that logs no requests and keeps at most `maximum` connections."""
+    protocol: Any = partial(_TimeoutProtocol, idle_s=idle_s, stall_s=stall_s, maximum=maximum)
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -61,31 +61,31 @@ def server_of(
     return uvicorn.Server(config)
 
 
-class _Patient(H11Protocol):
-    """A connection that is closed where no request comes, or nobody reads the answer. uvicorn itself waits for ever."""
+class _TimeoutProtocol(H11Protocol):
+    """A connection with timeouts for missing requests and unread responses. uvicorn itself has none."""
 
     def __init__(self, *args: Any, idle_s: float, stall_s: float, maximum: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle_s = idle_s
         self._stall_s = stall_s
-        self._most = maximum
+        self._maximum = maximum
         self._idle: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self.idle_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._see()
-        if len(self.connections) > self._most:
+        self._update_idle_timer()
+        if len(self.connections) > self._maximum:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._see()
+        self._update_idle_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._see()
+        self._update_idle_timer()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -93,33 +93,33 @@ class _Patient(H11Protocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled = _ended(self._stalled)
+        self._stalled = _cancelled(self._stalled)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._idle, self._stalled = _ended(self._idle), _ended(self._stalled)
+        self._idle, self._stalled = _cancelled(self._idle), _cancelled(self._stalled)
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _see(self) -> None:
-        """Counts the time without a whole request: parts of one do not prolong it."""
+    def _update_idle_timer(self) -> None:
+        """Measures the time without a complete request; a partial request does not extend it."""
         if not self.is_idle:
-            self._idle = _ended(self._idle)
+            self._idle = _cancelled(self._idle)
         elif self._idle is None:
             self.idle_since = self.loop.time()
             self._idle = self.loop.call_later(self._idle_s, self.transport.abort)
 
     def _make_room(self) -> None:
-        others = (each for each in self.connections if isinstance(each, _Patient) and each is not self)
+        others = (each for each in self.connections if isinstance(each, _TimeoutProtocol) and each is not self)
         idle = [each for each in others if each.is_idle and not each.transport.is_closing()]
         if idle:
             min(idle, key=lambda each: each.idle_since).transport.abort()
 
 
-def _ended(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+def _cancelled(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
     if timer:
         timer.cancel()
     return None

@@ -1,4 +1,4 @@
-"""The receiver of webhooks: takes the API's word that something is done for a reason to ask, and for nothing more."""
+"""The receiver of webhooks: a webhook causes an earlier poll of its task, and no other change."""
 
 from __future__ import annotations
 
@@ -26,38 +26,39 @@ from wan_assets.servers import http_server
 
 PATH = "/webhook"
 LEDGER_BUSY_S = 3.0
-"""How long the ledger may be waited for: the API wants its answer within 5 s, and sends again what was not taken."""
+"""The longest wait for the ledger, in seconds: the API expects a response within 5 s, and otherwise sends again."""
 
 _MAX_BYTES = 1_000_000
 _MAX_TASKS = 1_000
-_BODY_S = 4.0
+_BODY_TIMEOUT_S = 4.0
 MIN_SECRET = 16
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class WebhookError(WanAssetsError):
-    """The receiver cannot be started as asked."""
+    """The receiver cannot be started with the given options."""
 
     hint = "See `wan-assets webhook --help`."
 
 
 class _RefusalError(Exception):
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
 def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
-    """An application that takes `POST <path>?secret=…` and wakes the runs that wait for the tasks it names.
+    """Returns an application that receives `POST <path>?secret=…` and notifies the runs that wait for its tasks.
 
-    Everything readable is answered 204, also what the ledger does not know: sending it again would not help, and who
-    asks learns nothing. It is not written down. Raises `WebhookError` for a secret of less than 16 characters.
+    Every readable webhook is answered 204, also if the ledger does not know its tasks: sending it again would not help,
+    and an attacker learns nothing. Its content is not stored. Raises `WebhookError` for a secret of less than 16
+    characters.
     """
     if len(secret) < MIN_SECRET:
         raise WebhookError(f"the webhook's secret has less than {MIN_SECRET} characters")
     route = Route(path, _Receiver(ledger).endpoint, methods=["POST"])
-    app = Starlette(routes=[route], middleware=[Middleware(_Doorkeeper, secret=secret)])
+    app = Starlette(routes=[route], middleware=[Middleware(_SecretMiddleware, secret=secret)])
     app.router.redirect_slashes = False
     return app
 
@@ -65,16 +66,16 @@ def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
 def serve_webhook(
     ledger: Ledger, secret: str, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serves until SIGINT or SIGTERM; `on_ready` is given the address, without the secret.
+    """Serves until SIGINT or SIGTERM; calls `on_ready` with the address, without the secret.
 
-    Raises `WebhookError` where the secret cannot be used, and `ListenError` where the port cannot.
+    Raises `WebhookError` for an unusable secret, and `ListenError` for an unusable port.
     """
     shown = (lambda address: on_ready(f"{address}{PATH}")) if on_ready else None
     http_server.serve(receiver_app(ledger, secret), host=host, port=port, on_ready=shown)
 
 
-class _Doorkeeper:
-    """Lets in who knows the secret, and takes the query out of what is told of the request, such as in access logs."""
+class _SecretMiddleware:
+    """Refuses requests without the secret, and removes the query, so that it does not appear in access logs."""
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
         self._app = app
@@ -83,12 +84,12 @@ class _Doorkeeper:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             query, scope["query_string"] = scope["query_string"], b""
-            if not self._knows_secret(query):
+            if not self._has_secret(query):
                 await PlainTextResponse("wrong or missing secret", 403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _knows_secret(self, query: bytes) -> bool:
+    def _has_secret(self, query: bytes) -> bool:
         try:
             given = parse_qs(query.decode("ascii"), max_num_fields=20).get("secret", [""])
         except ValueError:
@@ -107,37 +108,37 @@ class _Receiver:
         except _RefusalError as refusal:
             return PlainTextResponse(str(refusal), refusal.status)
         except ClientDisconnect:
-            return Response()  # nobody reads it
+            return Response()  # the client has disconnected
         except LedgerError as error:
-            _LOGGER.warning("a webhook was not taken, and will be sent again: %s", error)
-            return PlainTextResponse("the ledger does not answer", 503)
-        if strangers := task_uuids - known:
-            _LOGGER.warning("a webhook names %d tasks that this ledger does not know", len(strangers))
+            _LOGGER.warning("a webhook was not processed, and the API will send it again: %s", error)
+            return PlainTextResponse("the ledger is not available", 503)
+        if unknown := task_uuids - known:
+            _LOGGER.warning("tasks in a webhook that this ledger does not know: %d", len(unknown))
         return Response(status_code=204)
 
 
 def task_uuids_in(body: bytes) -> set[str]:
-    """All tasks that a webhook names: one flat object, or objects in lists under `data` and `errors`."""
+    """Returns all task UUIDs in a webhook: in one flat object, or in objects in lists under `data` and `errors`."""
     try:
         reported = json.loads(body)
     except (ValueError, RecursionError):
-        raise _RefusalError(400, "the body is no JSON") from None
-    found = set(map(_uuid_of, _named_in(reported)))
+        raise _RefusalError(400, "the body is not JSON") from None
+    found = set(map(_uuid_of, _task_uuid_values(reported)))
     if not found:
-        raise _RefusalError(400, "the body names no task")
+        raise _RefusalError(400, "the body contains no task UUID")
     if len(found) > _MAX_TASKS:
-        raise _RefusalError(413, f"the body names more than {_MAX_TASKS} tasks")
+        raise _RefusalError(413, f"the body contains more than {_MAX_TASKS} task UUIDs")
     return found
 
 
-def _named_in(reported: Any) -> Iterator[Any]:
-    """What stands where a task's UUID should; an error may be about no task."""
+def _task_uuid_values(reported: Any) -> Iterator[Any]:
+    """Yields the values in the positions of task UUIDs; an error may belong to no task."""
     if not isinstance(reported, dict):
-        raise _RefusalError(400, "the body is no JSON object")
+        raise _RefusalError(400, "the body is not a JSON object")
     lists = [reported[key] for key in ("data", "errors") if reported.get(key) is not None]
     items = [item for some in lists for item in (some if isinstance(some, list) else [some])]
     if not all(isinstance(item, dict) for item in items):
-        raise _RefusalError(400, "an item of the body is no JSON object")
+        raise _RefusalError(400, "an item of the body is not a JSON object")
     for item in (reported, *items):
         if (named := item.get("taskUUID")) is not None:
             yield named
@@ -146,17 +147,17 @@ def _named_in(reported: Any) -> Iterator[Any]:
 def _uuid_of(named: Any) -> str:
     if task_uuid := uuid_in(named):
         return task_uuid
-    raise _RefusalError(400, "a taskUUID is no UUID")
+    raise _RefusalError(400, "a taskUUID is not a UUID")
 
 
 async def _body_of(request: Request) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(_BODY_S):
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
             async for piece in request.stream():
                 body += piece
                 if len(body) > _MAX_BYTES:
                     raise _RefusalError(413, f"the body has more than {_MAX_BYTES} bytes")
     except TimeoutError:
-        raise _RefusalError(408, f"the body was not there within {duration_text(_BODY_S)}") from None
+        raise _RefusalError(408, f"the body did not arrive within {duration_text(_BODY_TIMEOUT_S)}") from None
     return bytes(body)

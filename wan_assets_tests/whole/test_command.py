@@ -34,7 +34,7 @@ def test_the_demo_leaves_verified_videos_of_every_kind_and_costs_nothing_the_sec
     assert {fact.has_audio for fact in facts} == {True, False}
     assert len({(fact.width, fact.height) for fact in facts}) >= 5
     assert second.returncode == 0
-    assert "No submission was sent; this run cost $0.0000" in second.stdout
+    assert "No submissions; this run cost $0.0000" in second.stdout
     assert Journal(tmp_path / "out" / "simulator").submissions() == 10
 
 

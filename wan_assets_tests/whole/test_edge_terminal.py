@@ -140,7 +140,7 @@ def test_people_are_told_after_ctrl_c_what_was_submitted_and_how_to_continue(tmp
         said, warned = ended(process)
 
     assert process.returncode == 130
-    assert "6 submissions were sent, 6 in flight; this run cost $0.0000" in said
+    assert "6 submissions, 6 in flight; this run cost $0.0000" in said
     assert "$2.8948 reserved" in said
     assert "run the same command again" in said
     assert f"wan-assets ledger recover --url sqlite:///{out / 'ledger.db'}" in said

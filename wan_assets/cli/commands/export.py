@@ -1,4 +1,4 @@
-"""`wan-assets export`: a table's videos as a dataset to take away."""
+"""`wan-assets export`: writes a table's videos as a dataset."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
-from wan_assets.cli.options import configured, json_option, url_option
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.options import current_settings, json_option, url_option
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
 from wan_assets.models import usd
@@ -53,7 +53,7 @@ def export(
     *,
     shard_mb: int,
     as_json: bool,
-    **said: Any,
+    **given: Any,
 ) -> None:
     """Write the videos of the table FILE as a dataset, or update an earlier export of it.
 
@@ -61,29 +61,29 @@ def export(
 
     Exit status: 0 every row's video is exported, 1 some rows have no video, 2 the export cannot be written.
     """
-    options = _options(format_, shard_bytes=shard_mb * 1_000_000, **said)
-    settings = configured()
+    options = _options(format_, shard_bytes=shard_mb * 1_000_000, **given)
+    settings = current_settings()
     table = PromptTable.load(file or settings.prompts)
     settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
-    with closing(Ledger(settings.ledger, must_exist=True)) as book:
+    with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         videos = VideoStore(settings.store)
         target = root or settings.folder / "exports" / format_
-        exported = export_dataset(table, target, options, store=videos, ledger=book)
+        exported = export_dataset(table, target, options, store=videos, ledger=ledger)
     if as_json:
         show_json(_as_json(exported))
     else:
-        _show(exported, Places.of(settings))
+        _show(exported, Suggestions.of(settings))
     sys.exit(1 if exported.missing else 0)
 
 
-def _options(format_: Format, **said: Any) -> ExportOptions:
+def _options(format_: Format, **given: Any) -> ExportOptions:
     try:
-        return ExportOptions(format_, **said)
+        return ExportOptions(format_, **given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
 
-def _show(exported: Exported, places: Places) -> None:
+def _show(exported: Exported, suggestions: Suggestions) -> None:
     changes = exported.changes
     split = ", ".join(f"{count:,} for {split}" for split, count in exported.rows.items())
     click.echo(f"{counted(sum(exported.rows.values()), 'video')} ({split}) exported to {printable(exported.uri)}")
@@ -98,7 +98,7 @@ def _show(exported: Exported, places: Places) -> None:
     )
     click.echo(f"{kind}: {dollars(exported.cost_microusd)}{unknown}")
     if exported.unknown_cost_count:
-        hint = places.of_unknown_costs(simulated=exported.is_simulated)
+        hint = suggestions.of_unknown_costs(simulated=exported.is_simulated)
         click.echo(f"  what to do  {printable(hint)}")
     if exported.missing:
         click.echo(f"{counted(exported.missing, 'row has', 'rows have')} no video")

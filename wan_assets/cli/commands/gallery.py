@@ -1,4 +1,4 @@
-"""`wan-assets gallery`: a folder of static pages that shows all videos of a table."""
+"""`wan-assets gallery`: writes static pages that show all videos of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, show_json
-from wan_assets.cli.options import configured, data_dir_option, json_option, note_overridden
+from wan_assets.cli.options import current_settings, data_dir_option, json_option, warn_overridden
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
 from wan_assets.models import usd
@@ -34,8 +34,8 @@ def gallery(file: Path | None, output: Path | None, *, as_json: bool) -> None:
 
     Exit status: 0 the gallery is written, 2 it cannot be written.
     """
-    settings = configured()
-    note_overridden(os.environ, settings)
+    settings = current_settings()
+    warn_overridden(os.environ, settings)
     source = file or settings.prompts
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         found = write_gallery(

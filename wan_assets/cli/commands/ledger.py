@@ -1,4 +1,4 @@
-"""`wan-assets ledger`: what was spent, reserved and left open."""
+"""`wan-assets ledger`: shows money spent and reserved, and open tasks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 from wan_assets.cli.display import dollars, printable, show_json, show_table
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
-from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.options import json_option, open_ledger, url_option
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import TaskUnknownError
 from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendLine, Task, Totals, money_kind
 from wan_assets.models import usd
@@ -21,14 +21,14 @@ _COMMANDS = {
     "resume": LazyCommand("pause", "resume", "Let runs submit tasks again."),
     "settle": LazyCommand("settle", "settle", "Record the cost of tasks that ended without reporting it."),
     "trace": LazyCommand("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
-    "adopt": LazyCommand("adopt", "adopt", "Accept files that were set aside as the videos of their rows."),
+    "adopt": LazyCommand("adopt", "adopt", "Accept quarantined files as the videos of their rows."),
     "recover": LazyCommand("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
 }
 
 
 @dataclass(frozen=True)
 class _Account:
-    """All that the ledger tells."""
+    """The content of the ledger that the command shows."""
 
     paused: str | None
     totals: Totals
@@ -40,34 +40,34 @@ class _Account:
     prices: list[RecentPrices]
 
 
-@click.group(cls=LazyGroup, late=_COMMANDS, invoke_without_command=True)
+@click.group(cls=LazyGroup, lazy_commands=_COMMANDS, invoke_without_command=True)
 @url_option
 @click.option("--by", type=click.Choice(get_args(Grouping)), multiple=True, help="Group by this; may be repeated.")
 @json_option
 @click.pass_context
 def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *, as_json: bool) -> None:
-    """Show what was spent and reserved, and which tasks are open; real and simulated money apart."""
+    """Show money spent and reserved, and open tasks; simulated money is shown separately."""
     if context.invoked_subcommand:
         return
-    with opened(url, context) as (book, settings):
-        account = _account_of(book, by or ("state", "day", "asset"))
+    with open_ledger(url, context) as (ledger, settings):
+        account = _account_of(ledger, by or ("state", "day", "asset"))
     if as_json:
         show_json(_as_json(account))
     else:
-        _show(account, Places.of(settings))
+        _show(account, Suggestions.of(settings))
 
 
-def _account_of(book: Ledger, by: tuple[Grouping, ...]) -> _Account:
-    tasks = book.open_tasks()
+def _account_of(ledger: Ledger, by: tuple[Grouping, ...]) -> _Account:
+    tasks = ledger.open_tasks()
     return _Account(
-        paused=book.paused(),
-        totals=book.totals(),
-        groups={group: book.spending(group) for group in by},
+        paused=ledger.paused(),
+        totals=ledger.totals(),
+        groups={group: ledger.spending(group) for group in by},
         still_open=[task for task in tasks if not task.is_lost],
         lost=[task for task in tasks if task.is_lost],
-        unknown=book.unknown_costs(),
-        overcharged=book.overcharged(),
-        prices=book.recent_prices(),
+        unknown=ledger.unknown_costs(),
+        overcharged=ledger.overcharged(),
+        prices=ledger.prices_seen(),
     )
 
 
@@ -85,18 +85,18 @@ def _as_json(account: _Account) -> dict[str, Any]:
     }
 
 
-def _show(account: _Account, places: Places) -> None:
+def _show(account: _Account, suggestions: Suggestions) -> None:
     for group, found in account.groups.items():
         _show_group(group, found)
     _show_prices(account.prices)
     _show_tasks("Open: these tasks may still produce a video", account.still_open)
     _show_tasks("Lost: the API does not know these tasks; every run polls them again", account.lost)
     if account.lost:
-        click.echo(f"  what to do  {printable(places.completed(TaskUnknownError.hint))}")
+        click.echo(f"  what to do  {printable(suggestions.completed(TaskUnknownError.hint))}")
     _show_tasks("Ended, cost unknown: the reservation is kept", account.unknown)
     if account.unknown:
         is_simulated = all(task.is_simulated for task in account.unknown)
-        click.echo(f"  what to do  {printable(places.of_unknown_costs(simulated=is_simulated))}")
+        click.echo(f"  what to do  {printable(suggestions.of_unknown_costs(simulated=is_simulated))}")
     _show_overcharged(account.overcharged)
     if account.paused is not None:
         click.echo(f"paused: {printable(account.paused)}")

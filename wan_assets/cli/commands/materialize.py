@@ -1,4 +1,4 @@
-"""`wan-assets demo` and `wan-assets materialize`: a table's videos, made through Dagster."""
+"""`wan-assets demo` and `wan-assets materialize`: generate a table's videos through Dagster."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
-from wan_assets.cli.options import configured, data_dir, data_dir_option, mismatch_option, note_overridden
-from wan_assets.cli.progress import Show, watched
-from wan_assets.cli.run import RunOptions, TableRun, error_of
+from wan_assets.cli.options import current_settings, data_dir, data_dir_option, mismatch_option, warn_overridden
+from wan_assets.cli.progress import ProgressDisplay, progress_display
+from wan_assets.cli.run import RunOptions, TableRun, unexpected_failure
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
 from wan_assets.engine import OnMismatch, Progress
 from wan_assets.errors import WanAssetsError
@@ -26,7 +26,7 @@ from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_fr
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, however the command ends.")
 _END_S = 5.0
-"""So long it may take to tell Dagster that a run was left behind."""
+"""The longest time, in seconds, to report an abandoned run to Dagster."""
 
 
 @click.command()
@@ -62,62 +62,64 @@ def materialize(file: Path, *, on_mismatch: OnMismatch, resend_refused: bool, as
 
     FILE may be a folder of tables, or a pattern in quotes.
 
-    Exit status: 0 every row has its video, also where it deviates from its request, 1 some have not, 2 it could not
+    Exit status: 0 every row has its video, even if it deviates from its request, 1 some have none, 2 it could not
     start, 130 and 143 after the signals INT and TERM.
     """
-    settings = configured()
-    note_overridden(os.environ, settings)
+    settings = current_settings()
+    warn_overridden(os.environ, settings)
     _make(replace(settings, prompts=file), RunOptions(on_mismatch, resend_refused), as_json=as_json, is_demo=False)
 
 
 def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bool) -> None:
-    """Makes the videos, and reports from the ledger whatever ended that."""
+    """Generates the videos, and reports from the ledger even after an interruption."""
     run = TableRun(settings, options)
     status = 1
     try:
         run.load()
         status = _made(run, is_quiet=as_json)
     except WanAssetsError as error:
-        run.failure, status = run.places.failure(failure_of(error)), 1 if run.is_begun else 2
-        if not run.is_begun:
+        run.failure, status = run.suggestions.failure(failure_of(error)), 1 if run.has_started else 2
+        if not run.has_started:
             show_error(run.failure)
     except signals.Interrupted as error:
         run.signal = error.signal
     if run.signal:
         run.failure, status = interruption(run.signal), signals.exit_code_of(run.signal)
     summary = Summary.of(run)
-    broken = summary.broken() if is_demo and not status else []
+    damaged_files = summary.damaged_files() if is_demo and not status else []
     if as_json:
         show_json(summary_json(summary))
-    elif run.is_begun or run.signal:
-        show_summary(summary, broken)
-    sys.exit(1 if broken else status)
+    elif run.has_started or run.signal:
+        show_summary(summary, damaged_files)
+    sys.exit(1 if damaged_files else status)
 
 
 def _made(run: TableRun, *, is_quiet: bool) -> int:
-    """Executes the run in a thread of its own, and gives the status; raises what kept it from starting."""
+    """Executes the run in a thread and returns the exit status; raises the error if the run could not start."""
     rows = len(run.table.rows) if run.table else 0
-    with watched("videos", Progress(rows), is_quiet=is_quiet, completed=run.places.completed) as show:
-        ended = signals.supervised(partial(run.execute, show), on_signal=partial(_say_stopping, show))
+    with progress_display("videos", Progress(rows), is_quiet=is_quiet, completed=run.suggestions.completed) as show:
+        ended = signals.run_supervised(partial(run.execute, show), on_signal=partial(_say_stopping, show))
     run.signal = ended.signal
-    if ended.is_left_behind:
+    if ended.is_abandoned:
         _end_in_dagster(run)
     if isinstance(ended.error, WanAssetsError):
         raise ended.error
     if ended.error is not None and not run.signal:
-        run.failure = error_of(ended.error)
+        run.failure = unexpected_failure(ended.error)
         show_error(run.failure)
-        return 1 if run.is_begun else 2
+        return 1 if run.has_started else 2
     return 0 if len(run.materialized) == rows else 1
 
 
-def _say_stopping(show: Show, number: signal.Signals) -> None:
-    show.note(f"{number.name} received: no more tasks are submitted, and the run stops. Once more ends it at once.")
+def _say_stopping(show: ProgressDisplay, number: signal.Signals) -> None:
+    show.note(
+        f"{number.name} received: no more tasks are submitted, and the run stops. A second signal ends it at once."
+    )
 
 
 def _end_in_dagster(run: TableRun) -> None:
     def end() -> None:
-        with suppress(Exception):  # the report does not depend on it
+        with suppress(Exception):  # an error here must not prevent the report
             run.end()
 
     thread = threading.Thread(target=end, daemon=True)

@@ -1,12 +1,12 @@
-"""`wan-assets ledger pause` and `resume`: the switch that keeps runs from sending more."""
+"""`wan-assets ledger pause` and `resume`: stop all runs from submitting tasks, and let them continue."""
 
 from __future__ import annotations
 
 import click
 
 from wan_assets.cli.display import printable
-from wan_assets.cli.options import opened, url_option
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.options import open_ledger, url_option
+from wan_assets.cli.suggestions import Suggestions
 
 
 @click.command()
@@ -15,9 +15,9 @@ from wan_assets.cli.suggestions import Places
 @click.pass_context
 def pause(context: click.Context, why: str, url: str | None) -> None:
     """Stop all runs from submitting tasks; tasks in flight complete."""
-    places = _switch(context, url, why)
-    said = "paused: no run submits tasks; tasks in flight complete; `wan-assets ledger resume` ends the pause"
-    click.echo(printable(places.completed(said)))
+    suggestions = _switch(context, url, why)
+    message = "paused: no run submits tasks; tasks in flight complete; `wan-assets ledger resume` ends the pause"
+    click.echo(printable(suggestions.completed(message)))
 
 
 @click.command()
@@ -29,7 +29,7 @@ def resume(context: click.Context, url: str | None) -> None:
     click.echo("runs may submit tasks again")
 
 
-def _switch(context: click.Context, url: str | None, why: str | None) -> Places:
-    with opened(url, context) as (book, settings):
-        book.pause(why)
-    return Places.of(settings)
+def _switch(context: click.Context, url: str | None, why: str | None) -> Suggestions:
+    with open_ledger(url, context) as (ledger, settings):
+        ledger.pause(why)
+    return Suggestions.of(settings)

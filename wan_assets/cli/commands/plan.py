@@ -1,4 +1,4 @@
-"""`wan-assets plan`: a table validated and priced; nothing is submitted."""
+"""`wan-assets plan`: validates and prices a table; nothing is submitted."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, TypedDict, Unpack, cast
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
-from wan_assets.cli.progress import Show, watched
+from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.models import usd
 from wan_assets.prompts import Chunk, Summary, scan
 
 
 @dataclass(frozen=True)
 class _Read:
-    """How much of a table was read; how long it is shows at its end."""
+    """The rows read so far; the total is not known before the end."""
 
     ended: int = 0
     problems: int = 0
@@ -39,7 +39,7 @@ class _Read:
 
 
 class PartitionOptions(TypedDict):
-    """What is said of the partitions that a table is made for; all None where each row has its own."""
+    """The partitions of the table; all values are None if each row has its own partition."""
 
     by: str | None
     start_date: str | None
@@ -54,20 +54,21 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--by", type=_BY, help="Check that each row belongs to a partition of this kind, as in a component.")
-@click.option("--start-date", help="Where windows of time start, such as 2026-01-01.")
-@click.option("--end-date", help="Where windows of time end; open by default.")
-@click.option("--timezone", default="UTC", show_default=True, help="The time zone of windows of time.")
+@click.option("--start-date", help="Start of the time windows, such as 2026-01-01.")
+@click.option("--end-date", help="End of the time windows; open by default.")
+@click.option("--timezone", default="UTC", show_default=True, help="The time zone of the time windows.")
 @click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> None:
     """Validate and price the table FILE; nothing is submitted.
 
-    FILE may be a folder of tables, or a pattern in quotes. With --by, rows that no run can ever make are problems too.
+    FILE may be a folder of tables, or a pattern in quotes. With --by, a row whose partition can never be materialized
+    is a problem too.
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
-    with watched("rows", _Read(), is_quiet=as_json, leaves_trace=False) as show:
-        found = Summary.of(_shown(map(_placing(**partitions), scan(file)), show))
+    with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
+        found = Summary.of(_shown(map(_partition_check(**partitions), scan(file)), show))
     if as_json:
         show_json(_as_json(found))
     else:
@@ -75,22 +76,22 @@ def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> N
     sys.exit(1 if found.problem_count else 0)
 
 
-def _placing(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
-    """What makes problems of rows without a partition; Dagster is imported only where partitions are given."""
+def _partition_check(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
+    """Returns a function that reports rows without a partition as problems; imports Dagster only if needed."""
     if partitions["by"] is None:
         return lambda chunk: chunk
-    batches, keys = (
+    assignment, keys = (
         import_module("wan_assets.orchestration.partitions.assignment"),
         import_module("wan_assets.orchestration.partitions.keys"),
     )
     try:
-        partition_of = batches.partition_of(keys.definition_by(**partitions))
+        partition_of = assignment.partition_of(keys.definition_by(**partitions))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return lambda chunk: cast("Chunk", batches.placed(chunk, partition_of)[0])
+    return lambda chunk: cast("Chunk", assignment.assign_partitions(chunk, partition_of)[0])
 
 
-def _shown(chunks: Iterable[Chunk], show: Show) -> Iterator[Chunk]:
+def _shown(chunks: Iterable[Chunk], show: ProgressDisplay) -> Iterator[Chunk]:
     read = _Read()
     for chunk in chunks:
         read = read.after(chunk)

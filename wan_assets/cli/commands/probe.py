@@ -1,4 +1,4 @@
-"""`wan-assets probe`: the API's open questions, asked of the account itself."""
+"""`wan-assets probe`: tests undocumented behaviour of the API with the configured account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from wan_assets.cli.api_probe import PRICE_MICROUSD, Finding, Probe, Record
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
-from wan_assets.cli.options import configured, data_dir_option, json_option
+from wan_assets.cli.options import current_settings, data_dir_option, json_option
 from wan_assets.engine import Outcome
 from wan_assets.ledger import Budget, Ledger
 from wan_assets.models import microusd, usd
@@ -22,10 +22,10 @@ from wan_assets.store import VideoStore
 
 @click.command()
 @data_dir_option
-@click.option("--pay", is_flag=True, help="Buy the test video, unless it is stored already.")
+@click.option("--pay", is_flag=True, help="Pay for the test video, unless it is already stored.")
 @json_option
 def probe(*, pay: bool, as_json: bool) -> None:
-    """Test what the API's documentation leaves open, with one video of the cheapest kind.
+    """Test undocumented behaviour of the API with one video of the cheapest kind.
 
     Without --pay nothing is submitted, and the price is shown. The video is recorded and stored like any other, within
     the configured budget: a later probe reuses it and tests whether the API still knows its task. Without a key the
@@ -33,13 +33,13 @@ def probe(*, pay: bool, as_json: bool) -> None:
 
     Exit status: 0 the video is stored, or --pay is not given, 1 it is not stored, 2 it could not start.
     """
-    settings = configured()
+    settings = current_settings()
     if not pay:
-        _tell_price(settings, as_json=as_json)
+        _show_price(settings, as_json=as_json)
         return
     budget = Budget(total_microusd=microusd(settings.budget_usd) if settings.budget_usd else None)
-    with closing(Ledger(settings.ledger, budget)) as book:
-        outcome, findings = asyncio.run(_probed(settings, book))
+    with closing(Ledger(settings.ledger, budget)) as ledger:
+        outcome, findings = asyncio.run(_probed(settings, ledger))
     if as_json:
         show_json({"findings": [vars(finding) for finding in findings], **_money(outcome)})
     else:
@@ -47,18 +47,18 @@ def probe(*, pay: bool, as_json: bool) -> None:
     sys.exit(0 if outcome.stored else 1)
 
 
-async def _probed(settings: Settings, book: Ledger) -> tuple[Outcome, list[Finding]]:
+async def _probed(settings: Settings, ledger: Ledger) -> tuple[Outcome, list[Finding]]:
     record = Record()
-    async with connected(settings, book, record) as client:
-        probe = Probe(client, record, VideoStore(settings.store), book)
-        findings = await probe.free()
+    async with connected(settings, ledger, record) as client:
+        probe = Probe(client, record, VideoStore(settings.store), ledger)
+        findings = await probe.free_findings()
         outcome = await probe.outcome()
-        return outcome, findings + await probe.of_video(outcome)
+        return outcome, findings + await probe.video_findings(outcome)
 
 
-def _tell_price(settings: Settings, *, as_json: bool) -> None:
+def _show_price(settings: Settings, *, as_json: bool) -> None:
     if as_json:
-        show_json({"price_usd": float(usd(PRICE_MICROUSD)), "sent": False})
+        show_json({"price_usd": float(usd(PRICE_MICROUSD)), "submitted": 0})
         return
     click.echo(f"One video of 5 s at 480p costs about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
     if settings.is_simulated:
@@ -67,16 +67,18 @@ def _tell_price(settings: Settings, *, as_json: bool) -> None:
 
 
 def _show(outcome: Outcome, findings: list[Finding]) -> None:
-    rows = [(finding.question, finding.seen) for finding in findings]
+    rows = [(finding.question, finding.observed) for finding in findings]
     show_table(
-        "What the API does", ("question", "seen"), rows, flexible=("question", "seen"), folded=("question", "seen")
+        "Behaviour of the API",
+        ("question", "observed"),
+        rows,
+        flexible=("question", "observed"),
+        folded=("question", "observed"),
     )
     if outcome.error:
         click.echo(f"  what to do  {outcome.error.hint}")
-    bought = (
-        "was stored already, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
-    )
-    click.echo(f"The video {bought if outcome.stored else 'was not generated'}; everything else was free.")
+    cost = "was already stored, and nothing was paid" if outcome.is_reused else f"cost {dollars(outcome.cost_microusd)}"
+    click.echo(f"The video {cost if outcome.stored else 'was not generated'}; everything else was free.")
 
 
 def _money(outcome: Outcome) -> dict[str, Any]:

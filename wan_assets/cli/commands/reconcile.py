@@ -1,4 +1,4 @@
-"""`wan-assets ledger reconcile`: the ledger held against the account's own usage."""
+"""`wan-assets ledger reconcile`: compares the ledger with the account's usage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import click
 
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
-from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.cli.suggestions import Places
+from wan_assets.cli.options import json_option, open_ledger, url_option
+from wan_assets.cli.suggestions import Suggestions
 from wan_assets.dataset import DayCompared, days_without_unknown_charges, reconciled
 from wan_assets.ledger import Ledger, Task
 from wan_assets.models import usd
@@ -42,9 +42,9 @@ def reconcile(
 ) -> None:
     """Compare the ledger with the account's usage by day, and list every difference.
 
-    With --release, the money that is reserved for ended tasks of unknown cost is free again for every day on which the
-    account charged exactly the amount that the ledger knows. The account may show a charge late: release a day's money
-    when its usage is complete.
+    With --release, the reservations of ended tasks of unknown cost are released for every day on which the account
+    charged exactly the amount in the ledger. The account may show a charge late: release a day's reservations when its
+    usage is complete.
 
     Exit status: 0 every day is equal, 1 some are not, 2 it could not start.
     """
@@ -52,24 +52,24 @@ def reconcile(
     first = since.date() if since else last - timedelta(days=_DAYS - 1)
     if first > last:
         raise click.UsageError(f"--since {first} is after --until {last}")
-    with opened(url, context) as (book, settings):
-        days, simulated = asyncio.run(_compared(book, settings, first, last))
+    with open_ledger(url, context) as (ledger, settings):
+        days, simulated = asyncio.run(_compared(ledger, settings, first, last))
         settled = days_without_unknown_charges(days) if release else set()
-        released = book.release_unknown(settled, simulated=simulated)
+        released = ledger.release_unknown(settled, simulated=simulated)
     if as_json:
         compared = {"first": first.isoformat(), "last": last.isoformat(), "days": [_line(day) for day in days]}
         show_json(compared | ({"released": [_released(task) for task in released]} if release else {}))
     else:
-        _show(days, first, last, Places.of(settings))
+        _show(days, first, last, Suggestions.of(settings))
         if release:
             _show_released(released)
     sys.exit(0 if all(day.status == "equal" for day in days) else 1)
 
 
-async def _compared(book: Ledger, settings: Settings, first: date, last: date) -> tuple[list[DayCompared], bool]:
-    """The days, and whether they are the simulator's."""
-    async with connected(settings, book) as client:
-        return await reconciled(client, book, first, last), await client.is_simulated()
+async def _compared(ledger: Ledger, settings: Settings, first: date, last: date) -> tuple[list[DayCompared], bool]:
+    """Returns the days, and whether they are the simulator's."""
+    async with connected(settings, ledger) as client:
+        return await reconciled(client, ledger, first, last), await client.is_simulated()
 
 
 def _show_released(released: list[Task]) -> None:
@@ -82,7 +82,7 @@ def _released(task: Task) -> dict[str, Any]:
     return {"task_uuid": task.task_uuid, "day": task.day, "released_usd": float(usd(task.reserved_microusd))}
 
 
-def _show(days: list[DayCompared], first: date, last: date, places: Places) -> None:
+def _show(days: list[DayCompared], first: date, last: date, suggestions: Suggestions) -> None:
     rows = [
         (
             day.day.isoformat(),
@@ -94,14 +94,17 @@ def _show(days: list[DayCompared], first: date, last: date, places: Places) -> N
         )
         for day in days
     ]
-    columns = ("day", "spent", "reserved", "account", "difference", "verdict")
+    columns = ("day", "spent", "reserved", "account", "difference", "result")
     show_table("The ledger and the account", columns, rows, right=columns[1:-1])
     unequal = [day for day in days if day.status != "equal"]
     equal = f"{len(days) - len(unequal)} of {counted(len(days), 'day')}"
     click.echo(f"{equal} from {first} to {last} (UTC) {'is' if len(days) == 1 else 'are'} equal.")
     if unequal:
-        said = "`wan-assets ledger recover` settles open tasks. The ledger has no charges of others on the account."
-        click.echo(printable(places.completed(said)))
+        hint = (
+            "`wan-assets ledger recover` settles open tasks. The ledger does not contain charges of other programs on "
+            "the account."
+        )
+        click.echo(printable(suggestions.completed(hint)))
 
 
 def _line(day: DayCompared) -> dict[str, Any]:
@@ -113,5 +116,5 @@ def _line(day: DayCompared) -> dict[str, Any]:
         "account_tasks": day.account_tasks,
         "account_usd": float(usd(day.account_microusd)),
         "difference_usd": float(usd(day.difference_microusd)),
-        "verdict": day.status,
+        "result": day.status,
     }

@@ -1,4 +1,4 @@
-"""`wan-assets simulator`: the API, served locally."""
+"""`wan-assets simulator`: serves the simulated API locally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wan-assets ledger trace`: from anything that is known of a video to all that the ledger knows of it."""
+"""`wan-assets ledger trace`: shows everything the ledger knows about a video, from any of its identifiers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
-from wan_assets.cli.options import json_option, opened, url_option
-from wan_assets.ledger import Task, money_kind
+from wan_assets.cli.options import json_option, open_ledger, url_option
+from wan_assets.ledger import Task, money_of
 from wan_assets.models import usd
 
 _VIDEO = ("video_uuid", "seed", "uri", "sha256")
@@ -28,8 +28,8 @@ def trace(context: click.Context, identifier: str, url: str | None, *, as_json: 
 
     Exit status: 0 a task was found, 1 none was found.
     """
-    with opened(url, context) as (book, _):
-        tasks = book.find_tasks(identifier)
+    with open_ledger(url, context) as (ledger, _):
+        tasks = ledger.traced(identifier)
     if as_json:
         show_json({"tasks": [_as_json(task) for task in tasks]})
     else:
@@ -48,8 +48,8 @@ def _show(task: Task) -> None:
         "request": f"{task.fingerprint}: {task.request.get('positivePrompt', '')}",
         "cost": f"{dollars(task.cost_microusd)}, still reserved {dollars(task.reserved_microusd)}",
     }
-    for name, said in lines.items():
-        click.echo(f"{name:8} {printable(said)}")
+    for name, value in lines.items():
+        click.echo(f"{name:8} {printable(value)}")
     for result in task.results:
         click.echo(f"{'video':8} {printable(_video(result))}")
     if task.error_code:

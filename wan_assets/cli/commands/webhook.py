@@ -1,4 +1,4 @@
-"""`wan-assets webhook`: the receiver of the API's webhooks."""
+"""`wan-assets webhook`: receives the API's webhooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 
 import click
 
-from wan_assets.cli.options import configured, url_option
+from wan_assets.cli.options import current_settings, url_option
 from wan_assets.ledger import Ledger
 from wan_assets.servers import LEDGER_BUSY_S, MIN_SECRET, serve_webhook
 from wan_assets.settings import SettingsError
@@ -29,7 +29,7 @@ def webhook(*, port: int, host: str, url: str | None) -> None:
     if len(secret) < MIN_SECRET:
         raise SettingsError(f"{_VARIABLE} is not set, or has less than {MIN_SECRET} characters")
     logging.basicConfig(format="%(levelname)s %(message)s")
-    address = url or configured().ledger
+    address = url or current_settings().ledger
     with closing(Ledger(address, must_exist=True, busy_s=LEDGER_BUSY_S)) as ledger:
         serve_webhook(ledger, secret, host=host, port=port, on_ready=_announce)
 

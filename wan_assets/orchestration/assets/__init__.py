@@ -1,1 +1,1 @@
-"""Asset factories: videos, the dataset around them, and exports."""
+"""Asset factories: the videos, the dataset built from them, and exports."""

@@ -1,4 +1,4 @@
-"""Assets around the videos: a manifest of them all, and what the ledger has spent."""
+"""Assets derived from the videos: a manifest of all videos, and a report of the ledger's amounts."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _PROMPT_SHOWN = 80
 
 @dataclass(frozen=True)
 class _Shared:
-    """What both assets have alike: the videos' asset, and how Dagster keeps them."""
+    """Options that both assets share."""
 
     videos: dg.AssetKey
     group_name: str
@@ -64,8 +64,8 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
             table = PromptTable.load(prompts)
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
-            with closing(ledger.open()) as book:
-                manifest = write_manifest(dataset_name, table, store=store.open(), ledger=book)
+            with closing(ledger.open()) as open_ledger:
+                manifest = write_manifest(dataset_name, table, store=store.open(), ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(
@@ -78,7 +78,7 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
 def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
     @dg.asset(
         name=costs_name,
-        description="What the ledger has spent and reserved, real and simulated money apart.",
+        description="Money spent and reserved in the ledger, with separate amounts for simulated money.",
         deps=[shared.videos],
         group_name=shared.group_name,
         freshness_policy=shared.freshness_policy,
@@ -86,8 +86,8 @@ def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
     )
     def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
         try:
-            with closing(ledger.open()) as book:
-                return dg.MaterializeResult(metadata=spend_metadata(book, _today()))
+            with closing(ledger.open()) as open_ledger:
+                return dg.MaterializeResult(metadata=spend_metadata(open_ledger, _today()))
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
@@ -123,7 +123,7 @@ def _column_lineage(videos: dg.AssetKey, carried: tuple[str, ...]) -> dg.TableCo
 
 
 def _sources(column: Column, videos: dg.AssetKey, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
-    """The columns that one comes from; `extra` holds all that the table's rows carry along."""
+    """Returns the source columns of a column; `extra` contains all other columns of the table."""
     if column.asked is None:
         return [dg.TableColumnDep(videos, column.name)]
     asked = carried if column.name == "extra" else column.asked

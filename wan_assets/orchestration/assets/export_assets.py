@@ -47,8 +47,8 @@ def build_export_asset(
             table = PromptTable.load(prompts)
             if table.problems:
                 raise refusal_of(table, "Nothing was exported")
-            with closing(ledger.open()) as book:
-                exported = export_dataset(table, target, options, store=store.open(), ledger=book)
+            with closing(ledger.open()) as open_ledger:
+                exported = export_dataset(table, target, options, store=store.open(), ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(metadata=_metadata(exported), data_version=dg.DataVersion(exported.version))

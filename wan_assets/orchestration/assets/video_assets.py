@@ -1,4 +1,4 @@
-"""Asset factories: the prompt table, what its rows ask for, and its videos, by prompt or by batch."""
+"""Asset factories for the prompt table, the requests of its rows, and their videos, by prompt or by batch."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,9 +13,9 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import RECORDED_ALREADY, Event, OnOutcome, Options, RunContext, ignore
+from wan_assets.orchestration.run_context import Event, OnOutcome, RunContext, RunContextOptions, ignore_outcome
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
-from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
+from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.prompts import Prompts
 
 _NOTHING: Any = dg.Nothing
@@ -23,7 +23,7 @@ _NOTHING: Any = dg.Nothing
 
 
 class VideoOptions(TypedDict, total=False):
-    """What a table and its videos need not have; the freshness policy is the table's."""
+    """Optional arguments of `build_video_assets`; the freshness policy applies to the table."""
 
     retry_policy: dg.RetryPolicy
     automation_condition: dg.AutomationCondition[dg.AssetKey]
@@ -41,7 +41,7 @@ def build_video_assets(
     partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
     partitions_per_run: int | None = None,
-    on_outcome: OnOutcome = ignore,
+    on_outcome: OnOutcome = ignore_outcome,
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
     """The assets of one prompt table, to be merged with resources `runware`, `store` and `ledger`.
@@ -75,10 +75,13 @@ def assets_of(
     partitions_def: dg.PartitionsDefinition[str],
     *,
     group_name: str = "videos",
-    on_outcome: OnOutcome = ignore,
+    on_outcome: OnOutcome = ignore_outcome,
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
-    """The three assets of a table, whose partitions are `partitions_def`: the grain's, or some of them alone."""
+    """Returns the three assets of a table.
+
+    `partitions_def` contains all partitions of the partitioning, or some of them.
+    """
     table = _table_asset(name, partitioning, group_name, options)
     partitioning = replace(partitioning, partitions_def=partitions_def)
     requests = _requests_asset(name, partitioning, group_name)
@@ -93,18 +96,18 @@ def _table_asset(name: str, partitioning: Partitioning, group_name: str, options
         key=key,
         group_name=group_name,
         kinds={"table"},
-        description="The prompt table: one row per video that is asked for.",
+        description="The prompt table: one row per requested video.",
         check_specs=[dg.AssetCheckSpec("rows_are_valid", asset=key, blocking=True)],
         freshness_policy=options.get("freshness_policy"),
     )
     def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:
-            reading = partitioning.check(RunContext.of(context, videos))
+            snapshot = partitioning.check(RunContext.of(context, videos))
         except PromptTableError as error:
             raise video.failure_to_start(error) from None
-        metadata = video.table_metadata(reading.summary)
-        check = dg.AssetCheckResult(check_name="rows_are_valid", passed=reading.is_sound, metadata=metadata)
-        version = dg.DataVersion(reading.version)
+        metadata = video.table_metadata(snapshot.summary)
+        check = dg.AssetCheckResult(check_name="rows_are_valid", passed=snapshot.is_valid, metadata=metadata)
+        version = dg.DataVersion(snapshot.version)
         return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=version)
 
     return prompt_table
@@ -117,12 +120,12 @@ def _requests_asset(name: str, partitioning: Partitioning, group_name: str) -> d
         deps=[prompts_key(videos)],
         group_name=group_name,
         kinds={"table"},
-        description="What the rows of each partition ask for. Nothing materializes it: its changes are observed.",
+        description="The requests of each partition's rows; never materialized, changes are recorded as observations.",
         partitions_def=partitioning.partitions_def,
     )
 
     def observe(context: dg.AssetExecutionContext) -> None:
-        """Reads the table, keeps its partitions in step, and tells what has changed."""
+        """Reads the table, synchronizes its partitions, and records changed requests."""
         try:
             partitioning.check(RunContext.of(context, videos))
         except PromptTableError as error:
@@ -142,7 +145,7 @@ def _videos_asset(
         name=name,
         group_name=group_name,
         kinds={"runware", "mp4"},
-        description="Videos made by Wan2.5-Preview, each paid for once.",
+        description="Videos generated by Wan2.5-Preview, each paid for once.",
         deps=[requests_key(dg.AssetKey(name))],
         partitions_def=partitioning.partitions_def,
         backfill_policy=dg.BackfillPolicy.multi_run(partitioning.partitions_per_run),
@@ -160,21 +163,21 @@ def _videos_asset(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
-        """Logs each partition as it is complete, and ends in a `Failure` that names the rows without a video."""
-        on_progress = options.get("on_progress", ignore_progress)
+        """Logs each partition when it is complete; raises a `Failure` that names the rows without a video."""
+        on_progress = options.get("on_progress", unwatched)
         keys = context.partition_keys
         if not keys:
-            asked = context.partition_key_range
-            raise video.failure_to_start(EmptyRangeError(asked.start, asked.end))
+            requested = context.partition_key_range
+            raise video.failure_to_start(EmptyRangeError(requested.start, requested.end))
         on_mismatch = options.get("on_mismatch")
-        reported: Options = {
+        reported: RunContextOptions = {
             "on_outcome": on_outcome,
             "on_progress": on_progress,
             "severities": severities,
             "on_mismatch": on_mismatch,
         }
         run_context = RunContext.of(context, context.asset_key, keys, **reported)
-        yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
+        yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
         yield dg.Output(None, metadata=RECORDED_ALREADY)

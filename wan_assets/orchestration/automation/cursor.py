@@ -1,4 +1,4 @@
-"""How far the sensor is with the table that it last saw."""
+"""The sensor's cursor: its position in the table that it last evaluated."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Cursor(BaseModel):
-    """`signature` is that of the table, `after` the last partition that was looked at, `trouble` why it is unusable."""
+    """The state of an evaluation.
+
+    `signature` identifies the table, `after` is the last partition processed, and `error` is the error of an invalid
+    table.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     signature: str = ""
     after: str | None = None
-    trouble: str = ""
+    error: str = ""
     is_done: bool = False
 
     @classmethod
-    def parse(cls, said: str | None) -> Self:
-        """Reads what an earlier tick wrote; anything else means to start anew, which costs no more than a look."""
+    def parse(cls, text: str | None) -> Self:
+        """Reads the cursor of the previous tick; an unreadable one restarts the evaluation, which is cheap."""
         try:
-            return cls.model_validate_json(said or "{}")
+            return cls.model_validate_json(text or "{}")
         except ValidationError:
             return cls()

@@ -1,4 +1,4 @@
-"""Runs whose worker is gone: Dagster would believe for ever that they go on."""
+"""A sensor for runs whose worker is gone: without it, Dagster shows them as running forever."""
 
 from contextlib import closing
 from typing import Unpack
@@ -10,7 +10,7 @@ from wan_assets.ledger import Ledger
 from wan_assets.orchestration.automation.sensor import SensorOptions
 from wan_assets.orchestration.resources import LedgerResource
 
-_ENDED = "its process ended without a word: nobody has renewed its lease in the ledger. What it paid for is not lost"
+_ENDED = "its process ended without reporting: its lease in the ledger has expired. Its paid tasks are in the ledger"
 
 
 def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOptions]) -> dg.SensorDefinition:
@@ -26,8 +26,8 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
     def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:
         try:
-            with closing(ledger.open()) as book:
-                ended = _end_lost_runs(book, context.instance)
+            with closing(ledger.open()) as open_ledger:
+                ended = _end_lost_runs(open_ledger, context.instance)
         except LedgerError as error:
             return dg.SkipReason(f"{error}. {error.hint}")
         return dg.SkipReason(f"ended lost runs: {', '.join(ended)}" if ended else "no run is lost")
@@ -35,17 +35,17 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     return sensor
 
 
-def _end_lost_runs(book: Ledger, instance: dg.DagsterInstance) -> list[str]:
-    """Leaves alone what another instance of Dagster has started, which may share the ledger."""
-    found = [run for run_id in book.lost_runs() if (run := instance.get_run_by_id(run_id))]
+def _end_lost_runs(ledger: Ledger, instance: dg.DagsterInstance) -> list[str]:
+    """Ends lost runs, except those of another Dagster instance that shares the ledger."""
+    found = [run for run_id in ledger.lost_runs() if (run := instance.get_run_by_id(run_id))]
     ended = [run.run_id for run in found if _is_ended(run, instance)]
     for run in found:
-        book.forget_run(run.run_id)
+        ledger.forget_run(run.run_id)
     return ended
 
 
 def _is_ended(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
-    """Ends a run that Dagster believes to be at work."""
+    """Ends a run that Dagster still considers running."""
     match run.status:
         case dg.DagsterRunStatus.STARTED:
             instance.report_run_failed(run, f"run {run.run_id}: {_ENDED}")

@@ -1,4 +1,4 @@
-"""A job that makes whatever is missing: one run, however scattered the partitions are."""
+"""A job that generates all missing partitions in one run, even if they are not adjacent."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,16 @@ from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
-from wan_assets.orchestration.runs.run import POOL, GenerationConfig, videos_of
+from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.prompts import Prompts
 
 
 class MissingConfig(GenerationConfig):
-    """What a run of the job may be told."""
+    """The config of a run of the job."""
 
-    maximum: int = Field(default=1000, ge=1, description="Partitions to make at most; the next run takes the others.")
+    maximum: int = Field(
+        default=1000, ge=1, description="Largest number of partitions to generate; the next run generates the rest."
+    )
 
 
 def build_missing_job(
@@ -38,7 +40,7 @@ def build_missing_job(
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of)
     asset_key = dg.AssetKey(name)
 
-    @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Makes partitions that are missing or changed.")
+    @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Generates missing and changed partitions.")
     def make_missing(
         context: dg.OpExecutionContext,
         config: MissingConfig,
@@ -46,27 +48,27 @@ def build_missing_job(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event]:
-        keys = _wanting(partitioning, RunContext.of(context, asset_key))
+        keys = _keys_to_generate(partitioning, RunContext.of(context, asset_key))
         context.log.info(
-            "%d partitions are missing or changed; this run takes %d", len(keys), min(len(keys), config.maximum)
+            "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.maximum)
         )
         run_context = RunContext.of(context, asset_key, keys[: config.maximum], on_mismatch=on_mismatch)
-        yield from videos_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
+        yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
-    @dg.job(name=f"{name}_missing", description="Makes whatever has no videos, or others than its rows ask for.")
+    @dg.job(name=f"{name}_missing", description="Generates partitions that have no videos or changed rows.")
     def missing() -> None:
         make_missing()
 
     return missing
 
 
-def _wanting(partitioning: Partitioning, run_context: RunContext) -> list[str]:
-    """The partitions to make; none of a table that has problems, which the run then refuses."""
+def _keys_to_generate(partitioning: Partitioning, run_context: RunContext) -> list[str]:
+    """Returns the partitions to generate; none if the table has problems, and the run then fails."""
     try:
-        reading = partitioning.read()
+        snapshot = partitioning.read()
     except PromptTableError as error:
         raise failure_to_start(error) from None
-    if not reading.is_sound:
+    if not snapshot.is_valid:
         return []
-    standing = partitioning.keep_in_step(run_context, reading)
-    return list(filter(standing.wants_run, partitioning.present(run_context.instance)))
+    status = partitioning.sync_and_record(run_context, snapshot)
+    return list(filter(status.needs_run, partitioning.existing(run_context.instance)))

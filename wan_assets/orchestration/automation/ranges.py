@@ -1,4 +1,4 @@
-"""Runs over ranges of neighbouring partitions: a run costs seconds, a reused partition within a range milliseconds."""
+"""Runs over ranges of adjacent partitions: a run costs seconds, a reused partition in a range milliseconds."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from wan_assets.orchestration.partitions.sync import range_tags
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Neighbouring partitions, the first and last of which want a run; `wanting` are all that do."""
+class PartitionRange:
+    """A range of adjacent partitions. Its first and last partition need a run; `keys` are all that do."""
 
-    wanting: tuple[str, ...]
+    keys: tuple[str, ...]
 
     def request(
-        self, asks_for: Mapping[str, str], reported: RecordedVersions, tags: Mapping[str, str]
+        self, request_versions: Mapping[str, str], reported: RecordedVersions, tags: Mapping[str, str]
     ) -> dg.RunRequest:
-        """The request of one run. The same want gives the same run key, which Dagster launches once."""
-        first, last = self.wanting[0], self.wanting[-1]
-        wants = [(key, asks_for[key], reported.made_at.get(key, 0)) for key in self.wanting]
+        """Returns the request for one run. The same state gives the same run key, which Dagster launches once."""
+        first, last = self.keys[0], self.keys[-1]
+        wants = [(key, request_versions[key], reported.made_at.get(key, 0)) for key in self.keys]
         run_key = hashlib.sha256(repr(wants).encode()).hexdigest()
         if first == last:
             return dg.RunRequest(run_key, partition_key=first, tags=tags)
         return dg.RunRequest(run_key, tags={**tags, **range_tags(first, last)})
 
 
-def stretches(
-    present: Sequence[str],
-    asked: Container[str],
+def partition_ranges(
+    existing: Sequence[str],
+    requested: Container[str],
     wanted: Collection[str],
     length: int,
     row_of: Callable[[str], str] | None = None,
-) -> Iterator[Stretch]:
-    """Yields what covers all that want a run, at most `length` partitions at a time, in the order of `present`.
+) -> Iterator[PartitionRange]:
+    """Yields ranges that cover all partitions in `wanted`, each of at most `length`, in the order of `existing`.
 
-    None holds a partition that is not among those `asked` for: its row is gone. With `row_of`, none leaves the row that
-    it begins in, and none holds a partition that wants no run.
+    A range contains only partitions in `requested`: the rows of the others are gone. With `row_of`, a range stays
+    within one row and contains only partitions that need a run.
 
-    >>> list(stretches("abcdefgh", "abcdegh", set("bdeh"), 3))
-    [Stretch(wanting=('b', 'd')), Stretch(wanting=('e',)), Stretch(wanting=('h',))]
+    >>> list(partition_ranges("abcdefgh", "abcdegh", set("bdeh"), 3))
+    [PartitionRange(keys=('b', 'd')), PartitionRange(keys=('e',)), PartitionRange(keys=('h',))]
     """
     if row_of is None:
-        parts = groupby(present, key=lambda key: (key in asked, ""))
+        parts = groupby(existing, key=lambda key: (key in requested, ""))
     else:
-        parts = groupby(present, key=lambda key: (key in wanted, row_of(key)))
+        parts = groupby(existing, key=lambda key: (key in wanted, row_of(key)))
     for (is_part, _), neighbours in parts:
         if is_part:
-            yield from _stretches(neighbours, wanted, length)
+            yield from _ranges_of(neighbours, wanted, length)
 
 
-def row_of_keys(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[str], str] | None:
-    """What keys of one row of multi-partitions have in common, or None for other partitions.
+def row_function_of(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[str], str] | None:
+    """Returns a function that maps a multi-partition key to its row, or None for other partitions.
 
-    Dagster takes a range of multi-partitions for the cross product of the ranges of both dimensions, so that only a
-    range within one row is what lies between its ends.
+    Dagster expands a range of multi-partitions to the cross product of the ranges of both dimensions. Only a range
+    within one row therefore contains exactly the partitions between its ends.
     """
     if not isinstance(partitions_def, dg.MultiPartitionsDefinition):
         return None
@@ -71,17 +71,17 @@ def row_of_keys(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[str],
     return row_of
 
 
-def _stretches(neighbours: Iterable[str], wanted: Collection[str], length: int) -> Iterator[Stretch]:
-    stretch: list[str] = []
-    begun = 0
+def _ranges_of(neighbours: Iterable[str], wanted: Collection[str], length: int) -> Iterator[PartitionRange]:
+    found: list[str] = []
+    start = 0
     for place, key in enumerate(neighbours):
         if key not in wanted:
             continue
-        if stretch and place >= begun + length:
-            yield Stretch(tuple(stretch))
-            stretch = []
-        if not stretch:
-            begun = place
-        stretch.append(key)
-    if stretch:
-        yield Stretch(tuple(stretch))
+        if found and place >= start + length:
+            yield PartitionRange(tuple(found))
+            found = []
+        if not found:
+            start = place
+        found.append(key)
+    if found:
+        yield PartitionRange(tuple(found))

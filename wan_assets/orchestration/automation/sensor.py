@@ -1,4 +1,4 @@
-"""The sensor that watches a prompt table: partitions follow its rows, and runs are requested for what has changed."""
+"""The sensor of a prompt table: it synchronizes partitions with the rows and requests runs for changed rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import dagster as dg
 
 from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.automation.cursor import Cursor
-from wan_assets.orchestration.automation.ranges import row_of_keys, stretches
+from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.partitions.assignment import PartitionOf
-from wan_assets.orchestration.partitions.data_versions import note_changes
+from wan_assets.orchestration.partitions.data_versions import record_changes
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, TableSnapshot, partitioning_of
 from wan_assets.prompts import Prompts, signature_of
 
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
 _ADDED_PER_TICK = 20_000
 _RETIRED_PER_TICK = 1_000
-"""Each is a statement of its own."""
+"""Each retired partition takes one SQL statement."""
 
 
 class SensorOptions(TypedDict, total=False):
@@ -53,23 +53,23 @@ def build_video_sensor(
     `{"dagster/priority": "5"}`; `options` are Dagster's own.
     """
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of, partitions_per_run)
-    on_progress = OnProgress(dg.AssetKey(name), partitioning, requests_runs, runs_per_tick, run_tags or {})
+    table_sensor = TableSensor(dg.AssetKey(name), partitioning, requests_runs, runs_per_tick, run_tags or {})
 
     @dg.sensor(
         name=f"{name}_sensor",
         asset_selection=dg.AssetSelection.assets(name),
-        description="Keeps partitions in step with the prompt table and requests runs for new and changed rows.",
+        description="Synchronizes partitions with the prompt table and requests runs for new and changed rows.",
         **options,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return on_progress.tick(context.instance, Cursor.parse(context.cursor))
+        return table_sensor.tick(context.instance, Cursor.parse(context.cursor))
 
     return sensor
 
 
 @dataclass(frozen=True)
-class OnProgress:
-    """One table and its videos' asset, and how much of it a tick may take on."""
+class TableSensor:
+    """Evaluates one table and its videos asset, with limits for each tick."""
 
     asset_key: dg.AssetKey
     partitioning: Partitioning
@@ -78,43 +78,55 @@ class OnProgress:
     tags: Mapping[str, str]
 
     def tick(self, instance: dg.DagsterInstance, cursor: Cursor) -> dg.SensorResult:
-        """A bounded piece of work, and where to go on."""
+        """Does a bounded amount of work, and returns the new cursor."""
         try:
             signature = self._signature()
             if cursor.signature != signature:
                 cursor = Cursor(signature=signature)
-            if cursor.trouble or cursor.is_done:
-                return _skipped(cursor.trouble or "the prompt table has not changed", cursor)
-            reading = self.partitioning.read()
+            if cursor.error or cursor.is_done:
+                return _skipped(cursor.error or "the prompt table has not changed", cursor)
+            snapshot = self.partitioning.read()
         except PromptTableError as error:
             return _skipped(f"{error}. {error.hint}", cursor)
-        if not reading.is_sound:
-            trouble = _trouble_of(reading)
-            return _skipped(trouble, cursor.model_copy(update={"trouble": trouble}))
-        return self._work(instance, cursor, reading)
+        if not snapshot.is_valid:
+            problem = _problem_text(snapshot)
+            return _skipped(problem, cursor.model_copy(update={"error": problem}))
+        return self._evaluate(instance, cursor, snapshot)
 
     def _signature(self) -> str:
-        """Changes with the table, with the definition of its partitions, and when a window of time opens."""
-        cuts = list(_dimensions_of(self.partitioning.partitions_def))
-        opened = [cut.get_last_partition_key() or "" for cut in cuts if isinstance(cut, _WINDOWS)]
-        fixed = repr([cut for cut in cuts if isinstance(cut, (dg.StaticPartitionsDefinition, *_WINDOWS))])
+        """Changes with the table, with the partitions definition, and when a time window opens."""
+        definitions = list(_dimensions_of(self.partitioning.partitions_def))
+        opened = [
+            definition.get_last_partition_key() or "" for definition in definitions if isinstance(definition, _WINDOWS)
+        ]
+        fixed = repr(
+            [
+                definition
+                for definition in definitions
+                if isinstance(definition, (dg.StaticPartitionsDefinition, *_WINDOWS))
+            ]
+        )
         defined = hashlib.sha256(fixed.encode()).hexdigest()[:16]
         return "/".join([signature_of(self.partitioning.prompts), defined, *opened])
 
-    def _work(self, instance: dg.DagsterInstance, cursor: Cursor, reading: TableSnapshot) -> dg.SensorResult:
-        changes = self.partitioning.sync(instance, reading, most_added=_ADDED_PER_TICK, most_retired=_RETIRED_PER_TICK)
-        standing = self.partitioning.standing(instance, self.asset_key, reading)
-        asks_for, reported = standing.asks_for, standing.reported
-        left = _after(self.partitioning.present(instance), cursor.after)
-        wanted = set(filter(standing.wants_run, left))
-        length, row_of = self.partitioning.partitions_per_run, row_of_keys(self.partitioning.partitions_def)
-        found = stretches(left, asks_for, wanted, length, row_of)
+    def _evaluate(self, instance: dg.DagsterInstance, cursor: Cursor, snapshot: TableSnapshot) -> dg.SensorResult:
+        changes = self.partitioning.sync(instance, snapshot, max_added=_ADDED_PER_TICK, max_retired=_RETIRED_PER_TICK)
+        status = self.partitioning.status(instance, self.asset_key, snapshot)
+        request_versions, reported = status.request_versions, status.reported
+        left = _after(self.partitioning.existing(instance), cursor.after)
+        wanted = set(filter(status.needs_run, left))
+        length, row_of = self.partitioning.partitions_per_run, row_function_of(self.partitioning.partitions_def)
+        found = partition_ranges(left, request_versions, wanted, length, row_of)
         portion = list(islice(found, self.runs_per_tick))
-        keys = [key for stretch in portion for key in stretch.wanting]
-        note_changes(
-            self.asset_key, reported, {key: asks_for[key] for key in keys}, instance.report_runless_asset_event
+        keys = [key for partition_range in portion for key in partition_range.keys]
+        record_changes(
+            self.asset_key, reported, {key: request_versions[key] for key in keys}, instance.report_runless_asset_event
         )
-        requests = [stretch.request(asks_for, reported, self.tags) for stretch in portion if self.requests_runs]
+        requests = [
+            partition_range.request(request_versions, reported, self.tags)
+            for partition_range in portion
+            if self.requests_runs
+        ]
         is_done = len(keys) == len(wanted) and not changes.left
         cursor = cursor.model_copy(update={"after": keys[-1] if keys else cursor.after, "is_done": is_done})
         return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
@@ -124,15 +136,15 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=why, cursor=cursor.model_dump_json())
 
 
-def _trouble_of(reading: TableSnapshot) -> str:
-    summary = reading.summary
+def _problem_text(snapshot: TableSnapshot) -> str:
+    summary = snapshot.summary
     problems = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
     return f"the prompt table has {problems}. The first is {summary.problems[0]}."
 
 
-def _after(present: Sequence[str], last: str | None) -> Sequence[str]:
-    """The partitions behind one; all where it is there no more, since looking again costs little."""
-    return present[present.index(last) + 1 :] if last in present else present
+def _after(existing: Sequence[str], last: str | None) -> Sequence[str]:
+    """Returns the partitions after `last`; all if it no longer exists, because another evaluation is cheap."""
+    return existing[existing.index(last) + 1 :] if last in existing else existing
 
 
 def _dimensions_of(partitions_def: dg.PartitionsDefinition[str]) -> Iterator[dg.PartitionsDefinition[str]]:

@@ -1,4 +1,4 @@
-"""Asset checks over the whole dataset, and for each partition."""
+"""Asset checks of the whole dataset and of each partition."""
 
 from wan_assets.dataset import VIDEO_CHECKS, QualityResult, quality_results_of
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, FailedRow, check_results

@@ -1,4 +1,4 @@
-"""What each check finds in a whole dataset."""
+"""The results of each check over a whole dataset."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wan_assets.prompts import Problem
 
 @dataclass(frozen=True)
 class FailedRow:
-    """A partition, and what is wrong with it."""
+    """A partition that failed a check, and the reason."""
 
     partition: str
-    said: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found; `unmeasured` counts what it could say nothing about."""
+    """The result of one check; `unmeasured` is the number of rows that could not be evaluated."""
 
     failed_rows: tuple[FailedRow, ...] = ()
     checked: int = 0
@@ -34,8 +34,12 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class Rigour:
-    """How closely to look: all files byte for byte or `sample` of them, drawn by `salt`; how far costs may stray."""
+class CheckOptions:
+    """Options of the checks.
+
+    The bytes of all files, or of `sample` files selected by `salt`, are compared. `cost_tolerance` is a share of the
+    price.
+    """
 
     verify_all: bool = False
     sample: int = 100
@@ -44,21 +48,21 @@ class Rigour:
 
 
 def check_results(
-    dataset: Dataset, names: Collection[str], rigour: Rigour | None = None
+    dataset: Dataset, names: Collection[str], check_options: CheckOptions | None = None
 ) -> Iterator[tuple[str, CheckResult]]:
-    """Yields what each of some checks finds, in the order of `DATASET_CHECKS`."""
-    rigour = rigour or Rigour()
-    by_video = _video_judgements(dataset, rigour.cost_tolerance) if set(names) & set(VIDEO_CHECKS) else {}
+    """Yields the result of each check in `names`, in the order of `DATASET_CHECKS`."""
+    check_options = check_options or CheckOptions()
+    by_video = _video_results(dataset, check_options.cost_tolerance) if set(names) & set(VIDEO_CHECKS) else {}
     for name in DATASET_CHECKS:
         if name not in names:
             continue
         if name == "file_integrity":
-            yield name, _broken_files(dataset, rigour)
+            yield name, _broken_files(dataset, check_options)
         else:
             yield name, by_video[name] if name in VIDEO_CHECKS else _FINDERS[name](dataset)
 
 
-def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, CheckResult]:
+def _video_results(dataset: Dataset, cost_tolerance: float) -> dict[str, CheckResult]:
     failed_rows: dict[str, list[FailedRow]] = {name: [] for name in VIDEO_CHECKS}
     unmeasured = dict.fromkeys(VIDEO_CHECKS, 0)
     checked = 0
@@ -79,48 +83,50 @@ def _video_judgements(dataset: Dataset, cost_tolerance: float) -> dict[str, Chec
     }
 
 
-def _broken_files(dataset: Dataset, rigour: Rigour) -> CheckResult:
-    """Every file's presence and size, and the bytes of some."""
-    booked = [
-        dataset_row for dataset_row in dataset.dataset_rows if dataset_row.stored or _is_booked_stored(dataset_row)
+def _broken_files(dataset: Dataset, check_options: CheckOptions) -> CheckResult:
+    """Checks presence and size of every file, and the bytes of some."""
+    recorded = [
+        dataset_row for dataset_row in dataset.dataset_rows if dataset_row.stored or _is_recorded_as_stored(dataset_row)
     ]
     missing = [
-        FailedRow(dataset_row.row.prompt_id, _gone(dataset_row)) for dataset_row in booked if dataset_row.stored is None
+        FailedRow(dataset_row.row.prompt_id, _missing_files(dataset_row))
+        for dataset_row in recorded
+        if dataset_row.stored is None
     ]
-    there = sorted(
-        (dataset_row for dataset_row in booked if dataset_row.stored),
-        key=lambda dataset_row: _draw(dataset_row, rigour.salt),
+    existing = sorted(
+        (dataset_row for dataset_row in recorded if dataset_row.stored),
+        key=lambda dataset_row: _sample_key(dataset_row, check_options.salt),
     )
-    drawn = there if rigour.verify_all else there[: rigour.sample]
+    sampled = existing if check_options.verify_all else existing[: check_options.sample]
     changed = [
-        FailedRow(dataset_row.row.prompt_id, f"{video.uri} does not hold the bytes that were stored")
-        for dataset_row in drawn
+        FailedRow(dataset_row.row.prompt_id, f"{video.uri} does not contain the stored bytes")
+        for dataset_row in sampled
         for video in (dataset_row.stored.videos if dataset_row.stored else ())
         if not dataset.store.verifies(video)
     ]
-    return CheckResult((*missing, *changed), checked=len(booked))
+    return CheckResult((*missing, *changed), checked=len(recorded))
 
 
-def _is_booked_stored(dataset_row: DatasetRow) -> bool:
+def _is_recorded_as_stored(dataset_row: DatasetRow) -> bool:
     return dataset_row.task is not None and dataset_row.task.state is TaskState.STORED
 
 
-def _gone(dataset_row: DatasetRow) -> str:
+def _missing_files(dataset_row: DatasetRow) -> str:
     task_uuid = dataset_row.task.task_uuid if dataset_row.task else ""
-    return f"the files of task {task_uuid} are missing or of another size"
+    return f"the files of task {task_uuid} are missing or have another size"
 
 
-def _draw(dataset_row: DatasetRow, salt: str) -> str:
+def _sample_key(dataset_row: DatasetRow, salt: str) -> str:
     return hashlib.sha256(f"{salt}\n{dataset_row.fingerprint}".encode()).hexdigest()
 
 
 def _open_tasks(dataset: Dataset) -> CheckResult:
-    asked = {dataset_row.fingerprint: dataset_row.row.prompt_id for dataset_row in dataset.dataset_rows}
+    requested = {dataset_row.fingerprint: dataset_row.row.prompt_id for dataset_row in dataset.dataset_rows}
     failed_rows = tuple(
-        FailedRow(asked.get(task.fingerprint, task.origin.partition), f"task {task.task_uuid} is {task.state}")
+        FailedRow(requested.get(task.fingerprint, task.origin.partition), f"task {task.task_uuid} is {task.state}")
         for task in dataset.ledger.open_tasks()
         if task.is_simulated == dataset.is_simulated
-        and (task.fingerprint in asked or task.origin.asset == dataset.name)
+        and (task.fingerprint in requested or task.origin.asset == dataset.name)
     )
     return CheckResult(failed_rows, checked=len(dataset.dataset_rows))
 
@@ -143,31 +149,31 @@ def _invalid(problem: Problem) -> FailedRow:
 
 def _why_missing(dataset_row: DatasetRow) -> str:
     if dataset_row.task is None:
-        return "no video: it was never sent, or failed, or was refused"
+        return "no video: the row was not submitted, failed or was refused"
     if dataset_row.task.state is TaskState.STORED:
-        return _gone(dataset_row)
+        return _missing_files(dataset_row)
     return f"no video yet: task {dataset_row.task.task_uuid} is {dataset_row.task.state}"
 
 
 def _orphans(dataset: Dataset) -> CheckResult:
-    asked = {dataset_row.fingerprint for dataset_row in dataset.dataset_rows}
-    kept = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
+    requested = {dataset_row.fingerprint for dataset_row in dataset.dataset_rows}
+    stored_tasks_of_asset = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
     failed_rows = tuple(
-        FailedRow(task.origin.partition, f"no row asks for the video of task {task.task_uuid}")
-        for task in kept
-        if task.fingerprint not in asked
+        FailedRow(task.origin.partition, f"no row requests the video of task {task.task_uuid}")
+        for task in stored_tasks_of_asset
+        if task.fingerprint not in requested
     )
-    return CheckResult(failed_rows, checked=len(kept))
+    return CheckResult(failed_rows, checked=len(stored_tasks_of_asset))
 
 
-def _twins(dataset: Dataset) -> CheckResult:
-    """Rows whose files are the same byte for byte though they ask for different videos."""
+def _duplicate_files(dataset: Dataset) -> CheckResult:
+    """Finds rows with different requests and byte-identical files."""
     owners: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for dataset_row in dataset.dataset_rows:
         for video in dataset_row.stored.videos if dataset_row.stored else ():
             owners[video.sha256].setdefault(dataset_row.fingerprint, dataset_row.row.prompt_id)
     failed_rows = tuple(
-        FailedRow(partition, f"has the same picture as {next(iter(same.values()))}, though it asks for another")
+        FailedRow(partition, f"has the same file as {next(iter(same.values()))}, but requests another video")
         for same in owners.values()
         for partition in list(same.values())[1:]
     )
@@ -178,7 +184,7 @@ _FINDERS: Mapping[str, Callable[[Dataset], CheckResult]] = {
     "no_task_open": _open_tasks,
     "every_row_has_its_video": _rows_without,
     "no_orphan_video": _orphans,
-    "no_duplicate_files": _twins,
+    "no_duplicate_files": _duplicate_files,
 }
 
 DATASET_CHECKS = (

@@ -1,4 +1,4 @@
-"""The checks as Dagster's: over the whole dataset, or one that an asset logs for each partition."""
+"""Dagster's asset checks: over the whole dataset, and the checks recorded for each partition."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,30 +10,30 @@ import dagster as dg
 from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, quality_results_of, request_result
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.models import closest_name
-from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, Rigour, check_results
+from wan_assets.models import nearest
+from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckOptions, CheckResult, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.prompts import Prompts, PromptTable
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
 PARTITION_CHECK = "quality"
-_OFFENDERS_SHOWN = 100
-_FAULTS_SAID = 5
+_FAILED_ROWS_SHOWN = 100
+_FAULTS_SHOWN = 5
 _ERRORS = ("file_integrity", MATCH_CHECK, "every_row_has_its_video")
 _DESCRIPTIONS = {
-    "file_integrity": "Every stored file is there at its size; of all or a sample, the bytes are compared.",
-    MATCH_CHECK: "Container, codecs, size, length, frames, audio and number of results are those of the request.",
-    "audio_matches_request": "There is audio if and only if it was requested, and it is as long as the picture.",
-    "not_black": "Something in the picture is brighter than black.",
-    "not_frozen": "Something in the picture changes.",
-    "not_silent": "Where sound was asked for, something is to be heard.",
+    "file_integrity": "Every stored file exists with its size; the bytes of all files or a sample are compared.",
+    MATCH_CHECK: "Container, codecs, size, length, frames, audio and number of results match the request.",
+    "audio_matches_request": "There is audio if and only if it was requested, and it is as long as the video.",
+    "not_black": "Some part of the video is brighter than black.",
+    "not_frozen": "Some part of the video changes.",
+    "not_silent": "If audio was requested, it is not silent.",
     "not_nsfw": "The provider has not flagged the video as NSFW.",
     "cost_within_estimate": "The cost is near the published price.",
     "no_task_open": "No task is in flight, undelivered or lost.",
     "every_row_has_its_video": "Every row of the table is valid and has its video in the store.",
-    "no_orphan_video": "Every video that was bought for the asset is asked for by a row.",
-    "no_duplicate_files": "No two rows that ask for different videos have the same file.",
+    "no_orphan_video": "A row requests every video that was paid for the asset.",
+    "no_duplicate_files": "No two rows with different requests have the same file.",
 }
 
 
@@ -59,13 +59,13 @@ def build_video_checks(
         name=f"{name}_checks", specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
     )
     def video_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        rigour = Rigour(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
+        check_options = CheckOptions(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
         names = {key.name for key in context.selected_asset_check_keys}
         try:
             with closing(context.resources.ledger.open()) as ledger:
                 dataset = Dataset.read(name, PromptTable.load(prompts), context.resources.store.open(), ledger)
-                for check, judgement in check_results(dataset, names, rigour):
-                    yield _result(name, check, judgement, chosen[check], simulated=dataset.is_simulated)
+                for check, check_result in check_results(dataset, names, check_options):
+                    yield _result(name, check, check_result, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
@@ -73,8 +73,8 @@ def build_video_checks(
 
 
 def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
-    """The spec of the check that `partition_check` evaluates, to stand in the asset's `check_specs`."""
-    return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The partition's videos are as asked.")
+    """Returns the spec of the check that `partition_check` evaluates, for the asset's `check_specs`."""
+    return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The quality checks of the partition's videos.")
 
 
 def partition_check(
@@ -83,7 +83,7 @@ def partition_check(
     outcomes: Sequence[Outcome],
     severities: Severities,
 ) -> dg.AssetCheckEvaluation:
-    """All judgements of one partition's videos as one event, as severe as the worst that failed; reads no file."""
+    """Combines all quality results of one partition into one event with the worst severity; reads no file."""
     stored = [(outcome.job, outcome.stored) for outcome in outcomes if outcome.stored]
     failed = [
         (job.prompt_id, quality_result)
@@ -92,15 +92,15 @@ def partition_check(
         if not quality_result.passed
     ]
     is_error = any(severities[quality_result.name] is dg.AssetCheckSeverity.ERROR for _, quality_result in failed)
-    said = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
-    more = [f"and {len(said) - _FAULTS_SAID} more"] if len(said) > _FAULTS_SAID else []
+    messages = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
+    more = [f"and {len(messages) - _FAULTS_SHOWN} more"] if len(messages) > _FAULTS_SHOWN else []
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
         check_name=PARTITION_CHECK,
         partition=partition,
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-        description="; ".join([*said[:_FAULTS_SAID], *more]) or None,
+        description="; ".join([*messages[:_FAULTS_SHOWN], *more]) or None,
         metadata={
             "wan_assets/checked": len(stored),
             **{
@@ -114,7 +114,7 @@ def partition_check(
 def match_check(
     asset_key: dg.AssetKey, partition: str, outcomes: Sequence[Outcome], severity: dg.AssetCheckSeverity
 ) -> dg.AssetCheckEvaluation:
-    """Whether the videos of one partition are what their rows request, as one event; reads no file.
+    """Evaluates whether the videos of one partition match their requests, as one event; reads no file.
 
     It has the name of the check over the whole dataset, which shows the state of all partitions together.
     """
@@ -123,11 +123,11 @@ def match_check(
     differing = [
         (prompt_id, quality_result.said) for prompt_id, quality_result in quality_results if not quality_result.passed
     ]
-    said = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SAID]]
-    more = [f"and {len(differing) - _FAULTS_SAID} more"] if len(differing) > _FAULTS_SAID else []
+    messages = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SHOWN]]
+    more = [f"and {len(differing) - _FAULTS_SHOWN} more"] if len(differing) > _FAULTS_SHOWN else []
     metadata: dict[str, Any] = {"wan_assets/checked": len(stored), "wan_assets/deviating": len(differing)}
     if differing:
-        rows = [{"prompt_id": prompt_id, "differences": text} for prompt_id, text in differing[:_OFFENDERS_SHOWN]]
+        rows = [{"prompt_id": prompt_id, "differences": text} for prompt_id, text in differing[:_FAILED_ROWS_SHOWN]]
         metadata["wan_assets/differences"] = table_of(rows)
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
@@ -135,13 +135,13 @@ def match_check(
         partition=partition,
         passed=not differing,
         severity=severity,
-        description="; ".join([*said, *more]) or None,
+        description="; ".join([*messages, *more]) or None,
         metadata=metadata,
     )
 
 
 def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
-    """How severe each check is, `given` over the defaults; raises `ValueError` for a name that is none."""
+    """Returns the severity of each check, with `given` over the defaults; raises `ValueError` for an unknown name."""
     for check in given:
         if check not in DATASET_CHECKS:
             close = closest_name(check, DATASET_CHECKS)
@@ -152,30 +152,31 @@ def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
 
 
 def _result(
-    asset: str, check: str, judgement: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
+    asset: str, check: str, check_result: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
 ) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {
-        "wan_assets/checked": judgement.checked,
-        "wan_assets/not_measured": judgement.unmeasured,
-        "wan_assets/offenders": len(judgement.failed_rows),
+        "wan_assets/checked": check_result.checked,
+        "wan_assets/not_measured": check_result.unmeasured,
+        "wan_assets/failed_rows": len(check_result.failed_rows),
         "wan_assets/simulated": simulated,
     }
-    if judgement.failed_rows:
-        shown = judgement.failed_rows[:_OFFENDERS_SHOWN]
-        rows = [{"partition": offender.partition, "wrong": offender.said} for offender in shown]
-        metadata["wan_assets/offender_table"] = table_of(rows)
+    if check_result.failed_rows:
+        shown = check_result.failed_rows[:_FAILED_ROWS_SHOWN]
+        rows = [{"partition": failed_row.partition, "reason": failed_row.reason} for failed_row in shown]
+        metadata["wan_assets/failed_row_table"] = table_of(rows)
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
         check_name=check,
-        passed=judgement.passed,
+        passed=check_result.passed,
         severity=severity,
-        description=_said(judgement),
+        description=_description_of(check_result),
         metadata=metadata,
     )
 
 
-def _said(judgement: CheckResult) -> str:
-    if judgement.passed:
-        return f"{judgement.checked} checked, {judgement.unmeasured} not measured"
-    first = judgement.failed_rows[0]
-    return f"{len(judgement.failed_rows)} offenders; the first is {first.partition}: {first.said}"
+def _description_of(check_result: CheckResult) -> str:
+    if check_result.passed:
+        return f"{check_result.checked} checked, {check_result.unmeasured} not measured"
+    first = check_result.failed_rows[0]
+    count = len(check_result.failed_rows)
+    return f"{count} failed {'row' if count == 1 else 'rows'}; the first is {first.partition}: {first.reason}"

@@ -1,4 +1,4 @@
-"""The checks that a run records for each partition as it is made."""
+"""The checks that a run records for each partition when it is generated."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from wan_assets.orchestration.checks.definition import match_check, partition_ch
 from wan_assets.orchestration.run_context import RunContext
 
 _MAX_ALL_RECORDED = 100
-"""Recording an event takes about 10 ms, half as long as all else that a partition takes."""
+"""Recording an event takes about 10 ms, half as long as everything else for a partition."""
 
 _EVALUATIONS_SEARCHED = 5_000
 
 
 class PartitionChecks:
-    """Records whether each partition's videos match their requests, and what else the errand wants to have judged.
+    """Records whether each partition's videos match their requests, and the check `quality` if it is configured.
 
-    A run over many partitions records of those that match only the ones that were found not to match before.
+    A run over many partitions records a passed match only for partitions that failed before.
     """
 
     def __init__(self, run_context: RunContext) -> None:
@@ -39,7 +39,7 @@ class PartitionChecks:
 
     @cached_property
     def _failed_before(self) -> frozenset[str | None]:
-        """Partitions whose videos were found not to match, of the latest that were looked at."""
+        """The partitions that failed the match check, among the latest evaluations."""
         key = dg.AssetCheckKey(self._run_context.asset_key, MATCH_CHECK)
         events = self._run_context.instance.event_log_storage
         history = events.get_asset_check_execution_history(key, limit=_EVALUATIONS_SEARCHED)

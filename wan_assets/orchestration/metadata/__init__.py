@@ -1,1 +1,1 @@
-"""Metadata that Dagster shows of videos, batches and spending."""
+"""Dagster metadata of videos, batches and spending."""

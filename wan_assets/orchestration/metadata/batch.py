@@ -1,4 +1,4 @@
-"""What Dagster shows of a batch: counts, costs, and a table of its rows."""
+"""Dagster metadata of a batch: counts, costs, and a table of its rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dagster as dg
 from wan_assets.engine import Outcome, VideoJob
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import usd
-from wan_assets.orchestration.metadata.previews import Shown, contact_sheet
+from wan_assets.orchestration.metadata.previews import SheetVideo, contact_sheet
 from wan_assets.orchestration.metadata.video import failure_row, table_of
 from wan_assets.store import VideoStore
 
@@ -22,50 +22,50 @@ _ROWS_SHOWN = 100
 
 @dataclass(frozen=True)
 class RowResult:
-    """What became of one row: `told_microusd` is the cost that no earlier event has told, None where it is unknown."""
+    """The result of one row: `reported_microusd` is the cost that no earlier event reported, None if it is unknown."""
 
     outcome: Outcome
-    told_microusd: int | None
+    reported_microusd: int | None
     is_refused: bool = False
 
     @property
     def job(self) -> VideoJob:
-        """What was asked for."""
+        """The requested video."""
         return self.outcome.job
 
     @property
     def error(self) -> WanAssetsError | None:
-        """Why there is no video."""
+        """The reason why there is no video."""
         return self.outcome.error
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """How the row's videos deviate from its request."""
+        """The deviations of the row's videos from the request."""
         return self.outcome.stored.differences if self.outcome.stored else ()
 
     @property
     def cost_microusd(self) -> int | None:
-        """What the video cost, whenever that was; None where it is unknown or there is none."""
+        """The cost of the video, also if an earlier run paid it; None if it is unknown or there is no video."""
         return self.outcome.stored.cost_microusd if self.outcome.stored else None
 
 
 def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str, Any]:
-    """Metadata of a batch; its rows are shown in the order of their ids.
+    """Returns the metadata of a batch; its rows are sorted by ID.
 
-    Those without a video come first, and then those whose videos deviate from their requests.
+    Rows without a video come first, followed by rows whose videos deviate from their requests.
     """
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
-    reported = [result.told_microusd or 0 for result in results]
+    reported = [result.reported_microusd or 0 for result in results]
     shown = sorted(results, key=lambda result: (result.error is None, not result.differences, result.job.prompt_id))
-    sheet = contact_sheet(list(_shown_of(shown)), store)
+    sheet = contact_sheet(list(_sheet_videos(shown)), store)
     metadata: dict[str, Any] = {
         **({"wan_assets/contact_sheet": sheet} if sheet else {}),
         "dagster/partition_row_count": len(results),
         "wan_assets/cost_usd": float(usd(sum(reported))),
         "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
         "wan_assets/unknown_cost_count": len(stored) - len(costs),
-        "wan_assets/landed": sum(result.outcome.is_new for result in results),
+        "wan_assets/new": sum(result.outcome.is_new for result in results),
         "wan_assets/reused": sum(result.outcome.is_reused for result in results),
         "wan_assets/refused": sum(result.is_refused for result in results),
         "wan_assets/deviating": sum(bool(result.differences) for result in results),
@@ -74,15 +74,15 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str,
         "wan_assets/cost_by_tier_usd": dg.MetadataValue.json(_by_tier(results)),
     }
     if costs:
-        metadata["wan_assets/cost_least_usd"] = float(usd(min(costs)))
-        metadata["wan_assets/cost_most_usd"] = float(usd(max(costs)))
+        metadata["wan_assets/min_cost_usd"] = float(usd(min(costs)))
+        metadata["wan_assets/max_cost_usd"] = float(usd(max(costs)))
     if results:
         metadata["wan_assets/rows"] = table_of([_row(result) for result in shown[:_ROWS_SHOWN]])
     return metadata
 
 
 def digest_of(results: Sequence[RowResult]) -> str:
-    """A digest of which rows have which videos."""
+    """Returns a digest of the rows and their videos."""
     held = [
         (result.job.prompt_id, [video.sha256 for video in result.outcome.stored.videos])
         for result in results
@@ -91,16 +91,16 @@ def digest_of(results: Sequence[RowResult]) -> str:
     return hashlib.sha256(repr(sorted(held)).encode()).hexdigest()
 
 
-def _shown_of(results: Sequence[RowResult]) -> Iterator[Shown]:
+def _sheet_videos(results: Sequence[RowResult]) -> Iterator[SheetVideo]:
     for result in results:
         if result.outcome.stored:
-            yield Shown(result.outcome.stored.videos[0], result.job.prompt_id, result.cost_microusd)
+            yield SheetVideo(result.outcome.stored.videos[0], result.job.prompt_id, result.cost_microusd)
 
 
 def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:
     sums: Counter[str] = Counter()
     for result in results:
-        sums[result.job.request.tier or "as the image"] += result.cost_microusd or 0
+        sums[result.job.request.tier or "from image"] += result.cost_microusd or 0
     return {tier: float(usd(cost)) for tier, cost in sorted(sums.items())}
 
 
@@ -120,5 +120,5 @@ def _row(result: RowResult) -> dict[str, Any]:
         "task_uuid": stored.task_uuid if stored else "",
         "uri": stored.videos[0].uri if stored else "",
         "differences": "; ".join(result.differences),
-        "trouble": failure_row(error)["message"] if error else "",
+        "error": failure_row(error)["message"] if error else "",
     }

@@ -1,6 +1,7 @@
-"""What Dagster shows of videos to the eye: thumbnails, frames, contact sheets, links.
+"""Previews in Dagster's metadata: thumbnails, frames, contact sheets and links.
 
-The UI strips HTML from markdown, shows a text of up to about 1,000 characters at once and a longer one behind a click.
+The UI strips HTML from markdown. It shows a text of up to about 1,000 characters directly, and a longer one after a
+click.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _PROMPT_SHOWN = 600
 _STRIPS_MAX = 2
 _SHEET_COLUMNS = 4
 _SHEET_MAX = 24
-"""A thumbnail takes some 900 bytes of the event."""
+"""A thumbnail takes about 900 bytes of the event."""
 
 _MARKS = re.compile(r"([!-/:-@\[-`{-~])")
-"""All ASCII punctuation, which markdown takes as it is after a backslash."""
+"""All ASCII punctuation, which markdown shows unchanged after a backslash."""
 
 
-class Shown(NamedTuple):
-    """One video of a contact sheet, and the row and the cost that stand under it."""
+class SheetVideo(NamedTuple):
+    """One video of a contact sheet, with the row and the cost in its caption."""
 
     video: StoredVideo
     prompt_id: str
@@ -37,37 +38,37 @@ class Shown(NamedTuple):
 
 
 def thumbnail(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue:
-    """A picture that is shown at once, and opens the video where the store is served."""
+    """Returns a thumbnail that is shown directly, and that links to the video if the store is served."""
     simulated = " SIMULATED" if stored.is_simulated else ""
     linked = _thumbnail_of(stored.videos[0], store) + simulated
     is_short = len(linked) <= _SHOWN_AT_ONCE
-    return dg.MetadataValue.md(linked if is_short else _picture(stored.videos[0]) + simulated)
+    return dg.MetadataValue.md(linked if is_short else _thumbnail_image(stored.videos[0]) + simulated)
 
 
 def link(video: StoredVideo, store: VideoStore) -> dg.UrlMetadataValue | None:
-    """Where a browser finds the video, if the store is served."""
+    """Returns the video's URL for a browser, if the store is served."""
     address = store.link_to(video)
     return dg.MetadataValue.url(address) if address else None
 
 
 def frames(stored: StoredTask, store: VideoStore) -> dg.MarkdownMetadataValue | None:
-    """First, middle and last frame of each video with prompt, facts and cost; None where there are no pictures.
+    """Returns first, middle and last frame of each video with prompt, properties and cost; None if there are no images.
 
-    What would make the event too large is left to links.
+    Videos that would make the event too large are links only.
     """
     strips = [_strip_of(video, store) for video in stored.videos[:_STRIPS_MAX]]
     if not any(strips):
         return None
     linked = [_linked(strip, video, store) for strip, video in zip(strips, stored.videos, strict=False) if strip]
-    reported = f"{_facts(stored.videos[0])} · {_text(_cost(stored.cost_microusd))}"
+    reported = f"{_facts(stored.videos[0])} · {_escaped(_cost(stored.cost_microusd))}"
     links = [
         f"[open video {number}]({at})" for number, video in enumerate(stored.videos, 1) if (at := store.link_to(video))
     ]
-    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_text(stored.prompt)}", " · ".join([reported, *links])]))
+    return dg.MetadataValue.md("\n\n".join([*linked, f"> {_escaped(stored.prompt)}", " · ".join([reported, *links])]))
 
 
-def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetadataValue | None:
-    """The first videos of a batch as a table of thumbnails; None where there are no pictures."""
+def contact_sheet(shown: Sequence[SheetVideo], store: VideoStore) -> dg.MarkdownMetadataValue | None:
+    """Returns the first videos of a batch as a table of thumbnails; None if there are no images."""
     if not shown or not store.has_pictures:
         return None
     head = [f"|{cell * _SHEET_COLUMNS}" for cell in ("   |", "---|")]
@@ -76,11 +77,11 @@ def contact_sheet(shown: Sequence[Shown], store: VideoStore) -> dg.MarkdownMetad
     return dg.MetadataValue.md("\n".join(rows) + more)
 
 
-def _sheet_rows(shown: Sequence[Shown], store: VideoStore) -> Iterator[str]:
+def _sheet_rows(shown: Sequence[SheetVideo], store: VideoStore) -> Iterator[str]:
     for start in range(0, len(shown), _SHEET_COLUMNS):
         some = shown[start : start + _SHEET_COLUMNS]
         yield _row_of([_thumbnail_of(one.video, store) for one in some])
-        yield _row_of([f"{_text(one.prompt_id)}: {_text(_cost(one.cost_microusd))}" for one in some])
+        yield _row_of([f"{_escaped(one.prompt_id)}: {_escaped(_cost(one.cost_microusd))}" for one in some])
 
 
 def _row_of(cells: list[str]) -> str:
@@ -88,20 +89,20 @@ def _row_of(cells: list[str]) -> str:
 
 
 def _thumbnail_of(video: StoredVideo, store: VideoStore) -> str:
-    return _linked(_picture(video), video, store)
+    return _linked(_thumbnail_image(video), video, store)
 
 
-def _linked(picture: str, video: StoredVideo, store: VideoStore) -> str:
+def _linked(image: str, video: StoredVideo, store: VideoStore) -> str:
     address = store.link_to(video)
-    return f"[{picture}]({address})" if address else picture
+    return f"[{image}]({address})" if address else image
 
 
-def _picture(video: StoredVideo) -> str:
+def _thumbnail_image(video: StoredVideo) -> str:
     return f"![poster](data:image/webp;base64,{video.poster})"
 
 
 def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
-    """A picture that cannot be read is no reason to lose an event."""
+    """Returns the frames as an image; an unreadable image is omitted, because the event must not fail."""
     strip = None
     if store.has_pictures:
         with suppress(StoreError):
@@ -111,9 +112,9 @@ def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
 
 def _facts(video: StoredVideo) -> str:
     facts = video.facts
-    sound = "sound" if facts.get("audio_codec") else "no sound"
+    audio = "audio" if facts.get("audio_codec") else "no audio"
     size, length = f"{facts.get('width')}x{facts.get('height')}", float(facts.get("duration_s") or 0)
-    return f"{size} · {length:g} s · {sound} · {_size(video.bytes)}"
+    return f"{size} · {length:g} s · {audio} · {_size(video.bytes)}"
 
 
 def _size(size: int) -> str:
@@ -124,7 +125,7 @@ def _cost(cost_microusd: int | None) -> str:
     return "cost unknown" if cost_microusd is None else f"${usd(cost_microusd)}"
 
 
-def _text(said: str) -> str:
-    """Text of a table as text: in one line, with nothing that markdown would obey."""
-    line = " ".join(said.split())
+def _escaped(text: str) -> str:
+    """Escapes text for one line of markdown."""
+    line = " ".join(text.split())
     return _MARKS.sub(r"\\\1", line[:_PROMPT_SHOWN] + ("…" if len(line) > _PROMPT_SHOWN else ""))

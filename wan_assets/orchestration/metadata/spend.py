@@ -1,4 +1,4 @@
-"""What Dagster shows of a ledger's money: sums to chart over time, and tables by day, asset and state."""
+"""Dagster metadata of a ledger's amounts: numbers that Dagster charts, and tables by day, asset and state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAYS_SHOWN = 31
 
 
 def spend_metadata(ledger: Ledger, today: date) -> dict[str, Any]:
-    """Numbers for real money, and under `simulated_…` for the simulator's; days are those of UTC."""
+    """Returns numbers of real money, and under `simulated_…` of simulated money; days are UTC days."""
     totals, days = ledger.totals(), ledger.spending("day")
     first = (today - timedelta(days=_DAYS_SHOWN - 1)).isoformat()
     metadata: dict[str, Any] = {
@@ -27,7 +27,7 @@ def spend_metadata(ledger: Ledger, today: date) -> dict[str, Any]:
         "wan_assets/by_state": _table(ledger.spending("state"), "state"),
     }
     if not totals.real.tasks + totals.simulated.tasks:
-        metadata["wan_assets/note"] = "The ledger has no task yet: nothing was ever sent."
+        metadata["wan_assets/note"] = "The ledger has no tasks: nothing has been submitted."
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""What Dagster shows: metadata of videos and tables, and the words of a failure."""
+"""Dagster metadata of videos and prompt tables, and the descriptions of failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wan_assets.prompts import Problem, PromptTable, Summary
 from wan_assets.store import StoredTask, VideoStore
 
 REASON = "wan_assets/reason"
-"""The key of the metadata that says why a run could not go on, as a table of one `failure_row`."""
+"""The metadata key of the error that stopped a run: a table with one `failure_row`."""
 
 _ROWS_SHOWN = 100
 
@@ -24,9 +24,9 @@ _ROWS_SHOWN = 100
 def video_metadata(
     outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
 ) -> dict[str, Any]:
-    """Metadata of one row's materialization; sizes and lengths are those of its first video.
+    """Returns the metadata of one row's materialization; size and length are those of its first video.
 
-    `cost_microusd` is 0 where an earlier event has told the cost, so that sums over events count it once.
+    `cost_microusd` is 0 if an earlier event reported the cost, so that sums over events count it once.
     """
     first, cost = stored.videos[0], cost_microusd
     metadata = {
@@ -60,7 +60,7 @@ def video_metadata(
 
 
 def _reported_properties(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Size, length and sound; None where an older sidecar does not tell."""
+    """Returns size, length and audio; None if an older sidecar file does not contain them."""
     length = facts.get("duration_s")
     return {
         "wan_assets/width": facts.get("width"),
@@ -71,7 +71,7 @@ def _reported_properties(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table_metadata(summary: Summary) -> dict[str, Any]:
-    """Metadata of a prompt table: rows, problems and what its rows would cost if none were there yet."""
+    """Returns the metadata of a prompt table: rows, problems, and the cost if no video exists yet."""
     metadata: dict[str, Any] = {
         "dagster/row_count": summary.rows,
         "wan_assets/problems": summary.problem_count,
@@ -85,14 +85,14 @@ def table_metadata(summary: Summary) -> dict[str, Any]:
 
 
 def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
-    """The first problems of a prompt table as a table."""
+    """Returns the first problems of a prompt table as a table."""
     return table_of([problem.cells() for problem in problems[:_ROWS_SHOWN]])
 
 
-def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.Failure:
-    """The run's failure: names each row that failed with class, code and hint.
+def failure_of(failed: Sequence[tuple[str, WanAssetsError]], requested: int) -> dg.Failure:
+    """Returns the run's failure, which names each failed row with class, code and hint.
 
-    Where none of the rows may have its video without anybody doing anything, Dagster is not to try again.
+    If no failed row is retryable, Dagster does not retry the run.
     """
     rows = [{"partition": key, **failure_row(error)} for key, error in failed]
     shortfalls = shortfalls_of(error for _, error in failed)
@@ -101,17 +101,17 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
     return dg.Failure(
         description="\n".join(
             [
-                f"{len(rows)} of {asked} {'row has' if asked == 1 else 'rows have'} no video:",
+                f"{len(rows)} of {requested} {'row has' if requested == 1 else 'rows have'} no video:",
                 *map(str, shortfalls),
                 *lines[:_ROWS_SHOWN],
                 *more,
             ]
         ),
         metadata={
-            "wan_assets/not_sent": sum(shortfall.rows for shortfall in shortfalls),
-            "wan_assets/missing_usd": float(usd(sum(shortfall.shortfall_microusd for shortfall in shortfalls))),
+            "wan_assets/not_submitted": sum(shortfall.rows for shortfall in shortfalls),
+            "wan_assets/shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
-            "wan_assets/asked": asked,
+            "wan_assets/requested": requested,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
         },
         allow_retries=any(error.is_retryable for _, error in failed),
@@ -119,14 +119,14 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], asked: int) -> dg.F
 
 
 def failure_to_start(error: WanAssetsError) -> dg.Failure:
-    """The failure of a run that cannot begin or go on."""
-    said = f"{type(error).__name__}: {error}. {error.hint}"
+    """Returns the failure of a run that cannot start or continue."""
+    description = f"{type(error).__name__}: {error}. {error.hint}"
     metadata = {REASON: table_of([failure_row(error)])}
-    return dg.Failure(said, metadata, allow_retries=error.is_retryable)
+    return dg.Failure(description, metadata, allow_retries=error.is_retryable)
 
 
-def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failure:
-    """The failure of a run whose table has problems: nothing is done."""
+def refusal_of(table: PromptTable, undone: str = "Nothing was submitted") -> dg.Failure:
+    """Returns the failure of a run whose table has problems: nothing is done."""
     return dg.Failure(
         f"{undone}: the prompt table has {_problems(len(table.problems))}. The first is {table.problems[0]}. "
         f"{PromptTableError.hint}",
@@ -136,7 +136,7 @@ def refusal_of(table: PromptTable, undone: str = "Nothing was sent") -> dg.Failu
 
 
 def failure_row(error: WanAssetsError) -> dict[str, str]:
-    """Why a row failed: the error's class and code, the message without the code, and what to do."""
+    """Returns why a row failed: the error's class and code, the message without the code, and the hint."""
     code = error.code if isinstance(error, RunwareError) else ""
     return {
         "class": type(error).__name__,
@@ -151,12 +151,12 @@ def _problems(count: int) -> str:
 
 
 def _named(row: Mapping[str, str]) -> str:
-    """An error's class, with the API's code where it has one."""
+    """Returns an error's class, with the API's code if there is one."""
     return f"{row['class']} [{row['code']}]" if row["code"] else row["class"]
 
 
 def table_of(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
-    """Rows as a table, the first row's keys as its columns."""
+    """Returns rows as a table with the keys of the first row as columns."""
     names = list(rows[0]) if rows else ["row"]
     is_numbered = all(isinstance(row.get("row", 0), int) for row in rows)
     columns = [dg.TableColumn(name, "int" if name == "row" and is_numbered else "string") for name in names]

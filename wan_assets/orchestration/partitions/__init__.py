@@ -1,1 +1,1 @@
-"""Partitions: the keys of rows, the keys that Dagster knows, and data versions."""
+"""Partitions: the keys of rows, their synchronization with Dagster, and data versions."""

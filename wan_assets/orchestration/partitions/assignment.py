@@ -1,4 +1,4 @@
-"""Which partition of a batch each prompt row belongs to: its day, its shard, its campaign, or what it is told to be."""
+"""Assigns each prompt row to a partition: by its date, shard or campaign, or by a user's function."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from wan_assets.prompts import Chunk, Problem, PromptRow, Refusal
 PartitionOf: TypeAlias = Callable[[PromptRow], str]
 
 _DATES_KEPT = 10_000
-_FAULTS_OF_FUNCTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_ERRORS_OF_FUNCTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class NoPartitionError(PromptTableError):
-    """A row belongs to no partition that a run can ever make; `problem` says why."""
+    """A row belongs to no partition that can ever be materialized; `problem` is the reason."""
 
     def __init__(self, row: PromptRow, column: str, value: object, refusal: Refusal) -> None:
         line, prompt_id, file = row.line, row.prompt_id, row.file
@@ -32,8 +32,8 @@ class NoPartitionError(PromptTableError):
         super().__init__(f"row {row.number} ({prompt_id}): {found}{self.problem.rule}; {self.problem.fix}")
 
 
-def placed(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
-    """A chunk in which rows that no run can ever make are problems, and the partition of each other row."""
+def assign_partitions(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
+    """Returns a chunk in which rows without a valid partition are problems, and the partition key of each other row."""
     rows: list[PromptRow] = []
     keys: list[str] = []
     problems: list[Problem] = []
@@ -49,7 +49,7 @@ def placed(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
 
 
 def shard_of(prompt_id: str, shards: Sequence[str]) -> str:
-    """The shard of a row, by its id alone: it stays where it is when other rows come and go.
+    """Returns the shard of a row, determined by its ID alone: it does not change when other rows are added or removed.
 
     >>> shard_of("kite", ["a", "b", "c"]) in ("a", "b", "c")
     True
@@ -59,11 +59,11 @@ def shard_of(prompt_id: str, shards: Sequence[str]) -> str:
 
 
 def partition_of(partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
-    """How rows are told apart under a partitions definition.
+    """Returns the function that assigns rows to the partitions of a definition.
 
-    Time windows take the column `date`, static partitions `shard` or else `shard_of`, dynamic ones `campaign`, and
-    multi-partitions each dimension's. The function raises `NoPartitionError` for a row that no run can ever make.
-    Raises `ValueError` for a definition of another kind, or of an unknown time zone.
+    Time windows use the column `date`, static partitions `shard` or else `shard_of`, dynamic ones `campaign`, and
+    multi-partitions the columns of each dimension. The function raises `NoPartitionError` for a row whose partition can
+    never be materialized. Raises `ValueError` for a definition of another kind, or of an unknown time zone.
     """
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         dimensions = {part.name: partition_of(part.partitions_def) for part in partitions_def.partitions_defs}
@@ -77,16 +77,16 @@ def partition_of(partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
     if isinstance(partitions_def, dg.DynamicPartitionsDefinition):
         return _Checked(partial(_column, "campaign"), check_of(partitions_def), "campaign")
     kind = type(partitions_def).__name__
-    raise ValueError(f"rows cannot be told apart under a {kind} by themselves: give `partition_key_of`")
+    raise ValueError(f"rows cannot be assigned to a {kind} automatically: give `partition_key_of`")
 
 
 def partition_key_by(partition_key_of: PartitionOf, partitions_def: dg.PartitionsDefinition[str]) -> PartitionOf:
-    """What a function of the user's says of each row, checked as `partition_of` does."""
-    return _Checked(partial(_reported, partition_key_of), check_of(partitions_def), "")
+    """Returns a user's function with its keys checked as in `partition_of`."""
+    return _Checked(partial(_checked_result, partition_key_of), check_of(partitions_def), "")
 
 
 class _Checked:
-    """A `PartitionOf` whose keys are checked; `column` is where a key comes from."""
+    """A `PartitionOf` whose keys are checked; `column` is the source of the key."""
 
     def __init__(self, key_of: PartitionOf, check: CheckKey, column: str) -> None:
         self._key_of = key_of
@@ -105,23 +105,23 @@ def _combined(dimensions: dict[str, PartitionOf], row: PromptRow) -> str:
     return dg.MultiPartitionKey({name: part(row) for name, part in dimensions.items()})
 
 
-def _reported(partition_key_of: PartitionOf, row: PromptRow) -> str:
+def _checked_result(partition_key_of: PartitionOf, row: PromptRow) -> str:
     try:
         key = partition_key_of(row)
-    except _FAULTS_OF_FUNCTIONS as error:
+    except _ERRORS_OF_FUNCTIONS as error:
         rule = f"has no partition: partition_key_of raises {type(error).__name__}: {error}"
         raise NoPartitionError(row, "", None, Refusal(rule, "correct the row, or the function")) from error
     if isinstance(key, str):
         return key
-    rule = f"has no partition: partition_key_of gives {type(key).__name__}"
-    raise NoPartitionError(row, "", None, Refusal(rule, "return a partition key, which is text"))
+    rule = f"has no partition: partition_key_of returns {type(key).__name__}"
+    raise NoPartitionError(row, "", None, Refusal(rule, "return a partition key as text"))
 
 
 def _window_of(window: Callable[[str], str | Refusal], row: PromptRow) -> str:
-    said = _column("date", row)
-    found = window(said)
+    text = _column("date", row)
+    found = window(text)
     if isinstance(found, Refusal):
-        raise NoPartitionError(row, "date", said, found)
+        raise NoPartitionError(row, "date", text, found)
     return found
 
 
@@ -130,8 +130,8 @@ def _static_of(keys: tuple[str, ...], row: PromptRow) -> str:
 
 
 def _column(name: str, row: PromptRow) -> str:
-    said = row.extra.get(name, "").strip()
-    if not said:
-        refusal = Refusal(f"has no {name}, which tells its partition", f"fill in the column {name}")
+    text = row.extra.get(name, "").strip()
+    if not text:
+        refusal = Refusal(f"has no {name}, which determines its partition", f"fill in the column {name}")
         raise NoPartitionError(row, name, None, refusal)
-    return said
+    return text

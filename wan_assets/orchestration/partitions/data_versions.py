@@ -1,7 +1,8 @@
-"""Lineage by data versions: what each partition's rows ask for, and what its videos were made from.
+"""Lineage by data versions: the requests of each partition, and the requests from which its videos were generated.
 
-What rows ask for is the data version of the asset `<name>_requests`, which nothing materializes: a change is told as an
-observation of the partition, so that Dagster shows exactly its videos as stale. What was never made needs none.
+The requests are the data version of the asset `<name>_requests`, which is never materialized. A change is recorded as
+an observation of the partition, so that Dagster shows exactly its videos as stale. A partition without videos needs no
+observation.
 """
 
 from __future__ import annotations
@@ -16,37 +17,37 @@ from more_itertools import chunked
 LogEvent: TypeAlias = Callable[[dg.AssetObservation], None]
 
 CODE_VERSION = "runware:201@1"
-"""Changes when the same request would be sent differently; what a row asks for is in its data version."""
+"""Changes if the same request would be submitted differently; the request itself is in its data version."""
 
 _VERSION_CHARACTERS = 16
 _KEYS_PER_QUERY = 5_000
 _BEFORE_ALL = 1
-"""Stands for the time before a partition was first observed: no event has a smaller number."""
+"""Represents the time before the first observation of a partition: no event has a smaller number."""
 
 _DATA_VERSION = "dagster/data_version"
 
 
 def prompts_key(videos: dg.AssetKey) -> dg.AssetKey:
-    """The asset of a videos' asset's prompt table."""
-    return _beside(videos, "prompts")
+    """Returns the key of the prompt table's asset for a videos asset."""
+    return _sibling_key(videos, "prompts")
 
 
 def requests_key(videos: dg.AssetKey) -> dg.AssetKey:
-    """The asset that stands for what the rows of a videos' asset ask for."""
-    return _beside(videos, "requests")
+    """Returns the key of the requests asset for a videos asset."""
+    return _sibling_key(videos, "requests")
 
 
-def video_version(asked: str, made: str) -> str:
-    """The data version of videos: what was asked for, and a digest of what came of it."""
-    return f"{asked[:_VERSION_CHARACTERS]}-{made[:_VERSION_CHARACTERS]}"
+def video_version(requested: str, made: str) -> str:
+    """Returns the data version of videos: the digest of the requests, and a digest of the videos."""
+    return f"{requested[:_VERSION_CHARACTERS]}-{made[:_VERSION_CHARACTERS]}"
 
 
 @dataclass(frozen=True)
 class RecordedVersions:
-    """What Dagster's events tell of some partitions: versions, and the numbers of the events that told them."""
+    """The data versions in Dagster's events by partition, and the numbers of these events."""
 
-    asked: Mapping[str, str]
-    asked_at: Mapping[str, int]
+    requested: Mapping[str, str]
+    requested_at: Mapping[str, int]
     made_from: Mapping[str, str]
     made_at: Mapping[str, int]
 
@@ -54,76 +55,82 @@ class RecordedVersions:
     def of(
         cls, instance: dg.DagsterInstance, videos: dg.AssetKey, keys: Collection[str] | None = None
     ) -> RecordedVersions:
-        """Reads the latest event of each partition, of all where `keys` is None."""
+        """Reads the latest event of each partition; of all partitions if `keys` is None."""
         observed, materialized = dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION
-        asked, asked_at = _latest(instance, requests_key(videos), observed, keys)
+        requested, requested_at = _latest(instance, requests_key(videos), observed, keys)
         made, made_at = _latest(instance, videos, materialized, keys)
         made_from = {key: version.partition("-")[0] for key, version in made.items() if "-" in version}
-        return cls(asked, asked_at, made_from, made_at)
+        return cls(requested, requested_at, made_from, made_at)
 
-    def has_changed(self, key: str, asks_for: str) -> bool:
-        """Whether a partition asks for something else than what it was last known to ask for."""
-        last = self.asked.get(key) or self.made_from.get(key)
-        return last is not None and last != asks_for[:_VERSION_CHARACTERS]
+    def has_changed(self, key: str, version: str) -> bool:
+        """Whether a partition's requests differ from those last recorded."""
+        last = self.requested.get(key) or self.made_from.get(key)
+        return last is not None and last != version[:_VERSION_CHARACTERS]
 
-    def is_wanting(self, key: str, asks_for: str) -> bool:
-        """Whether a partition has no videos, or others than it asks for, or counts as stale."""
-        is_made = self.made_from.get(key) == asks_for[:_VERSION_CHARACTERS]
-        is_stale = self.has_changed(key, asks_for) or self.asked_at.get(key, 0) > self.made_at.get(key, 0)
+    def is_outdated(self, key: str, version: str) -> bool:
+        """Whether a partition has no videos, or videos of other requests, or is stale."""
+        is_made = self.made_from.get(key) == version[:_VERSION_CHARACTERS]
+        is_stale = self.has_changed(key, version) or self.requested_at.get(key, 0) > self.made_at.get(key, 0)
         return not is_made or is_stale
 
 
 class Lineage:
-    """What a run tells of the partitions that it makes, each with the version that its rows ask for."""
+    """The data version tags for the partitions of a run."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, videos: dg.AssetKey, asks_for: Mapping[str, str], log_event: LogEvent
+        self,
+        instance: dg.DagsterInstance,
+        videos: dg.AssetKey,
+        request_versions: Mapping[str, str],
+        log_event: LogEvent,
     ) -> None:
         self._requests = requests_key(videos).to_user_string()
-        self._asks_for = asks_for
-        reported = RecordedVersions.of(instance, videos, asks_for)
-        is_new = note_changes(videos, reported, asks_for, log_event) > 0
-        self._asked_at = (RecordedVersions.of(instance, videos, asks_for) if is_new else reported).asked_at
+        self._request_versions = request_versions
+        reported = RecordedVersions.of(instance, videos, request_versions)
+        is_new = record_changes(videos, reported, request_versions, log_event) > 0
+        self._requested_at = (
+            RecordedVersions.of(instance, videos, request_versions) if is_new else reported
+        ).requested_at
 
     def tags(self, key: str, made: str) -> dict[str, str]:
-        """The tags of a materialization, `made` being a digest of its videos."""
-        asked = self._asks_for[key]
+        """Returns the tags of a materialization; `made` is a digest of its videos."""
+        requested = self._request_versions[key]
         return {
-            _DATA_VERSION: video_version(asked, made),
+            _DATA_VERSION: video_version(requested, made),
             "dagster/code_version": CODE_VERSION,
-            f"dagster/input_data_version/{self._requests}": asked[:_VERSION_CHARACTERS],
-            f"dagster/input_event_pointer/{self._requests}": str(self._asked_at.get(key, _BEFORE_ALL)),
+            f"dagster/input_data_version/{self._requests}": requested[:_VERSION_CHARACTERS],
+            f"dagster/input_event_pointer/{self._requests}": str(self._requested_at.get(key, _BEFORE_ALL)),
         }
 
 
-def note_changes(
-    videos: dg.AssetKey, reported: RecordedVersions, asks_for: Mapping[str, str], log_event: LogEvent
+def record_changes(
+    videos: dg.AssetKey, reported: RecordedVersions, request_versions: Mapping[str, str], log_event: LogEvent
 ) -> int:
-    """Observes each partition whose rows ask for something else than before; gives how many there were."""
-    changed = [(key, version) for key, version in asks_for.items() if reported.has_changed(key, version)]
+    """Records an observation of each partition whose requests changed; returns their number."""
+    changed = [(key, version) for key, version in request_versions.items() if reported.has_changed(key, version)]
     for key, version in changed:
         log_event(_observation(videos, reported, key, version[:_VERSION_CHARACTERS]))
     return len(changed)
 
 
 def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, version: str) -> dg.AssetObservation:
-    before = reported.asked.get(key) or reported.made_from[key]
+    before = reported.requested.get(key) or reported.made_from[key]
     return dg.AssetObservation(
         asset_key=requests_key(videos),
         partition=key,
-        metadata={"wan_assets/asks_for": version, "wan_assets/asked_before_for": before},
+        metadata={"wan_assets/request_version": version, "wan_assets/previous_request_version": before},
         tags={_DATA_VERSION: version},
     )
 
 
-def _beside(videos: dg.AssetKey, what: str) -> dg.AssetKey:
-    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{what}"])
+def _sibling_key(videos: dg.AssetKey, suffix: str) -> dg.AssetKey:
+    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{suffix}"])
 
 
 def _latest(
     instance: dg.DagsterInstance, asset: dg.AssetKey, kind: dg.DagsterEventType, keys: Collection[str] | None
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """The data version and the number of each partition's latest event."""
+    """Returns the data version and the number of each partition's latest event."""
     events = instance.event_log_storage
     versions: dict[str, str] = {}
     numbers: dict[str, int] = {}

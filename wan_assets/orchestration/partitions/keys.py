@@ -1,4 +1,4 @@
-"""Partition keys that a run can make some day: what a definition refuses for ever, and the window of a date."""
+"""Validation of partition keys: the keys that a definition can never contain, and the time window of a date."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dagster as dg
 from wan_assets.prompts import Refusal, shortened
 
 CheckKey: TypeAlias = Callable[[str], Refusal | None]
-"""Gives why no run can ever make a partition, or None."""
+"""Returns why a partition can never be materialized, or None."""
 
 _REFUSED_BY_DAGSTER = ("...", *map(chr, range(32)))
 _REFUSED_IN_DIMENSIONS = ("|", ",", "[", "]")
@@ -36,7 +36,7 @@ def definition_by(
     shards: int | None = None,
     campaigns: str = "campaigns",
 ) -> dg.PartitionsDefinition[str]:
-    """Partitions by hour, day, week, month, shard or campaign; raises `ValueError` for what is missing or unknown."""
+    """Returns partitions by hour, day, week, month, shard or campaign; raises `ValueError` for invalid arguments."""
     if by == "campaign":
         return dg.DynamicPartitionsDefinition(name=campaigns)
     if by == "shard":
@@ -55,7 +55,7 @@ def definition_by(
 
 
 def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool = False) -> CheckKey:
-    """How keys are checked under a definition; keys of later windows and of dynamic partitions to come are fine."""
+    """Returns a check of keys; future time windows and new dynamic partitions are valid."""
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         dimensions = {
             part.name: check_of(part.partitions_def, in_dimension=True) for part in partitions_def.partitions_defs
@@ -72,26 +72,26 @@ def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool
     return lambda _: None
 
 
-def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo, said: str) -> str | Refusal:
-    """The key of the window that a date falls in."""
+def window_of(partitions_def: dg.TimeWindowPartitionsDefinition, zone: ZoneInfo, text: str) -> str | Refusal:
+    """Returns the key of the time window that contains a date."""
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        return Refusal("is no date", "write it as 2026-01-31, or with a time")
+        return Refusal("is not a date", "write it as 2026-01-31, or with a time")
     try:
         stamp = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
         if stamp < partitions_def.start.timestamp():
             return _too_early(partitions_def)
         key = partitions_def.get_partition_key_for_timestamp(stamp)
         if stamp >= partitions_def.time_window_for_partition_key(key).end.timestamp():
-            return Refusal("falls in a window that the partitions leave out", "change the date, or remove the row")
+            return Refusal("is in a time window that the partitions exclude", "change the date, or remove the row")
     except (ValueError, OverflowError, OSError):
-        return Refusal("is a date that no partition can have", "write a year from 1 to 9998")
+        return Refusal("is a date that no partition can contain", "write a year from 1 to 9998")
     return key
 
 
 def zone_of(timezone: str) -> ZoneInfo:
-    """A time zone by its name; raises `ValueError` for one that is unknown."""
+    """Returns a time zone by its name; raises `ValueError` if it is unknown."""
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -103,7 +103,7 @@ def _refusal_of_dimensions(dimensions: Mapping[str, CheckKey], key: str) -> Refu
     parts = dict(key.keys_by_dimension) if isinstance(key, dg.MultiPartitionKey) else _parts_of(dimensions, key)
     if parts.keys() != dimensions.keys():
         names = " and ".join(dimensions)
-        return Refusal("is no key of these partitions", f"give a dg.MultiPartitionKey of {names}")
+        return Refusal("is not a key of these partitions", f"give a dg.MultiPartitionKey of {names}")
     refused = (check(parts[name]) for name, check in dimensions.items())
     return next(filter(None, refused), None)
 
@@ -119,7 +119,7 @@ def _refusal_of_window(partitions_def: dg.TimeWindowPartitionsDefinition, key: s
     except (ValueError, OverflowError, OSError):
         is_known = False
     if not is_known:
-        return Refusal("is no key of these partitions", f"write it in the form {partitions_def.fmt}")
+        return Refusal("is not a key of these partitions", f"write it in the form {partitions_def.fmt}")
     if window.start.timestamp() < partitions_def.start.timestamp():
         return _too_early(partitions_def)
     if partitions_def.end and window.end.timestamp() > partitions_def.end.timestamp():
@@ -139,7 +139,7 @@ def _refusal_of_choice(keys: Sequence[str], key: str) -> Refusal | None:
     if key in keys:
         return None
     fix = f"use one of {shortened(', '.join(keys))}" if keys else "add partitions: there are none"
-    return Refusal("is none of the partitions", fix)
+    return Refusal("is not one of the partitions", fix)
 
 
 def _refusal_of_function(partitions_def: dg.DynamicPartitionsDefinition, key: str) -> Refusal | None:
@@ -150,4 +150,4 @@ def _refusal_of_name(refused: Sequence[str], key: str) -> Refusal | None:
     found = next((text for text in refused if text in key), None)
     if found is None:
         return None
-    return Refusal(f"holds {found!r}, which no partition key may hold", "write another character for it")
+    return Refusal(f"contains {found!r}, which is not allowed in a partition key", "use another character")

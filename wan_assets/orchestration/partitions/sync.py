@@ -1,4 +1,4 @@
-"""Dynamic partitions kept in step with a prompt table, and runs over ranges of them."""
+"""Synchronizes dynamic partitions with prompt tables, and creates the tags of runs over ranges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEYS_PER_STATEMENT = 5_000
 
 @dataclass(frozen=True)
 class PartitionChanges:
-    """Keys that a sync added and retired, in order, and how many are left to do."""
+    """Keys that a sync added and retired, in order, and the number of remaining changes."""
 
     added: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
@@ -30,19 +30,19 @@ def sync_partitions(
     prompt_ids: Sequence[str],
     *,
     kept: Collection[str] = (),
-    most_added: int | None = None,
-    most_retired: int | None = None,
+    max_added: int | None = None,
+    max_retired: int | None = None,
 ) -> PartitionChanges:
-    """Makes the dynamic partitions `name` those of a table's rows, or brings them some steps nearer.
+    """Synchronizes the dynamic partitions `name` with a table's rows, completely or up to the given limits.
 
-    The videos of retired ones are stored on. Those that are `kept` belong to other tables. It may be called by several
-    at once: each step is made once.
+    The videos of retired partitions stay in the store. The partitions in `kept` belong to other tables. Concurrent
+    calls are safe: each change is made once.
     """
-    present = instance.get_dynamic_partitions(name)
-    wanted, known = {*prompt_ids, *kept}, set(present)
+    existing = instance.get_dynamic_partitions(name)
+    wanted, known = {*prompt_ids, *kept}, set(existing)
     new = [key for key in prompt_ids if key not in known]
-    old = [key for key in present if key not in wanted]
-    changes = PartitionChanges(tuple(new[:most_added]), tuple(old[:most_retired]))
+    old = [key for key in existing if key not in wanted]
+    changes = PartitionChanges(tuple(new[:max_added]), tuple(old[:max_retired]))
     _add(instance, name, changes.added)
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
@@ -50,43 +50,43 @@ def sync_partitions(
 
 
 def add_partitions(
-    instance: dg.DagsterInstance, name: str, keys: Sequence[str], most_added: int | None = None
+    instance: dg.DagsterInstance, name: str, keys: Sequence[str], max_added: int | None = None
 ) -> PartitionChanges:
-    """Adds keys that are not there yet; none is retired."""
+    """Adds keys that do not exist yet; retires none."""
     known = set(instance.get_dynamic_partitions(name))
     new = [key for key in keys if key not in known]
-    for some in chunked(new[:most_added], _KEYS_PER_STATEMENT):
+    for some in chunked(new[:max_added], _KEYS_PER_STATEMENT):
         instance.add_dynamic_partitions(name, some)
-    added = tuple(new[:most_added])
+    added = tuple(new[:max_added])
     return PartitionChanges(added, left=len(new) - len(added))
 
 
 def dynamic_dimensions(
     partitions_def: dg.PartitionsDefinition[str], keys: Iterable[str]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yields the dynamic dimensions of multi-partitions by their names, and what each is to hold for some keys."""
+    """Yields the name of each dynamic dimension of multi-partitions, and the keys that it needs."""
     if not isinstance(partitions_def, dg.MultiPartitionsDefinition):
         return
     parts = [partitions_def.get_partition_key_from_str(key).keys_by_dimension for key in keys]
     for dimension in partitions_def.partitions_defs:
-        cut = dimension.partitions_def
-        if isinstance(cut, dg.DynamicPartitionsDefinition) and cut.name is not None:
-            yield cut.name, list(dict.fromkeys(part[dimension.name] for part in parts))
+        definition = dimension.partitions_def
+        if isinstance(definition, dg.DynamicPartitionsDefinition) and definition.name is not None:
+            yield definition.name, list(dict.fromkeys(part[dimension.name] for part in parts))
 
 
 def sync_table(instance: dg.DagsterInstance, name: str, table_id: str, prompt_ids: Sequence[str]) -> PartitionChanges:
-    """Adds the rows of one of several tables to the dynamic partitions `name`.
+    """Synchronizes the rows of one of several tables with the dynamic partitions `name`.
 
-    It retires what this table has added and has no more, unless another table has it. What each table has added are
-    dynamic partitions too, of a name of its own.
+    It retires the partitions that this table added and no longer contains, unless another table contains them. The
+    partitions that each table added are recorded as dynamic partitions under a separate name.
     """
     mine, wanted = _name_of(name, table_id), set(prompt_ids)
     before = instance.get_dynamic_partitions(mine)
     others = keys_of_tables(instance, name, but=table_id)
-    present = set(instance.get_dynamic_partitions(name))
-    added = [key for key in prompt_ids if key not in present]
+    existing = set(instance.get_dynamic_partitions(name))
+    added = [key for key in prompt_ids if key not in existing]
     _add(instance, _tables_of(name), [table_id])
-    _add(instance, mine, [key for key in prompt_ids if key not in present or key in others])
+    _add(instance, mine, [key for key in prompt_ids if key not in existing or key in others])
     _add(instance, name, added)
     retired = [key for key in before if key not in wanted]
     for key in retired:
@@ -97,20 +97,20 @@ def sync_table(instance: dg.DagsterInstance, name: str, table_id: str, prompt_id
 
 
 def keys_of_tables(instance: dg.DagsterInstance, name: str, *, but: str | None) -> set[str]:
-    """The dynamic partitions `name` that tables have added, but for one of them."""
+    """Returns the dynamic partitions `name` that tables have added, except those of table `but`."""
     tables = [table for table in instance.get_dynamic_partitions(_tables_of(name)) if table != but]
     return {key for table in tables for key in instance.get_dynamic_partitions(_name_of(name, table))}
 
 
 def table_id_of(prompts: object) -> str | None:
-    """A table that is a file, by its place; None for any other."""
+    """Returns an ID derived from the path of a table's file; None for other sources."""
     if not isinstance(prompts, (str, os.PathLike)):
         return None
     return hashlib.sha256(os.fsencode(Path(prompts).absolute())).hexdigest()[:16]
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
-    """The tags of a run over all partitions from one to another, in Dagster's order."""
+    """Returns the tags of a run over all partitions from `first` to `last`, in Dagster's order."""
     return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 

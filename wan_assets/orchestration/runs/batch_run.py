@@ -1,4 +1,4 @@
-"""One run over partitions that hold many rows each: a batch is green once none of its rows can still bring a video."""
+"""A run over partitions of many rows: a batch is materialized when each row has a video or is refused permanently."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from wan_assets.store import VideoStore
 
 @dataclass(frozen=True)
 class BatchRun:
-    """The rows of each partition of one run, and what it takes to report on them."""
+    """The rows of each partition of one run, and the objects needed to report on them."""
 
     run_context: RunContext
     batches: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
     def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
-        """Yields a materialization as each batch is complete; raises one `Failure` for all rows that may come later."""
+        """Yields a materialization when a batch is complete; raises one `Failure` for all retryable rows."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
@@ -48,7 +48,7 @@ class BatchRun:
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
-            cost_reporter.book()
+            cost_reporter.flush()
         if failed:
             raise video.failure_of(failed, sum(map(len, self.batches.values())))
 
@@ -64,7 +64,7 @@ class BatchRun:
         store: VideoStore,
         checks: PartitionChecks | None,
     ) -> Iterator[Event]:
-        """What is told of a batch that has ended; it is not checked, and not complete, while rows may come later."""
+        """Yields the events of an ended batch; a batch with failed rows gets an observation and no checks."""
         if checks is None:
             metadata = batch_metadata(results, store)
             self.run_context.log_event(

@@ -1,4 +1,4 @@
-"""The engine as a Dagster run reads it: outcomes one by one, from a loop in a thread of its own."""
+"""Runs the engine's event loop in a thread and yields its outcomes synchronously."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def outcomes_of(
     media: Mapping[str, Path],
     on_progress: ProgressCallback,
 ) -> Iterator[Iterator[Outcome]]:
-    """Gives what becomes of each order; leaving the block stops sending at once.
+    """Yields the outcome of each job; leaving the block stops submissions at once.
 
-    `on_progress` is told, in the thread that reads, of each outcome that was read to its end, and of what is under way.
+    `on_progress` is called in the reading thread, with the progress after each outcome and while tasks are in flight.
     """
 
-    async def generated(tell: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
+    async def generated(report: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
         async with runware.connect() as client:
             source = generate(
                 jobs,
@@ -52,7 +52,7 @@ def outcomes_of(
                 limits=limits,
                 origin=origin,
                 media=media,
-                on_progress=tell,
+                on_progress=report,
             )
             async with aclosing(source) as found:
                 async for outcome in found:

@@ -1,4 +1,4 @@
-"""The two grains of video assets: a partition per prompt, or per batch of prompts. One engine serves both."""
+"""The two kinds of partitioning of video assets: by prompt and by batch. Both use the same engine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import (
     NoPartitionError,
     PartitionOf,
+    assign_partitions,
     partition_key_by,
     partition_of,
-    placed,
 )
-from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, note_changes
+from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes
 from wan_assets.orchestration.partitions.sync import (
     PartitionChanges,
     add_partitions,
@@ -37,23 +37,23 @@ from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary
 from wan_assets.store import VideoStore
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
-"""A partition per prompt, or any definition whose partitions hold many rows."""
+"""One partition per prompt, or a definition whose partitions contain many rows."""
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
-_NOTHING = "0" * 64
-"""What a batch without rows asks for."""
+_NO_REQUESTS = "0" * 64
+"""The digest of a batch without rows."""
 
 
 class VideoRun(Protocol):
-    """One run over some partitions, and what it tells of it."""
+    """One run over some partitions, and its events."""
 
     def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
-        """Yields events as outcomes come; ends in a `Failure` where rows have no video."""
+        """Yields events as outcomes arrive; raises a `Failure` if rows have no video."""
 
 
 class PreparedRun(NamedTuple):
-    """A run that has read its rows: what they ask for, and the local files that they name."""
+    """A run with its rows read: the videos to generate, and the local files that the rows reference."""
 
     run: VideoRun
     jobs: Sequence[VideoJob]
@@ -62,41 +62,41 @@ class PreparedRun(NamedTuple):
 
 @dataclass(frozen=True)
 class TableSnapshot:
-    """A whole table: what it comes to, and a digest of what each partition's rows ask for, in the table's order."""
+    """A whole table: its summary, and a digest of the requests of each partition, in the table's order."""
 
     summary: Summary
-    asks_for: Mapping[str, str]
+    request_versions: Mapping[str, str]
 
     @property
-    def is_sound(self) -> bool:
-        """Whether rows may be sent: while any has a problem, none may."""
+    def is_valid(self) -> bool:
+        """Whether rows may be submitted: a table with any problem is not submitted."""
         return not self.summary.problem_count
 
     @property
     def version(self) -> str:
-        """A digest of what all rows ask for."""
-        return hashlib.sha256(repr(sorted(self.asks_for.items())).encode()).hexdigest()
+        """A digest of all requests."""
+        return hashlib.sha256(repr(sorted(self.request_versions.items())).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class PartitionStatus:
-    """What each partition asks for, held against what Dagster's events tell of it."""
+    """The requests of each partition, compared with the versions in Dagster's events."""
 
-    asks_for: Mapping[str, str]
+    request_versions: Mapping[str, str]
     reported: RecordedVersions
 
-    def wants_run(self, key: str) -> bool:
-        """Whether a partition has rows, or had some, and lacks what they ask for now."""
-        return key in self.asks_for and self.reported.is_wanting(key, self.asks_for[key])
+    def needs_run(self, key: str) -> bool:
+        """Whether a partition has or had rows, and lacks the videos of its current requests."""
+        return key in self.request_versions and self.reported.is_outdated(key, self.request_versions[key])
 
 
 @dataclass(frozen=True)
 class Partitioning:
-    """How prompts are cut into partitions.
+    """The assignment of prompts to partitions.
 
-    `partition_of` tells the partition of a row; `digest` that of a partition's rows, given what it is without the last;
-    `run` makes a run over the rows of some partitions. Without `retires_partitions` dynamic ones are only added.
-    A `PromptTableError` or a `Failure` of any method sends nothing.
+    `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
+    without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
+    partitions are only added. If a method raises a `PromptTableError` or a `Failure`, nothing is submitted.
     """
 
     prompts: Prompts
@@ -109,81 +109,81 @@ class Partitioning:
 
     @property
     def dynamic_name(self) -> str | None:
-        """The name of the partitions that come and go with the table's rows."""
-        cut = self.partitions_def
-        return cut.name if isinstance(cut, dg.DynamicPartitionsDefinition) else None
+        """The name of the dynamic partitions definition, whose keys follow the table's rows."""
+        definition = self.partitions_def
+        return definition.name if isinstance(definition, dg.DynamicPartitionsDefinition) else None
 
     def read(self) -> TableSnapshot:
-        """Reads the whole table in pieces; of its rows only a digest for each partition is held.
+        """Reads the whole table in chunks, and keeps only a digest for each partition.
 
-        A row that no run can ever make is a problem of the table.
+        A row whose partition can never be materialized is a problem of the table.
         """
-        summary, asks_for = Summary(), dict[str, str]()
+        summary, request_versions = Summary(), dict[str, str]()
         for read in scan(self.prompts):
-            chunk, keys = placed(read, self.partition_of)
+            chunk, keys = assign_partitions(read, self.partition_of)
             summary.add(chunk)
             for key, row in zip(keys, chunk.rows, strict=True):
-                asks_for[key] = self.digest(asks_for.get(key, _NOTHING), row)
-        return TableSnapshot(summary, asks_for)
+                request_versions[key] = self.digest(request_versions.get(key, _NO_REQUESTS), row)
+        return TableSnapshot(summary, request_versions)
 
-    def sync(self, instance: dg.DagsterInstance, reading: TableSnapshot, **maximum: int) -> PartitionChanges:
-        """Makes dynamic partitions those of the table, or as `sync_partitions` is told by `most_…`.
+    def sync(self, instance: dg.DagsterInstance, snapshot: TableSnapshot, **maximum: int) -> PartitionChanges:
+        """Synchronizes dynamic partitions with the table, up to the limits of `sync_partitions`.
 
-        To dynamic dimensions of multi-partitions keys are added. None is retired there, since others may use them.
+        Dynamic dimensions of multi-partitions only get new keys. None is retired, because other assets may use them.
         """
         if self.dynamic_name is not None:
-            return self._sync_own(instance, self.dynamic_name, reading, **maximum)
-        dimensions = dynamic_dimensions(self.partitions_def, reading.asks_for)
-        added = [add_partitions(instance, name, keys, maximum.get("most_added")) for name, keys in dimensions]
+            return self._sync_own(instance, self.dynamic_name, snapshot, **maximum)
+        dimensions = dynamic_dimensions(self.partitions_def, snapshot.request_versions)
+        added = [add_partitions(instance, name, keys, maximum.get("max_added")) for name, keys in dimensions]
         keys = tuple(key for changes in added for key in changes.added)
         return PartitionChanges(keys, left=sum(changes.left for changes in added))
 
     def _sync_own(
-        self, instance: dg.DagsterInstance, name: str, reading: TableSnapshot, **maximum: int
+        self, instance: dg.DagsterInstance, name: str, snapshot: TableSnapshot, **maximum: int
     ) -> PartitionChanges:
         if not self.retires_partitions:
-            maximum["most_retired"] = 0
+            maximum["max_retired"] = 0
         others = keys_of_tables(instance, name, but=table_id_of(self.prompts))
-        return sync_partitions(instance, name, list(reading.asks_for), kept=others, **maximum)
+        return sync_partitions(instance, name, list(snapshot.request_versions), kept=others, **maximum)
 
-    def present(self, instance: dg.DagsterInstance) -> Sequence[str]:
-        """All partitions that there are by now, in Dagster's order."""
+    def existing(self, instance: dg.DagsterInstance) -> Sequence[str]:
+        """Returns all existing partitions in Dagster's order."""
         return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
     def check(self, run_context: RunContext) -> TableSnapshot:
-        """Reads the table, keeps its partitions in step, and tells what has changed."""
-        reading = self.read()
-        if reading.is_sound:
-            self.keep_in_step(run_context, reading)
-        return reading
+        """Reads the table, synchronizes its partitions, and records changed requests."""
+        snapshot = self.read()
+        if snapshot.is_valid:
+            self.sync_and_record(run_context, snapshot)
+        return snapshot
 
-    def keep_in_step(self, run_context: RunContext, reading: TableSnapshot) -> PartitionStatus:
-        """Brings partitions in step with a table that was read, and tells what has changed."""
-        changes = self.sync(run_context.instance, reading)
-        standing = self.standing(run_context.instance, run_context.asset_key, reading)
-        changed = note_changes(run_context.asset_key, standing.reported, standing.asks_for, run_context.log_event)
+    def sync_and_record(self, run_context: RunContext, snapshot: TableSnapshot) -> PartitionStatus:
+        """Synchronizes partitions with a table that was read, and records changed requests."""
+        changes = self.sync(run_context.instance, snapshot)
+        status = self.status(run_context.instance, run_context.asset_key, snapshot)
+        changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
         counts = len(changes.added), len(changes.retired), changed
-        run_context.log.info("%d partitions added, %d retired, %d ask for something else than before", *counts)
-        return standing
+        run_context.log.info("partitions: %d added, %d retired, %d changed", *counts)
+        return status
 
-    def standing(self, instance: dg.DagsterInstance, videos: dg.AssetKey, reading: TableSnapshot) -> PartitionStatus:
-        """Holds a table against Dagster's events, also of partitions that had rows once and stay where they are."""
+    def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:
+        """Compares a table with Dagster's events, including partitions whose rows were removed."""
         reported = RecordedVersions.of(instance, videos)
         emptied = () if self.dynamic_name else reported.made_from
-        return PartitionStatus({**dict.fromkeys(emptied, _NOTHING), **reading.asks_for}, reported)
+        return PartitionStatus({**dict.fromkeys(emptied, _NO_REQUESTS), **snapshot.request_versions}, reported)
 
     def begin(self, run_context: RunContext) -> PreparedRun:
-        """Reads the rows of a run's partitions, and tells which of them ask for something else than before."""
+        """Reads the rows of a run's partitions, and records which requests changed."""
         table = self._table_of(set(run_context.keys))
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
-        asks_for = {key: reduce(self.digest, found, _NOTHING) for key, found in rows.items()}
-        lineage = Lineage(run_context.instance, run_context.asset_key, asks_for, run_context.log_event)
-        return PreparedRun(self.run(run_context, rows, lineage), _orders_of(rows), table.media)
+        request_versions = {key: reduce(self.digest, found, _NO_REQUESTS) for key, found in rows.items()}
+        lineage = Lineage(run_context.instance, run_context.asset_key, request_versions, run_context.log_event)
+        return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
     def _table_of(self, keys: Container[str]) -> PromptTable:
-        """The rows of some partitions, out of a table without any problem."""
+        """Returns the rows of some partitions; raises a `Failure` if the table has problems."""
         unplaced: list[Problem] = []
 
         def is_wanted(row: PromptRow) -> bool:
@@ -194,7 +194,7 @@ class Partitioning:
                 return False
 
         table = PromptTable.load(self.prompts, keep=is_wanted)
-        return _sound(replace(table, problems=(*table.problems, *unplaced)))
+        return _valid(replace(table, problems=(*table.problems, *unplaced)))
 
 
 def partitioning_of(
@@ -204,7 +204,7 @@ def partitioning_of(
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
 ) -> Partitioning:
-    """The grain of the videos' asset `name`; raises `ValueError` where rows cannot be told apart."""
+    """Returns the partitioning of the videos asset `name`; raises `ValueError` if rows cannot be assigned."""
     if partitions == "prompt":
         partitioning = partitioning_by_prompt(name, prompts)
     elif isinstance(partitions, dg.PartitionsDefinition):
@@ -219,7 +219,7 @@ def _partition_of(partitions: dg.PartitionsDefinition[str], partition_key_of: Pa
 
 
 def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
-    """One dynamic partition per `prompt_id`."""
+    """Returns one dynamic partition per `prompt_id`."""
     return Partitioning(
         prompts=prompts,
         partitions_def=dg.DynamicPartitionsDefinition(name=name),
@@ -233,7 +233,7 @@ def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
 def partitioning_by_batch(
     partitions_def: dg.PartitionsDefinition[str], prompts: Prompts, partition_of: PartitionOf
 ) -> Partitioning:
-    """Many rows in each partition; the table is read in pieces, and only the rows of a run are held."""
+    """Returns partitions of many rows; the table is read in chunks, and only a run's rows are kept."""
     return Partitioning(
         prompts=prompts,
         partitions_def=partitions_def,
@@ -245,20 +245,20 @@ def partitioning_by_batch(
 
 
 def _with_row(before: str, row: PromptRow) -> str:
-    """A digest of a batch with one more row, the same in whatever order they come."""
+    """Adds a row to a batch's digest; the order of rows has no effect."""
     added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
     return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
 
 
-def _orders_of(rows: Rows) -> list[VideoJob]:
-    """What rows ask for, those of a higher priority first."""
+def _jobs_of(rows: Rows) -> list[VideoJob]:
+    """Returns the videos to generate, higher priorities first."""
     keyed = [(key, row) for key, found in rows.items() for row in found]
     keyed.sort(key=lambda pair: -pair[1].priority)
     return [VideoJob(row.request, key, row.prompt_id) for key, row in keyed]
 
 
-def _sound(table: PromptTable) -> PromptTable:
-    """The table, if its rows may be sent; while any row has a problem, none may."""
+def _valid(table: PromptTable) -> PromptTable:
+    """Returns a table without problems; raises the run's failure for any other."""
     if table.problems:
         raise video.refusal_of(table)
     return table

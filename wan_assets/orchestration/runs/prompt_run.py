@@ -1,4 +1,4 @@
-"""One run over many partitions by prompt: orders go to the engine, and its outcomes become Dagster's events."""
+"""A run over many partitions by prompt: passes jobs to the engine and converts outcomes to Dagster events."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from wan_assets.store import StoredTask, VideoStore
 
 @dataclass(frozen=True)
 class PromptRun:
-    """The partitions of one run, each with its row or without, and what it takes to report on them."""
+    """The partitions of one run with their rows, and the objects needed to report on them."""
 
     run_context: RunContext
     rows: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
     def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
-        """Yields a materialization as each video lands; raises one `Failure` for all rows that have none."""
+        """Yields a materialization when a video is stored; raises one `Failure` for all rows without a video."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
         try:
@@ -44,7 +44,7 @@ class PromptRun:
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
-            cost_reporter.book()
+            cost_reporter.flush()
         if failed:
             raise video.failure_of(failed, len(self.rows))
 
@@ -53,7 +53,7 @@ class PromptRun:
     ) -> dg.AssetMaterialization:
         if stored.missing:
             self.run_context.log.warning(
-                "%s lacks %d results: %s", outcome.job.partition, len(stored.missing), stored.missing
+                "%s: missing results (%d): %s", outcome.job.partition, len(stored.missing), stored.missing
             )
         return dg.AssetMaterialization(
             asset_key=self.run_context.asset_key,

@@ -1,4 +1,4 @@
-"""One run's videos: the rows of its partitions go through the engine, and its outcomes become Dagster's events."""
+"""One run: generates the videos of its partitions with the engine and converts outcomes to Dagster events."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from wan_assets.orchestration.runs.engine_thread import outcomes_of
 from wan_assets.orchestration.runs.partitioning import Partitioning
 
 POOL = "runware"
-"""Dagster's pool of all runs that use the account; its limit caps how many there are at once."""
+"""Dagster's pool of all runs that use the account; its limit caps the number of concurrent runs."""
 
 
 class GenerationConfig(dg.Config):
-    """What a single run may be told."""
+    """The config of a single run."""
 
     regenerate: str = Field(
         default="",
-        description="The name of a purchase, such as 'new-look': every row is bought anew, once under each name.",
+        description="Pays for every row again, once for each name. The name, such as 'new-look', identifies the "
+        "purchase.",
     )
     resend_refused: bool = Field(
         default=False,
@@ -38,12 +39,12 @@ class GenerationConfig(dg.Config):
     )
     on_mismatch: Literal["", "keep", "fail"] = Field(
         default="",
-        description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty: as the "
-        "asset or the resource `runware` has it.",
+        description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty uses the "
+        "value of the asset or the resource `runware`.",
     )
 
 
-def videos_of(
+def run_events(
     partitioning: Partitioning,
     run_context: RunContext,
     config: GenerationConfig,
@@ -52,7 +53,7 @@ def videos_of(
     store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[Event]:
-    """Yields each partition as it is complete; raises a `Failure` that names the rows without a video."""
+    """Yields the events of each complete partition; raises a `Failure` that names the rows without a video."""
     try:
         yield from _events_of(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
     except WanAssetsError as error:
@@ -70,28 +71,30 @@ def _events_of(
 ) -> Iterator[Event]:
     origin = Origin(run_context.run_id, run_context.asset_key.to_user_string(), purchase=config.regenerate)
     with ExitStack() as stack:
-        book = stack.enter_context(closing(ledger.open()))
-        stack.enter_context(heartbeat(book, run_context.run_id))
-        begun = partitioning.begin(run_context)
+        open_ledger = stack.enter_context(closing(ledger.open()))
+        stack.enter_context(heartbeat(open_ledger, run_context.run_id))
+        prepared = partitioning.begin(run_context)
         videos = store.open()
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
         outcomes = stack.enter_context(
             outcomes_of(
-                begun.jobs,
+                prepared.jobs,
                 runware=runware,
                 store=videos,
-                ledger=book,
+                ledger=open_ledger,
                 limits=_limits_of(run_context, config, runware),
                 origin=origin,
-                media=begun.media,
+                media=prepared.media,
                 on_progress=on_progress,
             )
         )
-        yield from begun.run.events(outcomes, CostReporter(book, run_context.instance, run_context.asset_key), videos)
+        yield from prepared.run.events(
+            outcomes, CostReporter(open_ledger, run_context.instance, run_context.asset_key), videos
+        )
 
 
 def _limits_of(run_context: RunContext, config: GenerationConfig, runware: RunwareResource) -> Limits:
-    """The resource's limits, with what the asset and, above all, the run say otherwise."""
+    """Returns the resource's limits, overridden by the asset and then by the run."""
     limits = runware.limits()
     return replace(
         limits,
