@@ -437,9 +437,9 @@ def test_a_task_is_traced_by_each_of_its_names_and_by_no_part_of_one(url: str) -
     ledger.settle(task.task_uuid, [{"video_uuid": "video-9", "seed": 7, "cost": 0.473, "url": None}], [PRICE])
     names = (task.task_uuid, task.fingerprint, "row-1", "kite", "run-7", "video-9")
 
-    traced = {name: [found.task_uuid for found in ledger.find_tasks(name)] for name in names}
+    find_tasks = {name: [found.task_uuid for found in ledger.find_tasks(name)] for name in names}
 
-    assert traced == {name: [task.task_uuid] for name in names}
+    assert find_tasks == {name: [task.task_uuid] for name in names}
     assert [name for name in names if ledger.find_tasks(name[:-1])] == []
     (found,) = ledger.find_tasks("kite")
     assert [dict(result) for result in found.results] == [

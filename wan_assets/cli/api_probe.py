@@ -84,7 +84,7 @@ class Exchange:
 
 @dataclass
 class Record:
-    """All exchanges of a client, in order. It is the client's `on_answer`."""
+    """All exchanges of a client, in order. It is the client's `on_response`."""
 
     exchanges: list[Exchange] = field(default_factory=list)
 
@@ -94,7 +94,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Probe:
-    """One attempt at all questions. `record` is the `on_answer` of `client`."""
+    """One attempt at all questions. `record` is the `on_response` of `client`."""
 
     client: RunwareClient
     record: Record

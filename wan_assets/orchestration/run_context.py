@@ -20,6 +20,14 @@ def ignore_outcome(_: Outcome) -> None:
     """Ignores an outcome."""
 
 
+RECORDED_ALREADY = {"__source_asset_observation__": True}
+"""Metadata of an output that Dagster does not record, because the run has recorded each partition itself.
+
+Without an output, Dagster skips downstream steps and checks. With an ordinary output, it records a second
+materialization of each partition. The key is private to Dagster; a test shows that it works.
+"""
+
+
 class RunContextOptions(TypedDict, total=False):
     """Optional fields of a run context."""
 
@@ -45,7 +53,7 @@ class RunContext:
     log: logging.Logger
     log_event: LogEvent
     on_outcome: OnOutcome = ignore_outcome
-    on_progress: Watcher = unwatched
+    on_progress: ProgressCallback = ignore_progress
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
 

@@ -93,7 +93,7 @@ def _message(one: Adopted) -> str:
         return f"not adopted: {one.error}"
     differences = "; ".join(one.stored.differences) or "matches the request"
     state = "was already stored" if one.was_stored else "adopted"
-    money = f"{dollars(one.stored.cost_microusd)} ({money_of(one.stored.is_simulated)})"
+    money = f"{dollars(one.stored.cost_microusd)} ({money_kind(one.stored.is_simulated)})"
     return f"{state} as {one.stored.videos[0].uri}, cost {money}: {differences}"
 
 

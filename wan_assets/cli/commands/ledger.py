@@ -67,7 +67,7 @@ def _account_of(ledger: Ledger, by: tuple[Grouping, ...]) -> _Account:
         lost=[task for task in tasks if task.is_lost],
         unknown=ledger.unknown_costs(),
         overcharged=ledger.overcharged(),
-        prices=ledger.prices_seen(),
+        prices=ledger.recent_prices(),
     )
 
 

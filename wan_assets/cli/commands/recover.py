@@ -21,7 +21,7 @@ from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.options import json_option, mismatch_option, open_ledger, url_option
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.suggestions import Suggestions
-from wan_assets.engine import Following, Limits, OnMismatch, Progress, Recovered
+from wan_assets.engine import Limits, OnMismatch, Progress, ProgressTracker, Recovered
 from wan_assets.engine import recover as recovered_in
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.models import usd

@@ -73,7 +73,7 @@ def settle(
     with open_ledger(url, context) as (ledger, _):
         tasks = tuple(task.strip().lower() for task in tasks)
         uuids = tasks if not chosen else [task.task_uuid for task in _matching(ledger, tasks, chosen)]
-        settled = [ledger.book_cost(task_uuid, cost_microusd) for task_uuid in uuids]
+        settled = [ledger.record_cost(task_uuid, cost_microusd) for task_uuid in uuids]
     if as_json:
         show_json({"tasks": [_line(task) for task in settled]})
         return

@@ -10,7 +10,7 @@ import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import json_option, open_ledger, url_option
-from wan_assets.ledger import Task, money_of
+from wan_assets.ledger import Task, money_kind
 from wan_assets.models import usd
 
 _VIDEO = ("video_uuid", "seed", "uri", "sha256")
@@ -29,7 +29,7 @@ def trace(context: click.Context, identifier: str, url: str | None, *, as_json: 
     Exit status: 0 a task was found, 1 none was found.
     """
     with open_ledger(url, context) as (ledger, _):
-        tasks = ledger.traced(identifier)
+        tasks = ledger.find_tasks(identifier)
     if as_json:
         show_json({"tasks": [_as_json(task) for task in tasks]})
     else:

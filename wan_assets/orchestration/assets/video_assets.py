@@ -13,7 +13,14 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Event, OnOutcome, RunContext, RunContextOptions, ignore_outcome
+from wan_assets.orchestration.run_context import (
+    RECORDED_ALREADY,
+    Event,
+    OnOutcome,
+    RunContext,
+    RunContextOptions,
+    ignore_outcome,
+)
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.prompts import Prompts
@@ -164,7 +171,7 @@ def _videos_asset(
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition when it is complete; raises a `Failure` that names the rows without a video."""
-        on_progress = options.get("on_progress", unwatched)
+        on_progress = options.get("on_progress", ignore_progress)
         keys = context.partition_keys
         if not keys:
             requested = context.partition_key_range

@@ -10,7 +10,7 @@ import dagster as dg
 from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, quality_results_of, request_result
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
-from wan_assets.models import nearest
+from wan_assets.models import closest_name
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckOptions, CheckResult, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.prompts import Prompts, PromptTable

@@ -109,7 +109,7 @@ def failure_of(failed: Sequence[tuple[str, WanAssetsError]], requested: int) -> 
         ),
         metadata={
             "wan_assets/not_submitted": sum(shortfall.rows for shortfall in shortfalls),
-            "wan_assets/shortfall_usd": float(usd(sum(shortfall.missing_microusd for shortfall in shortfalls))),
+            "wan_assets/shortfall_usd": float(usd(sum(shortfall.shortfall_microusd for shortfall in shortfalls))),
             "wan_assets/failed": len(rows),
             "wan_assets/requested": requested,
             "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),

@@ -53,7 +53,7 @@ class CostReporter:
 
     def _is_first(self, outcome: Outcome, stored: StoredTask) -> bool:
         if outcome.is_new:
-            return self._ledger.is_untold(stored.task_uuid)
+            return self._ledger.is_unreported(stored.task_uuid)
         if self._unreported.get(stored.task_uuid) != outcome.job.partition:
             return False
         return not self._is_in_events(outcome.job.partition, stored)
