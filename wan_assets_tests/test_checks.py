@@ -138,7 +138,7 @@ def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
         ),
         (request_of(**SOUND), {"audio_codec": None}, {}, AUDIO, "has no audio, requested with audio"),
         (request_of(), {}, {}, AUDIO, "has audio, requested without audio"),
-        (request_of(**SOUND), {"audio_s": 0.2}, {}, AUDIO, "audio ends 4.80 s before the picture"),
+        (request_of(**SOUND), {"audio_s": 0.2}, {}, AUDIO, "audio ends 4.80 s before the video"),
         (request_of(**SOUND), {}, {"is_nsfw": True}, {"not_nsfw"}, "NSFW"),
         (request_of(**SOUND), {}, {"cost_microusd": 700_000}, {"cost_within_estimate"}, "cost $0.7, the estimate is"),
         (request_of(**SOUND), {}, {"cost_microusd": 300_000}, {"cost_within_estimate"}, "cost $0.3, the estimate is"),

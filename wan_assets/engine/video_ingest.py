@@ -60,7 +60,7 @@ class VideoIngest:
 
     def _is_awaited(self, task: Task) -> bool:
         """Whether its file is put into the bucket. An address takes one file; a row's own address comes first."""
-        return self._store.delivers and task.number_results == 1 and "uploadEndpoint" not in task.request
+        return self._store.has_direct_delivery and task.number_results == 1 and "uploadEndpoint" not in task.request
 
     async def _waited(self, task: Task, look: Callable[[Task], Awaitable[T]]) -> T:
         """What a look gives, repeated for a while where a file may still be on its way."""
@@ -91,7 +91,7 @@ class VideoIngest:
         missing = tuple(_missing_in(report, [result for _, result in there]))
         stored, is_new = await self._files.store(task, job.request, videos, missing, seconds=seconds)
         if self._store.has_inbox:
-            await asyncio.to_thread(self._store.forget_delivery, name_of(task))
+            await asyncio.to_thread(self._store.remove_delivery, name_of(task))
         if _was_delivered_before(task):
             await self._files.forget_kept(task)
         return stored, is_new
@@ -119,7 +119,7 @@ class VideoIngest:
         etag = None
         if self._store.has_inbox:
             name = name_of(task, number)
-            etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path))
+            etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.fetch_delivery, name, path))
         if etag:
             with suppress(InvalidVideoError):
                 return await self._files.inspect_file(path), etag
@@ -127,7 +127,7 @@ class VideoIngest:
 
     async def _seen_in_kept(self, task: Task, number: int, result: Result, path: Path) -> Inspection | None:
         """What an earlier run has kept, as decoded; None where the API's file is the one to look at."""
-        if not await self._files.copy_kept(task, number, path):
+        if not await self._files.copy_quarantined(task, number, path):
             return None
         try:
             return await self._files.inspect_file(path)

@@ -62,7 +62,7 @@ async def _adopted(tasks: Iterable[str], store: VideoStore, book: Ledger) -> lis
 
 def _all_of(book: Ledger, store: VideoStore) -> list[str]:
     """The tasks of the ledger that have files set aside, oldest first."""
-    aside = store.aside_tasks()
+    aside = store.quarantined_tasks()
     return [
         task.task_uuid for task in book.open_tasks() if task.state is TaskState.DELIVERED and task.task_uuid in aside
     ]
