@@ -30,7 +30,7 @@ from wan_assets.prompts.image_size import MAX_BYTES
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.store.sidecar import as_json, from_json
 from wan_assets.video import Clip, Verifier, properties_of, render
-from wan_assets.video.decode_errors import error_of
+from wan_assets.video.decode_errors import decoding_error_of
 
 is_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -196,7 +196,7 @@ def test_a_stream_without_a_decoder_is_no_damaged_file(container, codec, unknown
     ids=repr,
 )
 def test_what_decoding_raises_is_sorted_by_what_it_says_of_the_file(error, kind):
-    assert type(error_of(error)) is kind
+    assert type(decoding_error_of(error)) is kind
 
 
 @pytest.mark.parametrize("container", ["MP4", "WEBM"])

@@ -48,8 +48,8 @@ def test_a_second_export_of_the_same_writes_no_file(shelf, out, format_):
     second = shelf.export(table, format_, **SMALL)
 
     assert changed(before, files_in(out)) == set()
-    assert (first.changes.kept, first.changes.written) == (0, len(before) - 1)
-    assert (second.changes.written, second.changes.kept, second.changes.removed) == (0, len(before) - 1, 0)
+    assert (first.changes.unchanged, first.changes.written) == (0, len(before) - 1)
+    assert (second.changes.written, second.changes.unchanged, second.changes.removed) == (0, len(before) - 1, 0)
     assert second.version == first.version
 
 

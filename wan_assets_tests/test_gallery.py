@@ -230,7 +230,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path):
     folder.mkdir()
     (folder / "index.html").write_text("my own page")
 
-    with pytest.raises(GalleryError, match="has other files, and no gallery") as refusal:
+    with pytest.raises(GalleryError, match="contains other files and is not a gallery") as refusal:
         gallery_of(tmp_path, table_of(request_of()))
 
     assert "empty folder" in refusal.value.hint

@@ -1,4 +1,4 @@
-"""What is not a video: balance, usage, uploads and the archive of tasks."""
+"""Simulated account tasks: balance, usage, uploads and details of earlier tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_DAYS = 30
 
 
 class Account:
-    """Answers the tasks that concern the account."""
+    """Handles all tasks that are not videos."""
 
     def __init__(self, journal: Journal, uploads: Uploads, behaviour: Behaviour) -> None:
         self._journal = journal
@@ -25,7 +25,7 @@ class Account:
         self._behaviour = behaviour
 
     def answer(self, task: Mapping[str, Any], root: str) -> dict[str, Any]:
-        """One item of `data`, or a `RefusalError`."""
+        """Returns one item of `data`; raises `RefusalError`."""
         kind, operation = str(task.get("taskType")), str(task.get("operation", ""))
         answers = {
             ("accountManagement", "getDetails"): self._details,
@@ -39,8 +39,8 @@ class Account:
         if answer := answers.get((kind, operation)):
             return {"taskType": kind, "taskUUID": checked_uuid(task), "operation": operation, **answer(task)}
         if kind in ("accountManagement", "mediaStorage"):
-            said = "operation is unknown."
-            raise RefusalError(400, item("unsupportedOperation", said, task, parameter="operation"))
+            message = "operation is unknown."
+            raise RefusalError(400, item("unsupportedOperation", message, task, parameter="operation"))
         code = "unsupportedTaskType" if "taskType" in task else "missingTaskType"
         raise RefusalError(400, item(code, "taskType is unknown.", task, parameter="taskType"))
 
@@ -65,8 +65,8 @@ class Account:
     def _usage(self, task: Mapping[str, Any]) -> dict[str, Any]:
         first, last = _day_of(task, "startDate"), _day_of(task, "endDate")
         if not timedelta(0) <= last - first < timedelta(days=_MAX_DAYS):
-            said = f"Ask for 1 to {_MAX_DAYS} days."
-            raise RefusalError(400, item("invalidEndDate", said, task, parameter="endDate"))
+            message = f"Request 1 to {_MAX_DAYS} days."
+            raise RefusalError(400, item("invalidEndDate", message, task, parameter="endDate"))
         models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
         is_other = MODEL not in models
         days = [] if is_other else self._journal.usage(first.isoformat(), last.isoformat())
@@ -100,8 +100,8 @@ def _names_of(task: Mapping[str, Any], name: str, default: str) -> list[str]:
     given = task.get(name) or [default]
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         return given
-    said = f"{name} must be a list of names."
-    raise RefusalError(400, item(f"invalid{name[0].upper()}{name[1:]}", said, task, parameter=name))
+    message = f"{name} must be a list of names."
+    raise RefusalError(400, item(f"invalid{name[0].upper()}{name[1:]}", message, task, parameter=name))
 
 
 def _row(days: Iterable[Usage], **head: Any) -> dict[str, Any]:

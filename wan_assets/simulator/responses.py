@@ -1,4 +1,4 @@
-"""HTTP answers, whole and broken ones."""
+"""HTTP responses of the simulator, correct and faulty."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _MALFORMED = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\n\r\n{}",
 )
-"""A status line without a status, lengths that are none or contradict each other, a chunk and a header of no size."""
+"""A missing status, an invalid length, contradictory lengths, an invalid chunk size and an oversized header."""
 
 Items = Iterable[Mapping[str, Any]]
 
 
 def envelope(data: Items, errors: Items, status: int = 200) -> Response:
-    """The API's envelope; `errors` is left out when there are none."""
+    """Returns the API's envelope, without `errors` if there are none."""
     errors = list(errors)
     return reply({"data": list(data), **({"errors": errors} if errors else {})}, status)
 
 
 def reply(body: Any, status: int = 200) -> Response:
-    """JSON, as Python writes it, since a cost may be NaN."""
+    """Returns a JSON response; Python's encoder is used because a cost may be NaN."""
     return Response(json.dumps(body), status, media_type="application/json")
 
 
 def html(status: int = 200) -> Response:
-    """What a gateway says."""
+    """Returns the HTML page of a gateway."""
     return Response(_HTML, status, media_type="text/html")
 
 
 def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, behaviour: Behaviour) -> Response:
-    """The answer in the place of the right one to a submission."""
+    """Returns the faulty response that replaces the correct response to a submission."""
     kind = fault.removesuffix("_before_accept").removesuffix("_after_accept")
     whole = bytes(answer.body)
     broken: dict[str, Response] = {
@@ -71,8 +71,8 @@ def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, beha
     if kind in broken:
         return broken[kind]
     status = kind.removeprefix("error_")
-    said = item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
-    return envelope([], [said], int(status))
+    error = item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
+    return envelope([], [error], int(status))
 
 
 def _in_upper_case(content: bytes, task: Mapping[str, Any]) -> bytes:
@@ -81,12 +81,12 @@ def _in_upper_case(content: bytes, task: Mapping[str, Any]) -> bytes:
 
 
 def _with_error(content: bytes) -> Response:
-    said = {"code": "internalServerError", "message": "Something went wrong on our side."}
-    return reply({**json.loads(content), "errors": [said]})
+    error = {"code": "internalServerError", "message": "Something went wrong on our side."}
+    return reply({**json.loads(content), "errors": [error]})
 
 
 def poll_fault(fault: str, behaviour: Behaviour, task_uuid: str) -> Response:
-    """The answer in the place of the right one to a poll."""
+    """Returns the faulty response that replaces the correct response to a poll."""
     if fault == "poll_malformed":
         return Malformed(behaviour, task_uuid)
     if fault == "poll_429":
@@ -97,9 +97,9 @@ def poll_fault(fault: str, behaviour: Behaviour, task_uuid: str) -> Response:
 
 
 def unauthorised() -> dict[str, Any]:
-    """The error of a key that is none."""
-    said = item("invalidApiKey", "The API key is missing or not valid.")
-    return {**said, "taskType": "authentication", "parameter": "apiKey"}
+    """Returns the error item for an invalid API key."""
+    error = item("invalidApiKey", "The API key is missing or not valid.")
+    return {**error, "taskType": "authentication", "parameter": "apiKey"}
 
 
 def _too_many(behaviour: Behaviour, task: Mapping[str, Any] | None, *, has_header: bool) -> Response:
@@ -107,13 +107,12 @@ def _too_many(behaviour: Behaviour, task: Mapping[str, Any] | None, *, has_heade
     if has_header and task:
         then = ceil(behaviour.clock() + behaviour.retry_after_s)
         is_date = behaviour.chance("date", task.get("taskUUID")) < 0.5
-        said = formatdate(then, usegmt=True) if is_date else str(behaviour.retry_after_s)
-        answer.headers["Retry-After"] = said
+        answer.headers["Retry-After"] = formatdate(then, usegmt=True) if is_date else str(behaviour.retry_after_s)
     return answer
 
 
 class Dropped(Response):
-    """Closes the connection without a byte."""
+    """Closes the connection without sending a byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["hang_up"]()
@@ -121,7 +120,7 @@ class Dropped(Response):
 
 
 class Malformed(Response):
-    """Sends what is no HTTP, of one kind or another, and closes the connection."""
+    """Sends invalid HTTP of one of several kinds, and closes the connection."""
 
     def __init__(self, behaviour: Behaviour, key: str) -> None:
         super().__init__(b"")
@@ -139,7 +138,7 @@ class Slow(Response):
     def __init__(
         self, content: bytes, pause_s: float, *, piece_bytes: int, media_type: str = "application/json"
     ) -> None:
-        # Without this header the answer would be compressed, and compression would gather the pieces.
+        # Without this header the response would be compressed, which would combine the pieces.
         super().__init__(content, media_type=media_type, headers={"Content-Encoding": "identity"})
         self._pause_s = pause_s
         self._piece_bytes = piece_bytes
@@ -155,7 +154,7 @@ class Slow(Response):
 
 
 class Stalled(Response):
-    """Sends half of its content, and then nothing until the client goes away."""
+    """Sends half of its content, and then nothing until the client disconnects."""
 
     def __init__(self, content: bytes, *, media_type: str = _JSON) -> None:
         super().__init__(content, media_type=media_type, headers={"Content-Encoding": "identity"})

@@ -54,7 +54,7 @@ def gallery(file: Path | None, output: Path | None, *, as_json: bool) -> None:
 
 def _show(found: Gallery) -> None:
     tally = found.tally
-    fail = counted(tally.flawed, "video fails", "videos fail")
+    fail = counted(tally.failed, "video fails", "videos fail")
     click.echo(f"{counted(tally.videos, 'video')} of {counted(found.rows, 'row')}; {fail} a check")
     if tally.deviating:
         deviate = counted(tally.deviating, "video deviates from its request", "videos deviate from their requests")
@@ -75,7 +75,7 @@ def _as_json(found: Gallery) -> dict[str, Any]:
         "videos": tally.videos,
         "missing": found.missing,
         "problems": found.problems,
-        "failed_checks": tally.flawed,
+        "failed_checks": tally.failed,
         "deviating": tally.deviating,
         "cost_usd": float(usd(tally.real.cost_microusd)),
         "simulated_cost_usd": float(usd(tally.simulated.cost_microusd)),

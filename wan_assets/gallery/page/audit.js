@@ -3,7 +3,7 @@
 
 (() => {
   const { element, dollars } = wanGallery;
-  const GROUPS = ["Asked for", "Money", "Origin", "File"];
+  const GROUPS = ["Requested", "Money", "Origin", "File"];
   const SIGNS = { passed: "✓", failed: "✗", "not measured": "–" };
 
   wanGallery.Audit = class {
