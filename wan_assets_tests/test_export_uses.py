@@ -105,8 +105,8 @@ def test_the_card_says_what_is_simulated_missing_and_unknown(shelf):
     exported = shelf.export(type(table)((*table.rows, row_of("b")), (), 2), "videofolder")
 
     assert "SIMULATED" in exported.card
-    assert "1 rows of the prompt table have no video" in exported.card
-    assert "To be chosen" in exported.card
+    assert "1 row of the prompt table has no video" in exported.card
+    assert "must choose a license" in exported.card
     assert header_of(exported.card)["license"] == "unknown"
     assert (exported.missing, exported.is_simulated) == (1, True)
 

@@ -66,8 +66,8 @@ def test_the_money_of_the_videos_is_the_ledgers_and_a_shared_video_costs_once_an
     records, reported = records_of(gallery), summary_of(gallery)
     totals = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").totals().real
     assert [(record["cost"], record["paid_by"]) for record in records] == [(473_001, ""), (None, ""), (0, "p1")]
-    assert gallery.tally.real.cost_microusd == totals.cost_microusd == 473_001
-    assert gallery.tally.real.reserved_microusd == totals.reserved_microusd > 0
+    assert gallery.totals.real.cost_microusd == totals.cost_microusd == 473_001
+    assert gallery.totals.real.reserved_microusd == totals.reserved_microusd > 0
     assert reported["money"][0] | {"reserved": ""} == {
         "kind": "real",
         "videos": 3,

@@ -23,7 +23,7 @@ import pytest
 
 from wan_assets.models.pricing import list_price_microusd
 from wan_assets.models.request import VideoRequest
-from wan_assets.simulator import FAULTS, Behaviour, Journal, LocalSimulator, SimulatorError, rates_in
+from wan_assets.simulator import FAULTS, Behaviour, Journal, LocalSimulator, SimulatorError, parse_rates
 from wan_assets.simulator.faults import (
     ACCEPTANCE_FAULTS,
     DEVIATIONS,
@@ -965,11 +965,11 @@ def test_unknown_faults_and_rates_that_are_none_are_refused_with_a_hint():
     with pytest.raises(SimulatorError, match="between 0 and 1"):
         Behaviour(faults={"rate_limit": 1.5})
     with pytest.raises(SimulatorError, match="NAME=RATE"):
-        rates_in(["rate_limit=often"])
+        parse_rates(["rate_limit=often"])
 
 
 def test_faults_are_read_from_text_and_known_by_other_names():
-    assert rates_in(["drop=0.5", "lost_acknowledgement", "poll_502=1"]) == {
+    assert parse_rates(["drop=0.5", "lost_acknowledgement", "poll_502=1"]) == {
         "drop_before_accept": 0.5,
         "drop_after_accept": 1.0,
         "poll_502_html": 1.0,

@@ -36,7 +36,7 @@ class Entry:
 
 
 @dataclass
-class Tally:
+class EntryTotals:
     """The totals of the entries read so far; `missing` counts rows without a video, and money is in µ$."""
 
     rows: int = 0
@@ -47,7 +47,7 @@ class Tally:
 
 
 class Entries:
-    """The files of a table's rows in table order, read during iteration; `tally` contains the totals so far.
+    """The files of a table's rows in table order, read during iteration; `totals` contains the totals so far.
 
     By default, simulated videos are included only if no row has a real task. The data of 500 rows is in memory at a
     time. If several rows share a task, its cost is assigned to the first of them and is 0 for the others.
@@ -55,16 +55,16 @@ class Entries:
 
     def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger, simulated: bool | None = None) -> None:
         self.is_simulated = is_all_simulated(table.rows, ledger) if simulated is None else simulated
-        self.tally = Tally()
+        self.totals = EntryTotals()
         self._dataset_rows = dataset_rows_of(table.rows, store, ledger, simulated=self.is_simulated)
         self._reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Entry]:
         """Yields the entries that have not been read yet."""
         for dataset_row in self._dataset_rows:
-            self.tally.extra_columns.update(dataset_row.row.extra)
+            self.totals.extra_columns.update(dataset_row.row.extra)
             if dataset_row.stored is None:
-                self.tally.missing += 1
+                self.totals.missing += 1
             else:
                 yield from self._files_of(dataset_row, dataset_row.stored)
 
@@ -74,7 +74,7 @@ class Entries:
             costs, reserved = [0] * len(costs), 0
         self._reported.add(stored.task_uuid)
         for number, (video, cost) in enumerate(zip(stored.videos, costs, strict=True), 1):
-            self.tally.rows += 1
-            self.tally.cost_microusd += cost or 0
-            self.tally.unknown_cost_count += cost is None
+            self.totals.rows += 1
+            self.totals.cost_microusd += cost or 0
+            self.totals.unknown_cost_count += cost is None
             yield Entry(dataset_row, stored, video, number, cost, reserved if number == 1 else 0)

@@ -46,18 +46,18 @@ def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: 
     with store.incoming(".parquet") as path:
         first = _write(path, entries)
         uri, size, sha256 = store.put_dataset(path, f"{name}.parquet")
-    tally = entries.tally
+    totals = entries.totals
     return Manifest(
         uri,
         size,
         sha256,
-        rows=tally.rows,
-        missing=tally.missing,
-        cost_microusd=tally.cost_microusd,
-        unknown_cost_count=tally.unknown_cost_count,
+        rows=totals.rows,
+        missing=totals.missing,
+        cost_microusd=totals.cost_microusd,
+        unknown_cost_count=totals.unknown_cost_count,
         is_simulated=entries.is_simulated,
         first=tuple(first),
-        extra_columns=tuple(sorted(tally.extra_columns)),
+        extra_columns=tuple(sorted(totals.extra_columns)),
     )
 
 

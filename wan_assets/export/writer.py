@@ -57,16 +57,16 @@ def export_dataset(
     entries, statistics = Entries(table, store=store, ledger=ledger), ExportStatistics()
     target = Target(root, options.format, links=options.links)
     _write(entries, statistics, target, options)
-    card = card_of(statistics, entries.tally, options, is_simulated=entries.is_simulated)
+    card = card_of(statistics, entries.totals, options, is_simulated=entries.is_simulated)
     target.put_text(CARD, card)
     target.finish()
     return Exported(
         target.uri,
         target.version,
         rows={split: counts.files for split, counts in statistics.splits.items()},
-        missing=entries.tally.missing,
-        cost_microusd=entries.tally.cost_microusd,
-        unknown_cost_count=entries.tally.unknown_cost_count,
+        missing=entries.totals.missing,
+        cost_microusd=entries.totals.cost_microusd,
+        unknown_cost_count=entries.totals.unknown_cost_count,
         is_simulated=entries.is_simulated,
         card=card,
         changes=target.changes,

@@ -32,7 +32,7 @@ class Money:
 
 
 @dataclass
-class Tally:
+class GalleryTotals:
     """The totals of the files so far; `rows` contains the numbers of the rows with a video."""
 
     rows: set[int] = field(default_factory=set)

@@ -17,7 +17,7 @@ from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, audit_columns, poster_in
 from wan_assets.gallery.pages import AUDIT_PAGE, INDEX_PAGE, PageWriter, script_of
-from wan_assets.gallery.statistics import Tally, ledger_totals
+from wan_assets.gallery.statistics import GalleryTotals, ledger_totals
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
@@ -32,7 +32,7 @@ class Gallery:
     rows: int
     missing: int
     problems: int
-    tally: Tally
+    totals: GalleryTotals
 
 
 def write_gallery(
@@ -48,7 +48,7 @@ def write_gallery(
     build = _GalleryBuild(gallery_folder)
     name, pages = build.write(_entries(table, store, ledger))
     asyncio.run(_make_posters(gallery_folder, build.without_poster))
-    missing = len(table.rows) - len(build.tally.rows)
+    missing = len(table.rows) - len(build.totals.rows)
     summary = {
         "title": title,
         "written_at": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
@@ -60,12 +60,12 @@ def write_gallery(
         "rows": table.row_count,
         "missing": missing,
         "problems": table.row_count - len(table.rows),
-        **build.tally.reported(),
+        **build.totals.reported(),
         "ledger": ledger_totals(ledger),
     }
     gallery_folder.put(SUMMARY, script_of("summary", 0, summary))
     gallery_folder.remove_obsolete({name, *build.kept})
-    return Gallery(gallery_folder.root / "index.html", table.row_count, missing, summary["problems"], build.tally)
+    return Gallery(gallery_folder.root / "index.html", table.row_count, missing, summary["problems"], build.totals)
 
 
 def _entries(table: PromptTable, store: VideoStore, ledger: Ledger) -> Iterator[Entry]:
@@ -78,7 +78,7 @@ class _GalleryBuild:
     """The state of one gallery build: totals, files to keep, and videos without a poster."""
 
     def __init__(self, gallery_folder: GalleryFolder) -> None:
-        self.tally = Tally()
+        self.totals = GalleryTotals()
         self.kept: set[str] = set()
         self.without_poster: dict[str, str] = {}
         self._folder = gallery_folder
@@ -89,7 +89,7 @@ class _GalleryBuild:
         with self._folder.new_data() as folder:
             index, audit = PageWriter(folder, "index", INDEX_PAGE), PageWriter(folder, "audit", AUDIT_PAGE)
             for item in map(self._item, entries):
-                self.tally.add(item)
+                self.totals.add(item)
                 index.add(item.record())
                 audit.add(item.audit())
             digest = hashlib.sha256((index.end() + audit.end()).encode()).hexdigest()
@@ -109,11 +109,11 @@ class _GalleryBuild:
         """Writes the poster of the sidecar, or records that one must be created; returns its name."""
         name = f"{entry.video.sha256}.webp"
         if not (self._folder.root / "posters" / name).is_file():
-            picture = poster_in(entry.video.poster)
-            if picture is None:
+            poster = poster_in(entry.video.poster)
+            if poster is None:
                 self.without_poster[file] = name
             else:
-                self._folder.put(f"posters/{name}", picture)
+                self._folder.put(f"posters/{name}", poster)
         return name
 
 

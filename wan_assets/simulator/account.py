@@ -9,7 +9,7 @@ from typing import Any
 from wan_assets.models import MODEL
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.journal import Journal, Usage
-from wan_assets.simulator.refusals import RefusalError, checked_uuid, item
+from wan_assets.simulator.refusals import RefusalError, checked_uuid, error_item
 from wan_assets.simulator.tasks import data_of, errors_of
 from wan_assets.simulator.uploads import Uploads
 
@@ -40,9 +40,9 @@ class Account:
             return {"taskType": kind, "taskUUID": checked_uuid(task), "operation": operation, **answer(task)}
         if kind in ("accountManagement", "mediaStorage"):
             message = "operation is unknown."
-            raise RefusalError(400, item("unsupportedOperation", message, task, parameter="operation"))
+            raise RefusalError(400, error_item("unsupportedOperation", message, task, parameter="operation"))
         code = "unsupportedTaskType" if "taskType" in task else "missingTaskType"
-        raise RefusalError(400, item(code, "taskType is unknown.", task, parameter="taskType"))
+        raise RefusalError(400, error_item(code, "taskType is unknown.", task, parameter="taskType"))
 
     def _details(self, _: Mapping[str, Any]) -> dict[str, Any]:
         balance = round(self._behaviour.balance_usd - self._journal.spent_microusd() / 1e6, 4)
@@ -66,7 +66,7 @@ class Account:
         first, last = _day_of(task, "startDate"), _day_of(task, "endDate")
         if not timedelta(0) <= last - first < timedelta(days=_MAX_DAYS):
             message = f"Request 1 to {_MAX_DAYS} days."
-            raise RefusalError(400, item("invalidEndDate", message, task, parameter="endDate"))
+            raise RefusalError(400, error_item("invalidEndDate", message, task, parameter="endDate"))
         models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
         is_other = MODEL not in models
         days = [] if is_other else self._journal.usage(first.isoformat(), last.isoformat())
@@ -93,7 +93,7 @@ def _day_of(task: Mapping[str, Any], name: str) -> date:
         return date.fromisoformat(str(task.get(name))[:10])
     except ValueError:
         code = f"invalid{name[0].upper()}{name[1:]}"
-        raise RefusalError(400, item(code, f"{name} must be a date.", task, parameter=name)) from None
+        raise RefusalError(400, error_item(code, f"{name} must be a date.", task, parameter=name)) from None
 
 
 def _names_of(task: Mapping[str, Any], name: str, default: str) -> list[str]:
@@ -101,7 +101,7 @@ def _names_of(task: Mapping[str, Any], name: str, default: str) -> list[str]:
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         return given
     message = f"{name} must be a list of names."
-    raise RefusalError(400, item(f"invalid{name[0].upper()}{name[1:]}", message, task, parameter=name))
+    raise RefusalError(400, error_item(f"invalid{name[0].upper()}{name[1:]}", message, task, parameter=name))
 
 
 def _row(days: Iterable[Usage], **head: Any) -> dict[str, Any]:

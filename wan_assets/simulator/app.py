@@ -23,7 +23,7 @@ from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.deliveries import Deliveries
 from wan_assets.simulator.endpoint import Endpoint, Tasks, authorised
 from wan_assets.simulator.journal import Journal
-from wan_assets.simulator.refusals import RefusalError, item
+from wan_assets.simulator.refusals import RefusalError, error_item
 from wan_assets.simulator.responses import envelope
 from wan_assets.simulator.result_files import ResultFiles
 from wan_assets.version import __version__
@@ -95,7 +95,7 @@ class _Api:
             return Response()  # the client has disconnected
         root = str(request.base_url).rstrip("/")
         if request.headers.get("content-encoding", "identity") != "identity":
-            error = item("unsupportedContentEncoding", "Send the body without a content encoding.")
+            error = error_item("unsupportedContentEncoding", "Send the body without a content encoding.")
             return envelope([], [error], 415)
         loop = asyncio.get_running_loop()
         answer, has_deliveries = await loop.run_in_executor(self._executor, self._answered, body, header, root)
@@ -116,7 +116,7 @@ class _Api:
 
 async def _refused(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    details = item(_HTTP_CODES.get(status, "invalidRequest"), "POST an array of tasks to /v1.")
+    details = error_item(_HTTP_CODES.get(status, "invalidRequest"), "POST an array of tasks to /v1.")
     return envelope([], [details], status)
 
 
@@ -126,9 +126,9 @@ def _tasks_in(body: bytes) -> Tasks:
         if b"\\u" in body:  # unpaired surrogates, which are not text, can occur only in escaped form
             json.dumps(tasks, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise RefusalError(400, item("invalidJSON", "The body is not valid JSON.")) from None
+        raise RefusalError(400, error_item("invalidJSON", "The body is not valid JSON.")) from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks) or not tasks:
-        raise RefusalError(400, item("invalidRequest", "The body must be an array of task objects."))
+        raise RefusalError(400, error_item("invalidRequest", "The body must be an array of task objects."))
     return tasks
 
 

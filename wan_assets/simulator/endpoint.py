@@ -12,8 +12,8 @@ from wan_assets.simulator.account import Account
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import ACCEPTANCE_FAULTS, POLL_FAULTS, SUBMISSION_FAULTS
 from wan_assets.simulator.journal import AcceptedTask, Journal
-from wan_assets.simulator.refusals import RefusalError, checked_uuid, item, media_in, valid_request
-from wan_assets.simulator.responses import envelope, poll_fault, reply, submission_fault, unauthorised
+from wan_assets.simulator.refusals import RefusalError, checked_uuid, error_item, media_in, valid_request
+from wan_assets.simulator.responses import envelope, json_response, poll_fault, submission_fault, unauthorised
 from wan_assets.simulator.tasks import (
     accepted_task,
     charge_microusd,
@@ -49,7 +49,7 @@ class Endpoint:
             if fault := self._fault_among(SUBMISSION_FAULTS, task, occurrence):
                 for each, _ in submitted:
                     self._record(each, "fault")
-                return submission_fault(fault, task, reply({}), self._behaviour)
+                return submission_fault(fault, task, json_response({}), self._behaviour)
         data, errors, statuses = self._results(tasks, root)
         answer = self._response(data, errors, 200 if data or not statuses else statuses[0])
         accepted = {str(item["taskUUID"]) for item in data if item["taskType"] == "videoInference"}
@@ -107,10 +107,10 @@ class Endpoint:
     def _with_refusal(self, outcome: str, task: Mapping[str, Any]) -> tuple[str, RefusalError | None]:
         if outcome == "known":
             status = int(self._behaviour.duplicates.partition("conflict_")[2] or 400)
-            error = item("conflictTaskUUID", "A task with this UUID exists.", task, parameter="taskUUID")
+            error = error_item("conflictTaskUUID", "A task with this UUID exists.", task, parameter="taskUUID")
             return outcome, RefusalError(status, error)
         if outcome == "poor":
-            error = item("insufficientCredits", "The account's balance is too low.", task)
+            error = error_item("insufficientCredits", "The account's balance is too low.", task)
             return outcome, RefusalError(402, error)
         return outcome, None
 
@@ -127,7 +127,7 @@ class Endpoint:
         known = self._uploads.references(media.values())
         for parameter, media_uuid in media.items():
             if known.get(media_uuid) == "":
-                raise RefusalError(400, item("mediaNotFound", "It was deleted.", task, parameter=parameter))
+                raise RefusalError(400, error_item("mediaNotFound", "It was deleted.", task, parameter=parameter))
         if not known:
             return request.fingerprint()
         reported = {parameter.partition(".")[2]: known.get(media, media) for parameter, media in media.items()}
@@ -160,7 +160,7 @@ class Endpoint:
             return [upload], [], 200
         if self._behaviour.unknown_task == "error":
             poll = {"taskType": "getResponse", "taskUUID": task_uuid}
-            return [], [item("taskNotFound", "No such task.", poll)], 200
+            return [], [error_item("taskNotFound", "No such task.", poll)], 200
         return [], [], 200
 
     def _poll_fault(self, task_uuid: str) -> str:
@@ -187,7 +187,7 @@ class Endpoint:
         if self._behaviour.has_upper_case_uuids:
             data, errors = list(map(_in_upper_case, data)), list(map(_in_upper_case, errors))
         if self._behaviour.has_empty_errors and not errors:
-            return reply({"data": data, "errors": []}, status)
+            return json_response({"data": data, "errors": []}, status)
         return envelope(data, errors, status)
 
 

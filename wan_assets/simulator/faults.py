@@ -123,7 +123,7 @@ def rates_of(given: Mapping[str, float]) -> Mapping[str, float]:
     return rates
 
 
-def rates_in(texts: Iterable[str]) -> dict[str, float]:
+def parse_rates(texts: Iterable[str]) -> dict[str, float]:
     """Parses `NAME=RATE`, or `NAME` for a rate of 1; raises `SimulatorError` for other text."""
     rates = {}
     for text in texts:

@@ -45,7 +45,7 @@ class RefusalError(Exception):
         self.items = list(items)
 
 
-def item(code: str, message: str, task: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def error_item(code: str, message: str, task: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """Returns one error item that identifies its task."""
     about = {key: task[key] for key in ("taskType", "taskUUID") if key in task} if task else {}
     return {"code": code, "message": message, **about, "documentation": _DOCUMENTATION, **more}
@@ -58,7 +58,7 @@ def checked_uuid(task: Mapping[str, Any]) -> str:
         return given
     code = "missingTaskUUID" if given is None else "invalidTaskUUID"
     about = {"taskType": task.get("taskType", "")}
-    raise RefusalError(400, item(code, "taskUUID must be a UUID v4.", about, parameter="taskUUID"))
+    raise RefusalError(400, error_item(code, "taskUUID must be a UUID v4.", about, parameter="taskUUID"))
 
 
 def valid_request(task: Mapping[str, Any]) -> VideoRequest:
@@ -120,4 +120,4 @@ def _refused(task: Mapping[str, Any], code: str, path: str, rule: str = "", **mo
     message = f"Invalid value for {last} parameter. {rule}".strip()
     anchor = f"request-{path.lower().replace('.', '-')}"
     named = {**more, "parameter": path, "documentation": f"{_DOCUMENTATION}#{anchor}"}
-    return {**item(code.format(last[0].upper() + last[1:]), message, task), **named}
+    return {**error_item(code.format(last[0].upper() + last[1:]), message, task), **named}

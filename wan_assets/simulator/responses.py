@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.refusals import item
+from wan_assets.simulator.refusals import error_item
 
 _HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 _JSON = "application/json"
@@ -33,15 +33,15 @@ Items = Iterable[Mapping[str, Any]]
 def envelope(data: Items, errors: Items, status: int = 200) -> Response:
     """Returns the API's envelope, without `errors` if there are none."""
     errors = list(errors)
-    return reply({"data": list(data), **({"errors": errors} if errors else {})}, status)
+    return json_response({"data": list(data), **({"errors": errors} if errors else {})}, status)
 
 
-def reply(body: Any, status: int = 200) -> Response:
+def json_response(body: Any, status: int = 200) -> Response:
     """Returns a JSON response; Python's encoder is used because a cost may be NaN."""
     return Response(json.dumps(body), status, media_type="application/json")
 
 
-def html(status: int = 200) -> Response:
+def html_response(status: int = 200) -> Response:
     """Returns the HTML page of a gateway."""
     return Response(_HTML, status, media_type="text/html")
 
@@ -52,26 +52,26 @@ def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, beha
     whole = bytes(answer.body)
     broken: dict[str, Response] = {
         "drop": Dropped(),
-        "html": html(),
-        "error_502_html": html(502),
-        "error_504": html(504),
+        "html": html_response(),
+        "error_502_html": html_response(502),
+        "error_504": html_response(504),
         "truncated_json": Response(whole[: len(whole) // 2], media_type="application/json"),
         "empty_body": Response(b""),
         "slow_body": Slow(whole, behaviour.pause_s, piece_bytes=1),
         "stalled_body": Stalled(whole),
-        "ack_empty": reply({"data": []}),
-        "ack_bare": reply({}),
+        "ack_empty": json_response({"data": []}),
+        "ack_bare": json_response({}),
         "ack_upper_case": Response(_in_upper_case(whole, task), media_type=_JSON),
         "ack_with_error": _with_error(whole),
         "malformed": Malformed(behaviour, str(task.get("taskUUID"))),
-        "forbidden": envelope([], [item("insufficientPermissions", "The key may not do this.", task)], 403),
+        "forbidden": envelope([], [error_item("insufficientPermissions", "The key may not do this.", task)], 403),
     }
     if kind.startswith("rate_limit"):
         return _too_many(behaviour, task, has_header=kind == "rate_limit_retry_after")
     if kind in broken:
         return broken[kind]
     status = kind.removeprefix("error_")
-    error = item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
+    error = error_item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
     return envelope([], [error], int(status))
 
 
@@ -82,7 +82,7 @@ def _in_upper_case(content: bytes, task: Mapping[str, Any]) -> bytes:
 
 def _with_error(content: bytes) -> Response:
     error = {"code": "internalServerError", "message": "Something went wrong on our side."}
-    return reply({**json.loads(content), "errors": [error]})
+    return json_response({**json.loads(content), "errors": [error]})
 
 
 def poll_fault(fault: str, behaviour: Behaviour, task_uuid: str) -> Response:
@@ -93,17 +93,17 @@ def poll_fault(fault: str, behaviour: Behaviour, task_uuid: str) -> Response:
         return _too_many(behaviour, None, has_header=False)
     if fault == "poll_401":
         return envelope([], [unauthorised()], 401)
-    return envelope([], []) if fault == "poll_empty" else html(int(fault.split("_")[1]))
+    return envelope([], []) if fault == "poll_empty" else html_response(int(fault.split("_")[1]))
 
 
 def unauthorised() -> dict[str, Any]:
     """Returns the error item for an invalid API key."""
-    error = item("invalidApiKey", "The API key is missing or not valid.")
+    error = error_item("invalidApiKey", "The API key is missing or not valid.")
     return {**error, "taskType": "authentication", "parameter": "apiKey"}
 
 
 def _too_many(behaviour: Behaviour, task: Mapping[str, Any] | None, *, has_header: bool) -> Response:
-    answer = envelope([], [item("rateLimitExceeded", "Too many requests.", task)], 429)
+    answer = envelope([], [error_item("rateLimitExceeded", "Too many requests.", task)], 429)
     if has_header and task:
         then = ceil(behaviour.clock() + behaviour.retry_after_s)
         is_date = behaviour.chance("date", task.get("taskUUID")) < 0.5

@@ -15,8 +15,8 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import DOWNLOAD_FAULTS
 from wan_assets.simulator.journal import AcceptedTask, Journal
-from wan_assets.simulator.refusals import item
-from wan_assets.simulator.responses import Cut, Malformed, Slow, Stalled, envelope, html
+from wan_assets.simulator.refusals import error_item
+from wan_assets.simulator.responses import Cut, Malformed, Slow, Stalled, envelope, html_response
 from wan_assets.simulator.tasks import format_of, served_clip
 from wan_assets.video import render
 
@@ -85,7 +85,7 @@ class ResultFiles:
         if not fault or occurrence > 1 or fault == "download_422":
             return None
         if fault == "download_502":
-            return html(502)
+            return html_response(502)
         if fault == "download_redirect":
             return RedirectResponse(f"http://elsewhere.invalid{request.url.path}", 302)
         if fault == "download_malformed":
@@ -105,4 +105,4 @@ _FAULTY_RESPONSES: dict[str, Callable[[bytes, str, Behaviour], Response]] = {
 
 
 def _error_response(code: str, message: str, status: int, **more: Any) -> Response:
-    return envelope([], [item(code, message, **more)], status)
+    return envelope([], [error_item(code, message, **more)], status)

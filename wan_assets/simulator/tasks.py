@@ -11,7 +11,7 @@ from wan_assets.models import MICROUSD_PER_S, SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import DEVIATIONS, TASK_FAULTS
 from wan_assets.simulator.journal import AcceptedTask
-from wan_assets.simulator.refusals import item
+from wan_assets.simulator.refusals import error_item
 from wan_assets.video import Clip
 
 _FAILURES = {
@@ -92,7 +92,7 @@ def _fault_of(key: str, request: VideoRequest, behaviour: Behaviour) -> str:
 def _reported_cost(key: str, request: VideoRequest, behaviour: Behaviour) -> Any:
     cost = price_microusd(request, behaviour) / 1e6
     faulty = {"cost_missing": None, "cost_zero": 0, "cost_string": str(cost), "cost_nan": float("nan")}
-    return next((said for fault, said in faulty.items() if behaviour.has_fault(fault, key)), cost)
+    return next((value for fault, value in faulty.items() if behaviour.has_fault(fault, key)), cost)
 
 
 def data_of(task: AcceptedTask, behaviour: Behaviour, root: str) -> Iterator[dict[str, Any]]:
@@ -126,7 +126,7 @@ def finished(task: AcceptedTask, number: int, behaviour: Behaviour, root: str) -
     detail = {"provider": "alibaba", "message": message}
     if result["fault"] == "verdict_in_data":
         return {**head, "status": "error", "error": {"code": result["code"], "message": message}}
-    return item(result["code"], message, head, status="error", responseContent=detail)
+    return error_item(result["code"], message, head, status="error", responseContent=detail)
 
 
 def poll_status_of(task: AcceptedTask, behaviour: Behaviour) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.journal import Journal
-from wan_assets.simulator.refusals import RefusalError, item
+from wan_assets.simulator.refusals import RefusalError, error_item
 
 
 class Uploads:
@@ -25,7 +25,7 @@ class Uploads:
         """Returns the response to an upload; a repeated upload with the same UUID returns the same file."""
         media, task_uuid = task.get("media"), str(task.get("taskUUID"))
         if not isinstance(media, str) or not media:
-            raise RefusalError(400, item("missingMedia", "media is missing.", task, parameter="media"))
+            raise RefusalError(400, error_item("missingMedia", "media is missing.", task, parameter="media"))
         media_uuid = self.media_uuid_of(task_uuid) or str(uuid.uuid4())
         with self._journal.transaction() as db:
             row = (media_uuid, task_uuid, _reference_of(media, task))
@@ -39,7 +39,7 @@ class Uploads:
             gone = "UPDATE uploads SET is_deleted = 1 WHERE media_uuid = ? AND NOT is_deleted"
             if not db.execute(gone, (media_uuid,)).rowcount:
                 message = "There is no such media."
-                raise RefusalError(400, item("mediaNotFound", message, task, parameter="media"))
+                raise RefusalError(400, error_item("mediaNotFound", message, task, parameter="media"))
         return {"mediaUUID": media_uuid}
 
     def report(self, task_uuid: str) -> dict[str, Any] | None:
@@ -72,5 +72,5 @@ def _reference_of(media: str, task: Mapping[str, Any]) -> str:
             content = base64.b64decode(media.partition(";base64,")[2] or media, validate=True)
         except (binascii.Error, ValueError):
             message = "media is neither a URL, a data URI nor base64."
-            raise RefusalError(400, item("invalidMedia", message, task, parameter="media")) from None
+            raise RefusalError(400, error_item("invalidMedia", message, task, parameter="media")) from None
     return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -124,7 +124,7 @@ def streams_of(out: OutputContainer, clip_format: ClipFormat) -> Streams:
     return Streams(video, audio)
 
 
-def put_contact_sheet(frame: VideoFrame, clip_format: ClipFormat, n: int) -> None:
+def draw_strip(frame: VideoFrame, clip_format: ClipFormat, n: int) -> None:
     """Draws the strip of frame `n` over the top of a frame, in place."""
     rows = strip_height(clip_format.height)
     _pixels(frame, 0)[:rows, : clip_format.width] = strip_of(clip_format.width, rows, n, clip_format.frames)
@@ -166,7 +166,7 @@ def _vp9_motion(clip_format: ClipFormat) -> Iterator[bytes]:
 
 
 def _encode_still(encoder: VideoCodecContext, frame: VideoFrame, clip_format: ClipFormat, n: int) -> bytes:
-    put_contact_sheet(frame, clip_format, n)
+    draw_strip(frame, clip_format, n)
     frame.pts = n + 1 if clip_format.is_vp9 and n else n
     return b"".join(map(bytes, encoder.encode(frame)))
 

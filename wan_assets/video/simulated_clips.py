@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from wan_assets.video.clip_template import FPS, ClipFormat, TemplateCache, put_contact_sheet, streams_of
+from wan_assets.video.clip_template import FPS, ClipFormat, TemplateCache, draw_strip, streams_of
 from wan_assets.video.simulated_image import still_image_of
 
 SIMULATED_TITLE = "SIMULATED by wan-assets"
@@ -78,7 +78,7 @@ def _first_frame(clip: Clip, clip_format: ClipFormat) -> VideoFrame:
     note = f"{clip.width} x {clip.height}, {clip.duration_s:g} s, {clip.container}, made by wan-assets"
     image = still_image_of(clip.seed, clip.prompt, size=(clip.width, clip.height), note=note)
     frame = VideoFrame.from_ndarray(np.asarray(image), format="rgb24").reformat(format="yuv420p")
-    put_contact_sheet(frame, clip_format, 0)
+    draw_strip(frame, clip_format, 0)
     frame.pts = 0
     return frame
 
