@@ -243,7 +243,7 @@ def test_a_file_that_is_not_what_was_stored_is_told_and_not_exported(shelf, out,
     bad = min((shelf.folder / "store").rglob("*.mp4"))
     bad.write_bytes(bytes(bad.stat().st_size))
 
-    with pytest.raises(ExportError, match="not what was stored"):
+    with pytest.raises(ExportError, match="does not match its SHA-256"):
         shelf.export(table, format_)
 
     assert not [path for path in out.rglob("*") if path.is_file() and bytes(100) in path.read_bytes()]

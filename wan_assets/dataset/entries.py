@@ -47,7 +47,7 @@ class EntryTotals:
 
 
 class Entries:
-    """The files of a table's rows in table order, read during iteration; `totals` contains the totals so far.
+    """The files of a table's rows in table order, read during iteration; `totals` counts the files read so far.
 
     By default, simulated videos are included only if no row has a real task. The data of 500 rows is in memory at a
     time. If several rows share a task, its cost is assigned to the first of them and is 0 for the others.

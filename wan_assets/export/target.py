@@ -177,7 +177,7 @@ class Target:
             self._read_marker(marker)
             self._existing = {name: size for name, size in self._existing.items() if _EXPORT_FILES.fullmatch(name)}
         elif self._existing:
-            raise ExportError(f"{self.uri} contains files but is not an export, such as {min(self._existing)!r}")
+            raise ExportError(f"{self.uri} is not an export and contains other files, such as {min(self._existing)!r}")
         else:
             self.root.mkdir(parents=True, exist_ok=True)
             self._write_marker()

@@ -120,10 +120,10 @@ def missing_prompt(names: Sequence[str]) -> Refusal:
     """Returns the refusal for a header without a prompt column."""
     if len(names) == 1 and (separator := re.search(r"[;\t|,]", names[0])):
         fix = f"use the right column separator: this header contains {separator[0]!r}"
-        return Refusal("no column holds the prompts", fix)
+        return Refusal("no column contains the prompts", fix)
     near = next((name.strip() for name in names if _nearest_columns(name.strip()) == (PROMPT,)), None)
     fix = f"rename the column {shortened(near)} to {PROMPT}" if near else f"add a column {PROMPT}"
-    return Refusal("no column holds the prompts", fix)
+    return Refusal("no column contains the prompts", fix)
 
 
 def _is_extra(name: str) -> bool:

@@ -31,7 +31,7 @@ ACCEPTANCE_FAULTS: Mapping[str, str] = {
     "ack_empty": "submission: accepted, acknowledged with an empty list",
     "ack_bare": "submission: accepted, acknowledged with {}",
     "ack_upper_case": "submission: accepted, acknowledged with the UUID in upper case",
-    "ack_with_error": "submission: accepted, acknowledged beside an error that names no task",
+    "ack_with_error": "submission: accepted, acknowledged together with an error without a task UUID",
     "malformed_after_accept": "submission: accepted, then an answer that is not valid HTTP",
 }
 
