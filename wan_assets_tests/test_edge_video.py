@@ -334,7 +334,7 @@ def test_a_local_picture_that_is_too_large_is_refused_before_it_is_read(kind, tm
     picture = tmp_path / "large.png"
     Image.new("1", (9000, 8000) if kind == "pixels" else (8, 8)).save(picture)
     if kind == "bytes":
-        os.truncate(picture, MAX_BYTES["picture"] + 1)
+        os.truncate(picture, MAX_BYTES["image"] + 1)
     table = tmp_path / "prompts.jsonl"
     row = {"prompt_id": "a", "positive_prompt": "A kite", "resolution": "480p", "image": "large.png"}
     table.write_text(json.dumps(row) + "\n")
@@ -342,4 +342,4 @@ def test_a_local_picture_that_is_too_large_is_refused_before_it_is_read(kind, tm
     (problem,) = PromptTable.load(table).problems
 
     assert kind in str(problem)
-    assert "make the picture smaller" in str(problem)
+    assert "use a smaller image" in str(problem)

@@ -16,7 +16,7 @@ import wan_assets.gallery
 from wan_assets.cli import cli
 from wan_assets.dataset import COLUMNS
 from wan_assets.gallery import GalleryError
-from wan_assets.gallery.items import AUDITED, money_text
+from wan_assets.gallery.items import AUDIT_COLUMNS, money_text
 from wan_assets.gallery.pages import INDEX_PAGE, PageWriter, script_of
 from wan_assets.gallery.statistics import spending_over_time
 from wan_assets.ledger import Ledger, SpendLine
@@ -113,7 +113,7 @@ def test_an_audit_card_tells_request_seed_uuids_run_digest_and_cost(tmp_path):
     assert (audit["run_id"], audit["partition"]) == (task.origin.run_id, "p1")
     assert audit["cost_usd"] == "$0.473000"
     assert audit["requested_height"] == ""
-    shown = {column.name for column in AUDITED}
+    shown = {column.name for column in AUDIT_COLUMNS}
     assert {column.name for column in COLUMNS} - shown == {"prompt_id", "positive_prompt", "uri"}
 
 

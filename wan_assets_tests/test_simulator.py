@@ -1194,14 +1194,14 @@ def test_a_port_in_use_and_a_folder_that_is_none_are_errors_one_can_mend(tmp_pat
 
     with pytest.raises(SimulatorError, match="in use"):
         LocalSimulator(tmp_path / "other", port=port).__enter__()
-    with pytest.raises(SimulatorError, match="cannot keep books"):
+    with pytest.raises(SimulatorError, match="cannot open the journal"):
         LocalSimulator(tmp_path / "file").__enter__()
 
 
 def test_books_that_are_no_books_are_an_error_one_can_mend(tmp_path):
     (tmp_path / "simulator.db").write_bytes(b"no database" * 100)
 
-    with pytest.raises(SimulatorError, match="cannot keep books"):
+    with pytest.raises(SimulatorError, match="cannot open the journal"):
         Journal(tmp_path)
 
 

@@ -12,25 +12,17 @@ from PIL import Image
 from wan_assets.prompts.problems import Refusal
 
 MAX_BYTES: Mapping[Literal["image", "audio"], int] = {"image": 32 << 20, "audio": 50 << 20}
+NOUNS: Mapping[Literal["image", "audio"], str] = {"image": "image", "audio": "audio file"}
 MAX_PIXELS = 64_000_000
 """The largest video frame has two million pixels."""
-
-
-def with_article(medium: Literal["image", "audio"]) -> str:
-    """Returns the noun for messages.
-
-    >>> with_article("image"), with_article("audio")
-    ('an image', 'an audio file')
-    """
-    return "an image" if medium == "image" else "an audio file"
 
 
 def too_large(content: bytes, medium: Literal["image", "audio"]) -> Refusal | None:
     """Returns the refusal of a file that is too large, or None."""
     size, maximum = len(content), MAX_BYTES[medium]
     if size > maximum:
-        noun = with_article(medium)
-        return Refusal(f"the file has {size:,} bytes; {noun} may have {maximum:,}", "use a smaller file")
+        noun = NOUNS[medium]
+        return Refusal(f"the file has {size:,} bytes; an {noun} may have {maximum:,}", f"use a smaller {noun}")
     return _too_many_pixels(content) if medium == "image" else None
 
 

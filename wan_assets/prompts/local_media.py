@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
-from wan_assets.prompts.image_size import too_large, with_article
+from wan_assets.prompts.image_size import NOUNS, too_large
 from wan_assets.prompts.local_files import MAX_BYTES, LocalFileError, content_in_folder, reference_to
 from wan_assets.prompts.problems import Refusal
 
@@ -62,14 +62,14 @@ class LocalMedia:
                 return Refusal("must not point outside the table's folder", "copy the file into that folder")
             return self._reference(folder, path, medium)
         except LocalFileError as error:
-            return Refusal(str(error), f"use {with_article(medium)} of at most {MAX_BYTES >> 20} MB")
+            return Refusal(str(error), f"use an {NOUNS[medium]} of at most {MAX_BYTES >> 20} MB")
         except (OSError, ValueError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            return Refusal(f"cannot be read: {reason}", f"use {with_article(medium)} that can be read")
+            return Refusal(f"cannot be read: {reason}", f"use an {NOUNS[medium]} that can be read")
 
     def _reference(self, folder: Path, path: Path, medium: Medium) -> str | Refusal:
         if not path.exists() or path.is_dir():
-            fix = f"use {with_article(medium)} in {self.folder}, a UUID or a URL"
+            fix = f"use an {NOUNS[medium]} in {self.folder}, a UUID or a URL"
             return Refusal("no such file", fix)
         content = content_in_folder(folder, path.relative_to(folder))
         if not _is_known(content[:32], path.suffix.lower(), medium):
