@@ -7,7 +7,7 @@ from engine_support import Studio
 
 def assert_charged_once(made: Studio, number: int) -> None:
     """So many requests were charged once each, and the ledger tells the same sum as the account."""
-    assert Counter(made.journal.requests_paid().values()) == {1: number}
+    assert Counter(made.journal.charges_by_fingerprint().values()) == {1: number}
     assert made.ledger().totals().simulated.cost_microusd == made.journal.spent_microusd()
 
 

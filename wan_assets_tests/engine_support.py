@@ -66,7 +66,7 @@ def seed_that(strikes: Callable[[list[bool]], bool], fault: str, rate: float, jo
     """A behaviour in which a fault strikes just those orders that it is meant to strike."""
     for seed in itertools.count():
         behaviour = Behaviour(faults={fault: rate}, seed=seed)
-        if strikes([behaviour.strikes(fault, task_uuid) for task_uuid in uuids_of(jobs)]):
+        if strikes([behaviour.has_fault(fault, task_uuid) for task_uuid in uuids_of(jobs)]):
             return {"faults": {fault: rate}, "seed": seed}
     raise AssertionError("the seeds have no end")
 

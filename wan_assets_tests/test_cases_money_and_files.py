@@ -227,7 +227,7 @@ def test_case_57_a_local_picture_is_uploaded_once_for_all_rows_and_runs_and_sent
         sent = {call.tasks[0]["inputs"]["frameImages"][0] for call in made.calls(SUBMIT)}
         assert (upload.body["data"][0]["mediaUUID"] == "1") is is_slow
         assert (made.paid, len(made.calls(SUBMIT))) == (3, 3)
-        assert made.journal.requests_paid() == {request.fingerprint(): 1 for request in requests}
+        assert made.journal.charges_by_fingerprint() == {request.fingerprint(): 1 for request in requests}
         assert made.money == (made.journal.spent_microusd(), 0, 0)
     assert len(sent) == 1
     assert "1" not in sent

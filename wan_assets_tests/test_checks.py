@@ -138,7 +138,7 @@ def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
         ),
         (request_of(**SOUND), {"audio_codec": None}, {}, AUDIO, "has no audio, requested with audio"),
         (request_of(), {}, {}, AUDIO, "has audio, requested without audio"),
-        (request_of(**SOUND), {"audio_s": 0.2}, {}, AUDIO, "audio ends 4.80 s before the picture"),
+        (request_of(**SOUND), {"audio_s": 0.2}, {}, AUDIO, "audio ends 4.80 s before the video"),
         (request_of(**SOUND), {}, {"is_nsfw": True}, {"not_nsfw"}, "NSFW"),
         (request_of(**SOUND), {}, {"cost_microusd": 700_000}, {"cost_within_estimate"}, "cost $0.7, the estimate is"),
         (request_of(**SOUND), {}, {"cost_microusd": 300_000}, {"cost_within_estimate"}, "cost $0.3, the estimate is"),
@@ -148,7 +148,7 @@ def test_each_judgement_names_what_is_wrong_and_no_other_fails(request_, facts, 
     found = verdicts(request_, facts, **changes)
 
     assert {verdict.name for verdict in found.values() if not verdict.passed} == names
-    assert all(said in found[name].said for name in names)
+    assert all(said in found[name].message for name in names)
 
 
 def test_a_video_from_a_picture_may_cost_what_the_provider_takes_for_it():
@@ -176,8 +176,8 @@ def test_a_result_that_is_missing_and_the_number_of_a_wrong_video_are_told():
 
     found = {verdict.name: verdict for verdict in quality_results_of(request_of(number_results=3, **SOUND), task)}
 
-    assert found["matches_request"].said == "1 of 3 results are missing: providerError: it broke"
-    assert found["not_black"].said.startswith("video 2 is black")
+    assert found["matches_request"].message == "1 of 3 results are missing: providerError: it broke"
+    assert found["not_black"].message.startswith("video 2 is black")
 
 
 def test_every_check_passes_on_a_dataset_that_is_whole(tmp_path):

@@ -254,7 +254,7 @@ def test_an_address_holds_for_as_long_as_was_asked_and_at_most_a_week(store: Vid
 
 def test_what_arrives_while_its_forerunner_is_read_is_not_taken_for_it(store: VideoStore, tmp_path: Path) -> None:
     put(store.delivery_url("a-1.mp4", 60), b"checked")
-    etag = store.delivered("a-1.mp4", tmp_path / "a.mp4")
+    etag = store.fetch_delivery("a-1.mp4", tmp_path / "a.mp4")
     put(store.delivery_url("a-1.mp4", 60), b"unchecked")
 
     uri, size, _ = store.put(tmp_path / "a.mp4", "a-1.mp4", "ab" * 32, simulated=True, etag=etag)
@@ -264,7 +264,7 @@ def test_what_arrives_while_its_forerunner_is_read_is_not_taken_for_it(store: Vi
 
 def test_a_delivery_is_copied_within_the_bucket(store: VideoStore, tmp_path: Path) -> None:
     put(store.delivery_url("a-1.mp4", 60), b"from the API")
-    etag = store.delivered("a-1.mp4", tmp_path / "a.mp4")
+    etag = store.fetch_delivery("a-1.mp4", tmp_path / "a.mp4")
     (tmp_path / "a.mp4").write_bytes(b"from the run")
 
     uri, _, _ = store.put(tmp_path / "a.mp4", "a-1.mp4", "ab" * 32, simulated=True, etag=etag)
@@ -282,7 +282,7 @@ def test_a_store_is_tried_out_and_left_clean(store: VideoStore) -> None:
 def test_only_a_bucket_can_be_delivered_to(root: str, tmp_path: Path) -> None:
     store = VideoStore(tmp_path / root if root == "folder" else root, direct_delivery=True)
 
-    with pytest.raises(StoreError, match=r"direct delivery needs a store on S3, such as s3://bucket/folder, and not"):
+    with pytest.raises(StoreError, match=r"direct delivery requires a store on S3, such as s3://bucket/folder, not"):
         store.make_ready()
 
 

@@ -75,7 +75,7 @@ def adopted_in(engine: Engine, *task_uuids: str) -> list[Adopted]:
         ("missing_audio", SOUND, "has no audio, requested with audio"),
         ("extra_audio", {}, "has audio, requested without audio"),
         ("longer_clip", {}, "length is 7.00 s, requested 5 s"),
-        ("short_audio", SOUND, "audio ends 4.79 s before the picture"),
+        ("short_audio", SOUND, "audio ends 4.79 s before the video"),
     ],
 )
 def test_a_playable_video_that_deviates_is_stored_with_its_difference(fault, parameters, difference, tmp_path):
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_accepted_in_neither_mode(tmp_path):
         outcomes = [*engine.run(jobs_of(1)), *engine.run(jobs_of(1), limits=FAIL)]
 
     assert errors_of(outcomes) == ["InvalidVideoError"] * 2
-    assert engine.store.aside_tasks() == set()
+    assert engine.store.quarantined_tasks() == set()
 
 
 def test_each_partition_is_green_with_a_failing_check_and_its_differences(rounding, tmp_path):
@@ -213,7 +213,7 @@ def test_on_mismatch_fail_of_the_resource_sets_the_file_aside_and_fails_the_row(
     assert not result.success
     assert ROUNDED in failure_of(result)
     assert "wan-assets ledger adopt" in failure_of(result)
-    assert len(VideoStore(tmp_path / "store").aside_tasks()) == 1
+    assert len(VideoStore(tmp_path / "store").quarantined_tasks()) == 1
 
 
 def made(studio_: Studio, path: Path, *, resources: Any = None, config: Any = None, **options: Any) -> Any:
@@ -256,7 +256,7 @@ def test_adopting_stores_the_file_at_its_booked_cost_and_the_next_run_reuses_it(
         (before,) = engine.rows("SELECT state, cost_microusd, reserved_microusd FROM wan_tasks")
 
         (adopted,) = adopted_in(engine, task_uuid)
-        left = engine.store.aside_tasks()
+        left = engine.store.quarantined_tasks()
         (again,) = adopted_in(engine, task_uuid)
         (outcome,) = engine.run([job], limits=FAIL)
 
@@ -282,7 +282,7 @@ def test_a_run_that_keeps_takes_what_an_earlier_one_has_set_aside_though_the_api
 
         assert (engine.paid, engine.states()) == (0, ["stored"])
     assert outcome.stored.differences == (ROUNDED,)
-    assert engine.store.aside_tasks() == set()
+    assert engine.store.quarantined_tasks() == set()
 
 
 def test_all_results_of_a_task_are_kept_and_adopted(tmp_path):
@@ -338,7 +338,7 @@ def test_adopting_works_in_a_bucket(bucket, tmp_path):
         assert engine.paid == 1
     assert outcome.stored.differences == adopted.stored.differences == (ROUNDED,)
     assert engine.store.verifies(adopted.stored.videos[0])
-    assert engine.store.aside_tasks() == set()
+    assert engine.store.quarantined_tasks() == set()
 
 
 def test_the_command_keeps_fails_and_adopts(tmp_path):
@@ -388,12 +388,12 @@ GOOD = VideoProperties("MP4", "h264", 854, 480, 5.0, 24.0, 120, "aac", 5.0, 200.
         ({}, ()),
         ({"audio_s": 4.8, "audio_end_s": 4.8}, ()),
         ({"audio_start_s": 0.25, "audio_s": 4.75}, ()),
-        ({"audio_s": 0.2, "audio_end_s": 0.2}, ("audio ends 4.80 s before the picture",)),
-        ({"audio_s": 4.0, "audio_start_s": 1.0}, ("audio starts 1.00 s after the picture",)),
-        ({"audio_s": 6.0, "audio_start_s": -1.0}, ("audio starts 1.00 s before the picture",)),
-        ({"audio_s": 8.0, "audio_end_s": 8.0}, ("audio ends 3.00 s after the picture",)),
-        ({"audio_s": 0.4}, ("audio has gaps: 0.40 s of sound in 5.00 s",)),
-        ({"audio_s": 0.2, "audio_start_s": None, "audio_end_s": None}, ("audio ends 4.80 s before the picture",)),
+        ({"audio_s": 0.2, "audio_end_s": 0.2}, ("audio ends 4.80 s before the video",)),
+        ({"audio_s": 4.0, "audio_start_s": 1.0}, ("audio starts 1.00 s after the video",)),
+        ({"audio_s": 6.0, "audio_start_s": -1.0}, ("audio starts 1.00 s before the video",)),
+        ({"audio_s": 8.0, "audio_end_s": 8.0}, ("audio ends 3.00 s after the video",)),
+        ({"audio_s": 0.4}, ("audio has gaps: 0.40 s of audio in 5.00 s",)),
+        ({"audio_s": 0.2, "audio_start_s": None, "audio_end_s": None}, ("audio ends 4.80 s before the video",)),
         ({"audio_codec": None, "audio_s": None}, ("has no audio, requested with audio",)),
     ],
 )

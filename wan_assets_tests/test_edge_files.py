@@ -16,7 +16,7 @@ from engine_support import errors_of
 from wan_assets.engine import VideoJob
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import PromptTable
-from wan_assets.prompts.local_files import MAX_BYTES, LocalFileError, content_below, content_known_as, reference_to
+from wan_assets.prompts.local_files import MAX_BYTES, LocalFileError, content_in_folder, reference_to, verified_content
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 SECRET = b"\x89PNG\r\n\x1a\n" + b"what is nobody's business" * 20
@@ -133,12 +133,12 @@ def test_a_file_is_opened_part_by_part_and_through_no_link(tmp_path: Path) -> No
     (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
     (tmp_path / "in" / "link.png").symlink_to(tmp_path / "out" / "a.png")
 
-    assert content_below(tmp_path / "in", PurePath("deep/a.png")) == PNG
+    assert content_in_folder(tmp_path / "in", PurePath("deep/a.png")) == PNG
     for place in ("link/a.png", "link.png", "deep/none.png", "deep"):
         with pytest.raises(LocalFileError):
-            content_below(tmp_path / "in", PurePath(place))
+            content_in_folder(tmp_path / "in", PurePath(place))
     with pytest.raises(LocalFileError, match="has changed"):
-        content_known_as(tmp_path / "in" / "deep" / "a.png", reference_to(SECRET))
+        verified_content(tmp_path / "in" / "deep" / "a.png", reference_to(SECRET))
 
 
 @pytest.mark.parametrize("name", ["{folder}/tables", "{folder}/tables/*.txt"])
@@ -150,5 +150,5 @@ def test_no_link_leads_out_of_a_folder_of_tables(tmp_path: Path, name: str) -> N
     (tmp_path / "tables" / "c.txt").symlink_to(tmp_path / "elsewhere.txt")
 
     assert len(inside) + len(inside.problems) == 2
-    with pytest.raises(PromptTableError, match="leads out of"):
+    with pytest.raises(PromptTableError, match="is a link to a file outside"):
         PromptTable.load(name.format(folder=tmp_path))

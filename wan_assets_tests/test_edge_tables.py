@@ -482,8 +482,8 @@ NO_LISTS: dict[str, tuple[str | bytes, str, str]] = {
     "csv in quotes": ('"prompt","resolution"\n"A kite","480p"\n', "a CSV table", ".csv"),
     "csv with spaces": ("prompt_id, prompt, seed\nk, A kite, 7\n", "a CSV table", ".csv"),
     "csv, no header": ("A kite,480p\nA boat,720p\n", "a CSV table without a header", ".csv"),
-    "csv of one column": ("positive_prompt\nA kite\n", "a table of one column", ".csv"),
-    "csv of prompts": ("Prompts\nA kite\n", "a table of one column", "remove its first line"),
+    "csv of one column": ("positive_prompt\nA kite\n", "a table with one column", ".csv"),
+    "csv of prompts": ("Prompts\nA kite\n", "a table with one column", "remove its first line"),
     "semicolons": ("prompt_id;prompt\nk;A kite\n", "a table with semicolons", "commas between cells"),
     "json lines": ('{"prompt": "A kite"}\n{"prompt": "A boat"}\n', "JSON Lines", ".jsonl"),
     "json lines with a mark": ('\ufeff\n{"prompt": "A kite"}\n', "JSON Lines", ".jsonl"),
@@ -508,11 +508,11 @@ NO_LISTS: dict[str, tuple[str | bytes, str, str]] = {
     "toml": ('[video]\nprompt = "A kite"\n', "settings in TOML or INI", "one prompt per line"),
     "license": ("MIT License\n\nCopyright (c) 2026 A\n", "a license", "one prompt per line"),
     "pdf": (b"%PDF-1.7\n\xe2\xe3\xcf\xd3", "a PDF document", "plain text"),
-    "office": (b"PK\x03\x04\x14\x00\x06\x00", "a file of Excel", ".csv"),
+    "office": (b"PK\x03\x04\x14\x00\x06\x00", "an Excel", ".csv"),
     "parquet": (b"PAR1\x15\x04", "a Parquet file", ".parquet"),
     "gzip": (b"\x1f\x8b\x08\x00", "an archive", "unpack it"),
-    "video": (b"\x00\x00\x00\x18ftypmp42", "a picture, sound or video", "one prompt per line"),
-    "picture": (b"\x89PNG\r\n\x1a\n", "a picture, sound or video", "one prompt per line"),
+    "video": (b"\x00\x00\x00\x18ftypmp42", "an image, audio or video file", "one prompt per line"),
+    "picture": (b"\x89PNG\r\n\x1a\n", "an image, audio or video file", "one prompt per line"),
     "sqlite": (b"SQLite format 3\x00", "an SQLite database", "SqlQuery"),
     "binary": ("A kite\nA b\x00at\n", "binary data", "one prompt per line"),
     "sql": ("INSERT INTO prompts VALUES ('A kite');\n", "SQL", "SqlQuery"),
@@ -561,16 +561,16 @@ def test_the_sample_files_that_are_no_lists_are_refused(name: str) -> None:
         ("| prompt | seed |", "Markdown"),
         ("</body>", "an HTML or XML tag"),
         ('{"prompt": "A boat"}', "a JSON object"),
-        ("2026-01-10 12:00:01,123 INFO started", "a line of a log"),
-        ("INFO:root:started", "a line of a log"),
-        ("Jan 10 12:00:01 host sshd[1]: closed", "a line of a log"),
-        ('127.0.0.1 - - [10/Jan/2026:12:00:01 +0000] "GET / HTTP/1.1" 200', "a line of a log"),
-        ("00:00:01,000 --> 00:00:02,000", "a line of subtitles"),
-        ("https://example.com/kite.mp4", "an address"),
-        ("videos/kite.mp4", "the name of a file"),
+        ("2026-01-10 12:00:01,123 INFO started", "a log line"),
+        ("INFO:root:started", "a log line"),
+        ("Jan 10 12:00:01 host sshd[1]: closed", "a log line"),
+        ('127.0.0.1 - - [10/Jan/2026:12:00:01 +0000] "GET / HTTP/1.1" 200', "a log line"),
+        ("00:00:01,000 --> 00:00:02,000", "a subtitle line"),
+        ("https://example.com/kite.mp4", "a URL"),
+        ("videos/kite.mp4", "a file name"),
         ("5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10", "a checksum or an identifier"),
-        ("RUNWARE_API_KEY=abc", "a variable of an environment"),
-        ("numpy>=1.26", "a requirement of a package"),
+        ("RUNWARE_API_KEY=abc", "an environment variable"),
+        ("numpy>=1.26", "a package requirement"),
         ("Negative prompt: blurry", "a labelled value"),
         ("kite\tA red kite\t480p\t5", "a row of a tab-separated table"),
     ],
@@ -650,7 +650,7 @@ def test_no_prose_is_taken_for_another_format(words: list[str]) -> None:
 def test_any_text_is_looked_at_without_an_error(text: str) -> None:
     found = lookalike_of_text(text), lookalike_of_bytes(text.encode("utf-8", "replace"))
 
-    assert all(look is None or look.what for look in (*found, *map(lookalike_of_line, text.splitlines())))
+    assert all(look is None or look.description for look in (*found, *map(lookalike_of_line, text.splitlines())))
 
 
 @pytest.mark.parametrize(
@@ -665,7 +665,7 @@ def test_notes_in_a_folder_of_tables_are_refused_and_none_of_it_is_bought(tmp_pa
     (tmp_path / name).write_text("These are for the autumn campaign.\n")
 
     for source in (tmp_path, tmp_path / "*.*"):
-        with pytest.raises(PromptTableError, match=r"looks by its name like notes .* move it out of the folder"):
+        with pytest.raises(PromptTableError, match=r"has a name that suggests notes .* move it out of the folder"):
             PromptTable.load(source)
 
 
@@ -681,7 +681,7 @@ def test_other_text_files_are_lists_in_a_folder_and_by_themselves(tmp_path: Path
 def test_a_pointer_is_named_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
 
-    with pytest.raises(PromptTableError, match="a Git LFS pointer, and not the file itself; run `git lfs pull`"):
+    with pytest.raises(PromptTableError, match="a Git LFS pointer instead of the file itself; run `git lfs pull`"):
         PromptTable.load(tmp_path / name)
 
 
@@ -753,7 +753,7 @@ def test_a_date_out_of_range_in_parquet_is_a_problem_of_its_row(tmp_path: Path, 
     table = PromptTable.load(parquet_of(tmp_path, dates))
 
     assert [row.number for row in table.rows] == [2]
-    assert table.problems[0].rule == "column date holds a date or a number that is out of range"
+    assert table.problems[0].rule == "column date contains a date or a number that is out of range"
 
 
 @pytest.mark.parametrize("zone", ["Mars/Phobos", "+25:00", "Europe"])

@@ -30,7 +30,7 @@ from wan_assets.prompts.image_size import MAX_BYTES
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.store.sidecar import as_json, from_json
 from wan_assets.video import Clip, Verifier, properties_of, render
-from wan_assets.video.decode_errors import error_of
+from wan_assets.video.decode_errors import decoding_error_of
 
 is_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -196,7 +196,7 @@ def test_a_stream_without_a_decoder_is_no_damaged_file(container, codec, unknown
     ids=repr,
 )
 def test_what_decoding_raises_is_sorted_by_what_it_says_of_the_file(error, kind):
-    assert type(error_of(error)) is kind
+    assert type(decoding_error_of(error)) is kind
 
 
 @pytest.mark.parametrize("container", ["MP4", "WEBM"])
@@ -334,7 +334,7 @@ def test_a_local_picture_that_is_too_large_is_refused_before_it_is_read(kind, tm
     picture = tmp_path / "large.png"
     Image.new("1", (9000, 8000) if kind == "pixels" else (8, 8)).save(picture)
     if kind == "bytes":
-        os.truncate(picture, MAX_BYTES["picture"] + 1)
+        os.truncate(picture, MAX_BYTES["image"] + 1)
     table = tmp_path / "prompts.jsonl"
     row = {"prompt_id": "a", "positive_prompt": "A kite", "resolution": "480p", "image": "large.png"}
     table.write_text(json.dumps(row) + "\n")
@@ -342,4 +342,4 @@ def test_a_local_picture_that_is_too_large_is_refused_before_it_is_read(kind, tm
     (problem,) = PromptTable.load(table).problems
 
     assert kind in str(problem)
-    assert "make the picture smaller" in str(problem)
+    assert "use a smaller image" in str(problem)

@@ -91,9 +91,9 @@ def test_the_card_tells_counts_cost_seeds_and_provenance(shelf, format_):
 
     booked = Decimal(shelf.ledger.totals().real.cost_microusd) / 1_000_000
     assert f"{booked.normalize():f} dollars." in card
-    assert "8 videos of 7 requests" in card
-    assert "Seeds: told for 8 of 8 videos, 1 of them different; 6 videos were asked for with a seed" in card
-    assert "7 tasks, 1 runs" in card
+    assert "8 videos for 7 requests" in card
+    assert "a seed for 8 of 8 videos (1 distinct). A seed was requested for 6." in card
+    assert "7 tasks, 1 run," in card
     assert "| model | runware\\:201\\@1 | 8 |" in card
     assert header_of(card)["license"] == "cc-by-4.0"
     assert "SIMULATED" not in card
@@ -105,8 +105,8 @@ def test_the_card_says_what_is_simulated_missing_and_unknown(shelf):
     exported = shelf.export(type(table)((*table.rows, row_of("b")), (), 2), "videofolder")
 
     assert "SIMULATED" in exported.card
-    assert "1 rows of the prompt table have no video" in exported.card
-    assert "To be chosen" in exported.card
+    assert "1 row of the prompt table has no video" in exported.card
+    assert "must choose a license" in exported.card
     assert header_of(exported.card)["license"] == "unknown"
     assert (exported.missing, exported.is_simulated) == (1, True)
 
@@ -139,7 +139,7 @@ def test_the_command_exports_what_dagster_made_and_ends_with_1_where_rows_are_mi
     assert (status, again, short) == (0, 0, 1)
     assert (reported["rows"], reported["missing"], reported["simulated"]) == ({"train": 2, "validation": 0}, 0, True)
     assert (reported["cost_usd"], reported["written"]) == (0.946, 4)
-    assert (second["written"], second["kept"], second["version"]) == (0, 4, reported["version"])
+    assert (second["written"], second["unchanged"], second["version"]) == (0, 4, reported["version"])
     assert (missing["missing"], missing["removed"]) == (1, 1)
     (video,) = (tmp_path / "out").rglob("*.mp4")
     assert round(properties_of(video).duration_s) == 5
@@ -225,7 +225,7 @@ def test_the_asset_refuses_a_table_with_problems_and_a_folder_that_is_no_export(
 
     assert "Nothing was exported" in failure_of(problems)
     assert "ExportError" in failure_of(taken)
-    assert "no export" in failure_of(taken)
+    assert "is not an export" in failure_of(taken)
     assert not (tmp_path / "out").exists()
 
 

@@ -57,7 +57,7 @@ def test_a_link_shows_the_video_and_its_picture(made: Any) -> None:
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     assert answer.content == content_of(video)
-    assert (picture.headers["content-type"], picture.content) == ("image/webp", store.strip_of(video))
+    assert (picture.headers["content-type"], picture.content) == ("image/webp", store.contact_sheet_of(video))
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
@@ -144,7 +144,7 @@ def test_a_store_that_can_sign_nothing_says_so(tmp_path: Path) -> None:
         answer = httpx.get(VideoStore(made.store.root, public_base_url=address).link_to(outcome.stored.videos[0]))
 
     assert answer.status_code == 502
-    assert answer.text.startswith("cannot sign an address of the store memory://")
+    assert answer.text.startswith("cannot sign a URL of the store memory://")
 
 
 def test_the_command_serves_on_loopback_and_says_where(made: Any) -> None:

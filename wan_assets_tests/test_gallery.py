@@ -16,7 +16,7 @@ import wan_assets.gallery
 from wan_assets.cli import cli
 from wan_assets.dataset import COLUMNS
 from wan_assets.gallery import GalleryError
-from wan_assets.gallery.items import AUDITED, money_text
+from wan_assets.gallery.items import AUDIT_COLUMNS, money_text
 from wan_assets.gallery.pages import INDEX_PAGE, PageWriter, script_of
 from wan_assets.gallery.statistics import spending_over_time
 from wan_assets.ledger import Ledger, SpendLine
@@ -66,8 +66,8 @@ def test_the_money_of_the_videos_is_the_ledgers_and_a_shared_video_costs_once_an
     records, reported = records_of(gallery), summary_of(gallery)
     totals = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").totals().real
     assert [(record["cost"], record["paid_by"]) for record in records] == [(473_001, ""), (None, ""), (0, "p1")]
-    assert gallery.tally.real.cost_microusd == totals.cost_microusd == 473_001
-    assert gallery.tally.real.reserved_microusd == totals.reserved_microusd > 0
+    assert gallery.totals.real.cost_microusd == totals.cost_microusd == 473_001
+    assert gallery.totals.real.reserved_microusd == totals.reserved_microusd > 0
     assert reported["money"][0] | {"reserved": ""} == {
         "kind": "real",
         "videos": 3,
@@ -113,7 +113,7 @@ def test_an_audit_card_tells_request_seed_uuids_run_digest_and_cost(tmp_path):
     assert (audit["run_id"], audit["partition"]) == (task.origin.run_id, "p1")
     assert audit["cost_usd"] == "$0.473000"
     assert audit["requested_height"] == ""
-    shown = {column.name for column in AUDITED}
+    shown = {column.name for column in AUDIT_COLUMNS}
     assert {column.name for column in COLUMNS} - shown == {"prompt_id", "positive_prompt", "uri"}
 
 
@@ -230,7 +230,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path):
     folder.mkdir()
     (folder / "index.html").write_text("my own page")
 
-    with pytest.raises(GalleryError, match="has other files, and no gallery") as refusal:
+    with pytest.raises(GalleryError, match="contains other files and is not a gallery") as refusal:
         gallery_of(tmp_path, table_of(request_of()))
 
     assert "empty folder" in refusal.value.hint

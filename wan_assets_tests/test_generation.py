@@ -41,7 +41,7 @@ from wan_assets.engine.thread_iterator import iterate_in_thread
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
 from wan_assets.ledger import Origin
 from wan_assets.simulator import FAULTS
-from wan_assets.simulator.faults import AFTER, BEFORE, DOWNLOADS, POLL
+from wan_assets.simulator.faults import ACCEPTANCE_FAULTS, DOWNLOAD_FAULTS, POLL_FAULTS, SUBMISSION_FAULTS
 from wan_assets.store import VideoStore
 from wan_assets.video import VideoProperties, mismatches
 from wan_assets.video.expected_video import expected_of
@@ -147,7 +147,7 @@ def test_rows_that_wait_for_the_store_leave_their_places_in_flight_to_as_many_ot
 
 # Temporary errors.
 
-HARMLESS = [*BEFORE, *AFTER, *POLL, *DOWNLOADS]
+HARMLESS = [*SUBMISSION_FAULTS, *ACCEPTANCE_FAULTS, *POLL_FAULTS, *DOWNLOAD_FAULTS]
 for refused in ("forbidden", "poll_401", "download_redirect"):
     HARMLESS.remove(refused)
 

@@ -197,7 +197,7 @@ def test_a_marker_before_each_line_is_refused_and_before_a_minority_is_not(
 def test_notes_are_refused_also_when_they_are_named_directly(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("These are for the autumn campaign.\n")
 
-    with pytest.raises(PromptTableError, match="looks by its name like notes or a license"):
+    with pytest.raises(PromptTableError, match="has a name that suggests notes or a license"):
         PromptTable.load(tmp_path / name)
 
 

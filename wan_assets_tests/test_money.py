@@ -598,7 +598,7 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
             file.unlink()
         outcomes = made.run(jobs_of(16))
 
-        assert Counter(made.journal.requests_paid().values()) == {1: 16}
+        assert Counter(made.journal.charges_by_fingerprint().values()) == {1: 16}
     assert sent < 16
     assert Counter(errors_of(first))["LedgerError"] >= 16 - sent
     assert set(errors_of(first)) == {"", "LedgerError"}
@@ -624,7 +624,7 @@ def test_a_ledger_whose_pages_turn_to_garbage_on_the_way_costs_nothing_twice_eit
             file.unlink()
         outcomes = made.run(jobs_of(12))
 
-        assert Counter(made.journal.requests_paid().values()) == {1: 12}
+        assert Counter(made.journal.charges_by_fingerprint().values()) == {1: 12}
     assert set(errors_of(first)) <= {"", "LedgerError"}
     assert sent_with_garbage == sent
     assert errors_of(outcomes) == [""] * 12

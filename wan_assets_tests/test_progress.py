@@ -18,6 +18,7 @@ from engine_support import PRICE, QUICK, Studio, caps, jobs_of, studio
 from simulator_support import ManualClock
 
 from wan_assets.cli.progress import progress_display
+from wan_assets.client import RetryStatus
 from wan_assets.engine import Limits, RunSnapshot
 from wan_assets.engine.progress import Estimate, Progress, ProgressTracker, ReportSchedule, progress_line
 from wan_assets.engine.run_log import FailureLog, progress_logged

@@ -678,7 +678,7 @@ def test_parquet_keeps_types_and_nested_values(tmp_path: Path) -> None:
     [
         ("a,720p,5,surplus", "has 4 cells where the header has 3"),
         ("a,720p", "has 2 cells where the header has 3"),
-        ('"a"b,720p,5', "cannot be taken apart"),
+        ('"a"b,720p,5', "cannot be split into cells"),
     ],
 )
 def test_a_ragged_row_is_named_and_the_others_are_read(tmp_path: Path, line: str, said: str) -> None:

@@ -23,8 +23,16 @@ import pytest
 
 from wan_assets.models.pricing import list_price_microusd
 from wan_assets.models.request import VideoRequest
-from wan_assets.simulator import FAULTS, Behaviour, Journal, LocalSimulator, SimulatorError, rates_in
-from wan_assets.simulator.faults import AFTER, BEFORE, DEVIATIONS, DOWNLOADS, POLL, RESULTS, VERDICTS
+from wan_assets.simulator import FAULTS, Behaviour, Journal, LocalSimulator, SimulatorError, parse_rates
+from wan_assets.simulator.faults import (
+    ACCEPTANCE_FAULTS,
+    DEVIATIONS,
+    DOWNLOAD_FAULTS,
+    POLL_FAULTS,
+    RESULT_FAULTS,
+    SUBMISSION_FAULTS,
+    TASK_FAULTS,
+)
 from wan_assets.version import __version__
 from wan_assets.video import properties_of
 
@@ -476,7 +484,7 @@ def test_a_known_uuid_may_run_again_after_it_finished(tmp_path):
 
         assert (while_running.status_code, afterwards.status_code) == (400, 200)
         assert first["videoUUID"] != second["videoUUID"]
-        assert set(api.journal.requests_paid().values()) == {2}
+        assert set(api.journal.charges_by_fingerprint().values()) == {2}
 
 
 def test_two_copies_within_a_second_may_both_be_charged(tmp_path):
@@ -684,9 +692,9 @@ def test_an_unknown_file_is_404(shared):
 def test_every_fault_of_submissions_and_polls_is_tested():
     submissions = {*SUBMISSION_ANSWERS, *BROKEN_CONNECTIONS, "slow_body"}
 
-    assert submissions == {*BEFORE, *AFTER}
-    assert {*POLL_STATUS, "poll_malformed"} == POLL.keys()
-    assert FAULTS.keys() == {*submissions, *POLL, *VERDICTS, *RESULTS, *DEVIATIONS, *DOWNLOADS}
+    assert submissions == {*SUBMISSION_FAULTS, *ACCEPTANCE_FAULTS}
+    assert {*POLL_STATUS, "poll_malformed"} == POLL_FAULTS.keys()
+    assert FAULTS.keys() == {*submissions, *POLL_FAULTS, *TASK_FAULTS, *RESULT_FAULTS, *DEVIATIONS, *DOWNLOAD_FAULTS}
 
 
 SUBMISSION_ANSWERS = {
@@ -737,8 +745,8 @@ def test_a_fault_strikes_a_submission_once_and_charges_only_what_was_accepted(tm
         charged = len(api.journal.charges())
         again = api.post(task_of())
 
-        assert charged == (fault in AFTER)
-        assert again.status_code == (400 if fault in AFTER else 200)
+        assert charged == (fault in ACCEPTANCE_FAULTS)
+        assert again.status_code == (400 if fault in ACCEPTANCE_FAULTS else 200)
         assert len(api.journal.charges()) == 1
         assert api.journal.submissions() == 2
 
@@ -831,7 +839,7 @@ def test_a_failed_task_may_stand_in_data_with_a_nested_error(tmp_path):
 
 
 def test_the_status_of_a_failed_task_s_poll_can_be_chosen(tmp_path):
-    with served(tmp_path, faults={"verdict_error": 1.0}, verdict_status=500) as api:
+    with served(tmp_path, faults={"verdict_error": 1.0}, failed_poll_status=500) as api:
         api.post(task := task_of())
         api.clock.now += 1000
 
@@ -957,11 +965,11 @@ def test_unknown_faults_and_rates_that_are_none_are_refused_with_a_hint():
     with pytest.raises(SimulatorError, match="between 0 and 1"):
         Behaviour(faults={"rate_limit": 1.5})
     with pytest.raises(SimulatorError, match="NAME=RATE"):
-        rates_in(["rate_limit=often"])
+        parse_rates(["rate_limit=often"])
 
 
 def test_faults_are_read_from_text_and_known_by_other_names():
-    assert rates_in(["drop=0.5", "lost_acknowledgement", "poll_502=1"]) == {
+    assert parse_rates(["drop=0.5", "lost_acknowledgement", "poll_502=1"]) == {
         "drop_before_accept": 0.5,
         "drop_after_accept": 1.0,
         "poll_502_html": 1.0,
@@ -970,7 +978,7 @@ def test_faults_are_read_from_text_and_known_by_other_names():
 
 def test_every_fault_is_described():
     assert all(FAULTS.values())
-    assert FAULTS.keys() >= {*BEFORE, *AFTER, *POLL}
+    assert FAULTS.keys() >= {*SUBMISSION_FAULTS, *ACCEPTANCE_FAULTS, *POLL_FAULTS}
 
 
 # Deliveries
@@ -1186,14 +1194,14 @@ def test_a_port_in_use_and_a_folder_that_is_none_are_errors_one_can_mend(tmp_pat
 
     with pytest.raises(SimulatorError, match="in use"):
         LocalSimulator(tmp_path / "other", port=port).__enter__()
-    with pytest.raises(SimulatorError, match="cannot keep books"):
+    with pytest.raises(SimulatorError, match="cannot open the journal"):
         LocalSimulator(tmp_path / "file").__enter__()
 
 
 def test_books_that_are_no_books_are_an_error_one_can_mend(tmp_path):
     (tmp_path / "simulator.db").write_bytes(b"no database" * 100)
 
-    with pytest.raises(SimulatorError, match="cannot keep books"):
+    with pytest.raises(SimulatorError, match="cannot open the journal"):
         Journal(tmp_path)
 
 

@@ -23,7 +23,7 @@ from simulator_support import KEY, ManualClock, receiving, running, speaking_gar
 
 from wan_assets.models.request import VideoRequest
 from wan_assets.simulator import FAULTS, Behaviour, Journal
-from wan_assets.simulator.faults import RESULTS, VERDICTS
+from wan_assets.simulator.faults import RESULT_FAULTS, TASK_FAULTS
 from wan_assets.video import Expected, mismatches, properties_of
 
 SERVER = """
@@ -103,14 +103,14 @@ def test_a_fault_s_victims_depend_on_the_seed_and_not_on_the_order(fault):
 
     first, again, other = (Behaviour(faults={fault: 0.25}, seed=seed) for seed in (7, 7, 8))
 
-    victims = {key for key in keys if first.strikes(fault, key)}
-    assert victims == {key for key in shuffled if again.strikes(fault, key)}
-    assert victims != {key for key in keys if other.strikes(fault, key)}
+    victims = {key for key in keys if first.has_fault(fault, key)}
+    assert victims == {key for key in shuffled if again.has_fault(fault, key)}
+    assert victims != {key for key in keys if other.has_fault(fault, key)}
     assert 60 <= len(victims) <= 140
 
 
 def test_verdicts_and_odd_results_strike_the_same_tasks_in_every_order(tmp_path):
-    rates = dict.fromkeys([*VERDICTS, *RESULTS], 0.1)
+    rates = dict.fromkeys([*TASK_FAULTS, *RESULT_FAULTS], 0.1)
     tasks = [task_of(number, numberResults=2, safety={"mode": "full"}) for number in range(40)]
     ids = [task["taskUUID"] for task in tasks]
 
@@ -129,8 +129,8 @@ def test_a_rate_of_zero_strikes_nobody_and_one_strikes_all():
 
     never, always = (Behaviour(faults=dict.fromkeys(FAULTS, rate)) for rate in (0, 1))
 
-    assert not any(never.strikes(fault, key) for fault in FAULTS for key in keys)
-    assert all(always.strikes(fault, key) for fault in FAULTS for key in keys)
+    assert not any(never.has_fault(fault, key) for fault in FAULTS for key in keys)
+    assert all(always.has_fault(fault, key) for fault in FAULTS for key in keys)
 
 
 # Crowds and crashes

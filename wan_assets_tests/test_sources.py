@@ -118,7 +118,7 @@ def test_ids_are_unique_over_all_files_and_problems_name_theirs(tmp_path):
     doubled, blank = PromptTable.load(folder).problems
 
     assert (doubled.file, doubled.row, doubled.column) == ("b.csv", 2, "prompt_id")
-    assert doubled.rule == "is the id of row 1 of a.csv already"
+    assert doubled.rule == "is already the id of row 1 of a.csv"
     assert str(blank).startswith("b.csv, row 3 (line 4), column positive_prompt: ")
     assert [problem.file for problem in PromptTable.load(folder / "b.csv").problems] == [""]
 
@@ -126,7 +126,7 @@ def test_ids_are_unique_over_all_files_and_problems_name_theirs(tmp_path):
 def test_an_id_given_twice_in_one_file_is_told_by_its_row_alone(tmp_path):
     folder = folder_of(tmp_path, a="A hill,720p,y\n", b="", c="A kite,720p,x\nA lake,720p,x\n")
 
-    assert PromptTable.load(folder).problems[0].rule == "is the id of row 1 already"
+    assert PromptTable.load(folder).problems[0].rule == "is already the id of row 1"
 
 
 def test_a_header_problem_of_any_file_is_reported(tmp_path):
@@ -157,7 +157,7 @@ def test_where_there_is_nothing_to_read_the_error_says_what_to_do(tmp_path, name
         name = "."
 
     for read in (all_in, signature_of):
-        with pytest.raises(PromptTableError, match=r"put files|check"):
+        with pytest.raises(PromptTableError, match=r"add files|check"):
             read(tmp_path / name)
 
 
@@ -204,7 +204,7 @@ def test_a_query_changes_nothing(database):
         ("sqlite:///{folder}/prompts.db", "SELECT * FROM promts", "no such table: promts; check the query"),
         ("sqlite:///{folder}/prompts.db", "DELETE FROM prompts", "write a SELECT"),
         ("sqlite:///{folder}/prompts.db", "SELECT * FROM prompts WHERE 0", "no rows"),
-        ("postgresql+psycopg://me:hunter2@127.0.0.1:1/x", "SELECT 1", "check the query, and the database"),
+        ("postgresql+psycopg://me:hunter2@127.0.0.1:1/x", "SELECT 1", "check the query and the database"),
         ("postgresql+psycopg://me:not@hunter2@127.0.0.1:1/x", "SELECT 1", "%40"),
         ("postgresql+psycopg://me@127.0.0.1:1/x?hunter2=hunter2", "SELECT 1", "cannot be read: ProgrammingError"),
         ("postgresql+none://me:hunter2@127.0.0.1/x", "SELECT 1", "cannot be read"),

@@ -243,7 +243,7 @@ def test_a_download_that_another_process_ends_during_the_sweep_does_not_matter(l
 def test_a_file_that_is_not_what_was_asked_for_is_kept_and_does_not_count(store: VideoStore) -> None:
     with store.incoming(".mp4") as path:
         path.write_bytes(CONTENT)
-        uri = store.set_aside(path, "u-1-1.mp4")
+        uri = store.put_quarantined(path, "u-1-1.mp4")
 
     assert UPath(uri).read_bytes() == CONTENT
     assert "set_aside" in uri

@@ -32,14 +32,14 @@ from wan_assets.video import (
     Expected,
     Verifier,
     VideoProperties,
-    image_of,
     inspect_file,
     mismatches,
     poster_of,
     properties_of,
     render,
+    sample_image,
 )
-from wan_assets.video.simulated_image import picture_of, strip_height
+from wan_assets.video.simulated_image import still_image_of, strip_height
 
 SIZES = (
     *((854, 480), (480, 854), (640, 640)),
@@ -199,13 +199,13 @@ def test_a_clip_that_cannot_be_rendered_is_refused_at_once(change: dict[str, Any
 @given(prompt=st.text(st.characters(codec=None), max_size=400), width=st.integers(32, 400))
 @settings(max_examples=25, deadline=None)
 def test_any_prompt_can_be_drawn(prompt: str, width: int):
-    assert picture_of(1, prompt, size=(width, 180), note="").size == (width, 180)
+    assert still_image_of(1, prompt, size=(width, 180), note="").size == (width, 180)
 
 
 def test_an_image_is_a_png_of_its_size_and_its_seed():
-    with Image.open(io.BytesIO(image_of(3, (320, 180)))) as image:
+    with Image.open(io.BytesIO(sample_image(3, (320, 180)))) as image:
         assert (image.format, image.size) == ("PNG", (320, 180))
-    assert image_of(3, (320, 180)) != image_of(4, (320, 180))
+    assert sample_image(3, (320, 180)) != sample_image(4, (320, 180))
 
 
 # Files that are refused
@@ -273,7 +273,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path):
 
 
 def test_a_picture_is_refused(tmp_path: Path):
-    assert "not an MP4" in refusal_of(file_with(tmp_path, image_of(1, (64, 64))))
+    assert "not an MP4" in refusal_of(file_with(tmp_path, sample_image(1, (64, 64))))
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -674,18 +674,20 @@ def test_a_verifier_that_is_not_open_says_so():
 def test_one_decoding_gives_facts_poster_and_strip():
     path = file_of(CLIP)
 
-    seen = inspect_file(path, 540, has_strip=True)
+    seen = inspect_file(path, 540, has_contact_sheet=True)
 
     assert seen.facts == properties_of(path)
     assert len(seen.poster) <= 540
     assert Image.open(io.BytesIO(seen.poster)).size == (96, 54)
-    strip = Image.open(io.BytesIO(seen.strip))
+    strip = Image.open(io.BytesIO(seen.contact_sheet))
     assert strip.size == (3 * 240 + 2 * 4, 135)
-    assert len(seen.strip) <= 10_000
+    assert len(seen.contact_sheet) <= 10_000
 
 
 def test_a_strip_shows_the_first_the_middle_and_the_last_frame():
-    strip = np.asarray(Image.open(io.BytesIO(inspect_file(file_of(CLIP), 540, has_strip=True).strip)).convert("L"), int)
+    strip = np.asarray(
+        Image.open(io.BytesIO(inspect_file(file_of(CLIP), 540, has_contact_sheet=True).contact_sheet)).convert("L"), int
+    )
 
     bars = [strip[2:6, place * 244 : place * 244 + 200].mean() for place in range(3)]
     assert bars == sorted(bars), "the bar that tells the time grows"
@@ -693,30 +695,21 @@ def test_a_strip_shows_the_first_the_middle_and_the_last_frame():
 
 
 def test_no_strip_is_made_where_none_is_wanted(background: Background):
-    seen = background.result(background.verifier.inspect_file(file_of(CLIP), 540, has_strip=False))
+    seen = background.result(background.verifier.inspect_file(file_of(CLIP), 540, has_contact_sheet=False))
 
-    assert seen == inspect_file(file_of(CLIP), 540, has_strip=False)
-    assert seen.strip == b""
+    assert seen == inspect_file(file_of(CLIP), 540, has_contact_sheet=False)
+    assert seen.contact_sheet == b""
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", Path(__file__).read_bytes()[:5000]])
 def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
     with pytest.raises(InvalidVideoError):
-        inspect_file(file_with(tmp_path, content), 540, has_strip=True)
+        inspect_file(file_with(tmp_path, content), 540, has_contact_sheet=True)
 
 
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
-        *("Clip", "Expected", "Inspection", "MARK", "VideoProperties", "Verifier"),
-        *(
-            "audio_mismatches",
-            "expected_of",
-            "image_of",
-            "inspect_file",
-            "mismatches",
-            "poster_of",
-            "properties_of",
-            "render",
-        ),
+        *("Clip", "Expected", "Inspection", "SIMULATED_TITLE", "VideoProperties", "Verifier"),
+        *("audio_mismatches", "properties_of", "sample_image", "mismatches", "poster_of", "render", "inspect_file"),
     }
     assert all(hasattr(video, name) for name in video.__all__)

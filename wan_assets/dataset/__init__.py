@@ -1,6 +1,6 @@
 """A dataset: the rows of a table with their tasks and stored videos; its manifest, quality and reconciliation."""
 
-from wan_assets.dataset.entries import Entries, Entry, Tally
+from wan_assets.dataset.entries import Entries, Entry, EntryTotals
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
 from wan_assets.dataset.quality import (
@@ -26,9 +26,9 @@ __all__ = [
     "DayCompared",
     "Entries",
     "Entry",
+    "EntryTotals",
     "Manifest",
     "QualityResult",
-    "Tally",
     "days_without_unknown_charges",
     "quality_results_of",
     "reconciled",

@@ -1,4 +1,4 @@
-"""What each file of a task cost, so that the files' sum is what the ledger has booked for the task."""
+"""The cost of each file of a task, computed so that the sum equals the cost that the ledger has recorded."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from wan_assets.store import StoredTask
 
 
 def costs_of(task: Task | None, stored: StoredTask) -> tuple[list[int | None], int]:
-    """The cost of each file in µ$, None where it is unknown, and what is still reserved for the task.
+    """Returns the cost of each file in µ$, None if it is unknown, and the amount still reserved for the task.
 
-    What was booked beyond the costs that the results told, by hand or for results that failed, goes to the files whose
-    cost was not told, or else to the first.
+    The ledger may have recorded more than the results reported, for failed results or by a manual correction. The
+    difference is assigned to the files without a reported cost, or to the first file if all costs were reported.
     """
     costs = [video.cost_microusd for video in stored.videos]
     if task is None:
@@ -21,7 +21,7 @@ def costs_of(task: Task | None, stored: StoredTask) -> tuple[list[int | None], i
 
 def _completed(costs: list[int | None], total: int) -> list[int | None]:
     rest = total - sum(cost or 0 for cost in costs)
-    open_ = [number for number, cost in enumerate(costs) if cost is None] or [0]
-    share, odd = divmod(rest, len(open_))
-    shares = {number: share + (place < odd) for place, number in enumerate(open_)}
+    unreported = [number for number, cost in enumerate(costs) if cost is None] or [0]
+    share, odd = divmod(rest, len(unreported))
+    shares = {number: share + (place < odd) for place, number in enumerate(unreported)}
     return [(cost or 0) + shares.get(number, 0) for number, cost in enumerate(costs)]

@@ -1,4 +1,4 @@
-"""The entries of a dataset: every file of every row, each with the money that is told with it."""
+"""The entries of a dataset: every file of every row, with its cost and its reserved amount."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: the row it was made for, its number among the results, and the money that is told with it."""
+    """One file: its row, its number among the results from 1, its cost in µ$ and the amount reserved for it in µ$."""
 
     dataset_row: DatasetRow
     stored: StoredTask
@@ -26,45 +26,45 @@ class Entry:
 
     @property
     def request(self) -> VideoRequest:
-        """What the row asks for."""
+        """The request of the row."""
         return self.dataset_row.row.request
 
     @property
     def origin(self) -> Origin | None:
-        """What the task was bought for; None where the ledger does not have it."""
+        """The run, asset and partition of the task; None if the ledger does not contain the task."""
         return self.dataset_row.task.origin if self.dataset_row.task else None
 
 
 @dataclass
-class Tally:
-    """What has been read so far; `missing` counts rows without a video, money is in µ$."""
+class EntryTotals:
+    """The totals of the entries read so far; `missing` counts rows without a video, and money is in µ$."""
 
     rows: int = 0
     missing: int = 0
     cost_microusd: int = 0
     unknown_cost_count: int = 0
-    carried: set[str] = field(default_factory=set)
+    extra_columns: set[str] = field(default_factory=set)
 
 
 class Entries:
-    """The files of a table's rows in the table's order, read as they are asked for; `tally` counts along.
+    """The files of a table's rows in table order, read during iteration; `totals` counts the files read so far.
 
-    Unless told which, the simulator's videos count only where no row has a real task. Of videos and ledger, what 500
-    rows need is held at once. The money of a task that several rows share is told with the first of them.
+    By default, simulated videos are included only if no row has a real task. The data of 500 rows is in memory at a
+    time. If several rows share a task, its cost is assigned to the first of them and is 0 for the others.
     """
 
     def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger, simulated: bool | None = None) -> None:
         self.is_simulated = is_all_simulated(table.rows, ledger) if simulated is None else simulated
-        self.tally = Tally()
-        self._subjects = dataset_rows_of(table.rows, store, ledger, simulated=self.is_simulated)
+        self.totals = EntryTotals()
+        self._dataset_rows = dataset_rows_of(table.rows, store, ledger, simulated=self.is_simulated)
         self._reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yields what has not been read yet."""
-        for dataset_row in self._subjects:
-            self.tally.carried.update(dataset_row.row.extra)
+        """Yields the entries that have not been read yet."""
+        for dataset_row in self._dataset_rows:
+            self.totals.extra_columns.update(dataset_row.row.extra)
             if dataset_row.stored is None:
-                self.tally.missing += 1
+                self.totals.missing += 1
             else:
                 yield from self._files_of(dataset_row, dataset_row.stored)
 
@@ -74,7 +74,7 @@ class Entries:
             costs, reserved = [0] * len(costs), 0
         self._reported.add(stored.task_uuid)
         for number, (video, cost) in enumerate(zip(stored.videos, costs, strict=True), 1):
-            self.tally.rows += 1
-            self.tally.cost_microusd += cost or 0
-            self.tally.unknown_cost_count += cost is None
+            self.totals.rows += 1
+            self.totals.cost_microusd += cost or 0
+            self.totals.unknown_cost_count += cost is None
             yield Entry(dataset_row, stored, video, number, cost, reserved if number == 1 else 0)

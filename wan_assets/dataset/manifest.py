@@ -1,4 +1,4 @@
-"""The manifest: a Parquet file with one row for each video file, in the table's order, written in pieces."""
+"""The manifest: a Parquet file with one row for each video file, in table order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIRST_ROWS = 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """What was written, and what it holds; `missing` counts rows of the table without a video, money is in µ$."""
+    """A written manifest; `missing` counts rows of the table without a video, and money is in µ$."""
 
     uri: str
     bytes: int
@@ -34,35 +34,35 @@ class Manifest:
     unknown_cost_count: int
     is_simulated: bool
     first: tuple[Mapping[str, Any], ...]
-    carried: tuple[str, ...]
+    extra_columns: tuple[str, ...]
 
 
 def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: Ledger) -> Manifest:
-    """Writes `datasets/<name>.parquet` in the store's root; readers see the old file until the new one is whole.
+    """Writes `datasets/<name>.parquet` in the store's root; the old file is replaced atomically.
 
-    The same table, ledger and store give the same bytes.
+    The same table, ledger and store produce the same bytes.
     """
     entries = Entries(table, store=store, ledger=ledger)
     with store.incoming(".parquet") as path:
         first = _write(path, entries)
         uri, size, sha256 = store.put_dataset(path, f"{name}.parquet")
-    tally = entries.tally
+    totals = entries.totals
     return Manifest(
         uri,
         size,
         sha256,
-        rows=tally.rows,
-        missing=tally.missing,
-        cost_microusd=tally.cost_microusd,
-        unknown_cost_count=tally.unknown_cost_count,
+        rows=totals.rows,
+        missing=totals.missing,
+        cost_microusd=totals.cost_microusd,
+        unknown_cost_count=totals.unknown_cost_count,
         is_simulated=entries.is_simulated,
         first=tuple(first),
-        carried=tuple(sorted(tally.carried)),
+        extra_columns=tuple(sorted(totals.extra_columns)),
     )
 
 
 def _write(path: Path, entries: Entries) -> list[Mapping[str, Any]]:
-    """Writes all entries; gives the first of what was written."""
+    """Writes all entries; returns the first rows."""
     first: list[Mapping[str, Any]] = []
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for some in chunked(entries, _FILES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""What can be said of one stored task by what its sidecar tells: each judgement of its videos against the request."""
+"""Quality checks of one stored task, evaluated from its sidecar and its request."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SILENT_BELOW_PEAK = 0.001
 
 @dataclass(frozen=True)
 class QualityResult:
-    """One judgement of one task; one that could not be made passes and is not `is_measured`."""
+    """The result of one check of one task; a check that cannot be evaluated passes with `is_measured` False."""
 
     name: str
     passed: bool = True
-    said: str = ""
+    message: str = ""
     is_measured: bool = True
 
 
@@ -35,18 +35,18 @@ def quality_results_of(
     cost_microusd: int | None = None,
     cost_tolerance: float = COST_TOLERANCE,
 ) -> tuple[QualityResult, ...]:
-    """Every judgement of a task's videos, one for each of `VIDEO_CHECKS`, in that order.
+    """Evaluates all checks of a task's videos; returns one result for each of `VIDEO_CHECKS`, in this order.
 
-    `cost_microusd` is what the ledger knows of the cost; without it, what the results told.
+    `cost_microusd` is the cost in the ledger; by default, the cost that the results reported is used.
     """
     cost = stored.cost_microusd if cost_microusd is None else cost_microusd
-    by_video = (_verdict(name, stored, judge, request) for name, judge in _JUDGES.items())
-    return (*by_video, _cost_verdict(request, cost, cost_tolerance))
+    by_video = (_result(name, stored, check, request) for name, check in _CHECKS.items())
+    return (*by_video, _cost_result(request, cost, cost_tolerance))
 
 
 def request_result(request: VideoRequest, stored: StoredTask) -> QualityResult:
-    """Whether a task's videos are what was requested."""
-    return _verdict(MATCH_CHECK, stored, _request_fault, request)
+    """Evaluates whether a task's videos match the request."""
+    return _result(MATCH_CHECK, stored, _request_fault, request)
 
 
 def _request_fault(request: VideoRequest, video: StoredVideo) -> str | None:
@@ -83,13 +83,13 @@ def _frozen_fault(video: StoredVideo) -> str | None:
 
 
 def _silence_fault(request: VideoRequest, video: StoredVideo) -> str | None:
-    """A track that is missing is told by `audio_matches_request`, and not again here."""
+    """Ignores a missing audio track, which `audio_matches_request` reports."""
     if not request.has_audio:
         return ""
     peak = _number(video.facts, "audio_peak")
     if peak is None or peak >= _SILENT_BELOW_PEAK:
         return None if peak is None else ""
-    return f"is silent: its loudest moment is {peak:.5f} of full scale"
+    return f"is silent: its audio peak is {peak:.5f} of full scale"
 
 
 def _flag_fault(video: StoredVideo) -> str | None:
@@ -98,8 +98,8 @@ def _flag_fault(video: StoredVideo) -> str | None:
     return "is flagged as NSFW by the provider" if video.is_nsfw else ""
 
 
-_Judge = Callable[[VideoRequest, StoredVideo], "str | None"]
-_JUDGES: Mapping[str, _Judge] = {
+_Check = Callable[[VideoRequest, StoredVideo], "str | None"]
+_CHECKS: Mapping[str, _Check] = {
     MATCH_CHECK: _request_fault,
     "audio_matches_request": _audio_fault,
     "not_black": lambda _, video: _black_fault(video),
@@ -107,18 +107,18 @@ _JUDGES: Mapping[str, _Judge] = {
     "not_silent": _silence_fault,
     "not_nsfw": lambda _, video: _flag_fault(video),
 }
-"""Each gives what is wrong with a video, nothing if nothing is, or None where it cannot be told."""
+"""Each check returns the fault of a video, empty text if there is none, or None if it cannot be evaluated."""
 
-VIDEO_CHECKS = (*_JUDGES, "cost_within_estimate")
+VIDEO_CHECKS = (*_CHECKS, "cost_within_estimate")
 
 
-def _verdict(name: str, stored: StoredTask, judge: _Judge, request: VideoRequest) -> QualityResult:
-    faults = [judge(request, video) for video in stored.videos]
-    said = [_numbered(fault, number, len(faults)) for number, fault in enumerate(faults, 1) if fault]
+def _result(name: str, stored: StoredTask, check: _Check, request: VideoRequest) -> QualityResult:
+    faults = [check(request, video) for video in stored.videos]
+    messages = [_numbered(fault, number, len(faults)) for number, fault in enumerate(faults, 1) if fault]
     if name == MATCH_CHECK:
-        said += _missing_results(stored)
-    is_measured = bool(said) or all(fault is not None for fault in faults)
-    return QualityResult(name, not said, "; ".join(said) if is_measured else "not measured", is_measured)
+        messages += _missing_results(stored)
+    is_measured = bool(messages) or all(fault is not None for fault in faults)
+    return QualityResult(name, not messages, "; ".join(messages) if is_measured else "not measured", is_measured)
 
 
 def _numbered(fault: str, number: int, videos: int) -> str:
@@ -127,23 +127,23 @@ def _numbered(fault: str, number: int, videos: int) -> str:
 
 def _missing_results(stored: StoredTask) -> Iterator[str]:
     if stored.missing:
-        asked = len(stored.videos) + len(stored.missing)
-        yield f"{len(stored.missing)} of {asked} results are missing: {stored.missing[0]}"
+        requested = len(stored.videos) + len(stored.missing)
+        yield f"{len(stored.missing)} of {requested} results are missing: {stored.missing[0]}"
 
 
-def _cost_verdict(request: VideoRequest, cost_microusd: int | None, tolerance: float) -> QualityResult:
+def _cost_result(request: VideoRequest, cost_microusd: int | None, tolerance: float) -> QualityResult:
     name = "cost_within_estimate"
     if cost_microusd is None:
-        return QualityResult(name, said="not measured: the cost is unknown", is_measured=False)
+        return QualityResult(name, message="not measured: the cost is unknown", is_measured=False)
     low, high = _estimate_microusd(request)
     if low * (1 - tolerance) <= cost_microusd <= high * (1 + tolerance):
         return QualityResult(name)
     estimate = f"${usd(low)}" if low == high else f"${usd(low)} to ${usd(high)}"
-    return QualityResult(name, passed=False, said=f"cost ${usd(cost_microusd)}, the estimate is {estimate}")
+    return QualityResult(name, passed=False, message=f"cost ${usd(cost_microusd)}, the estimate is {estimate}")
 
 
 def _estimate_microusd(request: VideoRequest) -> tuple[int, int]:
-    """The list price and the worst plausible one; where a picture decides the size, from the lowest list price on."""
+    """Returns the range from the list price to the worst price; if an image determines the size, from the lowest."""
     lowest = min(MICROUSD_PER_S.values()) * request.duration * request.number_results
     return list_price_microusd(request) if request.tier else lowest, worst_price_microusd(request)
 

@@ -1,4 +1,4 @@
-"""The ledger held against the account's own usage, day by day."""
+"""Daily comparison of the ledger with the usage that the account reports."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wan_assets.ledger import DayOfTasks, Ledger
 from wan_assets.models import MODEL, nearest_microusd
 
 _DAYS_AT_ONCE = 30
-"""The API tells no more in one answer."""
+"""The maximum number of days in one response of the API."""
 
 
 @dataclass(frozen=True)
 class DayCompared:
-    """One UTC day as the ledger and the account have it. Money in µ$.
+    """One UTC day in the ledger and in the account. Money is in µ$.
 
-    `reserved_microusd` is held for tasks whose cost is not known: what of it was charged, the ledger cannot tell.
+    `reserved_microusd` is reserved for tasks of unknown cost; the ledger does not know which part was charged.
     """
 
     day: date
@@ -32,12 +32,12 @@ class DayCompared:
 
     @property
     def difference_microusd(self) -> int:
-        """What the account charged beyond what the ledger knows to be spent; negative where it charged less."""
+        """The amount that the account charged minus the known cost in the ledger."""
         return self.account_microusd - self.ledger_microusd
 
     @property
     def status(self) -> Literal["equal", "unknown costs", "charged more", "charged less"]:
-        """What the difference is: `unknown costs` are covered by what is reserved."""
+        """The kind of difference; `unknown costs` means that the reserved amount covers it."""
         if self.difference_microusd == 0:
             return "equal"
         if 0 < self.difference_microusd <= self.reserved_microusd:
@@ -46,9 +46,10 @@ class DayCompared:
 
 
 def days_without_unknown_charges(days: Sequence[DayCompared]) -> set[date]:
-    """Days on which the account charged exactly what the ledger knows, so that tasks of unknown cost cost nothing.
+    """Returns the days on which the account charged exactly the known cost, so tasks of unknown cost cost nothing.
 
-    A charge may fall on the day after the task: such a day must not show more than the ledger knows either.
+    A charge may be recorded on the day after the task. Therefore the account must not have charged more than the known
+    cost on the next day either.
     """
     equal = {day.day for day in days if day.status == "equal"}
     charged_more = {day.day for day in days if day.difference_microusd > 0}
@@ -56,27 +57,30 @@ def days_without_unknown_charges(days: Sequence[DayCompared]) -> set[date]:
 
 
 async def reconciled(client: RunwareClient, ledger: Ledger, first: date, last: date) -> list[DayCompared]:
-    """Every UTC day from `first` to `last`, both included, on which the ledger or the account has anything.
+    """Compares every UTC day from `first` to `last` (inclusive) on which the ledger or the account has tasks.
 
-    The account counts all that was asked of the model under it, also by others than this ledger.
+    The account counts all tasks for the model, including those of other ledgers.
     """
     simulated = await client.is_simulated()
-    booked = await asyncio.to_thread(ledger.tasks_by_day, first, last, simulated=simulated)
-    ours = {date.fromisoformat(day.day): day for day in booked}
-    theirs: dict[date, DayOfUsage] = {}
+    recorded = await asyncio.to_thread(ledger.tasks_by_day, first, last, simulated=simulated)
+    ledger_days = {date.fromisoformat(day.day): day for day in recorded}
+    account_days: dict[date, DayOfUsage] = {}
     for start, end in _spans(first, last):
-        theirs |= {usage.day: usage for usage in await client.usage(start, end, MODEL)}
-    return [_compared(day, ours.get(day), theirs.get(day)) for day in sorted(ours.keys() | theirs.keys())]
+        account_days |= {usage.day: usage for usage in await client.usage(start, end, MODEL)}
+    return [
+        _compared(day, ledger_days.get(day), account_days.get(day))
+        for day in sorted(ledger_days.keys() | account_days.keys())
+    ]
 
 
-def _compared(day: date, ours: DayOfTasks | None, theirs: DayOfUsage | None) -> DayCompared:
+def _compared(day: date, ledger_days: DayOfTasks | None, account_days: DayOfUsage | None) -> DayCompared:
     return DayCompared(
         day=day,
-        ledger_tasks=ours.tasks if ours else 0,
-        ledger_microusd=ours.cost_microusd if ours else 0,
-        reserved_microusd=ours.reserved_microusd if ours else 0,
-        account_tasks=theirs.count if theirs else 0,
-        account_microusd=nearest_microusd(theirs.spend_usd) if theirs else 0,
+        ledger_tasks=ledger_days.tasks if ledger_days else 0,
+        ledger_microusd=ledger_days.cost_microusd if ledger_days else 0,
+        reserved_microusd=ledger_days.reserved_microusd if ledger_days else 0,
+        account_tasks=account_days.count if account_days else 0,
+        account_microusd=nearest_microusd(account_days.spend_usd) if account_days else 0,
     )
 
 

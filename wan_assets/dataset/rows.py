@@ -1,4 +1,4 @@
-"""The rows of a table, each with the task that counts for it and what the store has of it."""
+"""The rows of a table, each with its current task and its stored videos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """One row, the task that counts for it, and what the store has of it."""
+    """One row with its current task and its stored videos."""
 
     row: PromptRow
     fingerprint: str
@@ -27,7 +27,7 @@ class DatasetRow:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All rows of a table, and what ledger and store have for the asset `name`, all real or all simulated."""
+    """All rows of a table with the tasks and videos of the asset `name`; either all real or all simulated."""
 
     name: str
     table: PromptTable
@@ -38,42 +38,42 @@ class Dataset:
 
     @classmethod
     def read(cls, name: str, table: PromptTable, store: VideoStore, ledger: Ledger) -> Dataset:
-        """Reads the ledger and the sidecars of all rows."""
+        """Reads the tasks and sidecars of all rows."""
         is_simulated = is_all_simulated(table.rows, ledger)
         dataset_rows = tuple(dataset_rows_of(table.rows, store, ledger, simulated=is_simulated))
         return cls(name, table, dataset_rows, is_simulated, store, ledger)
 
 
 def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
-    """Whether the simulator's videos count: where some row has a task of its, and none has a real one."""
+    """Returns whether at least one row has a simulated task and no row has a real task."""
     return not _any_task(rows, ledger, simulated=False) and _any_task(rows, ledger, simulated=True)
 
 
 def dataset_rows_of(
     rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool
 ) -> Iterator[DatasetRow]:
-    """Yields what is known of each row, in their order; no more than `ROWS_AT_ONCE` are held."""
+    """Yields the rows in order with their tasks and videos, reading at most `ROWS_AT_ONCE` at a time."""
     for some in chunked(rows, ROWS_AT_ONCE):
-        prints = [row.request.fingerprint() for row in some]
-        tasks = ledger.latest(list(dict.fromkeys(prints)), simulated=simulated)
-        requests = {print_: row.request for print_, row in zip(prints, some, strict=True)}
+        fingerprints = [row.request.fingerprint() for row in some]
+        tasks = ledger.latest(list(dict.fromkeys(fingerprints)), simulated=simulated)
+        requests = {fingerprint: row.request for fingerprint, row in zip(fingerprints, some, strict=True)}
         stored = {
-            print_: _stored(store, print_, tasks.get(print_), request, simulated=simulated)
-            for print_, request in requests.items()
+            fingerprint: _stored(store, fingerprint, tasks.get(fingerprint), request, simulated=simulated)
+            for fingerprint, request in requests.items()
         }
-        for row, print_ in zip(some, prints, strict=True):
-            yield DatasetRow(row, print_, tasks.get(print_), stored[print_])
+        for row, fingerprint in zip(some, fingerprints, strict=True):
+            yield DatasetRow(row, fingerprint, tasks.get(fingerprint), stored[fingerprint])
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:
-    prints = ({row.request.fingerprint() for row in some} for some in chunked(rows, ROWS_AT_ONCE))
-    return any(ledger.latest(sorted(some), simulated=simulated) for some in prints)
+    fingerprints = ({row.request.fingerprint() for row in some} for some in chunked(rows, ROWS_AT_ONCE))
+    return any(ledger.latest(sorted(some), simulated=simulated) for some in fingerprints)
 
 
 def _stored(
     store: VideoStore, fingerprint: str, task: Task | None, request: VideoRequest, *, simulated: bool
 ) -> StoredTask | None:
-    """What the store has of the task that counts; of a row without one, what an older ledger may have bought."""
+    """Returns the stored videos of the task; without a task, the newest stored videos of the request."""
     if task is None:
         return store.find(fingerprint, simulated=simulated, former=request.former_fingerprint())
     return store.task(fingerprint, task.task_uuid, simulated=simulated, former=task.former_fingerprint)

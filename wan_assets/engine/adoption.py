@@ -92,7 +92,7 @@ class _Adoption:
     async def _video(self, task: Task, request: VideoRequest, number: int) -> StoredVideo:
         reported = task.results[number - 1] if number <= len(task.results) else {}
         with self._session.store.incoming(Path(name_of(task, number)).suffix) as path:
-            kept = await self._files.copy_kept(task, number, path)
+            kept = await self._files.copy_quarantined(task, number, path)
             try:
                 seen = await self._files.inspect_file(path)
             except (InvalidVideoError, DecoderError) as error:

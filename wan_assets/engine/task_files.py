@@ -44,7 +44,7 @@ class TaskFiles:
     async def inspect_file(self, path: Path) -> Inspection:
         """Decodes and inspects a file."""
         async with self.slots:
-            return await self._verifier.inspect_file(path, _POSTER_BYTES, has_strip=self._store.has_pictures)
+            return await self._verifier.inspect_file(path, _POSTER_BYTES, has_contact_sheet=self._store.has_pictures)
 
     async def put(
         self,
@@ -64,7 +64,7 @@ class TaskFiles:
         """
         differences = mismatches(seen.facts, expected_of(request))
         if differences and self._on_mismatch == "fail":
-            aside = await self.set_aside(task, number, path)
+            aside = await self.put_quarantined(task, number, path)
             raise InvalidVideoError(
                 f"task {task.task_uuid}: {'; '.join(differences)}. The file is kept as {aside}; "
                 f"`wan-assets ledger adopt {task.task_uuid}` accepts it"
@@ -89,25 +89,25 @@ class TaskFiles:
         container = seen.facts.container
         name = f"{task.task_uuid}-{number}.{_SUFFIXES.get(container, container.lower())}"
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
-        if seen.strip:
-            self._store.put_strip(seen.strip, name, **where)
+        if seen.contact_sheet:
+            self._store.put_contact_sheet(seen.contact_sheet, name, **where)
         return self._store.put(path, name, **where, etag=etag if name == name_of(task, number) else None)
 
-    async def set_aside(self, task: Task, number: int, path: Path) -> str:
+    async def put_quarantined(self, task: Task, number: int, path: Path) -> str:
         """Quarantines a file; returns its URI."""
-        return await asyncio.to_thread(self._store.set_aside, path, name_of(task, number))
+        return await asyncio.to_thread(self._store.put_quarantined, path, name_of(task, number))
 
-    async def copy_kept(self, task: Task, number: int, path: Path) -> str:
+    async def copy_quarantined(self, task: Task, number: int, path: Path) -> str:
         """Copies the quarantined file of a result from an earlier run; returns its URI, or an empty text if there is
         none.
         """
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
-        return await asyncio.to_thread(self._store.copy_kept, name_of(task, number), path, **where)
+        return await asyncio.to_thread(self._store.copy_quarantined, name_of(task, number), path, **where)
 
     async def has_kept(self, task: Task, number: int) -> bool:
         """Whether an earlier run has quarantined a file of a result."""
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
-        return bool(await asyncio.to_thread(self._store.kept, name_of(task, number), **where))
+        return bool(await asyncio.to_thread(self._store.quarantined_uri, name_of(task, number), **where))
 
     async def store(
         self,
@@ -140,7 +140,7 @@ class TaskFiles:
 
     async def forget_kept(self, task: Task) -> None:
         """Deletes the quarantined files of a stored task."""
-        await asyncio.to_thread(self._store.forget_aside, task.task_uuid)
+        await asyncio.to_thread(self._store.remove_quarantined, task.task_uuid)
 
 
 def name_of(task: Task, number: int = 1) -> str:

@@ -43,7 +43,7 @@ from wan_assets.errors import (
 )
 from wan_assets.ledger import Claim, Task
 from wan_assets.models import PLAUSIBLE_USD, dollars, implausible_usd, microusd_of
-from wan_assets.prompts import LocalFileError, content_known_as
+from wan_assets.prompts import LocalFileError, verified_content
 from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
@@ -290,7 +290,7 @@ class TaskRunner:
     async def _checked(self, path: Path, reference: str) -> bytes:
         """Returns the bytes of a local file, and verifies that they match the checked file."""
         try:
-            return await asyncio.to_thread(content_known_as, path, reference)
+            return await asyncio.to_thread(verified_content, path, reference)
         except LocalFileError as error:
             raise RequestRejectedError(ApiFault("localFile", f"the local file {path} {error}")) from None
 

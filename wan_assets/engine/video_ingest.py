@@ -64,7 +64,7 @@ class VideoIngest:
         """Whether the API uploads the task's file to the bucket. An upload URL accepts one file, and a row's own URL
         takes precedence.
         """
-        return self._store.delivers and task.number_results == 1 and "uploadEndpoint" not in task.request
+        return self._store.has_direct_delivery and task.number_results == 1 and "uploadEndpoint" not in task.request
 
     async def _waited(self, task: Task, look: Callable[[Task], Awaitable[T]]) -> T:
         """Calls `look` until it finds something, for a limited time if a file may still arrive."""
@@ -97,7 +97,7 @@ class VideoIngest:
         missing = tuple(_missing_in(report, [result for _, result in available]))
         stored, is_new = await self._files.store(task, job.request, videos, missing, seconds=seconds)
         if self._store.has_inbox:
-            await asyncio.to_thread(self._store.forget_delivery, name_of(task))
+            await asyncio.to_thread(self._store.remove_delivery, name_of(task))
         if _was_delivered_before(task):
             await self._files.forget_kept(task)
         return stored, is_new
@@ -113,7 +113,7 @@ class VideoIngest:
             try:
                 seen, etag = await self._inspected_file(task, number, result, path)
             except DecoderError as error:
-                aside = await self._files.set_aside(task, number, path)
+                aside = await self._files.put_quarantined(task, number, path)
                 message = f"task {task.task_uuid}: {error}. The file is kept as {aside}"
                 raise type(error)(message) from None
             return await self._files.put(task, job.request, number, result, path, seen, etag=etag)
@@ -127,7 +127,7 @@ class VideoIngest:
         etag = None
         if self._store.has_inbox:
             name = name_of(task, number)
-            etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.delivered, name, path))
+            etag = await self._waited(task, lambda _: asyncio.to_thread(self._store.fetch_delivery, name, path))
         if etag:
             with suppress(InvalidVideoError):
                 return await self._files.inspect_file(path), etag
@@ -135,7 +135,7 @@ class VideoIngest:
 
     async def _inspected_kept_file(self, task: Task, number: int, result: Result, path: Path) -> Inspection | None:
         """Returns a decoded, quarantined file of an earlier run; None if the API's file must be used."""
-        if not await self._files.copy_kept(task, number, path):
+        if not await self._files.copy_quarantined(task, number, path):
             return None
         try:
             return await self._files.inspect_file(path)

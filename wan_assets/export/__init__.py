@@ -1,4 +1,4 @@
-"""Exports: a table's videos in a format that other tools read, kept up to date by later exports."""
+"""Exports: a table's videos in a format that other tools read. A later export updates the folder."""
 
 from wan_assets.export.options import FORMATS, ExportOptions, Format
 from wan_assets.export.splits import split_of

@@ -1,6 +1,6 @@
-"""The dataset card: `README.md` with the header that Hugging Face reads, and what a reader should know.
+"""The dataset card: a `README.md` with the header for Hugging Face and a description of the dataset.
 
-All that comes from tables, files and the API is text: none of it can become markup, a link or part of the header.
+Text from tables, files and the API is escaped, so that it cannot become markup, a link or part of the header.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 import string
 from collections.abc import Iterable, Iterator
 
-from wan_assets.dataset import Tally
-from wan_assets.export.metadata_rows import described
+from wan_assets.dataset import EntryTotals
+from wan_assets.export.metadata_rows import column_descriptions
 from wan_assets.export.options import ExportOptions, Format
 from wan_assets.export.splits import Split
-from wan_assets.export.statistics import Census
+from wan_assets.export.statistics import ExportStatistics
 from wan_assets.models import usd
 from wan_assets.version import __version__
 
@@ -22,33 +22,33 @@ _SHOWN_CHARACTERS = 300
 _DAY = 10
 _MARKUP = re.compile(f"([{re.escape(string.punctuation)}])")
 _FILES = {"videofolder": "{split}/**", "parquet": "data/{split}.parquet", "webdataset": "{split}/*.tar"}
-_LOADS = {
+_LOADING_CODE = {
     "videofolder": 'from datasets import load_dataset\n\ndataset = load_dataset("videofolder", data_dir="<here>")',
     "parquet": 'from datasets import load_dataset\n\ndataset = load_dataset("<here>")',
     "webdataset": "from glob import glob\n\nimport webdataset\n\n"
     'shards = sorted(glob("<here>/train/*.tar"))\ndataset = webdataset.WebDataset(shards, shardshuffle=False)',
 }
-_LAYOUT = {
-    "videofolder": "Each split's folder holds its videos, and `metadata.jsonl` with one record for each of them.",
-    "parquet": "`data` holds one Parquet file for each split; `file_name` is a video's path in this folder.",
-    "webdataset": "Each split's folder holds shards. A sample is a video, its record `.json`, its prompt `.txt`.",
+_FILE_LAYOUT = {
+    "videofolder": "The folder of each split contains its videos and `metadata.jsonl` with one record per video.",
+    "parquet": "`data` contains one Parquet file per split; `file_name` is the path of a video in this folder.",
+    "webdataset": "Each split's folder contains shards. A sample is a video, a `.json` record and a `.txt` prompt.",
 }
-_GUESSED = (
-    "Records of JSON have one type for each column: amounts, and whatever a file may lack, are text, which is empty "
-    "where there is nothing. Text that reads as a moment ends with a space."
+_JSON_TYPES = (
+    "In JSON records, each column has one type. Amounts and values that may be missing are text; the text is empty if "
+    "the value is missing. Text that looks like a date or time ends with a space."
 )
 
 
-def card_of(census: Census, tally: Tally, options: ExportOptions, *, is_simulated: bool) -> str:
-    """The card; the same videos give the same text."""
+def card_of(statistics: ExportStatistics, totals: EntryTotals, options: ExportOptions, *, is_simulated: bool) -> str:
+    """Returns the card; the same videos produce the same text."""
     parts = [
-        _header(census, options, is_simulated=is_simulated),
-        _title(census, tally, options, is_simulated=is_simulated),
-        _splits(census),
+        _header(statistics, options, is_simulated=is_simulated),
+        _title(statistics, totals, options, is_simulated=is_simulated),
+        _splits(statistics),
         _layout(options.format),
-        _money(tally, is_simulated=is_simulated),
-        _making(census),
-        _prompts(census),
+        _money(totals, is_simulated=is_simulated),
+        _generation(statistics),
+        _prompts(statistics),
         _license(options.license),
         _columns(),
     ]
@@ -56,7 +56,7 @@ def card_of(census: Census, tally: Tally, options: ExportOptions, *, is_simulate
 
 
 def escaped(text: str) -> str:
-    r"""Foreign text as markdown that reads as the text, in one line, and cut where it is long.
+    r"""Escapes untrusted text for Markdown, in one line and truncated.
 
     >>> print(escaped("<b> [a](http://b)"))
     \<b\> \[a\]\(http\:\/\/b\)
@@ -66,11 +66,15 @@ def escaped(text: str) -> str:
     return _MARKUP.sub(r"\\\1", cut)
 
 
-def _held(census: Census) -> list[Split]:
-    return [split for split, counts in census.splits.items() if counts.files]
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _header(census: Census, options: ExportOptions, *, is_simulated: bool) -> str:
+def _non_empty_splits(statistics: ExportStatistics) -> list[Split]:
+    return [split for split, counts in statistics.splits.items() if counts.files]
+
+
+def _header(statistics: ExportStatistics, options: ExportOptions, *, is_simulated: bool) -> str:
     tags = ["video", "wan-assets", *(["simulated"] if is_simulated else [])]
     lines = [
         "---",
@@ -79,78 +83,91 @@ def _header(census: Census, options: ExportOptions, *, is_simulated: bool) -> st
         f"task_categories: {json.dumps(['text-to-video'])}",
         f"tags: {json.dumps(tags)}",
     ]
-    if held := _held(census):
+    if splits := _non_empty_splits(statistics):
         lines += ["configs:", "- config_name: default", "  data_files:"]
-    for split in held:
+    for split in splits:
         lines += [f"  - split: {split}", f"    path: {json.dumps(_FILES[options.format].format(split=split))}"]
     return "\n".join([*lines, "---", ""])
 
 
-def _title(census: Census, tally: Tally, options: ExportOptions, *, is_simulated: bool) -> str:
-    made = f"{tally.rows:,} videos of {len(census.requests):,} requests, made by a model from prompts."
-    lines = [f"# {escaped(options.title)}", "", made]
+def _title(statistics: ExportStatistics, totals: EntryTotals, options: ExportOptions, *, is_simulated: bool) -> str:
+    summary = (
+        f"{_counted(totals.rows, 'video')} for {_counted(len(statistics.requests), 'request')}, "
+        "generated by a model from prompts."
+    )
+    lines = [f"# {escaped(options.title)}", "", summary]
     if is_simulated:
-        lines += ["", "**SIMULATED: these are placeholders that a simulator rendered; no model made them.**"]
-    if tally.missing:
-        lines += ["", f"{tally.missing:,} rows of the prompt table have no video, and are not in here."]
+        lines += ["", "**SIMULATED: the videos are placeholders from a simulator. No model generated them.**"]
+    if totals.missing:
+        have = "row of the prompt table has" if totals.missing == 1 else "rows of the prompt table have"
+        lines += ["", f"{totals.missing:,} {have} no video and {'is' if totals.missing == 1 else 'are'} not included."]
     return "\n".join([*lines, ""])
 
 
-def _splits(census: Census) -> str:
+def _splits(statistics: ExportStatistics) -> str:
     rows = [
         (split, f"{counts.files:,}", f"{counts.bytes:,}", f"{counts.seconds:,.1f}")
-        for split, counts in census.splits.items()
+        for split, counts in statistics.splits.items()
     ]
-    said = (
-        "Which split a video is in depends on the fingerprint of its request alone: what is added or removed moves no "
-        "other, and all videos of one request are in the same."
+    explanation = (
+        "The split of a video depends only on the fingerprint of its request. Added or removed videos do not move "
+        "others, and all videos of one request are in the same split."
     )
-    return _section("Splits", [*_table(("split", "videos", "bytes", "seconds"), rows), "", said])
+    return _section("Splits", [*_table(("split", "videos", "bytes", "seconds"), rows), "", explanation])
 
 
 def _layout(format_: Format) -> str:
-    guessed = [] if format_ == "parquet" else ["", _GUESSED]
-    code = ["", "```python", _LOADS[format_], "```"]
-    return _section("Files", [_LAYOUT[format_], *code, *guessed])
+    types = [] if format_ == "parquet" else ["", _JSON_TYPES]
+    code = ["", "```python", _LOADING_CODE[format_], "```"]
+    return _section("Files", [_FILE_LAYOUT[format_], *code, *types])
 
 
-def _money(tally: Tally, *, is_simulated: bool) -> str:
+def _money(totals: EntryTotals, *, is_simulated: bool) -> str:
     dollars = "simulated dollars: nothing was charged" if is_simulated else "dollars"
-    lines = [f"{usd(tally.cost_microusd):,f} {dollars}."]
-    if tally.unknown_cost_count:
-        lines += ["", f"The cost of {tally.unknown_cost_count:,} videos is unknown and not in this sum."]
+    lines = [f"{usd(totals.cost_microusd):,f} {dollars}."]
+    if totals.unknown_cost_count:
+        videos = _counted(totals.unknown_cost_count, "video")
+        lines += ["", f"The cost of {videos} is unknown and is not included in this sum."]
     return _section("Cost", lines)
 
 
-def _making(census: Census) -> str:
-    rows = [("model", escaped(name), f"{count:,}") for name, count in sorted(census.models.items())]
-    rows += [("file", escaped(size), f"{count:,}") for size, count in sorted(census.sizes.items())]
-    files = sum(counts.files for counts in census.splits.values())
+def _generation(statistics: ExportStatistics) -> str:
+    rows = [("model", escaped(name), f"{count:,}") for name, count in sorted(statistics.models.items())]
+    rows += [("file", escaped(size), f"{count:,}") for size, count in sorted(statistics.sizes.items())]
+    files = sum(counts.files for counts in statistics.splits.values())
     seeds = (
-        f"Seeds: told for {census.seeds_told:,} of {files:,} videos, {len(census.seeds):,} of them different; "
-        f"{census.seeds_asked:,} videos were asked for with a seed. Each is in the column `seed`."
+        f"Seeds: the API reported a seed for {statistics.seeds_reported:,} of {_counted(files, 'video')} "
+        f"({len(statistics.seeds):,} distinct). A seed was requested for {statistics.seeds_requested:,}. The column "
+        "`seed` contains the seed of each video."
     )
-    versions = ", ".join(escaped(version) for version in sorted(census.versions))
-    first, last = escaped(census.first_stored[:_DAY]), escaped(census.last_stored[:_DAY])
-    way = (
-        f"Provenance: {len(census.tasks):,} tasks, {len(census.runs):,} runs, stored from {first} to {last} "
-        f"by wan\\-assets {versions}, and exported by {escaped(__version__)}. "
-        "`task_uuid`, `run_id`, `fingerprint` and `sha256` lead from each video to its request."
+    versions = ", ".join(escaped(version) for version in sorted(statistics.versions))
+    first, last = escaped(statistics.first_stored[:_DAY]), escaped(statistics.last_stored[:_DAY])
+    provenance = (
+        f"Provenance: {_counted(len(statistics.tasks), 'task')}, {_counted(len(statistics.runs), 'run')}, stored from "
+        f"{first} to {last} by wan\\-assets {versions}, and exported by {escaped(__version__)}. "
+        "`task_uuid`, `run_id`, `fingerprint` and `sha256` identify the request of each video."
     )
-    return _section("Making", [*_table(("what", "which", "videos"), rows), "", seeds, "", way]) if files else ""
+    return (
+        _section("Generation", [*_table(("kind", "value", "videos"), rows), "", seeds, "", provenance]) if files else ""
+    )
 
 
-def _prompts(census: Census) -> str:
-    return _section("Prompts, such as", [f"- {escaped(prompt)}" for prompt in census.prompts]) if census.prompts else ""
+def _prompts(statistics: ExportStatistics) -> str:
+    return (
+        _section("Example prompts", [f"- {escaped(prompt)}" for prompt in statistics.prompts])
+        if statistics.prompts
+        else ""
+    )
 
 
 def _license(name: str) -> str:
-    said = "To be chosen by whoever publishes this, under the terms of the model and of all that it was given."
-    return _section("License", [said if name == "unknown" else escaped(name)])
+    unknown = "The publisher must choose a license, according to the terms of the model and of all its inputs."
+    return _section("License", [unknown if name == "unknown" else escaped(name)])
 
 
 def _columns() -> str:
-    return _section("Columns", list(_table(("column", "meaning"), ((f"`{name}`", said) for name, said in described()))))
+    rows = ((f"`{name}`", description) for name, description in column_descriptions())
+    return _section("Columns", list(_table(("column", "description"), rows)))
 
 
 def _section(title: str, lines: list[str]) -> str:

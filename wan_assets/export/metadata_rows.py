@@ -1,8 +1,8 @@
-"""What an export says of each file: the manifest's columns, with the file's name in the place of its address.
+"""The metadata of exported files: the manifest's columns, with `file_name` instead of `uri`.
 
-Readers of JSON Lines guess each column's type from its first values, and `datasets` refuses splits whose guesses
-differ. So a column has one type in every record, whatever the others hold: what may be missing is text, empty where it
-is; amounts are text, since they are exact; and text that would pass for a moment has a space at its end.
+Readers of JSON Lines infer the type of a column from its first values, and `datasets` refuses splits with different
+inferred types. Therefore a column has the same type in every record. Values that may be missing are text, which is
+empty if the value is missing. Amounts are text, to stay exact. Text that looks like a date or time ends with a space.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wan_assets.errors import ExportError
 FILE_NAME = "file_name"
 
 _COLUMNS = tuple(column for column in COLUMNS if column.name != "uri")
-_ALWAYS = frozenset(
+_REQUIRED_COLUMNS = frozenset(
     {
         "result",
         "row",
@@ -43,48 +43,50 @@ _ALWAYS = frozenset(
         "is_simulated",
     }
 )
-"""Numbers and answers that every file has."""
+"""Numeric and boolean columns that have a value for every file."""
 
-_MOMENT = re.compile(
+_DATE_OR_TIME = re.compile(
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d(?::?\d\d(?::?\d\d(?:\.\d+)?)?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
 _FLOATS = frozenset(column.name for column in _COLUMNS if pa.types.is_floating(column.type))
 
 PARQUET_SCHEMA = pa.schema(
     [
-        pa.field(FILE_NAME, pa.string(), metadata={"description": "The file, as seen from the dataset's root."}),
+        pa.field(
+            FILE_NAME, pa.string(), metadata={"description": "Path of the file, relative to the root of the dataset."}
+        ),
         *(SCHEMA.field(column.name) for column in _COLUMNS),
     ]
 )
-"""The manifest's schema with `file_name` for `uri`."""
+"""The manifest's schema with `file_name` instead of `uri`."""
 
 
 def json_of(entry: Entry, file_name: str) -> bytes:
-    """One record as a line of JSON, without its end; raises `ExportError` where the sidecar lacks what all have."""
+    """Returns one record as JSON without a newline; raises `ExportError` if the sidecar lacks a required value."""
     record = {FILE_NAME: file_name, **{column.name: _plain(column.name, column.value(entry)) for column in _COLUMNS}}
-    for name in _ALWAYS:
+    for name in _REQUIRED_COLUMNS:
         if record[name] == "":
-            raise ExportError(f"the sidecar of task {entry.stored.task_uuid} does not tell {name}")
+            raise ExportError(f"the sidecar of task {entry.stored.task_uuid} has no value for {name}")
     return json.dumps(record, ensure_ascii=False).encode()
 
 
 def table_of(entries: Sequence[tuple[Entry, str]]) -> pa.Table:
-    """Records of entries with their file names, in Arrow's own types."""
+    """Returns the records of entries with their file names as an Arrow table."""
     columns = {column.name: [column.value(entry) for entry, _ in entries] for column in _COLUMNS}
     return pa.table({FILE_NAME: [name for _, name in entries], **columns}, schema=PARQUET_SCHEMA)
 
 
-def described() -> list[tuple[str, str]]:
-    """Each column's name and meaning."""
+def column_descriptions() -> list[tuple[str, str]]:
+    """Returns the name and description of each column."""
     return [(field.name, field.metadata[b"description"].decode()) for field in PARQUET_SCHEMA]
 
 
 def _plain(name: str, value: Any) -> str | int | float | bool:
-    if name in _ALWAYS and value is not None:
+    if name in _REQUIRED_COLUMNS and value is not None:
         plain: int | float | bool = float(value) if name in _FLOATS else value
         return plain
     if isinstance(value, str):
-        return f"{value} " if _MOMENT.fullmatch(value) else value
+        return f"{value} " if _DATE_OR_TIME.fullmatch(value) else value
     return _text(value)
 
 

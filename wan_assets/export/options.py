@@ -1,4 +1,4 @@
-"""What an export is to be: its format, how much of it is for validation, and what its card says."""
+"""The options of an export: format, share for validation, links, shard size, title and license."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise ValueError(f"format: there is no {self.format!r}; there are {', '.join(FORMATS)}")
+            raise ValueError(f"format: {self.format!r} is not supported; choose one of {', '.join(FORMATS)}")
         if not 0 <= self.validation <= 1:
-            raise ValueError(f"validation: {self.validation} is no share from 0 to 1")
+            raise ValueError(f"validation: {self.validation} is not between 0 and 1")
         if self.shard_bytes < 1:
             raise ValueError(f"shard_bytes: {self.shard_bytes} is less than 1")
         if self.links and self.format == "webdataset":
-            raise ValueError("links: the shards of a webdataset hold copies; leave it out")
+            raise ValueError("links: webdataset shards contain copies; remove this option")

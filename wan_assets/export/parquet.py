@@ -1,4 +1,4 @@
-"""A Parquet file for each split, in exact types, and the videos beside them."""
+"""The format `parquet`: one Parquet file per split with exact types, and the video files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pyarrow.parquet as pq
 
 from wan_assets.dataset import Entry
 from wan_assets.export.metadata_rows import PARQUET_SCHEMA, table_of
-from wan_assets.export.source_files import place_of
+from wan_assets.export.source_files import path_of
 from wan_assets.export.splits import SPLITS, Split
-from wan_assets.export.statistics import Sorted
+from wan_assets.export.statistics import SplitEntries
 from wan_assets.export.target import Target
 
 _FILES_AT_ONCE = 500
 
 
-def write_parquet(entries: Sorted, target: Target) -> None:
-    """Writes what is not there yet; the videos come before what names them."""
+def write_parquet(entries: SplitEntries, target: Target) -> None:
+    """Writes new and changed files; videos are written before the Parquet files that refer to them."""
     with ExitStack() as stack:
         paths = {split: stack.enter_context(target.draft()) for split in SPLITS}
         writers = {
@@ -31,11 +31,11 @@ def write_parquet(entries: Sorted, target: Target) -> None:
                 target.put_draft(f"data/{split}.parquet", paths[split])
 
 
-def _write(entries: Sorted, target: Target, writers: dict[Split, pq.ParquetWriter]) -> dict[Split, int]:
+def _write(entries: SplitEntries, target: Target, writers: dict[Split, pq.ParquetWriter]) -> dict[Split, int]:
     waiting: dict[Split, list[tuple[Entry, str]]] = {split: [] for split in SPLITS}
     counts = dict.fromkeys(SPLITS, 0)
     for split, entry in entries:
-        name = f"videos/{place_of(entry.video)}"
+        name = f"videos/{path_of(entry.video)}"
         target.put_video(name, entry.video)
         waiting[split].append((entry, name))
         counts[split] += 1

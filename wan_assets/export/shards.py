@@ -1,7 +1,7 @@
-"""Which shard a sample lies in: by the first bits of its key, as many as it takes for shards of a given size.
+"""Assignment of samples to shards by the first bits of their keys, with as many bits as the shard size requires.
 
-The cut depends on the samples alone, and a sample that comes or goes changes its own shard, or cuts it in two, or joins
-two to one; all others stay as they are.
+The assignment depends only on the samples. Adding or removing a sample changes one shard, splits it into two, or merges
+two shards. All other shards stay unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _MAX_BITS = 64
 
 
 class Sized(Protocol):
-    """What a shard holds: a key that begins with 16 hexadecimal digits, and its size."""
+    """A sample with a size in bytes and a key that begins with 16 hexadecimal digits."""
 
     @property
     def key(self) -> str: ...
@@ -24,19 +24,19 @@ class Sized(Protocol):
 S = TypeVar("S", bound=Sized)
 
 
-def shards_of(samples: Sequence[S], most_bytes: int) -> Iterator[tuple[str, list[S]]]:
-    """Yields each shard's bits and samples in order of their keys; none holds more unless it holds one sample alone."""
-    yield from _cut("", sorted(samples, key=lambda sample: sample.key), most_bytes)
+def shards_of(samples: Sequence[S], max_bytes: int) -> Iterator[tuple[str, list[S]]]:
+    """Yields the bits and samples of each shard in key order; only a shard with a single sample may be larger."""
+    yield from _cut("", sorted(samples, key=lambda sample: sample.key), max_bytes)
 
 
-def _cut(bits: str, samples: list[S], most_bytes: int) -> Iterator[tuple[str, list[S]]]:
+def _cut(bits: str, samples: list[S], max_bytes: int) -> Iterator[tuple[str, list[S]]]:
     if not samples:
         return
-    if len(samples) == 1 or len(bits) == _MAX_BITS or sum(sample.size for sample in samples) <= most_bytes:
+    if len(samples) == 1 or len(bits) == _MAX_BITS or sum(sample.size for sample in samples) <= max_bytes:
         yield bits, samples
         return
     for bit in "01":
-        yield from _cut(bits + bit, [sample for sample in samples if _bits(sample)[len(bits)] == bit], most_bytes)
+        yield from _cut(bits + bit, [sample for sample in samples if _bits(sample)[len(bits)] == bit], max_bytes)
 
 
 def _bits(sample: Sized) -> str:

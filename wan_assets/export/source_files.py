@@ -1,4 +1,4 @@
-"""The store's files as an export takes them: named by what they hold, and held against it as they are read."""
+"""Access to stored files for an export: names derived from SHA-256, and verification during reading."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ SUFFIXES = ("mp4", "mov", "webm", "mkv")
 
 
 def suffix_of(video: StoredVideo) -> str:
-    """The suffix of a video's file with its dot; raises `ExportError` for one that no video has."""
+    """Returns the suffix of a video file with its dot; raises `ExportError` for an unknown suffix."""
     suffix = video.uri.rpartition(".")[2].lower()
     if suffix not in SUFFIXES:
-        raise ExportError(f"the file of video {video.video_uuid} is no {', '.join(SUFFIXES)} by its name")
+        raise ExportError(f"the file of video {video.video_uuid} does not end in one of {', '.join(SUFFIXES)}")
     return f".{suffix}"
 
 
-def place_of(video: StoredVideo) -> str:
-    """A path made of what the file holds, and of nothing that a table says; raises `ExportError`."""
+def path_of(video: StoredVideo) -> str:
+    """Returns a path derived from the SHA-256 of the file; raises `ExportError` if the sidecar has none."""
     if not re.fullmatch(r"[0-9a-f]{64}", video.sha256):
-        raise ExportError(f"the sidecar of video {video.video_uuid} does not tell its SHA-256")
+        raise ExportError(f"the sidecar of video {video.video_uuid} has no SHA-256")
     return f"{video.sha256[:2]}/{video.sha256}{suffix_of(video)}"
 
 
-class Checked:
-    """A stored file that is hashed as it is read."""
+class VerifyingReader:
+    """A stored file that is hashed while it is read."""
 
     def __init__(self, file: BinaryIO, video: StoredVideo) -> None:
         self._file = file
@@ -40,7 +40,7 @@ class Checked:
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes; raises `ExportError` if they cannot be read."""
+        """Reads the next bytes; raises `ExportError` if they cannot be read."""
         try:
             piece = self._file.read(size)
         except OSError as error:
@@ -49,24 +49,24 @@ class Checked:
         return piece
 
     def confirm(self) -> None:
-        """Raises `ExportError` if what was read is not what was stored."""
+        """Raises `ExportError` if the content does not match the SHA-256 of the sidecar."""
         if self._digest.hexdigest() != self._video.sha256:
-            raise ExportError(f"the store's file of video {self._video.video_uuid} is not what was stored")
+            raise ExportError(f"the stored file of video {self._video.video_uuid} does not match its SHA-256")
 
 
 @contextmanager
-def checked(video: StoredVideo) -> Iterator[Checked]:
-    """A stored file, to be read to its end; raises `ExportError` if it cannot be, or is not what was stored."""
+def verified_file(video: StoredVideo) -> Iterator[VerifyingReader]:
+    """Opens a stored file that the block reads completely; raises `ExportError` if it is unreadable or has changed."""
     try:
         opened = UPath(video.uri).open("rb")
     except OSError as error:
         raise _unreadable(video, error) from error
     with opened as file:
-        reader = Checked(file, video)
+        reader = VerifyingReader(file, video)
         yield reader
         reader.confirm()
 
 
 def _unreadable(video: StoredVideo, error: OSError) -> ExportError:
-    said = error.strerror or type(error).__name__
-    return ExportError(f"the store's file of video {video.video_uuid} cannot be read: {said}")
+    reason = error.strerror or type(error).__name__
+    return ExportError(f"the stored file of video {video.video_uuid} cannot be read: {reason}")

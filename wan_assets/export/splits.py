@@ -1,4 +1,4 @@
-"""Which split a video belongs to: by its fingerprint alone, so that what is added or taken away moves no other."""
+"""Assignment of videos to splits by the fingerprint of their request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHOLE = 1 << 64
 
 
 def split_of(fingerprint: str, validation: float) -> Split:
-    """The split of all that was made for a request; a larger share keeps whatever a smaller one held.
+    """Returns the split of all videos of a request; a larger validation share only adds requests to it.
 
     >>> split_of("f" * 64, 0.0), split_of("f" * 64, 1.0)
     ('train', 'validation')

@@ -1,4 +1,4 @@
-"""What a dataset's card tells, counted while the entries pass."""
+"""Statistics for the dataset card, counted during the export."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeAlias
 from wan_assets.dataset import Entries, Entry
 from wan_assets.export.splits import SPLITS, Split, split_of
 
-Sorted: TypeAlias = Iterable[tuple[Split, Entry]]
+SplitEntries: TypeAlias = Iterable[tuple[Split, Entry]]
 
 _PROMPTS_SHOWN = 3
 
 
 @dataclass
 class Counts:
-    """Files of one split, their bytes and their seconds."""
+    """The number of files of one split, their bytes and their seconds."""
 
     files: int = 0
     bytes: int = 0
@@ -25,8 +25,8 @@ class Counts:
 
 
 @dataclass
-class Census:
-    """What has passed; sets hold what is counted once."""
+class ExportStatistics:
+    """The statistics of all entries so far; sets contain values that are counted once."""
 
     splits: dict[Split, Counts] = field(default_factory=lambda: {split: Counts() for split in SPLITS})
     models: Counter[str] = field(default_factory=Counter)
@@ -36,14 +36,14 @@ class Census:
     runs: set[str] = field(default_factory=set)
     versions: set[str] = field(default_factory=set)
     seeds: set[int] = field(default_factory=set)
-    seeds_told: int = 0
-    seeds_asked: int = 0
+    seeds_reported: int = 0
+    seeds_requested: int = 0
     first_stored: str = ""
     last_stored: str = ""
     prompts: list[str] = field(default_factory=list)
 
-    def passing(self, entries: Entries, validation: float) -> Iterator[tuple[Split, Entry]]:
-        """Yields each entry with its split."""
+    def counting(self, entries: Entries, validation: float) -> Iterator[tuple[Split, Entry]]:
+        """Counts each entry and yields it with its split."""
         for entry in entries:
             split = split_of(entry.dataset_row.fingerprint, validation)
             self._count(split, entry)
@@ -69,7 +69,7 @@ class Census:
             self.prompts.append(request.positive_prompt)
 
     def _count_seed(self, entry: Entry) -> None:
-        self.seeds_asked += entry.request.seed is not None
+        self.seeds_requested += entry.request.seed is not None
         if entry.video.seed is not None:
-            self.seeds_told += 1
+            self.seeds_reported += 1
             self.seeds.add(entry.video.seed)

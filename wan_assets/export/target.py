@@ -1,8 +1,8 @@
-"""Where an export is written: a folder of its own, local or in an object store, and what is in it already.
+"""The folder of an export, local or in an object store, and its existing files.
 
-A file named by its SHA-256 is right where it is there in its size. All others are listed with version and size in
-`.wan-assets-export.json`, which also tells that a folder is an export: nothing is written to one that holds anything
-else, and nothing but an export's own files is ever replaced or removed. Hidden files are left alone.
+An existing file that is named by its SHA-256 and has the right size is not written again. All other files are recorded
+with version and size in `.wan-assets-export.json`, which also marks a folder as an export. An export is not written to
+a folder with other files. It replaces and removes only files of the export, and ignores hidden files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from upath import UPath
 
 from wan_assets.errors import ExportError
 from wan_assets.export.options import Format
-from wan_assets.export.source_files import SUFFIXES, checked
+from wan_assets.export.source_files import SUFFIXES, verified_file
 from wan_assets.export.splits import SPLITS
 from wan_assets.ledger import is_surely_dead, new_owner
 from wan_assets.models import public_part_of, without_secrets_of
@@ -35,26 +35,26 @@ _MARKER = ".wan-assets-export.json"
 _PARTIAL = ".partial~"
 _PIECE = 1 << 20
 _SPLIT = "|".join(SPLITS)
-_OURS = re.compile(
+_EXPORT_FILES = re.compile(
     rf"{re.escape(CARD)}|data/(?:{_SPLIT})\.parquet|(?:{_SPLIT})/(?:metadata\.jsonl|shard(?:-[01]+)?\.tar)"
     rf"|(?:{_SPLIT}|videos)/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.(?:{'|'.join(SUFFIXES)})"
 )
-"""All names that an export may hold; none of them leads out of its folder."""
+"""All file names of an export; none of them is outside its folder."""
 
 
 @dataclass
 class Changes:
-    """What an export did to its files; `linked` ones are among those written, which `written_bytes` leaves out."""
+    """The file changes of an export; `written` includes `linked` files, and `written_bytes` does not."""
 
     written: int = 0
     linked: int = 0
-    kept: int = 0
+    unchanged: int = 0
     removed: int = 0
     written_bytes: int = 0
 
 
 class Target:
-    """One export's folder. Blocking; raises `ExportError`, also where the folder holds anything else."""
+    """The folder of one export. Blocking; raises `ExportError`, also if the folder contains other files."""
 
     def __init__(self, root: str | os.PathLike[str], format_: Format, *, links: bool = False) -> None:
         self.changes = Changes()
@@ -63,7 +63,7 @@ class Target:
         self._address = str(root)
         self._format = format_
         self._links = links
-        self._wanted: set[str] = set()
+        self._current: set[str] = set()
         with self._translated((OSError, ImportError, ValueError, TypeError, AttributeError, LookupError)):
             self.root = UPath(root)
         self._is_local = self.root.protocol in ("", "file")
@@ -72,23 +72,23 @@ class Target:
         with self._translated():
             self._marker = ""
             self._versions: dict[str, list[str | int]] = {}
-            self._present = self._listed()
-            self._begin()
+            self._existing = self._listed()
+            self._open_export()
 
     @property
     def uri(self) -> str:
-        """The folder's address, without what may be a secret."""
+        """The address of the folder without parts that may be secret."""
         return public_part_of(str(self.root))
 
     @property
     def version(self) -> str:
-        """A digest of all that the export holds; its card, which tells the same in words, does not count."""
-        said = sorted((name, version) for name, (version, _) in self._versions.items() if name != CARD)
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        """A digest of the content of the export, without the card."""
+        versions = sorted((name, version) for name, (version, _) in self._versions.items() if name != CARD)
+        return hashlib.sha256(json.dumps(versions).encode()).hexdigest()
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A local path for a file in the making, on the target's own disk where it has one; removed afterwards."""
+        """Yields a path for a temporary file, on the disk of a local target; the file is removed afterwards."""
         folder = Path(self.root.path) if self._is_local else Path(tempfile.gettempdir())
         path = folder / f"{_PARTIAL}{new_owner()}"
         with self._translated():
@@ -98,16 +98,16 @@ class Target:
             finally:
                 path.unlink(missing_ok=True)
 
-    def keeps(self, name: str, version: str) -> bool:
-        """Whether a file is there in this very version; it is wanted from now on."""
-        self._want(name)
-        is_kept = name in self._present and self._versions.get(name) == [version, self._present[name]]
-        self.changes.kept += is_kept
-        return is_kept
+    def has_version(self, name: str, version: str) -> bool:
+        """Returns whether a file exists in this version, and registers it as part of the export."""
+        self._register(name)
+        is_unchanged = name in self._existing and self._versions.get(name) == [version, self._existing[name]]
+        self.changes.unchanged += is_unchanged
+        return is_unchanged
 
     def put(self, name: str, version: str, path: Path) -> None:
-        """Puts a finished file in its place; readers of a local folder see the old one until then."""
-        self._want(name)
+        """Moves a finished file to its place, atomically in a local folder."""
+        self._register(name)
         with self._translated():
             size = path.stat().st_size
             self._move(path, name)
@@ -116,25 +116,25 @@ class Target:
             self._write_marker()
 
     def put_draft(self, name: str, path: Path) -> None:
-        """Puts a finished file in its place, unless one with the same content is there."""
+        """Moves a finished file to its place, unless it exists with the same content."""
         with path.open("rb") as file:
             version = hashlib.file_digest(file, "sha256").hexdigest()
-        if not self.keeps(name, version):
+        if not self.has_version(name, version):
             self.put(name, version, path)
 
     def put_text(self, name: str, text: str) -> None:
-        """Puts a text in its place, unless it is there."""
+        """Writes a text file, unless it exists with the same content."""
         with self.draft() as path:
             path.write_text(text, encoding="utf-8")
             self.put_draft(name, path)
 
     def put_video(self, name: str, video: StoredVideo) -> None:
-        """Links or copies a video to a name that is made of its SHA-256, unless it is there."""
-        if name in self._wanted:
+        """Links or copies a video to a name derived from its SHA-256, unless it exists."""
+        if name in self._current:
             return
-        self._want(name)
-        if self._present.get(name) == video.bytes:
-            self.changes.kept += 1
+        self._register(name)
+        if self._existing.get(name) == video.bytes:
+            self.changes.unchanged += 1
         elif self._links and self._link(video, name):
             self.changes.written += 1
             self.changes.linked += 1
@@ -143,25 +143,25 @@ class Target:
             self._count(video.bytes)
 
     def finish(self) -> None:
-        """Removes what no longer belongs to the export, after all else is in its place."""
-        gone = sorted(self._present.keys() - self._wanted)
+        """Removes files that no longer belong to the export. Called after all other files are written."""
+        gone = sorted(self._existing.keys() - self._current)
         with self._translated():
             for name in gone:
                 self._remove(name)
             if gone:
                 self._write_marker()
 
-    def _want(self, name: str) -> None:
-        if not _OURS.fullmatch(name):
-            raise ExportError(f"{name!r} is no name of an export's file")
-        self._wanted.add(name)
+    def _register(self, name: str) -> None:
+        if not _EXPORT_FILES.fullmatch(name):
+            raise ExportError(f"{name!r} is not a valid file name in an export")
+        self._current.add(name)
 
     def _count(self, size: int) -> None:
         self.changes.written += 1
         self.changes.written_bytes += size
 
     def _listed(self) -> dict[str, int]:
-        """The files that are there with their sizes, but for hidden ones; sweeps up after dead processes."""
+        """Returns the sizes of existing files that are not hidden; removes temporary files of dead processes."""
         self.root.fs.invalidate_cache()
         base = self.root.path.rstrip("/")
         found = self.root.fs.find(base, detail=True)
@@ -171,13 +171,13 @@ class Target:
                 (self.root / name).unlink(missing_ok=True)
         return {name: size for name, size in names.items() if not re.search(r"(?:^|/)\.", name)}
 
-    def _begin(self) -> None:
+    def _open_export(self) -> None:
         marker = self.root / _MARKER
         if marker.exists():
             self._read_marker(marker)
-            self._present = {name: size for name, size in self._present.items() if _OURS.fullmatch(name)}
-        elif self._present:
-            raise ExportError(f"{self.uri} holds files that are no export, such as {min(self._present)!r}")
+            self._existing = {name: size for name, size in self._existing.items() if _EXPORT_FILES.fullmatch(name)}
+        elif self._existing:
+            raise ExportError(f"{self.uri} is not an export and contains other files, such as {min(self._existing)!r}")
         else:
             self.root.mkdir(parents=True, exist_ok=True)
             self._write_marker()
@@ -185,20 +185,22 @@ class Target:
     def _read_marker(self, marker: UPath) -> None:
         try:
             self._marker = marker.read_text(encoding="utf-8")
-            said = json.loads(self._marker)
-            format_, self._versions = said["format"], dict(said["files"])
+            content = json.loads(self._marker)
+            format_, self._versions = content["format"], dict(content["files"])
         except (ValueError, KeyError, TypeError):
-            raise ExportError(f"{self.uri}/{_MARKER} is broken, so that it is unknown what is there") from None
+            raise ExportError(
+                f"{self.uri}/{_MARKER} is damaged, so the existing files are unknown; use another folder"
+            ) from None
         if format_ != self._format:
-            raise ExportError(f"{self.uri} holds an export as {format_!r}, not as {self._format!r}")
+            raise ExportError(f"{self.uri} contains an export in the format {format_!r}, not {self._format!r}")
 
     def _write_marker(self) -> None:
-        said = json.dumps({"format": self._format, "files": self._versions}, indent=1, sort_keys=True)
-        if said != self._marker:
+        content = json.dumps({"format": self._format, "files": self._versions}, indent=1, sort_keys=True)
+        if content != self._marker:
             with self.draft() as path:
-                path.write_text(said, encoding="utf-8")
+                path.write_text(content, encoding="utf-8")
                 self._move(path, _MARKER)
-            self._marker = said
+            self._marker = content
 
     def _move(self, path: Path, name: str) -> None:
         target = self.root / name
@@ -210,7 +212,7 @@ class Target:
             shutil.copyfileobj(file, remote, _PIECE)
 
     def _link(self, video: StoredVideo, name: str) -> bool:
-        """Whether a hard link could be made, which takes one disk for both."""
+        """Creates a hard link if both files are on one disk; returns whether it was created."""
         source = UPath(video.uri)
         if not self._is_local or source.protocol not in ("", "file"):
             return False
@@ -225,7 +227,7 @@ class Target:
 
     def _copy(self, video: StoredVideo, name: str) -> None:
         with self.draft() as path:
-            with checked(video) as file, path.open("wb") as copy:
+            with verified_file(video) as file, path.open("wb") as copy:
                 shutil.copyfileobj(file, copy, _PIECE)
             self._move(path, name)
 
@@ -234,7 +236,7 @@ class Target:
         self._versions.pop(name, None)
         self.changes.removed += 1
         if self._is_local:
-            with suppress(OSError):  # it is not empty, as a rule
+            with suppress(OSError):  # usually the folder is not empty
                 Path(self.root.path, name).parent.rmdir()
 
     @contextmanager
@@ -242,6 +244,7 @@ class Target:
         try:
             yield
         except kinds as error:
-            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             where = public_part_of(self._address)
-            raise ExportError(f"cannot write the export {where}: {without_secrets_of(self._address, said)}") from error
+            message = f"cannot write the export {where}: {without_secrets_of(self._address, reason)}"
+            raise ExportError(message) from error

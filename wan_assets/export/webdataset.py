@@ -1,6 +1,6 @@
-"""WebDataset: tar files, in which the files of a sample follow each other under one key.
+"""The format `webdataset`: tar files in which the files of a sample are adjacent and share one key.
 
-A sample is its video, `.json` with its record, and `.txt` with its prompt.
+A sample consists of its video, a `.json` file with its record and a `.txt` file with its prompt.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import BinaryIO
 from wan_assets.dataset import Entry
 from wan_assets.export.metadata_rows import json_of
 from wan_assets.export.shards import shards_of
-from wan_assets.export.source_files import checked, suffix_of
+from wan_assets.export.source_files import suffix_of, verified_file
 from wan_assets.export.splits import SPLITS, Split
-from wan_assets.export.statistics import Sorted
+from wan_assets.export.statistics import SplitEntries
 from wan_assets.export.target import Target
 from wan_assets.store import StoredVideo
 
@@ -28,7 +28,7 @@ _KEY_DIGITS = 32
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """One sample; its record lies in a file of records, from `at` on."""
+    """One sample; its record starts at the offset `at` of a temporary file of records."""
 
     key: str
     video: StoredVideo
@@ -41,8 +41,8 @@ class _Sample:
         return self.video.bytes
 
 
-def write_webdataset(entries: Sorted, target: Target, shard_bytes: int) -> None:
-    """Writes the shards in which anything changed."""
+def write_webdataset(entries: SplitEntries, target: Target, shard_bytes: int) -> None:
+    """Writes new and changed shards."""
     samples: dict[Split, list[_Sample]] = {split: [] for split in SPLITS}
     with tempfile.TemporaryFile() as records:
         for split, entry in entries:
@@ -63,7 +63,7 @@ def _sample_of(entry: Entry, records: BinaryIO) -> _Sample:
 
 def _put(name: str, samples: list[_Sample], records: BinaryIO, target: Target) -> None:
     version = hashlib.sha256(b"".join(sample.version for sample in samples)).hexdigest()
-    if target.keeps(name, version):
+    if target.has_version(name, version):
         return
     with target.draft() as path:
         _write(path, samples, records)
@@ -75,14 +75,14 @@ def _write(path: Path, samples: list[_Sample], records: BinaryIO) -> None:
         for sample in samples:
             records.seek(sample.at)
             record = records.read(sample.length)
-            with checked(sample.video) as video:
+            with verified_file(sample.video) as video:
                 tar.addfile(_member(f"{sample.key}{suffix_of(sample.video)}", sample.size), video)
             for suffix, content in ((".json", record), (".txt", json.loads(record)["positive_prompt"].encode())):
                 tar.addfile(_member(sample.key + suffix, len(content)), io.BytesIO(content))
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
-    """A member with nothing of this machine in it, so that the same samples are the same bytes."""
+    """Creates a tar member without machine-specific data, so that equal samples produce equal bytes."""
     member = tarfile.TarInfo(name)
     member.size = size
     return member

@@ -1,4 +1,4 @@
-"""One export from its beginning to its end."""
+"""The function that exports a table's videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wan_assets.export.card import card_of
 from wan_assets.export.options import ExportOptions
 from wan_assets.export.parquet import write_parquet
 from wan_assets.export.splits import Split
-from wan_assets.export.statistics import Census
+from wan_assets.export.statistics import ExportStatistics
 from wan_assets.export.target import CARD, Changes, Target
 from wan_assets.export.videofolder import write_videofolder
 from wan_assets.export.webdataset import write_webdataset
@@ -23,9 +23,9 @@ from wan_assets.store import VideoStore
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export holds and what was done for it; `missing` counts rows without a video, money is in µ$.
+    """The content and the file changes of an export; `missing` counts rows without a video, and money is in µ$.
 
-    `version` is the same whenever the export holds the same.
+    Exports with the same content have the same `version`.
     """
 
     uri: str
@@ -47,37 +47,37 @@ def export_dataset(
     store: VideoStore,
     ledger: Ledger,
 ) -> Exported:
-    """Writes a table's videos to the folder `root`, or brings the export that is there up to date.
+    """Writes a table's videos to the folder `root`, or updates an existing export.
 
-    Only what changed is written, and what is gone is removed at the end. One at a time may write to a folder. Raises
-    `PromptTableError` for a table with problems, and `ExportError`.
+    Only changed files are written, and obsolete files are removed at the end. Only one process at a time may write to a
+    folder. Raises `PromptTableError` for a table with problems, and `ExportError`.
     """
     if table.problems:
         raise PromptTableError(f"the table has problems ({len(table.problems)}), the first: {table.problems[0]}")
-    entries, census = Entries(table, store=store, ledger=ledger), Census()
+    entries, statistics = Entries(table, store=store, ledger=ledger), ExportStatistics()
     target = Target(root, options.format, links=options.links)
-    _write(entries, census, target, options)
-    card = card_of(census, entries.tally, options, is_simulated=entries.is_simulated)
+    _write(entries, statistics, target, options)
+    card = card_of(statistics, entries.totals, options, is_simulated=entries.is_simulated)
     target.put_text(CARD, card)
     target.finish()
     return Exported(
         target.uri,
         target.version,
-        rows={split: counts.files for split, counts in census.splits.items()},
-        missing=entries.tally.missing,
-        cost_microusd=entries.tally.cost_microusd,
-        unknown_cost_count=entries.tally.unknown_cost_count,
+        rows={split: counts.files for split, counts in statistics.splits.items()},
+        missing=entries.totals.missing,
+        cost_microusd=entries.totals.cost_microusd,
+        unknown_cost_count=entries.totals.unknown_cost_count,
         is_simulated=entries.is_simulated,
         card=card,
         changes=target.changes,
     )
 
 
-def _write(entries: Entries, census: Census, target: Target, options: ExportOptions) -> None:
-    passing = census.passing(entries, options.validation)
+def _write(entries: Entries, statistics: ExportStatistics, target: Target, options: ExportOptions) -> None:
+    counting = statistics.counting(entries, options.validation)
     if options.format == "videofolder":
-        write_videofolder(passing, target)
+        write_videofolder(counting, target)
     elif options.format == "parquet":
-        write_parquet(passing, target)
+        write_parquet(counting, target)
     else:
-        write_webdataset(passing, target, options.shard_bytes)
+        write_webdataset(counting, target, options.shard_bytes)

@@ -1,11 +1,11 @@
-"""The folder that a gallery is, and how files come into it and go.
+"""The folder of a gallery and its files.
 
 ::
 
     <root>/index.html, …          the page, the same for every gallery
-    <root>/summary.js             totals, and the name of the data folder; written last, which makes the data count
+    <root>/summary.js             totals and the name of the data folder; written last to activate the data
     <root>/data-<digest>/…        the entries, in pages
-    <root>/videos/<sha256>.mp4    hard links to the store's files where that can be, else copies
+    <root>/videos/<sha256>.mp4    hard links to the store's files if possible, otherwise copies
     <root>/posters/<sha256>.webp
 """
 
@@ -33,23 +33,23 @@ _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv")
 
 
 class GalleryError(WanAssetsError):
-    """The gallery cannot be written where it should be."""
+    """The gallery cannot be written to its folder."""
 
-    hint = "Name an empty folder, or an older gallery, that can be written to and has room."
+    hint = "Choose an empty folder or an existing gallery that is writable, on a disk with free space."
 
 
 class GalleryFolder:
-    """A gallery's folder. Blocking; raises `GalleryError`."""
+    """The folder of a gallery. Blocking; raises `GalleryError`."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
 
     def make_ready(self) -> None:
-        """Puts the page there; what is neither empty nor a gallery is left as it is."""
+        """Writes the static page; refuses a folder that is neither empty nor a gallery."""
         with self._translated():
             self.root.mkdir(parents=True, exist_ok=True)
             if any(self.root.iterdir()) and not self._is_gallery():
-                raise GalleryError(f"{self.root} has other files, and no gallery")
+                raise GalleryError(f"{self.root} contains other files and is not a gallery")
             for part in ("videos", "posters"):
                 (self.root / part).mkdir(exist_ok=True)
             page = (file for file in files(__package__).joinpath("page").iterdir() if file.is_file())
@@ -57,12 +57,12 @@ class GalleryFolder:
                 self.put(file.name, file.read_bytes())
 
     def put(self, name: str, content: bytes) -> None:
-        """Writes a file, visible only when whole."""
+        """Writes a file atomically."""
         with self._incoming(self.root / name) as path:
             path.write_bytes(content)
 
-    def bring(self, video: StoredVideo) -> str:
-        """Links or copies a video, unless it is there; gives its name in `videos`."""
+    def add_video(self, video: StoredVideo) -> str:
+        """Links or copies a video unless it exists; returns its name in `videos`."""
         name = _digest_of(video) + _suffix_of(video)
         target, source = self.root / "videos" / name, UPath(video.uri)
         if target.is_file() and target.stat().st_size == video.bytes:
@@ -75,7 +75,7 @@ class GalleryFolder:
 
     @contextmanager
     def new_data(self) -> Iterator[Path]:
-        """A folder for pages; removed afterwards unless it was named by `settle`."""
+        """Yields a temporary folder for pages; it is removed afterwards unless `publish` has renamed it."""
         path = self.root / f".{new_owner()}~data"
         with self._translated():
             path.mkdir()
@@ -84,15 +84,15 @@ class GalleryFolder:
             finally:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def settle(self, pages: Path, digest: str) -> str:
-        """Gives a folder of pages its name, unless the same pages are there."""
+    def publish(self, pages: Path, digest: str) -> str:
+        """Renames a folder of pages to its final name, unless the same pages exist; returns the name."""
         name = f"data-{digest[:16]}"
         if not (self.root / name).is_dir():
             pages.rename(self.root / name)
         return name
 
-    def sweep(self, kept: Collection[str]) -> None:
-        """Removes what the gallery does not show, and what dead writers left; `kept` are names from the root."""
+    def remove_obsolete(self, kept: Collection[str]) -> None:
+        """Removes obsolete files and temporary files of dead processes; `kept` are paths relative to the root."""
         with self._translated():
             for part in ("videos", "posters"):
                 for path in (self.root / part).iterdir():
@@ -129,7 +129,7 @@ class GalleryFolder:
 
 
 def _is_linked(source: UPath, target: Path) -> bool:
-    """Links a local file; another disk, or one without links, has to copy."""
+    """Creates a hard link to a local file; returns False if it must be copied instead."""
     if source.protocol in ("", "file"):
         with suppress(OSError):
             target.hardlink_to(source.path)
@@ -138,7 +138,7 @@ def _is_linked(source: UPath, target: Path) -> bool:
 
 
 def _digest_of(video: StoredVideo) -> str:
-    """The sidecar's digest, which names files here; what a sidecar says is not taken for a name as it is."""
+    """Returns the SHA-256 of the sidecar for use as a file name, after validation."""
     if not _DIGEST.fullmatch(video.sha256):
         raise GalleryError(f"the sidecar of {video.uri} has no SHA-256")
     return video.sha256

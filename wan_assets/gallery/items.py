@@ -1,4 +1,4 @@
-"""What the page is told of one file: a short record to search and sort by, and all that is known for its audit card."""
+"""The data of one file for the page: a short record for search and sorting, and the values of its audit card."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 from wan_assets.dataset import COLUMNS, Column, Entry, QualityResult
 from wan_assets.models import usd
 
-_SHOWN_APART = ("prompt_id", "positive_prompt", "uri")
-"""The card's head has the row and its prompt; where the file lies tells of a machine and not of the video."""
+_NOT_IN_AUDIT = ("prompt_id", "positive_prompt", "uri")
+"""Columns outside the audit card's table: its header shows row and prompt, and `uri` may reveal a machine."""
 
 _MONEY = ("cost_usd", "reserved_usd")
 _ORIGIN = (
     *("task_uuid", "video_uuid", "seed", "fingerprint", "run_id", "asset", "partition"),
     *("stored_at", "generation_s", "is_simulated"),
 )
-AUDITED = tuple(column for column in COLUMNS if column.name not in _SHOWN_APART)
-"""The manifest's columns that an audit card shows: they are made so that no secret is in them."""
+AUDIT_COLUMNS = tuple(column for column in COLUMNS if column.name not in _NOT_IN_AUDIT)
+"""The manifest's columns that an audit card shows; none of them contains secrets."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file of the gallery; the names of its files are within `videos` and `posters`.
+    """One file of the gallery; `file` and `poster` are names in the folders `videos` and `posters`.
 
-    `paid_by` is the row whose file has the cost of a task that several rows share, empty where that is this one.
+    `paid_by` is the row that has the cost of a task shared by several rows; empty if it is this row.
     """
 
     entry: Entry
@@ -39,28 +39,28 @@ class Item:
     paid_by: str
 
     @property
-    def flaws(self) -> list[str]:
+    def failed_checks(self) -> list[str]:
         """The names of the checks that failed."""
         return [quality_result.name for quality_result in self.quality_results if not quality_result.passed]
 
     @property
     def size(self) -> str:
-        """Width and height found, such as 1280x720; empty where they are not known."""
+        """The measured size, such as 1280x720; empty if it is unknown."""
         width, height = self._fact("width"), self._fact("height")
         return f"{width:g}x{height:g}" if width and height else ""
 
     @property
     def pixels(self) -> float:
-        """Width times height, 0 where they are not known."""
+        """Width times height; 0 if the size is unknown."""
         return self._fact("width") * self._fact("height")
 
     @property
     def length_s(self) -> int:
-        """The length found, in whole seconds; 0 where it is not known."""
+        """The measured duration in whole seconds; 0 if it is unknown."""
         return round(self._fact("duration_s"))
 
     def record(self) -> list[Any]:
-        """Values in the order of `FIELDS`."""
+        """Returns the values in the order of `FIELDS`."""
         entry = self.entry
         return [
             entry.dataset_row.row.prompt_id,
@@ -75,18 +75,18 @@ class Item:
             entry.stored.stored_at,
             self.file,
             self.poster,
-            self.flaws,
+            self.failed_checks,
             self.paid_by,
             list(entry.video.differences),
         ]
 
     def audit(self) -> list[Any]:
-        """The values of `AUDITED` as texts, and the verdicts."""
-        values = [text_of(column.value(self.entry)) for column in AUDITED]
+        """Returns the values of `AUDIT_COLUMNS` as text, and the check results."""
+        values = [text_of(column.value(self.entry)) for column in AUDIT_COLUMNS]
         return [
             values,
             [
-                [quality_result.name, _result_of(quality_result), quality_result.said]
+                [quality_result.name, _result_of(quality_result), quality_result.message]
                 for quality_result in self.quality_results
             ],
         ]
@@ -102,13 +102,13 @@ FIELDS = (
 )
 
 
-def columns_told() -> list[Sequence[str]]:
-    """Name, group and meaning of each of `AUDITED`."""
-    return [(column.name, _group_of(column), column.description) for column in AUDITED]
+def audit_columns() -> list[Sequence[str]]:
+    """Returns name, group and description of each column in `AUDIT_COLUMNS`."""
+    return [(column.name, _group_of(column), column.description) for column in AUDIT_COLUMNS]
 
 
 def money_text(microusd: int | None) -> str:
-    """An exact amount: as prices have it four digits, and six where the last two are not nought."""
+    """Formats an exact amount with four decimals, or six if the last two are not zero."""
     if microusd is None:
         return "unknown"
     digits = 6 if microusd % 100 else 4
@@ -116,7 +116,7 @@ def money_text(microusd: int | None) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A value as a person reads it; empty for None."""
+    """Formats a value for people; empty for None."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -127,7 +127,7 @@ def text_of(value: Any) -> str:
 
 
 def poster_in(sidecar: str) -> bytes | None:
-    """The picture that a sidecar holds, or None where it holds none."""
+    """Decodes the poster of a sidecar; returns None if it is not a WebP image."""
     try:
         data = base64.b64decode(sidecar, validate=True)
     except ValueError:
@@ -136,7 +136,7 @@ def poster_in(sidecar: str) -> bytes | None:
 
 
 def _group_of(column: Column) -> str:
-    if column.asked is not None:
+    if column.requested_from is not None:
         return "Requested"
     if column.name in _MONEY:
         return "Money"

@@ -1,4 +1,4 @@
-"""Data for a page that is opened from a disk: scripts, since such a page may load those and nothing else."""
+"""Data files of the gallery, written as scripts because a page opened from disk cannot load other files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ AUDIT_PAGE = 100
 
 
 def script_of(kind: str, number: int, content: Any) -> bytes:
-    """A script that hands `content` to the page.
+    """Returns a script that passes `content` to the page.
 
-    It is ASCII, and JSON within a text: no content is code, and none ends the text or names a prototype.
+    The content is JSON in an ASCII string literal. Therefore it cannot run as code, end the literal or set a prototype.
     """
     text = json.dumps(json.dumps(content, allow_nan=False, separators=(",", ":")))
     return f'wanGallery.take("{kind}",{number},JSON.parse({text}));\n'.encode("ascii")
 
 
 class PageWriter:
-    """Writes records of one kind, `length` to a file."""
+    """Writes records of one kind, `length` records per file."""
 
     def __init__(self, folder: Path, kind: str, length: int) -> None:
         self.pages = 0
@@ -33,13 +33,13 @@ class PageWriter:
         self._digest = hashlib.sha256()
 
     def add(self, record: Sequence[Any]) -> None:
-        """Takes the next record."""
+        """Adds the next record."""
         self._waiting.append(record)
         if len(self._waiting) == self._length:
             self._write()
 
     def end(self) -> str:
-        """Writes what is left; gives a digest of all pages."""
+        """Writes the remaining records; returns a digest of all pages."""
         if self._waiting:
             self._write()
         return self._digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What the page is told of all files together: counts, money, the choices of its filters, and spending over time."""
+"""The totals that the page shows: counts, money, filter options and spending over time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wan_assets.gallery.items import Item, money_text
 from wan_assets.ledger import Ledger, SpendLine, money_kind
 
 _MAX_DAYS = 92
-"""A longer time is told by month."""
+"""A longer period is shown by month."""
 
 
 @dataclass
 class Money:
-    """What some files cost, in µ$."""
+    """The cost of several files in µ$."""
 
     videos: int = 0
     cost_microusd: int = 0
@@ -32,19 +32,19 @@ class Money:
 
 
 @dataclass
-class Tally:
-    """What has been seen so far; `rows` holds the numbers of those that have a video."""
+class GalleryTotals:
+    """The totals of the files so far; `rows` contains the numbers of the rows with a video."""
 
     rows: set[int] = field(default_factory=set)
     bytes: int = 0
     length_s: int = 0
-    flawed: int = 0
+    failed: int = 0
     deviating: int = 0
     real: Money = field(default_factory=Money)
     simulated: Money = field(default_factory=Money)
     sizes: Counter[tuple[float, str]] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
-    flaws: Counter[str] = field(default_factory=Counter)
+    failed_checks: Counter[str] = field(default_factory=Counter)
 
     @property
     def videos(self) -> int:
@@ -55,29 +55,29 @@ class Tally:
         self.rows.add(item.entry.dataset_row.row.number)
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
-        self.flawed += bool(item.flaws)
+        self.failed += bool(item.failed_checks)
         self.deviating += bool(item.entry.video.differences)
         self.sizes[item.pixels, item.size] += 1
         self.lengths[item.length_s] += 1
-        self.flaws.update(item.flaws)
+        self.failed_checks.update(item.failed_checks)
 
     def reported(self) -> dict[str, Any]:
-        """All of it for the page."""
+        """Returns the totals as JSON values for the page."""
         return {
             "videos": self.videos,
             "bytes": self.bytes,
             "length_s": self.length_s,
-            "flawed": self.flawed,
+            "flawed": self.failed,
             "deviating": self.deviating,
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
-            "flaws": [[name, count] for name, count in sorted(self.flaws.items())],
-            "money": [_money_told("real", self.real), _money_told("simulated", self.simulated)],
+            "flaws": [[name, count] for name, count in sorted(self.failed_checks.items())],
+            "money": [_money_totals("real", self.real), _money_totals("simulated", self.simulated)],
         }
 
 
-def ledger_told(ledger: Ledger) -> dict[str, Any]:
-    """The ledger's sums, which count all that share it; real and simulated money are never added."""
+def ledger_totals(ledger: Ledger) -> dict[str, Any]:
+    """Returns the totals of the ledger, which include other tables; real and simulated money are kept separate."""
     totals, days = ledger.totals(), ledger.spending("day")
     return {
         money_kind(line.is_simulated): {
@@ -93,7 +93,7 @@ def ledger_told(ledger: Ledger) -> dict[str, Any]:
 
 
 def spending_over_time(lines: Sequence[SpendLine]) -> list[tuple[str, int, str]]:
-    """Each day from the first to the last, or each month where that is long: its name, its µ$, and those as text."""
+    """Returns each day, or each month of a long period, with its name, its amount in µ$ and the amount as text."""
     if not lines:
         return []
     days = {line.key: line.cost_microusd for line in lines}
@@ -111,7 +111,7 @@ def _sums(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
     return dict(sums)
 
 
-def _money_told(kind: str, money: Money) -> dict[str, Any]:
+def _money_totals(kind: str, money: Money) -> dict[str, Any]:
     return {
         "kind": kind,
         "videos": money.videos,

@@ -1,4 +1,4 @@
-"""A gallery written: every file of a table's rows, real and simulated, with its picture and its record."""
+"""The function that writes a gallery of all videos of a table, real and simulated."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from wan_assets.dataset import Entries, Entry, quality_results_of
 from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
-from wan_assets.gallery.items import FIELDS, Item, columns_told, poster_in
+from wan_assets.gallery.items import FIELDS, Item, audit_columns, poster_in
 from wan_assets.gallery.pages import AUDIT_PAGE, INDEX_PAGE, PageWriter, script_of
-from wan_assets.gallery.statistics import Tally, ledger_told
+from wan_assets.gallery.statistics import GalleryTotals, ledger_totals
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
@@ -26,100 +26,100 @@ from wan_assets.video import Verifier
 
 @dataclass(frozen=True)
 class Gallery:
-    """What was written; `missing` counts valid rows without a video, `problems` rows that are not valid."""
+    """A written gallery; `missing` counts valid rows without a video, and `problems` counts invalid rows."""
 
     index: Path
     rows: int
     missing: int
     problems: int
-    tally: Tally
+    totals: GalleryTotals
 
 
 def write_gallery(
     folder: str | os.PathLike[str], table: PromptTable, *, store: VideoStore, ledger: Ledger, title: str, now: datetime
 ) -> Gallery:
-    """Writes a gallery of all valid rows to a local folder, or makes the one that is there new.
+    """Writes a gallery of all valid rows to a local folder, or updates an existing gallery.
 
-    It shows what there is of real and of simulated videos. A page that is open meanwhile keeps its old data until it
-    is loaded again. Raises `GalleryError`, `StoreError` and `LedgerError`.
+    The gallery shows real and simulated videos. A page that is open during the update shows its old data until it is
+    reloaded. Raises `GalleryError`, `StoreError` and `LedgerError`.
     """
-    place = GalleryFolder(folder)
-    place.make_ready()
-    work = _Work(place)
-    name, pages = work.write(_entries(table, store, ledger))
-    asyncio.run(_make_posters(place, work.without_poster))
-    missing = len(table.rows) - len(work.tally.rows)
-    said = {
+    gallery_folder = GalleryFolder(folder)
+    gallery_folder.make_ready()
+    build = _GalleryBuild(gallery_folder)
+    name, pages = build.write(_entries(table, store, ledger))
+    asyncio.run(_make_posters(gallery_folder, build.without_poster))
+    missing = len(table.rows) - len(build.totals.rows)
+    summary = {
         "title": title,
         "written_at": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         "folder": name,
         "pages": pages,
         "audit_page": AUDIT_PAGE,
         "fields": FIELDS,
-        "columns": columns_told(),
+        "columns": audit_columns(),
         "rows": table.row_count,
         "missing": missing,
         "problems": table.row_count - len(table.rows),
-        **work.tally.reported(),
-        "ledger": ledger_told(ledger),
+        **build.totals.reported(),
+        "ledger": ledger_totals(ledger),
     }
-    place.put(SUMMARY, script_of("summary", 0, said))
-    place.sweep({name, *work.kept})
-    return Gallery(place.root / "index.html", table.row_count, missing, said["problems"], work.tally)
+    gallery_folder.put(SUMMARY, script_of("summary", 0, summary))
+    gallery_folder.remove_obsolete({name, *build.kept})
+    return Gallery(gallery_folder.root / "index.html", table.row_count, missing, summary["problems"], build.totals)
 
 
 def _entries(table: PromptTable, store: VideoStore, ledger: Ledger) -> Iterator[Entry]:
-    """Yields what there is of real and of simulated videos, in the table's order, of a row the real ones first."""
+    """Yields real and simulated videos in table order; within a row, real videos come first."""
     both = (Entries(table, store=store, ledger=ledger, simulated=simulated) for simulated in (False, True))
     return merge(*both, key=lambda entry: entry.dataset_row.row.number)
 
 
-class _Work:
-    """One writing: what it has seen and what is to be kept."""
+class _GalleryBuild:
+    """The state of one gallery build: totals, files to keep, and videos without a poster."""
 
-    def __init__(self, place: GalleryFolder) -> None:
-        self.tally = Tally()
+    def __init__(self, gallery_folder: GalleryFolder) -> None:
+        self.totals = GalleryTotals()
         self.kept: set[str] = set()
         self.without_poster: dict[str, str] = {}
-        self._place = place
+        self._folder = gallery_folder
         self._payers: dict[str, str] = {}
 
     def write(self, entries: Iterable[Entry]) -> tuple[str, int]:
-        """Writes all pages; gives the name of their folder, and how many the index has."""
-        with self._place.new_data() as folder:
+        """Writes all pages; returns the name of their folder and the number of index pages."""
+        with self._folder.new_data() as folder:
             index, audit = PageWriter(folder, "index", INDEX_PAGE), PageWriter(folder, "audit", AUDIT_PAGE)
             for item in map(self._item, entries):
-                self.tally.add(item)
+                self.totals.add(item)
                 index.add(item.record())
                 audit.add(item.audit())
             digest = hashlib.sha256((index.end() + audit.end()).encode()).hexdigest()
-            return self._place.settle(folder, digest), index.pages
+            return self._folder.publish(folder, digest), index.pages
 
     def _item(self, entry: Entry) -> Item:
         prompt_id = entry.dataset_row.row.prompt_id
         payer = self._payers.setdefault(entry.stored.task_uuid, prompt_id)
         cost = entry.dataset_row.task.known_cost_microusd if entry.dataset_row.task else None
-        file = self._place.bring(entry.video)
+        file = self._folder.add_video(entry.video)
         poster = self._poster(entry, file)
         self.kept |= {f"videos/{file}", f"posters/{poster}"}
         quality_results = quality_results_of(entry.request, entry.stored, cost_microusd=cost)
         return Item(entry, quality_results, file, poster, "" if payer == prompt_id else payer)
 
     def _poster(self, entry: Entry, file: str) -> str:
-        """Puts the sidecar's picture there, or notes that one is to be made."""
+        """Writes the poster of the sidecar, or records that one must be created; returns its name."""
         name = f"{entry.video.sha256}.webp"
-        if not (self._place.root / "posters" / name).is_file():
-            picture = poster_in(entry.video.poster)
-            if picture is None:
+        if not (self._folder.root / "posters" / name).is_file():
+            poster = poster_in(entry.video.poster)
+            if poster is None:
                 self.without_poster[file] = name
             else:
-                self._place.put(f"posters/{name}", picture)
+                self._folder.put(f"posters/{name}", poster)
         return name
 
 
-async def _make_posters(place: GalleryFolder, wanted: dict[str, str]) -> None:
-    """Pictures of videos whose sidecars have none; a video that cannot be decoded is shown without one."""
+async def _make_posters(gallery_folder: GalleryFolder, wanted: dict[str, str]) -> None:
+    """Creates posters for videos whose sidecars have none; a video that cannot be decoded has no poster."""
     async with Verifier() as verifier:
         for file, name in wanted.items():
             with suppress(InvalidVideoError, DecoderError):
-                place.put(f"posters/{name}", await verifier.poster_of(place.root / "videos" / file))
+                gallery_folder.put(f"posters/{name}", await verifier.poster_of(gallery_folder.root / "videos" / file))

@@ -1,10 +1,10 @@
 """Prompt tables: rows from files, DataFrames and databases. Every row is validated before anything is submitted."""
 
-from wan_assets.prompts.local_files import LocalFileError, content_known_as
+from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
-from wan_assets.prompts.sources import SqlQuery
+from wan_assets.prompts.sql_query import SqlQuery
 from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 from wan_assets.prompts.table_summary import Summary
 
@@ -18,8 +18,8 @@ __all__ = [
     "Refusal",
     "SqlQuery",
     "Summary",
-    "content_known_as",
     "scan",
     "shortened",
     "signature_of",
+    "verified_content",
 ]

@@ -1,4 +1,4 @@
-"""Cells of one row: what was written becomes values by column, or a finding for each that is refused."""
+"""Conversion of one record's cells into values by column, with a finding for each refused cell."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
-from wan_assets.prompts.columns import PICTURE, PRIORITY, SOUND, Column, Layout, column_of
-from wan_assets.prompts.local_media import STAND_IN, LocalMedia, Medium
+from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, Column, Layout, column_of
+from wan_assets.prompts.local_media import PLACEHOLDER_REFERENCE, LocalMedia, Medium
 from wan_assets.prompts.problems import Refusal
 
 
 @dataclass(slots=True)
 class Cells:
-    """What one row gives: `values` by column, `carried` text, its id, findings (column, value, refusal)."""
+    """The cells of one row: `values` by column, `extra` text, the id, and findings (column, value, refusal)."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    carried: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
     prompt_id: Any = None
     findings: list[tuple[str, Any, Refusal]] = field(default_factory=list)
 
@@ -34,7 +34,7 @@ class Cells:
 
 
 def cells_of(layout: Layout, values: Sequence[Any]) -> Cells:
-    """Sorts the values of a row by column; what is absent is left out."""
+    """Assigns the values of a record to its columns and omits empty cells."""
     cells = Cells()
     given = cells.values
     for index, column in layout.columns:
@@ -46,7 +46,7 @@ def cells_of(layout: Layout, values: Sequence[Any]) -> Cells:
         elif column.kind == "word":
             given[column.name] = value.strip() if isinstance(value, str) else value
         else:
-            _place(cells, column, value)
+            _read_cell(cells, column, value)
     return cells
 
 
@@ -62,69 +62,69 @@ def is_absent(value: Any) -> bool:
 
 
 def resolve_media(cells: Cells, media: LocalMedia) -> None:
-    """Puts references in the place of local files, and makes one picture of its image and frame columns."""
+    """Replaces local files by references, and combines the columns `….image` and `….frame` into one image."""
     values = cells.values
-    written = [part for part in ("image", "frame") if f"{PICTURE}.{part}" in values]
-    parts = {part: values.pop(f"{PICTURE}.{part}") for part in written}
-    if parts and PICTURE in values:
-        cells.refuse(PICTURE, values[PICTURE], Refusal("is given twice", f"use {PICTURE} alone"))
+    written = [part for part in ("image", "frame") if f"{FRAME_IMAGES}.{part}" in values]
+    parts = {part: values.pop(f"{FRAME_IMAGES}.{part}") for part in written}
+    if parts and FRAME_IMAGES in values:
+        cells.refuse(FRAME_IMAGES, values[FRAME_IMAGES], Refusal("is given twice", f"use only {FRAME_IMAGES}"))
     elif "frame" in parts:
-        values[PICTURE] = parts
+        values[FRAME_IMAGES] = parts
     elif parts:
-        values[PICTURE] = parts["image"]
-    if PICTURE in values:
-        pictures = values[PICTURE] if isinstance(values[PICTURE], (list, tuple)) else [values[PICTURE]]
-        values[PICTURE] = [_picture(cells, item, media) for item in pictures]
-    if isinstance(values.get(SOUND), str):
-        values[SOUND] = _reference(cells, SOUND, values[SOUND], media)
+        values[FRAME_IMAGES] = parts["image"]
+    if FRAME_IMAGES in values:
+        images = values[FRAME_IMAGES] if isinstance(values[FRAME_IMAGES], (list, tuple)) else [values[FRAME_IMAGES]]
+        values[FRAME_IMAGES] = [_with_reference(cells, item, media) for item in images]
+    if isinstance(values.get(INPUT_AUDIO), str):
+        values[INPUT_AUDIO] = _reference(cells, INPUT_AUDIO, values[INPUT_AUDIO], media)
 
 
-def _picture(cells: Cells, item: Any, media: LocalMedia) -> Any:
+def _with_reference(cells: Cells, item: Any, media: LocalMedia) -> Any:
     if isinstance(item, str):
-        return _reference(cells, PICTURE, item, media)
+        return _reference(cells, FRAME_IMAGES, item, media)
     if isinstance(item, Mapping) and isinstance(item.get("image"), str):
-        return {**item, "image": _reference(cells, PICTURE, item["image"], media)}
+        return {**item, "image": _reference(cells, FRAME_IMAGES, item["image"], media)}
     return item
 
 
 def _reference(cells: Cells, column: str, value: str, media: LocalMedia) -> str:
-    medium: Medium = "picture" if column == PICTURE else "sound"
+    medium: Medium = "image" if column == FRAME_IMAGES else "audio"
     found = media.reference_of(value, medium)
     if isinstance(found, Refusal):
         cells.refuse(column, value, found)
-        return STAND_IN
+        return PLACEHOLDER_REFERENCE
     return found
 
 
-def _place(cells: Cells, column: Column, value: Any) -> None:
+def _read_cell(cells: Cells, column: Column, value: Any) -> None:
     if column.kind == "prompt_id":
         cells.prompt_id = value
     elif column.kind == "group":
-        _unfold(cells, column.name, value)
-    elif column.kind == "carried":
+        _read_group(cells, column.name, value)
+    elif column.kind == "extra":
         if _is_text(cells, column.name, text := text_of(value)):
-            cells.carried[column.name] = text
+            cells.extra[column.name] = text
     elif column.kind == "priority":
-        _prioritise(cells, value)
+        _read_priority(cells, value)
     elif column.kind == "media":
-        found = _parsed(cells, column.name, value) if _looks_like_json(value) else _stripped(value)
+        found = _parsed_json(cells, column.name, value) if _looks_like_json(value) else _stripped(value)
         if not is_absent(found):
             cells.values[column.name] = found
     elif not isinstance(value, str) or _is_text(cells, column.name, value):
         cells.values[column.name] = _stripped(value)
 
 
-def _prioritise(cells: Cells, value: Any) -> None:
+def _read_priority(cells: Cells, value: Any) -> None:
     text = text_of(value).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,18}(\.0+)?", text):
-        cells.carried[PRIORITY] = str(int(text.partition(".")[0]))
+        cells.extra[PRIORITY] = str(int(text.partition(".")[0]))
     else:
         cells.refuse(PRIORITY, value, Refusal("must be a whole number", "write it in digits, such as 10 or -1"))
 
 
-def _unfold(cells: Cells, group: str, value: Any) -> None:
-    parts = _parsed(cells, group, value) if _looks_like_json(value) else value
-    if parts == STAND_IN:
+def _read_group(cells: Cells, group: str, value: Any) -> None:
+    parts = _parsed_json(cells, group, value) if _looks_like_json(value) else value
+    if parts == PLACEHOLDER_REFERENCE:
         return
     if not isinstance(parts, Mapping):
         cells.refuse(group, value, Refusal("must be an object", f"write its parts as columns {group}.…"))
@@ -141,19 +141,19 @@ def _unfold(cells: Cells, group: str, value: Any) -> None:
         elif column.kind in ("text", "word"):
             cells.values[column.name] = part
         else:
-            _place(cells, column, part)
+            _read_cell(cells, column, part)
 
 
 def _looks_like_json(value: Any) -> bool:
     return isinstance(value, str) and value.lstrip()[:1] in ("[", "{")
 
 
-def _parsed(cells: Cells, column: str, value: str) -> Any:
+def _parsed_json(cells: Cells, column: str, value: str) -> Any:
     try:
         found = json.loads(value)
     except (ValueError, RecursionError) as error:
         cells.refuse(column, value, Refusal(f"is not valid JSON: {error}", "correct it"))
-        return STAND_IN
+        return PLACEHOLDER_REFERENCE
     return found
 
 
@@ -172,7 +172,7 @@ def _is_text(cells: Cells, column: str, value: str) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """A carried value as text: 7.0 is "7", a midnight is its date, lists and objects are JSON."""
+    """Converts a value to text: 7.0 becomes "7", midnight becomes its date, lists and objects become JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Rows of a database: what a query gives, in pieces; alone among prompt tables in importing SQLAlchemy."""
+"""Records from a database query; the only module of this package that imports SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from wan_assets.errors import PromptTableError
 from wan_assets.ledger import DatabaseUrlError, is_file, secrets_of, url_of
-from wan_assets.prompts.formats import Record
 from wan_assets.prompts.problems import printable
-from wan_assets.prompts.sources import SqlQuery
+from wan_assets.prompts.records import Record
+from wan_assets.prompts.sql_query import SqlQuery
 
-_PIECE_ROWS = 1000
+_ROWS_PER_FETCH = 1000
 
 
 def records_of_query(query: SqlQuery) -> Generator[Record]:
-    """Yields the rows that the database gives; what the query would change is rolled back."""
+    """Yields the rows of a query result. Changes that the query makes are rolled back."""
     url = _url_of(query)
     with _translated(url), _connected(url) as connection:
-        options = {"yield_per": _PIECE_ROWS, "no_parameters": True}
+        options = {"yield_per": _ROWS_PER_FETCH, "no_parameters": True}
         result = connection.execution_options(**options).exec_driver_sql(query.query)
         if not result.returns_rows:
-            raise PromptTableError("the query gives no rows; write a SELECT")
+            raise PromptTableError("the query returns no rows; write a SELECT")
         names = tuple(map(str, result.keys()))
         for row in result:
             yield Record(None, names, [_plain(value) for value in row])
@@ -54,24 +54,24 @@ def _connected(url: sa.URL) -> Iterator[sa.Connection]:
 
 @contextmanager
 def _translated(url: sa.URL) -> Iterator[None]:
-    """Turns what the database says into our error; never chained, for tracebacks show what is."""
+    """Converts database errors to `PromptTableError`, not chained, since a traceback could show the password."""
     try:
         yield
     except ImportError as error:
-        hint = "install it, or name another in the URL, such as postgresql+psycopg"
+        hint = "install it, or specify another driver in the URL, such as postgresql+psycopg"
         raise PromptTableError(f"the query's database needs the driver {error.name}; {hint}") from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
-        said = error.orig if isinstance(error, DBAPIError) else error
-        reason = _without_secrets(str(said), url) or type(said).__name__
-        raise PromptTableError(f"the query cannot be read: {reason}; check the query, and the database") from None
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        reason = _without_secrets(str(cause), url) or type(cause).__name__
+        raise PromptTableError(f"the query cannot be read: {reason}; check the query and the database") from None
 
 
-def _without_secrets(said: str, url: sa.URL) -> str:
-    """The words, unless they hold the password or another part of the URL that may be one."""
+def _without_secrets(message: str, url: sa.URL) -> str:
+    """Returns the message, or empty text if it contains a part of the URL that may be secret."""
     return (
         ""
-        if any(secret in said or quote_plus(secret) in said for secret in secrets_of(url))
-        else printable(" ".join(said.split()))
+        if any(secret in message or quote_plus(secret) in message for secret in secrets_of(url))
+        else printable(" ".join(message.split()))
     )
 
 

@@ -1,4 +1,4 @@
-"""Frames of rows: DataFrames and Parquet files in batches; alone here in importing pandas and pyarrow."""
+"""Records from DataFrames and Parquet files, in batches; the only module here that imports pandas and pyarrow."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wan_assets.errors import PromptTableError
-from wan_assets.prompts.formats import Flaw, Record, unreadable
+from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 
 _NOT_IN_PYTHON = (OverflowError, ValueError, LookupError)
-"""What is raised for values that Arrow has and Python has not, such as a date in the year 12000."""
+"""Errors for values that Arrow supports and Python does not, such as a date in the year 12000."""
 
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """A value that Python cannot hold, as far as it can be written, and the rule that it breaks."""
+    """A value that Python cannot represent, as text if possible, and the rule that it breaks."""
 
     text: str
     rule: str
     fix: str
 
 
-def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | Flaw]:
-    """Yields the rows of a DataFrame; its index is ignored."""
+def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | MalformedRecord]:
+    """Yields the rows of a DataFrame and ignores its index."""
     if not isinstance(frame, pd.DataFrame):
-        raise PromptTableError(f"{type(frame).__name__} is no prompt table; give a path or a DataFrame")
+        raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path or a DataFrame")
     names = tuple(map(str, frame.columns))
     for start in range(0, len(frame), batch_rows):
         batch = frame.iloc[start : start + batch_rows]
         yield from _records(names, [_items_of(batch.iloc[:, index]) for index in range(len(names))])
 
 
-def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record | Flaw]:
-    """Yields the rows of a Parquet file, a batch of a row group at a time."""
+def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record | MalformedRecord]:
+    """Yields the rows of a Parquet file, one batch of a row group at a time."""
     try:
         with pq.ParquetFile(path) as file:
             names = tuple(file.schema_arrow.names)
@@ -51,22 +51,22 @@ def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record | Flaw]:
             for batch in file.iter_batches(batch_size=batch_rows):
                 yield from _records(names, [_values_of(column) for column in batch.columns])
     except UnicodeDecodeError as error:
-        raise unreadable(path, f"holds text that is not UTF-8: {error}; write it anew") from error
+        raise unreadable(path, f"contains text that is not UTF-8: {error}; write the file again") from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(path, f"is no whole Parquet file: {error}; write it anew") from error
+        raise unreadable(path, f"is not a complete Parquet file: {error}; write the file again") from error
 
 
-def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Record | Flaw]:
+def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Record | MalformedRecord]:
     if not any(isinstance(value, _Unreadable) for column in columns for value in column):
         yield from map(Record, repeat(None), repeat(names), zip(*columns, strict=True))
         return
     for values in zip(*columns, strict=True):
-        wrong = next((place for place, value in enumerate(values) if isinstance(value, _Unreadable)), None)
-        yield Record(None, names, values) if wrong is None else _flaw(names, wrong, values[wrong])
+        index = next((index for index, value in enumerate(values) if isinstance(value, _Unreadable)), None)
+        yield Record(None, names, values) if index is None else _malformed(names, index, values[index])
 
 
-def _flaw(names: tuple[str, ...], place: int, value: _Unreadable) -> Flaw:
-    return Flaw(None, value.text, f"column {names[place]} holds {value.rule}", value.fix, names)
+def _malformed(names: tuple[str, ...], index: int, value: _Unreadable) -> MalformedRecord:
+    return MalformedRecord(None, value.text, f"column {names[index]} contains {value.rule}", value.fix, names)
 
 
 def _refuse_unknown_zones(path: Path, schema: pa.Schema) -> None:
@@ -75,8 +75,8 @@ def _refuse_unknown_zones(path: Path, schema: pa.Schema) -> None:
             try:
                 pa.scalar(0, field.type).as_py()
             except _NOT_IN_PYTHON:
-                named = f"column {field.name} has the unknown time zone {field.type.tz!r}"
-                raise unreadable(path, f"cannot be read: {named}; write its times in UTC") from None
+                reason = f"column {field.name} has the unknown time zone {field.type.tz!r}"
+                raise unreadable(path, f"cannot be read: {reason}; write its times in UTC") from None
 
 
 def _values_of(column: pa.Array) -> list[Any]:
@@ -104,7 +104,7 @@ def _one_by_one(count: int, read: Callable[[int], Any], text_of: Callable[[int],
         try:
             values.append(read(place))
         except LookupError:
-            rule, fix = "a time of an unknown time zone", "write its times in UTC"
+            rule, fix = "a time in an unknown time zone", "write its times in UTC"
             values.append(_Unreadable(text_of(place), rule, fix))
         except _NOT_IN_PYTHON:
             rule, fix = "a date or a number that is out of range", "write dates between the years 1 and 9999"

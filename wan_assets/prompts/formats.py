@@ -1,56 +1,37 @@
-"""Formats of prompt tables: readers that yield raw records from files of each kind and from DataFrames."""
+"""Readers of prompt tables: one for each file format, and one for DataFrames."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from wan_assets.errors import PromptTableError
 from wan_assets.prompts.columns import PROMPT
 from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problems import printable
+from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's 131,072 is less than one picture in base64
+_CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's limit of 131,072 is less than one image in base64
 _BATCH_ROWS = 10_000
-_MARK_BYTES = 200
-
-
-class Record(NamedTuple):
-    """One row as it was written: values beside the names of their columns."""
-
-    line: int | None
-    names: tuple[str, ...]
-    values: Sequence[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """One row that cannot be taken apart into cells."""
-
-    line: int | None
-    value: Any
-    rule: str
-    fix: str
-    names: tuple[str, ...] = ()
+_SIGNATURE_BYTES = 200
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """An open table: its records, the folder of its local files, and values for what rows leave open.
+    """An open file, DataFrame or query: its records, the folder of its local files, and its default values.
 
-    `file` names it among several files of one table.
+    `file` is its name if the table has several files.
     """
 
     label: str
-    records: Generator[Record | Flaw]
+    records: Generator[Record | MalformedRecord]
     has_header: bool
     folder: Path | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -58,32 +39,27 @@ class Sheet:
 
 
 def sheet_of_frame(frame: pd.DataFrame) -> Sheet:
-    """Opens a DataFrame; what is none raises `PromptTableError` when records are asked for."""
+    """Opens a DataFrame. Reading its records raises `PromptTableError` if it is not a DataFrame."""
     records = import_module("wan_assets.prompts.dataframes").records_of_frame(frame, _BATCH_ROWS)
     return Sheet("the DataFrame", records, has_header=True)
 
 
 def sheet_of_file(path: Path, file: str = "") -> Sheet:
-    """Opens a file; raises `PromptTableError` if it cannot be read, here or when records are asked for."""
-    _refuse_what_is_no_file(path)
+    """Opens a file. Raises `PromptTableError`, here or when records are read, if the file cannot be read."""
+    _refuse_missing(path)
     reader, has_header = _READERS.get(path.suffix.lower(), (None, False))
     if reader is None:
         found = f"has the extension {path.suffix}" if path.suffix else "has no extension"
-        raise unreadable(path, f"{found}; known are {KNOWN}")
+        raise unreadable(path, f"{found}; supported are {KNOWN_EXTENSIONS}")
     _refuse_other_files(path)
     defaults = {"resolution": "720p"} if reader is _prompts else {}
     return Sheet(printable(str(path)), _guarded(path, reader), has_header, path.parent, defaults, printable(file))
 
 
-def unreadable(path: Path, reason: str) -> PromptTableError:
-    """The error of a file that is no table; what cannot be printed of its name is escaped."""
-    return PromptTableError(f"{printable(str(path))} {reason}")
-
-
-def _refuse_what_is_no_file(path: Path) -> None:
+def _refuse_missing(path: Path) -> None:
     try:
         if not path.exists():
-            raise unreadable(path, f"does not exist; check the name, and the folder {Path.cwd()}")
+            raise unreadable(path, f"does not exist; check the name and the folder {Path.cwd()}")
         if not path.is_file():
             raise unreadable(path, "is not a regular file; save the table as a file")
     except (OSError, ValueError) as error:
@@ -91,17 +67,19 @@ def _refuse_what_is_no_file(path: Path) -> None:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuses what the first bytes say to be something else than the name does."""
+    """Refuses a file whose first bytes do not match its extension."""
     try:
         with path.open("rb") as file:
-            found = lookalike_of_bytes(file.read(_MARK_BYTES))
+            found = lookalike_of_bytes(file.read(_SIGNATURE_BYTES))
     except OSError:
-        return  # Its reader says what is wrong.
+        return  # the reader of the format reports the error
     if found and not found.fix.endswith(f" {path.suffix.lower()}"):
-        raise unreadable(path, f"is no table: it looks like {found.what}; {found.fix}")
+        raise unreadable(path, f"is not a table: it looks like {found.description}; {found.fix}")
 
 
-def _guarded(path: Path, reader: Callable[[Path], Iterator[Record | Flaw]]) -> Generator[Record | Flaw]:
+def _guarded(
+    path: Path, reader: Callable[[Path], Iterator[Record | MalformedRecord]]
+) -> Generator[Record | MalformedRecord]:
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
@@ -130,18 +108,18 @@ def _refuse_other_encodings(path: Path) -> None:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head == b"\x00\x00\xfe\xff":
         raise unreadable(path, "is UTF-16 or UTF-32; save it as UTF-8 (in Excel: CSV UTF-8)")
     if b"\x00" in head:
-        raise unreadable(path, "is no UTF-8 text: it begins with NUL bytes; save it as UTF-8")
+        raise unreadable(path, "is not UTF-8 text: it begins with NUL bytes; save it as UTF-8")
 
 
-def _comma_separated(path: Path) -> Iterator[Record | Flaw]:
+def _comma_separated(path: Path) -> Iterator[Record | MalformedRecord]:
     return _delimited(path, ",")
 
 
-def _tab_separated(path: Path) -> Iterator[Record | Flaw]:
+def _tab_separated(path: Path) -> Iterator[Record | MalformedRecord]:
     return _delimited(path, "\t")
 
 
-def _delimited(path: Path, delimiter: str) -> Iterator[Record | Flaw]:
+def _delimited(path: Path, delimiter: str) -> Iterator[Record | MalformedRecord]:
     _refuse_other_encodings(path)
     csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -155,17 +133,17 @@ def _delimited(path: Path, delimiter: str) -> Iterator[Record | Flaw]:
         yield from _cells(rows, tuple(header))
 
 
-_QUOTES = "put a cell that holds quotes or newlines in quotes, and double the quotes in it"
+_QUOTES = "enclose a cell that contains quotes or newlines in quotes, and double the quotes inside it"
 
 
-def _cells(rows: Any, names: tuple[str, ...]) -> Iterator[Record | Flaw]:
+def _cells(rows: Any, names: tuple[str, ...]) -> Iterator[Record | MalformedRecord]:
     while True:
         line = rows.line_num + 1
         try:
             row = next(rows, None)
         except csv.Error as error:
             reason = "a quote is never closed" if "end of data" in str(error) else error
-            yield Flaw(line, None, f"cannot be taken apart: {reason}", _QUOTES, names)
+            yield MalformedRecord(line, None, f"cannot be split into cells: {reason}", _QUOTES, names)
             continue
         if row is None:
             return
@@ -175,18 +153,18 @@ def _cells(rows: Any, names: tuple[str, ...]) -> Iterator[Record | Flaw]:
             yield _ragged(line, names, row)
 
 
-def _ragged(line: int, names: tuple[str, ...], row: list[str]) -> Record | Flaw:
+def _ragged(line: int, names: tuple[str, ...], row: list[str]) -> Record | MalformedRecord:
     surplus = [cell for cell in row[len(names) :] if cell.strip()]
     if len(row) > len(names) and not surplus:
         return Record(line, names, row[: len(names)])
     rule = f"has {len(row)} {'cell' if len(row) == 1 else 'cells'} where the header has {len(names)}"
-    fix = "put a cell that holds separators, quotes or newlines in quotes"
+    fix = "enclose a cell that contains separators, quotes or newlines in quotes"
     if surplus:
-        return Flaw(line, surplus[0], rule, fix, names)
-    return Flaw(line, row[-1], rule, f"write empty cells too, and {fix}", names)
+        return MalformedRecord(line, surplus[0], rule, fix, names)
+    return MalformedRecord(line, row[-1], rule, f"write empty cells as well, and {fix}", names)
 
 
-def _json_lines(path: Path) -> Iterator[Record | Flaw]:
+def _json_lines(path: Path) -> Iterator[Record | MalformedRecord]:
     _refuse_other_encodings(path)
     with path.open(encoding="utf-8-sig", newline="\n") as file:
         for line, text in enumerate(file, 1):
@@ -194,18 +172,18 @@ def _json_lines(path: Path) -> Iterator[Record | Flaw]:
                 yield _record_of_line(line, text)
 
 
-def _record_of_line(line: int, text: str) -> Record | Flaw:
+def _record_of_line(line: int, text: str) -> Record | MalformedRecord:
     try:
         found = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        return Flaw(line, text.strip(), f"is not valid JSON: {error}", "write one JSON object in one line")
+        return MalformedRecord(line, text.strip(), f"is not valid JSON: {error}", "write one JSON object per line")
     return _record_of_object(line, found)
 
 
-def _record_of_object(line: int | None, found: Any) -> Record | Flaw:
+def _record_of_object(line: int | None, found: Any) -> Record | MalformedRecord:
     if not isinstance(found, dict):
         fix = f'write an object such as {{"{PROMPT}": "A red kite"}}'
-        return Flaw(line, found, "is not a JSON object", fix)
+        return MalformedRecord(line, found, "is not a JSON object", fix)
     return Record(line, tuple(found), tuple(found.values()))
 
 
@@ -217,40 +195,40 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _json_array(path: Path) -> Iterator[Record | Flaw]:
+def _json_array(path: Path) -> Iterator[Record | MalformedRecord]:
     _refuse_other_encodings(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError:
         raise
     except (ValueError, RecursionError) as error:
-        hint = "write an array of objects, or save one object a line as .jsonl"
+        hint = "write an array of objects, or save one object per line as .jsonl"
         raise unreadable(path, f"is not valid JSON: {error}; {hint}") from error
     if not isinstance(found, list):
-        raise unreadable(path, "holds no JSON array; write an array of objects")
+        raise unreadable(path, "does not contain a JSON array; write an array of objects")
     yield from (_record_of_object(None, item) for item in found)
 
 
-def _prompts(path: Path) -> Iterator[Record | Flaw]:
+def _prompts(path: Path) -> Iterator[Record | MalformedRecord]:
     _refuse_other_encodings(path)
     with path.open(encoding="utf-8-sig") as file:
         if found := lookalike_of_text(file.read(HEAD_CHARACTERS)):
-            raise unreadable(path, f"is no list of prompts: it looks like {found.what}; {found.fix}")
+            raise unreadable(path, f"is not a list of prompts: it looks like {found.description}; {found.fix}")
         file.seek(0)
         for line, text in enumerate(file, 1):
             if not text.strip():
                 continue
             if look := lookalike_of_line(text):
-                yield Flaw(line, text.strip(), f"looks like {look.what}", look.fix, (PROMPT,))
+                yield MalformedRecord(line, text.strip(), f"looks like {look.description}", look.fix, (PROMPT,))
             else:
                 yield Record(line, (PROMPT,), (text.removesuffix("\n"),))
 
 
-def _parquet(path: Path) -> Iterator[Record | Flaw]:
+def _parquet(path: Path) -> Iterator[Record | MalformedRecord]:
     yield from import_module("wan_assets.prompts.dataframes").records_of_parquet(path, _BATCH_ROWS)
 
 
-_READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | Flaw]], bool]] = {
+_READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | MalformedRecord]], bool]] = {
     ".csv": (_comma_separated, True),
     ".tsv": (_tab_separated, True),
     ".jsonl": (_json_lines, False),
@@ -259,7 +237,7 @@ _READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | Flaw]], bool]] =
     ".parquet": (_parquet, True),
     ".txt": (_prompts, True),
 }
-"""Per extension the reader, and whether its rows share one header."""
+"""The reader of each extension, and whether its rows share one header."""
 
 EXTENSIONS = frozenset(_READERS)
-KNOWN = ", ".join(_READERS)
+KNOWN_EXTENSIONS = ", ".join(_READERS)

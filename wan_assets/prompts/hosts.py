@@ -1,4 +1,4 @@
-"""Hosts that a stranger may name: normalized as HTTP clients do it, and then judged."""
+"""The check whether a host name or IP address is public, after the normalization that HTTP clients apply."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LOOPBACK_SERVICES = (
     *("nip.io", "sslip.io", "xip.io", "traefik.me", "backname.io", "1u.ms", "rbndr.us"),
     *("localtest.me", "lvh.me", "vcap.me", "lacolhost.com", "localho.st", "fuf.me"),
 )
-"""Public names that lead to whatever address is part of them, or to this machine."""
+"""Public names that resolve to an address that is part of the name, or to this machine."""
 
 _NOT_PUBLIC = tuple(f".{name}" for name in (*_PRIVATE_DOMAINS, *_METADATA_HOSTS, *_LOOPBACK_SERVICES))
 
 _CLOUD_METADATA = tuple(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
-"""Of Azure and Oracle Cloud; those of other clouds are link-local."""
+"""Metadata addresses of Azure and Oracle Cloud; those of other clouds are link-local."""
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
 _EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
@@ -41,7 +41,7 @@ _LOW = 0xFFFF_FFFF
 
 
 def is_public_host(host: str) -> bool:
-    """Whether a host is a public address, or a name that is not of one house; names are not looked up.
+    """Returns whether a host is a public address or a name outside private domains, without resolving the name.
 
     >>> [is_public_host(host) for host in ("example.com", "127.0.0.1", "127\u30020.0.1", "[64:ff9b::7f00:1]")]
     [True, False, False, False]
@@ -58,12 +58,12 @@ def is_public_host(host: str) -> bool:
 
 
 def _normalized(host: str) -> str | None:
-    """A host in lower-case ASCII, with all encodings undone; None for what is none."""
+    """Returns the host in lower-case ASCII with all encodings removed, or None if it is not a host name."""
     for _ in range(_DECODINGS):
         host = unquote(host)
     letters = unicodedata.normalize("NFKC", _DOTS.sub(".", host))
-    seen = "".join(letter for letter in letters if not _is_ignored(letter))
-    name = _DOTS.sub(".", unicodedata.normalize("NFKC", seen)).lower().rstrip(".")
+    visible = "".join(letter for letter in letters if not _is_ignored(letter))
+    name = _DOTS.sub(".", unicodedata.normalize("NFKC", visible)).lower().rstrip(".")
     if name.isascii():
         return name
     try:
@@ -73,7 +73,7 @@ def _normalized(host: str) -> str | None:
 
 
 def _is_ignored(letter: str) -> bool:
-    """Whether a letter is dropped from names: soft hyphens, joiners, marks of direction, selectors of variants."""
+    """Returns whether clients ignore a character: soft hyphens, joiners, direction marks, variation selectors."""
     return (
         unicodedata.category(letter) == "Cf"
         or letter in "\u034f\u115f\u1160\u17b4\u17b5\u3164"
@@ -82,7 +82,7 @@ def _is_ignored(letter: str) -> bool:
 
 
 def _ipv4_readings(name: str) -> Iterator[ipaddress.IPv4Address]:
-    """The addresses that clients take a host of numbers for: with a leading zero for octal, or for decimal."""
+    """Yields the addresses that clients read from a numeric host: a leading zero means octal or decimal."""
     parts = name.split(".")
     if len(parts) > _MAX_PARTS or not all(map(_NUMBER.fullmatch, parts)):
         return

@@ -1,4 +1,4 @@
-"""Identity of rows: what a `prompt_id` may be, how one is derived, and which row has it already."""
+"""Rules for a `prompt_id`, derivation of missing ids, and detection of duplicates."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wan_assets.prompts.problems import Refusal
 
 _ID_CHARACTERS = 128
 _FORBIDDEN = re.compile(r"\.\.|[/\\,|\[\]]")
-"""Dagster refuses `...` and control characters in partition keys, splits ranges and lists at `...` and `,`,
-and dimensions at `|`; brackets stand for ranges in its selections, and slashes and `..` for other folders."""
+"""Dagster refuses `...` and control characters in partition keys, splits ranges and lists at `...` and `,`, and
+splits dimensions at `|`. Brackets denote ranges in its selections. Slashes and `..` denote other folders."""
 
-_FORBIDDEN_IN_WORDS = "must not hold / \\ , | [ ] or two dots in a row"
+_FORBIDDEN_RULE = "must not contain / \\ , | [ ] or two consecutive dots"
 
 
 def text_of_id(value: Any) -> str | None:
-    """A `prompt_id` as text: 7 and 7.0 become "7"; None for what is neither text nor a whole number."""
+    """Converts a `prompt_id` to text (7 and 7.0 become "7"); returns None unless it is text or a whole number."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, str):
@@ -28,41 +28,41 @@ def text_of_id(value: Any) -> str | None:
 
 
 def violations_of_id(prompt_id: str) -> Iterator[Refusal]:
-    """Yields each rule of partition keys that a `prompt_id` breaks."""
+    """Yields each rule for partition keys that a `prompt_id` breaks."""
     if len(prompt_id) > _ID_CHARACTERS:
         rule = f"must have at most {_ID_CHARACTERS} characters"
         yield Refusal(rule, f"shorten it; it has {len(prompt_id)}")
     if not prompt_id.isprintable():
-        yield Refusal("must not hold control or invisible characters", "remove them")
+        yield Refusal("must not contain control or invisible characters", "remove them")
     if prompt_id != prompt_id.strip():
         yield Refusal("must not begin or end with a space", "remove the space")
     if found := _FORBIDDEN.search(prompt_id):
-        yield Refusal(_FORBIDDEN_IN_WORDS, f"write another character for {found[0]}")
+        yield Refusal(_FORBIDDEN_RULE, f"replace {found[0]} by another character")
 
 
 class PromptIds:
-    """The ids of one table, over all its files, and the rows that have them, in some 100 bytes each."""
+    """The ids of all files of one table and their rows. Takes about 100 bytes of memory per id."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, int] = {}  # digest of the id → row of all, below zero where the id was derived
+        self._rows: dict[int, int] = {}  # digest of the id → row number over all files, negative if the id was derived
         self._repeats: dict[int, int] = {}
         self._files: list[str] = []
         self._starts: list[int] = []
 
     def begin(self, file: str, rows_before: int) -> None:
-        """Comes before the rows of each file, which count from 1; a table of one file has no name here."""
+        """Starts the next file. Its rows count from 1; `file` is empty if the table is one file."""
         self._files.append(file)
         self._starts.append(rows_before)
 
     def claim(self, prompt_id: str, row: int) -> str | None:
-        """Gives the id to a row, or returns the place of the row that has it."""
+        """Assigns an id to a row; returns the place of the row that already has it, if any."""
         row += self._starts[-1]
         return self._other(self._rows.setdefault(_digest(prompt_id), row), row)
 
     def derive(self, fingerprint: str, row: int) -> tuple[str, str | None]:
-        """The id of a row that was given none, and the place of the row that was given that very id, if there is one.
+        """Derives the id of a row without one; also returns the place of a row with the same explicit id, if any.
 
-        The same content has the same id wherever it stands; its repetitions are counted from 2.
+        Equal content has the same derived id in every table. Repetitions get the suffixes 2, 3 and so on.
         """
         row += self._starts[-1]
         prompt_id = f"p-{fingerprint[:12]}"

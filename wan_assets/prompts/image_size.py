@@ -1,4 +1,4 @@
-"""How large a local picture or sound may be, known from its first bytes: nothing of it is decoded."""
+"""Size limits for local images and audio files, checked without decoding them."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from PIL import Image
 
 from wan_assets.prompts.problems import Refusal
 
-MAX_BYTES: Mapping[Literal["picture", "sound"], int] = {"picture": 32 << 20, "sound": 50 << 20}
+MAX_BYTES: Mapping[Literal["image", "audio"], int] = {"image": 32 << 20, "audio": 50 << 20}
+NOUNS: Mapping[Literal["image", "audio"], str] = {"image": "image", "audio": "audio file"}
 MAX_PIXELS = 64_000_000
-"""The largest video has two million."""
+"""The largest video frame has two million pixels."""
 
 
-def too_large(content: bytes, medium: Literal["picture", "sound"]) -> Refusal | None:
-    """Why the content of a file is not taken, or None."""
+def too_large(content: bytes, medium: Literal["image", "audio"]) -> Refusal | None:
+    """Returns the refusal of a file that is too large, or None."""
     size, maximum = len(content), MAX_BYTES[medium]
     if size > maximum:
-        return Refusal(f"the file has {size:,} bytes; a {medium} may have {maximum:,}", f"make the {medium} smaller")
-    return _too_many_pixels(content) if medium == "picture" else None
+        noun = NOUNS[medium]
+        return Refusal(f"the file has {size:,} bytes; an {noun} may have {maximum:,}", f"use a smaller {noun}")
+    return _too_many_pixels(content) if medium == "image" else None
 
 
 def _too_many_pixels(content: bytes) -> Refusal | None:
-    """A picture whose header nobody understands is left to the other rules and to the API."""
+    """Ignores an image whose header Pillow cannot read: other rules and the API check it."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
-            width, height = picture.size
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
     except Image.DecompressionBombError:
-        return Refusal(f"the picture has more than {MAX_PIXELS:,} pixels", "make the picture smaller")
+        return Refusal(f"the image has more than {MAX_PIXELS:,} pixels", "use a smaller image")
     except (OSError, ValueError, SyntaxError, LookupError, ArithmeticError):
         return None
     if width * height <= MAX_PIXELS:
         return None
-    said = f"the picture has {width:,} x {height:,} pixels; a picture may have {MAX_PIXELS:,}"
-    return Refusal(said, "make the picture smaller")
+    rule = f"the image has {width:,} x {height:,} pixels; an image may have {MAX_PIXELS:,}"
+    return Refusal(rule, "use a smaller image")

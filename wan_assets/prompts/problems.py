@@ -1,4 +1,4 @@
-"""Problems of a prompt table: where each is, what was found there, the rule it breaks and the fix."""
+"""Problems of a prompt table: each has a place, a value, a broken rule and a fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule that something breaks, and the fix, before it is known where."""
+    """A broken rule and its fix, without a place in the table."""
 
     rule: str
     fix: str
@@ -24,11 +24,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One broken rule of one cell, row or column.
+    """One broken rule in one cell, row or column.
 
-    `row` counts data rows from 1; it is None for a problem of the whole table, such as of its header. `line` is the
-    physical line where the row begins, in formats that have lines. `value` is short and printable; it is empty where
-    nothing was given. `file` is the one of several files that it is in, and empty where the table is one file.
+    `row` counts data rows from 1 and is None for a problem of the whole table, such as its header. `line` is the
+    physical line where the row begins, in formats that have lines. `value` is short and printable, and empty if the
+    cell is empty. `file` is the file's name if the table has several files, and empty otherwise.
     """
 
     row: int | None
@@ -56,20 +56,20 @@ class Problem:
         value: Any,
         file: str = "",
     ) -> Self:
-        """A refusal with its place; whatever the table wrote is made short and printable."""
+        """Creates a problem from a refusal and a place; text from the table is made short and printable."""
         rule, fix = printable(refusal.rule), printable(refusal.fix)
         return cls(row, line, prompt_id, shortened(printable(column)), shown(value), rule, fix, file)
 
     @property
     def place(self) -> str:
-        """File, row, line and column in words."""
+        """File, row, line and column as text."""
         row = f"row {self.row}" if self.row else "header"
         line = f" (line {self.line})" if self.line and self.row else ""
         file = f"{self.file}, " if self.file else ""
         return f"{file}{row}{line}" + (f", column {self.column}" if self.column else "")
 
     def cells(self) -> dict[str, Any]:
-        """Itself as a row of a table; with its file where there are several, and `row` empty where there is none."""
+        """Returns the problem as a table row; `file` is included only if the table has several files."""
         row = {
             "row": self.row or "",
             "prompt_id": self.prompt_id or "",
@@ -82,7 +82,7 @@ class Problem:
 
 
 def shown(value: Any) -> str:
-    """A value in at most 80 printable characters; empty for None, plain for words and numbers, without secrets."""
+    """Returns a value in at most 80 printable characters without secrets; empty for None, unquoted for words."""
     if value is None:
         return ""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]{1,79}", value):
@@ -93,19 +93,19 @@ def shown(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with escapes for all that a terminal would obey or not show."""
+    """Returns the text with escapes for all characters that are not printable."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def shortened(text: str) -> str:
-    """The text, or its first 79 characters and an ellipsis."""
+    """Returns the text, or its first 79 characters and an ellipsis."""
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def repr_of(value: Any) -> str:
-    """Python's way to write a value, or its type where that cannot be written."""
+    """Returns `repr(value)`, or the name of its type if that fails."""
     try:
         return repr(value)
     except (ValueError, RecursionError):

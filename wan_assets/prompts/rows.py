@@ -1,4 +1,4 @@
-"""Rows of a prompt table: each record checked against every rule, with an id, or with all its problems."""
+"""Validation of records: each becomes a row with an id, or a list of all its problems."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest, violations_of
 from wan_assets.prompts.cells import Cells, cells_of, resolve_media
 from wan_assets.prompts.columns import (
-    MADE_SOUND,
-    PICTURE,
+    FRAME_IMAGES,
+    GENERATE_AUDIO,
+    INPUT_AUDIO,
     PRIORITY,
     PROMPT,
-    SOUND,
     Layout,
     column_of,
     layout_of,
     missing_prompt,
 )
-from wan_assets.prompts.formats import Flaw, Record
 from wan_assets.prompts.identity import PromptIds, text_of_id, violations_of_id
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
+from wan_assets.prompts.records import MalformedRecord, Record
 from wan_assets.prompts.url_rules import violations_of_urls
 
-_SIZE = frozenset({"width", "height", "resolution", PICTURE, f"{PICTURE}.image", "inputs"})
-_RIVALS: Mapping[str, frozenset[str]] = {
+_SIZE = frozenset({"width", "height", "resolution", FRAME_IMAGES, f"{FRAME_IMAGES}.image", "inputs"})
+_CONFLICTING_COLUMNS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(_SIZE, _SIZE),
-    SOUND: frozenset({MADE_SOUND}),
-    MADE_SOUND: frozenset({SOUND}),
+    INPUT_AUDIO: frozenset({GENERATE_AUDIO}),
+    GENERATE_AUDIO: frozenset({INPUT_AUDIO}),
 }
-"""A default gives way where a row gives one of these."""
+"""A default value is not applied to a row that sets one of these columns."""
 
 _LAYOUTS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """One valid row: its number, counted from 1, its id, its request, and the text it carries along.
+    """One valid row: its number counted from 1, its id, its request, and the text of its extra columns.
 
-    `line` is the physical line where it begins, in formats that have lines; `file` is the one of several files that it
-    is in, and empty where the table is one file.
+    `line` is the physical line where it begins, in formats that have lines. `file` is the file's name if the table has
+    several files, and empty otherwise.
     """
 
     number: int
@@ -57,12 +57,12 @@ class PromptRow:
 
     @property
     def priority(self) -> int:
-        """Rows with a higher one are sent first; 0 where none is given."""
+        """The priority, 0 by default; rows with a higher priority are submitted first."""
         return int(self.extra.get(PRIORITY, "0"))
 
 
 def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for what rows leave open, by column; the format's size gives way to any size that is given."""
+    """Returns the default values by column; a size in `given` replaces the size of the format."""
     found: dict[str, Any] = {}
     for name, value in given.items():
         column = column_of(name)
@@ -74,14 +74,14 @@ def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> d
 
 
 class RowReader:
-    """Reads the records of one file in order; `ids` are those of all files of its table."""
+    """Validates the records of one file in order; `ids` contains the ids of all files of the table."""
 
     def __init__(
         self, *, has_header: bool, defaults: Mapping[str, Any], media: LocalMedia, ids: PromptIds, file: str = ""
     ) -> None:
         self._has_header = has_header
-        rivals = {name: _RIVALS.get(name, frozenset()) for name in defaults}
-        self._defaults = tuple((name, value, rivals[name]) for name, value in defaults.items())
+        conflicting = {name: _CONFLICTING_COLUMNS.get(name, frozenset()) for name in defaults}
+        self._defaults = tuple((name, value, conflicting[name]) for name, value in defaults.items())
         self._media = media
         self._ids = ids
         self._file = file
@@ -89,7 +89,7 @@ class RowReader:
         self._layouts: dict[tuple[str, ...], Layout] = {}
 
     def problems_of_header(self, names: tuple[str, ...]) -> Iterator[Problem]:
-        """Yields what is wrong with the header itself, once for all rows."""
+        """Yields the problems of the header, once for all rows."""
         layout = self._layout(names)
         for index, name, refusal in layout.refused:
             column = name or f"number {index + 1}"
@@ -98,10 +98,10 @@ class RowReader:
             refusal = missing_prompt(names)
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=PROMPT, value=None)
 
-    def read(self, number: int, record: Record | Flaw) -> PromptRow | list[Problem]:
-        """The row of a record, or everything that is wrong with it."""
-        if isinstance(record, Flaw):
-            return [self._problem_of_flaw(number, record)]
+    def read(self, number: int, record: Record | MalformedRecord) -> PromptRow | list[Problem]:
+        """Returns the row of a record, or all its problems."""
+        if isinstance(record, MalformedRecord):
+            return [self._problem_of_malformed(number, record)]
         layout = self._layout(record.names)
         cells = cells_of(layout, record.values)
         if not self._has_header:
@@ -112,7 +112,7 @@ class RowReader:
         if request is None or prompt_id is None or cells.findings:
             problem = partial(self._problem, row=number, line=record.line, prompt_id=prompt_id)
             return [problem(why, column=column, value=value) for column, value, why in cells.findings]
-        return PromptRow(number, prompt_id, request, cells.carried, record.line, self._file)
+        return PromptRow(number, prompt_id, request, cells.extra, record.line, self._file)
 
     def _layout(self, names: tuple[str, ...]) -> Layout:
         layout = self._layouts.get(names)
@@ -128,8 +128,8 @@ class RowReader:
     def _request(self, layout: Layout, cells: Cells) -> VideoRequest | None:
         if self._defaults:
             columns = cells.values.keys()
-            wanting = [(name, value) for name, value, rivals in self._defaults if not rivals & columns]
-            cells.values = {**dict(wanting), **cells.values}
+            applied = [(name, value) for name, value, conflicting in self._defaults if not conflicting & columns]
+            cells.values = {**dict(applied), **cells.values}
         resolve_media(cells, self._media)
         given = _nested(cells.values)
         try:
@@ -157,20 +157,20 @@ class RowReader:
                 cells.refuse("prompt_id", prompt_id, refusal)
             return None
         if holder := self._ids.claim(prompt_id, number):
-            refusal = Refusal(f"is the id of {holder} already", "give each row its own")
+            refusal = Refusal(f"is already the id of {holder}", "give each row its own id")
             cells.refuse("prompt_id", prompt_id, refusal)
         return prompt_id
 
     def _derived_id(self, number: int, cells: Cells, request: VideoRequest) -> str:
         prompt_id, holder = self._ids.derive(request.fingerprint(), number)
         if holder:
-            rule = f"is derived from the row's content, but {holder} was given it"
+            rule = f"is derived from the row's content, but {holder} has this id"
             cells.refuse("prompt_id", prompt_id, Refusal(rule, f"give {holder} another id"))
         return prompt_id
 
-    def _problem_of_flaw(self, row: int, flaw: Flaw) -> Problem:
-        refusal = Refusal(flaw.rule, flaw.fix)
-        return self._problem(refusal, row=row, line=flaw.line, prompt_id=None, column="", value=flaw.value)
+    def _problem_of_malformed(self, row: int, record: MalformedRecord) -> Problem:
+        refusal = Refusal(record.rule, record.fix)
+        return self._problem(refusal, row=row, line=record.line, prompt_id=None, column="", value=record.value)
 
 
 def _nested(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Signatures of prompts: whether a table may have changed, told without checking its rows."""
+"""Signatures that show whether a source of prompts may have changed, without validating its rows."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hashlib import blake2b
 from pathlib import Path
 
 from wan_assets.errors import PromptTableError
-from wan_assets.prompts.formats import Flaw, unreadable
 from wan_assets.prompts.problems import repr_of
+from wan_assets.prompts.records import MalformedRecord, unreadable
 from wan_assets.prompts.sources import Source, files_of, sheets_of
 from wan_assets.prompts.table import Prompts, PromptTable
 
 
 def signature_of(prompts: Prompts) -> str:
-    """A digest that changes whenever what the prompts are read from may have changed.
+    """Returns a digest that changes if the source of the prompts may have changed.
 
-    Of files it takes path, size and time of change, and reads none. Of a DataFrame or a query it takes all rows in
-    their order (a query without ORDER BY may seem changed), of a `PromptTable` ids, requests, carried text and
-    problems; a function is called. Local pictures and sounds that rows name are no part of it. Raises
-    `PromptTableError` where there is nothing to read.
+    Files contribute their path, size and modification time and are not read. A DataFrame or a query contributes all
+    rows in order, so a query without ORDER BY may seem changed. A `PromptTable` contributes ids, requests, extra
+    columns and problems. A function is called. Local images and audio files are not included. Raises
+    `PromptTableError` if the source is empty or missing.
     """
     source = prompts() if callable(prompts) else prompts
     digest = blake2b(digest_size=16)
@@ -61,9 +61,9 @@ def _parts_of_rows(source: Source) -> Iterator[bytes]:
         with closing(sheet.records):
             for record in sheet.records:
                 is_empty = False
-                yield _bytes_of(record if isinstance(record, Flaw) else (record.names, *record.values))
+                yield _bytes_of(record if isinstance(record, MalformedRecord) else (record.names, *record.values))
     if is_empty:
-        raise PromptTableError("the prompts have no rows; add at least one")
+        raise PromptTableError("the prompts have no rows; add at least one prompt")
 
 
 def _bytes_of(value: object) -> bytes:

@@ -1,34 +1,27 @@
-"""Sources of a prompt table: one file, all of a folder or a pattern, a DataFrame, or the rows of a database."""
+"""Sources of a prompt table: a file, a folder, a pattern, a DataFrame or a database query."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from wan_assets.prompts.formats import EXTENSIONS, KNOWN, Sheet, sheet_of_file, sheet_of_frame, unreadable
+from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame
 from wan_assets.prompts.lookalikes import is_named_as_notes
+from wan_assets.prompts.records import unreadable
+from wan_assets.prompts.sql_query import SqlQuery
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class SqlQuery:
-    """The rows that a SELECT gives, with the names of its columns; `url` is a SQLAlchemy URL, and never shown."""
-
-    url: str = field(repr=False)
-    query: str
 
 
 Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | SqlQuery"
 
 
 def sheets_of(source: Source) -> list[Sheet]:
-    """Opens all of a source; raises `PromptTableError` if it cannot be read, here or when records are asked for."""
+    """Opens all files of a source. Raises `PromptTableError`, here or when records are read, if it cannot be read."""
     if isinstance(source, SqlQuery):
         records = import_module("wan_assets.prompts.database").records_of_query(source)
         return [Sheet("the query", records, has_header=True)]
@@ -43,10 +36,10 @@ def sheets_of(source: Source) -> list[Sheet]:
 
 
 def files_of(path: Path) -> tuple[Path, list[Path]]:
-    """The files that a path means, in order of name, and the folder that they are all in.
+    """Returns the files for a path, ordered by name, and their common folder.
 
-    A path that exists is that file, or all tables of that folder; any other may be a pattern. Hidden files are left
-    out. Raises `PromptTableError` where there are none.
+    An existing path is a file or a folder of tables; any other path may be a pattern. Hidden files are ignored. Raises
+    `PromptTableError` if there are no files.
     """
     try:
         if path.is_dir():
@@ -63,43 +56,43 @@ def _tables_in(folder: Path) -> list[Path]:
     files = sorted(_inside(folder, table) for table in tables)
     _refuse_notes(files)
     if not files:
-        raise unreadable(folder, f"is a folder without tables; put files into it that end in one of {KNOWN}")
+        raise unreadable(folder, f"is a folder without tables; add files that end in one of {KNOWN_EXTENSIONS}")
     return files
 
 
 def _matches_of(pattern: Path) -> tuple[Path, list[Path]]:
-    """Splits at the first part that does not exist, for a folder may be called `[1]`."""
+    """Starts the pattern at the first part that does not exist, because a folder may be named `[1]`."""
     known = next(parent for parent in pattern.parents if parent.is_dir() or parent == parent.parent)
     matches = _visible(known, known.glob(str(pattern.relative_to(known))))
     files = sorted({_inside(known, match) for match in matches})
     _refuse_notes(files)
     if not files:
-        raise unreadable(pattern, f"does not exist, and matches no file; check it, and the folder {known.absolute()}")
+        raise unreadable(pattern, f"does not exist and matches no file; check it and the folder {known.absolute()}")
     return known, files
 
 
 def _inside(folder: Path, file: Path) -> Path:
-    """A file of a folder; raises `PromptTableError` for a link that leads out of it."""
+    """Returns the file; raises `PromptTableError` if it is a link to a file outside the folder."""
     if not file.resolve().is_relative_to(folder.resolve()):
-        raise unreadable(file, f"is a link that leads out of {folder}; copy the table into the folder")
+        raise unreadable(file, f"is a link to a file outside {folder}; copy the table into the folder")
     return file
 
 
 def _refuse_notes(files: list[Path]) -> None:
-    """Notes in a folder would be bought line by line."""
+    """Refuses notes in a folder, because each of their lines would be paid for."""
     if notes := [file for file in files if is_named_as_notes(file)]:
-        fix = "move it out of the folder, or rename it if it holds prompts"
-        raise unreadable(notes[0], f"looks by its name like notes about the tables beside it; {fix}")
+        fix = "move it out of the folder, or rename it if it contains prompts"
+        raise unreadable(notes[0], f"has a name that suggests notes about the tables beside it; {fix}")
 
 
 def _refuse_named_notes(file: Path) -> None:
     if is_named_as_notes(file) and file.exists():
         fix = "rename it if each of its lines is a prompt"
-        raise unreadable(file, f"looks by its name like notes or a license, and not like a list of prompts; {fix}")
+        raise unreadable(file, f"has a name that suggests notes or a license and not a list of prompts; {fix}")
 
 
 def _visible(folder: Path, files: Iterator[Path]) -> Iterator[Path]:
-    """Folders are left out, links that lead nowhere are not: what they should hold would be missing."""
+    """Omits hidden files and folders. Keeps broken links, because ignoring them would drop rows silently."""
     for file in files:
         is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         if not is_hidden and not file.is_dir():

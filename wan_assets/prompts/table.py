@@ -1,4 +1,4 @@
-"""The prompt table: all valid rows and all problems; in chunks for tables that do not fit in memory."""
+"""The prompt table with its valid rows and its problems, read as a whole or in chunks."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from more_itertools import chunked
 
 from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest
-from wan_assets.prompts.formats import Flaw, Record, Sheet
+from wan_assets.prompts.formats import Sheet
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, printable
+from wan_assets.prompts.records import MalformedRecord, Record
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
 from wan_assets.prompts.sources import Source, sheets_of
 
 Prompts: TypeAlias = "Source | PromptTable | Callable[[], PromptTable]"
-"""Whatever prompts can be read from; a path may be a folder or a pattern, and a function is called each time."""
+"""Sources of prompts. A path may be a folder or a pattern. A function is called at each reading."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The next rows of a table: those that are valid, the problems of the others, and how many both are.
+    """The next rows of a table: the valid rows, the problems of the others, and the number of all rows.
 
-    `media` holds the local files that the valid rows name.
+    `media` contains the local file of each reference in the valid rows.
     """
 
     rows: tuple[PromptRow, ...]
@@ -93,12 +94,12 @@ class PromptTable:
         return len(self.rows)
 
     def chunk(self) -> Chunk:
-        """All of it as one chunk."""
+        """Returns the whole table as one chunk."""
         return Chunk(self.rows, self.problems, self.row_count, self.media)
 
     @cached_property
     def requests(self) -> tuple[VideoRequest, ...]:
-        """The requests of the valid rows, in the table's order."""
+        """The requests of the valid rows in table order."""
         return tuple(row.request for row in self.rows)
 
     @cached_property
@@ -114,9 +115,9 @@ def scan(
     base_dir: str | os.PathLike[str] | None = None,
     defaults: Mapping[str, Any] | None = None,
 ) -> Iterator[Chunk]:
-    """Yields a table in chunks, in bounded memory; the problems of a header come with the first of its file.
+    """Yields a table in chunks, with bounded memory. The first chunk of a file contains the problems of its header.
 
-    Takes what `PromptTable.load` takes, and raises `PromptTableError` as it does, once chunks are asked for.
+    Accepts the arguments of `PromptTable.load`. Raises `PromptTableError` when chunks are read.
     """
     source = source() if callable(source) else source
     if isinstance(source, PromptTable):
@@ -149,7 +150,7 @@ def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[
 
 def _chunk_of(
     reader: RowReader,
-    records: list[Record | Flaw],
+    records: list[Record | MalformedRecord],
     before: int,
     header: tuple[Problem, ...],
     files: Mapping[str, Path],

@@ -1,4 +1,4 @@
-"""What a prompt table comes to: counts, problems and prices, gathered chunk by chunk in bounded memory."""
+"""The summary of a prompt table: counts, problems and prices, computed chunk by chunk with bounded memory."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ _PROBLEMS_KEPT = 10_000
 
 @dataclass
 class Summary:
-    """Grows with each chunk. Equal requests are priced once; prices in µ$, as if no video were there yet.
+    """Counts, problems and prices of the chunks added so far.
 
-    `kinds` counts videos by text or image, resolution and length; `problems` are the first of `problem_count`.
+    Equal requests are priced once. Prices are in µ$ and ignore stored videos. `kinds` counts videos by input (text or
+    image), resolution and duration. `problems` contains the first 10,000 of `problem_count` problems.
     """
 
     rows: int = 0
     valid: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
-    prints: set[bytes] = field(default_factory=set)
+    fingerprints: set[bytes] = field(default_factory=set)
     kinds: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     price_microusd: int = 0
     reserved_microusd: int = 0
 
     @classmethod
     def of(cls, chunks: Iterable[Chunk]) -> Self:
-        """Gathers all chunks of a table."""
+        """Summarizes all chunks of a table."""
         summary = cls()
         for chunk in chunks:
             summary.add(chunk)
         return summary
 
     def add(self, chunk: Chunk) -> None:
-        """Counts and prices the next rows."""
+        """Adds the rows of the next chunk."""
         self.rows += chunk.row_count
         self.valid += len(chunk.rows)
         self.problem_count += len(chunk.problems)
@@ -49,8 +50,8 @@ class Summary:
 
     def _add_request(self, request: VideoRequest) -> None:
         fingerprint = bytes.fromhex(request.fingerprint())[:16]
-        if fingerprint not in self.prints:
-            self.prints.add(fingerprint)
+        if fingerprint not in self.fingerprints:
+            self.fingerprints.add(fingerprint)
             kind = "image-to-video" if request.image else "text-to-video"
             self.kinds[kind, request.tier or "as the image", request.duration] += request.number_results
             self.price_microusd += list_price_microusd(request)

@@ -1,6 +1,6 @@
-"""Shapes of text files, where most lines agree: rows of a table, a list, numbers, subtitles, an e-mail.
+"""Detection of text files by the shape of most lines: table rows, a list, numbers, subtitles or an e-mail.
 
-One line alone does not decide: prompts hold commas, dashes, colons and numbers.
+A single line is not enough, because prompts contain commas, dashes, colons and numbers.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from wan_assets.prompts.columns import PROMPT
 
 
 class Lookalike(NamedTuple):
-    """What a file or a line looks like, and what to do about it."""
+    """A description of a file or line that is not a prompt, and the fix."""
 
-    what: str
+    description: str
     fix: str
 
 
-AS_TABLE = "save the table as CSV UTF-8, with a name that ends in .csv"
-AS_LIST = "use a file with one prompt per line and nothing else"
+FIX_SAVE_AS_CSV = "save the table as CSV UTF-8, with a name that ends in .csv"
+FIX_PLAIN_LIST = "use a file with one prompt per line and nothing else"
 TABLES = {
     "\t": Lookalike("a tab-separated table", "rename it to end in .tsv"),
     ",": Lookalike("a CSV table", "rename it to end in .csv"),
-    ";": Lookalike("a table with semicolons", f"{AS_TABLE}, with commas between cells"),
-    "|": Lookalike("a table with bars", f"{AS_TABLE}, with commas between cells"),
+    ";": Lookalike("a table with semicolons", f"{FIX_SAVE_AS_CSV}, with commas between cells"),
+    "|": Lookalike("a table with bars", f"{FIX_SAVE_AS_CSV}, with commas between cells"),
 }
-_AS_CELLS = f"if each line is one prompt, put the lines into a CSV file below the header {PROMPT}"
-_SUBTITLES = Lookalike("subtitles", AS_LIST)
-_TRANSCRIPT = Lookalike("a transcript, a chat or a log", AS_LIST)
-_MAIL = Lookalike("an e-mail", AS_LIST)
-_NUMBERS = Lookalike("numbers without text", f"{AS_LIST}; {_AS_CELLS}")
+_AS_CELLS = f"if each line is one prompt, put the lines in a CSV file below the header {PROMPT}"
+_SUBTITLES = Lookalike("subtitles", FIX_PLAIN_LIST)
+_TRANSCRIPT = Lookalike("a transcript, a chat or a log", FIX_PLAIN_LIST)
+_MAIL = Lookalike("an e-mail", FIX_PLAIN_LIST)
+_NUMBERS = Lookalike("numbers without text", f"{FIX_PLAIN_LIST}; {_AS_CELLS}")
 _BULLETS = Lookalike("a list with bullets", "remove the bullets: each line is submitted as it is written")
 _NUMBERED = Lookalike("a numbered list", "remove the numbers: each line is submitted as it is written")
 
@@ -67,21 +67,21 @@ _MAIL_FIELD = re.compile(
     r"|\u53d1\u4ef6\u4eba|\u6536\u4ef6\u4eba|\u4e3b\u9898)\s?(:(\s|$)|\uff1a)"
 )
 _MAIL_HEAD = 8
-_GROUPS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|\([^()]*\)")
+_BRACKETS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|\([^()]*\)")
 _BAR = re.compile(r"[|\u2502\u2503\xa6]")
 _RULE = re.compile(r"[-+=:|\s\u2500\u253c\u2550\u256a]+$")
-_JOINTS = frozenset("+|\u253c\u256a")
+_TABLE_JOINTS = frozenset("+|\u253c\u256a")
 _CODE = re.compile(r"(?=[^\d_]*[\d_])[\w./-]+$")
 _QUOTED = re.compile(r"([^\s\",]*,)*\"([^\"]|\"\")*\",\S|([^\s\",]+,)+\"")
 
 
 def shape_of(lines: Sequence[str]) -> Lookalike | None:
-    """What most of these stripped lines have the shape of, if that is no list of prompts."""
+    """Identifies the shape of most of these stripped lines; None if they may be prompts."""
     return next(filter(None, (look(lines) for look in _SHAPES)), None)
 
 
 def cells_in(line: str, delimiter: str) -> list[str]:
-    """The cells of a line, with the quotes of CSV; none if it cannot be taken apart."""
+    """Splits a CSV line into cells; returns an empty list if the line is malformed."""
     with suppress(csv.Error):
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     return []
@@ -118,7 +118,7 @@ def _as_tabs(lines: Sequence[str]) -> Lookalike | None:
 
 
 def _as_delimited(lines: Sequence[str]) -> Lookalike | None:
-    """Prose puts spaces after commas; rows do not, and have numbers or resolutions at one end, or quotes."""
+    """Checks for rows: no spaces after the delimiter, and numbers, resolutions or quotes. Prose has spaces."""
     if any(re.search(r"\d,\d{3}\b", line) for line in lines):
         return None
     for delimiter in ",;":
@@ -132,7 +132,7 @@ def _as_delimited(lines: Sequence[str]) -> Lookalike | None:
 
 def _as_bars(lines: Sequence[str]) -> Lookalike | None:
     rows = _even([_between_bars(line) for line in lines])
-    if any(_RULE.match(line) and _JOINTS & set(line) for line in lines[:3]) and any(
+    if any(_RULE.match(line) and _TABLE_JOINTS & set(line) for line in lines[:3]) and any(
         len(_between_bars(line)) > 1 for line in lines
     ):
         return TABLES["|"]
@@ -144,12 +144,12 @@ def _as_bars(lines: Sequence[str]) -> Lookalike | None:
 
 
 def _between_bars(line: str) -> list[str]:
-    """Bars within brackets are choices and weights of a prompt."""
-    return [cell.strip() for cell in _BAR.split(_GROUPS.sub("()", line).strip("|\u2502\u2503 "))]
+    """Ignores bars inside brackets, which are choices and weights of a prompt."""
+    return [cell.strip() for cell in _BAR.split(_BRACKETS.sub("()", line).strip("|\u2502\u2503 "))]
 
 
 def _even(rows: Sequence[list[str]]) -> list[list[str]]:
-    """The rows of as many cells as most have; none if most do not agree."""
+    """Returns the rows with the most common number of cells, or none if most rows differ."""
     ((width, count),) = Counter(map(len, rows)).most_common(1)
     is_table = width > 1 and count > 1 and 2 * len(rows) <= 3 * count
     return [row for row in rows if len(row) == width] if is_table else []
@@ -161,7 +161,7 @@ def _are_values(rows: Sequence[Sequence[str]], column: int) -> bool:
 
 def _without_header(delimiter: str) -> Lookalike:
     table = TABLES[delimiter]
-    return Lookalike(f"{table.what} without a header", f"add a header, and {table.fix}")
+    return Lookalike(f"{table.description} without a header", f"add a header, and {table.fix}")
 
 
 def _as_numbers(lines: Sequence[str]) -> Lookalike | None:

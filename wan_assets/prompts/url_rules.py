@@ -1,4 +1,4 @@
-"""Addresses that a table may not name: the API would fetch them, or send to them, for whoever wrote the table."""
+"""The rule that URLs in a table must have public hosts, because the API would access them for the table's author."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from wan_assets.models import VideoRequest
-from wan_assets.prompts.columns import PICTURE, SOUND
+from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO
 from wan_assets.prompts.hosts import is_public_host
 from wan_assets.prompts.problems import Refusal
 
-_RULE = "must not lead to a private, local or otherwise reserved address"
-_FIX = "name a host that is public"
-_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
+_RULE = "must not have a private, local or reserved host"
+_FIX = "use a public host"
+_INVISIBLE = re.compile(r"[\x00-\x20\x7f]")
 
 
 def violations_of_urls(request: VideoRequest) -> Iterator[tuple[str, str, Refusal]]:
-    """Yields column, value and rule for each address of a request that is not public; names are not looked up."""
+    """Yields column, value and refusal for each URL of a request whose host is not public."""
     named = {
-        PICTURE: request.image,
-        SOUND: request.audio,
+        FRAME_IMAGES: request.image,
+        INPUT_AUDIO: request.audio,
         "webhook_url": request.webhook_url,
         "upload_endpoint": request.upload_endpoint,
     }
@@ -30,7 +30,7 @@ def violations_of_urls(request: VideoRequest) -> Iterator[tuple[str, str, Refusa
 
 
 def is_public(url: str) -> bool:
-    """Whether the host of a URL is public in whatever form it is written; names are not looked up.
+    """Returns whether the host of a URL is public, in any notation, without resolving names.
 
     >>> [is_public(f"https://{host}/a.png") for host in ("example.com", "8.8.8.8", "localhost", "[::1]", "0x7f.1")]
     [True, True, False, False, False]
@@ -40,8 +40,8 @@ def is_public(url: str) -> bool:
 
 
 def _host_of(url: str) -> str | None:
-    """The host as it is written; None for a URL that clients read in several ways."""
-    if "\\" in url or _UNSEEN.search(url):
+    """Returns the host as written, or None if clients may parse the URL differently."""
+    if "\\" in url or _INVISIBLE.search(url):
         return None
     try:
         parts = urlsplit(url)

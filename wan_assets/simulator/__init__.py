@@ -1,7 +1,7 @@
 """The Runware API, served locally: it renders small real videos, records every charge, and can inject faults."""
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.faults import FAULTS, SimulatorError, rates_in
+from wan_assets.simulator.faults import FAULTS, SimulatorError, parse_rates
 from wan_assets.simulator.journal import Journal
 from wan_assets.simulator.server import LocalSimulator, serve
 
@@ -11,6 +11,6 @@ __all__ = [
     "Journal",
     "LocalSimulator",
     "SimulatorError",
-    "rates_in",
+    "parse_rates",
     "serve",
 ]

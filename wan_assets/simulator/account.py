@@ -1,4 +1,4 @@
-"""What is not a video: balance, usage, uploads and the archive of tasks."""
+"""Simulated account tasks: balance, usage, uploads and details of earlier tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from wan_assets.models import MODEL
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.journal import Journal, Usage
-from wan_assets.simulator.refusals import RefusalError, checked_uuid, item
+from wan_assets.simulator.refusals import RefusalError, checked_uuid, error_item
 from wan_assets.simulator.tasks import data_of, errors_of
 from wan_assets.simulator.uploads import Uploads
 
@@ -17,7 +17,7 @@ _MAX_DAYS = 30
 
 
 class Account:
-    """Answers the tasks that concern the account."""
+    """Handles all tasks that are not videos."""
 
     def __init__(self, journal: Journal, uploads: Uploads, behaviour: Behaviour) -> None:
         self._journal = journal
@@ -25,7 +25,7 @@ class Account:
         self._behaviour = behaviour
 
     def answer(self, task: Mapping[str, Any], root: str) -> dict[str, Any]:
-        """One item of `data`, or a `RefusalError`."""
+        """Returns one item of `data`; raises `RefusalError`."""
         kind, operation = str(task.get("taskType")), str(task.get("operation", ""))
         answers = {
             ("accountManagement", "getDetails"): self._details,
@@ -39,10 +39,10 @@ class Account:
         if answer := answers.get((kind, operation)):
             return {"taskType": kind, "taskUUID": checked_uuid(task), "operation": operation, **answer(task)}
         if kind in ("accountManagement", "mediaStorage"):
-            said = "operation is unknown."
-            raise RefusalError(400, item("unsupportedOperation", said, task, parameter="operation"))
+            message = "operation is unknown."
+            raise RefusalError(400, error_item("unsupportedOperation", message, task, parameter="operation"))
         code = "unsupportedTaskType" if "taskType" in task else "missingTaskType"
-        raise RefusalError(400, item(code, "taskType is unknown.", task, parameter="taskType"))
+        raise RefusalError(400, error_item(code, "taskType is unknown.", task, parameter="taskType"))
 
     def _details(self, _: Mapping[str, Any]) -> dict[str, Any]:
         balance = round(self._behaviour.balance_usd - self._journal.spent_microusd() / 1e6, 4)
@@ -65,8 +65,8 @@ class Account:
     def _usage(self, task: Mapping[str, Any]) -> dict[str, Any]:
         first, last = _day_of(task, "startDate"), _day_of(task, "endDate")
         if not timedelta(0) <= last - first < timedelta(days=_MAX_DAYS):
-            said = f"Ask for 1 to {_MAX_DAYS} days."
-            raise RefusalError(400, item("invalidEndDate", said, task, parameter="endDate"))
+            message = f"Request 1 to {_MAX_DAYS} days."
+            raise RefusalError(400, error_item("invalidEndDate", message, task, parameter="endDate"))
         models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
         is_other = MODEL not in models
         days = [] if is_other else self._journal.usage(first.isoformat(), last.isoformat())
@@ -93,15 +93,15 @@ def _day_of(task: Mapping[str, Any], name: str) -> date:
         return date.fromisoformat(str(task.get(name))[:10])
     except ValueError:
         code = f"invalid{name[0].upper()}{name[1:]}"
-        raise RefusalError(400, item(code, f"{name} must be a date.", task, parameter=name)) from None
+        raise RefusalError(400, error_item(code, f"{name} must be a date.", task, parameter=name)) from None
 
 
 def _names_of(task: Mapping[str, Any], name: str, default: str) -> list[str]:
     given = task.get(name) or [default]
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         return given
-    said = f"{name} must be a list of names."
-    raise RefusalError(400, item(f"invalid{name[0].upper()}{name[1:]}", said, task, parameter=name))
+    message = f"{name} must be a list of names."
+    raise RefusalError(400, error_item(f"invalid{name[0].upper()}{name[1:]}", message, task, parameter=name))
 
 
 def _row(days: Iterable[Usage], **head: Any) -> dict[str, Any]:

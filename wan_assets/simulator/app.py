@@ -1,4 +1,4 @@
-"""The application: one endpoint that takes arrays of tasks, and the files they make."""
+"""The ASGI application of the simulator: the API endpoint for arrays of tasks, and the result files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.deliveries import Deliveries
 from wan_assets.simulator.endpoint import Endpoint, Tasks, authorised
 from wan_assets.simulator.journal import Journal
-from wan_assets.simulator.refusals import RefusalError, item
+from wan_assets.simulator.refusals import RefusalError, error_item
 from wan_assets.simulator.responses import envelope
-from wan_assets.simulator.result_files import Files
+from wan_assets.simulator.result_files import ResultFiles
 from wan_assets.version import __version__
 
 _SIGNATURE = (b"x-simulated-by", f"wan-assets/{__version__}".encode())
@@ -33,17 +33,17 @@ _HTTP_CODES = {404: "invalidEndpoint", 405: "invalidMethod"}
 
 
 def create_app(state: str | Path, behaviour: Behaviour | None = None) -> Starlette:
-    """The API as an application that keeps its state in a folder; several may share one.
+    """Creates the application; its state is in a folder that several applications may share.
 
-    Raises `SimulatorError` where the folder cannot be used.
+    Raises `SimulatorError` if the folder cannot be used.
     """
     behaviour = behaviour or Behaviour()
     journal = Journal(state)
-    files = Files(Path(state), journal, behaviour)
+    files = ResultFiles(Path(state), journal, behaviour)
     api = _Api(Endpoint(journal, behaviour), deliveries := Deliveries(journal, files, behaviour), behaviour)
 
     @asynccontextmanager
-    async def delivering(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sending = asyncio.create_task(deliveries.run())
         yield
         sending.cancel()
@@ -57,13 +57,13 @@ def create_app(state: str | Path, behaviour: Behaviour | None = None) -> Starlet
     answers = Route("/v1", api.endpoint, methods=["POST"], middleware=packed)
     routes = [answers, Route("/files/{name}", files.serve)]
     refusals = {HTTPException: _refused}
-    app = Starlette(routes=routes, middleware=[Middleware(_Signed)], lifespan=delivering, exception_handlers=refusals)
+    app = Starlette(routes=routes, middleware=[Middleware(_Signed)], lifespan=lifespan, exception_handlers=refusals)
     app.router.redirect_slashes = False
     return app
 
 
 class _Signed:
-    """Says in every answer who made it."""
+    """Adds a header to every response that identifies the simulator."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -82,24 +82,24 @@ class _Api:
         self._endpoint = endpoint
         self._deliveries = deliveries
         self._behaviour = behaviour
-        # The books may have to wait for another process, and the event loop must not.
-        self._clerk = ThreadPoolExecutor(1, "simulator-desk")
+        # The journal may wait for a lock of another process, which must not block the event loop.
+        self._executor = ThreadPoolExecutor(1, "simulator-endpoint")
 
     def close(self) -> None:
-        self._clerk.shutdown()
+        self._executor.shutdown()
 
     async def endpoint(self, request: Request) -> Response:
         try:
             body, header = await request.body(), request.headers.get("authorization")
         except ClientDisconnect:
-            return Response()  # nobody reads it
+            return Response()  # the client has disconnected
         root = str(request.base_url).rstrip("/")
         if request.headers.get("content-encoding", "identity") != "identity":
-            said = item("unsupportedContentEncoding", "Send the body as it is.")
-            return envelope([], [said], 415)
+            error = error_item("unsupportedContentEncoding", "Send the body without a content encoding.")
+            return envelope([], [error], 415)
         loop = asyncio.get_running_loop()
-        answer, is_awaited = await loop.run_in_executor(self._clerk, self._answered, body, header, root)
-        if is_awaited:
+        answer, has_deliveries = await loop.run_in_executor(self._executor, self._answered, body, header, root)
+        if has_deliveries:
             self._deliveries.wake()
         return answer
 
@@ -108,27 +108,27 @@ class _Api:
             tasks = authorised(_tasks_in(body), header, self._behaviour)
             if not tasks:
                 return envelope([{"taskType": "authentication"}], []), False
-            is_awaited = any("webhookURL" in task or "uploadEndpoint" in task for task in tasks)
-            return self._endpoint.answer(tasks, root), is_awaited
+            has_deliveries = any("webhookURL" in task or "uploadEndpoint" in task for task in tasks)
+            return self._endpoint.answer(tasks, root), has_deliveries
         except RefusalError as refusal:
             return envelope([], refusal.items, refusal.status), False
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    said = item(_HTTP_CODES.get(status, "invalidRequest"), "POST an array of tasks to /v1.")
-    return envelope([], [said], status)
+    details = error_item(_HTTP_CODES.get(status, "invalidRequest"), "POST an array of tasks to /v1.")
+    return envelope([], [details], status)
 
 
 def _tasks_in(body: bytes) -> Tasks:
     try:
         tasks: Sequence[Any] = json.loads(body, parse_constant=_no_constant)
-        if b"\\u" in body:  # halves of surrogate pairs, which are no text, can only come escaped
+        if b"\\u" in body:  # unpaired surrogates, which are not text, can occur only in escaped form
             json.dumps(tasks, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise RefusalError(400, item("invalidJSON", "The body is no valid JSON.")) from None
+        raise RefusalError(400, error_item("invalidJSON", "The body is not valid JSON.")) from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks) or not tasks:
-        raise RefusalError(400, item("invalidRequest", "The body must be an array of task objects."))
+        raise RefusalError(400, error_item("invalidRequest", "The body must be an array of task objects."))
     return tasks
 
 

@@ -1,4 +1,4 @@
-"""How a simulator behaves: latency, prices, variants of the undocumented, and faults by rate and seed."""
+"""The configuration of a simulator: latency, prices, variants of undocumented behavior, and faults."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from wan_assets.simulator.faults import rates_of
 
 @dataclass(frozen=True)
 class Behaviour:
-    """All that a simulator can be told; `clock` gives seconds since 1970.
+    """The configuration of a simulator; `clock` returns seconds since 1970.
 
     Money and time:
-        latency_s: from acceptance to the first result; each further one takes a tenth of it longer.
-        balance_usd: what was ever paid in; the balance is this less what the books say was spent.
-        cost_factor: on the list price.
-        is_failure_charged: whether results that fail are charged; `is_loss_charged` the same of lost tasks.
-        ttl_s: how long files are kept where the request does not say; None for ever.
-        expired_status: of a download after that time.
+        latency_s: Seconds from acceptance to the first result. Each further result takes a tenth of it longer.
+        balance_usd: The initial balance in dollars. The current balance is this minus the recorded charges.
+        cost_factor: A factor for the list price.
+        is_failure_charged: Whether failed results are charged. `is_loss_charged`: whether lost tasks are charged.
+        ttl_s: Seconds until files expire if the request does not set `ttl`; None means never.
+        expired_status: The HTTP status of a download after the expiration.
 
-    Faults, by name and rate, see `FAULTS`:
-        repeats: whether faults of submissions may strike again when a task is sent again.
-        retry_after_s: what `rate_limit_retry_after` asks for.
-        pause_s: between the pieces of slow bodies.
+    Faults, by name and rate (see `FAULTS`):
+        repeats: Whether submission faults can occur again when a task is submitted again.
+        retry_after_s: The value of the Retry-After header of `rate_limit_retry_after`.
+        pause_s: Seconds between the pieces of slow bodies.
 
-    Variants of what is not documented:
-        duplicates: the answer to a known UUID. `rerun` accepts and charges again what has finished; `race`
-            acknowledges and charges a copy that comes within `race_s` of the first.
-        unknown_task: whether a poll about an unknown task is answered by nothing or by `taskNotFound`.
-        polls_answered: how many getResponse tasks of one POST are answered.
-        running_status, has_progress, has_one_placeholder: of results that have not finished.
-        has_empty_errors, has_extra_fields: of every envelope, of every item.
-        has_upper_case_uuids: whether items name their tasks in upper case.
-        verdict_status: HTTP status of a poll whose every task has failed.
+    Variants of undocumented behavior:
+        duplicates: The response to a known UUID. `rerun` accepts and charges a finished task again. `race` acknowledges
+            and charges a copy that arrives within `race_s` seconds of the first.
+        unknown_task: Whether the response to a poll for an unknown task is empty or `taskNotFound`.
+        polls_answered: The number of getResponse tasks that are answered per POST.
+        running_status, has_progress, has_one_placeholder: The items of unfinished results.
+        has_empty_errors, has_extra_fields: Whether envelopes have empty `errors`, and items have extra fields.
+        has_upper_case_uuids: Whether items contain task UUIDs in upper case.
+        failed_poll_status: The HTTP status of a poll whose tasks have all failed.
     """
 
     latency_s: float = 1.0
@@ -59,7 +59,7 @@ class Behaviour:
     has_empty_errors: bool = False
     has_extra_fields: bool = False
     has_upper_case_uuids: bool = False
-    verdict_status: int = 200
+    failed_poll_status: int = 200
     is_upload_slow: bool = False
     is_webhook_wrapped: bool = False
     webhook_copies: int = 1
@@ -72,25 +72,25 @@ class Behaviour:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        """Refuses unknown faults and rates that are none."""
+        """Refuses unknown faults and invalid rates."""
         object.__setattr__(self, "faults", rates_of(self.faults))
 
-    def strikes(self, fault: str, key: str, occurrence: int = 1) -> bool:
-        """Whether a fault is meant for a task's call of that number; the same for every order of arrival."""
+    def has_fault(self, fault: str, key: str, occurrence: int = 1) -> bool:
+        """Returns whether a fault occurs in a task's call with this number, independent of the order of calls."""
         rate = self.faults.get(fault, 0.0)
         return rate > 0 and self.chance(fault, key, occurrence) < rate
 
-    def struck(self, faults: Iterable[str], key: str, occurrence: int = 1) -> str:
-        """The first of some faults that strikes, or nothing."""
+    def fault_among(self, faults: Iterable[str], key: str, occurrence: int = 1) -> str:
+        """Returns the first of several faults that occurs, or empty text."""
         if not self.faults:
             return ""
-        return next((fault for fault in faults if self.strikes(fault, key, occurrence)), "")
+        return next((fault for fault in faults if self.has_fault(fault, key, occurrence)), "")
 
     def has_any(self, faults: Iterable[str]) -> bool:
-        """Whether any of some faults can strike at all."""
+        """Returns whether any of several faults has a rate above 0."""
         return any(self.faults.get(fault) for fault in faults)
 
     def chance(self, *parts: object) -> float:
-        """A number from 0 to 1 that depends on the seed and the parts alone."""
+        """Returns a number from 0 to 1 that depends only on the seed and the parts."""
         text = "\n".join(map(str, (self.seed, *parts)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

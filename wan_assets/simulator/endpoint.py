@@ -1,4 +1,4 @@
-"""The desk: takes the tasks of one POST and answers them. Blocking; the books are all it waits for."""
+"""The endpoint: handles the tasks of one POST. Blocking only while it waits for the journal."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from starlette.responses import Response
 from wan_assets.models import VideoRequest, microusd
 from wan_assets.simulator.account import Account
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.faults import AFTER, BEFORE, POLL
+from wan_assets.simulator.faults import ACCEPTANCE_FAULTS, POLL_FAULTS, SUBMISSION_FAULTS
 from wan_assets.simulator.journal import AcceptedTask, Journal
-from wan_assets.simulator.refusals import RefusalError, checked, checked_uuid, item, media_in
-from wan_assets.simulator.responses import envelope, poll_fault, reply, submission_fault, unauthorised
+from wan_assets.simulator.refusals import RefusalError, checked_uuid, error_item, media_in, valid_request
+from wan_assets.simulator.responses import envelope, json_response, poll_fault, submission_fault, unauthorised
 from wan_assets.simulator.tasks import (
     accepted_task,
     charge_microusd,
     data_of,
     errors_of,
+    poll_status_of,
     price_microusd,
-    verdict_status_of,
 )
 from wan_assets.simulator.uploads import Uploads
 
@@ -28,7 +28,7 @@ Tasks = Sequence[Mapping[str, Any]]
 
 
 class Endpoint:
-    """Answers tasks of every type."""
+    """Handles tasks of all types."""
 
     def __init__(self, journal: Journal, behaviour: Behaviour) -> None:
         self._journal = journal
@@ -37,38 +37,40 @@ class Endpoint:
         self._account = Account(journal, self._uploads, behaviour)
 
     def answer(self, tasks: Tasks, root: str) -> Response:
-        """The answer to one POST; `root` is the address that files are to be served under."""
+        """Returns the response to one POST; `root` is the URL under which files are served."""
         if all(task.get("taskType") == "getResponse" for task in tasks):
             return self._polled(tasks, root)
         with self._journal.transaction():
-            return self._worked(tasks, root)
+            return self._handled(tasks, root)
 
-    def _worked(self, tasks: Tasks, root: str) -> Response:
-        sent = [(task, self._occurrence(task)) for task in tasks if task.get("taskType") == "videoInference"]
-        for task, occurrence in sent:
-            if fault := self._struck(BEFORE, task, occurrence):
-                for each, _ in sent:
-                    self._note(each, "fault")
-                return submission_fault(fault, task, reply({}), self._behaviour)
-        data, errors, statuses = self._done(tasks, root)
-        answer = self._enveloped(data, errors, 200 if data or not statuses else statuses[0])
+    def _handled(self, tasks: Tasks, root: str) -> Response:
+        submitted = [(task, self._occurrence(task)) for task in tasks if task.get("taskType") == "videoInference"]
+        for task, occurrence in submitted:
+            if fault := self._fault_among(SUBMISSION_FAULTS, task, occurrence):
+                for each, _ in submitted:
+                    self._record(each, "fault")
+                return submission_fault(fault, task, json_response({}), self._behaviour)
+        data, errors, statuses = self._results(tasks, root)
+        answer = self._response(data, errors, 200 if data or not statuses else statuses[0])
         accepted = {str(item["taskUUID"]) for item in data if item["taskType"] == "videoInference"}
-        for task, occurrence in sent:
-            fault = self._struck(AFTER, task, occurrence) if str(task.get("taskUUID")) in accepted else ""
+        for task, occurrence in submitted:
+            fault = (
+                self._fault_among(ACCEPTANCE_FAULTS, task, occurrence) if str(task.get("taskUUID")) in accepted else ""
+            )
             if fault:
                 return submission_fault(fault, task, answer, self._behaviour)
         return answer
 
-    def _done(self, tasks: Tasks, root: str) -> tuple[list[Any], list[Any], list[int]]:
+    def _results(self, tasks: Tasks, root: str) -> tuple[list[Any], list[Any], list[int]]:
         data: list[Any] = []
         errors: list[Any] = []
         statuses: list[int] = []
         for task in tasks:
             try:
                 if task.get("taskType") == "getResponse":
-                    reported, wrong, _ = self._reported(checked_uuid(task), root)
+                    reported, failures, _ = self._reported(checked_uuid(task), root)
                     data += reported
-                    errors += wrong
+                    errors += failures
                 elif task.get("taskType") == "videoInference":
                     data.append(self._submitted(task, root))
                 else:
@@ -80,17 +82,17 @@ class Endpoint:
 
     def _submitted(self, task: Mapping[str, Any], root: str) -> dict[str, Any]:
         try:
-            said, refusal = self._accept(task, root)
+            outcome, refusal = self._accept(task, root)
         except RefusalError:
-            self._note(task, "refused")
+            self._record(task, "refused")
             raise
-        self._note(task, said)
+        self._record(task, outcome)
         if refusal:
             raise refusal
         return {"taskType": "videoInference", "taskUUID": task["taskUUID"]}
 
     def _accept(self, task: Mapping[str, Any], root: str) -> tuple[str, RefusalError | None]:
-        request = checked(task)
+        request = valid_request(task)
         fingerprint = self._fingerprint_of(task, request)
         behaviour, price = self._behaviour, price_microusd(request, self._behaviour)
         earlier = self._journal.task(str(task["taskUUID"]))
@@ -99,18 +101,18 @@ class Endpoint:
         accepted = accepted_task(task, request, fingerprint, behaviour, copy=copy, root=root)
         amount, limit = charge_microusd(accepted, price, behaviour), microusd(behaviour.balance_usd)
         if earlier and self._is_race(earlier):
-            return self._judged("again" if self._journal.charge(accepted, amount, limit) else "poor", task)
-        return self._judged(self._journal.accept(accepted, amount, limit, again=again), task)
+            return self._with_refusal("again" if self._journal.charge(accepted, amount, limit) else "poor", task)
+        return self._with_refusal(self._journal.accept(accepted, amount, limit, again=again), task)
 
-    def _judged(self, said: str, task: Mapping[str, Any]) -> tuple[str, RefusalError | None]:
-        if said == "known":
+    def _with_refusal(self, outcome: str, task: Mapping[str, Any]) -> tuple[str, RefusalError | None]:
+        if outcome == "known":
             status = int(self._behaviour.duplicates.partition("conflict_")[2] or 400)
-            known = item("conflictTaskUUID", "A task with this UUID exists.", task, parameter="taskUUID")
-            return said, RefusalError(status, known)
-        if said == "poor":
-            poor = item("insufficientCredits", "The account's balance is too low.", task)
-            return said, RefusalError(402, poor)
-        return said, None
+            error = error_item("conflictTaskUUID", "A task with this UUID exists.", task, parameter="taskUUID")
+            return outcome, RefusalError(status, error)
+        if outcome == "poor":
+            error = error_item("insufficientCredits", "The account's balance is too low.", task)
+            return outcome, RefusalError(402, error)
+        return outcome, None
 
     def _runs_again(self, earlier: AcceptedTask) -> bool:
         return self._behaviour.duplicates == "rerun" and earlier.finishes_at <= self._behaviour.clock()
@@ -120,32 +122,32 @@ class Endpoint:
         return self._behaviour.duplicates == "race" and age_s < self._behaviour.race_s
 
     def _fingerprint_of(self, task: Mapping[str, Any], request: VideoRequest) -> str:
-        """As a ledger has it: with uploads told by their content. Refuses uploads that were deleted."""
+        """Computes the fingerprint as a ledger does: from the content of uploads. Refuses deleted uploads."""
         media = dict(media_in(request))
         known = self._uploads.references(media.values())
         for parameter, media_uuid in media.items():
             if known.get(media_uuid) == "":
-                raise RefusalError(400, item("mediaNotFound", "It was deleted.", task, parameter=parameter))
+                raise RefusalError(400, error_item("mediaNotFound", "It was deleted.", task, parameter=parameter))
         if not known:
             return request.fingerprint()
         reported = {parameter.partition(".")[2]: known.get(media, media) for parameter, media in media.items()}
         inputs = {name: [media] if name == "frameImages" else media for name, media in reported.items()}
         return VideoRequest.model_validate({**task, "inputs": inputs}).fingerprint()
 
-    def _polled(self, asked: Tasks, root: str) -> Response:
-        if fault := self._poll_fault(str(asked[0].get("taskUUID"))):
-            return poll_fault(fault, self._behaviour, str(asked[0].get("taskUUID")))
-        uuids = list(dict.fromkeys(str(task.get("taskUUID")) for task in asked))
+    def _polled(self, polls: Tasks, root: str) -> Response:
+        if fault := self._poll_fault(str(polls[0].get("taskUUID"))):
+            return poll_fault(fault, self._behaviour, str(polls[0].get("taskUUID")))
+        uuids = list(dict.fromkeys(str(task.get("taskUUID")) for task in polls))
         uuids = uuids[: self._behaviour.polls_answered]
         found = self._journal.tasks(uuids)
         data: list[Any] = []
         errors: list[Any] = []
         status = 200
         for task_uuid in uuids:
-            reported, wrong, status = self._reported(task_uuid, root, found)
+            reported, failures, status = self._reported(task_uuid, root, found)
             data += reported
-            errors += wrong
-        return self._enveloped(data, errors, status if len(uuids) == 1 else 200)
+            errors += failures
+        return self._response(data, errors, status if len(uuids) == 1 else 200)
 
     def _reported(
         self, task_uuid: str, root: str, found: Mapping[str, AcceptedTask] | None = None
@@ -153,39 +155,39 @@ class Endpoint:
         task = (self._journal.tasks((task_uuid,)) if found is None else found).get(task_uuid)
         if task and task.plan[0]["fault"] != "lost_task":
             reported = list(data_of(task, self._behaviour, root))
-            return reported, list(errors_of(task, self._behaviour)), verdict_status_of(task, self._behaviour)
+            return reported, list(errors_of(task, self._behaviour)), poll_status_of(task, self._behaviour)
         if upload := self._uploads.report(task_uuid):
             return [upload], [], 200
         if self._behaviour.unknown_task == "error":
-            asked = {"taskType": "getResponse", "taskUUID": task_uuid}
-            return [], [item("taskNotFound", "No such task.", asked)], 200
+            poll = {"taskType": "getResponse", "taskUUID": task_uuid}
+            return [], [error_item("taskNotFound", "No such task.", poll)], 200
         return [], [], 200
 
     def _poll_fault(self, task_uuid: str) -> str:
-        """Strikes the calls of one task by their number, and never two calls on end."""
-        if not self._behaviour.has_any(POLL):
+        """Returns the fault for the next poll of a task; two consecutive polls never both fail."""
+        if not self._behaviour.has_any(POLL_FAULTS):
             return ""
         occurrence = self._journal.count("poll", task_uuid)
-        is_next = occurrence % 2 == 0 and self._behaviour.struck(POLL, task_uuid, occurrence - 1)
-        return "" if is_next else self._behaviour.struck(POLL, task_uuid, occurrence)
+        is_next = occurrence % 2 == 0 and self._behaviour.fault_among(POLL_FAULTS, task_uuid, occurrence - 1)
+        return "" if is_next else self._behaviour.fault_among(POLL_FAULTS, task_uuid, occurrence)
 
     def _occurrence(self, task: Mapping[str, Any]) -> int:
-        has_any = self._behaviour.has_any((*BEFORE, *AFTER))
+        has_any = self._behaviour.has_any((*SUBMISSION_FAULTS, *ACCEPTANCE_FAULTS))
         return self._journal.count("submit", str(task.get("taskUUID"))) if has_any else 1
 
-    def _struck(self, faults: Mapping[str, str], task: Mapping[str, Any], occurrence: int) -> str:
+    def _fault_among(self, faults: Mapping[str, str], task: Mapping[str, Any], occurrence: int) -> str:
         if occurrence > 1 and not self._behaviour.repeats:
             return ""
-        return self._behaviour.struck(faults, str(task.get("taskUUID")), occurrence)
+        return self._behaviour.fault_among(faults, str(task.get("taskUUID")), occurrence)
 
-    def _note(self, task: Mapping[str, Any], outcome: str) -> None:
+    def _record(self, task: Mapping[str, Any], outcome: str) -> None:
         self._journal.note_submission(str(task.get("taskUUID")), self._behaviour.clock(), outcome)
 
-    def _enveloped(self, data: list[Any], errors: list[Any], status: int) -> Response:
+    def _response(self, data: list[Any], errors: list[Any], status: int) -> Response:
         if self._behaviour.has_upper_case_uuids:
             data, errors = list(map(_in_upper_case, data)), list(map(_in_upper_case, errors))
         if self._behaviour.has_empty_errors and not errors:
-            return reply({"data": data, "errors": []}, status)
+            return json_response({"data": data, "errors": []}, status)
         return envelope(data, errors, status)
 
 
@@ -194,7 +196,7 @@ def _in_upper_case(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def authorised(tasks: Tasks, header: str | None, behaviour: Behaviour) -> Tasks:
-    """The tasks without the authentication task; a wrong key in either place is a `RefusalError`."""
+    """Returns the tasks without the authentication task; raises `RefusalError` for a failures key."""
     key = (header or "").removeprefix("Bearer ").strip()
     if tasks and tasks[0].get("taskType") == "authentication":
         key, tasks = key or str(tasks[0].get("apiKey") or ""), tasks[1:]

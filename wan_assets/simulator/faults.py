@@ -1,4 +1,4 @@
-"""Every way in which the simulator can misbehave, by name; and the error of a simulator that cannot start."""
+"""The faults that the simulator can inject, by name, and the error of a simulator that cannot start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import closest_name
 
-BEFORE: Mapping[str, str] = {
+SUBMISSION_FAULTS: Mapping[str, str] = {
     "rate_limit": "submission: 429 without Retry-After, not accepted",
     "rate_limit_retry_after": "submission: 429 with Retry-After in seconds or as a date, not accepted",
     "error_500": "submission: 500, not accepted",
@@ -18,7 +18,7 @@ BEFORE: Mapping[str, str] = {
     "forbidden": "submission: 403, not accepted",
 }
 
-AFTER: Mapping[str, str] = {
+ACCEPTANCE_FAULTS: Mapping[str, str] = {
     "error_500_after_accept": "submission: accepted, then 500",
     "error_503_after_accept": "submission: accepted, then 503",
     "error_504_after_accept": "submission: accepted, then 504 with HTML",
@@ -27,65 +27,73 @@ AFTER: Mapping[str, str] = {
     "truncated_json": "submission: accepted, then half of the answer",
     "empty_body": "submission: accepted, then 200 with nothing",
     "slow_body": "submission: accepted, then the answer byte by byte",
-    "stalled_body": "submission: accepted, then half of the answer and silence",
+    "stalled_body": "submission: accepted, then half of the answer and no more data",
     "ack_empty": "submission: accepted, acknowledged with an empty list",
     "ack_bare": "submission: accepted, acknowledged with {}",
     "ack_upper_case": "submission: accepted, acknowledged with the UUID in upper case",
-    "ack_with_error": "submission: accepted, acknowledged beside an error that names no task",
+    "ack_with_error": "submission: accepted, acknowledged together with an error without a task UUID",
     "malformed_after_accept": "submission: accepted, then an answer that is not valid HTTP",
 }
 
-POLL: Mapping[str, str] = {
+POLL_FAULTS: Mapping[str, str] = {
     "poll_401": "poll: 401",
     "poll_429": "poll: 429",
     "poll_502_html": "poll: 502 with HTML",
     "poll_504_html": "poll: 504 with HTML",
-    "poll_empty": "poll: says nothing of tasks that are there",
+    "poll_empty": "poll: an empty response although the tasks exist",
     "poll_malformed": "poll: an answer that is not valid HTTP",
 }
 
-VERDICTS: Mapping[str, str] = {
+TASK_FAULTS: Mapping[str, str] = {
     "verdict_error": "task fails: a code of the provider class in `errors`",
     "verdict_in_data": "task fails: providerError in `data` with status error",
     "verdict_504": "task fails: failedProviderTimeout, alone in an HTTP 504",
     "verdict_safety": "task fails: invalidProviderContent",
-    "lost_task": "task is acknowledged and charged, and unknown to every poll",
-    "partial": "one result fails, where several were asked for",
+    "lost_task": "task is acknowledged and charged, but unknown to every poll",
+    "partial": "one result fails, if several were requested",
 }
 
-RESULTS: Mapping[str, str] = {
-    "no_url": "result names no file",
-    "nsfw": "result is flagged as NSFW, where a check was asked for",
-    "cost_missing": "result does not tell its cost",
-    "cost_zero": "result tells a cost of 0",
-    "cost_string": "result tells its cost as text",
-    "cost_nan": "result tells a cost of NaN",
+RESULT_FAULTS: Mapping[str, str] = {
+    "no_url": "result has no file URL",
+    "nsfw": "result is flagged as NSFW, if a check was requested",
+    "cost_missing": "result does not report its cost",
+    "cost_zero": "result reports a cost of 0",
+    "cost_string": "result reports its cost as text",
+    "cost_nan": "result reports a cost of NaN",
 }
 
 DEVIATIONS: Mapping[str, str] = {
-    "rounded_size": "video: width and height rounded down to multiples of 32, as 832x480 for 854x480",
-    "missing_audio": "video: no audio, where audio was requested",
-    "extra_audio": "video: audio, where none was requested",
+    "rounded_size": "video: width and height rounded down to multiples of 32, such as 832x480 for 854x480",
+    "missing_audio": "video: no audio, if audio was requested",
+    "extra_audio": "video: audio, if none was requested",
     "longer_clip": "video: two seconds longer than requested",
-    "short_audio": "video: audio that ends in the first second, where audio was requested",
+    "short_audio": "video: audio that ends in the first second, if audio was requested",
 }
-"""What makes a video that plays well deviate from its request; several of them may strike one video."""
+"""Faults that make a playable video deviate from its request; one video may have several of them."""
 
-DOWNLOADS: Mapping[str, str] = {
+DOWNLOAD_FAULTS: Mapping[str, str] = {
     "download_422": "file: 422 twice, as if not ready",
     "download_502": "file: 502 once",
     "download_cut": "file: connection closed in the middle, once",
-    "download_broken": "file: whole by its length but broken inside, once",
-    "download_stalled": "file: half of it and silence, once",
+    "download_broken": "file: complete by its length but damaged, once",
+    "download_stalled": "file: half of it, then no more data, once",
     "download_redirect": "file: redirect to another host, once",
     "download_malformed": "file: an answer that is not valid HTTP, once",
     "download_slow": "file: sent in small pieces with pauses, once",
 }
 
-FAULTS: Mapping[str, str] = {**BEFORE, **AFTER, **POLL, **VERDICTS, **RESULTS, **DEVIATIONS, **DOWNLOADS}
-"""Every fault by name, with its meaning; within a group, the first that strikes wins."""
+FAULTS: Mapping[str, str] = {
+    **SUBMISSION_FAULTS,
+    **ACCEPTANCE_FAULTS,
+    **POLL_FAULTS,
+    **TASK_FAULTS,
+    **RESULT_FAULTS,
+    **DEVIATIONS,
+    **DOWNLOAD_FAULTS,
+}
+"""The description of every fault by name; within a group, the first fault that occurs is used."""
 
-_OTHER_NAMES = {
+_ALIASES = {
     "drop": "drop_before_accept",
     "lost_acknowledgement": "drop_after_accept",
     "poll_502": "poll_502_html",
@@ -98,30 +106,30 @@ _OTHER_NAMES = {
 
 
 class SimulatorError(WanAssetsError):
-    """The simulator cannot be started as asked."""
+    """The simulator cannot be started with these options."""
 
     hint = "See `wan-assets simulator --help`."
 
 
 def rates_of(given: Mapping[str, float]) -> Mapping[str, float]:
-    """Rates by the faults' own names; raises `SimulatorError` for unknown names and for what is no rate."""
-    rates = {_OTHER_NAMES.get(name, name): rate for name, rate in given.items()}
+    """Returns rates by canonical fault names; raises `SimulatorError` for unknown names and invalid rates."""
+    rates = {_ALIASES.get(name, name): rate for name, rate in given.items()}
     for name, rate in rates.items():
         if name not in FAULTS:
             hint = closest_name(name, FAULTS)
             raise SimulatorError(f"there is no fault {name!r}" + (f"; did you mean {hint}?" if hint else ""))
         if not 0 <= rate <= 1:
-            raise SimulatorError(f"the rate of {name} is {rate}, and must be between 0 and 1")
+            raise SimulatorError(f"the rate of {name} is {rate}, but must be between 0 and 1")
     return rates
 
 
-def rates_in(texts: Iterable[str]) -> dict[str, float]:
-    """Reads `NAME=RATE`; a bare NAME means always. Raises `SimulatorError` for anything else."""
+def parse_rates(texts: Iterable[str]) -> dict[str, float]:
+    """Parses `NAME=RATE`, or `NAME` for a rate of 1; raises `SimulatorError` for other text."""
     rates = {}
     for text in texts:
         name, _, rate = text.partition("=")
         try:
             rates[name.strip()] = float(rate or 1)
         except ValueError:
-            raise SimulatorError(f"{text!r} is no fault: write NAME=RATE, such as rate_limit=0.05") from None
+            raise SimulatorError(f"{text!r} is not a fault: write NAME=RATE, such as rate_limit=0.05") from None
     return dict(rates_of(rates))

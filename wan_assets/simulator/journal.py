@@ -1,4 +1,4 @@
-"""The books: every submission, accepted task and charge, in a SQLite file that outlives its process."""
+"""The journal: records of all submissions, accepted tasks and charges in a SQLite file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from wan_assets.simulator.journal_tables import opened
 
 @dataclass(frozen=True)
 class Charge:
-    """Money that the account was charged for one accepted task; two for one task mean that it was paid twice.
+    """One charge for an accepted task; two charges for one task mean that it was paid twice.
 
-    `fingerprint` is that of `VideoRequest.fingerprint()`, with uploads told by their content as in a ledger.
+    `fingerprint` is the result of `VideoRequest.fingerprint()`, with uploads identified by content as in a ledger.
     """
 
     task_uuid: str
@@ -32,7 +32,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class AcceptedTask:
-    """A task as it was accepted; `plan` has one entry per result, decided then."""
+    """An accepted task; `plan` has one entry per result and is decided at acceptance."""
 
     task_uuid: str
     request: Mapping[str, Any]
@@ -42,12 +42,12 @@ class AcceptedTask:
 
     @property
     def finishes_at(self) -> float:
-        """When the last of its results finishes."""
+        """The time at which the last result finishes, in seconds since 1970."""
         return max(float(result["finishes_at"]) for result in self.plan)
 
 
 class Usage(NamedTuple):
-    """One UTC day of charges."""
+    """The charges of one UTC day."""
 
     day: str
     tasks: int
@@ -56,9 +56,9 @@ class Usage(NamedTuple):
 
 
 class Journal:
-    """Reads and writes the books in a folder; any number of threads and processes may.
+    """Reads and writes the journal in a folder; several threads and processes may use it at the same time.
 
-    Raises `SimulatorError` where the folder cannot be used.
+    Raises `SimulatorError` if the folder cannot be used.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -66,7 +66,7 @@ class Journal:
             self._db = opened(Path(folder))
             self._reader = opened(Path(folder))
         except (OSError, sqlite3.Error) as error:
-            raise SimulatorError(f"cannot keep books in {folder}: {error}") from None
+            raise SimulatorError(f"cannot open the journal in {folder}: {error}") from None
         self._lock = threading.RLock()
         self._reader_lock = threading.Lock()
         self._writer = 0
@@ -78,7 +78,7 @@ class Journal:
             self._reader.close()
 
     def charges(self) -> list[Charge]:
-        """Every charge, in order."""
+        """Returns all charges in order."""
         rows = self.rows(
             "SELECT c.task_uuid, c.fingerprint, c.amount_microusd, c.charged_at, "
             "coalesce(json_extract(t.request, '$.numberResults'), 1) "
@@ -86,24 +86,28 @@ class Journal:
         )
         return [Charge(*row) for row in rows]
 
-    def requests_paid(self) -> Counter[str]:
-        """How many times each fingerprint was charged."""
+    def charges_by_fingerprint(self) -> Counter[str]:
+        """Returns how many times each fingerprint was charged."""
         return Counter(row[0] for row in self.rows("SELECT fingerprint FROM charges"))
 
     def submissions(self) -> int:
-        """How many submissions of tasks came in, refused ones included."""
+        """Returns the number of task submissions, including refused ones."""
         return int(self.rows("SELECT count(*) FROM submissions")[0][0])
 
     def outcomes(self) -> Counter[str]:
-        """What became of the submissions: `accepted`, `refused`, `known`, `poor`, `again`, or `fault`."""
+        """Counts the submissions by outcome.
+
+        The outcomes are `accepted`, `refused` (invalid), `known` (duplicate UUID), `poor` (insufficient balance),
+        `again` (a copy that was charged), and `fault` (an injected fault).
+        """
         return Counter(dict(self.rows("SELECT outcome, count(*) FROM submissions GROUP BY outcome")))
 
     def spent_microusd(self) -> int:
-        """What the account was charged in all."""
+        """Returns the sum of all charges in µ$."""
         return int(self.rows("SELECT spent_microusd FROM account")[0][0])
 
     def usage(self, first: str, last: str) -> list[Usage]:
-        """Charges by UTC day, from one ISO date to another, both included."""
+        """Returns the charges by UTC day, from one ISO date to another, inclusive."""
         query = (
             "SELECT date(c.charged_at, 'unixepoch') AS day, count(*), "
             "sum(coalesce(json_extract(t.request, '$.numberResults'), 1)), sum(c.amount_microusd) "
@@ -117,7 +121,7 @@ class Journal:
             self._db.execute("INSERT INTO submissions VALUES (?, ?, ?)", (task_uuid, at, outcome))
 
     def accept(self, task: AcceptedTask, amount_microusd: int, limit_microusd: int, *, again: bool) -> str:
-        """Accepts and charges a task in one transaction; gives `accepted`, `known` or `poor`."""
+        """Accepts and charges a task in one transaction; returns `accepted`, `known` or `poor`."""
         with self.transaction():
             known = self._db.execute("SELECT 1 FROM tasks WHERE task_uuid = ?", (task.task_uuid,)).fetchone()
             if known and not again:
@@ -132,7 +136,7 @@ class Journal:
         return "accepted"
 
     def charge(self, task: AcceptedTask, amount_microusd: int, limit_microusd: int) -> bool:
-        """Journal one charge, unless it would take the account over the limit."""
+        """Records one charge; returns False if it would exceed the limit."""
         with self.transaction():
             if self.spent_microusd() + amount_microusd > limit_microusd:
                 return False
@@ -156,7 +160,7 @@ class Journal:
         )
 
     def tasks(self, task_uuids: Iterable[str]) -> dict[str, AcceptedTask]:
-        """Those of some tasks that were accepted."""
+        """Returns the accepted tasks among the given UUIDs."""
         wanted = json.dumps(list(task_uuids))
         rows = self.rows(
             "SELECT task_uuid, request, fingerprint, accepted_at, plan FROM tasks "
@@ -169,19 +173,19 @@ class Journal:
         return self.tasks((task_uuid,)).get(task_uuid)
 
     def video(self, video_uuid: str) -> tuple[AcceptedTask, int] | None:
-        """The task and the number of the result that a video is."""
+        """Returns the task and the result number of a video, or None."""
         rows = self.rows("SELECT task_uuid, number FROM videos WHERE video_uuid = ?", video_uuid)
         task = self.task(rows[0][0]) if rows else None
         return (task, rows[0][1]) if task else None
 
     def count(self, name: str, key: str) -> int:
-        """Counts one more of something, and gives the new count."""
+        """Increments a counter and returns its new value."""
         with self.transaction():
             more = "INSERT INTO counts VALUES (?, ?, 1) ON CONFLICT (name, key) DO UPDATE SET n = n + 1"
             return int(self._db.execute(f"{more} RETURNING n", (name, key)).fetchone()[0])
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """What a query finds: within a transaction what it wrote, else without waiting for any writer."""
+        """Executes a query; inside a transaction it sees the changes, otherwise it does not wait for writers."""
         if self._writer == threading.get_ident():
             return self._db.execute(query, values).fetchall()
         with self._reader_lock:
@@ -189,7 +193,7 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction for all that is done in it; may be nested, and then the outermost decides."""
+        """Opens a transaction; if transactions are nested, the outermost one commits or rolls back."""
         with self._lock:
             is_outermost = self._depth == 0
             if is_outermost:

@@ -1,4 +1,4 @@
-"""The tables of the books, and how their file is opened."""
+"""The tables of the journal, and the function that opens its file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INSERT INTO account SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM account);
 
 
 def opened(folder: Path) -> sqlite3.Connection:
-    """Opens the books of a folder, making what is not there; raises `OSError` or `sqlite3.Error`."""
+    """Opens the journal of a folder and creates missing tables; raises `OSError` or `sqlite3.Error`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "simulator.db"
     db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
@@ -41,7 +41,7 @@ def opened(folder: Path) -> sqlite3.Connection:
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    # A killed process loses nothing without syncing; only a machine that loses power may.
+    # Without synchronization, data is lost only if the machine loses power, not if a process is killed.
     db.execute("PRAGMA synchronous=OFF")
     _use_wal(db)
     db.execute("BEGIN IMMEDIATE")
@@ -51,7 +51,7 @@ def _set_up(db: sqlite3.Connection) -> None:
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Tries again by itself, since SQLite does not wait for the lock that a change of mode takes."""
+    """Switches to WAL mode with retries, because SQLite does not wait for the lock of this change."""
     until = time.monotonic() + _BUSY_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What the API refuses, in its words: tasks checked against the model's rules, and faults as error items."""
+"""Validation of tasks against the model's rules, and refusals in the error format of the API."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "includeCost": (bool,),
     "outputFormat": (str,),
 }
-"""Types on the wire of what a table may hold as text; a whole float passes for an int."""
+"""JSON types of parameters that a table may contain as text; a float with a whole value is accepted as int."""
 
 
 class RefusalError(Exception):
-    """An answer that is an error: its HTTP status and its error items."""
+    """An error response: an HTTP status and error items."""
 
     def __init__(self, status: int, *items: Mapping[str, Any]) -> None:
         super().__init__(status)
@@ -45,27 +45,27 @@ class RefusalError(Exception):
         self.items = list(items)
 
 
-def item(code: str, message: str, task: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """One error item, naming the task it is about."""
+def error_item(code: str, message: str, task: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """Returns one error item that identifies its task."""
     about = {key: task[key] for key in ("taskType", "taskUUID") if key in task} if task else {}
     return {"code": code, "message": message, **about, "documentation": _DOCUMENTATION, **more}
 
 
 def checked_uuid(task: Mapping[str, Any]) -> str:
-    """The taskUUID of a task, or a `RefusalError`."""
+    """Returns the taskUUID of a task; raises `RefusalError` if it is not a UUID v4."""
     given = task.get("taskUUID")
     if isinstance(given, str) and _UUID4.fullmatch(given):
         return given
     code = "missingTaskUUID" if given is None else "invalidTaskUUID"
     about = {"taskType": task.get("taskType", "")}
-    raise RefusalError(400, item(code, "taskUUID must be a UUID v4.", about, parameter="taskUUID"))
+    raise RefusalError(400, error_item(code, "taskUUID must be a UUID v4.", about, parameter="taskUUID"))
 
 
-def checked(task: Mapping[str, Any]) -> VideoRequest:
-    """The request of a task, or a `RefusalError` that holds every broken rule."""
+def valid_request(task: Mapping[str, Any]) -> VideoRequest:
+    """Returns the request of a task; raises `RefusalError` with all broken rules."""
     checked_uuid(task)
-    if strange := list(_strange_in(task)):
-        raise RefusalError(400, *(_refused(task, code, path) for code, path in strange))
+    if invalid := list(_format_errors(task)):
+        raise RefusalError(400, *(_refused(task, code, path) for code, path in invalid))
     try:
         request = VideoRequest.model_validate(task)
     except ValidationError as error:
@@ -78,15 +78,15 @@ def checked(task: Mapping[str, Any]) -> VideoRequest:
 
 
 def media_in(request: VideoRequest) -> Iterator[tuple[str, str]]:
-    """The picture and the sound of a request, each with its parameter."""
+    """Yields the image and the audio of a request with their parameters."""
     if request.image:
         yield "inputs.frameImages", request.image
     if request.audio:
         yield "inputs.audio", request.audio
 
 
-def _strange_in(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a table may say and the wire may not: snake case, numbers as text, formats in lower case."""
+def _format_errors(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields errors that only the API refuses: snake case, numbers as text, formats in lower case."""
     for path in _paths_in(task):
         if "_" in path:
             yield "unknownParameter", path
@@ -120,4 +120,4 @@ def _refused(task: Mapping[str, Any], code: str, path: str, rule: str = "", **mo
     message = f"Invalid value for {last} parameter. {rule}".strip()
     anchor = f"request-{path.lower().replace('.', '-')}"
     named = {**more, "parameter": path, "documentation": f"{_DOCUMENTATION}#{anchor}"}
-    return {**item(code.format(last[0].upper() + last[1:]), message, task), **named}
+    return {**error_item(code.format(last[0].upper() + last[1:]), message, task), **named}

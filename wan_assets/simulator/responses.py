@@ -1,4 +1,4 @@
-"""HTTP answers, whole and broken ones."""
+"""HTTP responses of the simulator, correct and faulty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.refusals import item
+from wan_assets.simulator.refusals import error_item
 
 _HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 _JSON = "application/json"
@@ -25,54 +25,54 @@ _MALFORMED = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\n\r\n{}",
 )
-"""A status line without a status, lengths that are none or contradict each other, a chunk and a header of no size."""
+"""A missing status, an invalid length, contradictory lengths, an invalid chunk size and an oversized header."""
 
 Items = Iterable[Mapping[str, Any]]
 
 
 def envelope(data: Items, errors: Items, status: int = 200) -> Response:
-    """The API's envelope; `errors` is left out when there are none."""
+    """Returns the API's envelope, without `errors` if there are none."""
     errors = list(errors)
-    return reply({"data": list(data), **({"errors": errors} if errors else {})}, status)
+    return json_response({"data": list(data), **({"errors": errors} if errors else {})}, status)
 
 
-def reply(body: Any, status: int = 200) -> Response:
-    """JSON, as Python writes it, since a cost may be NaN."""
+def json_response(body: Any, status: int = 200) -> Response:
+    """Returns a JSON response; Python's encoder is used because a cost may be NaN."""
     return Response(json.dumps(body), status, media_type="application/json")
 
 
-def html(status: int = 200) -> Response:
-    """What a gateway says."""
+def html_response(status: int = 200) -> Response:
+    """Returns the HTML page of a gateway."""
     return Response(_HTML, status, media_type="text/html")
 
 
 def submission_fault(fault: str, task: Mapping[str, Any], answer: Response, behaviour: Behaviour) -> Response:
-    """The answer in the place of the right one to a submission."""
+    """Returns the faulty response that replaces the correct response to a submission."""
     kind = fault.removesuffix("_before_accept").removesuffix("_after_accept")
     whole = bytes(answer.body)
     broken: dict[str, Response] = {
         "drop": Dropped(),
-        "html": html(),
-        "error_502_html": html(502),
-        "error_504": html(504),
+        "html": html_response(),
+        "error_502_html": html_response(502),
+        "error_504": html_response(504),
         "truncated_json": Response(whole[: len(whole) // 2], media_type="application/json"),
         "empty_body": Response(b""),
         "slow_body": Slow(whole, behaviour.pause_s, piece_bytes=1),
         "stalled_body": Stalled(whole),
-        "ack_empty": reply({"data": []}),
-        "ack_bare": reply({}),
+        "ack_empty": json_response({"data": []}),
+        "ack_bare": json_response({}),
         "ack_upper_case": Response(_in_upper_case(whole, task), media_type=_JSON),
         "ack_with_error": _with_error(whole),
         "malformed": Malformed(behaviour, str(task.get("taskUUID"))),
-        "forbidden": envelope([], [item("insufficientPermissions", "The key may not do this.", task)], 403),
+        "forbidden": envelope([], [error_item("insufficientPermissions", "The key may not do this.", task)], 403),
     }
     if kind.startswith("rate_limit"):
         return _too_many(behaviour, task, has_header=kind == "rate_limit_retry_after")
     if kind in broken:
         return broken[kind]
     status = kind.removeprefix("error_")
-    said = item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
-    return envelope([], [said], int(status))
+    error = error_item(_FAULTY_STATUS[status], "Something went wrong on our side.", task)
+    return envelope([], [error], int(status))
 
 
 def _in_upper_case(content: bytes, task: Mapping[str, Any]) -> bytes:
@@ -81,39 +81,38 @@ def _in_upper_case(content: bytes, task: Mapping[str, Any]) -> bytes:
 
 
 def _with_error(content: bytes) -> Response:
-    said = {"code": "internalServerError", "message": "Something went wrong on our side."}
-    return reply({**json.loads(content), "errors": [said]})
+    error = {"code": "internalServerError", "message": "Something went wrong on our side."}
+    return json_response({**json.loads(content), "errors": [error]})
 
 
 def poll_fault(fault: str, behaviour: Behaviour, task_uuid: str) -> Response:
-    """The answer in the place of the right one to a poll."""
+    """Returns the faulty response that replaces the correct response to a poll."""
     if fault == "poll_malformed":
         return Malformed(behaviour, task_uuid)
     if fault == "poll_429":
         return _too_many(behaviour, None, has_header=False)
     if fault == "poll_401":
         return envelope([], [unauthorised()], 401)
-    return envelope([], []) if fault == "poll_empty" else html(int(fault.split("_")[1]))
+    return envelope([], []) if fault == "poll_empty" else html_response(int(fault.split("_")[1]))
 
 
 def unauthorised() -> dict[str, Any]:
-    """The error of a key that is none."""
-    said = item("invalidApiKey", "The API key is missing or not valid.")
-    return {**said, "taskType": "authentication", "parameter": "apiKey"}
+    """Returns the error item for an invalid API key."""
+    error = error_item("invalidApiKey", "The API key is missing or not valid.")
+    return {**error, "taskType": "authentication", "parameter": "apiKey"}
 
 
 def _too_many(behaviour: Behaviour, task: Mapping[str, Any] | None, *, has_header: bool) -> Response:
-    answer = envelope([], [item("rateLimitExceeded", "Too many requests.", task)], 429)
+    answer = envelope([], [error_item("rateLimitExceeded", "Too many requests.", task)], 429)
     if has_header and task:
         then = ceil(behaviour.clock() + behaviour.retry_after_s)
         is_date = behaviour.chance("date", task.get("taskUUID")) < 0.5
-        said = formatdate(then, usegmt=True) if is_date else str(behaviour.retry_after_s)
-        answer.headers["Retry-After"] = said
+        answer.headers["Retry-After"] = formatdate(then, usegmt=True) if is_date else str(behaviour.retry_after_s)
     return answer
 
 
 class Dropped(Response):
-    """Closes the connection without a byte."""
+    """Closes the connection without sending a byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["hang_up"]()
@@ -121,7 +120,7 @@ class Dropped(Response):
 
 
 class Malformed(Response):
-    """Sends what is no HTTP, of one kind or another, and closes the connection."""
+    """Sends invalid HTTP of one of several kinds, and closes the connection."""
 
     def __init__(self, behaviour: Behaviour, key: str) -> None:
         super().__init__(b"")
@@ -139,7 +138,7 @@ class Slow(Response):
     def __init__(
         self, content: bytes, pause_s: float, *, piece_bytes: int, media_type: str = "application/json"
     ) -> None:
-        # Without this header the answer would be compressed, and compression would gather the pieces.
+        # Without this header the response would be compressed, which would combine the pieces.
         super().__init__(content, media_type=media_type, headers={"Content-Encoding": "identity"})
         self._pause_s = pause_s
         self._piece_bytes = piece_bytes
@@ -155,7 +154,7 @@ class Slow(Response):
 
 
 class Stalled(Response):
-    """Sends half of its content, and then nothing until the client goes away."""
+    """Sends half of its content, and then nothing until the client disconnects."""
 
     def __init__(self, content: bytes, *, media_type: str = _JSON) -> None:
         super().__init__(content, media_type=media_type, headers={"Content-Encoding": "identity"})

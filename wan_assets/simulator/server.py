@@ -1,4 +1,4 @@
-"""Serving the simulator: in the foreground, or in a thread of this process."""
+"""Servers for the simulator: in the foreground, or in a thread of this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wan_assets.simulator.journal import Journal
 _LOGGER = logging.getLogger("uvicorn.error")
 _KEEP_ALIVE_S = 120
 _TICK_S = 0.1
-_LAST_ANSWERS_S = 1.0
+_SHUTDOWN_S = 1.0
 
 
 def serve(
@@ -37,11 +37,15 @@ def serve(
     port: int = 0,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM, and then returns; `on_ready` is given the API's address.
+    """Serves until SIGINT or SIGTERM, and then returns; calls `on_ready` with the URL of the API.
 
-    Raises `SimulatorError` where the port or the folder cannot be used.
+    Raises `SimulatorError` if the port or the folder cannot be used.
     """
-    with _bound(host, port) as listening, _ended_by_signals(), _quiet(threading.current_thread()):
+    with (
+        _listening_socket(host, port) as listening,
+        _without_reraised_signals(),
+        _without_logs(threading.current_thread()),
+    ):
         server = _server(state, behaviour)
         if on_ready:
             on_ready(_url_of(host, listening))
@@ -49,14 +53,14 @@ def serve(
 
 
 class LocalSimulator:
-    """A simulator on a loopback port, served by a thread of this process while the block lasts.
+    """A simulator on a loopback port, served by a thread of this process during a `with` block.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, LocalSimulator(folder) as simulator:
     ...     simulator.base_url.startswith("http://127.0.0.1:")
     True
 
-    A `port` of 0 means any free one. `journal` may be read at any time, also after the block.
+    A `port` of 0 selects a free port. `journal` can be read at any time, also after the block.
     """
 
     def __init__(self, state: str | Path, behaviour: Behaviour | None = None, *, port: int = 0) -> None:
@@ -68,19 +72,19 @@ class LocalSimulator:
 
     @property
     def journal(self) -> Journal:
-        """The books, opened when they are first asked for."""
+        """The journal, opened on first access."""
         self._journal = self._journal or Journal(self._state)
         return self._journal
 
     def __enter__(self) -> Self:
-        self._socket = _bound("127.0.0.1", self._port)
+        self._socket = _listening_socket("127.0.0.1", self._port)
         try:
             self._server = _server(self._state, self._behaviour)
         except BaseException:
             self._socket.close()
             raise
         self.base_url = _url_of("127.0.0.1", self._socket)
-        # The socket listens already: who connects before the thread serves waits in its queue.
+        # The socket is already listening, so clients that connect before the thread serves wait in its queue.
         self._thread = threading.Thread(target=self._serve, name="wan-assets-simulator", daemon=True)
         self._thread.start()
         return self
@@ -96,17 +100,17 @@ class LocalSimulator:
         self._socket.close()
 
     def _serve(self) -> None:
-        with _quiet(threading.current_thread()):
+        with _without_logs(threading.current_thread()):
             self._server.run(sockets=[self._socket])
 
 
 class _Server(uvicorn.Server):
-    """Ends at once: hangs up on whoever is still being answered."""
+    """Stops immediately and closes open connections."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
     def end(self) -> None:
-        """Ends it from another thread, if it has not ended yet."""
+        """Stops the server from another thread, if it is still running."""
         self.should_exit = True
         if self._loop:
             with suppress(RuntimeError):
@@ -126,13 +130,13 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         if tasks := self.server_state.tasks:
-            await asyncio.wait(tasks, timeout=_LAST_ANSWERS_S)
+            await asyncio.wait(tasks, timeout=_SHUTDOWN_S)
         await self.lifespan.shutdown()
 
 
 def _server(state: str | Path, behaviour: Behaviour) -> _Server:
     config = uvicorn.Config(
-        _able_to_hang_up(create_app(state, behaviour)),
+        _with_raw_access(create_app(state, behaviour)),
         log_config=None,
         access_log=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
@@ -142,8 +146,8 @@ def _server(state: str | Path, behaviour: Behaviour) -> _Server:
     return _Server(config)
 
 
-def _able_to_hang_up(app: ASGIApp) -> ASGIApp:
-    """Lets the application close the connection and write raw bytes to it, which ASGI has no word for."""
+def _with_raw_access(app: ASGIApp) -> ASGIApp:
+    """Allows the application to close the connection and to write raw bytes, which ASGI does not support."""
 
     async def with_hang_up(scope: Scope, receive: Receive, send: Send) -> None:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
@@ -155,8 +159,8 @@ def _able_to_hang_up(app: ASGIApp) -> ASGIApp:
 
 
 @contextmanager
-def _quiet(thread: threading.Thread) -> Iterator[None]:
-    """Keeps what uvicorn says in one thread, save errors, out of the process's log."""
+def _without_logs(thread: threading.Thread) -> Iterator[None]:
+    """Suppresses uvicorn's log records of one thread, except errors."""
 
     def is_wanted(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR or record.thread != thread.ident
@@ -169,8 +173,8 @@ def _quiet(thread: threading.Thread) -> Iterator[None]:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Lets uvicorn end on a signal and forget it; by itself it raises the signal again afterwards."""
+def _without_reraised_signals() -> Iterator[None]:
+    """Stops uvicorn from raising a signal again after it has handled it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -187,9 +191,9 @@ def _url_of(host: str, listening: socket.socket) -> str:
     return f"http://{shown}:{listening.getsockname()[1]}/v1"
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _listening_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small answers at once only on sockets that name their protocol.
+    # asyncio disables Nagle's algorithm only on sockets with an explicit protocol.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

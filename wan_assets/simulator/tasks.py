@@ -1,4 +1,4 @@
-"""The life of a simulated task: decided whole when it is accepted, told piece by piece as time goes on."""
+"""Simulated tasks: their results are decided at acceptance and reported when they finish."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from wan_assets.models import MICROUSD_PER_S, SIZES, Tier, VideoRequest
 from wan_assets.simulator.behaviour import Behaviour
-from wan_assets.simulator.faults import DEVIATIONS, VERDICTS
+from wan_assets.simulator.faults import DEVIATIONS, TASK_FAULTS
 from wan_assets.simulator.journal import AcceptedTask
-from wan_assets.simulator.refusals import item
+from wan_assets.simulator.refusals import error_item
 from wan_assets.video import Clip
 
 _FAILURES = {
@@ -24,7 +24,7 @@ _ROUNDED_TO = 32
 _LONGER_S = 2
 _SHORT_AUDIO_S = 0.2
 _SEEDS = 2**32
-_COST_STEP_MICROUSD = 100  # results tell dollars with four decimals
+_COST_STEP_MICROUSD = 100  # results report dollars with four decimals
 
 
 def accepted_task(
@@ -36,7 +36,7 @@ def accepted_task(
     root: str,
     copy: int = 1,
 ) -> AcceptedTask:
-    """Decides all that will become of a task; `copy` numbers runs under one UUID, `root` serves files."""
+    """Decides all results of a task; `copy` numbers runs under one UUID, and `root` is the URL for files."""
     now, task_uuid = behaviour.clock(), str(task["taskUUID"])
     key = task_uuid if copy == 1 else f"{task_uuid} {copy}"
     fault = _fault_of(key, request, behaviour)
@@ -49,16 +49,16 @@ def accepted_task(
 
 
 def price_microusd(request: VideoRequest, behaviour: Behaviour) -> int:
-    """The price of one result: from a picture with width and height at the 1080p rate, as on the page."""
+    """Returns the price of one result; a size given by an image costs the 1080p rate, as in the price list."""
     tier: Tier = "1080p" if request.image and request.resolution is None else request.tier or "1080p"
     price = MICROUSD_PER_S[tier] * request.duration * behaviour.cost_factor
     return round(price / _COST_STEP_MICROUSD) * _COST_STEP_MICROUSD
 
 
 def charge_microusd(task: AcceptedTask, price: int, behaviour: Behaviour) -> int:
-    """What a task is charged, all of it when it is accepted."""
-    is_sold = {"": True, "lost_task": behaviour.is_loss_charged}
-    return price * sum(is_sold.get(result["fault"], behaviour.is_failure_charged) for result in task.plan)
+    """Returns the charge for a task, which is due at acceptance."""
+    is_charged = {"": True, "lost_task": behaviour.is_loss_charged}
+    return price * sum(is_charged.get(result["fault"], behaviour.is_failure_charged) for result in task.plan)
 
 
 def _planned(
@@ -79,24 +79,24 @@ def _planned(
         "fault": kind,
         "code": codes[int(behaviour.chance("code", key) * len(codes))],
         "cost": _reported_cost(key, request, behaviour),
-        "has_url": not behaviour.strikes("no_url", key),
-        "is_nsfw": behaviour.strikes("nsfw", key) or "nsfw" in request.positive_prompt.lower(),
+        "has_url": not behaviour.has_fault("no_url", key),
+        "is_nsfw": behaviour.has_fault("nsfw", key) or "nsfw" in request.positive_prompt.lower(),
     }
 
 
 def _fault_of(key: str, request: VideoRequest, behaviour: Behaviour) -> str:
-    possible = (fault for fault in VERDICTS if fault != "partial" or request.number_results > 1)
-    return behaviour.struck(possible, key)
+    possible = (fault for fault in TASK_FAULTS if fault != "partial" or request.number_results > 1)
+    return behaviour.fault_among(possible, key)
 
 
 def _reported_cost(key: str, request: VideoRequest, behaviour: Behaviour) -> Any:
     cost = price_microusd(request, behaviour) / 1e6
-    odd = {"cost_missing": None, "cost_zero": 0, "cost_string": str(cost), "cost_nan": float("nan")}
-    return next((said for fault, said in odd.items() if behaviour.strikes(fault, key)), cost)
+    faulty = {"cost_missing": None, "cost_zero": 0, "cost_string": str(cost), "cost_nan": float("nan")}
+    return next((value for fault, value in faulty.items() if behaviour.has_fault(fault, key)), cost)
 
 
 def data_of(task: AcceptedTask, behaviour: Behaviour, root: str) -> Iterator[dict[str, Any]]:
-    """The items of a poll's `data`: what has finished, and what is still going on."""
+    """Yields the items of a poll's `data`: finished results and running results."""
     now, has_placeholder = behaviour.clock(), False
     for number, result in enumerate(task.plan):
         if result["fault"] == "lost_task":
@@ -110,7 +110,7 @@ def data_of(task: AcceptedTask, behaviour: Behaviour, root: str) -> Iterator[dic
 
 
 def errors_of(task: AcceptedTask, behaviour: Behaviour) -> Iterator[dict[str, Any]]:
-    """The items of a poll's `errors`: what has failed."""
+    """Yields the items of a poll's `errors`: failed results."""
     now = behaviour.clock()
     for number, result in enumerate(task.plan):
         if result["finishes_at"] <= now and result["fault"] not in ("", "verdict_in_data", "lost_task"):
@@ -118,7 +118,7 @@ def errors_of(task: AcceptedTask, behaviour: Behaviour) -> Iterator[dict[str, An
 
 
 def finished(task: AcceptedTask, number: int, behaviour: Behaviour, root: str) -> dict[str, Any]:
-    """What is said of one result in the end: a success, or an error in either of its shapes."""
+    """Returns the final item of one result: a success, or an error in one of its two formats."""
     result, head = task.plan[number], _head(task)
     if not result["fault"]:
         return {**head, "status": "success", **_reported_item(task, result, root), **_extra(behaviour)}
@@ -126,30 +126,30 @@ def finished(task: AcceptedTask, number: int, behaviour: Behaviour, root: str) -
     detail = {"provider": "alibaba", "message": message}
     if result["fault"] == "verdict_in_data":
         return {**head, "status": "error", "error": {"code": result["code"], "message": message}}
-    return item(result["code"], message, head, status="error", responseContent=detail)
+    return error_item(result["code"], message, head, status="error", responseContent=detail)
 
 
-def verdict_status_of(task: AcceptedTask, behaviour: Behaviour) -> int:
-    """The HTTP status of a poll about this task alone."""
+def poll_status_of(task: AcceptedTask, behaviour: Behaviour) -> int:
+    """Returns the HTTP status of a poll for only this task."""
     now = behaviour.clock()
     failed = [result for result in task.plan if result["fault"] and result["finishes_at"] <= now]
     if any(result["fault"] == "verdict_504" for result in failed):
         return 504
-    return behaviour.verdict_status if len(failed) == len(task.plan) else 200
+    return behaviour.failed_poll_status if len(failed) == len(task.plan) else 200
 
 
 def file_url(task: AcceptedTask, result: Mapping[str, Any], root: str) -> str:
-    """Where a result's file is served; `root` is the address of the server."""
+    """Returns the URL of a result's file; `root` is the URL of the server."""
     return f"{root}/files/{result['video_uuid']}.{format_of(task).lower()}"
 
 
 def format_of(task: AcceptedTask) -> str:
-    """MP4, MOV or WEBM."""
+    """Returns the requested container: MP4, MOV or WEBM."""
     return str(task.request.get("outputFormat") or "MP4")
 
 
 def clip_of(task: AcceptedTask, number: int) -> Clip:
-    """What to render for a result."""
+    """Returns the clip that was requested."""
     request = VideoRequest.from_record(task.request)
     width, height = _size_of(request)
     return Clip(
@@ -164,21 +164,21 @@ def clip_of(task: AcceptedTask, number: int) -> Clip:
 
 
 def served_clip(task: AcceptedTask, number: int, behaviour: Behaviour) -> Clip:
-    """What is rendered for a result: what was requested, but for the faults that make it deviate."""
+    """Returns the clip to render: the requested clip with its injected deviations."""
     clip = clip_of(task, number)
     if not behaviour.has_any(DEVIATIONS):
         return clip
-    struck = {fault for fault in DEVIATIONS if behaviour.strikes(fault, task.task_uuid)}
+    fault_among = {fault for fault in DEVIATIONS if behaviour.has_fault(fault, task.task_uuid)}
     sides = (clip.width, clip.height)
-    if "rounded_size" in struck:
+    if "rounded_size" in fault_among:
         sides = (clip.width // _ROUNDED_TO * _ROUNDED_TO, clip.height // _ROUNDED_TO * _ROUNDED_TO)
     return replace(
         clip,
         width=sides[0],
         height=sides[1],
-        duration_s=clip.duration_s + (_LONGER_S if "longer_clip" in struck else 0),
-        has_audio=("missing_audio" not in struck) if clip.has_audio else "extra_audio" in struck,
-        audio_s=_SHORT_AUDIO_S if "short_audio" in struck else None,
+        duration_s=clip.duration_s + (_LONGER_S if "longer_clip" in fault_among else 0),
+        has_audio=("missing_audio" not in fault_among) if clip.has_audio else "extra_audio" in fault_among,
+        audio_s=_SHORT_AUDIO_S if "short_audio" in fault_among else None,
     )
 
 

@@ -1,7 +1,7 @@
-"""The inbox: the part of a bucket that the API itself puts videos into, by addresses that allow one PUT each.
+"""The inbox: the folder of a bucket to which the API uploads videos through signed URLs.
 
-Who has such an address can write that one object until it expires, and read nothing. What arrives is unchecked: it is
-copied to its place in the store once it was found to be the video that was asked for.
+A signed URL allows writing one object until it expires, and allows no reading. Delivered files are not trusted: a file
+is copied to its place in the store after it has been verified as the requested video.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from wan_assets.errors import StoreError
 from wan_assets.ledger import new_owner
 
 MAX_VALID_S = 7 * 24 * 3600
-"""S3 signs for no longer than this (Signature Version 4, `X-Amz-Expires`)."""
+"""The maximum validity of an S3 signature (Signature Version 4, `X-Amz-Expires`)."""
 
 _TRIAL_VALID_S = 300
-_ANSWER_S = 30.0
+_UPLOAD_TIMEOUT_S = 30.0
 
 
 class Inbox:
-    """One folder of an S3 bucket. Blocking; raises what fsspec raises."""
+    """One folder of an S3 bucket. Blocking; raises the errors of fsspec."""
 
     def __init__(self, folder: UPath) -> None:
         self._folder = folder
 
     def url_for(self, name: str, valid_s: float) -> str:
-        """An address that takes one object by PUT, whatever its headers, for some seconds; a secret."""
+        """Returns a signed URL that accepts one PUT, with any headers, for `valid_s` seconds; it is a secret."""
         expiration = max(1, min(int(valid_s), MAX_VALID_S))
         return str(self._folder.fs.sign(self._path(name), expiration=expiration, client_method="put_object"))
 
-    def try_out(self) -> None:
-        """Puts a file by such an address, reads it and removes it; raises `StoreError` where that does not work."""
+    def verify_uploads(self) -> None:
+        """Writes a file through a signed URL, reads it and removes it; raises `StoreError` if the content differs."""
         name = f"{new_owner()}~.trial"
         content = name.encode()
         request = urllib.request.Request(self.url_for(name, _TRIAL_VALID_S), content, method="PUT")
         request.add_header("Content-Type", "application/octet-stream")
-        with urllib.request.urlopen(request, timeout=_ANSWER_S):
+        with urllib.request.urlopen(request, timeout=_UPLOAD_TIMEOUT_S):
             arrived = (self._folder / name).read_bytes()
         self.remove(name)
         if arrived != content:
-            raise StoreError(f"what was put to a signed address of {self._folder} is not what lies there")
+            raise StoreError(f"a file written to a signed URL of {self._folder} was read back with different content")
 
     def holds(self, name: str) -> bool:
-        """Whether something has arrived under a name."""
+        """Returns whether a file with this name has been delivered."""
         return self._etag(name) is not None
 
     def fetch(self, name: str, path: Path) -> str | None:
-        """Reads what has arrived into a local file; gives its ETag, or None where nothing has."""
+        """Downloads a delivered file; returns its ETag, or None if it is missing or changed during the download."""
         etag = self._etag(name)
         if etag is None:
             return None
@@ -59,12 +59,12 @@ class Inbox:
         return etag if self._etag(name) == etag else None
 
     def is_copied(self, name: str, etag: str, target: UPath) -> bool:
-        """Copies within the bucket what was fetched; False where something else has arrived since."""
+        """Copies a fetched file within the bucket; returns False if it has been overwritten since."""
         self._folder.fs.cp_file(self._path(name), target.path)
         return self._etag(name) == etag
 
     def remove(self, name: str) -> None:
-        """Removes what has arrived under a name, if anything."""
+        """Removes a delivered file if it exists."""
         if self.holds(name):
             self._folder.fs.rm_file(self._path(name))
 

@@ -1,4 +1,4 @@
-"""Object stores: how one is opened, and how a file gets into it whole or not at all."""
+"""Functions that open an object store and write a file to it completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.settings import expanded
 
 PART_BYTES = 8 << 20
-"""How much of a file goes at once; a bucket takes 10,000 parts, and so files of 80 GB."""
+"""The size of one part of an upload. A bucket accepts 10,000 parts, so files of up to 80 GB."""
 
 _PARTS_AT_ONCE = 3
 
@@ -30,7 +30,7 @@ _AZ = ("az", "abfs", "abfss")
 
 _EXTRAS = {**dict.fromkeys(S3, "s3"), **dict.fromkeys(_GS, "gs"), **dict.fromkeys(_AZ, "az")}
 
-_MISTAKEN_FOR_AZ = ("azure", "blob", "wasb", "wasbs", "adl")
+_AZURE_MISNOMERS = ("azure", "blob", "wasb", "wasbs", "adl")
 
 SUPPORTED = (
     "Supported are folders, and s3://, gs:// and az:// with the package's extra [s3], [gs] or [az], such as "
@@ -42,7 +42,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "gs": {"block_size": PART_BYTES},
     "az": {"blocksize": PART_BYTES},
 }
-"""Signatures of S3's older version would hold for one Content-Type alone."""
+"""Signatures of S3's older version are valid for only one Content-Type."""
 
 _UPLOADS: Mapping[str, Mapping[str, Any]] = {
     "s3": {"chunksize": PART_BYTES, "max_concurrency": _PARTS_AT_ONCE},
@@ -53,13 +53,13 @@ _UPLOADS: Mapping[str, Mapping[str, Any]] = {
 _SCHEMES = frozenset({*_EXTRAS, "file", "http", "https", "ftp", "data", "sqlite", "postgres", "postgresql"})
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+-]*)(?::|//)")
 _READ_ONLY = ("data", "git", "github", "hf", "http", "https", "libarchive", "reference", "tar", "zip")
-_UNFIT = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "generic", "simplecache"})
-"""What fsspec can only read, or only puts in front of another place."""
+_NOT_WRITABLE = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "generic", "simplecache"})
+"""Protocols that fsspec can only read, or that only wrap another file system."""
 
-_CONNECTING = ("ftp", "sftp", "ssh", "smb")
-"""What connects as soon as it is made."""
+_CONNECT_AT_CREATION = ("ftp", "sftp", "ssh", "smb")
+"""File systems that connect when they are created."""
 
-_TROUBLES_OF_PACKAGES = (
+_PACKAGE_ERRORS = (
     ("botocore.exceptions", "BotoCoreError"),
     ("gcsfs.retry", "ChecksumError"),
     ("gcsfs.retry", "HttpError"),
@@ -68,37 +68,37 @@ _TROUBLES_OF_PACKAGES = (
 )
 
 
-def troubles() -> tuple[type[Exception], ...]:
-    """What goes wrong with a store, as those say who speak to it: s3fs and its like let much through as it is.
+def store_errors() -> tuple[type[Exception], ...]:
+    """Returns the exceptions of store access. s3fs, gcsfs and adlfs pass on exceptions of the packages that they use.
 
-    A package that nothing has imported, which takes up to half a second, raises nothing either.
+    A package that is not imported yet cannot raise, and importing it takes up to half a second.
     """
-    named = [getattr(sys.modules[module], name) for module, name in _TROUBLES_OF_PACKAGES if module in sys.modules]
+    named = [getattr(sys.modules[module], name) for module, name in _PACKAGE_ERRORS if module in sys.modules]
     return (OSError, ImportError, ValueError, NotImplementedError, *named)
 
 
 def opened(root: str | os.PathLike[str] | UPath) -> UPath:
-    """A store's root; nothing is read or written, and nobody is asked for credentials yet.
+    """Opens the root of a store without any access to it.
 
-    Raises `StoreAddressError` for an address that holds credentials or that no installed package can read.
+    Raises `StoreAddressError` for an address that contains credentials or that no installed package supports.
     """
     if isinstance(root, str):
         root = expanded(root, "the store's address")
-        _refuse_misspelt(root)
+        _refuse_malformed(root)
     protocol, has_protocol, rest = str(root).partition("://")
     if not has_protocol:
         return UPath(root)
     _refuse_credentials(protocol, rest)
-    _refuse_no_place(protocol, rest)
+    _refuse_unusable(protocol, rest)
     _refuse_pattern(protocol, rest)
     extra = _EXTRAS.get(protocol, "")
     try:
         fsspec.get_filesystem_class(protocol)
-        # A listing may be old when others write.
+        # A cached listing is outdated if other processes write.
         options = {"use_listings_cache": False, **_OPTIONS[extra]} if extra else {}
         place: UPath = UPath(root, **options)
-        if not extra and protocol not in _CONNECTING:
-            _ = (place / "videos").fs  # some packages find out here that they lack an option
+        if not extra and protocol not in _CONNECT_AT_CREATION:
+            _ = (place / "videos").fs  # some packages report a missing option here
     except (
         ImportError,
         OSError,
@@ -107,54 +107,54 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
         AttributeError,
         LookupError,
     ) as error:
-        raise StoreAddressError(f"cannot open the store {root}: {_why_closed(protocol, error)}") from error
+        raise StoreAddressError(f"cannot open the store {root}: {_reason_for_failure(protocol, error)}") from error
     return place
 
 
-def _why_closed(protocol: str, error: Exception) -> str:
-    """Why a store cannot be opened: the package that it needs, or what is supported instead."""
+def _reason_for_failure(protocol: str, error: Exception) -> str:
+    """Explains why a store cannot be opened: a missing package or an unsupported protocol."""
     if extra := _EXTRAS.get(protocol.lower(), ""):
         return f"it needs `pip install 'wan-assets[{extra}]'`"
-    said = first_line_of(error)
-    if "Protocol not known" not in said:
-        return said
-    azure = ": write az:// for Azure Blob Storage" if protocol.lower() in _MISTAKEN_FOR_AZ else ""
-    return f"{said}{azure}. {SUPPORTED}"
+    message = first_line_of(error)
+    if "Protocol not known" not in message:
+        return message
+    azure = ": write az:// for Azure Blob Storage" if protocol.lower() in _AZURE_MISNOMERS else ""
+    return f"{message}{azure}. {SUPPORTED}"
 
 
 def is_bucket(root: UPath) -> bool:
-    """Whether a store has no folders that have to be made."""
+    """Returns whether a store is a bucket, where folders need not be created."""
     return root.protocol in _EXTRAS
 
 
 def put(path: Path, target: UPath) -> tuple[int, str]:
-    """Copies a local file to its place, which has all of it or nothing; gives its bytes and SHA-256.
+    """Uploads a local file completely or not at all; returns its size in bytes and its SHA-256.
 
-    Raises `StoreError` if what lies there afterwards is not what was put, and then removes it.
+    Raises `StoreError` if the stored content differs, and removes the file in this case.
     """
-    print_ = _print_of(path)
+    digests = _digests_of(path)
     target.fs.put_file(str(path), target.path, **_UPLOADS.get(_EXTRAS.get(target.protocol, ""), {}))
     has_arrived = False
     try:
-        has_arrived = _holds(target, print_)
+        has_arrived = _holds(target, digests)
     finally:
         if not has_arrived:
             target.fs.rm_file(target.path)
     if not has_arrived:
-        raise StoreError(f"what arrived at {target} is not what was sent there")
-    return print_.size, print_.sha256
+        raise StoreError(f"the file stored at {target} differs from the uploaded file")
+    return digests.size, digests.sha256
 
 
 @dataclass(frozen=True)
-class _Print:
-    """What a file is known by; `marks` are the names that stores may give to its content."""
+class _FileDigests:
+    """The identity of a file; `checksums` are the values that stores may report for its content."""
 
     size: int
     sha256: str
-    marks: frozenset[str]
+    checksums: frozenset[str]
 
 
-def _print_of(path: Path) -> _Print:
+def _digests_of(path: Path) -> _FileDigests:
     size, sha256, md5, of_parts = 0, hashlib.sha256(), hashlib.md5(usedforsecurity=False), []
     with path.open("rb") as file:
         while part := file.read(PART_BYTES):
@@ -163,20 +163,20 @@ def _print_of(path: Path) -> _Print:
             md5.update(part)
             of_parts.append(hashlib.md5(part, usedforsecurity=False).digest())
     joined = hashlib.md5(b"".join(of_parts), usedforsecurity=False)
-    marks = (md5.hexdigest(), base64.b64encode(md5.digest()).decode(), f"{joined.hexdigest()}-{len(of_parts)}")
-    return _Print(size, sha256.hexdigest(), frozenset(marks))
+    checksums = (md5.hexdigest(), base64.b64encode(md5.digest()).decode(), f"{joined.hexdigest()}-{len(of_parts)}")
+    return _FileDigests(size, sha256.hexdigest(), frozenset(checksums))
 
 
-def _holds(target: UPath, print_: _Print) -> bool:
-    """Whether a store has what was sent to it, by the mark that it gave it; else it is read back."""
+def _holds(target: UPath, digests: _FileDigests) -> bool:
+    """Returns whether a store has the uploaded content, by the store's checksum or by reading the file."""
     info = target.fs.info(target.path)
     of_azure = (info.get("content_settings") or {}).get("content_md5") or b""
-    marks = {str(info.get("ETag")).strip('"'), info.get("md5Hash"), base64.b64encode(of_azure).decode()}
-    return info["size"] == print_.size and (bool(marks & print_.marks) or sha256_of(target) == print_.sha256)
+    checksums = {str(info.get("ETag")).strip('"'), info.get("md5Hash"), base64.b64encode(of_azure).decode()}
+    return info["size"] == digests.size and (bool(checksums & digests.checksums) or sha256_of(target) == digests.sha256)
 
 
 def sha256_of(file: UPath) -> str:
-    """The digest of what lies in a place, in pieces."""
+    """Computes the SHA-256 of a file in pieces."""
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while piece := content.read(1 << 20):
@@ -185,49 +185,49 @@ def sha256_of(file: UPath) -> str:
 
 
 def lacks_account(error: Exception) -> bool:
-    """Whether Azure's package could not connect because nothing names a storage account."""
-    said = first_line_of(error)
-    return "account_name" in said and "connection_string" in said
+    """Returns whether the Azure package failed because no storage account is configured."""
+    message = first_line_of(error)
+    return "account_name" in message and "connection_string" in message
 
 
 def first_line_of(error: Exception) -> str:
-    """What a store said, without the page that some add to it."""
+    """Returns the first line of an error's message; some stores append a whole page."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _refuse_misspelt(root: str) -> None:
-    """Refuses what is neither a path nor a URL, before a folder of that name is made."""
+def _refuse_malformed(root: str) -> None:
+    """Refuses an address that is neither a path nor a URL, because it would create a folder with that name."""
     found = _SCHEME.match(root)
     scheme = found["scheme"].lower() if found else ""
     if root.startswith("://") or (scheme in _SCHEMES and not root.startswith((f"{scheme}://", "file:/"))):
         known = scheme or "s3"
-        raise StoreAddressError(f"the store's address, not shown, is neither a path nor a URL: write {known}://…")
+        raise StoreAddressError(f"the store's address (not shown) is neither a path nor a URL: write {known}://…")
     if re.match(r"[A-Za-z]:[\\/]", root) and os.sep == "/":
-        raise StoreAddressError("the store's address is a path of Windows, and this is another system")
+        raise StoreAddressError("the store's address is a Windows path, but this system is not Windows")
 
 
-def _refuse_no_place(protocol: str, rest: str) -> None:
-    """Refuses addresses that name nothing, or a place where nothing can be written."""
+def _refuse_unusable(protocol: str, rest: str) -> None:
+    """Refuses addresses without a bucket, with a host, or with a protocol that cannot be written."""
     if protocol in _EXTRAS and not rest.partition("/")[0]:
         raise StoreAddressError(f"the store's address {protocol}://{rest} names no bucket: write {protocol}://bucket/…")
     if protocol == "file" and rest and not rest.startswith("/"):
         raise StoreAddressError(f"the store's address {protocol}://{rest} names a host: write file:///folder")
-    if protocol.partition("::")[0] in _UNFIT:
-        raise StoreAddressError(f"the store's address begins with {protocol}://, where no store can be kept")
+    if protocol.partition("::")[0] in _NOT_WRITABLE:
+        raise StoreAddressError(f"the store's address starts with {protocol}://, which cannot contain a store")
 
 
 def _refuse_pattern(protocol: str, rest: str) -> None:
-    """What lists the files of a bucket takes these for patterns, and then finds nothing or another place."""
+    """Refuses pattern characters, which file listings in a bucket would expand."""
     found = next((letter for letter in "[]*?" if letter in rest), None)
     if found and protocol in _EXTRAS:
         raise StoreAddressError(
-            f"the store's address {protocol}://{rest} holds {found!r}, which object stores read as part of a pattern: "
-            "name a bucket and folder without [ ] * ?"
+            f"the store's address {protocol}://{rest} contains {found!r}, which object stores read as a pattern: "
+            "use a bucket and folder without [ ] * ?"
         )
 
 
 def _refuse_credentials(protocol: str, rest: str) -> None:
-    """The address of a store is shown and kept in many places; whatever is secret belongs into the environment."""
+    """Refuses secrets in an address, because addresses are shown and recorded; secrets belong in the environment."""
     host = rest.partition("/")[0]
     user = host.rpartition("@")[0]
     is_odd = ":" in user
@@ -236,6 +236,6 @@ def _refuse_credentials(protocol: str, rest: str) -> None:
         is_odd = ("@" in host and not is_account) or (":" in host and not host.startswith("arn:")) or "?" in rest
     if is_odd:
         raise StoreAddressError(
-            f"the store's address, which is not shown, holds more than a place: give {protocol}://… without user, "
+            f"the store's address (not shown) contains credentials or a query: write {protocol}://… without user, "
             "password, key or signature"
         )

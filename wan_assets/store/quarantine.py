@@ -1,4 +1,4 @@
-"""What was paid for and does not count as a row's video, until `wan-assets ledger adopt` or a later run takes it."""
+"""The quarantine: paid files that are not a row's video until `wan-assets ledger adopt` or a later run accepts them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9]+\.[a-z0
 _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv")
 
 
-class Aside:
-    """The folder `set_aside` of a store. Blocking; raises what fsspec raises."""
+class Quarantine:
+    """The folder `set_aside` of a store. Blocking; raises the errors of fsspec."""
 
     def __init__(self, folder: UPath) -> None:
         self.folder = folder
 
     def tasks(self) -> set[str]:
-        """The tasks that have files here."""
+        """Returns the UUIDs of tasks with quarantined files."""
         files = self.folder.iterdir() if self.folder.is_dir() else ()
         return {found[1] for file in files if (found := _NAME.fullmatch(file.name))}
 
     def find(self, name: str, place: UPath) -> UPath | None:
-        """A file by its name here, or in the folder `place` by whatever container it has; None where there is none."""
+        """Finds a file by name in the quarantine, or in the folder `place` with any container suffix; else None."""
         stem = name.rpartition(".")[0]
         candidates = (self.folder / name, *(place / f"{stem}{suffix}" for suffix in _SUFFIXES))
         return next((file for file in candidates if file.is_file()), None)
 
     def remove(self, task_uuid: str) -> None:
-        """Removes all files of a task."""
+        """Removes all quarantined files of a task."""
         if self.folder.is_dir():
             for file in list(self.folder.iterdir()):
                 if file.name.startswith(f"{task_uuid}-"):
@@ -38,6 +38,6 @@ class Aside:
 
 
 def copy(file: UPath, path: Path) -> None:
-    """Copies a file of the store to a local path."""
+    """Downloads a file of the store to a local path."""
     with file.open("rb") as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)

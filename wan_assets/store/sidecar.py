@@ -1,4 +1,4 @@
-"""What a sidecar tells: one task's files, frozen, and the JSON that they are kept as."""
+"""The sidecar: a JSON file that describes one stored task and its video files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from upath import UPath
 
-LONGEST_SIDECAR = 64 << 20
-"""A request may hold a picture."""
+MAX_SIDECAR_BYTES = 64 << 20
+"""A request may contain an inline image."""
 
-_LONGEST_POSTER = 65_536
-_LONGEST_NAME = 255
+_MAX_POSTER_CHARACTERS = 65_536
+_MAX_NAME_CHARACTERS = 255
 
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -22,14 +22,14 @@ _Money = Annotated[int, Field(ge=-(10**15), le=10**15)]
 _Number = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-def _moment(value: str) -> str:
+def _iso_time(value: str) -> str:
     datetime.fromisoformat(value)
     return value
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """The types of the facts that others compute with; an older sidecar may lack any of them."""
+    """The types of the facts that other modules use in calculations; an older sidecar may lack any of them."""
 
     container: str | None = None
     video_codec: str | None = None
@@ -59,9 +59,10 @@ class _TaskWithFacts:
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """One file in the store. `cost_microusd` is None where the API did not tell; `facts` are those of its decoding.
+    """One file in the store.
 
-    `differences` says how the video deviates from its request; it is empty where the video does not.
+    `cost_microusd` is None if the API did not report the cost. `facts` are the measured properties of the file.
+    `differences` describes how the video deviates from its request, and is empty if it does not.
     """
 
     uri: str
@@ -72,13 +73,13 @@ class StoredVideo:
     cost_microusd: _Money | None
     is_nsfw: bool | None
     facts: Mapping[str, Any]
-    poster: Annotated[str, Field(max_length=_LONGEST_POSTER)]
+    poster: Annotated[str, Field(max_length=_MAX_POSTER_CHARACTERS)]
     differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class StoredTask:
-    """All files of one task, as its sidecar tells; `missing` are results that were asked for and failed."""
+    """All files of one task, as its sidecar describes them; `missing` are the errors of failed results."""
 
     task_uuid: str
     fingerprint: str
@@ -88,20 +89,20 @@ class StoredTask:
     missing: tuple[str, ...]
     reserved_microusd: _Money
     generation_s: _Number
-    stored_at: Annotated[str, AfterValidator(_moment)]
+    stored_at: Annotated[str, AfterValidator(_iso_time)]
     request: Mapping[str, Any]
     package_version: str
 
     @property
     def cost_microusd(self) -> int | None:
-        """What all results cost, or None where that of any is unknown."""
+        """The cost of all results in µ$, or None if any cost is unknown."""
         costs = [video.cost_microusd for video in self.videos]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) and not self.missing else None
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """How the videos deviate from the request, with their numbers where there are several."""
+        """Descriptions of how the videos deviate from the request, numbered if there are several videos."""
         is_alone = len(self.videos) == 1
         of_videos = (
             difference if is_alone else f"video {number} {difference}"
@@ -114,28 +115,28 @@ class StoredTask:
 
 
 def as_json(task: StoredTask) -> dict[str, Any]:
-    """Writes a sidecar."""
+    """Converts a task to the content of its sidecar."""
     return asdict(task)
 
 
 def from_json(content: bytes, folder: UPath) -> StoredTask:
-    """Reads a sidecar; its videos lie beside it, also where the store was moved since it was written.
+    """Reads a sidecar. Its videos are in the same folder, even if the store has been moved since.
 
-    Raises `ValueError`, in one line, for anything that is no sidecar.
+    Raises `ValueError` with a one-line message if the content is not a sidecar.
     """
-    if len(content) > LONGEST_SIDECAR:
-        raise ValueError(f"it has more than {LONGEST_SIDECAR:,} bytes")
+    if len(content) > MAX_SIDECAR_BYTES:
+        raise ValueError(f"it has more than {MAX_SIDECAR_BYTES:,} bytes")
     try:
         task = _TASK.validate_json(content, strict=True)
     except ValidationError as error:
         raise ValueError(_reason_of(error)) from None
     unusable = _unusable_facts(content)
-    videos = (_beside(video, folder, unusable.get(number, set())) for number, video in enumerate(task.videos))
+    videos = (_with_local_uri(video, folder, unusable.get(number, set())) for number, video in enumerate(task.videos))
     return replace(task, videos=tuple(videos))
 
 
 def _unusable_facts(content: bytes) -> dict[int, set[str]]:
-    """The facts of each video that nobody can compute with, by the video's number from 0: as if they were not told."""
+    """Returns the facts with invalid values by the index of their video; they are treated as missing."""
     found: dict[int, set[str]] = {}
     try:
         _WITH_FACTS.validate_json(content, strict=True)
@@ -145,16 +146,16 @@ def _unusable_facts(content: bytes) -> dict[int, set[str]]:
     return found
 
 
-def _beside(video: StoredVideo, folder: UPath, unusable: set[str]) -> StoredVideo:
+def _with_local_uri(video: StoredVideo, folder: UPath, unusable: set[str]) -> StoredVideo:
     name = video.uri.rpartition("/")[2]
-    if name in ("", ".", "..") or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ValueError("uri: its last part is no file name")
+    if name in ("", ".", "..") or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
+        raise ValueError("uri: its last part is not a file name")
     facts = {fact: value for fact, value in video.facts.items() if fact not in unusable}
     return replace(video, uri=str(folder / name), facts=facts)
 
 
 def _reason_of(error: ValidationError) -> str:
-    """The first thing that is wrong, without the content: that may be long, and anything at all."""
+    """Describes the first error without the content, which may be long and is not trusted."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))[:100]
     return f"{place}: {first['msg'][:100]}" if place else first["msg"][:100]

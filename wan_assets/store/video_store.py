@@ -1,4 +1,4 @@
-"""One door to the files, wherever they lie."""
+"""The video store: all access to stored videos, sidecars and deliveries, in a folder or a bucket."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.ledger import is_surely_dead, new_owner
 from wan_assets.store import object_store, quarantine
 from wan_assets.store.inbox import Inbox
-from wan_assets.store.sidecar import LONGEST_SIDECAR, StoredTask, StoredVideo, as_json, from_json
+from wan_assets.store.sidecar import MAX_SIDECAR_BYTES, StoredTask, StoredVideo, as_json, from_json
 
 _INCOMING_KEPT_S = 3600
-_STRIP = ".webp"
-_LONGEST_STRIP = 1 << 20
+_CONTACT_SHEET_SUFFIX = ".webp"
+_MAX_CONTACT_SHEET_BYTES = 1 << 20
 _LOG = logging.getLogger(__name__)
 
 
 class VideoStore:
-    """Videos under one root, a local folder or any URL that fsspec knows. Blocking; raises `StoreError`.
+    """Videos under one root: a local folder or any URL that fsspec supports. Blocking; raises `StoreError`.
 
     With `direct_delivery` the API uploads videos to the bucket itself; this requires S3 or a compatible service.
-    `public_base_url` is the address at which `wan-assets serve` serves the store. Without `pictures`, videos have
-    thumbnails only.
+    `public_base_url` is the URL at which `wan-assets serve` serves the store. Without `pictures`, videos have
+    thumbnails but no contact sheets.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class VideoStore:
         pictures: bool = True,
     ) -> None:
         self.root = object_store.opened(root)
-        self.delivers = direct_delivery
+        self.has_direct_delivery = direct_delivery
         self.has_pictures = pictures
         self._public_base_url = public_base_url.rstrip("/")
         self._unreadable: set[str] = set()
@@ -53,47 +53,47 @@ class VideoStore:
         self._inbox = Inbox(self.root / "inbox") if self.root.protocol in object_store.S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
-        self._aside = quarantine.Aside(self.root / "set_aside")
+        self._quarantine = quarantine.Quarantine(self.root / "set_aside")
 
     def make_ready(self) -> None:
-        """Writes and removes a file, so that a store that cannot be written is known before money is spent."""
+        """Writes and removes a file, to detect a store that is not writable before money is spent."""
         with self._translated("write to"):
             trial = self.root / ".incoming" / f"{new_owner()}~.trial"
             self._make_folder_of(trial)
             trial.fs.pipe_file(trial.path, b"wan-assets" * 1000)
             trial.unlink()
             self._sweep()
-        if self.delivers:
-            with self._translated("be given a file by a signed address of"):
-                self._needed_inbox().try_out()
+        if self.has_direct_delivery:
+            with self._translated("receive a file through a signed URL of"):
+                self._needed_inbox().verify_uploads()
 
     def delivery_url(self, name: str, valid_s: float) -> str:
-        """An address that the API can put one file to, for some seconds; a secret, to be kept nowhere."""
-        with self._translated("sign an address of"):
+        """Returns a URL to which the API can upload one file for `valid_s` seconds; a secret that is not recorded."""
+        with self._translated("sign a URL of"):
             return self._needed_inbox().url_for(name, valid_s)
 
     @property
     def has_inbox(self) -> bool:
-        """Whether the API may have put files here, now or when an earlier run had it do so."""
+        """Whether the API can have delivered files to this store, in this run or an earlier one."""
         return self._inbox is not None
 
     def is_delivered(self, name: str) -> bool:
-        """Whether the API has put a file here."""
+        """Returns whether the API has delivered a file with this name."""
         with self._translated("read"):
             return self._inbox is not None and self._inbox.holds(name)
 
-    def delivered(self, name: str, path: Path) -> str | None:
-        """Reads what the API has put here into a local file; gives its ETag, or None where there is nothing."""
+    def fetch_delivery(self, name: str, path: Path) -> str | None:
+        """Downloads a delivered file; returns its ETag, or None if it is missing or changed during the download."""
         with self._translated("read"):
             return self._needed_inbox().fetch(name, path)
 
-    def forget_delivery(self, name: str) -> None:
-        """Removes what the API has put here, once it is in its place."""
+    def remove_delivery(self, name: str) -> None:
+        """Removes a delivered file after it has been stored."""
         with self._translated("write to"):
             self._needed_inbox().remove(name)
 
     def find(self, fingerprint: str, *, simulated: bool, former: str | None = None) -> StoredTask | None:
-        """The newest whole task of a request, or None; it may be kept under a `former` fingerprint."""
+        """Returns the newest complete task of a request, or None; it may be stored under a `former` fingerprint."""
         with self._translated("read"):
             found = [task for print_ in (fingerprint, former) if print_ for task in self._all(print_, simulated)]
         newest = max(found, key=lambda task: task.stored_at, default=None)
@@ -102,9 +102,10 @@ class VideoStore:
     def task(
         self, fingerprint: str, task_uuid: str, *, simulated: bool, former: str | None = None
     ) -> StoredTask | None:
-        """One task's files if all are there at their recorded size, or None; they may be under a `former` fingerprint.
+        """Returns a task if all its files exist with the recorded size, or None.
 
-        What older releases have stored stays where it is, and is told under the present fingerprint.
+        The task may be stored under a `former` fingerprint, which an older release used. It is returned with the
+        current fingerprint.
         """
         with self._translated("read"):
             for print_ in (fingerprint, former):
@@ -113,7 +114,7 @@ class VideoStore:
         return None
 
     def verifies(self, video: StoredVideo) -> bool:
-        """Whether a file is there and holds what was stored, byte for byte."""
+        """Returns whether a file exists and matches the SHA-256 of its sidecar."""
         try:
             return object_store.sha256_of(self._file_of(video)) == video.sha256
         except OSError:
@@ -121,7 +122,7 @@ class VideoStore:
 
     @contextmanager
     def incoming(self, suffix: str) -> Iterator[Path]:
-        """A local path to download to, on the store's own disk where it has one; removed afterwards."""
+        """Yields a local path for a download, on the disk of a local store; the file is removed afterwards."""
         with self._translated("write to"):
             folder = Path(self.root.path) / ".incoming" if self._is_local else Path(tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
@@ -136,83 +137,84 @@ class VideoStore:
     def put(
         self, incoming: Path, name: str, fingerprint: str, *, simulated: bool, etag: str | None = None
     ) -> tuple[str, int, str]:
-        """Moves a checked file to its place, visible only when whole; gives its URI, bytes and SHA-256.
+        """Stores a verified file atomically; returns its URI, its size in bytes and its SHA-256.
 
-        With the `etag` of its delivery the bucket copies it by itself, and nothing is uploaded.
+        With the `etag` of its delivery, the file is copied within the bucket and not uploaded.
         """
         with self._translated("write to"):
             target = self._folder(fingerprint, simulated=simulated) / name
             if etag and self._inbox and self._inbox.is_copied(name, etag, target):
                 return str(target), incoming.stat().st_size, object_store.sha256_of(UPath(incoming))
-            return self._moved(incoming, target)
+            return self._stored(incoming, target)
 
-    def put_strip(self, strip: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
-        """Puts the picture that goes with a video beside it; `name` is the video's."""
+    def put_contact_sheet(self, contact_sheet: bytes, name: str, fingerprint: str, *, simulated: bool) -> None:
+        """Stores the contact sheet of a video next to it; `name` is the name of the video file."""
         with self._translated("write to"):
-            target = (self._folder(fingerprint, simulated=simulated) / name).with_suffix(_STRIP)
+            target = (self._folder(fingerprint, simulated=simulated) / name).with_suffix(_CONTACT_SHEET_SUFFIX)
             self._make_folder_of(target)
-            self._write(target, strip)
+            self._write(target, contact_sheet)
 
-    def strip_of(self, video: StoredVideo) -> bytes | None:
-        """The picture that goes with a video, if it has one."""
+    def contact_sheet_of(self, video: StoredVideo) -> bytes | None:
+        """Returns the contact sheet of a video, or None."""
         with self._translated("read"):
             try:
-                with self._file_of(video).with_suffix(_STRIP).open("rb") as file:
-                    strip: bytes = file.read(_LONGEST_STRIP + 1)
+                with self._file_of(video).with_suffix(_CONTACT_SHEET_SUFFIX).open("rb") as file:
+                    contact_sheet: bytes = file.read(_MAX_CONTACT_SHEET_BYTES + 1)
             except FileNotFoundError:
                 return None
-            return strip if len(strip) <= _LONGEST_STRIP else None
+            return contact_sheet if len(contact_sheet) <= _MAX_CONTACT_SHEET_BYTES else None
 
     def link_to(self, video: StoredVideo) -> str | None:
-        """Where a browser finds a video, as far as the store is served; no secret, and good for as long as it is."""
-        return f"{self._public_base_url}/{quote(self._place_of(video))}" if self._public_base_url else None
+        """Returns the URL of a video if the store is served; the URL is not a secret and does not expire."""
+        return f"{self._public_base_url}/{quote(self._relative_path(video))}" if self._public_base_url else None
 
     def file_at(self, place: str, valid_s: float, kind: str) -> Path | str:
-        """A file by its path below the root: a local one, or an address that shows it for some seconds; a secret.
+        """Returns the local path of a file, or a signed URL that is valid for `valid_s` seconds and is a secret.
 
-        Who asks sees to it that `place` is one of a video. `kind` is what a browser is told that it is.
+        The caller ensures that `place`, a path below the root, is the path of a video. `kind` is the media type for
+        browsers.
         """
         if self._is_local:
             return Path(self.root.path) / place
-        with self._translated("sign an address of"):
+        with self._translated("sign a URL of"):
             reported = {"ResponseContentType": kind} if self._inbox else {}
             return str(self.root.fs.sign((self.root / place).path, expiration=int(valid_s), **reported))
 
-    def set_aside(self, incoming: Path, name: str) -> str:
-        """Keeps a file that was paid for and does not count as the row's video; gives its URI."""
+    def put_quarantined(self, incoming: Path, name: str) -> str:
+        """Quarantines a paid file that does not count as the row's video; returns its URI."""
         with self._translated("write to"):
-            return self._moved(incoming, self._aside.folder / name)[0]
+            return self._stored(incoming, self._quarantine.folder / name)[0]
 
-    def kept(self, name: str, fingerprint: str, *, simulated: bool) -> str:
-        """The URI of a file that is set aside, or in its place without a sidecar; nothing where there is none."""
+    def quarantined_uri(self, name: str, fingerprint: str, *, simulated: bool) -> str:
+        """Returns the URI of a quarantined file, or of a stored file without a sidecar; empty if there is none."""
         with self._translated("read"):
-            return str(self._aside.find(name, self._folder(fingerprint, simulated=simulated)) or "")
+            return str(self._quarantine.find(name, self._folder(fingerprint, simulated=simulated)) or "")
 
-    def copy_kept(self, name: str, path: Path, fingerprint: str, *, simulated: bool) -> str:
-        """Copies such a file to a local path; gives its URI."""
+    def copy_quarantined(self, name: str, path: Path, fingerprint: str, *, simulated: bool) -> str:
+        """Downloads such a file to a local path; returns its URI, or empty text if there is none."""
         with self._translated("read"):
-            found = self._aside.find(name, self._folder(fingerprint, simulated=simulated))
+            found = self._quarantine.find(name, self._folder(fingerprint, simulated=simulated))
             if found is not None:
                 quarantine.copy(found, path)
             return str(found or "")
 
-    def aside_tasks(self) -> set[str]:
-        """The tasks of which files are set aside."""
+    def quarantined_tasks(self) -> set[str]:
+        """Returns the UUIDs of tasks with quarantined files."""
         with self._translated("read"):
-            return self._aside.tasks()
+            return self._quarantine.tasks()
 
-    def forget_aside(self, task_uuid: str) -> None:
-        """Removes what is set aside of a task, once it is in its place."""
+    def remove_quarantined(self, task_uuid: str) -> None:
+        """Removes the quarantined files of a task after it has been stored."""
         with self._translated("write to"):
-            self._aside.remove(task_uuid)
+            self._quarantine.remove(task_uuid)
 
     def put_dataset(self, incoming: Path, name: str) -> tuple[str, int, str]:
-        """Puts a finished file in the place of the dataset's last; gives its URI, bytes and SHA-256."""
+        """Replaces a dataset file atomically; returns its URI, its size in bytes and its SHA-256."""
         with self._translated("write to"):
-            return self._moved(incoming, self.root / "datasets" / name)
+            return self._stored(incoming, self.root / "datasets" / name)
 
     def commit(self, task: StoredTask) -> None:
-        """Writes the sidecar, which makes the task's files count."""
+        """Writes the sidecar. From then on the task counts as stored."""
         with self._translated("write to"):
             sidecar = self._folder(task.fingerprint, simulated=task.is_simulated) / f"{task.task_uuid}.json"
             self._write(sidecar, json.dumps(as_json(task), ensure_ascii=False, indent=1).encode())
@@ -226,23 +228,23 @@ class VideoStore:
         yield from filter(None, map(self._read, sidecars))
 
     def _file_of(self, video: StoredVideo) -> UPath:
-        return self.root / self._place_of(video)
+        return self.root / self._relative_path(video)
 
-    def _place_of(self, video: StoredVideo) -> str:
-        """The path below the root."""
+    def _relative_path(self, video: StoredVideo) -> str:
+        """Returns the path of a video below the root."""
         return "/".join(video.uri.split("/")[-4:])
 
     def _read(self, sidecar: UPath) -> StoredTask | None:
-        """What a sidecar tells, if its files are all there; what is no sidecar is named once, and does not count."""
+        """Reads a sidecar; returns None if files are missing, or if it is invalid, which is logged once."""
         try:
             with sidecar.open("rb") as file:
-                content = file.read(LONGEST_SIDECAR + 1)
+                content = file.read(MAX_SIDECAR_BYTES + 1)
         except (FileNotFoundError, IsADirectoryError):
             return None
         try:
             task = from_json(content, sidecar.parent)
         except ValueError as error:
-            self._name_once(sidecar, error)
+            self._warn_once(sidecar, error)
             return None
         return task if task.videos and all(map(self._is_whole, task.videos)) else None
 
@@ -252,12 +254,12 @@ class VideoStore:
         except FileNotFoundError:
             return False
 
-    def _name_once(self, sidecar: UPath, error: ValueError) -> None:
+    def _warn_once(self, sidecar: UPath, error: ValueError) -> None:
         if str(sidecar) not in self._unreadable:
             self._unreadable.add(str(sidecar))
-            _LOG.warning("The sidecar %s cannot be read, so its videos do not count: %s", sidecar, error)
+            _LOG.warning("The sidecar %s cannot be read; its videos are ignored: %s", sidecar, error)
 
-    def _moved(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
+    def _stored(self, incoming: Path, target: UPath) -> tuple[str, int, str]:
         self._make_folder_of(target)
         if not self._is_local:
             return str(target), *object_store.put(incoming, target)
@@ -283,10 +285,10 @@ class VideoStore:
             path.replace(target.path)
 
     def _sweep(self) -> None:
-        """Removes what dead processes of this machine left, and whatever is old."""
+        """Removes temporary files of dead processes on this machine, and files that are older than one hour."""
         if self._is_local:
             for left in Path(self.root.path, ".incoming").iterdir():
-                with suppress(FileNotFoundError):  # another process may be done with it, or sweep too
+                with suppress(FileNotFoundError):  # another process may remove it at the same time
                     is_old = left.stat().st_mtime < time.time() - _INCOMING_KEPT_S
                     if is_old or is_surely_dead(left.name.partition("~")[0]):
                         left.unlink()
@@ -295,20 +297,20 @@ class VideoStore:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except object_store.troubles() as error:
+        except object_store.store_errors() as error:
             raise self._error(what, error) from error
 
     def _needed_inbox(self) -> Inbox:
         if self._inbox is None:
-            raise StoreError(f"direct delivery needs a store on S3, such as s3://bucket/folder, and not {self.root}")
+            raise StoreError(f"direct delivery requires a store on S3, such as s3://bucket/folder, not {self.root}")
         return self._inbox
 
     def _error(self, what: str, error: Exception) -> StoreError:
         if object_store.lacks_account(error):
             return StoreAddressError(
-                f"cannot {what} the store {self.root}: no storage account is named: set AZURE_STORAGE_ACCOUNT_NAME or "
-                "AZURE_STORAGE_CONNECTION_STRING"
+                f"cannot {what} the store {self.root}: no storage account is configured: set "
+                "AZURE_STORAGE_ACCOUNT_NAME or AZURE_STORAGE_CONNECTION_STRING"
             )
-        said = error.strerror if isinstance(error, OSError) and error.strerror else object_store.first_line_of(error)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else object_store.first_line_of(error)
         full = ": free some space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else ""
-        return StoreError(f"cannot {what} the store {self.root}: {said}{full}")
+        return StoreError(f"cannot {what} the store {self.root}: {reason}{full}")

@@ -15,12 +15,12 @@ from wan_assets.video.properties import VideoProperties, properties_of
 
 if TYPE_CHECKING:
     from wan_assets.video.expected_video import expected_of
-    from wan_assets.video.simulated_clips import MARK, Clip, render
-    from wan_assets.video.simulated_image import image_of
+    from wan_assets.video.simulated_clips import SIMULATED_TITLE, Clip, render
+    from wan_assets.video.simulated_image import sample_image
     from wan_assets.video.verifier import Verifier
 
 __all__ = [
-    "MARK",
+    "SIMULATED_TITLE",
     "Clip",
     "Expected",
     "Inspection",
@@ -28,25 +28,25 @@ __all__ = [
     "VideoProperties",
     "audio_mismatches",
     "expected_of",
-    "image_of",
     "inspect_file",
     "mismatches",
     "poster_of",
     "properties_of",
     "render",
+    "sample_image",
 ]
 
-_HOMES = {
-    "MARK": "simulated_clips",
+_LAZY_MODULES = {
+    "SIMULATED_TITLE": "simulated_clips",
     "Clip": "simulated_clips",
     "Verifier": "verifier",
     "expected_of": "expected_video",
-    "image_of": "simulated_image",
+    "sample_image": "simulated_image",
     "render": "simulated_clips",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _LAZY_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_LAZY_MODULES[name]}"), name)

@@ -1,8 +1,8 @@
-"""The part that simulated videos of one form share: every packet but the first of the picture.
+"""TemplateCache of simulated videos: the packets that all videos of one format share.
 
-In the frames after the first a strip moves and the picture stays. They are differences, and they are encoded
-over noise, so that outside the strip the encoder can say nothing but "as before, same place": they fit any
-picture.
+A template contains every packet except the first video packet. In the later frames only a strip at the top changes.
+These frames are encoded over noise, so that outside the strip the encoder can only repeat the previous frame.
+Therefore they can follow any first frame.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from wan_assets.video.simulated_image import Luma, strip_height, strip_of, textu
 FPS = 24
 _AUDIO_RATE = 48_000
 _VP9_STEP = 3
-"""The strip moves in every third frame of a VP9 file: the others cost no encoding."""
+"""The strip moves only in every third frame of a VP9 file, so that the other frames need no encoding."""
 
 _X264 = {
     "preset": "ultrafast",
@@ -43,7 +43,7 @@ _VP9 = {
     "cpu-used": "8",
     "lag-in-frames": "0",
     "auto-alt-ref": "0",
-    "error-resilient": "default",  # else a frame is decoded with statistics of those before it
+    "error-resilient": "default",  # otherwise a frame is decoded with statistics of earlier frames
     "crf": "32",
     "b": "0",
     "qmin": "32",
@@ -51,12 +51,12 @@ _VP9 = {
     "g": "9999",
 }
 _VP9_MOTION = _VP9 | {"lossless": "1", "crf": "0", "qmin": "0", "qmax": "0"}
-"""Lossless frames pass no loop filter, which would blur the picture a little more with each of them."""
+"""Lossless frames skip the loop filter, which would blur the image more with each frame."""
 
 
 @dataclass(frozen=True)
-class Form:
-    """What videos must share to share a template; MP4 and MOV do."""
+class ClipFormat:
+    """The properties that determine a template; MP4 and MOV files share templates."""
 
     is_vp9: bool
     width: int
@@ -75,15 +75,15 @@ class Form:
 
 @dataclass(frozen=True)
 class Streams:
-    """The streams of a file that is being written."""
+    """The streams of an output file."""
 
     video: VideoStream
     audio: AudioStream | None
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A packet apart from its file; `time` is in units of `time_base`."""
+class PacketData:
+    """The content of a packet; `time` and `duration` are in units of `time_base`."""
 
     is_audio: bool
     data: bytes
@@ -92,7 +92,7 @@ class Chunk:
     time_base: Fraction
 
     def packet_for(self, streams: Streams) -> Packet[Any]:
-        """A packet of one of the streams."""
+        """Creates the packet for its stream."""
         packet: Packet[Any] = Packet(self.data)
         stream = streams.audio if self.is_audio else streams.video
         packet.pts = packet.dts = self.time
@@ -101,33 +101,33 @@ class Chunk:
         return packet
 
 
-class Templates:
-    """The templates of this process; each is made once, however many threads ask."""
+class TemplateCache:
+    """The cached templates of this process; concurrent threads create each template only once."""
 
     def __init__(self, kept: int = 160) -> None:
-        self._locks: dict[Form, threading.Lock] = {}
-        self._made = lru_cache(maxsize=kept)(_template)
+        self._locks: dict[ClipFormat, threading.Lock] = {}
+        self._cached = lru_cache(maxsize=kept)(_template)
 
-    def template_of(self, form: Form) -> tuple[Chunk, ...]:
-        """Every packet of the form but the first of the picture, in the order of their times."""
-        with self._locks.setdefault(form, threading.Lock()):
-            return self._made(form)
+    def template_of(self, clip_format: ClipFormat) -> tuple[PacketData, ...]:
+        """Returns the packets of a template in order of time, without the first video packet."""
+        with self._locks.setdefault(clip_format, threading.Lock()):
+            return self._cached(clip_format)
 
 
-def streams_of(out: OutputContainer, form: Form) -> Streams:
-    """Adds the streams of the form to a file that is being written."""
-    video = out.add_stream(form.video_codec, rate=FPS, options=_VP9 if form.is_vp9 else _X264)
-    _set_up(video.codec_context, form)
-    audio = out.add_stream(form.audio_codec, rate=_AUDIO_RATE) if form.has_audio else None
+def streams_of(out: OutputContainer, clip_format: ClipFormat) -> Streams:
+    """Adds the video and audio streams to an output file."""
+    video = out.add_stream(clip_format.video_codec, rate=FPS, options=_VP9 if clip_format.is_vp9 else _X264)
+    _set_up(video.codec_context, clip_format)
+    audio = out.add_stream(clip_format.audio_codec, rate=_AUDIO_RATE) if clip_format.has_audio else None
     if audio:
         _set_up_audio(audio.codec_context)
     return Streams(video, audio)
 
 
-def put_strip(frame: VideoFrame, form: Form, n: int) -> None:
-    """Draws the strip of frame `n` over the top of a picture in place."""
-    rows = strip_height(form.height)
-    _pixels(frame, 0)[:rows, : form.width] = strip_of(form.width, rows, n, form.frames)
+def draw_strip(frame: VideoFrame, clip_format: ClipFormat, n: int) -> None:
+    """Draws the strip of frame `n` over the top of a frame, in place."""
+    rows = strip_height(clip_format.height)
+    _pixels(frame, 0)[:rows, : clip_format.width] = strip_of(clip_format.width, rows, n, clip_format.frames)
     for plane in (1, 2):
         _pixels(frame, plane)[: rows // 2] = 128
 
@@ -138,61 +138,61 @@ def _pixels(frame: VideoFrame, plane: int) -> Luma:
     return pixels
 
 
-def _template(form: Form) -> tuple[Chunk, ...]:
-    motion = _vp9_motion(form) if form.is_vp9 else _h264_motion(form)
-    video = [Chunk(False, data, n, 1, Fraction(1, FPS)) for n, data in enumerate(motion, start=1)]
-    audio = _tone(form) if form.has_audio else ()
-    return tuple(sorted([*video, *audio], key=lambda chunk: chunk.time * chunk.time_base))
+def _template(clip_format: ClipFormat) -> tuple[PacketData, ...]:
+    motion = _vp9_motion(clip_format) if clip_format.is_vp9 else _h264_motion(clip_format)
+    video = [PacketData(False, data, n, 1, Fraction(1, FPS)) for n, data in enumerate(motion, start=1)]
+    audio = _tone(clip_format) if clip_format.has_audio else ()
+    return tuple(sorted([*video, *audio], key=lambda packet_data: packet_data.time * packet_data.time_base))
 
 
-def _h264_motion(form: Form) -> Iterator[bytes]:
-    """Frames over the noise as decoded, so that from one to the next nothing but the strip differs."""
-    encoder = _video_encoder(form, _X264)
-    first = _encode_still(encoder, _noise(form), form, 0)
+def _h264_motion(clip_format: ClipFormat) -> Iterator[bytes]:
+    """Encodes frames over the decoded noise, so that only the strip differs between frames."""
+    encoder = _video_encoder(clip_format, _X264)
+    first = _encode_still(encoder, _noise(clip_format), clip_format, 0)
     frame = _decoded(first, encoder)
-    for n in range(1, form.frames):
-        yield _encode_still(encoder, frame, form, n)
+    for n in range(1, clip_format.frames):
+        yield _encode_still(encoder, frame, clip_format, n)
 
 
-def _vp9_motion(form: Form) -> Iterator[bytes]:
-    """Frames over noise; the packet that says "as before" is made once and used again between the steps."""
-    encoder = _video_encoder(form, _VP9_MOTION)
-    frame = _noise(form)
-    _encode_still(encoder, frame, form, 0)
+def _vp9_motion(clip_format: ClipFormat) -> Iterator[bytes]:
+    """Encodes frames over noise; the packet for an unchanged frame is created once and reused between steps."""
+    encoder = _video_encoder(clip_format, _VP9_MOTION)
+    frame = _noise(clip_format)
+    _encode_still(encoder, frame, clip_format, 0)
     frame.pts = 1
     same = b"".join(map(bytes, encoder.encode(frame)))
-    for n in range(1, form.frames):
-        yield same if n % _VP9_STEP else _encode_still(encoder, frame, form, n)
+    for n in range(1, clip_format.frames):
+        yield same if n % _VP9_STEP else _encode_still(encoder, frame, clip_format, n)
 
 
-def _encode_still(encoder: VideoCodecContext, frame: VideoFrame, form: Form, n: int) -> bytes:
-    put_strip(frame, form, n)
-    frame.pts = n + 1 if form.is_vp9 and n else n
+def _encode_still(encoder: VideoCodecContext, frame: VideoFrame, clip_format: ClipFormat, n: int) -> bytes:
+    draw_strip(frame, clip_format, n)
+    frame.pts = n + 1 if clip_format.is_vp9 and n else n
     return b"".join(map(bytes, encoder.encode(frame)))
 
 
-def _noise(form: Form) -> VideoFrame:
-    return VideoFrame.from_ndarray(texture_of(form.width, form.height * 3 // 2), format="yuv420p")
+def _noise(clip_format: ClipFormat) -> VideoFrame:
+    return VideoFrame.from_ndarray(texture_of(clip_format.width, clip_format.height * 3 // 2), format="yuv420p")
 
 
 def _decoded(packet: bytes, encoder: VideoCodecContext) -> VideoFrame:
-    """The encoder's first frame as a player sees it, in memory that may be written to."""
+    """Decodes the encoder's first frame into writable memory."""
     decoder = CodecContext.create("h264", "r")
     decoder.extradata = encoder.extradata
-    seen = [*decoder.decode(Packet(packet)), *decoder.decode(None)][0]
-    return VideoFrame.from_ndarray(seen.to_ndarray(), format="yuv420p")
+    frame = [*decoder.decode(Packet(packet)), *decoder.decode(None)][0]
+    return VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
 
 
-def _video_encoder(form: Form, options: dict[str, str]) -> VideoCodecContext:
-    encoder = CodecContext.create(form.video_codec, "w")
+def _video_encoder(clip_format: ClipFormat, options: dict[str, str]) -> VideoCodecContext:
+    encoder = CodecContext.create(clip_format.video_codec, "w")
     encoder.options = options
     encoder.flags |= Flags.global_header
-    _set_up(encoder, form)
+    _set_up(encoder, clip_format)
     return encoder
 
 
-def _set_up(encoder: VideoCodecContext, form: Form) -> None:
-    encoder.width, encoder.height, encoder.pix_fmt = form.width, form.height, "yuv420p"
+def _set_up(encoder: VideoCodecContext, clip_format: ClipFormat) -> None:
+    encoder.width, encoder.height, encoder.pix_fmt = clip_format.width, clip_format.height, "yuv420p"
     encoder.framerate, encoder.time_base = Fraction(FPS), Fraction(1, FPS)
     encoder.thread_count = 1
 
@@ -202,16 +202,16 @@ def _set_up_audio(encoder: AudioCodecContext) -> None:
     encoder.time_base = Fraction(1, _AUDIO_RATE)
 
 
-def _tone(form: Form) -> Iterator[Chunk]:
-    """A quiet chord that swells once a second."""
-    encoder = CodecContext.create(form.audio_codec, "w")
+def _tone(clip_format: ClipFormat) -> Iterator[PacketData]:
+    """Encodes a quiet chord whose volume rises and falls once a second."""
+    encoder = CodecContext.create(clip_format.audio_codec, "w")
     encoder.flags |= Flags.global_header
-    encoder.format = "flt" if form.is_vp9 else "fltp"
+    encoder.format = "flt" if clip_format.is_vp9 else "fltp"
     _set_up_audio(encoder)
-    t = np.arange(form.frames * _AUDIO_RATE // FPS, dtype=np.float32) / _AUDIO_RATE
+    t = np.arange(clip_format.frames * _AUDIO_RATE // FPS, dtype=np.float32) / _AUDIO_RATE
     chord = np.sin(2 * np.pi * 220 * t) + np.sin(2 * np.pi * 330 * t)
     samples = (0.02 * chord * (1 - 0.5 * np.cos(2 * np.pi * t))).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="fltp", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, 0, encoder.time_base
     for packet in [*encoder.encode(frame), *encoder.encode(None)]:
-        yield Chunk(True, bytes(packet), packet.pts or 0, packet.duration or 0, Fraction(1, _AUDIO_RATE))
+        yield PacketData(True, bytes(packet), packet.pts or 0, packet.duration or 0, Fraction(1, _AUDIO_RATE))

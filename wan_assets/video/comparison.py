@@ -1,4 +1,4 @@
-"""How a decoded video differs from what was requested: one sentence for each difference."""
+"""Comparison of a decoded video with its request, as one sentence for each difference."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from wan_assets.video.properties import LENGTH_TOLERANCE_S, VideoProperties
 
 AUDIO_TOLERANCE_S = 0.3
-"""Encoders pad or trim a few hundredths of a second at either end."""
+"""Encoders pad or trim a few hundredths of a second at both ends."""
 
 _FRAME_TOLERANCE = (3, 0.03)
 _VIDEO_CODECS = {"MP4": ("h264", "hevc"), "MOV": ("h264", "hevc"), "WEBM": ("vp8", "vp9", "av1")}
 _AUDIO_CODECS = {"MP4": ("aac",), "MOV": ("aac",), "WEBM": ("opus", "vorbis")}
 _SAME_CODEC = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9", "libopus": "opus"}
-"""Decoders whose names are not those of what they decode."""
+"""Decoders whose names differ from the names of their codecs."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What was requested; `width` and `height` are None where the request does not fix them.
+    """The requested properties; `width` and `height` are None if the request does not determine them.
 
-    Then `sizes` are those that it allows, or `pixels` the least and the most width times height.
+    In this case, `sizes` are the allowed sizes, or `pixels` is the allowed range of width times height.
     """
 
     container: str
@@ -34,7 +34,7 @@ class Expected:
 
 
 def mismatches(facts: VideoProperties, expected: Expected) -> tuple[str, ...]:
-    """A sentence for each way in which the video is not what was requested."""
+    """Returns one sentence for each difference between a video and its request."""
     found = (
         _container_mismatch(facts, expected),
         _size_mismatch(facts, expected),
@@ -47,26 +47,26 @@ def mismatches(facts: VideoProperties, expected: Expected) -> tuple[str, ...]:
 
 
 def audio_mismatches(facts: VideoProperties, *, has_audio: bool) -> tuple[str, ...]:
-    """A sentence for each way in which the audio is not what was requested: as long as the picture, or none."""
+    """Returns one sentence for each audio difference: missing or unexpected audio, or timing unlike the video's."""
     if facts.has_audio != has_audio:
         return ("has audio, requested without audio" if facts.has_audio else "has no audio, requested with audio",)
     return tuple(_audio_timing(facts)) if has_audio else ()
 
 
 def _audio_timing(facts: VideoProperties) -> Iterator[str]:
-    """Start, end and length of the audio against the picture's; what was not measured is left out."""
+    """Compares the start, end and length of the audio with those of the video; skips values not measured."""
     start_s, end_s = facts.audio_start_s, facts.audio_end_s
     if start_s is not None and abs(start_s) > AUDIO_TOLERANCE_S:
-        yield f"audio starts {abs(start_s):.2f} s {'after' if start_s > 0 else 'before'} the picture"
+        yield f"audio starts {abs(start_s):.2f} s {'after' if start_s > 0 else 'before'} the video"
     end_s = facts.audio_s if end_s is None else end_s
     if end_s is None:
         return
     late_s = end_s - facts.duration_s
     if abs(late_s) > AUDIO_TOLERANCE_S:
-        yield f"audio ends {abs(late_s):.2f} s {'after' if late_s > 0 else 'before'} the picture"
+        yield f"audio ends {abs(late_s):.2f} s {'after' if late_s > 0 else 'before'} the video"
     span_s = end_s - (start_s or 0.0)
     if facts.audio_s is not None and facts.audio_s < span_s - AUDIO_TOLERANCE_S:
-        yield f"audio has gaps: {facts.audio_s:.2f} s of sound in {span_s:.2f} s"
+        yield f"audio has gaps: {facts.audio_s:.2f} s of audio in {span_s:.2f} s"
 
 
 def _container_mismatch(facts: VideoProperties, expected: Expected) -> str:

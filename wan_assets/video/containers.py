@@ -1,4 +1,4 @@
-"""Which container a file is, told by its own bytes, and whether its outer structure is whole."""
+"""Detection of a file's container from its bytes, and verification of its outer structure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEADING_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip")
 
 @dataclass(frozen=True)
 class _Element:
-    """A box or EBML element: where its content starts and ends; `end` is None where it does not say."""
+    """A box or EBML element: the start and end of its content; `end` is None if the size is unknown."""
 
     kind: int
     start: int
@@ -24,10 +24,10 @@ class _Element:
 
 
 def container_of(path: str | os.PathLike[str]) -> str:
-    """MP4, MOV, WEBM or MATROSKA.
+    """Returns MP4, MOV, WEBM or MATROSKA.
 
-    Raises InvalidVideoError for anything else, and for a file that ends before its boxes or elements do: a
-    cut file may well open and decode without an error.
+    Raises InvalidVideoError for other files and for a file that ends before its boxes or elements do, because a
+    truncated file may open and decode without an error.
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -49,7 +49,7 @@ def _check_boxes(file: BinaryIO, size: int) -> None:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[_Element]:
-    """The top-level boxes of an MP4 or MOV file, each of which must fit the file."""
+    """Yields the top-level boxes of an MP4 or MOV file, each of which must fit in the file."""
     at = 0
     while at < size:
         length, kind = _number(file, at, 4), _number(file, at + 4, 4)
@@ -82,7 +82,7 @@ def _matroska_of(file: BinaryIO, size: int) -> str:
 
 
 def _check_segment(file: BinaryIO, at: int, size: int) -> None:
-    """Walks the segment's children; those of unknown size, as live streams have, are walked into."""
+    """Checks the children of the segment, and the content of children of unknown size, as in live streams."""
     segment = _ebml_element(file, at)
     if segment.kind != _SEGMENT:
         raise InvalidVideoError(f"the file's structure is broken at byte {at}")

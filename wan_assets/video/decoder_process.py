@@ -1,6 +1,7 @@
-"""The process that decodes files for a Verifier: it answers lines of JSON until its input ends.
+"""The process that decodes files for a Verifier and answers requests in lines of JSON until its input ends.
 
-It is confined before it opens a file. An error that says nothing of the file ends it; the Verifier then starts another.
+The process is sandboxed before it opens a file. An error that is not caused by a file ends the process, and the
+Verifier starts another one.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from wan_assets.video.properties import properties_of
 from wan_assets.video.sandbox import Memory, allow_cpu, confine
 
 _NICE = 5
-"""Sending and polling go first: what keeps the API busy is not to wait for decoding."""
+"""Submitting and polling have priority over decoding, to keep the API busy."""
 
 
 def answer_of(call: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a call: `facts`, `seen`, `poster`, or why there is none: `damaged`, `undecodable` or `failed`."""
+    """Returns a result (`facts`, `inspection`, `poster`) or an error (`damaged`, `undecodable`, `failed`)."""
     try:
         if call["do"] == "facts":
             return {"facts": properties_of(call["path"]).to_json()}
-        if call["do"] == "seen":
-            return {"seen": inspect_file(call["path"], call["poster_bytes"], has_strip=call["has_strip"]).to_json()}
+        if call["do"] == "inspection":
+            inspection = inspect_file(call["path"], call["poster_bytes"], has_contact_sheet=call["has_contact_sheet"])
+            return {"inspection": inspection.to_json()}
         data = poster_of(call["path"], tuple(call["size"]), call["max_bytes"], call["position"])
         return {"poster": base64.b64encode(data).decode()}
     except InvalidVideoError as error:
@@ -41,10 +43,10 @@ def answer_of(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(*, cpu_s: float, memory_bytes: int) -> None:
-    """Serves until the input ends, be it in the middle of a file: then nobody waits for the answer.
+    """Serves calls until the input ends, even during a file, because then the caller no longer waits.
 
-    Each file may take `cpu_s` seconds of CPU time, and the process `memory_bytes` of memory. One that has taken much of
-    it ends, so that the next file finds all of it.
+    Each file may use `cpu_s` seconds of CPU time, and the process may use `memory_bytes` of memory. A process that has
+    used more than half of its memory ends, so that the next file has all of it.
     """
     os.nice(_NICE)
     answers = _own_stdout()
@@ -52,17 +54,17 @@ def main(*, cpu_s: float, memory_bytes: int) -> None:
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()
     memory = Memory(memory_bytes)
-    _say(answers, {"ready": True})
+    _write_answer(answers, {"ready": True})
     while not memory.is_short():
         call = json.loads(calls.get())
         allow_cpu(cpu_s)
         answer = answer_of(call)
         is_out = "damaged" in answer and memory.is_short()
-        _say(answers, {"failed": "decoding failed when memory ran out"} if is_out else answer)
+        _write_answer(answers, {"failed": "decoding failed when memory ran out"} if is_out else answer)
     os._exit(0)
 
 
-def _say(answers: BinaryIO, what: dict[str, Any]) -> None:
+def _write_answer(answers: BinaryIO, what: dict[str, Any]) -> None:
     answers.write(json.dumps(what).encode() + b"\n")
     answers.flush()
 
@@ -74,7 +76,7 @@ def _listen(calls: queue.SimpleQueue[bytes]) -> None:
 
 
 def _own_stdout() -> BinaryIO:
-    """The real output; what a library prints goes nowhere."""
+    """Returns the real standard output, and discards output of libraries."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return answers

@@ -1,16 +1,16 @@
-"""What a request's video must be, as far as the request decides it."""
+"""The properties of a video that its request determines."""
 
 from __future__ import annotations
 
 from wan_assets.models import SIZES, Tier, VideoRequest
 from wan_assets.video import Expected
 
-_PIXELS_SLACK = 0.15
-"""Where a picture or the provider decides the shape, the number of pixels still tells the resolution."""
+_PIXEL_TOLERANCE = 0.15
+"""If an image or the provider decides the aspect ratio, the number of pixels still indicates the resolution."""
 
 
 def expected_of(request: VideoRequest) -> Expected:
-    """Container, size, length and audio; the size is fixed only where no picture and no preset decides it."""
+    """Returns container, size, duration and audio; the size is exact only if no image and no preset decides it."""
     is_fixed = request.width is not None and request.image is None
     is_preset = request.resolution is not None and request.image is None
     return Expected(
@@ -26,4 +26,4 @@ def expected_of(request: VideoRequest) -> Expected:
 
 def _pixels_of(tier: Tier) -> tuple[int, int]:
     areas = [width * height for (width, height), of_tier in SIZES.items() if of_tier == tier]
-    return int(min(areas) * (1 - _PIXELS_SLACK)), int(max(areas) * (1 + _PIXELS_SLACK))
+    return int(min(areas) * (1 - _PIXEL_TOLERANCE)), int(max(areas) * (1 + _PIXEL_TOLERANCE))

@@ -1,4 +1,4 @@
-"""All that is wanted of a new file, from decoding it once: its facts, a poster, and a strip of frames."""
+"""Inspection of a new file in one decoding pass: its properties, a poster and a contact sheet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from wan_assets.video.posters import picture_of, strip_of
+from wan_assets.video.posters import contact_sheet_of, webp_of
 from wan_assets.video.properties import VideoProperties, properties_of
 
 _POSTER = (96, 54)
@@ -20,28 +20,28 @@ _POSTER = (96, 54)
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file is and looks like; `strip` is empty where none was asked for. Pictures are WebP."""
+    """The properties and WebP images of a file; `contact_sheet` is empty if it was not requested."""
 
     facts: VideoProperties
     poster: bytes
-    strip: bytes
+    contact_sheet: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict."""
-        pictures = {"poster": self.poster, "strip": self.strip}
+        """Converts the inspection to JSON values."""
+        images = {"poster": self.poster, "contact_sheet": self.contact_sheet}
         return {
             "facts": self.facts.to_json(),
-            **{key: base64.b64encode(data).decode() for key, data in pictures.items()},
+            **{key: base64.b64encode(data).decode() for key, data in images.items()},
         }
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Self:
-        poster, strip = (base64.b64decode(said[key]) for key in ("poster", "strip"))
-        return cls(VideoProperties.from_json(said["facts"]), poster, strip)
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        poster, contact_sheet = (base64.b64decode(data[key]) for key in ("poster", "contact_sheet"))
+        return cls(VideoProperties.from_json(data["facts"]), poster, contact_sheet)
 
 
-class _Kept:
-    """The first, the middle and the last frame of those that go by."""
+class _SampledFrames:
+    """Keeps the first, the middle and the last frame during decoding."""
 
     def __init__(self) -> None:
         self._middle_s = 0.0
@@ -50,15 +50,15 @@ class _Kept:
     def begin(self, file: InputContainer) -> None:
         self._middle_s = ((file.start_time or 0) + (file.duration or 0) / 2) / av.time_base
 
-    def see(self, frame: VideoFrame) -> None:
+    def add_frame(self, frame: VideoFrame) -> None:
         first, middle, _ = self.frames or [frame] * 3
         is_early = frame.time is None or frame.time <= self._middle_s
         self.frames = [first, frame if is_early else middle, frame]
 
 
-def inspect_file(path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Inspection:
-    """Decodes every frame of a file; raises InvalidVideoError, in one line, if it is not a whole video."""
-    kept = _Kept()
-    facts = properties_of(path, kept)
-    poster = picture_of(kept.frames[1], _POSTER, poster_bytes)
-    return Inspection(facts, poster, strip_of(kept.frames) if has_strip else b"")
+def inspect_file(path: str | os.PathLike[str], poster_bytes: int, *, has_contact_sheet: bool) -> Inspection:
+    """Decodes every frame of a file; raises InvalidVideoError with a one-line message if it is not a complete video."""
+    sampled = _SampledFrames()
+    facts = properties_of(path, sampled)
+    poster = webp_of(sampled.frames[1], _POSTER, poster_bytes)
+    return Inspection(facts, poster, contact_sheet_of(sampled.frames) if has_contact_sheet else b"")

@@ -1,4 +1,4 @@
-"""Posters and strips: frames of a video as WebP pictures small enough for Dagster's metadata."""
+"""Posters and contact sheets: frames of a video as WebP images that are small enough for Dagster metadata."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from av.video.frame import VideoFrame
 from PIL import Image, WebPImagePlugin
 
 from wan_assets.errors import InvalidVideoError
-from wan_assets.video.decode_errors import BROKEN, error_of
+from wan_assets.video.decode_errors import DECODING_ERRORS, decoding_error_of
 from wan_assets.video.properties import open_video, video_stream_of
 from wan_assets.video.scaler import Scaler
 
 _QUALITIES = (80, 60, 40, 25, 10, 0)
 _MIN_SIDE = 8
 _GAP = 4
-"""Pixels between the pictures of a strip."""
+"""Pixels between the frames of a contact sheet."""
 
 
 def poster_of(
@@ -27,35 +27,37 @@ def poster_of(
     max_bytes: int = 700,
     position: float = 0.5,
 ) -> bytes:
-    """The frame at `position` (0 to 1) of the length as WebP, inside `size`, as good as `max_bytes` allows.
+    """Returns the frame at `position` (0 to 1) of the duration as WebP, within `size` and at most `max_bytes` long.
 
-    Raises InvalidVideoError if the file cannot be decoded up to there, and what `properties_of` raises.
+    Raises InvalidVideoError if the file cannot be decoded up to this frame, and the errors of `properties_of`.
     """
     try:
         frame = _frame_at(path, position)
-    except BROKEN as error:
-        raise error_of(error) from None
-    return picture_of(frame, size, max_bytes)
+    except DECODING_ERRORS as error:
+        raise decoding_error_of(error) from None
+    return webp_of(frame, size, max_bytes)
 
 
-def picture_of(frame: VideoFrame, size: tuple[int, int], max_bytes: int) -> bytes:
-    """A frame as WebP, inside `size`, as good as `max_bytes` allows; raises InvalidVideoError if it has no picture."""
+def webp_of(frame: VideoFrame, size: tuple[int, int], max_bytes: int) -> bytes:
+    """Converts a frame to WebP within `size` and `max_bytes`; raises InvalidVideoError if that is impossible."""
     return _small_webp(_thumbnail(frame, size, Scaler()), max_bytes)
 
 
-def strip_of(frames: Sequence[VideoFrame], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000) -> bytes:
-    """Frames of one size side by side as WebP, each inside `size`, as good as `max_bytes` allows."""
+def contact_sheet_of(
+    frames: Sequence[VideoFrame], size: tuple[int, int] = (240, 240), max_bytes: int = 10_000
+) -> bytes:
+    """Returns frames side by side as WebP, each within `size`, and together at most `max_bytes` long."""
     scaler = Scaler()
-    pictures = [_thumbnail(frame, size, scaler) for frame in frames]
-    width, height = pictures[0].size
-    strip = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
-    for place, picture in enumerate(pictures):
-        strip.paste(picture, (place * (width + _GAP), 0))
-    return _small_webp(strip, max_bytes)
+    thumbnails = [_thumbnail(frame, size, scaler) for frame in frames]
+    width, height = thumbnails[0].size
+    sheet = Image.new("RGB", (len(thumbnails) * (width + _GAP) - _GAP, height), "white")
+    for place, thumbnail in enumerate(thumbnails):
+        sheet.paste(thumbnail, (place * (width + _GAP), 0))
+    return _small_webp(sheet, max_bytes)
 
 
 def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
-    """Decodes from the start, since a short video often has one keyframe only."""
+    """Decodes from the start, since a short video often has only one keyframe."""
     _, file = open_video(path)
     with file:
         found: VideoFrame | None = None
@@ -70,17 +72,17 @@ def _frame_at(path: str | os.PathLike[str], position: float) -> VideoFrame:
 
 
 def _thumbnail(frame: VideoFrame, size: tuple[int, int], scaler: Scaler) -> Image.Image:
-    """The frame in its own shape, as large as the box allows."""
+    """Scales a frame to fit in the box, with its aspect ratio."""
     scale = min(size[0] / frame.width, size[1] / frame.height)
     width, height = (max(round(side * scale), 1) for side in (frame.width, frame.height))
     try:
-        return scaler.picture_of(frame, (width, height), "RGB")
-    except BROKEN as error:
-        raise error_of(error) from None
+        return scaler.scaled_image(frame, (width, height), "RGB")
+    except DECODING_ERRORS as error:
+        raise decoding_error_of(error) from None
 
 
 def _small_webp(image: Image.Image, max_bytes: int) -> bytes:
-    """Lowers the quality first and then the size."""
+    """Reduces the quality first and then the size."""
     while True:
         for quality in _QUALITIES:
             data = _webp(image, quality)

@@ -1,4 +1,4 @@
-"""What a video file is, found by decoding all of it."""
+"""The measured properties of a video file, from decoding all its frames."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from av.video.stream import VideoStream
 
 from wan_assets.errors import DecoderError, DecoderMissingError, InvalidVideoError
 from wan_assets.video.containers import container_of
-from wan_assets.video.decode_errors import BROKEN, error_of
+from wan_assets.video.decode_errors import DECODING_ERRORS, decoding_error_of
 from wan_assets.video.signal_stats import SignalStats
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-"""Odd bytes in a file's texts are no reason to refuse it; from its version 19 on PyAV thinks so too."""
+"""Invalid bytes in a file's tags are no reason to refuse it; PyAV 19 and later ignores them by default."""
 
 LENGTH_TOLERANCE_S = 0.5
 
 MAX_SIDE, MAX_PIXELS = 8192, 4096 * 4096
-"""Larger pictures are not decoded: the memory that a decoder takes grows with them."""
+"""Larger frames are not decoded, because the memory of a decoder grows with the frame size."""
 
 _DEMUXERS = {"MP4": "mov", "MOV": "mov", "WEBM": "matroska", "MATROSKA": "matroska"}
 _DECODING = {"max_pixels": str(MAX_PIXELS)}
-"""For the decoders themselves: a container may claim another size than its stream has."""
+"""Options of the decoders; a container may declare a different size than its stream has."""
 
 
 @dataclass(frozen=True)
 class VideoProperties:
-    """A video as decoded; `audio_*` are None where it has no sound.
+    """The properties of a decoded video; `audio_*` are None if it has no audio.
 
-    `audio_s` is the length of the audio without gaps, in seconds. `audio_start_s` and `audio_end_s` are its first and
-    last moment, relative to the first frame. `brightest_luma`, `change_luma` and `audio_peak` are those of
-    `SignalStats`. Fields with a default are also None if the file was decoded before they were measured.
+    `audio_s` is the length of the audio without gaps, in seconds. `audio_start_s` and `audio_end_s` are its start and
+    end in seconds, relative to the first frame. `brightest_luma`, `change_luma` and `audio_peak` come from
+    `SignalStats`. Fields with a default are also None if an older release decoded the file and did not measure them.
     """
 
     container: str
@@ -64,23 +64,23 @@ class VideoProperties:
         return self.audio_codec is not None
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict of the fields."""
+        """Converts the properties to JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> VideoProperties:
-        """Reads such a dict; raises `TypeError` where it lacks a field without a default."""
+        """Reads the result of `to_json`; raises `TypeError` if a field without a default is missing."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in data.items() if name in names})
 
 
 @dataclass
-class _Tally:
-    """What has been decoded so far of one stream."""
+class _StreamTotals:
+    """The totals of one stream decoded so far."""
 
     frames: int = 0
     packets: int = 0
-    sound_s: float = 0.0
+    audio_s: float = 0.0
     discarded: int = 0
     size: tuple[int, int] = (0, 0)
     start_s: float | None = None
@@ -91,35 +91,35 @@ class _Tally:
         return self.end_s - (self.start_s or 0.0)
 
 
-class Watcher(Protocol):
-    """Is shown a file before it is decoded, and then each frame of its picture."""
+class FrameObserver(Protocol):
+    """Receives a file before decoding starts, and then each of its video frames."""
 
     def begin(self, file: InputContainer) -> None: ...
 
-    def see(self, frame: VideoFrame) -> None: ...
+    def add_frame(self, frame: VideoFrame) -> None: ...
 
 
-def properties_of(path: str | os.PathLike[str], watcher: Watcher | None = None) -> VideoProperties:
+def properties_of(path: str | os.PathLike[str], observer: FrameObserver | None = None) -> VideoProperties:
     """Decodes every frame of the file.
 
-    Raises InvalidVideoError, in one line, if it is not a whole video; DecoderMissingError where nothing here decodes
-    it; DecoderError where decoding fails for reasons that are not the file's.
+    Raises InvalidVideoError with a one-line message if it is not a complete video, DecoderMissingError if no decoder
+    for it is installed, and DecoderError if decoding fails for a reason that is not in the file.
     """
     try:
-        return _facts_of(path, watcher)
-    except BROKEN as error:
-        raise error_of(error) from None
+        return _facts_of(path, observer)
+    except DECODING_ERRORS as error:
+        raise decoding_error_of(error) from None
 
 
 def open_video(path: str | os.PathLike[str]) -> tuple[str, InputContainer]:
-    """The container's name, and the file opened as that and as nothing else."""
+    """Detects the container, and opens the file with the demuxer of this container only."""
     container = container_of(path)
     url = f"file:{Path(path).absolute()}"
     return container, av.open(url, format=_DEMUXERS[container], options=_DECODING, **_LENIENT)
 
 
 def video_stream_of(file: InputContainer) -> VideoStream:
-    """The first video stream that is not a cover picture, set to decode in this thread alone."""
+    """Returns the first video stream that is not a cover image, configured to decode in one thread."""
     for stream in file.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             _prepare(stream)
@@ -140,103 +140,112 @@ def _check_size(stream: VideoStream) -> None:
     width, height = stream.width, stream.height
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         maximum = f"{MAX_PIXELS:,} pixels, or more than {MAX_SIDE:,} on a side"
-        raise DecoderError(f"the file's picture of {width}x{height} is not decoded, since it has more than {maximum}")
+        raise DecoderError(f"the file's frame size of {width}x{height} is not decoded: it has more than {maximum}")
 
 
-def _facts_of(path: str | os.PathLike[str], watcher: Watcher | None) -> VideoProperties:
+def _facts_of(path: str | os.PathLike[str], observer: FrameObserver | None) -> VideoProperties:
     container, file = open_video(path)
     with file:
-        if watcher:
-            watcher.begin(file)
+        if observer:
+            observer.begin(file)
         video = video_stream_of(file)
         audio = next(iter(file.streams.audio), None)
         if audio:
             _prepare(audio)
-        seen, heard, signal = _Tally(), _Tally(), SignalStats()
+        video_totals, audio_totals, signal = _StreamTotals(), _StreamTotals(), SignalStats()
         for packet in file.demux([video, audio] if audio else [video]):
-            _decode(packet, seen if packet.stream_index == video.index else heard, signal, watcher)
-        _check_streams(seen, heard, audio)
-        _check_claims(file, video, seen, heard)
+            _decode(packet, video_totals if packet.stream_index == video.index else audio_totals, signal, observer)
+        _check_streams(video_totals, audio_totals, audio)
+        _check_claims(file, video, video_totals, audio_totals)
         rate = video.average_rate or video.guessed_rate
         return VideoProperties(
             container=container,
             video_codec=video.codec_context.name,
-            width=seen.size[0],
-            height=seen.size[1],
-            duration_s=round(seen.span_s, 3),
-            fps=round(float(rate), 3) if rate else round(seen.frames / seen.span_s, 3),
-            frames=seen.frames,
+            width=video_totals.size[0],
+            height=video_totals.size[1],
+            duration_s=round(video_totals.span_s, 3),
+            fps=round(float(rate), 3) if rate else round(video_totals.frames / video_totals.span_s, 3),
+            frames=video_totals.frames,
             brightest_luma=signal.brightest_luma,
             change_luma=signal.change_luma,
-            **_sound_facts(audio if heard.sound_s else None, heard, signal, start_s=seen.start_s or 0.0),
+            **_audio_facts(
+                audio if audio_totals.audio_s else None, audio_totals, signal, start_s=video_totals.start_s or 0.0
+            ),
         )
 
 
-def _sound_facts(audio: AudioStream | None, heard: _Tally, signal: SignalStats, *, start_s: float) -> dict[str, Any]:
-    """Those of the sound, its moments counted from that of the first frame."""
+def _audio_facts(
+    audio: AudioStream | None, audio_totals: _StreamTotals, signal: SignalStats, *, start_s: float
+) -> dict[str, Any]:
+    """Returns the audio properties, with times relative to the first frame."""
     if audio is None:
         return {"audio_codec": None, "audio_s": None}
     return {
         "audio_codec": audio.codec_context.name,
-        "audio_s": round(heard.sound_s, 3),
+        "audio_s": round(audio_totals.audio_s, 3),
         "audio_peak": signal.audio_peak,
-        "audio_start_s": round((heard.start_s or 0.0) - start_s, 3),
-        "audio_end_s": round(heard.end_s - start_s, 3),
+        "audio_start_s": round((audio_totals.start_s or 0.0) - start_s, 3),
+        "audio_end_s": round(audio_totals.end_s - start_s, 3),
     }
 
 
-def _decode(packet: Packet[Stream], tally: _Tally, signal: SignalStats, watcher: Watcher | None) -> None:
+def _decode(packet: Packet[Stream], totals: _StreamTotals, signal: SignalStats, observer: FrameObserver | None) -> None:
     if packet.is_corrupt:
         raise InvalidVideoError("the file has a broken packet")
-    tally.packets += packet.size > 0
-    tally.discarded += packet.is_discard
+    totals.packets += packet.size > 0
+    totals.discarded += packet.is_discard
     for frame in packet.decode():
         if isinstance(frame, VideoFrame):
-            _count_picture(frame, tally)
-            signal.see(frame)
-            if watcher:
-                watcher.see(frame)
+            _count_frame(frame, totals)
+            signal.add_video_frame(frame)
+            if observer:
+                observer.add_frame(frame)
         elif isinstance(frame, AudioFrame):
-            signal.hear(frame)
+            signal.add_audio_frame(frame)
             length_s = frame.samples / frame.sample_rate
-            tally.sound_s += length_s
-            _count_time(frame.time, length_s, tally)
+            totals.audio_s += length_s
+            _count_time(frame.time, length_s, totals)
 
 
-def _count_picture(frame: VideoFrame, tally: _Tally) -> None:
+def _count_frame(frame: VideoFrame, totals: _StreamTotals) -> None:
     if frame.is_corrupt:
-        raise InvalidVideoError(f"the file's frame {tally.frames + 1} is broken")
+        raise InvalidVideoError(f"the file's frame {totals.frames + 1} is broken")
     size = (frame.width, frame.height)
-    if tally.size not in ((0, 0), size):
-        raise InvalidVideoError("the file's size changes from {}x{} to {}x{}".format(*tally.size, *size))
-    tally.frames, tally.size = tally.frames + 1, size
+    if totals.size not in ((0, 0), size):
+        raise InvalidVideoError("the file's size changes from {}x{} to {}x{}".format(*totals.size, *size))
+    totals.frames, totals.size = totals.frames + 1, size
     length_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-    _count_time(frame.time, length_s, tally)
+    _count_time(frame.time, length_s, totals)
 
 
-def _count_time(time_s: float | None, length_s: float, tally: _Tally) -> None:
-    start_s = tally.end_s if time_s is None else time_s
-    tally.start_s = start_s if tally.start_s is None else min(tally.start_s, start_s)
-    tally.end_s = max(tally.end_s, start_s + length_s)
+def _count_time(time_s: float | None, length_s: float, totals: _StreamTotals) -> None:
+    start_s = totals.end_s if time_s is None else time_s
+    totals.start_s = start_s if totals.start_s is None else min(totals.start_s, start_s)
+    totals.end_s = max(totals.end_s, start_s + length_s)
 
 
-def _check_streams(seen: _Tally, heard: _Tally, audio: AudioStream | None) -> None:
-    """A track without any sound is no sound; one whose sound cannot be decoded is broken."""
-    if not seen.frames or seen.span_s <= 0:
+def _check_streams(video_totals: _StreamTotals, audio_totals: _StreamTotals, audio: AudioStream | None) -> None:
+    """Accepts an audio track without content as no audio; refuses a track whose content cannot be decoded."""
+    if not video_totals.frames or video_totals.span_s <= 0:
         raise InvalidVideoError("the file has no frames")
-    if audio and not heard.sound_s and (heard.packets or audio.frames):
-        raise InvalidVideoError("the file's sound is empty")
+    if audio and not audio_totals.audio_s and (audio_totals.packets or audio.frames):
+        raise InvalidVideoError("the file's audio is empty")
 
 
-def _check_claims(file: InputContainer, video: VideoStream, seen: _Tally, heard: _Tally) -> None:
-    """Compares what was decoded with what the container claims to hold."""
-    if seen.frames + seen.discarded < video.frames:
-        raise InvalidVideoError(_shortfall(f"{seen.frames} of {video.frames} frames"))
-    starts = [tally.start_s for tally in (seen, heard) if tally.start_s is not None]
-    decoded_s, claimed_s = max(seen.end_s, heard.end_s) - min(starts), (file.duration or 0) / av.time_base
+def _check_claims(
+    file: InputContainer, video: VideoStream, video_totals: _StreamTotals, audio_totals: _StreamTotals
+) -> None:
+    """Compares the decoded frames and seconds with those that the container declares."""
+    if video_totals.frames + video_totals.discarded < video.frames:
+        raise InvalidVideoError(_shortfall(f"{video_totals.frames} of {video.frames} frames"))
+    starts = [totals.start_s for totals in (video_totals, audio_totals) if totals.start_s is not None]
+    decoded_s, claimed_s = (
+        max(video_totals.end_s, audio_totals.end_s) - min(starts),
+        (file.duration or 0) / av.time_base,
+    )
     if decoded_s < claimed_s - LENGTH_TOLERANCE_S:
         raise InvalidVideoError(_shortfall(f"{decoded_s:.2f} of {claimed_s:.2f} s"))
 
 
 def _shortfall(part: str) -> str:
-    return f"the file is cut off or broken: {part} can be decoded"
+    return f"the file is cut off or broken: only {part} can be decoded"

@@ -1,6 +1,6 @@
-"""What a decoder process gives up before it opens a file: memory, CPU time, open files, writing, and the network.
+"""The limits of a decoder process: memory, CPU time, open files, no file writes and no network.
 
-Each measure is taken as far as the system allows it: one that is refused leaves the others in place.
+Each limit is applied if the system allows it, independently of the others.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from contextlib import suppress
 from pathlib import Path
 
 MEMORY_BYTES = 2**30
-"""A video of 1080p takes less than a tenth of it."""
+"""A 1080p video needs less than a tenth of this."""
 
 _UNUSED_BYTES = 2**30
-"""An address space also holds what is mapped and never used, libraries and stacks above all."""
+"""An address space also contains mapped memory that is never used, mainly libraries and stacks."""
 
 _OPEN_FILES = 64
 _STATUS = Path("/proc/self/status")
 _NO_NEW_PRIVILEGES = 38
 _NEW_USERS, _NEW_NETWORK = 0x10000000, 0x40000000
-"""Numbers of Linux: PR_SET_NO_NEW_PRIVS, CLONE_NEWUSER and CLONE_NEWNET."""
+"""Linux constants: PR_SET_NO_NEW_PRIVS, CLONE_NEWUSER and CLONE_NEWNET."""
 
 
 def confine(memory_bytes: int) -> None:
-    """Takes all measures for this process, for good. Has to be called before its second thread starts."""
+    """Applies all limits to this process permanently. Must be called before a second thread starts."""
     if sys.platform == "linux":
         _leave_network()
     _lower(resource.RLIMIT_DATA, memory_bytes)
@@ -38,7 +38,7 @@ def confine(memory_bytes: int) -> None:
 
 
 def allow_cpu(seconds: float) -> None:
-    """Gives this process some seconds of CPU time from now on; the system ends it when they are used up."""
+    """Allows this process `seconds` more of CPU time; the system kills it when they are used up."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = math.ceil(time.process_time() + seconds)
     with suppress(ValueError, OSError):
@@ -46,9 +46,9 @@ def allow_cpu(seconds: float) -> None:
 
 
 class Memory:
-    """How much of its memory this process has ever taken; what the system does not tell counts as nothing.
+    """Compares the peak memory use of this process with its limit; values that are not available count as 0.
 
-    A decoder that gets no memory often says that the file is damaged.
+    The check is needed because a decoder without memory often reports that the file is damaged.
     """
 
     def __init__(self, memory_bytes: int) -> None:
@@ -56,7 +56,7 @@ class Memory:
         self._left_bytes = memory_bytes - _status_bytes("VmData")
 
     def is_short(self) -> bool:
-        """Whether more than half of what was left was taken at some time."""
+        """Returns whether the peak use exceeded half of the memory that was free at the start."""
         return _status_bytes("VmPeak") - self._peak_bytes > self._left_bytes / 2
 
 
@@ -76,10 +76,10 @@ def _lower(which: int, maximum: int) -> None:
 
 
 def _leave_network() -> None:
-    """Moves into a network of its own, without any interface; a container may forbid it."""
+    """Moves the process to a network namespace without interfaces; a container may forbid this."""
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        # Root stays root where it may, and so can read files of others; everybody else needs users of their own.
+        # Root keeps its user namespace, if allowed, to read files of other users; others need a user namespace.
         if libc.unshare(_NEW_NETWORK):
             libc.unshare(_NEW_USERS | _NEW_NETWORK)
         libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Small pictures of decoded frames."""
+"""Scaling of decoded frames to small images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _FORMATS = {"L": "gray", "RGB": "rgb24"}
 
 
 class Scaler:
-    """Scales frames. One for all frames of a file: making ready for a size takes longer than scaling to it."""
+    """Scales frames. Use one instance for all frames of a file, because setup takes longer than scaling."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def picture_of(
+    def scaled_image(
         self, frame: VideoFrame, size: tuple[int, int], mode: Literal["L", "RGB"], interpolation: str | None = None
     ) -> Image.Image:
-        """The frame as gray or coloured picture of just this size; raises what FFmpeg raises where it has none."""
+        """Returns the frame as a gray or color image of exactly this size; raises the errors of FFmpeg."""
         width, height = size
         small = self._reformatter.reformat(frame, width, height, _FORMATS[mode], interpolation=interpolation)
         plane = small.planes[0]

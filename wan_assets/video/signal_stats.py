@@ -1,4 +1,4 @@
-"""What is seen and heard in decoded frames, in a few numbers: how bright, how moving, how loud."""
+"""Signal statistics of decoded frames: brightness, motion and loudness."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ _SAMPLES: Mapping[str, tuple[Callable[[bytes], Sequence[float]], float]] = {
     "s16": (lambda raw: memoryview(raw).cast("h"), 2.0**15),
     "s32": (lambda raw: memoryview(raw).cast("i"), 2.0**31),
 }
-"""How to read samples, and what full scale is."""
+"""For each sample format: the function that reads samples, and the value of full scale."""
 
 _UNMEASURABLE = (FFmpegError, ValueError, LookupError, ArithmeticError, AssertionError)
-"""A picture in a strange format is still a picture: it is only not measured."""
+"""A frame in an unusual format is valid but is not measured."""
 
 
 @dataclass
 class SignalStats:
-    """The light and sound so far; luma is 0 to 255, a peak 0 to 1, and None is what could not be measured.
+    """The statistics so far; luma is 0 to 255, the audio peak is 0 to 1, and None means not measured.
 
-    Every twelfth frame is looked at, as a grid of 64 by 36 cells. `brightest_luma` is the brightest cell of all,
-    `change_luma` the most that any cell has differed from what it was in the first frame.
+    Every twelfth frame is measured as a grid of 64 by 36 cells. `brightest_luma` is the luma of the brightest cell.
+    `change_luma` is the largest difference between a cell and the same cell in the first frame.
     """
 
     brightest_luma: float | None = None
     change_luma: float | None = None
     audio_peak: float | None = None
-    _seen: int = 0
+    _frame_count: int = 0
     _first: Image.Image | None = None
     _scaler: Scaler = field(default_factory=Scaler)
 
-    def see(self, frame: VideoFrame) -> None:
-        """Takes in the next frame of the picture."""
-        if self._seen % _FRAMES_BETWEEN == 0 and (cells := self._cells_of(frame)):
+    def add_video_frame(self, frame: VideoFrame) -> None:
+        """Adds the next video frame."""
+        if self._frame_count % _FRAMES_BETWEEN == 0 and (cells := self._cells_of(frame)):
             self._compare(cells)
-        self._seen += 1
+        self._frame_count += 1
 
-    def hear(self, frame: AudioFrame) -> None:
-        """Takes in the next frame of the sound."""
+    def add_audio_frame(self, frame: AudioFrame) -> None:
+        """Adds the next audio frame."""
         if (peak := _peak_of(frame)) is not None:
             self.audio_peak = round(max(self.audio_peak or 0.0, peak), 5)
 
     def _cells_of(self, frame: VideoFrame) -> Image.Image | None:
         try:
-            return self._scaler.picture_of(frame, _GRID, "L", "AREA")
+            return self._scaler.scaled_image(frame, _GRID, "L", "AREA")
         except _UNMEASURABLE:
             return None
 
@@ -73,7 +73,7 @@ def _highest(cells: Image.Image) -> float:
 
 
 def _peak_of(frame: AudioFrame) -> float | None:
-    """The loudest sample, without the padding at the end of each plane."""
+    """Returns the loudest sample, excluding the padding at the end of each plane."""
     name = frame.format.name.removesuffix("p")
     if name not in _SAMPLES or not frame.samples:
         return None

@@ -1,4 +1,4 @@
-"""Real, small, playable videos that say that they are simulated: in the picture and in the file's tags."""
+"""Rendering of small, playable videos that are marked as simulated, in the frames and in the file's tags."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from wan_assets.video.clip_template import FPS, Form, Templates, put_strip, streams_of
-from wan_assets.video.simulated_image import picture_of
+from wan_assets.video.clip_template import FPS, ClipFormat, TemplateCache, draw_strip, streams_of
+from wan_assets.video.simulated_image import still_image_of
 
-MARK = "SIMULATED by wan-assets"
+SIMULATED_TITLE = "SIMULATED by wan-assets"
 _TAG_CHARACTERS = 16_000  # a QuickTime string holds 65,535 bytes
 _CONTAINERS = ("MP4", "MOV", "WEBM")
-_TEMPLATES = Templates()
+_TEMPLATES = TemplateCache()
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A video to render; `container` is MP4, MOV or WEBM, width and height are even.
+    """A video to render; `container` is MP4, MOV or WEBM, and width and height are even.
 
-    Its audio ends after `audio_s` seconds, or else with the picture.
+    Its audio ends after `audio_s` seconds, or with the video if this is None.
     """
 
     container: str
@@ -44,7 +44,7 @@ class Clip:
 
 
 def render(clip: Clip, path: str | os.PathLike[str]) -> None:
-    """Writes the clip to `path`, which then holds either the whole video or what it held before."""
+    """Writes the clip to `path` atomically."""
     target = Path(path)
     unfinished = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
@@ -56,30 +56,34 @@ def render(clip: Clip, path: str | os.PathLike[str]) -> None:
 
 def _write(clip: Clip, path: Path) -> None:
     frames = round(clip.duration_s * FPS)
-    form = Form(clip.container == "WEBM", clip.width, clip.height, frames, clip.has_audio)
-    template = _TEMPLATES.template_of(form)
-    options = {"fflags": "+bitexact"} | ({} if form.is_vp9 else {"movflags": "+faststart"})
+    clip_format = ClipFormat(clip.container == "WEBM", clip.width, clip.height, frames, clip.has_audio)
+    template = _TEMPLATES.template_of(clip_format)
+    options = {"fflags": "+bitexact"} | ({} if clip_format.is_vp9 else {"movflags": "+faststart"})
     url = f"file:{path.absolute()}"
     with av.open(url, "w", format=clip.container.lower(), container_options=options) as out:
         out.metadata.update(_tags_of(clip))
-        streams = streams_of(out, form)
-        out.mux(streams.video.encode(_first_frame(clip, form)))
-        for chunk in template:
-            if chunk.is_audio and clip.audio_s is not None and chunk.time * chunk.time_base >= clip.audio_s:
+        streams = streams_of(out, clip_format)
+        out.mux(streams.video.encode(_first_frame(clip, clip_format)))
+        for packet_data in template:
+            if (
+                packet_data.is_audio
+                and clip.audio_s is not None
+                and packet_data.time * packet_data.time_base >= clip.audio_s
+            ):
                 continue
-            out.mux(chunk.packet_for(streams))
+            out.mux(packet_data.packet_for(streams))
 
 
-def _first_frame(clip: Clip, form: Form) -> VideoFrame:
+def _first_frame(clip: Clip, clip_format: ClipFormat) -> VideoFrame:
     note = f"{clip.width} x {clip.height}, {clip.duration_s:g} s, {clip.container}, made by wan-assets"
-    image = picture_of(clip.seed, clip.prompt, size=(clip.width, clip.height), note=note)
+    image = still_image_of(clip.seed, clip.prompt, size=(clip.width, clip.height), note=note)
     frame = VideoFrame.from_ndarray(np.asarray(image), format="rgb24").reformat(format="yuv420p")
-    put_strip(frame, form, 0)
+    draw_strip(frame, clip_format, 0)
     frame.pts = 0
     return frame
 
 
 def _tags_of(clip: Clip) -> dict[str, str]:
-    """Tags that each of the containers keeps; a tag is UTF-8 and ends at NUL."""
+    """Returns tags that all containers support; a tag is UTF-8 text without NUL."""
     prompt = clip.prompt.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-    return {"title": MARK, "comment": f"{MARK}, seed {clip.seed}: {prompt}"[:_TAG_CHARACTERS]}
+    return {"title": SIMULATED_TITLE, "comment": f"{SIMULATED_TITLE}, seed {clip.seed}: {prompt}"[:_TAG_CHARACTERS]}

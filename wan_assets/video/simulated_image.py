@@ -1,4 +1,4 @@
-"""What is seen in a simulated video: a picture made of seed and prompt, and a strip that moves above it."""
+"""The images of a simulated video: a still image derived from seed and prompt, and a moving strip above it."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _PROMPT_LINES = 3
 
 
 def strip_height(height: int) -> int:
-    """A multiple of 64, the largest block of either codec, so that no block holds both strip and picture."""
+    """Returns a multiple of 64, the largest block size of both codecs, so that no block crosses the strip's edge."""
     return 64 if height < 900 else 128
 
 
-def picture_of(seed: int, prompt: str, *, size: tuple[int, int], note: str) -> Image.Image:
-    """The still picture of a clip; its top, as high as the strip, is left to the strip."""
+def still_image_of(seed: int, prompt: str, *, size: tuple[int, int], note: str) -> Image.Image:
+    """Draws the still image of a clip; the area of the strip at its top stays free of text."""
     image = _background(seed, prompt, size)
     _write(image, _lines(seed, _printable(prompt), size, note))
     return image
 
 
-def image_of(seed: int, size: tuple[int, int] = (1280, 720)) -> bytes:
-    """A PNG of a gradient, to serve as an input picture."""
+def sample_image(seed: int, size: tuple[int, int] = (1280, 720)) -> bytes:
+    """Returns a PNG of a gradient that can be used as an input image."""
     out = io.BytesIO()
     _background(seed, "", size).save(out, "PNG")
     return out.getvalue()
 
 
 def strip_of(width: int, height: int, frame: int, frames: int) -> Luma:
-    """The brightness of the strip at a frame: a bar that grows, and a clock in whole seconds."""
+    """Draws the luma of the strip at a frame: a progress bar and a clock in whole seconds."""
     strip = np.full((height, width), 28, np.uint8)
     clock = _clock(height, frame // 24)[:, : width // 2]
     end = width - clock.shape[1]
@@ -55,7 +55,7 @@ def strip_of(width: int, height: int, frame: int, frames: int) -> Luma:
 
 
 def texture_of(width: int, height: int) -> Luma:
-    """Noise of which no part looks like another, so that an encoder never mistakes one place for another."""
+    """Returns noise without repeated parts, so that an encoder finds no motion."""
     return np.random.default_rng(0).integers(96, 160, (height, width), np.uint8)
 
 
@@ -67,7 +67,7 @@ def _clock(height: int, second: int) -> Luma:
 
 
 def _background(seed: int, prompt: str, size: tuple[int, int]) -> Image.Image:
-    """A gradient between twelve colours drawn from the seed and the prompt."""
+    """Draws a gradient between twelve colors derived from the seed and the prompt."""
     digest = hashlib.blake2b(f"{seed}\n{prompt}".encode("utf-8", "surrogatepass"), digest_size=36).digest()
     colours = 30 + np.frombuffer(digest, np.uint8).reshape(3, 4, 3) // 2
     return Image.fromarray(colours.astype(np.uint8), "RGB").resize(size, Image.Resampling.BILINEAR)
@@ -75,10 +75,10 @@ def _background(seed: int, prompt: str, size: tuple[int, int]) -> Image.Image:
 
 def _lines(seed: int, prompt: str, size: tuple[int, int], note: str) -> list[tuple[str, Font]]:
     width, height = size
-    room = width * 0.86
+    max_width = width * 0.86
     em = max(min(width // 26, (height - strip_height(height)) // 16), 6)
     font = _font(em, wide=_is_wide(prompt), ascii_only=prompt.isascii())
-    shown = list(_wrapped(prompt, font, room))
+    shown = list(_wrapped(prompt, font, max_width))
     cut = shown[:_PROMPT_LINES]
     if len(shown) > _PROMPT_LINES:
         cut[-1] = cut[-1][:-2] + " ..."
@@ -91,7 +91,7 @@ def _lines(seed: int, prompt: str, size: tuple[int, int], note: str) -> list[tup
 
 
 def _write(image: Image.Image, lines: list[tuple[str, Font]]) -> None:
-    """Sets the lines one below the other, in white with a dark edge, in the middle of the picture."""
+    """Draws centered lines of white text with a dark outline."""
     draw = ImageDraw.Draw(image)
     top = strip_height(image.height)
     heights = [_size_of(font) * 1.5 for _, font in lines]
@@ -104,29 +104,29 @@ def _write(image: Image.Image, lines: list[tuple[str, Font]]) -> None:
 
 
 def _printable(text: str) -> str:
-    """One line of the beginning without what cannot be drawn: controls, surrogates, marks of direction."""
+    """Returns the beginning of a text as one line without characters that cannot be drawn."""
     start = text[: _SHOWN_CHARACTERS * 4]
     drawn = ("\ufffd" if unicodedata.category(c) == "Cs" else c for c in start)
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in drawn)
     return " ".join(kept.split())[:_SHOWN_CHARACTERS]
 
 
-def _wrapped(text: str, font: Font, room: float) -> Iterator[str]:
-    """Lines that fit, broken at spaces where there are any."""
+def _wrapped(text: str, font: Font, max_width: float) -> Iterator[str]:
+    """Yields lines that fit the width, broken at spaces if possible."""
     while text:
-        fits = _fitting(text, font, room)
+        fits = _fitting(text, font, max_width)
         space = text.rfind(" ", 0, fits + 1) if fits < len(text) else -1
         end = space if space > 0 else fits
         yield text[:end]
         text = text[end:].lstrip()
 
 
-def _fitting(text: str, font: Font, room: float) -> int:
-    """How many characters fit, at least one."""
+def _fitting(text: str, font: Font, max_width: float) -> int:
+    """Returns the number of characters that fit, at least 1."""
     low, high = 1, len(text)
     while low < high:
         middle = math.ceil((low + high) / 2)
-        low, high = (middle, high) if font.getlength(text[:middle]) <= room else (low, middle - 1)
+        low, high = (middle, high) if font.getlength(text[:middle]) <= max_width else (low, middle - 1)
     return low
 
 
@@ -140,7 +140,7 @@ def _size_of(font: Font) -> float:
 
 @lru_cache(maxsize=128)
 def _font(size: int, *, wide: bool = False, ascii_only: bool = True) -> Font:
-    """Pillow's own font for ASCII; else the first of the usual ones that this machine has."""
+    """Loads Pillow's own font for ASCII, or the first common font that is installed."""
     names = () if ascii_only else (*(_WIDE_FONTS if wide else ()), *_FONTS)
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Checking of video files in child processes, so that a file that crashes a decoder costs one row."""
+"""Inspection of video files in child processes, so that a file that crashes a decoder fails only its own row."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ _START = (
     "import json, sys; limits = json.loads(sys.argv[1]); sys.path[:] = limits.pop('path'); "
     "from wan_assets.video.decoder_process import main; main(**limits)"
 )
-_FINDS_PYTHON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-_CROWD = 4
-"""A start takes about as long as decoding so many small files; the engine asks for up to `max_downloads` at once."""
+_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_BURST = 4
+"""Starting a child takes about as long as decoding four small files. The engine requests up to `max_downloads` files
+at the same time."""
 
 
 class Verifier:
-    """Up to `processes` children, each started when needed and kept; a file may take `limit_s` and `memory_bytes`.
+    """A pool of up to `processes` decoder processes, started when needed and reused.
 
-    A child inherits no environment, and has no network, where the system allows that, and no way to write a file.
-
-    Where there is a child, another is started only for a crowd of files, or for one that has waited `patience_s`.
+    A file may use `limit_s` seconds and `memory_bytes` of memory. A child inherits no environment variables and cannot
+    write files; it has no network if the system allows this. If a child is running, another one is started only when
+    more than four files are requested, or when a file has waited `patience_s` seconds.
     """
 
     def __init__(
@@ -52,16 +53,16 @@ class Verifier:
         self._limit_s = limit_s
         self._memory_bytes = memory_bytes
         self._patience_s = patience_s
-        self._places = asyncio.Semaphore(processes)
+        self._slots = asyncio.Semaphore(processes)
         self._idle: asyncio.Queue[Process] = asyncio.Queue()
-        self._asked = self._starting = 0
+        self._pending = self._starting = 0
         self._alive: set[Process] = set()
         self._killed: set[Process] = set()
         self._is_open = False
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The children alive now."""
+        """The process ids of the running children."""
         return tuple(child.pid for child in self._alive if child.returncode is None)
 
     async def __aenter__(self) -> Self:
@@ -78,15 +79,17 @@ class Verifier:
             await child.wait()
 
     async def properties_of(self, path: str | os.PathLike[str]) -> VideoProperties:
-        """`properties_of` in a child; a crash, and a decoder that hangs or cannot start, are DecoderErrors."""
-        answer = await self._ask({"do": "facts", "path": _whole(path)})
+        """Runs `properties_of` in a child; also raises DecoderError if the child crashes, hangs or cannot start."""
+        answer = await self._call({"do": "facts", "path": _absolute(path)})
         return VideoProperties.from_json(answer["facts"])
 
-    async def inspect_file(self, path: str | os.PathLike[str], poster_bytes: int, *, has_strip: bool) -> Inspection:
-        """`inspect_file` in a child, with the same errors as `properties_of`."""
-        how = {"poster_bytes": poster_bytes, "has_strip": has_strip}
-        answer = await self._ask({"do": "seen", "path": _whole(path), **how})
-        return Inspection.from_json(answer["seen"])
+    async def inspect_file(
+        self, path: str | os.PathLike[str], poster_bytes: int, *, has_contact_sheet: bool
+    ) -> Inspection:
+        """Runs `inspect_file` in a child; raises the same errors as `properties_of`."""
+        how = {"poster_bytes": poster_bytes, "has_contact_sheet": has_contact_sheet}
+        answer = await self._call({"do": "inspection", "path": _absolute(path), **how})
+        return Inspection.from_json(answer["inspection"])
 
     async def poster_of(
         self,
@@ -95,12 +98,12 @@ class Verifier:
         max_bytes: int = 700,
         position: float = 0.5,
     ) -> bytes:
-        """`poster_of` in a child."""
+        """Runs `poster_of` in a child."""
         how = {"size": size, "max_bytes": max_bytes, "position": position}
-        answer = await self._ask({"do": "poster", "path": _whole(path), **how})
+        answer = await self._call({"do": "poster", "path": _absolute(path), **how})
         return base64.b64decode(answer["poster"])
 
-    async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, call: dict[str, Any]) -> dict[str, Any]:
         async with self._child() as child:
             try:
                 answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
@@ -116,12 +119,12 @@ class Verifier:
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator[Process]:
-        """A child for one file, which is kept unless the block fails: its answer may then still be on the way."""
+        """Yields a child for one file. It is killed if the block fails, because its answer may still be pending."""
         patient_until_s = asyncio.get_running_loop().time() + self._patience_s
-        self._asked += 1
+        self._pending += 1
         try:
-            async with self._places:
-                child = await self._waiting(patient_until_s) or await self._another()
+            async with self._slots:
+                child = await self._idle_child(patient_until_s) or await self._new_child()
                 try:
                     yield child
                 except BaseException:
@@ -129,12 +132,12 @@ class Verifier:
                     raise
                 self._idle.put_nowait(child)
         finally:
-            self._asked -= 1
+            self._pending -= 1
 
-    async def _waiting(self, until_s: float) -> Process | None:
-        """A child that waits for work, or does so in time; those that died meanwhile are left out."""
+    async def _idle_child(self, until_s: float) -> Process | None:
+        """Returns an idle child, waiting until `until_s` if no burst of files is pending; skips dead children."""
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(until_s if self._asked <= _CROWD else 0.0):
+            async with asyncio.timeout_at(until_s if self._pending <= _BURST else 0.0):
                 while self._alive or self._starting:
                     child = await self._idle.get()
                     if child.returncode is None:
@@ -142,15 +145,15 @@ class Verifier:
                     self._kill(child)
         return None
 
-    async def _another(self) -> Process:
+    async def _new_child(self) -> Process:
         self._starting += 1
         try:
-            return await self._started()
+            return await self._start_child()
         finally:
             self._starting -= 1
 
-    async def _started(self) -> Process:
-        """A new child that has said that it is ready: one that cannot start says nothing about a file."""
+    async def _start_child(self) -> Process:
+        """Starts a child and waits until it is ready; a failed start is an error of the process, not of a file."""
         if not self._is_open:
             raise RuntimeError("the Verifier is not open: use it as `async with Verifier() as verifier`")
         try:
@@ -177,13 +180,13 @@ class Verifier:
         return child
 
     def _command(self) -> tuple[str, ...]:
-        """Python without any setting of its environment, and with the places where this process finds modules."""
-        places = [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
-        limits = json.dumps({"path": places, "cpu_s": self._limit_s, "memory_bytes": self._memory_bytes})
+        """Returns the command: Python without environment settings, with the module search path of this process."""
+        paths = [str(Path(path).absolute()) for path in sys.path if isinstance(path, str)]
+        limits = json.dumps({"path": paths, "cpu_s": self._limit_s, "memory_bytes": self._memory_bytes})
         return (sys.executable, "-I", "-B", "-X", "utf8", "-c", _START, limits)
 
     def _kill(self, child: Process) -> None:
-        """Ends the child now; the end is waited for on leaving, at the latest."""
+        """Kills a child; `__aexit__` waits for its end."""
         self._alive.discard(child)
         self._killed = {dying for dying in self._killed if dying.returncode is None}
         if child.returncode is None:
@@ -191,14 +194,14 @@ class Verifier:
             self._killed.add(child)
 
 
-def _whole(path: str | os.PathLike[str]) -> str:
-    """The path from the root: a child stays in the folder in which it was started."""
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """Returns the absolute path, because a child has a different working directory."""
     return str(Path(path).absolute())
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of this process's but what finds the libraries of Python itself: no keys, no credentials."""
-    return {name: os.environ[name] for name in _FINDS_PYTHON if name in os.environ}
+    """Returns only the variables that locate Python's libraries; children receive no keys and no credentials."""
+    return {name: os.environ[name] for name in _LIBRARY_PATHS if name in os.environ}
 
 
 async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
@@ -223,14 +226,14 @@ async def _line_of(child: Process) -> bytes:
 
 
 async def _end_of(child: Process) -> str:
-    """How a child ended that has hung up."""
+    """Describes how a child ended that closed its output."""
     with suppress(TimeoutError):
         await asyncio.wait_for(child.wait(), _END_LIMIT_S)
     code = child.returncode
     if code == -signal.SIGXCPU:
         return "the decoder process used up its CPU time"
     if code == -signal.SIGKILL:
-        return "the decoder process was killed, as happens where memory runs out"
+        return "the decoder process was killed, possibly because memory ran out"
     if code is not None and code < 0:
         return f"the decoder process crashed with signal {-code}"
     return "the decoder process crashed"

@@ -62,7 +62,7 @@ async def _adopted(tasks: Iterable[str], store: VideoStore, ledger: Ledger) -> l
 
 def _all_of(ledger: Ledger, store: VideoStore) -> list[str]:
     """Returns the ledger's tasks with quarantined files, oldest first."""
-    quarantined = store.aside_tasks()
+    quarantined = store.quarantined_tasks()
     return [
         task.task_uuid
         for task in ledger.open_tasks()

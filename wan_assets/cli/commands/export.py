@@ -89,7 +89,7 @@ def _show(exported: Exported, suggestions: Suggestions) -> None:
     click.echo(f"{counted(sum(exported.rows.values()), 'video')} ({split}) exported to {printable(exported.uri)}")
     links = f" ({changes.linked:,} as links)" if changes.linked else ""
     written = counted(changes.written, "file")
-    click.echo(f"{written} written{links}, {changes.kept:,} unchanged, {changes.removed:,} removed")
+    click.echo(f"{written} written{links}, {changes.unchanged:,} unchanged, {changes.removed:,} removed")
     kind = "simulated dollars, nothing was charged" if exported.is_simulated else "spent"
     unknown = (
         f"; the cost of {counted(exported.unknown_cost_count, 'video')} is unknown"

@@ -53,31 +53,31 @@ def gallery(file: Path | None, output: Path | None, *, as_json: bool) -> None:
 
 
 def _show(found: Gallery) -> None:
-    tally = found.tally
-    fail = counted(tally.flawed, "video fails", "videos fail")
-    click.echo(f"{counted(tally.videos, 'video')} of {counted(found.rows, 'row')}; {fail} a check")
-    if tally.deviating:
-        deviate = counted(tally.deviating, "video deviates from its request", "videos deviate from their requests")
+    totals = found.totals
+    fail = counted(totals.failed, "video fails", "videos fail")
+    click.echo(f"{counted(totals.videos, 'video')} of {counted(found.rows, 'row')}; {fail} a check")
+    if totals.deviating:
+        deviate = counted(totals.deviating, "video deviates from its request", "videos deviate from their requests")
         click.echo(f"{deviate}; the filter `deviates from the request` shows them")
     if found.missing or found.problems:
         missing = counted(found.missing, "row has", "rows have")
         click.echo(f"{missing} no video; {counted(found.problems, 'row')} with problems left out")
-    simulated = dollars(tally.simulated.cost_microusd)
-    click.echo(f"cost: {dollars(tally.real.cost_microusd)}; simulated dollars, not charged: {simulated}")
+    simulated = dollars(totals.simulated.cost_microusd)
+    click.echo(f"cost: {dollars(totals.real.cost_microusd)}; simulated dollars, not charged: {simulated}")
     click.echo(f"open {found.index}")
 
 
 def _as_json(found: Gallery) -> dict[str, Any]:
-    tally = found.tally
+    totals = found.totals
     return {
         "index": str(found.index),
         "rows": found.rows,
-        "videos": tally.videos,
+        "videos": totals.videos,
         "missing": found.missing,
         "problems": found.problems,
-        "failed_checks": tally.flawed,
-        "deviating": tally.deviating,
-        "cost_usd": float(usd(tally.real.cost_microusd)),
-        "simulated_cost_usd": float(usd(tally.simulated.cost_microusd)),
-        "unknown_cost_count": tally.real.unknown + tally.simulated.unknown,
+        "failed_checks": totals.failed,
+        "deviating": totals.deviating,
+        "cost_usd": float(usd(totals.real.cost_microusd)),
+        "simulated_cost_usd": float(usd(totals.simulated.cost_microusd)),
+        "unknown_cost_count": totals.real.unknown + totals.simulated.unknown,
     }

@@ -108,7 +108,7 @@ def _show(file: Path, found: Summary) -> None:
         show_table(title, columns, rows, right=("row",), flexible=flexible, folded=("rule", "fix"))
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
     show_table("Videos to generate", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
-    distinct = counted(len(found.prints), "different request")
+    distinct = counted(len(found.fingerprints), "different request")
     click.echo(f"{printable(str(file))}: {counted(found.rows, 'row')}, {found.valid:,} valid, {distinct}")
     click.echo(f"list price {dollars(found.price_microusd)}; reserved at most {dollars(found.reserved_microusd)}")
     fix = "; fix the problems first: no row of a table with problems is submitted" if found.problems else ""
@@ -119,7 +119,7 @@ def _as_json(found: Summary) -> dict[str, Any]:
     return {
         "rows": found.rows,
         "valid": found.valid,
-        "requests": len(found.prints),
+        "requests": len(found.fingerprints),
         "price_usd": float(usd(found.price_microusd)),
         "reserved_usd": float(usd(found.reserved_microusd)),
         "kinds": [

@@ -8,7 +8,7 @@ import click
 
 from wan_assets.cli.display import printable
 from wan_assets.settings import DATA_FOLDER, local_path
-from wan_assets.simulator import FAULTS, Behaviour, rates_in, serve
+from wan_assets.simulator import FAULTS, Behaviour, parse_rates, serve
 
 _EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<24}{about}" for name, about in FAULTS.items())
 
@@ -44,7 +44,9 @@ def simulator(
     balance: float,
 ) -> None:
     """Serve the Runware API locally: real small videos, no charges. Stop it with Ctrl-C."""
-    behaviour = Behaviour(latency_s=latency, faults=rates_in(faults), seed=seed, api_key=api_key, balance_usd=balance)
+    behaviour = Behaviour(
+        latency_s=latency, faults=parse_rates(faults), seed=seed, api_key=api_key, balance_usd=balance
+    )
     state = local_path(str(state), "--state")
     serve(state, behaviour, host=host, port=port, on_ready=lambda url: _announce(url, state))
 

@@ -103,7 +103,7 @@ def _manifest_metadata(manifest: Manifest, videos: dg.AssetKey) -> dict[str, Any
         "dagster/uri": manifest.uri,
         "dagster/row_count": manifest.rows,
         "dagster/column_schema": _column_schema(),
-        "dagster/column_lineage": _column_lineage(videos, manifest.carried),
+        "dagster/column_lineage": _column_lineage(videos, manifest.extra_columns),
         "wan_assets/bytes": manifest.bytes,
         "wan_assets/missing": manifest.missing,
         "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
@@ -124,9 +124,9 @@ def _column_lineage(videos: dg.AssetKey, carried: tuple[str, ...]) -> dg.TableCo
 
 def _sources(column: Column, videos: dg.AssetKey, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
     """Returns the source columns of a column; `extra` contains all other columns of the table."""
-    if column.asked is None:
+    if column.requested_from is None:
         return [dg.TableColumnDep(videos, column.name)]
-    asked = carried if column.name == "extra" else column.asked
+    asked = carried if column.name == "extra" else column.requested_from
     return [dg.TableColumnDep(prompts_key(videos), each) for each in asked]
 
 

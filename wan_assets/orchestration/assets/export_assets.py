@@ -68,7 +68,7 @@ def _metadata(exported: Exported) -> dict[str, Any]:
         "wan_assets/simulated": exported.is_simulated,
         "wan_assets/written": changes.written,
         "wan_assets/written_bytes": changes.written_bytes,
-        "wan_assets/kept": changes.kept,
+        "wan_assets/unchanged": changes.unchanged,
         "wan_assets/removed": changes.removed,
         "wan_assets/card": dg.MetadataValue.md(exported.card.split("---\n", 2)[2]),
     }

@@ -76,7 +76,7 @@ def _video_results(dataset: Dataset, cost_tolerance: float) -> dict[str, CheckRe
         ):
             unmeasured[quality_result.name] += not quality_result.is_measured
             if not quality_result.passed:
-                failed_rows[quality_result.name].append(FailedRow(dataset_row.row.prompt_id, quality_result.said))
+                failed_rows[quality_result.name].append(FailedRow(dataset_row.row.prompt_id, quality_result.message))
     return {
         name: CheckResult(tuple(failed_rows[name]), checked - unmeasured[name], unmeasured[name])
         for name in failed_rows

@@ -92,7 +92,7 @@ def partition_check(
         if not quality_result.passed
     ]
     is_error = any(severities[quality_result.name] is dg.AssetCheckSeverity.ERROR for _, quality_result in failed)
-    messages = [f"{prompt_id}: {quality_result.name}: {quality_result.said}" for prompt_id, quality_result in failed]
+    messages = [f"{prompt_id}: {quality_result.name}: {quality_result.message}" for prompt_id, quality_result in failed]
     more = [f"and {len(messages) - _FAULTS_SHOWN} more"] if len(messages) > _FAULTS_SHOWN else []
     return dg.AssetCheckEvaluation(
         asset_key=asset_key,
@@ -121,7 +121,9 @@ def match_check(
     stored = [(outcome.job, outcome.stored) for outcome in outcomes if outcome.stored]
     quality_results = [(job.prompt_id, request_result(job.request, task)) for job, task in stored]
     differing = [
-        (prompt_id, quality_result.said) for prompt_id, quality_result in quality_results if not quality_result.passed
+        (prompt_id, quality_result.message)
+        for prompt_id, quality_result in quality_results
+        if not quality_result.passed
     ]
     messages = [f"{prompt_id}: {differences}" for prompt_id, differences in differing[:_FAULTS_SHOWN]]
     more = [f"and {len(differing) - _FAULTS_SHOWN} more"] if len(differing) > _FAULTS_SHOWN else []

@@ -106,7 +106,7 @@ def _strip_of(video: StoredVideo, store: VideoStore) -> str | None:
     strip = None
     if store.has_pictures:
         with suppress(StoreError):
-            strip = store.strip_of(video)
+            strip = store.contact_sheet_of(video)
     return f"![frames](data:image/webp;base64,{base64.b64encode(strip).decode()})" if strip else None
 
 

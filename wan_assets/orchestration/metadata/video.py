@@ -75,7 +75,7 @@ def table_metadata(summary: Summary) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": summary.rows,
         "wan_assets/problems": summary.problem_count,
-        "wan_assets/distinct_requests": len(summary.prints),
+        "wan_assets/distinct_requests": len(summary.fingerprints),
         "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
         "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
     }
