@@ -205,7 +205,7 @@ class VideoRequest(_Part):
 
     @property
     def image(self) -> str | None:
-        """The picture of the first frame, if the video starts from one."""
+        """Image of the first frame, or None."""
         if self.inputs is None or self.inputs.frame_images is None:
             return None
         first = self.inputs.frame_images[0]
@@ -213,25 +213,25 @@ class VideoRequest(_Part):
 
     @property
     def sound(self) -> str | None:
-        """The sound that the video is to go with, if one was given."""
+        """Audio that was given for the video, or None."""
         return self.inputs.audio if self.inputs else None
 
     @property
     def has_audio(self) -> bool:
-        """Whether the video has a sound track: a given sound, or one made for it unless that is off."""
+        """Whether the video has an audio track, given or generated."""
         alibaba = self.provider_settings.alibaba if self.provider_settings else None
         return self.sound is not None or alibaba is None or alibaba.audio is not False
 
     @property
     def tier(self) -> Tier | None:
-        """The resolution asked for; None where the picture of the first frame decides."""
+        """Requested resolution; None if the image of the first frame decides."""
         if self.resolution:
             return self.resolution
         return SIZES[self.width, self.height] if self.width and self.height else None
 
     @property
     def uploads(self) -> tuple[str, ...]:
-        """References `sha256:…` to local files that must be uploaded before the request can be sent."""
+        """References to local files that must be uploaded before the request is submitted."""
         return tuple(media for media in (self.image, self.sound) if media and media.startswith("sha256:"))
 
     def to_task(self, task_uuid: str, media: Mapping[str, str] | None = None) -> dict[str, Any]:

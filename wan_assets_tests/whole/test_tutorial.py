@@ -105,7 +105,7 @@ def steps(page: str) -> Iterator[Edit | Command]:
         language, block = found.groups()
         if language == "console":
             yield from _commands(block)
-        elif language in ("csv", "python"):
+        elif language in ("text", "python"):
             before = page[: found.start()].rstrip().rpartition("\n\n")[2]
             verb, file = re.findall(r"\b([Ww]rite|[Aa]dd|[Cc]hange)\b[^`]*`([\w.]+)`", before)[-1]
             yield Edit(verb, file, block)
