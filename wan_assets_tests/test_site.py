@@ -30,8 +30,9 @@ def page(name: str) -> str:
 
 
 def prose_of(text: str) -> str:
-    """A page without its blocks of code, where brackets are no links."""
-    return re.sub(r"^```(?!\{).*?^```$|^    .*?$", "", text, flags=re.MULTILINE | re.DOTALL)
+    """A page without its blocks of code, in which brackets are not links; directives remain."""
+    blocks = re.compile(r"^```.*?^```$|^    .*?$", re.MULTILINE | re.DOTALL)
+    return blocks.sub(lambda found: found[0] if found[0].startswith("```{") else "", text)
 
 
 def anchors_of(text: str) -> set[str]:

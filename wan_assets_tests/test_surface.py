@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -42,6 +43,20 @@ def test_each_public_name_says_what_it_is(name: str) -> None:
 
     assert len(said.split()) >= 4
     assert said.strip().splitlines()[0].endswith((".", ":"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "__version__"])
+def test_each_public_name_documents_its_parameters_and_has_an_example(name: str) -> None:
+    documented = getattr(wan_assets, name)
+    said = inspect.getdoc(documented) or ""
+    is_model = isinstance(documented, type) and hasattr(documented, "model_fields")
+    parameters = documented.model_fields if is_model else inspect.signature(documented).parameters
+
+    sections = re.findall(r"^(\w+):$", said, re.MULTILINE)
+    expected = ["Args", "Returns", "Raises", "Example"] if inspect.isfunction(documented) else ["Args", "Example"]
+    assert [section for section in sections if section in expected] == expected
+    assert not [parameter for parameter in parameters if not re.search(rf"^    \**{parameter}: ", said, re.MULTILINE)]
+    assert re.search(rf">>> .*\b{name}\b", said)
 
 
 @pytest.mark.skipif(

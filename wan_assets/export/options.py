@@ -12,12 +12,28 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """One export; raises `ValueError` for options that do not go together.
+    """Describes one export.
 
-    `validation` is the share of videos kept for validation, from 0 to 1. With `links`, videos are hard links to the
-    store's files where both lie on one disk: whoever changes the one changes the other. A shard holds up to
-    `shard_bytes` of videos, unless one alone is larger. `license` is for the card, best as one of the Hub's
-    identifiers.
+    Args:
+        format: "videofolder", "parquet" or "webdataset".
+        validation: Share of videos in the validation split, from 0 to 1.
+        links: Whether videos are hard links to the store's files, if both are on one disk. A change of the one file is
+            then a change of the other.
+        shard_bytes: Maximum size of the videos in a shard, in bytes. A single video may be larger.
+        title: Title of the dataset's card.
+        license: License on the card, best as an identifier of the Hugging Face Hub.
+
+    Raises:
+        ValueError: A value is not valid, or the options contradict each other.
+
+    Example:
+        >>> from wan_assets import ExportOptions
+        >>> ExportOptions(format="webdataset", validation=0.2).validation
+        0.2
+        >>> ExportOptions(format="webdataset", links=True)
+        Traceback (most recent call last):
+            ...
+        ValueError: links: the shards of a webdataset hold copies; leave it out
     """
 
     format: Format

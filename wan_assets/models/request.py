@@ -116,15 +116,43 @@ class _Written:
 
 
 class VideoRequest(_Part):
-    """Takes snake case and the API's camel case, and gives the wire object with `to_task`.
+    """Describes one request for videos, with the parameters of the model checked.
 
-    >>> request = VideoRequest.model_validate({"positivePrompt": "A red kite", "resolution": "720p"})
-    >>> request.to_task("5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10")["positivePrompt"]
-    'A red kite'
+    Parameters are accepted in snake case and in the API's camel case. Prompts are kept, submitted and compared in their
+    normal form: NFC, line feeds between lines, no spaces at the ends.
 
-    Prompts are kept, submitted and compared in their normal form: NFC, line feeds between lines, no spaces at the ends.
+    Args:
+        task_type: Always "videoInference".
+        task_uuid: UUID of the task. `to_task` replaces it.
+        model: Always "runware:201@1".
+        positive_prompt: 1 to 2000 characters.
+        negative_prompt: 1 to 500 characters.
+        width: Width in pixels, together with `height`: one of 13 sizes.
+        height: Height in pixels.
+        resolution: "480p", "720p" or "1080p", instead of a size.
+        duration: 5 or 10 seconds.
+        seed: 0 to 2147483647. The API draws a seed if it is None.
+        number_results: Number of videos, 1 to 4.
+        output_type: Always "URL".
+        output_format: "MP4", "WEBM" or "MOV".
+        output_quality: 20 to 99.
+        delivery_method: Always "async".
+        include_cost: Whether the API reports the cost of the task.
+        ttl: Lifetime of the result's URL in seconds, at least 60.
+        webhook_url: Address to which the API sends the result.
+        upload_endpoint: Address to which the API uploads the video.
+        safety: Content checks.
+        inputs: The image and the audio that the video starts from.
+        provider_settings: Settings of the provider, such as generated audio.
 
-    Raises pydantic's `ValidationError` that holds every broken rule; `violations_of` reads it.
+    Raises:
+        pydantic.ValidationError: Parameters break rules. It holds every broken rule; `violations_of` reads it.
+
+    Example:
+        >>> from wan_assets import VideoRequest
+        >>> request = VideoRequest.model_validate({"positivePrompt": "A red kite", "resolution": "720p"})
+        >>> request.to_task("5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10")["positivePrompt"]
+        'A red kite'
     """
 
     task_type: Literal["videoInference"] = "videoInference"
@@ -180,7 +208,7 @@ class VideoRequest(_Part):
 
     @property
     def image(self) -> str | None:
-        """The image of the first frame, or None."""
+        """Image of the first frame, or None."""
         if self.inputs is None or self.inputs.frame_images is None:
             return None
         first = self.inputs.frame_images[0]
@@ -188,31 +216,39 @@ class VideoRequest(_Part):
 
     @property
     def audio(self) -> str | None:
-        """The input audio, or None."""
+        """Audio that was given for the video, or None."""
         return self.inputs.audio if self.inputs else None
 
     @property
     def has_audio(self) -> bool:
-        """Whether the video has an audio track: the input audio, or generated audio unless it is disabled."""
+        """Whether the video has an audio track, given or generated."""
         alibaba = self.provider_settings.alibaba if self.provider_settings else None
         return self.audio is not None or alibaba is None or alibaba.audio is not False
 
     @property
     def tier(self) -> Tier | None:
-        """The requested resolution; None if the image of the first frame determines it."""
+        """Requested resolution; None if the image of the first frame decides."""
         if self.resolution:
             return self.resolution
         return SIZES[self.width, self.height] if self.width and self.height else None
 
     @property
     def uploads(self) -> tuple[str, ...]:
-        """References `sha256:…` to local files that must be uploaded before the request is submitted."""
+        """References to local files that must be uploaded before the request is submitted."""
         return tuple(media for media in (self.image, self.audio) if media and media.startswith("sha256:"))
 
     def to_task(self, task_uuid: str, media: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Returns the API's JSON object: the given parameters under the API's names, with `task_uuid`.
+        """Returns the request as the API takes it: the given parameters under the API's names.
 
-        `media` maps each reference in `uploads` to the UUID of the upload; a missing reference raises `KeyError`.
+        Args:
+            task_uuid: UUID of the task.
+            media: The API's UUID for each reference in `uploads`.
+
+        Returns:
+            A JSON object.
+
+        Raises:
+            KeyError: `media` lacks a reference of `uploads`.
         """
         task = {**self._given(), "taskType": self.task_type, "taskUUID": task_uuid, "model": self.model}
         uploaded = {reference: (media or {})[reference] for reference in self.uploads}
@@ -237,7 +273,11 @@ class VideoRequest(_Part):
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256, in hex, of all parameters that determine the video. Defaults count like given values."""
+        """Returns the identity of the video that is requested.
+
+        Returns:
+            SHA-256, in hex, of the parameters that decide the video. A default counts like the same value written out.
+        """
         return self._fingerprint_with({})
 
     def former_fingerprint(self) -> str | None:

@@ -72,15 +72,38 @@ class _Scaffolder(dg.Scaffolder[Any]):
 
 @dg.scaffold_with(_Scaffolder)
 class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
-    """One prompt table, its videos, where they and their costs are kept, and what starts runs by itself.
+    """Declares a prompt table, its videos, its resources and its automation in YAML.
 
-    A `defs.yaml` for it::
+    Args:
+        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; or a query.
+        name: Name of the videos' asset.
+        group_name: Dagster's asset group.
+        partitions: "prompt" for one partition per prompt, or batches.
+        partitions_per_run: Maximum number of partitions in each run of a backfill.
+        retries: How often a run's step is repeated for rows without a video.
+        severities: Enables the check `quality` of each partition; severity by check name, `{}` for the defaults.
+        on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
+        sensor: Options of the sensor that watches the table. None builds no sensor.
+        missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
+        checks: Whether checks of the whole dataset are built.
+        dataset: Whether a manifest of all videos and a report of costs are built.
+        fresh_within_hours: Maximum age in hours of the table, the manifest and the costs.
+        resources: Whether the component provides the resources `runware`, `store` and `ledger`.
+        store: Root of the store. The default is `WAN_ASSETS_STORE`.
+        ledger: SQLAlchemy URL of the ledger. The default is `WAN_ASSETS_LEDGER`.
+        budget_usd_total: Budget of all spent and reserved money, in US dollars. The default is `WAN_ASSETS_BUDGET_USD`.
+        budget_usd_per_day: Budget of one UTC day, in US dollars.
+        budget_usd_per_run: Budget of one run, in US dollars.
+        max_in_flight: Maximum number of tasks in flight in all runs.
 
-        type: wan_assets.WanVideosComponent
-        attributes:
-          name: videos
-          prompts: prompts.csv
-          budget_usd_total: 25
+    Raises:
+        pydantic.ValidationError: An attribute does not exist, or its value is not valid.
+
+    Example:
+        >>> from wan_assets import WanVideosComponent
+        >>> component = WanVideosComponent.resolve_from_yaml("{name: trailers, prompts: a.csv, budget_usd_total: 25}")
+        >>> component.name, component.budget_usd_total
+        ('trailers', 25.0)
     """
 
     prompts: str | Query = Field(

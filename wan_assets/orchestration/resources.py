@@ -30,7 +30,34 @@ from wan_assets.store import VideoStore
 
 
 class RunwareResource(dg.ConfigurableResource):
-    """A Runware account, and how hard it may be used."""
+    """Configures a Runware account, and the limits of its use.
+
+    Args:
+        api_key: Key of the account. Pass it as `dg.EnvVar("RUNWARE_API_KEY")`.
+        base_url: Address of the API, or of a simulator.
+        max_in_flight: Maximum number of tasks in flight in one run.
+        max_attempts: Maximum number of tasks for one row when the provider fails.
+        max_wait_s: Maximum time of a task, in seconds.
+        max_stall_s: Time in seconds without progress at the API after which rows that wait for capacity fail.
+        on_lost: Handling of a task that the API no longer knows: "keep" polls it, "resubmit" pays for a new task.
+        max_resubmit_age_s: Maximum age in seconds of an unconfirmed task that is submitted again.
+        resend_refused: Whether requests that the provider refused are submitted again.
+        on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
+        check_balance: Whether the account's balance must cover a run before it submits tasks.
+        allowed_download_hosts: Hosts of result files, in addition to the API's host and `*.runware.ai`.
+        initial_poll_delay_s: Time from the submission to the first poll, in seconds.
+        max_poll_interval_s: Maximum time between two polls of a task, in seconds.
+        webhook_url: Public address of `wan-assets webhook`, with its secret.
+
+    Raises:
+        pydantic.ValidationError: A value is outside its range.
+
+    Example:
+        >>> from wan_assets import RunwareResource
+        >>> runware = RunwareResource(api_key="a-key", max_in_flight=20, max_wait_s=600)
+        >>> runware.limits().max_in_flight
+        20
+    """
 
     api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
     base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's address; a simulator's for tests.")
@@ -83,11 +110,22 @@ class RunwareResource(dg.ConfigurableResource):
     )
 
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
-        """Opens a client, to be used with `async with`; raises `SettingsError` for an invalid webhook URL."""
+        """Opens a client of the API.
+
+        Returns:
+            An asynchronous context manager, for `async with`, that yields the client.
+
+        Raises:
+            SettingsError: `webhook_url` is not a valid address.
+        """
         return self._client(self.base_url)
 
     def limits(self) -> Limits:
-        """Returns the engine's limits."""
+        """Returns the limits that the engine applies to a run.
+
+        Returns:
+            Limits with times in seconds.
+        """
         return Limits(
             max_in_flight=self.max_in_flight,
             max_attempts=self.max_attempts,
@@ -131,7 +169,23 @@ class SimulatedRunwareResource(RunwareResource):
 
 
 class VideoStoreResource(dg.ConfigurableResource):
-    """Where videos are kept."""
+    """Configures the place where videos are stored.
+
+    Args:
+        root: A local folder, or a URL that fsspec supports, such as `s3://bucket/folder`.
+        direct_delivery: Whether the API uploads videos to the bucket. This requires S3.
+        public_base_url: Address at which `wan-assets serve` serves the store to browsers.
+        pictures: Whether Dagster shows frames and contact sheets in addition to thumbnails.
+
+    Raises:
+        pydantic.ValidationError: A value has the wrong type.
+
+    Example:
+        >>> from wan_assets import VideoStoreResource
+        >>> store = VideoStoreResource(root="/srv/videos").open()
+        >>> str(store.root)
+        '/srv/videos'
+    """
 
     root: str = Field(
         description="A local folder, or a URL that fsspec knows, such as s3://bucket/folder; `~` and `$NAME` in it are "
@@ -150,13 +204,42 @@ class VideoStoreResource(dg.ConfigurableResource):
     )
 
     def open(self) -> VideoStore:
-        """Opens the store; reads and writes nothing yet."""
-        options = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
-        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **options)
+        """Opens the store without reading or writing.
+
+        Returns:
+            The store.
+
+        Raises:
+            PathError: `root` is not a valid path.
+            SettingsError: `public_base_url` is not a valid address.
+        """
+        how = {"direct_delivery": self.direct_delivery, "pictures": self.pictures}
+        return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
 
 
 class LedgerResource(dg.ConfigurableResource):
-    """Where tasks and money are booked, and the caps on the money."""
+    """Configures the ledger, which records tasks and money, and the budgets.
+
+    Args:
+        url: SQLAlchemy URL, such as `sqlite:///ledger.db`. Pass a URL with a password as
+            `dg.EnvVar("WAN_ASSETS_LEDGER")`.
+        budget_usd_per_run: Budget of one run, in US dollars. None is no limit.
+        budget_usd_per_day: Budget of one UTC day, in US dollars. None is no limit.
+        budget_usd_total: Budget of all spent and reserved money, in US dollars. None is no limit.
+        price_margin: Share of the list price, from 0 to 1, that is reserved in addition to it until real prices are
+            known.
+        max_in_flight: Maximum number of tasks in flight in all runs that share the ledger. None is no limit.
+
+    Raises:
+        pydantic.ValidationError: A value is outside its range.
+
+    Example:
+        >>> from contextlib import closing
+        >>> from wan_assets import LedgerResource
+        >>> with closing(LedgerResource(url="sqlite://", budget_usd_per_day=100).open()) as ledger:
+        ...     ledger.totals().real.cost_microusd
+        0
+    """
 
     url: str = Field(
         description="SQLAlchemy URL, such as sqlite:///ledger.db; `~`, `$NAME` and `%XX` in its path are replaced. "
@@ -179,7 +262,14 @@ class LedgerResource(dg.ConfigurableResource):
     )
 
     def open(self) -> Ledger:
-        """Opens the ledger, and creates missing tables."""
+        """Opens the ledger, and creates its tables if they do not exist.
+
+        Returns:
+            The ledger. The caller closes it.
+
+        Raises:
+            LedgerError: The database cannot be opened, or its URL is not valid.
+        """
 
         def cap(usd: float | None) -> int | None:
             return None if usd is None else microusd(usd)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wan_assets.models import LAST_FRAME, PARAMETERS, closest_name
+from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name
 from wan_assets.prompts.problems import Refusal, shortened
 
 PROMPT = "positive_prompt"

@@ -41,15 +41,20 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class PromptTable:
-    """A checked table; its rows may be sent if `problems` is empty.
+    """Holds a checked prompt table. Its rows may be submitted if `problems` is empty.
 
-    `row_count` counts the rows that have problems too. `media` gives the local file for each reference
-    `sha256:…` in a request.
+    Args:
+        rows: The valid rows, in the order of the table.
+        problems: The problems of all other rows, each with its row, column and rule.
+        row_count: The number of all rows, with and without problems.
+        media: The local file for each reference `sha256:…` in a request.
 
-    >>> import pandas as pd
-    >>> table = PromptTable.load(pd.DataFrame({"positive_prompt": ["A red kite"], "resolution": ["480"]}))
-    >>> [(problem.row, problem.column, problem.rule) for problem in table.problems]
-    [(1, 'resolution', "input should be '480p', '720p' or '1080p'")]
+    Example:
+        >>> import pandas as pd
+        >>> from wan_assets import PromptTable
+        >>> table = PromptTable.load(pd.DataFrame({"positive_prompt": ["A red kite"], "resolution": ["480"]}))
+        >>> [(problem.row, problem.column, problem.rule) for problem in table.problems]
+        [(1, 'resolution', "input should be '480p', '720p' or '1080p'")]
     """
 
     rows: tuple[PromptRow, ...]
@@ -68,9 +73,18 @@ class PromptTable:
     ) -> PromptTable:
         """Reads and checks a whole table.
 
-        `base_dir` is the folder of its local files, by default that of each file of the table. `defaults` are values
-        for columns that a row leaves open, such as `{"resolution": "480p"}`. All rows are checked, and those that
-        `keep` picks are held. Raises `PromptTableError` if it cannot be read.
+        Args:
+            source: A path, a folder, a pattern, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that returns
+                one.
+            base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
+            defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`.
+            keep: A filter for the rows to hold. All rows are checked.
+
+        Returns:
+            The valid rows and all problems.
+
+        Raises:
+            PromptTableError: The table cannot be read, or has no rows.
         """
         source = source() if callable(source) else source
         if isinstance(source, PromptTable):

@@ -39,11 +39,31 @@ def build_dataset_assets(
     freshness_policy: dg.FreshnessPolicy | None = None,
     automation_condition: dg.AutomationCondition[dg.AssetKey] | None = None,
 ) -> list[dg.AssetsDefinition]:
-    """A manifest of the asset `name`'s videos and a report of the money, both unpartitioned; nothing is sent or paid.
+    """Builds a manifest of an asset's videos and a report of its costs. Neither submits tasks nor costs money.
 
-    They need the resources `store` and `ledger`. `<dataset_name>` writes `datasets/<dataset_name>.parquet` in the
-    store's root, one row for each file; its data version is the file's hash. `<costs_name>` gives the ledger's sums as
-    numbers that Dagster charts over time.
+    Both are unpartitioned, and need the resources `store` and `ledger`.
+
+    Args:
+        name: Name of the videos' asset.
+        prompts: The prompt table, as for `build_video_assets`.
+        dataset_name: Name of the manifest's asset. It writes `datasets/<dataset_name>.parquet` in the store's root,
+            with one row for each file. Its data version is the hash of that file.
+        costs_name: Name of the report's asset. Its metadata are the ledger's sums, in US dollars, which Dagster charts.
+        group_name: Dagster's asset group.
+        freshness_policy: Freshness policy of both assets.
+        automation_condition: Automation condition of both assets.
+
+    Returns:
+        The two assets.
+
+    Raises:
+        dagster.DagsterInvalidDefinitionError: A name is not a valid asset name.
+
+    Example:
+        >>> from wan_assets import build_dataset_assets
+        >>> manifest, costs = build_dataset_assets(prompts="prompts.csv")
+        >>> manifest.key.to_user_string(), costs.key.to_user_string()
+        ('video_dataset', 'generation_costs')
     """
     shared = _Shared(dg.AssetKey(name), group_name, freshness_policy, automation_condition)
     return [_dataset_asset(prompts, dataset_name, shared), _costs_asset(costs_name, shared)]

@@ -25,11 +25,33 @@ def build_export_asset(
     freshness_policy: dg.FreshnessPolicy | None = None,
     automation_condition: dg.AutomationCondition[dg.AssetKey] | None = None,
 ) -> dg.AssetsDefinition:
-    """An export of the asset `name`'s videos to the folder or URL `target`, unpartitioned; nothing is sent or paid.
+    """Builds an unpartitioned asset that exports an asset's videos. It submits no tasks and costs no money.
 
-    It needs the resources `store` and `ledger`. Each run writes only what changed. Its data version is the same while
-    the export holds the same, and its runs share a Dagster pool of its own, since one at a time may write to a folder:
-    give it the limit 1.
+    It needs the resources `store` and `ledger`. Each run writes only the changes. The data version changes only if the
+    content of the export changes. The asset has a Dagster pool of its own, `wan_assets_<export_name>`: set its limit to
+    1, because only one run at a time may write to a folder.
+
+    Args:
+        name: Name of the videos' asset.
+        prompts: The prompt table, as for `build_video_assets`.
+        target: Folder or URL of the export.
+        options: Format and other options of the export.
+        export_name: Name of the export's asset.
+        group_name: Dagster's asset group.
+        freshness_policy: Freshness policy of the asset.
+        automation_condition: Automation condition of the asset.
+
+    Returns:
+        The asset.
+
+    Raises:
+        dagster.DagsterInvalidDefinitionError: A name is not a valid asset name.
+
+    Example:
+        >>> from wan_assets import ExportOptions, build_export_asset
+        >>> export = build_export_asset(prompts="prompts.csv", target="out", options=ExportOptions(format="parquet"))
+        >>> export.key.to_user_string()
+        'video_export'
     """
 
     @dg.asset(

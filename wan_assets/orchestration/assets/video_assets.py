@@ -51,24 +51,42 @@ def build_video_assets(
     on_outcome: OnOutcome = ignore_outcome,
     **options: Unpack[VideoOptions],
 ) -> dg.Definitions:
-    """The assets of one prompt table, to be merged with resources `runware`, `store` and `ledger`.
+    """Builds the assets of one prompt table, to be merged with the resources `runware`, `store` and `ledger`.
 
-    `<name>_prompts` is the table: it checks every row and keeps dynamic partitions in step with them.
-    `<name>_requests` stands for what the rows of each partition ask for: when that changes, just this partition of the
-    videos is stale. `<name>` are the videos. With `partitions="prompt"` each has a partition of its own, keyed by
-    `prompt_id`; with any partitions definition a partition holds the rows whose key it is: time windows go by the
-    column `date`, static partitions by `shard` or else by a hash of the `prompt_id`, dynamic ones by `campaign`, others
-    by `partition_key_of(row)`.
+    `<name>_prompts` is the table: it checks every row and updates dynamic partitions. `<name>_requests` stands for the
+    requests of each partition: a changed request makes only its partition of the videos stale. `<name>` are the videos.
+    A run may cover any range of partitions.
 
-    A run may cover any range; a backfill takes `partitions_per_run` in each run, by default 100 prompts or one batch.
-    `prompts` is read when an asset runs: a path, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that gives
-    one.
-    `on_outcome` is called as each row finishes. Of the `options`, `retry_policy` repeats a run's step for the rows that
-    have no video, unless a person has to do something first; `severities` judges each partition's videos in the check
-    `quality`, with the given severities over the defaults (`{}` for these); `automation_condition` is Dagster's, as
-    is `freshness_policy`, that of the table; `on_progress` is called about once a second with a run's `Progress`.
-    `on_mismatch` says what becomes of a playable video that deviates from its request, and counts above that of the
-    resource: "keep" stores it, and the check `matches_request` of its partition fails; "fail" fails the row.
+    Args:
+        name: Name of the videos' asset.
+        prompts: A path, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that returns one. It is read when an
+            asset runs.
+        partitions: "prompt" for one partition per `prompt_id`, or a partitions definition. Then a partition holds the
+            rows of its key: time windows use the column `date`, static partitions `shard` or a hash of the `prompt_id`,
+            dynamic partitions `campaign`.
+        partition_key_of: Function that returns the partition key of a row, for other partitions definitions.
+        group_name: Dagster's asset group.
+        partitions_per_run: Maximum number of partitions in each run of a backfill, by default 100 prompts or 1 batch.
+        on_outcome: Function that is called as each row finishes, with its outcome.
+        **options: `retry_policy` repeats a step for the rows that have no video, unless a person must act first.
+            `severities` enables the check `quality` of each partition, with severities by check name; `{}` uses the
+            defaults. `on_mismatch` overrides the resource for a playable video that deviates from its request: "keep"
+            stores it, and the check `matches_request` fails; "fail" fails the row. `on_progress` is called about once a
+            second with the run's `Progress`. `automation_condition` is Dagster's; `freshness_policy` is the table's.
+
+    Returns:
+        Definitions of the three assets.
+
+    Raises:
+        ValueError: The partitions definition does not determine the partition of a row.
+
+    Example:
+        >>> import pandas as pd
+        >>> from wan_assets import build_video_assets
+        >>> prompts = pd.DataFrame({"positive_prompt": ["A red kite"], "resolution": ["480p"]})
+        >>> definitions = build_video_assets(name="trailers", prompts=prompts)
+        >>> sorted(key.to_user_string() for asset in definitions.assets for key in asset.keys)
+        ['trailers', 'trailers_prompts', 'trailers_requests']
     """
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     return assets_of(

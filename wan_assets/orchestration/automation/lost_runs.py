@@ -14,12 +14,27 @@ _ENDED = "its process ended without reporting: its lease in the ledger has expir
 
 
 def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOptions]) -> dg.SensorDefinition:
-    """Ends runs whose process was killed, or whose host is gone, so that run retries take them to another worker.
+    """Builds a sensor that ends runs whose process was killed or whose host is gone, so that run retries repeat them.
 
-    Launchers notice that in part or not at all. A run counts as lost when no process has renewed its lease in the
-    resource `ledger` for 45 seconds, or was on this very host and is dead; a slow one renews it. With `run_retries` in
-    `dagster.yaml` Dagster repeats it; its tasks are found in the ledger, and nothing is paid for twice. `options` are
-    Dagster's own; by default it is switched on and looks every 15 seconds.
+    A run counts as lost if no process has renewed its lease in the resource `ledger` for 45 seconds, or if its process
+    was on this host and is dead. A slow process renews its lease. With `run_retries` in `dagster.yaml`, Dagster repeats
+    the run on another worker. The ledger knows the run's tasks, and nothing is paid twice.
+
+    Args:
+        name: Name of the sensor.
+        **options: Dagster's `minimum_interval_seconds` (in seconds, by default 15) and `default_status` (by default
+            running).
+
+    Returns:
+        The sensor.
+
+    Raises:
+        dagster.DagsterInvalidDefinitionError: The name is not valid.
+
+    Example:
+        >>> from wan_assets import build_lost_run_sensor
+        >>> build_lost_run_sensor(minimum_interval_seconds=30).minimum_interval_seconds
+        30
     """
     options = {"minimum_interval_seconds": 15, "default_status": dg.DefaultSensorStatus.RUNNING, **options}
 

@@ -32,10 +32,28 @@ def build_missing_job(
     partition_key_of: PartitionOf | None = None,
     on_mismatch: OnMismatch | None = None,
 ) -> dg.JobDefinition:
-    """The job `<name>_missing`, to be given the same as `build_video_assets`.
+    """Builds a job that makes all partitions that have no videos or changed requests, including failed ones.
 
-    It reads the table, keeps partitions in step, and makes every one that has no videos or others than it asks for,
-    also those that failed before. To be launched by hand, or by a schedule.
+    The job reads the table and updates the partitions first. Launch it by hand or by a schedule.
+
+    Args:
+        name: Name of the videos' asset.
+        prompts: The prompt table, as for `build_video_assets`.
+        partitions: The partitions, as for `build_video_assets`.
+        partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
+        on_mismatch: Handling of a playable video that deviates from its request, "keep" or "fail". None uses the
+            resource's value.
+
+    Returns:
+        The job `<name>_missing`.
+
+    Raises:
+        ValueError: The partitions definition does not determine the partition of a row.
+
+    Example:
+        >>> from wan_assets import build_missing_job
+        >>> build_missing_job(prompts="prompts.csv").name
+        'videos_missing'
     """
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of)
     asset_key = dg.AssetKey(name)

@@ -43,14 +43,35 @@ def build_video_sensor(
     run_tags: Mapping[str, str] | None = None,
     **options: Unpack[SensorOptions],
 ) -> dg.SensorDefinition:
-    """Watches the table of the videos' asset `name`, to be given the same as `build_video_assets`.
+    """Builds a sensor that watches the table of a videos' asset.
 
-    When the table has changed, partitions are added and retired, changed rows are told, and runs are requested for what
-    has no videos or others than it asks for: ranges of at most `partitions_per_run`, `runs_per_tick` in each tick, the
-    rest in the next ones. A partition is requested once for each state of the table; what failed is left to retries.
-    Without `requests_runs` just the partitions and what is stale are kept in step, for automation conditions to act on.
-    A table that cannot be read or has problems gives a skip reason. `run_tags` are those of the runs, such as
-    `{"dagster/priority": "5"}`; `options` are Dagster's own.
+    When the table changes, the sensor adds and retires partitions, records changed rows, and requests runs for
+    partitions that have no videos or changed requests. It requests a partition once for each state of the table;
+    retries handle failures. If the table cannot be read or has problems, the tick is skipped, and the skip reason names
+    the problem.
+
+    Args:
+        name: Name of the videos' asset.
+        prompts: The prompt table, as for `build_video_assets`.
+        partitions: The partitions, as for `build_video_assets`.
+        partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
+        partitions_per_run: Maximum number of partitions in each run.
+        requests_runs: Whether runs are requested. Without it the sensor only updates partitions and staleness, for
+            automation conditions to act on.
+        runs_per_tick: Maximum number of runs requested in each tick. The next ticks request the others.
+        run_tags: Tags of the runs, such as `{"dagster/priority": "5"}`.
+        **options: Dagster's `minimum_interval_seconds` (in seconds) and `default_status`.
+
+    Returns:
+        The sensor `<name>_sensor`.
+
+    Raises:
+        ValueError: The partitions definition does not determine the partition of a row.
+
+    Example:
+        >>> from wan_assets import build_video_sensor
+        >>> build_video_sensor(prompts="prompts.csv", runs_per_tick=5, minimum_interval_seconds=60).name
+        'videos_sensor'
     """
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of, partitions_per_run)
     table_sensor = TableSensor(dg.AssetKey(name), partitioning, requests_runs, runs_per_tick, run_tags or {})

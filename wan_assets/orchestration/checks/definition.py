@@ -46,11 +46,29 @@ def build_video_checks(
     verify_all: bool = False,
     sample: int = 100,
 ) -> list[dg.AssetChecksDefinition]:
-    """Checks over all videos of the asset `name`, run on their own or any of them alone; nothing is sent or paid.
+    """Builds checks over all videos of an asset, which run together or one at a time. They cost no money.
 
-    They need the resources `store` and `ledger`. `severities` overrides the default by check name; costs may stray by
-    the share `cost_tolerance`. The bytes of `sample` rows' files are compared, drawn anew in each run; with
-    `verify_all` those of every row.
+    They need the resources `store` and `ledger`.
+
+    Args:
+        name: Name of the videos' asset.
+        prompts: The prompt table, as for `build_video_assets`.
+        severities: Severity by check name, where it differs from the default.
+        cost_tolerance: Share by which a cost may differ from the list price, such as 0.25.
+        verify_all: Whether the bytes of every row's files are compared.
+        sample: Number of rows whose files are compared without `verify_all`. Each run draws them again.
+
+    Returns:
+        A list of one definition, which contains all checks.
+
+    Raises:
+        ValueError: `severities` names a check that does not exist.
+
+    Example:
+        >>> from wan_assets import build_video_checks
+        >>> (checks,) = build_video_checks(prompts="prompts.csv")
+        >>> "file_integrity" in {key.name for key in checks.check_keys}
+        True
     """
     chosen = severities_of(severities or {})
     specs = [dg.AssetCheckSpec(check, asset=name, description=_DESCRIPTIONS[check]) for check in DATASET_CHECKS]
