@@ -357,4 +357,4 @@ def test_the_command_says_what_to_do_where_there_is_no_ledger_or_the_place_is_ta
 
     assert (missing.exit_code, taken.exit_code) == (2, 2)
     assert "what to do" in missing.stderr
-    assert "has other files" in taken.stderr
+    assert "contains other files" in taken.stderr
