@@ -391,7 +391,7 @@ def test_the_job_takes_as_many_as_it_is_told_and_the_next_run_the_others(tmp_pat
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(5))
 
-        found = [set(materialized(missing(made, path, maximum=2))) for _ in range(4)]
+        found = [set(materialized(missing(made, path, max_partitions=2))) for _ in range(4)]
 
     assert found == [{"r0", "r1"}, {"r2", "r3"}, {"r4"}, set()]
 

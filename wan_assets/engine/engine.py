@@ -23,7 +23,7 @@ from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.row_runner import Row, RowRunner
 from wan_assets.engine.shared_limit import SharedConcurrency
 from wan_assets.engine.slots import Slots
-from wan_assets.engine.streaming import stream_results
+from wan_assets.engine.streaming import BackgroundTask, stream_results
 from wan_assets.engine.task_runner import TaskRunner
 from wan_assets.engine.telemetry import run_span
 from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
@@ -69,46 +69,50 @@ async def generate(
             await refuse_if_balance_too_low(jobs, client, session)
         circuit_breaker = CircuitBreaker()
         task_runner = TaskRunner(client, session, verifier, limits, circuit_breaker, media or {})
-        poller = task_runner.poller
-        slots = Slots(
-            limits.max_in_flight, client.http_config, poller.refresh, unknown=poller.unknown, stall_s=limits.max_stall_s
-        )
-        slots.not_begun = length_hint(jobs)
-        circuit_breaker.when_closed(slots.refuse)
-        shared = SharedConcurrency(session, slots, client.base_url)
-        engine = _Engine(
-            session, RowRunner(session, task_runner, limits, circuit_breaker, slots), limits, circuit_breaker, shared
-        )
-        beside = (
-            *webhook_hints.background_tasks_for(client, session, task_runner.poller),
-            *progress_reports.background_tasks_for(on_progress, session, task_runner, slots),
-        )
-        running = stream_results(partial(engine.run, jobs), task_runner.poller.run, shared.run, *beside)
+        engine = _Engine(client, session, task_runner, limits, circuit_breaker)
+        reports = progress_reports.background_tasks_for(on_progress, session, task_runner, engine.slots)
         with run_span(origin or Origin(), simulated=session.simulated) as trace:
-            async with shared.joined_until_end(), aclosing(running) as outcomes:
+            async with aclosing(engine.outcomes(jobs, reports)) as outcomes:
                 async for outcome in outcomes:
                     trace.record(outcome)
                     yield outcome
         if on_progress:
-            on_progress(await progress_reports.snapshot(session, task_runner, slots))
+            on_progress(await progress_reports.snapshot(session, task_runner, engine.slots))
 
 
 class _Engine:
     def __init__(
         self,
+        client: RunwareClient,
         session: LedgerSession,
-        row_runner: RowRunner,
+        task_runner: TaskRunner,
         limits: Limits,
         circuit_breaker: CircuitBreaker,
-        shared: SharedConcurrency,
     ) -> None:
+        poller, stall_s = task_runner.poller, limits.max_stall_s
+        self.slots = Slots(
+            limits.max_in_flight, client.http_config, poller.refresh, unknown=poller.unknown, stall_s=stall_s
+        )
+        circuit_breaker.when_closed(self.slots.refuse)
         self._session = session
-        self._shared = shared
-        self._row_runner = row_runner
+        self._shared = SharedConcurrency(session, self.slots, client.base_url)
+        self._row_runner = RowRunner(session, task_runner, limits, circuit_breaker, self.slots)
         self._circuit_breaker = circuit_breaker
         self._resend_refused = limits.resend_refused
         self._active_rows = asyncio.Semaphore(limits.max_active_rows)
         self._in_progress: dict[str, asyncio.Task[Outcome]] = {}
+        hints = webhook_hints.background_tasks_for(client, session, poller)
+        self._background_tasks = (poller.run, self._shared.run, *hints)
+
+    async def outcomes(
+        self, jobs: Iterable[VideoJob], background_tasks: Iterable[BackgroundTask]
+    ) -> AsyncGenerator[Outcome, None]:
+        """Yields the outcome of each job, while the background tasks run."""
+        self.slots.not_begun = length_hint(jobs)
+        running = stream_results(partial(self.run, jobs), *self._background_tasks, *background_tasks)
+        async with self._shared.joined_until_end(), aclosing(running) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
 
     async def run(self, jobs: Iterable[VideoJob], on_outcome: OnOutcome) -> None:
         async with asyncio.TaskGroup() as group:
@@ -126,7 +130,7 @@ class _Engine:
                 on_outcome(Outcome(job, None, error))
             return
         for job in some:
-            self._shared.slots.not_begun = max(0, self._shared.slots.not_begun - 1)
+            self.slots.not_begun = max(0, self.slots.not_begun - 1)
             fingerprint = prints[id(job)]
             if fingerprint in stored:
                 on_outcome(Outcome(job, stored[fingerprint]))

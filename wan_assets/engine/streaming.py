@@ -9,10 +9,11 @@ from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
 Running: TypeAlias = Coroutine[Any, Any, None]
+BackgroundTask: TypeAlias = Callable[[], Running]
 
 
 async def stream_results(
-    work: Callable[[Callable[[T], None]], Running], *background_tasks: Callable[[], Running]
+    work: Callable[[Callable[[T], None]], Running], *background_tasks: BackgroundTask
 ) -> AsyncGenerator[T, None]:
     """Yields each result that the work reports until it ends, and raises its error; closing the iterator cancels the
     work.
@@ -32,7 +33,7 @@ async def stream_results(
             await running
 
 
-async def _with_background_tasks(work: Running, background_tasks: tuple[Callable[[], Running], ...]) -> None:
+async def _with_background_tasks(work: Running, background_tasks: tuple[BackgroundTask, ...]) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(background_task()) for background_task in background_tasks]
         await work

@@ -165,6 +165,12 @@ def _videos_asset(
     name: str, partitioning: Partitioning, group_name: str, on_outcome: OnOutcome, options: VideoOptions
 ) -> dg.AssetsDefinition:
     severities = severities_of(options["severities"]) if "severities" in options else None
+    run_options: RunContextOptions = {
+        "on_outcome": on_outcome,
+        "on_progress": options.get("on_progress", ignore_progress),
+        "severities": severities,
+        "on_mismatch": options.get("on_mismatch"),
+    }
 
     @dg.asset(
         name=name,
@@ -189,22 +195,18 @@ def _videos_asset(
         ledger: LedgerResource,
     ) -> Iterator[Event | dg.Output[None]]:
         """Logs each partition when it is complete; raises a `Failure` that names the rows without a video."""
-        on_progress = options.get("on_progress", ignore_progress)
-        keys = context.partition_keys
-        if not keys:
-            requested = context.partition_key_range
-            raise video.failure_to_start(EmptyRangeError(requested.start, requested.end))
-        on_mismatch = options.get("on_mismatch")
-        reported: RunContextOptions = {
-            "on_outcome": on_outcome,
-            "on_progress": on_progress,
-            "severities": severities,
-            "on_mismatch": on_mismatch,
-        }
-        run_context = RunContext.of(context, context.asset_key, keys, **reported)
+        run_context = RunContext.of(context, context.asset_key, _partition_keys(context), **run_options)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
         yield dg.Output(None, metadata=RECORDED_ALREADY)
 
     return videos
+
+
+def _partition_keys(context: dg.AssetExecutionContext) -> list[str]:
+    """Returns the partitions of a run; raises a `Failure` for a range that holds none."""
+    if keys := list(context.partition_keys):
+        return keys
+    requested = context.partition_key_range
+    raise video.failure_to_start(EmptyRangeError(requested.start, requested.end))

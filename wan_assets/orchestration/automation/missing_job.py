@@ -19,7 +19,7 @@ from wan_assets.prompts import Prompts
 class MissingConfig(GenerationConfig):
     """The config of a run of the job."""
 
-    maximum: int = Field(
+    max_partitions: int = Field(
         default=1000, ge=1, description="Largest number of partitions to generate; the next run generates the rest."
     )
 
@@ -68,9 +68,9 @@ def build_missing_job(
     ) -> Iterator[Event]:
         keys = _keys_to_generate(partitioning, RunContext.of(context, asset_key))
         context.log.info(
-            "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.maximum)
+            "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.max_partitions)
         )
-        run_context = RunContext.of(context, asset_key, keys[: config.maximum], on_mismatch=on_mismatch)
+        run_context = RunContext.of(context, asset_key, keys[: config.max_partitions], on_mismatch=on_mismatch)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
     @dg.job(name=f"{name}_missing", description="Generates partitions that have no videos or changed rows.")
