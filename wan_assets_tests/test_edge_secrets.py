@@ -164,13 +164,8 @@ def test_a_url_has_one_meaning_with_every_version_of_sqlalchemy(
         ("sqlite:///$NOT_SET/ledger.db", "${NOT_SET}, which is not set"),
         ("sqlite:///${NOT_SET}/ledger.db", "${NOT_SET}, which is not set"),
         ("sqlite:///${NOT_SET/ledger.db", "without its }"),
-<<<<<<< HEAD
         ("sqlite:///~nobody-has-this-name/ledger.db", "home folder is unknown"),
-        ("sqlite:///a%00b.db", "no path has"),
-=======
-        ("sqlite:///~nobody-has-this-name/ledger.db", "home folder is not known"),
         ("sqlite:///a%00b.db", "invalid character in its path"),
->>>>>>> p-c1
         ("sqlite:///a\0b.db", "U+0000"),
         ("sqlite:///sqlite:///ledger.db", "invalid character in its path"),
         ("sqlite+aiosqlite:///ledger.db", "not supported"),
@@ -559,7 +554,7 @@ def assert_hidden(text: str, *, secrets: Iterable[str] = PARTS.values()) -> None
 @pytest.mark.parametrize("address", [HOOK, PUT])
 def test_no_address_is_repeated_in_any_encoding(address: str, encoding: str) -> None:
     redaction = Redaction()
-    redaction.hide(address, is_sent_to=True)
+    redaction.hide(address, is_destination=True)
     shown_text = redaction.text(f"cannot post to {ENCODINGS[encoding](address)} now")
 
     assert_hidden(shown_text)
@@ -570,8 +565,8 @@ def test_no_address_is_repeated_in_any_encoding(address: str, encoding: str) -> 
 @pytest.mark.parametrize("part", PARTS)
 def test_no_part_of_an_address_is_repeated_in_any_encoding(part: str, encoding: str) -> None:
     redaction = Redaction()
-    redaction.hide(HOOK, is_sent_to=True)
-    redaction.hide(PUT, is_sent_to=True)
+    redaction.hide(HOOK, is_destination=True)
+    redaction.hide(PUT, is_destination=True)
 
     assert_hidden(redaction.text(f"{ENCODINGS[encoding](PARTS[part])} is wrong"), secrets=[PARTS[part]])
 
@@ -613,7 +608,7 @@ def test_a_key_is_not_repeated_in_any_encoding(key: str, first: str, then: str, 
 )
 def test_what_is_not_secret_is_told_word_for_word(said: str) -> None:
     redaction = Redaction(["rw-0123456789-secret-key"])
-    redaction.hide(HOOK, is_sent_to=True)
+    redaction.hide(HOOK, is_destination=True)
 
     assert redaction.text(said) == said
 
