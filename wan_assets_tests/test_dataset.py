@@ -332,7 +332,7 @@ def test_the_costs_asset_charts_what_a_run_spent_and_says_so_where_nothing_was_e
         some = reported(materialize(studio_, path), COSTS)
 
     spent = ledger_in(tmp_path).totals().simulated.cost_microusd
-    assert "no task yet" in nothing["wan_assets/note"]
+    assert "has no tasks" in nothing["wan_assets/note"]
     assert "wan_assets/note" not in some
     assert some["wan_assets/simulated_spent_usd"] == spent / 1e6
     assert some["wan_assets/spent_usd"] == 0.0

@@ -110,7 +110,7 @@ class _Receiver:
         except ClientDisconnect:
             return Response()  # the client has disconnected
         except LedgerError as error:
-            _LOGGER.warning("a webhook was not processed, and the API will send it again: %s", error)
+            _LOGGER.warning("a webhook was not processed and will be sent again: %s", error)
             return PlainTextResponse("the ledger is not available", 503)
         if unknown := task_uuids - known:
             _LOGGER.warning("tasks in a webhook that this ledger does not know: %d", len(unknown))
