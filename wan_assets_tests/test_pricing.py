@@ -149,10 +149,10 @@ def test_an_amount_is_shown_with_four_digits(amount_microusd: int | None, shown:
 
 
 @pytest.mark.parametrize(
-    ("amount_usd", "nearest"), [("0.0000025", 3), ("0.0000024", 2), ("0.0000005", 1), ("1.5", 1_500_000)]
+    ("amount_usd", "rounded"), [("0.0000025", 3), ("0.0000024", 2), ("0.0000005", 1), ("1.5", 1_500_000)]
 )
-def test_half_a_microdollar_is_rounded_up(amount_usd: str, closest_name: int) -> None:
-    assert nearest_microusd(Decimal(amount_usd)) == closest_name
+def test_half_a_microdollar_is_rounded_up(amount_usd: str, rounded: int) -> None:
+    assert nearest_microusd(Decimal(amount_usd)) == rounded
 
 
 @pytest.mark.parametrize(
