@@ -40,7 +40,7 @@ docs: $(READY)
 	@echo "build/docs/index.html"
 
 chaos: $(READY)
-	$(BIN)/python wan_assets_tests/chaos.py $(CHAOS)
+	$(BIN)/python wan_assets_tests/support/chaos.py $(CHAOS)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -28,7 +28,7 @@ from wan_assets.store import VideoStore
 from wan_assets.video import Clip, render
 
 HERE = Path(__file__).parent
-SERVER = HERE.parent / "wan_assets_tests" / "limited_api.py"
+SERVER = HERE.parent / "wan_assets_tests" / "support" / "limited_api.py"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from dagster_server import DAGSTER_YAML, DagsterServer, running, served
+from folders import REPOSITORY
 from ports import free_port
 from postgres_support import USER, Cluster
 from s3_support import ACCESS_KEY, SECRET_KEY, new_bucket, s3_server_elsewhere, use
@@ -25,7 +26,7 @@ from s3_support import ACCESS_KEY, SECRET_KEY, new_bucket, s3_server_elsewhere, 
 from wan_assets.settings import sqlite_url
 from wan_assets.simulator import Behaviour, Journal, LocalSimulator
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = REPOSITORY / "deploy"
 LOCATION = "wan_assets.definitions"
 _ONE_HOST = f"""{DAGSTER_YAML}
 concurrency: {{runs: {{max_concurrent_runs: 2}}}}

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 from cluster_support import Site, is_on, killed, one_host, pid_of, several_hosts
+from folders import SHARED
 from postgres_support import Cluster
 
 from wan_assets.ledger import Ledger, TaskState
 from wan_assets.store import VideoStore
 
 LATENCY_S = 2.0
-VBENCH = Path(__file__).parents[3] / "shared" / "data" / "vbench_prompts_en.txt"
+VBENCH = SHARED / "data" / "vbench_prompts_en.txt"
 MANY = 10
 
 

@@ -15,6 +15,8 @@ import httpx
 from patience import PATIENCE_S
 from ports import free_port
 
+from wan_assets.settings import DEMO_PROMPTS
+
 _DOWN_S = 30.0
 
 
@@ -30,7 +32,7 @@ def demo_in_dagster(folder: Path) -> Iterator[str]:
         "WAN_ASSETS_LEDGER": f"sqlite:///{out / 'ledger.db'}",
         "WAN_ASSETS_FILES_URL": f"http://127.0.0.1:{files}",
     }
-    table = Path(__file__).parents[2] / "wan_assets" / "demo" / "prompts.csv"
+    table = DEMO_PROMPTS
     how = {"env": environment, "cwd": folder}
     command = [sys.executable, "-m", "wan_assets", "materialize", table, "--data-dir", out]
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S, **how)

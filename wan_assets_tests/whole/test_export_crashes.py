@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from export_support import Shelf
-from test_export_steps import ROWS, SMALL
+from export_support import ROWS, SMALL, Shelf
+from folders import SUPPORT
 
 from wan_assets.export import FORMATS
 
@@ -17,7 +16,7 @@ _DIES = """
 import os, sys
 from pathlib import Path
 from export_support import Shelf, table_of
-from test_export_steps import ROWS, SMALL
+from export_support import ROWS, SMALL
 
 folder, format_, moves = sys.argv[1:]
 shelf, done = Shelf(Path(folder)), []
@@ -41,7 +40,7 @@ def test_an_export_that_died_is_finished_by_the_next_and_leaves_nothing_behind(t
     wanted = shelf.export(shelf.buy(*ROWS[2:]), format_, root=tmp_path / "wanted", **SMALL)
 
     command = [sys.executable, "-c", _DIES, tmp_path, format_, str(moves)]
-    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     dead = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": path})
     left = list(out.glob(".partial*"))
     exported = shelf.export(shelf.buy(*ROWS[2:]), format_, **SMALL)

@@ -11,6 +11,7 @@ from pathlib import Path
 from accounts import assert_charged_once, assert_nothing_reserved
 from bent_api import PATIENT
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, jobs_of, studio
+from folders import SUPPORT
 
 from wan_assets.engine import Limits
 
@@ -45,7 +46,7 @@ def ran_together(
     made: Studio, processes: int, rows: int, *, cap_microusd: int, on_progress: Callable[[], object]
 ) -> list[dict[str, int]]:
     """The same run in several processes at once, watched to the end: how often each kind of error came in each."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows), str(cap_microusd)]
     running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(processes)]
     while alive := [process for process in running if process.poll() is None]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, caps, errors_of, jobs_of, request_of, rows_of, studio
+from folders import SUPPORT
 from patience import PATIENCE_S
 from postgres_support import Cluster, cluster
 
@@ -242,7 +243,7 @@ Studio(Path(sys.argv[1]), SimpleNamespace(base_url=sys.argv[2]), sys.argv[3]).ru
 
 
 def test_a_run_that_was_killed_is_taken_over_and_nothing_is_paid_twice(tmp_path: Path, postgres_url: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
 
     with studio(tmp_path, postgres_url, latency_s=0.2, **CHARGES_EVERY_COPY) as made:
         command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, made.url]

@@ -10,6 +10,7 @@ import pytest
 from api_double import Prepared
 from bent_api import SUBMIT, Call, bent
 from engine_support import jobs_of
+from folders import SUPPORT
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -112,8 +113,6 @@ with studio(Path(sys.argv[1])) as made:
     print(all(outcome.stored for outcome in made.run(jobs_of(2))))
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, check=True, capture_output=True, text=True, timeout=PATIENCE_S
-    )
+    done = subprocess.run(command, cwd=SUPPORT, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
 
     assert done.stdout.strip() == "True"

@@ -11,7 +11,7 @@ import pytest
 from dagster_support import Studio, failure_of, materialized, studio, written
 from hypothesis import given
 from hypothesis import strategies as st
-from test_batches import BOTH, CAMPAIGNS, DAYS, SHARDS, rows_of
+from test_partitions import BOTH, CAMPAIGNS, DAYS, SHARDS, rows_of
 
 from wan_assets import build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor

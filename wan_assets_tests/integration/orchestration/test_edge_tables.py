@@ -18,11 +18,12 @@ import pytest
 from cli_support import wan_assets
 from dagster_support import SMALL
 from engine_support import Studio, errors_of, request_of, rows_of, studio
+from folders import SHARED
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_automation import Watched, missing
-from test_batches import SHARDS, run
+from test_partitions import SHARDS, run
 
 from wan_assets.engine import Limits, VideoJob
 from wan_assets.errors import PromptTableError
@@ -472,7 +473,7 @@ def test_an_unknown_time_zone_is_one_line(timezone: str) -> None:
 
 # Files that are no lists of prompts.
 
-CASES = Path(__file__).parents[2] / "shared" / "cases"
+CASES = SHARED / "cases"
 
 NO_LISTS: dict[str, tuple[str | bytes, str, str]] = {
     "tab-separated": ("prompt_id\tpositive_prompt\tresolution\r\nk\tA kite\t480p\r\n", "a tab-separated table", ".tsv"),

@@ -12,9 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from engine_support import studio
+from engine_support import run_in_store, studio
 from ports import free_port
-from test_delivery import run
 
 from wan_assets.servers.file_server import files_app
 from wan_assets.servers.http_server import server_of
@@ -40,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoStore, StoredVi
     """A local store with one video, which nobody changes."""
     folder = tmp_path_factory.mktemp("made")
     with studio(folder) as made:
-        (outcome,) = run(made, VideoStore(folder / "store"))
+        (outcome,) = run_in_store(made, VideoStore(folder / "store"))
         return made.store, outcome.stored.videos[0]
 
 
@@ -122,7 +121,7 @@ def test_a_page_of_another_name_sees_nothing_and_nobody_can_write(made: Any) -> 
 
 def test_a_video_in_a_bucket_is_shown_by_an_address_that_is_signed_anew(bucket: str, tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        (outcome,) = run(made, VideoStore(bucket))
+        (outcome,) = run_in_store(made, VideoStore(bucket))
     (video,) = outcome.stored.videos
 
     with served(made.store) as address:
@@ -138,7 +137,7 @@ def test_a_video_in_a_bucket_is_shown_by_an_address_that_is_signed_anew(bucket: 
 
 def test_a_store_that_can_sign_nothing_says_so(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
-        (outcome,) = run(made, VideoStore(f"memory://{tmp_path.name}"))
+        (outcome,) = run_in_store(made, VideoStore(f"memory://{tmp_path.name}"))
 
     with served(made.store) as address:
         answer = httpx.get(VideoStore(made.store.root, public_base_url=address).link_to(outcome.stored.videos[0]))

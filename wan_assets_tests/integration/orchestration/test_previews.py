@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from dagster_support import materialized, studio, table_of, written
 from PIL import Image
-from test_batches import SHARDS, reported, rows_of
-from test_batches import run as run_batches
+from test_partitions import SHARDS, reported, rows_of
+from test_partitions import run as run_batches
 
 from wan_assets.orchestration.resources import VideoStoreResource
 from wan_assets.settings import SettingsError

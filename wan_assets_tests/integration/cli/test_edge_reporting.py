@@ -25,10 +25,10 @@ from dagster_support import table_of, written
 from engine_support import PRICE, QUICK, caps, jobs_of, request_of, studio
 from hypothesis import example, given
 from hypothesis import strategies as st
+from log_support import logger
+from process_support import dead_owner
 from rich.cells import cell_len
 from simulator_support import ManualClock
-from test_lost_runs import dead_owner
-from test_progress import logger
 
 from wan_assets import errors
 from wan_assets.cli import cli, output_streams, signals

@@ -2,8 +2,6 @@
 
 import contextlib
 import itertools
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import dagster as dg
 import pytest
 from dagster_support import studio, table_of, written
 from engine_support import rows_of
+from process_support import dead_owner
 
 from wan_assets import LedgerResource, build_lost_run_sensor, build_video_assets
 from wan_assets.engine import Outcome
@@ -43,12 +42,6 @@ def url(tmp_path: Path) -> str:
 def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
     with contextlib.closing(Ledger(url, clock=clock)) as book:
         yield book
-
-
-def dead_owner() -> str:
-    """The name of an owner that was a process of this host."""
-    say = "from wan_assets.ledger.processes import new_owner; print(new_owner())"
-    return subprocess.run([sys.executable, "-c", say], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_a_run_is_lost_when_its_lease_ends_and_not_while_it_is_renewed(ledger: Ledger, clock: Clock) -> None:

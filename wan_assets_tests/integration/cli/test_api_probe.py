@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import pytest
 from api_double import Prepared
 from bent_api import FILE, POLL, SUBMIT, bent, on
 from click.testing import CliRunner
 from engine_support import PRICE, Studio, studio
+from folders import REPOSITORY
 
 from wan_assets.cli import cli
 from wan_assets.cli.api_probe import PRICE_MICROUSD, Probe, Record
@@ -173,7 +173,7 @@ def test_people_read_a_table_and_what_was_paid(tmp_path):
 
 
 def test_every_question_is_explained_in_the_documentation(tmp_path):
-    page = Path(__file__).parents[1] / "docs" / "probe.md"
+    page = REPOSITORY / "docs" / "probe.md"
     if not page.exists():
         pytest.skip("the documentation is beside the package in the repository only")
     with studio(tmp_path) as place:

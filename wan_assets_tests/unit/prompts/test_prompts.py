@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from folders import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ from wan_assets.prompts import Problem, PromptTable, scan
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(32)
-REAL_TABLES = Path(__file__).parents[2] / "shared" / "data"
+REAL_TABLES = SHARED / "data"
 
 quick = settings(deadline=None, max_examples=40)
 prompts = st.text(

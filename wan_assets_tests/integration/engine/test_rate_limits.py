@@ -19,6 +19,7 @@ import dagster as dg
 import pytest
 from cli_support import clean, wan_assets
 from engine_support import errors_of, jobs_of, rows_of
+from folders import SUPPORT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from limited_api import LimitedApi, schedule_of
@@ -297,7 +298,7 @@ def test_what_a_killed_process_has_at_the_api_is_waited_for_and_not_sent_again(t
         "made.run(jobs_of(12))\n"
     )
     with account(tmp_path, video, "3", generation_s=3.0) as made:
-        arguments = [str(Path(__file__).parent), str(tmp_path), str(made.api.port)]
+        arguments = [str(SUPPORT), str(tmp_path), str(made.api.port)]
         process = subprocess.Popen([sys.executable, "-c", program, *arguments])
         deadline = time.monotonic() + PATIENCE_S
         while len(made.api.done_at) < 3 and time.monotonic() < deadline:

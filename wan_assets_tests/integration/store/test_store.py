@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from engine_support import PRICE, stored_task, stored_video
+from folders import SUPPORT
 from upath import UPath
 
 from wan_assets.errors import StoreError
@@ -331,7 +332,7 @@ for number in range(10):
 
 
 def test_two_processes_that_store_the_same_task_do_not_disturb_each_other(local: VideoStore) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     command = [sys.executable, "-c", COMMITS, local.root.path, PRINT]
     writers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
 

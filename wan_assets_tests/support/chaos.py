@@ -1,6 +1,6 @@
 """Kills and suspends runs of the real assets again and again, lets them end, and holds all books against each other.
 
-python wan_assets_tests/chaos.py --kills 55 --in-flight 200 --seed 1
+python wan_assets_tests/support/chaos.py --kills 55 --in-flight 200 --seed 1
 """
 
 from __future__ import annotations

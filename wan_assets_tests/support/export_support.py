@@ -111,3 +111,8 @@ class Shelf:
         """The SHA-256 of all files in a local store."""
         files = [path for path in (self.folder / "store").rglob("*") if path.suffix in (".mp4", ".mov", ".webm")]
         return {hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+ROWS = tuple(row_of(f"p{number}", number=number) for number in range(1, 13))
+SMALL = {"shard_bytes": 9_000}
+"""The size of shards that contain few of these videos."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +14,7 @@ import dagster as dg
 import dagster_support
 import pytest
 from engine_support import PRICE, QUICK, Studio, caps, jobs_of, studio
+from log_support import logger
 from simulator_support import ManualClock
 
 from wan_assets.cli.progress import progress_display
@@ -268,25 +268,6 @@ def test_the_log_of_a_run_says_what_came_of_it_and_nothing_of_polls(tmp_path: Pa
     ended = f"3 of 3 done: 3 new, 0 reused, 0 failed, 0 in flight; {money}"
     assert [line for line in said if "rows requested" in line or "done:" in line] == ["3 rows requested", ended]
     assert not [line for line in said if "HTTP" in line or "127.0.0.1" in line]
-
-
-class Kept(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
-
-
-def logger() -> tuple[logging.Logger, list[str]]:
-    """A log and what it says."""
-    log, kept = logging.getLogger(f"a run's {uuid.uuid4()}"), Kept()
-    log.setLevel(logging.INFO)
-    log.addHandler(kept)
-    return log, kept.said
 
 
 def test_the_log_of_a_long_run_gets_a_line_every_few_minutes() -> None:

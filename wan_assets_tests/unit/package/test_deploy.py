@@ -11,11 +11,12 @@ import click
 import dagster as dg
 import pytest
 import yaml
+from folders import REPOSITORY
 from postgres_support import USER, Cluster
 
 from wan_assets.cli import cli
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+DEPLOY = REPOSITORY / "deploy"
 OF_DAGSTER = {"webserver", "daemon", "worker", "files"}
 
 CHART: dict[str, Any] = {

@@ -8,7 +8,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 from dagster_support import Studio, materialized, studio, table_of, written
-from test_batches import DAYS, SHARDS, rows_of, run
+from test_partitions import DAYS, SHARDS, rows_of, run
 
 from wan_assets import build_video_assets
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, RecordedVersions, requests_key

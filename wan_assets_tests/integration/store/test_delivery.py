@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from api_double import Prepared
 from bent_api import FILE, PATIENT, POLL, SUBMIT, Bend, BentStudio, Call, bent, on
-from engine_support import PRICE, Studio, errors_of, jobs_of, request_of
+from engine_support import PRICE, errors_of, jobs_of, request_of, run_in_store
 from s3_support import SECRET_KEY, clients_of_its_own, files_in, fs, use
 
-from wan_assets.engine import Limits, Outcome, VideoJob
+from wan_assets.engine import Limits, VideoJob
 from wan_assets.errors import StoreError
 from wan_assets.store import VideoStore
 from wan_assets.store.inbox import MAX_VALID_S
@@ -30,11 +30,6 @@ def store(bucket: str) -> VideoStore:
 def plain(bucket: str) -> VideoStore:
     """The same place, for runs that do not ask for delivery."""
     return VideoStore(f"{bucket}/wan")
-
-
-def run(made: Studio, store: VideoStore, jobs: list[VideoJob] | None = None, **settings: Any) -> list[Outcome]:
-    made.place = store
-    return made.run(jobs or jobs_of(1), **settings)
 
 
 def put(url: str, content: bytes, kind: str = "video/mp4") -> None:
@@ -72,7 +67,7 @@ def until_delivered(store: VideoStore, then: Bend = lambda _: None) -> Bend:
 
 def test_a_video_goes_to_the_bucket_and_is_not_downloaded(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store)) as made:
-        (outcome,) = run(made, store)
+        (outcome,) = run_in_store(made, store)
 
         assert (outcome.error, made.calls(FILE)) == (None, [])
         made.assert_paid_once()
@@ -85,7 +80,7 @@ def test_a_video_goes_to_the_bucket_and_is_not_downloaded(store: VideoStore, tmp
 
 def test_a_second_run_finds_the_delivered_video_and_sends_nothing(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store)) as made:
-        (first,), (second,) = (run(made, store) for _ in range(2))
+        (first,), (second,) = (run_in_store(made, store) for _ in range(2))
 
         assert second.is_reused
         assert first.stored == second.stored
@@ -94,7 +89,7 @@ def test_a_second_run_finds_the_delivered_video_and_sends_nothing(store: VideoSt
 
 def test_a_file_that_is_not_delivered_in_time_is_downloaded(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, delivery_tries=0) as made:
-        (outcome,) = run(made, store, http_config=HASTY)
+        (outcome,) = run_in_store(made, store, http_config=HASTY)
 
         assert store.verifies(outcome.stored.videos[0])
         assert len(made.calls(FILE)) == 1
@@ -105,7 +100,7 @@ def test_a_delivery_that_is_late_is_waited_for(store: VideoStore, tmp_path: Path
     http_config = replace(PATIENT, delivery_wait_s=30.0, webhook_poll_interval_s=0.1)
 
     with bent(tmp_path) as made:
-        (outcome,) = run(made, store, http_config=http_config)
+        (outcome,) = run_in_store(made, store, http_config=http_config)
 
         assert outcome.error is None
         assert (made.calls(FILE), names_in(store)) == ([], set())
@@ -118,7 +113,7 @@ def test_a_delivery_that_is_no_video_is_downloaded_instead(
         put(store.delivery_url(f"{call.task_uuid}-1.mp4", 60), b"<html>no video</html>")
 
     with bent(tmp_path, on(POLL, broken), delivery_tries=0) as made:
-        (outcome,) = run(made, plain)
+        (outcome,) = run_in_store(made, plain)
 
         assert plain.verifies(outcome.stored.videos[0])
         assert len(made.calls(FILE)) == 1
@@ -133,7 +128,7 @@ def test_a_result_without_an_address_is_kept_when_its_file_was_delivered(store: 
         return Prepared(said)
 
     with bent(tmp_path, until_delivered(store, without_url)) as made:
-        (outcome,) = run(made, store)
+        (outcome,) = run_in_store(made, store)
 
         assert outcome.error is None
         made.assert_paid_once()
@@ -141,7 +136,7 @@ def test_a_result_without_an_address_is_kept_when_its_file_was_delivered(store: 
 
 def test_a_delivered_video_of_a_task_that_the_api_forgot_is_not_bought_again(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store, unknown)) as made:
-        (outcome,) = run(made, store, limits=Limits(max_wait_s=0.5, on_lost="resubmit"))
+        (outcome,) = run_in_store(made, store, limits=Limits(max_wait_s=0.5, on_lost="resubmit"))
 
         assert store.verifies(outcome.stored.videos[0])
         assert (made.paid, made.states(), len(made.calls(SUBMIT))) == (1, ["stored"], 1)
@@ -150,7 +145,7 @@ def test_a_delivered_video_of_a_task_that_the_api_forgot_is_not_bought_again(sto
 
 def test_a_delivered_video_whose_download_has_expired_is_kept_with_its_cost(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store), ttl_s=0.0) as made:
-        (outcome,) = run(made, store)
+        (outcome,) = run_in_store(made, store)
 
         assert outcome.stored.cost_microusd == PRICE
         made.assert_paid_once()
@@ -158,7 +153,7 @@ def test_a_delivered_video_whose_download_has_expired_is_kept_with_its_cost(stor
 
 def test_what_was_settled_and_forgotten_by_the_api_comes_out_of_the_inbox(plain: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, on(FILE, lambda _: Prepared(status=404))) as made:
-        assert errors_of(run(made, plain, http_config=replace(PATIENT, max_download_tries=1))) == [
+        assert errors_of(run_in_store(made, plain, http_config=replace(PATIENT, max_download_tries=1))) == [
             "OutputUnavailableError"
         ]
         (task,) = made.ledger().open_tasks()
@@ -166,7 +161,7 @@ def test_what_was_settled_and_forgotten_by_the_api_comes_out_of_the_inbox(plain:
         put(plain.delivery_url(f"{task.task_uuid}-1.mp4", 60), video)
 
     with bent(tmp_path, on(POLL, unknown)) as made:
-        (outcome,) = run(made, plain)
+        (outcome,) = run_in_store(made, plain)
 
         assert outcome.stored.cost_microusd == PRICE
         made.assert_paid_once()
@@ -185,13 +180,13 @@ def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
         return Prepared(status=502) if call.kind == SUBMIT else unknown(call) if made.calls(SUBMIT)[1:] else None
 
     with bent(tmp_path, lambda call: unheard(call) if call.tasks else None) as made:
-        like_it = run(made, plain, [first])[0].stored.videos[0]
-        assert errors_of(run(made, plain, [second], http_config=unsure)) == ["RunwareBusyError"]
+        like_it = run_in_store(made, plain, [first])[0].stored.videos[0]
+        assert errors_of(run_in_store(made, plain, [second], http_config=unsure)) == ["RunwareBusyError"]
         (task,) = made.ledger().open_tasks()
         assert task.state == "reserved"
         put(plain.delivery_url(f"{task.task_uuid}-1.mp4", 60), fs().cat(like_it.uri))
 
-        (outcome,) = run(made, plain, [second])
+        (outcome,) = run_in_store(made, plain, [second])
 
         assert (outcome.error, len(made.calls(SUBMIT))) == (None, 2)
 
@@ -206,7 +201,7 @@ def test_the_address_is_written_down_nowhere(store: VideoStore, tmp_path: Path, 
         return Prepared({"errors": [fault]}, 400) if call.number == 1 else None
 
     with bent(tmp_path, on(SUBMIT, refused)) as made:
-        outcomes = run(made, store, jobs)
+        outcomes = run_in_store(made, store, jobs)
         signatures = {url.partition("X-Amz-Signature=")[2].partition("&")[0] for url in endpoints(made)}
         errors = [error for outcome in outcomes if (error := outcome.error)]
 
@@ -230,7 +225,7 @@ def test_a_row_with_an_address_of_its_own_or_several_results_has_none_of_ours(
     store: VideoStore, tmp_path: Path, parameters: dict[str, Any]
 ) -> None:
     with bent(tmp_path, delivery_tries=1) as made:
-        (outcome,) = run(made, store, jobs_of(1, **parameters))
+        (outcome,) = run_in_store(made, store, jobs_of(1, **parameters))
 
         assert endpoints(made) == [url for url in [parameters.get("upload_endpoint")] if url]
         assert len(made.calls(FILE)) == len(outcome.stored.videos) == parameters.get("number_results", 1)

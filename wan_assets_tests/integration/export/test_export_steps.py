@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from engine_support import request_of
-from export_support import Shelf, changed, files_in, row_in, row_of, table_of
+from export_support import ROWS, SMALL, Shelf, changed, files_in, row_in, row_of, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
@@ -21,10 +21,7 @@ from wan_assets.models.url_secrets import public_part_of, without_secrets_of
 from wan_assets.prompts import PromptTable
 
 MARKER = ".wan-assets-export.json"
-ROWS = tuple(row_of(f"p{number}", number=number) for number in range(1, 13))
 EVIL = ("../../evil", "/evil", "..\\evil", "C:evil", "a/../../b", "con", ".hidden", "a\x00b", "x" * 5000, "test", "é")
-SMALL = {"shard_bytes": 9_000}
-"""Of shards that hold few of the videos here."""
 
 
 @pytest.fixture

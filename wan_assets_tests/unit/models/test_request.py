@@ -6,10 +6,10 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
+from folders import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from wan_assets.models.request import SIZES, VideoRequest, task_uuid_of
 from wan_assets.models.violations import PARAMETERS, Violation, violations_of
 
 U = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
-MODEL_PAGE = Path(__file__).parents[2] / "shared" / "reference" / "wan2.5-preview.md"
+MODEL_PAGE = SHARED / "reference" / "wan2.5-preview.md"
 PICTURE = "https://example.com/hill.png"
 SOUND = "https://example.com/waves.mp3"
 UPLOAD = f"sha256:{'0f' * 32}"

@@ -197,3 +197,8 @@ def mounted(folder: Path, size: str) -> Iterator[Path]:
 def errors_of(outcomes: Iterable[Outcome]) -> list[str]:
     """The names of the errors' classes; an empty name where there is none."""
     return [type(outcome.error).__name__ if outcome.error else "" for outcome in outcomes]
+
+
+def run_in_store(made: Studio, store: VideoStore, jobs: list[VideoJob] | None = None, **settings: Any) -> list[Outcome]:
+    made.place = store
+    return made.run(jobs or jobs_of(1), **settings)
