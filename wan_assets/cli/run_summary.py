@@ -83,8 +83,8 @@ class Summary:
     @cached_property
     def materialized(self) -> frozenset[str]:
         """The rows whose partitions Dagster recorded; without a result of Dagster, those with a stored video."""
-        seen = {outcome.job.partition for outcome in self.outcomes if outcome.stored}
-        return frozenset(self.run.materialized if self.run.has_result else seen)
+        stored = {outcome.job.partition for outcome in self.outcomes if outcome.stored}
+        return frozenset(self.run.materialized if self.run.has_result else stored)
 
     @property
     def reused(self) -> int:

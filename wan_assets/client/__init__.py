@@ -14,10 +14,11 @@ from wan_assets.client.error_codes import (
     is_over_capacity,
     task_error_of,
 )
+from wan_assets.client.http_config import HttpConfig
 from wan_assets.client.responses import ApiResponse
 from wan_assets.client.retrying import RetryStatus
 from wan_assets.client.task_reports import Result, TaskReport
-from wan_assets.client.transport import HttpConfig, ResponseHook
+from wan_assets.client.transport import ResponseHook
 
 __all__ = [
     "UPLOAD_IS_GONE",

@@ -22,10 +22,11 @@ from wan_assets.client import account
 from wan_assets.client.bounds import name_in
 from wan_assets.client.download import Downloads
 from wan_assets.client.error_codes import is_api_refusal, is_over_capacity, refusal_of
+from wan_assets.client.http_config import HttpConfig
 from wan_assets.client.responses import ApiResponse, may_be_accepted_anyway, refusal_in
 from wan_assets.client.retrying import IsRetried, RetryMonitor, RetryStatus, is_busy, with_retries
 from wan_assets.client.task_reports import TaskReport, reports_in
-from wan_assets.client.transport import BeforePost, HttpConfig, ResponseHook, Transport
+from wan_assets.client.transport import BeforePost, ResponseHook, Transport
 from wan_assets.errors import (
     AccessDeniedError,
     ApiFault,
@@ -104,7 +105,7 @@ class RunwareClient:
         return self._retries.now
 
     async def is_simulated(self) -> bool:
-        """Whether a simulator answers, which says so itself; the public API is not asked."""
+        """Whether the server is a simulator, which states so in a header. The public API is not contacted."""
         if self._simulated is None and httpx.URL(self.base_url).host == httpx.URL(DEFAULT_BASE_URL).host:
             self._simulated = False
         if self._simulated is None:

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
-from wan_assets.client.transport import HttpConfig
+from wan_assets.client.http_config import HttpConfig
 from wan_assets.errors import RunwareBusyError
 
 T = TypeVar("T")

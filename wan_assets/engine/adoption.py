@@ -94,7 +94,7 @@ class _Adoption:
         with self._session.store.incoming(Path(name_of(task, number)).suffix) as path:
             kept = await self._files.copy_quarantined(task, number, path)
             try:
-                seen = await self._files.inspect_file(path)
+                inspection = await self._files.inspect_file(path)
             except (InvalidVideoError, DecoderError) as error:
                 raise type(error)(f"task {task.task_uuid}: {kept} is not accepted: {error}") from None
-            return await self._files.put(task, request, number, recorded_result(reported), path, seen, etag=None)
+            return await self._files.put(task, request, number, recorded_result(reported), path, inspection, etag=None)

@@ -110,7 +110,7 @@ class CircuitBreaker:
                 self._freed = _set_and_replaced(self._freed)
 
     def settled(self, before: Task, after: Task) -> None:
-        """Stops the run if a task was charged more than reserved; wakes waiting rows if it was charged less."""
+        """Stops the run if a task was charged more than reserved; resumes waiting rows if it was charged less."""
         if after.committed_microusd > before.committed_microusd:
             self.close(OverchargedError(after.task_uuid, before.committed_microusd, after.committed_microusd))
         elif after.committed_microusd < before.committed_microusd:
@@ -124,6 +124,6 @@ def _may_be_of_one(error: WanAssetsError, *, has_taken: bool) -> bool:
 
 
 def _set_and_replaced(event: asyncio.Event) -> asyncio.Event:
-    """Sets an event, which wakes all waiting rows, and returns a new one for later rows."""
+    """Sets an event, which resumes all waiting rows, and returns a new one for later rows."""
     event.set()
     return asyncio.Event()

@@ -56,7 +56,7 @@ _UNKNOWN_POLLS_OF_LOST_TASK = 2
 class _Waiter:
     task_uuid: str
     due: float
-    begun: float
+    started_at: float
     number_results: int = 1
     deadline: float = math.inf
     polled_at: float = -math.inf
@@ -95,7 +95,7 @@ class _Waiter:
         """
         if not (self.is_single_poll or self.failures or self.uncertain_polls):
             self.due = min(self.due, max(now, self.polled_at + interval_s))
-            self.begun, self.is_hinted = now, True
+            self.started_at, self.is_hinted = now, True
 
     def set_answer(self, answer: TaskReport | RunwareError) -> None:
         if self.answer.done():
@@ -142,7 +142,7 @@ class Poller:
         waiter.due = max(now + self._http_config.initial_poll_delay_s, self._earliest(waiter))
         report = await self._answer(waiter)
         if report.results:
-            self._took_s.append(asyncio.get_running_loop().time() - waiter.begun)
+            self._took_s.append(asyncio.get_running_loop().time() - waiter.started_at)
         return report
 
     def _earliest(self, waiter: _Waiter) -> float:
@@ -152,7 +152,7 @@ class Poller:
         if waiter.is_hinted or not self._took_s:
             return -math.inf
         quiet_s = min(_SHARE_OF_FASTEST * min(self._took_s), _MAX_SKIPPED_POLLS * self._http_config.max_poll_interval_s)
-        return min(waiter.begun + quiet_s, waiter.deadline)
+        return min(waiter.started_at + quiet_s, waiter.deadline)
 
     async def _answer(self, waiter: _Waiter) -> TaskReport:
         self._waiters.add(waiter)
@@ -235,7 +235,7 @@ class Poller:
 
     def _interval_after(self, polled: list[_Waiter], now: float) -> float:
         """Returns how long other due tasks wait for the next partial poll; little if the tasks themselves are short."""
-        ages_s = (now - waiter.begun for waiter in polled if not waiter.is_hinted)
+        ages_s = (now - waiter.started_at for waiter in polled if not waiter.is_hinted)
         return min(self._batch_interval_s, _SHARE_OF_AGE * min(ages_s, default=math.inf))
 
     def _due(self, now: float) -> list[_Waiter]:
@@ -323,7 +323,7 @@ class Poller:
             else self._http_config.initial_poll_delay_s / 2
         )
         turn_s = len(self._waiters) / self._client.polls_per_post / _MAX_POSTS_A_SECOND
-        interval_s = max(first_s, turn_s, _SHARE_OF_AGE * (now - waiter.begun))
+        interval_s = max(first_s, turn_s, _SHARE_OF_AGE * (now - waiter.started_at))
         waiter.due = max(now + min(self._http_config.max_poll_interval_s, interval_s), self._earliest(waiter))
         if now < waiter.deadline:
             waiter.due = min(waiter.due, waiter.deadline)

@@ -103,8 +103,8 @@ class PendingLog:
                 until = one.until or one.since
                 reported = {"partition": one.partition, "task_uuid": one.task_uuid, "until": until}
                 message = "%s: the API does not know task %s, awaited since %s; it is polled until %s UTC"
-                moments = hour_of(one.since), hour_of(until)
-                self._log.warning(message, one.row, one.task_uuid, *moments, extra={_FIELDS: reported})
+                times = hour_of(one.since), hour_of(until)
+                self._log.warning(message, one.row, one.task_uuid, *times, extra={_FIELDS: reported})
 
 
 class FailureLog:

@@ -53,7 +53,7 @@ class TaskFiles:
         number: int,
         result: Result,
         path: Path,
-        seen: Inspection,
+        inspection: Inspection,
         *,
         etag: str | None,
     ) -> StoredVideo:
@@ -62,7 +62,7 @@ class TaskFiles:
         With `on_mismatch="fail"`, a file that deviates from its request is quarantined, and InvalidVideoError is
         raised.
         """
-        differences = mismatches(seen.facts, expected_of(request))
+        differences = mismatches(inspection.facts, expected_of(request))
         if differences and self._on_mismatch == "fail":
             aside = await self.put_quarantined(task, number, path)
             raise InvalidVideoError(
@@ -70,7 +70,7 @@ class TaskFiles:
                 f"`wan-assets ledger adopt {task.task_uuid}` accepts it"
             )
         async with self.slots:
-            uri, size, sha256 = await asyncio.to_thread(self._put, task, number, path, seen, etag)
+            uri, size, sha256 = await asyncio.to_thread(self._put, task, number, path, inspection, etag)
         return StoredVideo(
             uri=uri,
             bytes=size,
@@ -79,18 +79,20 @@ class TaskFiles:
             seed=result.seed,
             cost_microusd=microusd_of(result.cost),
             is_nsfw=result.is_nsfw,
-            facts=seen.facts.to_json(),
-            poster=base64.b64encode(seen.poster).decode(),
+            facts=inspection.facts.to_json(),
+            poster=base64.b64encode(inspection.poster).decode(),
             differences=differences,
         )
 
-    def _put(self, task: Task, number: int, path: Path, seen: Inspection, etag: str | None) -> tuple[str, int, str]:
+    def _put(
+        self, task: Task, number: int, path: Path, inspection: Inspection, etag: str | None
+    ) -> tuple[str, int, str]:
         """Returns the file's URI, bytes and SHA-256. The suffix names the real container, not the requested one."""
-        container = seen.facts.container
+        container = inspection.facts.container
         name = f"{task.task_uuid}-{number}.{_SUFFIXES.get(container, container.lower())}"
         where: dict[str, Any] = {"fingerprint": task.fingerprint, "simulated": task.is_simulated}
-        if seen.contact_sheet:
-            self._store.put_contact_sheet(seen.contact_sheet, name, **where)
+        if inspection.contact_sheet:
+            self._store.put_contact_sheet(inspection.contact_sheet, name, **where)
         return self._store.put(path, name, **where, etag=etag if name == name_of(task, number) else None)
 
     async def put_quarantined(self, task: Task, number: int, path: Path) -> str:

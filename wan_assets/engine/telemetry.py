@@ -77,7 +77,7 @@ class Instruments:
     def record(self, outcome: Outcome, *, simulated: bool) -> None:
         """Counts a row, and the generation time of its video if it is new."""
         money = _money(simulated=simulated)
-        self._rows.add(1, {**money, "verdict": result_label(outcome)})
+        self._rows.add(1, {**money, "result": result_label(outcome)})
         if outcome.stored and outcome.is_new:
             self._generation.record(outcome.stored.generation_s, money)
 
@@ -109,13 +109,13 @@ class Trace:
         instruments().record(outcome, simulated=self._simulated)
         row = {"wan_assets.partition": outcome.job.partition, "wan_assets.prompt_id": outcome.job.prompt_id}
         if outcome.stored is None:
-            self._span.add_event("no video", {**row, "wan_assets.verdict": result_label(outcome)})
+            self._span.add_event("no video", {**row, "wan_assets.result": result_label(outcome)})
         elif outcome.is_new:
             tracer, now = _api("trace").get_tracer(_SCOPE, __version__), time.time_ns()
             row |= {"wan_assets.task_uuid": outcome.stored.task_uuid}
             row |= {"wan_assets.fingerprint": outcome.stored.fingerprint}
-            begun = now - int(outcome.stored.generation_s * 1e9)
-            tracer.start_span("video", context=self._within, start_time=begun, attributes=row).end(now)
+            started = now - int(outcome.stored.generation_s * 1e9)
+            tracer.start_span("video", context=self._within, start_time=started, attributes=row).end(now)
 
 
 @contextmanager

@@ -111,19 +111,19 @@ class VideoIngest:
     async def _store_result(self, job: VideoJob, task: Task, number: int, result: Result) -> StoredVideo:
         with self._store.incoming(Path(name_of(task, number)).suffix) as path:
             try:
-                seen, etag = await self._inspected_file(task, number, result, path)
+                inspection, etag = await self._inspected_file(task, number, result, path)
             except DecoderError as error:
                 aside = await self._files.put_quarantined(task, number, path)
                 message = f"task {task.task_uuid}: {error}. The file is kept as {aside}"
                 raise type(error)(message) from None
-            return await self._files.put(task, job.request, number, result, path, seen, etag=etag)
+            return await self._files.put(task, job.request, number, result, path, inspection, etag=etag)
 
     async def _inspected_file(
         self, task: Task, number: int, result: Result, path: Path
     ) -> tuple[Inspection, str | None]:
         """Returns a decoded file, and its ETag if it is the file in the bucket."""
-        if _was_delivered_before(task) and (seen := await self._inspected_kept_file(task, number, result, path)):
-            return seen, None
+        if _was_delivered_before(task) and (inspection := await self._inspected_kept_file(task, number, result, path)):
+            return inspection, None
         etag = None
         if self._store.has_inbox:
             name = name_of(task, number)

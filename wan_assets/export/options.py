@@ -33,7 +33,7 @@ class ExportOptions:
         >>> ExportOptions(format="webdataset", links=True)
         Traceback (most recent call last):
             ...
-        ValueError: links: the shards of a webdataset hold copies; leave it out
+        ValueError: links: webdataset shards contain copies; remove this option
     """
 
     format: Format

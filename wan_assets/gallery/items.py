@@ -98,7 +98,7 @@ class Item:
 
 FIELDS = (
     *("prompt_id", "prompt", "result", "size", "pixels", "length_s", "format", "cost", "simulated", "stored_at"),
-    *("file", "poster", "flaws", "paid_by", "differences"),
+    *("file", "poster", "failed_checks", "paid_by", "differences"),
 )
 
 

@@ -67,11 +67,11 @@ class GalleryTotals:
             "videos": self.videos,
             "bytes": self.bytes,
             "length_s": self.length_s,
-            "flawed": self.failed,
+            "failed": self.failed,
             "deviating": self.deviating,
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
-            "flaws": [[name, count] for name, count in sorted(self.failed_checks.items())],
+            "failed_checks": [[name, count] for name, count in sorted(self.failed_checks.items())],
             "money": [_money_totals("real", self.real), _money_totals("simulated", self.simulated)],
         }
 

@@ -1,6 +1,6 @@
 """Defines the ledger's time: the database's clock if several hosts share the database, otherwise this host's clock.
 
-Moments are SQL expressions, so that no separate query for the time is needed.
+Times are SQL expressions, so that no separate query for the time is needed.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Lease:
         self._broken: Instant | None = None
 
     def confirm(self, started: Instant, finished: Instant) -> None:
-        """Records a renewal that the database has committed between two moments."""
+        """Records a renewal that the database has committed between two times."""
         if self._confirmed is None or finished.since(self._confirmed) >= self._lease_s:
             self._broken = finished
         self._confirmed = started

@@ -1,4 +1,4 @@
-"""Inspection of video files in child processes, so that a file that crashes a decoder fails only its own row."""
+"""Inspection of video files in decoder processes, so that a file that crashes a decoder fails only its own row."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _START = (
 )
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _BURST = 4
-"""Starting a child takes about as long as decoding four small files. The engine requests up to `max_downloads` files
+"""Starting a process takes about as long as decoding four small files. The engine requests up to `max_downloads` files
 at the same time."""
 
 
 class Verifier:
     """A pool of up to `processes` decoder processes, started when needed and reused.
 
-    A file may use `limit_s` seconds and `memory_bytes` of memory. A child inherits no environment variables and cannot
-    write files; it has no network if the system allows this. If a child is running, another one is started only when
-    more than four files are requested, or when a file has waited `patience_s` seconds.
+    A file may use `limit_s` seconds and `memory_bytes` of memory. A decoder process inherits no environment
+    variables and cannot write files; it has no network if the system allows this. If one is running, another one is
+    started only when more than four files are requested, or when a file has waited `patience_s` seconds.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Verifier:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The process ids of the running children."""
-        return tuple(child.pid for child in self._alive if child.returncode is None)
+        """The process ids of the running processes."""
+        return tuple(process.pid for process in self._alive if process.returncode is None)
 
     async def __aenter__(self) -> Self:
         self._is_open = True
@@ -73,20 +73,20 @@ class Verifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
-        for child in tuple(self._alive):
-            self._kill(child)
-        for child in tuple(self._killed):
-            await child.wait()
+        for process in tuple(self._alive):
+            self._kill(process)
+        for process in tuple(self._killed):
+            await process.wait()
 
     async def properties_of(self, path: str | os.PathLike[str]) -> VideoProperties:
-        """Runs `properties_of` in a child; also raises DecoderError if the child crashes, hangs or cannot start."""
+        """Runs `properties_of` in a decoder process; raises DecoderError if that crashes, hangs or cannot start."""
         answer = await self._call({"do": "facts", "path": _absolute(path)})
         return VideoProperties.from_json(answer["facts"])
 
     async def inspect_file(
         self, path: str | os.PathLike[str], poster_bytes: int, *, has_contact_sheet: bool
     ) -> Inspection:
-        """Runs `inspect_file` in a child; raises the same errors as `properties_of`."""
+        """Runs `inspect_file` in a decoder process; raises the same errors as `properties_of`."""
         how = {"poster_bytes": poster_bytes, "has_contact_sheet": has_contact_sheet}
         answer = await self._call({"do": "inspection", "path": _absolute(path), **how})
         return Inspection.from_json(answer["inspection"])
@@ -98,15 +98,15 @@ class Verifier:
         max_bytes: int = 700,
         position: float = 0.5,
     ) -> bytes:
-        """Runs `poster_of` in a child."""
+        """Runs `poster_of` in a decoder process."""
         how = {"size": size, "max_bytes": max_bytes, "position": position}
         answer = await self._call({"do": "poster", "path": _absolute(path), **how})
         return base64.b64decode(answer["poster"])
 
     async def _call(self, call: dict[str, Any]) -> dict[str, Any]:
-        async with self._child() as child:
+        async with self._decoder_process() as process:
             try:
-                answer = await asyncio.wait_for(_answer_of(child, call), self._limit_s)
+                answer = await asyncio.wait_for(_answer_of(process, call), self._limit_s)
             except TimeoutError:
                 raise DecoderError(f"decoding took longer than {duration_text(self._limit_s)}") from None
             if "failed" in answer:
@@ -118,46 +118,46 @@ class Verifier:
         return answer
 
     @asynccontextmanager
-    async def _child(self) -> AsyncIterator[Process]:
-        """Yields a child for one file. It is killed if the block fails, because its answer may still be pending."""
+    async def _decoder_process(self) -> AsyncIterator[Process]:
+        """Yields a decoder process for one file. If the block fails it is killed: its answer may be pending."""
         patient_until_s = asyncio.get_running_loop().time() + self._patience_s
         self._pending += 1
         try:
             async with self._slots:
-                child = await self._idle_child(patient_until_s) or await self._new_child()
+                process = await self._idle_process(patient_until_s) or await self._new_process()
                 try:
-                    yield child
+                    yield process
                 except BaseException:
-                    self._kill(child)
+                    self._kill(process)
                     raise
-                self._idle.put_nowait(child)
+                self._idle.put_nowait(process)
         finally:
             self._pending -= 1
 
-    async def _idle_child(self, until_s: float) -> Process | None:
-        """Returns an idle child, waiting until `until_s` if no burst of files is pending; skips dead children."""
+    async def _idle_process(self, until_s: float) -> Process | None:
+        """Returns an idle process, waiting until `until_s` if no burst of files is pending; skips dead processes."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until_s if self._pending <= _BURST else 0.0):
                 while self._alive or self._starting:
-                    child = await self._idle.get()
-                    if child.returncode is None:
-                        return child
-                    self._kill(child)
+                    process = await self._idle.get()
+                    if process.returncode is None:
+                        return process
+                    self._kill(process)
         return None
 
-    async def _new_child(self) -> Process:
+    async def _new_process(self) -> Process:
         self._starting += 1
         try:
-            return await self._start_child()
+            return await self._start_process()
         finally:
             self._starting -= 1
 
-    async def _start_child(self) -> Process:
-        """Starts a child and waits until it is ready; a failed start is an error of the process, not of a file."""
+    async def _start_process(self) -> Process:
+        """Starts a process and waits until it is ready; a failed start is an error of the process, not of a file."""
         if not self._is_open:
             raise RuntimeError("the Verifier is not open: use it as `async with Verifier() as verifier`")
         try:
-            child = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *self._command(),
                 stdin=PIPE,
                 stdout=PIPE,
@@ -168,16 +168,16 @@ class Verifier:
             )
         except OSError as error:
             raise DecoderError(f"the decoder process cannot start: {error.strerror or error}") from None
-        self._alive.add(child)
+        self._alive.add(process)
         try:
-            await asyncio.wait_for(_line_of(child), _START_LIMIT_S)
+            await asyncio.wait_for(_line_of(process), _START_LIMIT_S)
         except (DecoderError, TimeoutError) as error:
-            self._kill(child)
+            self._kill(process)
             raise DecoderError(f"the decoder process cannot start: {error or 'it does not answer'}") from None
         except BaseException:
-            self._kill(child)
+            self._kill(process)
             raise
-        return child
+        return process
 
     def _command(self) -> tuple[str, ...]:
         """Returns the command: Python without environment settings, with the module search path of this process."""
@@ -185,51 +185,51 @@ class Verifier:
         limits = json.dumps({"path": paths, "cpu_s": self._limit_s, "memory_bytes": self._memory_bytes})
         return (sys.executable, "-I", "-B", "-X", "utf8", "-c", _START, limits)
 
-    def _kill(self, child: Process) -> None:
-        """Kills a child; `__aexit__` waits for its end."""
-        self._alive.discard(child)
+    def _kill(self, process: Process) -> None:
+        """Kills a process; `__aexit__` waits for its end."""
+        self._alive.discard(process)
         self._killed = {dying for dying in self._killed if dying.returncode is None}
-        if child.returncode is None:
-            child.kill()
-            self._killed.add(child)
+        if process.returncode is None:
+            process.kill()
+            self._killed.add(process)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    """Returns the absolute path, because a child has a different working directory."""
+    """Returns the absolute path, because a process has a different working directory."""
     return str(Path(path).absolute())
 
 
 def _environment() -> dict[str, str]:
-    """Returns only the variables that locate Python's libraries; children receive no keys and no credentials."""
+    """Returns only the variables that locate Python's libraries; processes receive no keys and no credentials."""
     return {name: os.environ[name] for name in _LIBRARY_PATHS if name in os.environ}
 
 
-async def _answer_of(child: Process, call: dict[str, Any]) -> dict[str, Any]:
-    stdin = cast("asyncio.StreamWriter", child.stdin)
+async def _answer_of(process: Process, call: dict[str, Any]) -> dict[str, Any]:
+    stdin = cast("asyncio.StreamWriter", process.stdin)
     try:
         stdin.write(json.dumps(call).encode() + b"\n")
         await stdin.drain()
     except ConnectionError:
-        raise DecoderError(await _end_of(child)) from None
-    answer: dict[str, Any] = json.loads(await _line_of(child))
+        raise DecoderError(await _end_of(process)) from None
+    answer: dict[str, Any] = json.loads(await _line_of(process))
     return answer
 
 
-async def _line_of(child: Process) -> bytes:
+async def _line_of(process: Process) -> bytes:
     try:
-        line = await cast("asyncio.StreamReader", child.stdout).readline()
+        line = await cast("asyncio.StreamReader", process.stdout).readline()
     except (ConnectionError, ValueError):
         line = b""
     if not line.endswith(b"\n"):
-        raise DecoderError(await _end_of(child))
+        raise DecoderError(await _end_of(process))
     return line
 
 
-async def _end_of(child: Process) -> str:
-    """Describes how a child ended that closed its output."""
+async def _end_of(process: Process) -> str:
+    """Describes how a process ended that closed its output."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(child.wait(), _END_LIMIT_S)
-    code = child.returncode
+        await asyncio.wait_for(process.wait(), _END_LIMIT_S)
+    code = process.returncode
     if code == -signal.SIGXCPU:
         return "the decoder process used up its CPU time"
     if code == -signal.SIGKILL:

@@ -81,7 +81,7 @@ def _as_json(account: _Account) -> dict[str, Any]:
         "lost": [_task(task) for task in account.lost],
         "unknown_cost": [_task(task) for task in account.unknown],
         "overcharged": [_overcharge(over) for over in account.overcharged],
-        "prices": [_price(seen) for seen in account.prices],
+        "prices": [_price(price) for price in account.prices],
     }
 
 
@@ -108,14 +108,14 @@ def _show(account: _Account, suggestions: Suggestions) -> None:
 def _show_prices(prices: list[RecentPrices]) -> None:
     rows = [
         (
-            seen.kind,
-            money_kind(seen.is_simulated),
-            f"{seen.tasks:,}",
-            dollars(seen.cost_microusd),
-            dollars(seen.lowest_microusd),
-            dollars(seen.highest_microusd),
+            price.kind,
+            money_kind(price.is_simulated),
+            f"{price.tasks:,}",
+            dollars(price.cost_microusd),
+            dollars(price.lowest_microusd),
+            dollars(price.highest_microusd),
         )
-        for seen in prices
+        for price in prices
     ]
     columns = ("request", "money", "tasks", "spent", "lowest", "highest")
     if rows:
@@ -195,12 +195,12 @@ def _overcharge(over: Overcharge) -> dict[str, Any]:
     }
 
 
-def _price(seen: RecentPrices) -> dict[str, Any]:
+def _price(price: RecentPrices) -> dict[str, Any]:
     return {
-        "kind": seen.kind,
-        "simulated": seen.is_simulated,
-        "tasks": seen.tasks,
-        "cost_usd": float(usd(seen.cost_microusd)),
-        "lowest_usd": float(usd(seen.lowest_microusd)),
-        "highest_usd": float(usd(seen.highest_microusd)),
+        "kind": price.kind,
+        "simulated": price.is_simulated,
+        "tasks": price.tasks,
+        "cost_usd": float(usd(price.cost_microusd)),
+        "lowest_usd": float(usd(price.lowest_microusd)),
+        "highest_usd": float(usd(price.highest_microusd)),
     }

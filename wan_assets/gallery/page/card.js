@@ -66,9 +66,9 @@
       this.prompt.title = entry.prompt;
       this.cost.textContent = costOf(entry);
       this.properties.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");
-      const failed = entry.flaws.length;
+      const failed = entry.failed_checks.length;
       this.failed.textContent = failed ? `${failed} failed` : "";
-      this.failed.title = entry.flaws.join(", ");
+      this.failed.title = entry.failed_checks.join(", ");
     }
 
     showPoster() {

@@ -25,9 +25,9 @@
     options("length", [["*", "all lengths"], ...counts(summary.lengths, lengthText)]);
     options("check", [
       ["", "all checks"],
-      ["passed", withCount("passed", summary.videos - summary.flawed)],
-      ["failed", withCount("any failed", summary.flawed)],
-      ...summary.flaws.map(([name, number]) => [`failed:${name}`, withCount(`failed ${name}`, number)]),
+      ["passed", withCount("passed", summary.videos - summary.failed)],
+      ["failed", withCount("any failed", summary.failed)],
+      ...summary.failed_checks.map(([name, number]) => [`failed:${name}`, withCount(`failed ${name}`, number)]),
     ]);
     options("match", [
       ["", "match: all"],

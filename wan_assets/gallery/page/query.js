@@ -18,8 +18,8 @@
 
   function isChecked(entry, check) {
     if (check === "") return true;
-    if (check === "passed") return entry.flaws.length === 0;
-    return check === "failed" ? entry.flaws.length > 0 : entry.flaws.includes(check.slice("failed:".length));
+    if (check === "passed") return entry.failed_checks.length === 0;
+    return check === "failed" ? entry.failed_checks.length > 0 : entry.failed_checks.includes(check.slice("failed:".length));
   }
 
   function isWithin(entry, min, max) {
@@ -52,7 +52,7 @@
     cheapest: byCost(1),
     longest: (one, other) => other.length_s - one.length_s,
     largest: (one, other) => other.pixels - one.pixels,
-    failed_checks: (one, other) => other.flaws.length - one.flaws.length,
+    failed_checks: (one, other) => other.failed_checks.length - one.failed_checks.length,
     prompt: (one, other) => (one.folded > other.folded) - (one.folded < other.folded),
   };
 

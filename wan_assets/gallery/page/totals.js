@@ -38,7 +38,7 @@
     const tiles = [
       tile("rows", count(summary.rows), problems),
       tile("rows without a video", count(summary.missing)),
-      tile("videos with failed checks", count(summary.flawed)),
+      tile("videos with failed checks", count(summary.failed)),
     ];
     for (const money of summary.money.filter((each) => each.videos)) {
       const notes = [money.kind === "real" ? "" : "nothing was paid"];

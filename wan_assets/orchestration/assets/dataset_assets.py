@@ -146,8 +146,8 @@ def _sources(column: Column, videos: dg.AssetKey, carried: tuple[str, ...]) -> l
     """Returns the source columns of a column; `extra` contains all other columns of the table."""
     if column.requested_from is None:
         return [dg.TableColumnDep(videos, column.name)]
-    asked = carried if column.name == "extra" else column.requested_from
-    return [dg.TableColumnDep(prompts_key(videos), each) for each in asked]
+    requested = carried if column.name == "extra" else column.requested_from
+    return [dg.TableColumnDep(prompts_key(videos), each) for each in requested]
 
 
 def _first_rows(manifest: Manifest) -> dg.TableMetadataValue:

@@ -84,7 +84,7 @@ def _video_results(dataset: Dataset, cost_tolerance: float) -> dict[str, CheckRe
 
 
 def _broken_files(dataset: Dataset, check_options: CheckOptions) -> CheckResult:
-    """Checks presence and size of every file, and the bytes of some."""
+    """Checks existence and size of every file, and the bytes of some."""
     recorded = [
         dataset_row for dataset_row in dataset.dataset_rows if dataset_row.stored or _is_recorded_as_stored(dataset_row)
     ]

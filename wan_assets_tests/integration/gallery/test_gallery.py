@@ -127,11 +127,11 @@ def test_a_failed_check_is_told_with_its_reason_and_counted(tmp_path):
     reported = summary_of(gallery)
     audits = content_of(gallery.index.parent / reported["folder"] / "audit-0.js")
     verdicts = {name: (result, said) for name, result, said in audits[0][1]}
-    assert [record["flaws"] for record in records_of(gallery)] == [["not_black"], []]
+    assert [record["failed_checks"] for record in records_of(gallery)] == [["not_black"], []]
     assert verdicts["not_black"] == ("failed", "is black: its brightest spot is 3 of 255")
     assert verdicts["not_nsfw"][0] == "passed"
     assert verdicts["matches_request"][0] == "not measured"
-    assert (reported["flawed"], reported["flaws"]) == (1, [["not_black", 1]])
+    assert (reported["failed"], reported["failed_checks"]) == (1, [["not_black", 1]])
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "__proto__"])
