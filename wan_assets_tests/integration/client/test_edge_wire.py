@@ -686,7 +686,7 @@ def test_a_download_of_a_byte_now_and_then_is_given_up(tmp_path: Path) -> None:
     http_config = replace(IMPATIENT, download_read_timeout_s=30.0, download_window_s=0.4, min_download_bytes=100)
     with (
         answering(dribble) as root,
-        pytest.raises(OutputUnavailableError, match=r"within 0\.4 s, and 100 are the"),
+        pytest.raises(OutputUnavailableError, match=r"within 0\.4 s; the minimum is 100"),
     ):
         run(
             RunwareClient(KEY, f"{root}/v1", http_config=http_config),
@@ -806,7 +806,7 @@ def test_who_reads_nothing_of_a_file_is_cut_off() -> None:
 
 
 def test_an_address_with_a_user_is_refused_at_the_start_and_its_password_is_not_repeated() -> None:
-    with pytest.raises(WrongAddressError, match="it holds a user or a password") as refused:
+    with pytest.raises(WrongAddressError, match="it contains a user or a password") as refused:
         RunwareClient("a-key-for-tests", "http://user:hunter2secret@127.0.0.1:1/v1")
 
     assert "hunter2secret" not in str(refused.value)
