@@ -59,7 +59,7 @@ class _Adoption:
         if task is None:
             raise NothingToAdoptError(task_uuid, "it is not in the ledger")
         if stored := self._stored(task):
-            await self._files.forget_kept(task)
+            await self._files.remove_quarantined(task)
             return Adopted(task_uuid, stored, was_stored=True)
         if task.state not in (TaskState.DELIVERED, TaskState.STORED):
             raise NothingToAdoptError(task_uuid, f"it is {task.state}, and only a delivered task has such a file")
@@ -86,7 +86,7 @@ class _Adoption:
         if not videos:
             raise NothingToAdoptError(task.task_uuid, "no file of it is in the store")
         stored, _ = await self._files.store(task, request, videos, missing, seconds=seconds)
-        await self._files.forget_kept(task)
+        await self._files.remove_quarantined(task)
         return stored
 
     async def _video(self, task: Task, request: VideoRequest, number: int) -> StoredVideo:

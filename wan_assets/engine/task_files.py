@@ -13,7 +13,7 @@ from wan_assets.client import Result
 from wan_assets.engine.jobs import OnMismatch
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.errors import InvalidVideoError
-from wan_assets.ledger import Task
+from wan_assets.ledger import Task, TaskState
 from wan_assets.models import VideoRequest, microusd_of
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.version import __version__
@@ -138,9 +138,12 @@ class TaskFiles:
             package_version=__version__,
         )
         await asyncio.to_thread(self._store.commit, stored)
+        if task.state is TaskState.DELIVERED:
+            # Before the task is marked: a run that is killed in between finds the task again, and the file with it.
+            await self.remove_quarantined(task)
         return stored, await self._session.mark_stored(task, [_booked(video) for video in videos])
 
-    async def forget_kept(self, task: Task) -> None:
+    async def remove_quarantined(self, task: Task) -> None:
         """Deletes the quarantined files of a stored task."""
         await asyncio.to_thread(self._store.remove_quarantined, task.task_uuid)
 

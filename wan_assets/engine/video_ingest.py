@@ -98,8 +98,6 @@ class VideoIngest:
         stored, is_new = await self._files.store(task, job.request, videos, missing, seconds=seconds)
         if self._store.has_inbox:
             await asyncio.to_thread(self._store.remove_delivery, name_of(task))
-        if _was_delivered_before(task):
-            await self._files.forget_kept(task)
         return stored, is_new
 
     async def _may_have_file(self, task: Task, number: int, result: Result) -> bool:
