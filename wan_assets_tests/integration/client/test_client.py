@@ -148,7 +148,7 @@ def test_a_result_on_a_strange_host_or_without_a_real_address_is_not_fetched(tmp
 def test_the_refusal_of_a_strange_host_says_how_to_allow_it(tmp_path: Path) -> None:
     with (
         ApiDouble(NOTHING) as api,
-        pytest.raises(OutputUnavailableError, match=r"name cdn[.]example in allowed_download_hosts"),
+        pytest.raises(OutputUnavailableError, match=r"add cdn[.]example to allowed_download_hosts"),
     ):
         run(api.client(), lambda client: client.download("https://cdn.example/v.mp4", tmp_path / "v.mp4"))
 

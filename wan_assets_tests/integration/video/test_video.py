@@ -710,6 +710,7 @@ def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
         *("Clip", "Expected", "Inspection", "SIMULATED_TITLE", "VideoProperties", "Verifier"),
-        *("audio_mismatches", "properties_of", "sample_image", "mismatches", "poster_of", "render", "inspect_file"),
+        *("audio_mismatches", "expected_of", "inspect_file", "mismatches", "poster_of", "properties_of", "render"),
+        "sample_image",
     }
     assert all(hasattr(video, name) for name in video.__all__)
