@@ -214,7 +214,7 @@ def test_a_file_that_an_older_sqlalchemy_wrote_is_not_replaced_by_an_empty_one(t
         Ledger(f"sqlite:///{tmp_path}/a%20b/ledger.db")
 
     assert not (tmp_path / "a b").exists()
-    Ledger(str(refused.value).rpartition("write ")[2].removesuffix(" for it"), must_exist=True).close()
+    Ledger(str(refused.value).rpartition("write ")[2].removesuffix(" to use it"), must_exist=True).close()
 
 
 def test_real_money_is_not_booked_in_memory() -> None:
