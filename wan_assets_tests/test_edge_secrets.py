@@ -554,7 +554,7 @@ def assert_hidden(text: str, *, secrets: Iterable[str] = PARTS.values()) -> None
 @pytest.mark.parametrize("address", [HOOK, PUT])
 def test_no_address_is_repeated_in_any_encoding(address: str, encoding: str) -> None:
     redaction = Redaction()
-    redaction.hide(address, is_sent_to=True)
+    redaction.hide(address, is_destination=True)
     shown_text = redaction.text(f"cannot post to {ENCODINGS[encoding](address)} now")
 
     assert_hidden(shown_text)
@@ -565,8 +565,8 @@ def test_no_address_is_repeated_in_any_encoding(address: str, encoding: str) -> 
 @pytest.mark.parametrize("part", PARTS)
 def test_no_part_of_an_address_is_repeated_in_any_encoding(part: str, encoding: str) -> None:
     redaction = Redaction()
-    redaction.hide(HOOK, is_sent_to=True)
-    redaction.hide(PUT, is_sent_to=True)
+    redaction.hide(HOOK, is_destination=True)
+    redaction.hide(PUT, is_destination=True)
 
     assert_hidden(redaction.text(f"{ENCODINGS[encoding](PARTS[part])} is wrong"), secrets=[PARTS[part]])
 
@@ -608,7 +608,7 @@ def test_a_key_is_not_repeated_in_any_encoding(key: str, first: str, then: str, 
 )
 def test_what_is_not_secret_is_told_word_for_word(said: str) -> None:
     redaction = Redaction(["rw-0123456789-secret-key"])
-    redaction.hide(HOOK, is_sent_to=True)
+    redaction.hide(HOOK, is_destination=True)
 
     assert redaction.text(said) == said
 
