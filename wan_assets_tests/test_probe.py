@@ -148,7 +148,7 @@ def test_a_cap_that_leaves_no_room_keeps_it_from_paying(tmp_path):
 
         assert place.paid == 0
     assert outcome.stored is None
-    assert "cap" in seen["Was the video made?"]
+    assert "the total budget" in seen["Was the video made?"]
     assert ACKNOWLEDGED not in seen
 
 
