@@ -315,7 +315,7 @@ def test_rows_that_fail_for_one_reason_are_named_a_few_times_and_each_reason_is(
 
     assert len(said) == 7
     assert said[0] == "row-0 has no video: is gone"
-    assert "only counted" in said[5]
+    assert "counted but not logged" in said[5]
     assert said[6] == "row-100 has no video: is odd"
 
 

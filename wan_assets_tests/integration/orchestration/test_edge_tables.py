@@ -230,7 +230,7 @@ def test_an_older_task_whose_text_would_be_refused_today_can_be_read() -> None:
     record = {"positivePrompt": "\u200b", "resolution": "480p"}
 
     assert VideoRequest.from_record(record).positive_prompt == "\u200b"
-    with pytest.raises(ValidationError, match=r"no visible character, but only U\+200B"):
+    with pytest.raises(ValidationError, match=r"no visible character, only U\+200B"):
         VideoRequest.model_validate(record)
 
 
