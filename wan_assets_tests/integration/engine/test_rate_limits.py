@@ -292,13 +292,13 @@ def test_the_next_run_starts_from_what_the_last_one_has_learned(tmp_path: Path, 
 
 def test_what_a_killed_process_has_at_the_api_is_waited_for_and_not_sent_again(tmp_path: Path, video: bytes) -> None:
     program = (
-        "import asyncio, sys; sys.path[:0] = [sys.argv[1]]\n"
+        "import asyncio, sys; sys.path[:0] = sys.argv[1].split()\n"
         "from test_rate_limits import *\n"
         "made = Account(Path(sys.argv[2]), LimitedApi(schedule_of('3'), 1.0, b'', port=int(sys.argv[3])))\n"
         "made.run(jobs_of(12))\n"
     )
     with account(tmp_path, video, "3", generation_s=3.0) as made:
-        arguments = [str(SUPPORT), str(tmp_path), str(made.api.port)]
+        arguments = [f"{SUPPORT} {Path(__file__).parent}", str(tmp_path), str(made.api.port)]
         process = subprocess.Popen([sys.executable, "-c", program, *arguments])
         deadline = time.monotonic() + PATIENCE_S
         while len(made.api.done_at) < 3 and time.monotonic() < deadline:
