@@ -165,15 +165,14 @@ class TaskRunner:
     async def was_submitted(self, task: Task) -> bool:
         """Whether an earlier run submitted a task but could not record it; records it.
 
-        The API may need a moment to know a task, so it is polled twice.
+        A shared poll may leave out a task that the API has. Therefore a task that it does not find is polled alone.
         """
-        for wait_s in (self._client.http_config.initial_retry_delay_s, 0.0):
-            report = await self.poller.look(task.task_uuid)
-            if report.is_known or await self._ingest.is_delivered(task):
-                await self._session.mark_submitted(task, task.origin.run_id)
-                return True
-            await asyncio.sleep(wait_s)
-        return False
+        report = await self.poller.look(task.task_uuid)
+        is_found = report.is_known or await self._ingest.is_delivered(task)
+        if not is_found and await self._client.is_unknown(task.task_uuid):
+            return False
+        await self._session.mark_submitted(task, task.origin.run_id)
+        return True
 
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a submitted task and records its result; raises the task's error if it produced no video."""

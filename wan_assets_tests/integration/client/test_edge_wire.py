@@ -589,6 +589,29 @@ def test_a_task_that_one_poll_says_nothing_of_is_not_submitted_again(answer: Pre
     assert outcome.stored
 
 
+def test_tasks_that_shared_polls_say_nothing_of_are_not_submitted_again(tmp_path: Path) -> None:
+    """The first two polls of a single task say nothing either: those which the client sends to test shared ones."""
+    alone: list[str] = []
+
+    def forgetful(call: Call) -> Prepared | None:
+        if call.kind == SUBMIT:
+            return Prepared(PAGE, 400)
+        if call.kind == POLL and is_restarted and len(call.tasks) == 1:
+            alone.append(call.task_uuid)
+        is_forgotten = not is_restarted or len(call.tasks) > 1 or len(alone) <= 2
+        return NOTHING if call.kind == POLL and is_forgotten else None
+
+    is_restarted = False
+    with bent(tmp_path, forgetful, **CHARGES_EVERY_COPY) as made:
+        made.run(jobs_of(5))
+        assert made.states() == ["reserved"] * 5
+        is_restarted = True
+        outcomes = made.run(jobs_of(5))
+
+        made.assert_paid_once(5)
+    assert errors_of(outcomes) == [""] * 5
+
+
 @pytest.mark.parametrize("number", [1, 3])
 @without_a_reason
 def test_a_page_in_the_place_of_one_answer_stops_no_other_row(answer: Prepared, number: int, tmp_path: Path) -> None:
