@@ -96,11 +96,16 @@ class Campaign:
     def _behaviour(self) -> Behaviour:
         rates = {fault: self._random.choice((0.01, 0.02, 0.03)) for fault in FAULTS}
         rates |= dict.fromkeys(STOPPING, 0.002) | dict.fromkeys(("lost_task", "no_url"), 0.005)
+        duplicates = self._random.choice(_DUPLICATES)
+        if duplicates == "rerun":
+            # A task that the API charges, forgets, and charges again is paid for twice by any client that is killed
+            # between its submission and the acknowledgement, and submits again what the API does not know.
+            rates["lost_task"] = 0.0
         return Behaviour(
             latency_s=self.latency_s,
             faults=rates,
             seed=self.seed,
-            duplicates=self._random.choice(_DUPLICATES),
+            duplicates=duplicates,
             unknown_task=self._random.choice(("nothing", "error")),
             has_upper_case_uuids=self._random.choice((False, True)),
             pause_s=0.001,
