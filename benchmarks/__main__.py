@@ -129,7 +129,7 @@ def served(setting: Setting, video: Path) -> Iterator[int]:
         try:
             yield int(server.stdout.readline())
         finally:
-            server.terminate()
+            server.kill()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from wan_assets.client import Result, RunwareClient, TaskReport
 from wan_assets.engine.jobs import VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.task_files import TaskFiles, name_of, recorded_result
-from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, OutputUnavailableError
+from wan_assets.errors import ApiFault, DecoderError, InvalidVideoError, LeaseExpiredError, OutputUnavailableError
 from wan_assets.ledger import Task, TaskState
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.video import Inspection
@@ -111,6 +111,9 @@ class VideoIngest:
             try:
                 inspection, etag = await self._inspected_file(task, number, result, path)
             except DecoderError as error:
+                if await self._session.stored(task):
+                    # This process was suspended while it decoded the file, and another one has stored the task.
+                    raise LeaseExpiredError(task.task_uuid) from None
                 aside = await self._files.put_quarantined(task, number, path)
                 message = f"task {task.task_uuid}: {error}. The file is kept as {aside}"
                 raise type(error)(message) from None
