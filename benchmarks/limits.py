@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--generation", type=float, default=60.0, help="Seconds that a task takes.")
     parser.add_argument("--jitter", type=float, default=0.0, help="Tasks take up to this share more or less.")
     parser.add_argument("--cases", default=",".join(case.name for case in CASES))
-    parser.add_argument("--told", action="store_true", help="Tell the run the right limit, for comparison.")
+    parser.add_argument("--known-limit", action="store_true", help="Give the run the right limit, for comparison.")
     parser.add_argument("--rows", type=int, default=0, help="Rows of each case instead of its own.")
     parser.add_argument("--trace", action="store_true", help="Print how the limit changes.")
     parser.add_argument("--at-once", action="store_true", help="Run all cases at the same time.")
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     for case in CASES:
         if case.name in names:
             rows = Case(case.name, given.rows or case.rows, case.schedule, case.maximum)
-            how = {"jitter": given.jitter, "is_told": given.reported, "is_traced": given.trace}
+            how = {"jitter": given.jitter, "is_told": given.known_limit, "is_traced": given.trace}
             print(json.dumps(measured(rows, given.generation, **how)), flush=True)
 
 
