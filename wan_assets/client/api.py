@@ -172,18 +172,9 @@ class RunwareClient:
         except RunwareError as error:
             if error.is_transient or is_api_refusal(error.fault):
                 raise
-            if not await self._is_found(task["taskUUID"]):
+            if not await self.is_found(task["taskUUID"], RunwareError):
                 error.may_be_accepted = self._transport.has_been_answered
                 raise
-
-    async def _is_found(self, task_uuid: str) -> bool:
-        """Whether the API has a task. The API may need a moment before it knows a task."""
-        for wait_s in (0.0, self.http_config.initial_retry_delay_s):
-            await asyncio.sleep(wait_s)
-            with suppress(RunwareError):
-                if await self.knows(task_uuid):
-                    return True
-        return False
 
     async def _submit_once(self, task: Mapping[str, Any], before_post: BeforePost | None) -> None:
         answer, task_uuid = await self._transport.post([task], before_post), task["taskUUID"]
@@ -213,15 +204,17 @@ class RunwareClient:
         except RunwareError:
             raise SubmissionUnconfirmedError(fault) from None
 
-    async def is_unknown(self, task_uuid: str) -> bool:
-        """Whether the API reports twice, some time apart, that it does not have a task. A single poll may come too
-        early.
+    async def is_found(self, task_uuid: str, *ignored: type[RunwareError]) -> bool:
+        """Whether one of two polls of a task, some time apart, finds it. A single poll may come too early.
+
+        A poll that raises an error of the `ignored` classes has not found the task.
         """
         for wait_s in (0.0, self.http_config.initial_retry_delay_s):
             await asyncio.sleep(wait_s)
-            if await self.knows(task_uuid):
-                return False
-        return True
+            with suppress(*ignored):
+                if await self.knows(task_uuid):
+                    return True
+        return False
 
     async def knows(self, task_uuid: str) -> bool:
         """Whether the API reports that it has a task."""
@@ -354,7 +347,7 @@ class _Submission:
 
     async def send(self) -> None:
         try:
-            if not self._may_be_accepted or await self._client.is_unknown(self._task["taskUUID"]):
+            if not (self._may_be_accepted and await self._client.is_found(self._task["taskUUID"])):
                 look = self._before_post and partial(self._before_post, self._may_be_accepted)
                 await self._client.submit_once(self._task, look)
         except RunwareError as error:

@@ -169,10 +169,10 @@ class TaskRunner:
         """
         report = await self.poller.look(task.task_uuid)
         is_found = report.is_known or await self._ingest.is_delivered(task)
-        if not is_found and await self._client.is_unknown(task.task_uuid):
-            return False
-        await self._session.mark_submitted(task, task.origin.run_id)
-        return True
+        if is_found or await self._client.is_found(task.task_uuid):
+            await self._session.mark_submitted(task, task.origin.run_id)
+            return True
+        return False
 
     async def finish(self, task: Task) -> TaskReport:
         """Waits for a submitted task and records its result; raises the task's error if it produced no video."""
