@@ -27,7 +27,7 @@ _MAX_POSTS_A_SECOND = 100
 
 _SHARE_OF_FASTEST = 0.9
 _DURATIONS_KEPT = 20
-"""The number of latest task durations from which the shortest duration of the next task is estimated."""
+"""How many recent durations are used to estimate the shortest duration of a task."""
 
 _MAX_SKIPPED_POLLS = 6
 """No task is left unpolled for longer than this many maximum intervals, because a slow API may become fast again."""

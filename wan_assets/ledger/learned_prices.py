@@ -13,7 +13,7 @@ from wan_assets.ledger.schema import given, insert_into, prices
 from wan_assets.models import VideoRequest, request_kind, reservation_microusd
 
 _REMEMBERED = 20
-"""The number of latest costs that are kept per kind, so that an unusual cost is forgotten after some time."""
+"""How many recent costs are kept for each kind. An unusual cost is removed after some time."""
 
 _ENOUGH = 5
 """The number of known costs of a kind from which on they may lower the reservation below the list price."""
