@@ -4,6 +4,8 @@ The text beside each class states what the reader should do next::
 
     WanAssetsError
     ├── PromptTableError            fix the table
+    │   ├── SourceUnavailableError  run where the table's source can be read
+    │   └── NoSnapshotError         materialize the asset of the prompt table
     ├── EmptyRangeError             request a range that contains partitions
     ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
@@ -71,6 +73,18 @@ class PromptTableError(WanAssetsError):
 
     hint = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
     is_retryable = False
+
+
+class SourceUnavailableError(PromptTableError):
+    """The source of the table is missing or cannot be reached from here. Its content is unknown."""
+
+    hint = "Check the path or the address of the table, and whether this machine can read it."
+
+
+class NoSnapshotError(PromptTableError):
+    """The table comes from an upstream asset, and no table has been accepted and stored yet, or its file is gone."""
+
+    hint = "Materialize the asset of the prompt table; it reads the upstream asset and stores a snapshot."
 
 
 class EmptyRangeError(WanAssetsError):

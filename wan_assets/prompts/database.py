@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import PromptTableError, SourceUnavailableError
 from wan_assets.ledger import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import Record
@@ -41,14 +41,19 @@ def _url_of(query: SqlQuery) -> sa.URL:
         raise PromptTableError(str(error)) from None
     file = str(url.database)
     if is_file(url) and not file.startswith("file:") and not Path(file).is_file():
-        raise PromptTableError(f"the query's database {printable(file)} does not exist; check its URL")
+        raise SourceUnavailableError(f"the query's database {printable(file)} does not exist; check its URL")
     return url
 
 
 @contextmanager
 def _connected(url: sa.URL) -> Iterator[sa.Connection]:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        reason = _without_secrets(str(error.orig), url) or type(error).__name__
+        raise SourceUnavailableError(f"the query's database cannot be reached: {reason}; check its URL") from None
+    with connection:
         yield connection
 
 
@@ -59,7 +64,7 @@ def _translated(url: sa.URL) -> Iterator[None]:
         yield
     except ImportError as error:
         hint = "install it, or specify another driver in the URL, such as postgresql+psycopg"
-        raise PromptTableError(f"the query's database needs the driver {error.name}; {hint}") from None
+        raise SourceUnavailableError(f"the query's database needs the driver {error.name}; {hint}") from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = _without_secrets(str(cause), url) or type(cause).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import PromptTableError, SourceUnavailableError
 from wan_assets.prompts.problems import printable
 
 
@@ -33,3 +33,8 @@ class MalformedRecord:
 def unreadable(path: Path, reason: str) -> PromptTableError:
     """Returns the error for a file that is not a table; characters of its name that are not printable are escaped."""
     return PromptTableError(f"{printable(str(path))} {reason}")
+
+
+def unavailable(path: Path, reason: str) -> SourceUnavailableError:
+    """Returns the error for a file that is missing or that this process may not read."""
+    return SourceUnavailableError(f"{printable(str(path))} {reason}")
