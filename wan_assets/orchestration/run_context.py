@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
@@ -43,7 +43,7 @@ class RunContext:
 
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
-    over that of the resource.
+    over that of the resource. `run_tags` are the tags of the run.
     """
 
     asset_key: dg.AssetKey
@@ -56,6 +56,7 @@ class RunContext:
     on_progress: ProgressCallback = ignore_progress
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
+    run_tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -67,4 +68,4 @@ class RunContext:
     ) -> Self:
         """Creates the run context from the context of a Dagster step."""
         resources = context.run.run_id, context.instance, context.log, context.log_event
-        return cls(asset_key, tuple(keys), *resources, **options)
+        return cls(asset_key, tuple(keys), *resources, **options, run_tags=context.run.tags)

@@ -147,7 +147,8 @@ def scan(
     if isinstance(source, Snapshot):
         yield from import_module("wan_assets.prompts.snapshot_files").chunks_of_snapshot(source, chunk_rows)
         return
-    sheets, ids, media_in = sheets_of(source), PromptIds(part), cache(LocalMedia)
+    sheets = [replace(sheet, file=part or sheet.file) for sheet in sheets_of(source)]
+    ids, media_in = PromptIds(part), cache(LocalMedia)
     total = 0
     for sheet in sheets:
         ids.begin(sheet.file, total)

@@ -14,7 +14,9 @@ from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of, table_of
 from wan_assets.orchestration.partitions.data_versions import prompts_key
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 _PROMPT_SHOWN = 80
 
@@ -32,7 +34,7 @@ class _Shared:
 def build_dataset_assets(
     *,
     name: str = "videos",
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     dataset_name: str = "video_dataset",
     costs_name: str = "generation_costs",
     group_name: str = "videos",
@@ -69,7 +71,7 @@ def build_dataset_assets(
     return [_dataset_asset(prompts, dataset_name, shared), _costs_asset(costs_name, shared)]
 
 
-def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.AssetsDefinition:
+def _dataset_asset(prompts: PromptsOrAsset, dataset_name: str, shared: _Shared) -> dg.AssetsDefinition:
     @dg.asset(
         name=dataset_name,
         description="A Parquet manifest of all videos: one row for each file.",
@@ -79,13 +81,16 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
         freshness_policy=shared.freshness_policy,
         automation_condition=shared.automation_condition,
     )
-    def video_dataset(store: VideoStoreResource, ledger: LedgerResource) -> dg.MaterializeResult:
+    def video_dataset(
+        context: dg.AssetExecutionContext, store: VideoStoreResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult:
         try:
-            table = PromptTable.load(prompts)
+            opened = store.open()
+            table = PromptTable.load(readable_prompts(prompts, shared.videos, context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
             with closing(ledger.open()) as open_ledger:
-                manifest = write_manifest(dataset_name, table, store=store.open(), ledger=open_ledger)
+                manifest = write_manifest(dataset_name, table, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(

@@ -11,13 +11,15 @@ from wan_assets.models import usd
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of
 from wan_assets.orchestration.partitions.data_versions import prompts_key
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 
 def build_export_asset(
     *,
     name: str = "videos",
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     target: str,
     options: ExportOptions,
     export_name: str = "video_export",
@@ -64,13 +66,16 @@ def build_export_asset(
         freshness_policy=freshness_policy,
         automation_condition=automation_condition,
     )
-    def video_export(store: VideoStoreResource, ledger: LedgerResource) -> dg.MaterializeResult:
+    def video_export(
+        context: dg.AssetExecutionContext, store: VideoStoreResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult:
         try:
-            table = PromptTable.load(prompts)
+            opened = store.open()
+            table = PromptTable.load(readable_prompts(prompts, dg.AssetKey(name), context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "Nothing was exported")
             with closing(ledger.open()) as open_ledger:
-                exported = export_dataset(table, target, options, store=store.open(), ledger=open_ledger)
+                exported = export_dataset(table, target, options, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(metadata=_metadata(exported), data_version=dg.DataVersion(exported.version))

@@ -7,7 +7,8 @@ from typing import Any, TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, ProgressCallback, ignore_progress
-from wan_assets.errors import EmptyRangeError, PromptTableError
+from wan_assets.errors import EmptyRangeError, WanAssetsError
+from wan_assets.orchestration.assets.table_asset import VALID_CHECK, compute_of, upstream_options
 from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
@@ -23,7 +24,8 @@ from wan_assets.orchestration.run_context import (
 )
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
-from wan_assets.prompts import Prompts
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 
 _NOTHING: Any = dg.Nothing
 """Dagster takes this class as a type, although its annotation names only instances."""
@@ -43,7 +45,7 @@ class VideoOptions(TypedDict, total=False):
 def build_video_assets(
     *,
     name: str = "videos",
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     group_name: str = "videos",
@@ -53,14 +55,15 @@ def build_video_assets(
 ) -> dg.Definitions:
     """Builds the assets of one prompt table, to be merged with the resources `runware`, `store` and `ledger`.
 
-    `<name>_prompts` is the table: it checks every row and updates dynamic partitions. `<name>_requests` stands for the
-    requests of each partition: a changed request makes only its partition of the videos stale. `<name>` are the videos.
+    `<name>_prompts` is the table: it checks every row, updates dynamic partitions, and stores a snapshot.
+    `<name>_requests` stands for the requests of each partition: a changed request makes only its partition of the
+    videos stale. `<name>` are the videos.
     A run may cover any range of partitions.
 
     Args:
         name: Name of the videos' asset.
         prompts: A path, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that returns one. It is read when an
-            asset runs.
+            asset runs. Or an upstream asset: an `AssetKey`, a definition, or `UpstreamPrompts`.
         partitions: "prompt" for one partition per `prompt_id`, or a partitions definition. Then a partition holds the
             rows of its key: time windows use the column `date`, static partitions `shard` or a hash of the `prompt_id`,
             dynamic partitions `campaign`.
@@ -117,32 +120,26 @@ def _table_asset(name: str, partitioning: Partitioning, group_name: str, options
     videos = dg.AssetKey(name)
     key = prompts_key(videos)
 
-    @dg.asset(
+    asset = dg.asset(
         key=key,
         group_name=group_name,
         kinds={"table"},
         description="The prompt table: one row per requested video.",
-        check_specs=[dg.AssetCheckSpec("rows_are_valid", asset=key, blocking=True)],
+        check_specs=[dg.AssetCheckSpec(VALID_CHECK, asset=key, blocking=True)],
         freshness_policy=options.get("freshness_policy"),
+        required_resource_keys={"store"},
+        **upstream_options(partitioning),
     )
-    def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        try:
-            snapshot = partitioning.check(RunContext.of(context, videos))
-        except PromptTableError as error:
-            raise video.failure_to_start(error) from None
-        metadata = video.table_metadata(snapshot.summary)
-        check = dg.AssetCheckResult(check_name="rows_are_valid", passed=snapshot.is_valid, metadata=metadata)
-        version = dg.DataVersion(snapshot.version)
-        return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=version)
-
-    return prompt_table
+    table: dg.AssetsDefinition = asset(compute_of(videos, partitioning))
+    return table
 
 
 def _requests_asset(name: str, partitioning: Partitioning, group_name: str) -> dg.AssetsDefinition:
     videos = dg.AssetKey(name)
+    upstream = upstream_of(partitioning.prompts)
     spec = dg.AssetSpec(
         requests_key(videos),
-        deps=[prompts_key(videos)],
+        deps=[_table_dep(partitioning, videos)],
         group_name=group_name,
         kinds={"table"},
         description="The requests of each partition's rows; never materialized, changes are recorded as observations.",
@@ -152,13 +149,26 @@ def _requests_asset(name: str, partitioning: Partitioning, group_name: str) -> d
     def observe(context: dg.AssetExecutionContext) -> None:
         """Reads the table, synchronizes its partitions, and records changed requests."""
         try:
-            partitioning.check(RunContext.of(context, videos))
-        except PromptTableError as error:
+            store = context.resources.store.open() if upstream else None
+            source = readable_prompts(partitioning.prompts, videos, context.instance, store) if store else None
+            partitioning.check(RunContext.of(context, videos), source or partitioning.source)
+        except WanAssetsError as error:
             raise video.failure_to_start(error) from None
 
-    observable = dg.multi_observable_source_asset(specs=[spec], name=f"{name}_requests_observed")
+    keys = {"store"} if upstream else set()
+    observable = dg.multi_observable_source_asset(
+        specs=[spec], name=f"{name}_requests_observed", required_resource_keys=keys
+    )
     requests: dg.AssetsDefinition = observable(observe)
     return requests
+
+
+def _table_dep(partitioning: Partitioning, videos: dg.AssetKey) -> dg.AssetDep:
+    """Returns the dependency on the table; each partition may have rows of all parts of a table."""
+    upstream = upstream_of(partitioning.prompts)
+    parts = upstream.partitions if upstream else None
+    is_mapped = parts is not None and parts != partitioning.partitions_def
+    return dg.AssetDep(prompts_key(videos), partition_mapping=dg.AllPartitionMapping() if is_mapped else None)
 
 
 def _videos_asset(

@@ -13,7 +13,9 @@ from wan_assets.errors import WanAssetsError
 from wan_assets.models import closest_name
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckOptions, CheckResult, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
@@ -40,7 +42,7 @@ _DESCRIPTIONS = {
 def build_video_checks(
     *,
     name: str = "videos",
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     severities: Severities | None = None,
     cost_tolerance: float = COST_TOLERANCE,
     verify_all: bool = False,
@@ -81,7 +83,9 @@ def build_video_checks(
         names = {key.name for key in context.selected_asset_check_keys}
         try:
             with closing(context.resources.ledger.open()) as ledger:
-                dataset = Dataset.read(name, PromptTable.load(prompts), context.resources.store.open(), ledger)
+                store = context.resources.store.open()
+                table = PromptTable.load(readable_prompts(prompts, dg.AssetKey(name), context.instance, store))
+                dataset = Dataset.read(name, table, store, ledger)
                 for check, check_result in check_results(dataset, names, check_options):
                     yield _result(name, check, check_result, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
