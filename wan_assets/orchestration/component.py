@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
@@ -17,7 +17,8 @@ from wan_assets.orchestration.automation import build_missing_job, build_video_s
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
-from wan_assets.prompts import Prompts, SqlQuery
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts
+from wan_assets.prompts import SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from
 
 Severity = Literal["ERROR", "WARN"]
@@ -31,6 +32,41 @@ class Query(dg.Model, dg.Resolvable):
 
     url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
     query: str = Field(description="A SELECT with an ORDER BY; its columns are named as in a file.")
+
+
+class UpstreamAsset(dg.Model, dg.Resolvable):
+    """Prompts in the value of an upstream asset, or in a database table that the asset builds."""
+
+    asset: str = Field(description="The key of the asset, such as warehouse/prompts.")
+    url: str | None = Field(
+        default=None, description="A SQLAlchemy URL, with `query`: the table is read from this database."
+    )
+    query: str | None = Field(default=None, description="A SELECT with an ORDER BY, with `url`.")
+    partitioned: bool = Field(
+        default=False, description="Whether the asset has the partitions of the videos; each partition has its rows."
+    )
+    base_dir: str | None = Field(
+        default=None, description="Folder of the local files that rows name, relative to the folder of this file."
+    )
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.url is None) != (self.query is None):
+            raise ValueError("prompts of an asset in a database need both `url` and `query`")
+        if self.partitioned and self.url:
+            raise ValueError("a table in a database is read as a whole: leave out `partitioned`, and select its rows")
+        return self
+
+    def prompts(self, folder: Path, partitions: dg.PartitionsDefinition[str] | None) -> UpstreamPrompts:
+        """Returns the upstream prompts; `partitions` are those of the videos, or None by prompt."""
+        if self.partitioned and partitions is None:
+            raise ValueError("`partitioned` needs `partitions`, the batches of the videos and of the asset")
+        return UpstreamPrompts(
+            self.asset,
+            source=SqlQuery(self.url, self.query) if self.url and self.query else None,
+            partitions_def=partitions if self.partitioned else None,
+            base_dir=folder / local_path(self.base_dir, "base_dir") if self.base_dir else None,
+        )
 
 
 class Batches(dg.Model, dg.Resolvable):
@@ -75,7 +111,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
-        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; or a query.
+        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a query; or an upstream asset.
         name: Name of the videos' asset.
         group_name: Dagster's asset group.
         partitions: "prompt" for one partition per prompt, or batches.
@@ -106,8 +142,9 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         ('trailers', 25.0)
     """
 
-    prompts: str | Query = Field(
-        description="A table, a folder of them or a pattern, relative to the folder of this file; or a query."
+    prompts: str | Query | UpstreamAsset = Field(
+        description="A table, a folder of them or a pattern, relative to the folder of this file; a query; or an "
+        "upstream asset."
     )
     name: str = Field(default="videos", description="The name of the videos' asset.")
     group_name: str = Field(default="videos", description="The asset group.")
@@ -158,9 +195,12 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         resources = _resources_of(self._settings(), *self._caps()) if self.resources else {}
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
 
-    def _prompts(self, folder: Path) -> Prompts:
+    def _prompts(self, folder: Path) -> PromptsOrAsset:
         if isinstance(self.prompts, Query):
             return SqlQuery(self.prompts.url, self.prompts.query)
+        if isinstance(self.prompts, UpstreamAsset):
+            batches = None if self.partitions == "prompt" else self.partitions.definition(self.name)
+            return self.prompts.prompts(folder, batches)
         return folder / local_path(self.prompts, "prompts")
 
     def _settings(self) -> Settings:
@@ -195,7 +235,7 @@ class _Parts:
     """The definitions that the attributes of a component request."""
 
     attributes: WanVideosComponent
-    prompts: Prompts
+    prompts: PromptsOrAsset
 
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 import dagster as dg
 
 from wan_assets.engine import Outcome, VideoJob
+from wan_assets.errors import NoSnapshotError
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import (
     NoPartitionError,
@@ -35,7 +36,7 @@ from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.prompt_run import PromptRun
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, TableOfRun, readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
-from wan_assets.prompts import Chunk, Problem, PromptRow, Prompts, PromptTable, Summary, scan
+from wan_assets.prompts import Chunk, Problem, PromptRow, Prompts, PromptTable, Snapshot, Summary, scan
 from wan_assets.store import VideoStore
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
@@ -211,7 +212,19 @@ class Partitioning:
         lineage = Lineage(run_context.instance, run_context.asset_key, request_versions, run_context.log_event)
         return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
-    def _table_of(self, keys: Container[str], source: Prompts) -> PromptTable:
+    def _parts_of(self, keys: Collection[str], source: Prompts) -> Prompts:
+        """Returns only the given parts of a table whose partitions are those of the videos.
+
+        Raises `NoSnapshotError` for a partition whose rows are unknown, because it would count as complete.
+        """
+        if self.partition_of is not _part_of or not isinstance(source, Snapshot):
+            return source
+        if unknown := sorted(set(keys) - source.files.keys()):
+            reason = f"the table has no snapshot of the partition {unknown[0]}: materialize that partition of it first"
+            raise NoSnapshotError(reason)
+        return Snapshot({key: source.files[key] for key in sorted(keys)})
+
+    def _table_of(self, keys: Collection[str], source: Prompts) -> PromptTable:
         """Returns the rows of some partitions; raises a `Failure` if the table has problems."""
         unplaced: list[Problem] = []
 
@@ -222,7 +235,7 @@ class Partitioning:
                 unplaced.append(error.problem)
                 return False
 
-        table = PromptTable.load(source, keep=is_wanted)
+        table = PromptTable.load(self._parts_of(keys, source), keep=is_wanted)
         return _valid(replace(table, problems=(*table.problems, *unplaced)))
 
 
