@@ -426,6 +426,9 @@ class TaskConflictError(RunwareError):
     hint = "Poll the task; do not submit it again."
 
 
+LOCAL_FILE = "localFile"
+"""The code of a row whose local image or audio file cannot be read by the process that runs it."""
+
 PERMANENT_REFUSALS = (ContentBlockedError, RequestRejectedError)
 """Errors for which the API would refuse the same request again."""
 

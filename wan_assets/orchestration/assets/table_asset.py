@@ -59,9 +59,7 @@ def _materialized(
     snapshot = checked.snapshot
     check = dg.AssetCheckResult(check_name=VALID_CHECK, passed=snapshot.is_valid, metadata=checked.metadata)
     version = dg.DataVersion(snapshot.version)
-    return dg.MaterializeResult(
-        metadata=checked.metadata, check_results=[check], data_version=version, tags=checked.tags
-    )
+    return dg.MaterializeResult(metadata=checked.metadata, check_results=[check], data_version=version)
 
 
 def _part_of(context: dg.AssetExecutionContext) -> str:

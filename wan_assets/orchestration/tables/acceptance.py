@@ -12,7 +12,7 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.data_versions import prompts_key
 from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning, TableSnapshot
-from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table, snapshot_tags
+from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
 from wan_assets.prompts import Prompts, Snapshot, snapshot_writer
 from wan_assets.store import VideoStore
 
@@ -32,11 +32,6 @@ class CheckedTable:
         """Dagster's metadata of the table."""
         stored = {"dagster/uri": self.uri, TABLE_VERSION: self.version} if self.uri else {}
         return {**video.table_metadata(self.snapshot.summary), **stored}
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Dagster's tags of the materialization."""
-        return snapshot_tags(self.version) if self.version else {}
 
 
 def checked_table(
@@ -83,7 +78,7 @@ def accept_in_tick(
     checked = checked_table(partitioning, partitioning.source, videos, store)
     last = accepted_table(instance, videos, partitioning.prompts)
     if checked.snapshot.is_valid and (last is None or last.version != checked.version):
-        tags = {**checked.tags, _DATA_VERSION: checked.snapshot.version}
+        tags = {_DATA_VERSION: checked.snapshot.version}
         instance.report_runless_asset_event(
             dg.AssetMaterialization(prompts_key(videos), metadata=checked.metadata, tags=tags)
         )

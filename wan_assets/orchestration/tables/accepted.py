@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from base64 import b32decode, b32encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 import dagster as dg
+from more_itertools import chunked
 
 from wan_assets.errors import NoSnapshotError, SourceUnavailableError
 from wan_assets.orchestration.partitions.data_versions import prompts_key
@@ -22,26 +22,11 @@ TABLE_VERSION = "wan_assets/table_version"
 """Metadata of materializations of `<name>_prompts`, and tag of the sensor's runs: the SHA-256 of the table's snapshot.
 """
 
-_SNAPSHOT_TAG = "wan_assets/snapshot"
-"""Tag of materializations of `<name>_prompts`: the same SHA-256 in base 32, because Dagster limits the tags of events
-to 63 characters. The tags of all partitions are read with one query.
-"""
-
 _EVENTS_READ = 100
+_EVENTS_PER_QUERY = 500
 _SHOWN_CHARACTERS = 12
 
 T = TypeVar("T")
-
-
-def snapshot_tags(version: str) -> dict[str, str]:
-    """Returns the tags of the materialization of a table with this version."""
-    return {_SNAPSHOT_TAG: b32encode(bytes.fromhex(version)).decode().rstrip("=").lower()}
-
-
-def _version_in(tags: Mapping[str, str]) -> str | None:
-    """Returns the version in the tags of a materialization, if there is one."""
-    encoded = tags.get(_SNAPSHOT_TAG, "").upper()
-    return b32decode(encoded + "=" * (-len(encoded) % 8)).hex() if encoded else None
 
 
 @dataclass(frozen=True)
@@ -78,11 +63,8 @@ def accepted_table(instance: dg.DagsterInstance, videos: dg.AssetKey, prompts: P
     upstream = upstream_of(prompts)
     if upstream and upstream.partitions:
         return _table_of_parts(instance, key)
-    for record in instance.fetch_materializations(key, limit=_EVENTS_READ).records:
-        event = record.asset_materialization
-        if event and (version := _version_in(event.tags or {})):
-            return AcceptedTable(key, {"": version}, record.timestamp)
-    return None
+    found = _last_accepted(instance, dg.AssetRecordsFilter(key))
+    return AcceptedTable(key, {"": found[0]}, found[1]) if found else None
 
 
 def readable_prompts(
@@ -155,10 +137,27 @@ class TableOfRun:
 
 
 def _table_of_parts(instance: dg.DagsterInstance, key: dg.AssetKey) -> AcceptedTable | None:
-    events, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
-    tags = events.get_latest_tags_by_partition(key, kind, [_SNAPSHOT_TAG])
-    versions = {part: version for part, found in sorted(tags.items()) if (version := _version_in(found))}
-    if not versions:
-        return None
-    latest = instance.get_latest_materialization_event(key)
-    return AcceptedTable(key, versions, latest.timestamp if latest else None)
+    """Returns the latest valid table of each partition."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    latest = instance.event_log_storage.get_latest_storage_id_by_partition(key, kind)
+    found: dict[str, tuple[str, float]] = {}
+    for numbers in chunked(latest.values(), _EVENTS_PER_QUERY):
+        events = instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=numbers), limit=len(numbers))
+        found |= {record.partition_key or "": accepted for record in events.records if (accepted := _accepted(record))}
+    for part in latest.keys() - found.keys():  # the last materialization had problems
+        if earlier := _last_accepted(instance, dg.AssetRecordsFilter(key, asset_partitions=[part])):
+            found[part] = earlier
+    versions = {part: version for part, (version, _) in sorted(found.items())}
+    return AcceptedTable(key, versions, max(time for _, time in found.values())) if found else None
+
+
+def _last_accepted(instance: dg.DagsterInstance, among: dg.AssetRecordsFilter) -> tuple[str, float] | None:
+    records = instance.fetch_materializations(among, limit=_EVENTS_READ).records
+    return next(filter(None, map(_accepted, records)), None)
+
+
+def _accepted(record: dg.EventLogRecord) -> tuple[str, float] | None:
+    """Returns the version and the time of a materialization whose table had no problems."""
+    event = record.asset_materialization
+    version = event.metadata.get(TABLE_VERSION) if event else None
+    return (str(version.value), record.timestamp) if version else None
