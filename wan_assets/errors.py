@@ -4,7 +4,6 @@ The text beside each class states what the reader should do next::
 
     WanAssetsError
     ├── PromptTableError            fix the table
-    │   ├── SourceUnavailableError  run where the table's source can be read
     │   └── NoSnapshotError         materialize the asset of the prompt table
     ├── EmptyRangeError             request a range that contains partitions
     ├── BudgetExceededError         raise the budget or submit fewer rows
@@ -69,16 +68,17 @@ class WanAssetsError(Exception):
 
 
 class PromptTableError(WanAssetsError):
-    """The table cannot be read, or some of its rows break a rule."""
+    """The table cannot be read, or some of its rows break a rule.
+
+    `is_unavailable` states that its source is missing or cannot be reached from here, so that its content is unknown.
+    """
 
     hint = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
     is_retryable = False
 
-
-class SourceUnavailableError(PromptTableError):
-    """The source of the table is missing or cannot be reached from here. Its content is unknown."""
-
-    hint = "Check the path or the address of the table, and whether this machine can read it."
+    def __init__(self, message: str, *, is_unavailable: bool = False) -> None:
+        self.is_unavailable = is_unavailable
+        super().__init__(message)
 
 
 class NoSnapshotError(PromptTableError):

@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from wan_assets.errors import PromptTableError, SourceUnavailableError
+from wan_assets.errors import PromptTableError
 from wan_assets.ledger import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import Record
@@ -41,7 +41,8 @@ def _url_of(query: SqlQuery) -> sa.URL:
         raise PromptTableError(str(error)) from None
     file = str(url.database)
     if is_file(url) and not file.startswith("file:") and not Path(file).is_file():
-        raise SourceUnavailableError(f"the query's database {printable(file)} does not exist; check its URL")
+        reason = f"the query's database {printable(file)} does not exist; check its URL"
+        raise PromptTableError(reason, is_unavailable=True)
     return url
 
 
@@ -51,8 +52,7 @@ def _connected(url: sa.URL) -> Iterator[sa.Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        reason = _without_secrets(str(error.orig), url) or type(error).__name__
-        raise SourceUnavailableError(f"the query's database cannot be reached: {reason}; check its URL") from None
+        raise PromptTableError(_reason_of(error, url), is_unavailable=True) from None
     with connection:
         yield connection
 
@@ -64,11 +64,16 @@ def _translated(url: sa.URL) -> Iterator[None]:
         yield
     except ImportError as error:
         hint = "install it, or specify another driver in the URL, such as postgresql+psycopg"
-        raise SourceUnavailableError(f"the query's database needs the driver {error.name}; {hint}") from None
+        reason = f"the query's database needs the driver {error.name}; {hint}"
+        raise PromptTableError(reason, is_unavailable=True) from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        reason = _without_secrets(str(cause), url) or type(cause).__name__
-        raise PromptTableError(f"the query cannot be read: {reason}; check the query and the database") from None
+        raise PromptTableError(_reason_of(error, url)) from None
+
+
+def _reason_of(error: Exception, url: sa.URL) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason = _without_secrets(str(cause), url) or type(cause).__name__
+    return f"the query cannot be read: {reason}; check the query and the database"
 
 
 def _without_secrets(message: str, url: sa.URL) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wan_assets.errors import PromptTableError, SourceUnavailableError
+from wan_assets.errors import PromptTableError
 from wan_assets.prompts.problems import printable
 
 
@@ -35,6 +35,6 @@ def unreadable(path: Path, reason: str) -> PromptTableError:
     return PromptTableError(f"{printable(str(path))} {reason}")
 
 
-def unavailable(path: Path, reason: str) -> SourceUnavailableError:
+def unavailable(path: Path, reason: str) -> PromptTableError:
     """Returns the error for a file that is missing or that this process may not read."""
-    return SourceUnavailableError(f"{printable(str(path))} {reason}")
+    return PromptTableError(f"{printable(str(path))} {reason}", is_unavailable=True)

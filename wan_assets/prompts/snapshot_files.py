@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from more_itertools import chunked
 from pydantic import ValidationError
+from pydantic_core import to_json
 from upath import UPath
 
-from wan_assets.errors import NoSnapshotError, PromptTableError, SourceUnavailableError
+from wan_assets.errors import NoSnapshotError, PromptTableError
 from wan_assets.models import VideoRequest, violations_of
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.problems import Problem, Refusal, printable
@@ -70,7 +71,7 @@ class ParquetSnapshotWriter:
 
 
 def file_of_snapshot(address: str) -> UPath | None:
-    """Returns the file at a path or URL if it is a snapshot. Raises `SourceUnavailableError` for an unreadable URL."""
+    """Returns the file at a path or URL if it is a snapshot. Raises `PromptTableError` for an unreadable URL."""
     is_url = "://" in address
     try:
         file = UPath(address)
@@ -78,7 +79,8 @@ def file_of_snapshot(address: str) -> UPath | None:
             is_snapshot = _MARKER in (found.schema_arrow.metadata or {})
     except (pa.ArrowException, OSError, ValueError, ImportError) as error:
         if is_url:
-            raise SourceUnavailableError(f"{printable(address)} cannot be read as a snapshot: {error}") from error
+            reason = f"{printable(address)} cannot be read as a snapshot: {error}"
+            raise PromptTableError(reason, is_unavailable=True) from error
         return None  # the reader of tables reports the error
     if is_url and not is_snapshot:
         raise PromptTableError(f"{printable(address)} is not a snapshot; copy the table to a local file")
@@ -132,7 +134,7 @@ def _record_of(row: PromptRow, media: Mapping[str, Path]) -> dict[str, Any]:
     return {
         "prompt_id": row.prompt_id,
         "positive_prompt": parameters.pop("positivePrompt"),
-        "parameters": json.dumps(parameters, ensure_ascii=False),
+        "parameters": to_json(parameters).decode(),
         "extra": list(row.extra.items()),
         "media": [(name, os.fsencode(media[name].absolute())) for name in row.request.uploads if name in media],
         "row": row.number,

@@ -12,11 +12,14 @@ from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.tables.acceptance import accept_in_run
 from wan_assets.orchestration.tables.upstream import UpstreamPrompts, upstream_of
-from wan_assets.prompts import Prompts
+from wan_assets.prompts import Prompts, PromptTable
 
 VALID_CHECK = "rows_are_valid"
 
 _FRAME = "prompts"
+
+_MISSING_PARTITIONS = {"allow_missing_partitions": True}
+"""Lets Dagster's IO managers load all partitions of an asset, some of which are not materialized yet."""
 
 
 def upstream_options(partitioning: Partitioning) -> dict[str, Any]:
@@ -28,7 +31,8 @@ def upstream_options(partitioning: Partitioning) -> dict[str, Any]:
         return {"deps": [upstream.key]}
     partitions = upstream.partitions
     one_at_a_time = {"backfill_policy": dg.BackfillPolicy.multi_run(1)} if partitions else {}
-    return {"ins": {_FRAME: dg.AssetIn(key=upstream.key)}, "partitions_def": partitions, **one_at_a_time}
+    value = dg.AssetIn(key=upstream.key, metadata=_MISSING_PARTITIONS)
+    return {"ins": {_FRAME: value}, "partitions_def": partitions, **one_at_a_time}
 
 
 def compute_of(videos: dg.AssetKey, partitioning: Partitioning) -> Callable[..., dg.MaterializeResult]:
@@ -75,6 +79,8 @@ def _part_of(context: dg.AssetExecutionContext) -> str:
 
 def _table_in(upstream: UpstreamPrompts, value: Any) -> Prompts:
     """Returns the value of an upstream asset; raises a `Failure` if it is not a table."""
+    if isinstance(value, PromptTable):
+        return value
     tables = list(value.values()) if isinstance(value, Mapping) else [value]
     if tables and all(hasattr(table, "__arrow_c_stream__") for table in tables):
         prompts: Prompts = value

@@ -75,7 +75,8 @@ def build_video_assets(
             `severities` enables the check `quality` of each partition, with severities by check name; `{}` uses the
             defaults. `on_mismatch` overrides the resource for a playable video that deviates from its request: "keep"
             stores it, and the check `matches_request` fails; "fail" fails the row. `on_progress` is called about once a
-            second with the run's `Progress`. `automation_condition` is Dagster's; `freshness_policy` is the table's.
+            second with the run's `Progress`. `automation_condition` is Dagster's, also for a table from an
+            upstream asset; `freshness_policy` is the table's.
 
     Returns:
         Definitions of the three assets.
@@ -127,6 +128,7 @@ def _table_asset(name: str, partitioning: Partitioning, group_name: str, options
         description="The prompt table: one row per requested video.",
         check_specs=[dg.AssetCheckSpec(VALID_CHECK, asset=key, blocking=True)],
         freshness_policy=options.get("freshness_policy"),
+        automation_condition=options.get("automation_condition") if upstream_of(partitioning.prompts) else None,
         required_resource_keys={"store"},
         **upstream_options(partitioning),
     )

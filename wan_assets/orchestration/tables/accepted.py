@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 import dagster as dg
 from more_itertools import chunked
 
-from wan_assets.errors import NoSnapshotError, SourceUnavailableError
+from wan_assets.errors import NoSnapshotError, PromptTableError
 from wan_assets.orchestration.partitions.data_versions import prompts_key
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import Prompts, Snapshot
@@ -114,7 +114,9 @@ class TableOfRun:
             return load(accepted.snapshot(self.store))
         try:
             return load(cast("Prompts", self.prompts))
-        except SourceUnavailableError as error:
+        except (PromptTableError, OSError) as error:  # a function of the user may raise any OSError
+            if isinstance(error, PromptTableError) and not error.is_unavailable:
+                raise
             stored = accepted_table(self.instance, self.videos, self.prompts)
             if stored is None:
                 raise

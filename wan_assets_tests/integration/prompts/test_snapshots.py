@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wan_assets.errors import NoSnapshotError, PromptTableError, SourceUnavailableError
+from wan_assets.errors import NoSnapshotError, PromptTableError
 from wan_assets.prompts import PromptTable, Snapshot, scan, signature_of, snapshot_writer
 from wan_assets.store import VideoStore
 
@@ -152,7 +152,7 @@ def test_a_parquet_table_of_the_user_is_no_snapshot(tmp_path):
 
 
 def test_an_address_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(SourceUnavailableError, match=r"gone\.parquet cannot be read as a snapshot"):
+    with pytest.raises(PromptTableError, match=r"gone\.parquet cannot be read as a snapshot"):
         PromptTable.load(f"file://{tmp_path}/gone.parquet")
 
 
