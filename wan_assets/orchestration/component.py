@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import dagster as dg
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
@@ -49,18 +49,14 @@ class UpstreamAsset(dg.Model, dg.Resolvable):
         default=None, description="Folder of the local files that rows name, relative to the folder of this file."
     )
 
-    @model_validator(mode="after")
-    def _has_both_or_neither(self) -> Self:
-        if (self.url is None) != (self.query is None):
-            raise ValueError("prompts of an asset in a database need both `url` and `query`")
-        if self.partitioned and self.url:
-            raise ValueError("a table in a database is read as a whole: leave out `partitioned`, and select its rows")
-        return self
-
     def prompts(self, folder: Path, partitions: dg.PartitionsDefinition[str] | None) -> UpstreamPrompts:
         """Returns the upstream prompts; `partitions` are those of the videos, or None by prompt."""
+        if (self.url is None) != (self.query is None):
+            raise ValueError("prompts: a table that an asset builds in a database needs both `url` and `query`")
+        if self.partitioned and self.url:
+            raise ValueError("prompts: a table in a database is read as a whole; leave out `partitioned`")
         if self.partitioned and partitions is None:
-            raise ValueError("`partitioned` needs `partitions`, the batches of the videos and of the asset")
+            raise ValueError("prompts: `partitioned` needs `partitions`, the batches of the videos and of the asset")
         return UpstreamPrompts(
             self.asset,
             source=SqlQuery(self.url, self.query) if self.url and self.query else None,
@@ -142,7 +138,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         ('trailers', 25.0)
     """
 
-    prompts: str | Query | UpstreamAsset = Field(
+    prompts: str | UpstreamAsset | Query = Field(
         description="A table, a folder of them or a pattern, relative to the folder of this file; a query; or an "
         "upstream asset."
     )

@@ -137,3 +137,51 @@ def test_what_dagster_scaffolds_loads(tmp_path: Path) -> None:
     assert "type: wan_assets.WanVideosComponent" in text
     table = wan_assets.PromptTable.load(tmp_path / "prompts.csv")
     assert (len(table), table.problems) == (1, ())
+
+
+WAREHOUSE = dg.AssetKey(["warehouse", "prompts"])
+
+
+def merged(text: str) -> dg.Definitions:
+    """The definitions of a component, together with the asset that contains its prompts."""
+    component = WanVideosComponent.resolve_from_yaml(text)
+    found = component.build_defs(dg.ComponentTree.for_test().load_context)
+    definitions = dg.Definitions.merge(found, dg.Definitions(assets=[dg.AssetSpec(WAREHOUSE)]))
+    dg.Definitions.validate_loadable(definitions)
+    return definitions
+
+
+@pytest.mark.parametrize(
+    ("prompts", "partitions", "parts"),
+    [
+        ("{asset: warehouse/prompts, base_dir: images}", "prompt", None),
+        ('{asset: warehouse/prompts, url: "sqlite:///a.db", query: SELECT 1}', "prompt", None),
+        (
+            "{asset: warehouse/prompts, partitioned: true}",
+            '{by: day, start_date: "2026-01-01"}',
+            dg.DailyPartitionsDefinition("2026-01-01"),
+        ),
+    ],
+    ids=["a value", "a table in a database", "by day"],
+)
+def test_an_upstream_asset_is_declared_in_yaml(prompts: str, partitions: str, parts: object) -> None:
+    others = "sensor: {}, missing_schedule: 0 2 * * *, checks: true, dataset: true"
+
+    definitions = merged(f"{{prompts: {prompts}, partitions: {partitions}, {others}}}")
+
+    table = definitions.resolve_asset_graph().get(dg.AssetKey("videos_prompts"))
+    assert table.parent_keys == {WAREHOUSE}
+    assert table.partitions_def == parts
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ("{asset: a, url: b}", "needs both `url` and `query`"),
+        ("{asset: a, url: b, query: c, partitioned: true}", "leave out `partitioned`"),
+        ("{asset: a, partitioned: true}", "`partitioned` needs `partitions`"),
+    ],
+)
+def test_an_upstream_asset_with_attributes_that_do_not_fit_is_refused(prompts: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        merged(f"{{prompts: {prompts}}}")

@@ -41,11 +41,12 @@ class Warehouse:
         self.frames: dict[str, pd.DataFrame] = {}
         self.values: dg.IOManager = dg.FilesystemIOManager(base_dir=str(made.folder / "values"))
         self.days = options.pop("days", None)
+        condition = {key: options.pop(key) for key in ("automation_condition",) if key in options}
         prompts = prompts or (UpstreamPrompts(WAREHOUSE, partitions_def=self.days) if self.days else WAREHOUSE)
         self.definitions = dg.Definitions.merge(
-            build_video_assets(prompts=prompts, **options),
+            build_video_assets(prompts=prompts, **options, **condition),
             dg.Definitions(
-                assets=[self._asset(), *options.pop("others", ())],
+                assets=[self._asset()],
                 resources={**made.resources(), "io_manager": self.values},
                 jobs=[build_missing_job(prompts=prompts, **options)],
                 sensors=[build_video_sensor(prompts=prompts, **options)],
@@ -357,3 +358,35 @@ def test_a_definition_with_several_assets_needs_a_key() -> None:
 
     with pytest.raises(ValueError, match=r"contains several assets \(one, two\): pass the key of one of them"):
         build_video_assets(prompts=several)
+
+
+def test_the_partitions_of_an_asset_of_which_only_the_key_is_known_form_one_table(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        warehouse = Warehouse(made, prompts=WAREHOUSE, days=DAYS)
+        first, second, _ = DAYS.get_partition_keys()
+        found = []
+        for day, frame in ((first, frame_of(a="A kite")), (second, frame_of(b="A boat"))):
+            warehouse.holds(frame, day)
+            assert warehouse.run(TABLE).success
+            found.append(made.instance.get_dynamic_partitions("videos"))
+
+        assert found == [["a"], ["a", "b"]]
+
+
+def test_an_automation_condition_requests_the_table_after_the_upstream_asset(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        warehouse = Warehouse(made, automation_condition=dg.AutomationCondition.eager())
+
+        def requested(cursor: Any = None) -> tuple[set[str], Any]:
+            result = dg.evaluate_automation_conditions(warehouse.definitions, made.instance, cursor=cursor)
+            keys = {WAREHOUSE, TABLE, VIDEOS}
+            return {key.to_user_string() for key in keys if result.get_num_requested(key)}, result.cursor
+
+        _, cursor = requested()
+        warehouse.holds(frame_of(a="A kite"))
+        after_upstream, cursor = requested(cursor)
+        assert warehouse.run(TABLE).success
+        after_table, _ = requested(cursor)
+
+        assert after_upstream == {"videos_prompts"}
+        assert "videos_prompts" not in after_table

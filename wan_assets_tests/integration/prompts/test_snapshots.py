@@ -192,3 +192,16 @@ def test_tables_of_arrow_and_frames_by_partition_are_sources():
         ("monday", "A kite"),
         ("tuesday", "A boat"),
     ]
+
+
+def test_a_snapshot_in_a_bucket_is_read_from_its_address(tmp_path, bucket):
+    store = VideoStore(bucket)
+    frame = pd.DataFrame({"prompt": ["A kite"], "resolution": ["480p"], "x_note": ["a"]})
+
+    file = [store.put_table(snapshot_of(frame, tmp_path), ["videos_prompts"]) for _ in range(2)][-1]
+
+    assert str(file) == f"{bucket}/tables/videos_prompts/{file.stem}.parquet"
+    assert PromptTable.load(Snapshot({"": file})).rows == PromptTable.load(frame).rows
+    assert PromptTable.load(str(file)).rows == PromptTable.load(frame).rows
+    with pytest.raises(NoSnapshotError):
+        PromptTable.load(Snapshot({"": store.table(["videos_prompts"], "0" * 64)}))
