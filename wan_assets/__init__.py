@@ -27,11 +27,12 @@ if TYPE_CHECKING:
         build_video_checks,
         build_video_sensor,
     )
-    from wan_assets.prompts import PromptTable
+    from wan_assets.prompts import PromptSource, PromptTable
 
 __all__ = [
     "ExportOptions",
     "LedgerResource",
+    "PromptSource",
     "PromptTable",
     "RunwareResource",
     "UpstreamPrompts",
@@ -51,6 +52,7 @@ __all__ = [
 _HOMES = {
     "ExportOptions": "export",
     "LedgerResource": "orchestration",
+    "PromptSource": "prompts",
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
     "UpstreamPrompts": "orchestration",

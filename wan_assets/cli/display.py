@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 import click
@@ -26,6 +26,7 @@ __all__ = [
     "printable",
     "show_error",
     "show_json",
+    "show_json_with_list",
     "show_table",
 ]
 
@@ -38,6 +39,18 @@ _GAP = 3
 def show_json(content: Mapping[str, Any]) -> None:
     """Prints one JSON object that is valid in any encoding."""
     click.echo(json.dumps(content, ensure_ascii=not supports_unicode(sys.stdout), indent=2, default=str))
+
+
+def show_json_with_list(content: Mapping[str, Any], name: str, items: Iterable[Mapping[str, Any]]) -> None:
+    """Prints one JSON object like `show_json`, with a last field whose items are written one by one."""
+    is_ascii = not supports_unicode(sys.stdout)
+    head = json.dumps(content, ensure_ascii=is_ascii, indent=2, default=str).removesuffix("\n}")
+    click.echo(f"{head},\n  {json.dumps(name)}: [", nl=False)
+    separator = "\n    "
+    for item in items:
+        click.echo(f"{separator}{json.dumps(item, ensure_ascii=is_ascii, default=str)}", nl=False)
+        separator = ",\n    "
+    click.echo("\n  ]\n}" if separator.startswith(",") else "]\n}")
 
 
 def show_error(failure: Failure) -> None:

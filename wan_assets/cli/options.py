@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from wan_assets.cli.display import printable
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
+from wan_assets.prompts import Extra, PromptSource
 from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, settings_from
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -50,6 +52,76 @@ mismatch_option = click.option(
     help="Store a playable video that deviates from its request, or quarantine it and fail its row.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a command reads the table: the columns of parameters, default values, and columns that are no parameters."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    extra: Extra = "keep"
+
+    def of(self, file: Path) -> PromptSource:
+        """Returns a table with these options; raises `PromptTableError` if one is not valid."""
+        return PromptSource(file, self.columns, self.defaults, self.extra)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The same options as arguments of a command."""
+        columns = [part for name, value in self.columns.items() for part in ("--column", f"{name}={value}")]
+        defaults = [part for name, value in self.defaults.items() for part in ("--default", f"{name}={value}")]
+        return (*columns, *defaults, *(() if self.extra == "keep" else ("--extra", self.extra)))
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--column`, `--default` and `--extra`, and passes them to the command as `table_options`."""
+
+    @wraps(command)
+    def read(*args: Any, column: Mapping[str, str], default: Mapping[str, str], extra: Extra, **options: Any) -> Any:
+        return command(*args, table_options=TableOptions(column, default, extra), **options)
+
+    for option in reversed(_OF_TABLE):
+        read = option(read)
+    return read
+
+
+def _pairs(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Returns the values of an option `NAME=VALUE`, which may be repeated."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise click.BadParameter(f"{text!r} is not of the form {parameter.metavar}")
+        if name.strip() in found:
+            raise click.BadParameter(f"{name.strip()} is given twice")
+        found[name.strip()] = value.strip()
+    return found
+
+
+_OF_TABLE = (
+    click.option(
+        "--column",
+        multiple=True,
+        callback=_pairs,
+        metavar="PARAMETER=COLUMN",
+        help="The column of a parameter, such as positive_prompt=prompt_en or seed=meta.seed; repeatable.",
+    ),
+    click.option(
+        "--default",
+        multiple=True,
+        callback=_pairs,
+        metavar="PARAMETER=VALUE",
+        help="The value of a parameter in rows that have none, such as resolution=720p; repeatable.",
+    ),
+    click.option(
+        "--extra",
+        type=click.Choice(("keep", "refuse")),
+        default="keep",
+        show_default=True,
+        help="Keep columns that are no parameters with their row, or report them as problems.",
+    ),
+)
 
 
 def data_dir() -> Path | None:

@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
 from wan_assets.cli.dagster_home import instance_in, locked
 from wan_assets.cli.failures import Failure
+from wan_assets.cli.options import TableOptions
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
 from wan_assets.cli.progress import ProgressDisplay
 from wan_assets.cli.signals import Interrupted, StopRequest
@@ -31,13 +33,13 @@ from wan_assets.orchestration import (
     sync_table,
     table_id_of,
 )
-from wan_assets.prompts import PromptTable
+from wan_assets.prompts import PromptTable, findings_of
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
 _NAME = "videos"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_PROBLEMS_SHOWN = 5
+_FINDINGS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class RunOptions:
 
     on_mismatch: OnMismatch = "keep"
     resend_refused: bool = False
+    table: TableOptions = field(default_factory=TableOptions)
 
 
 @dataclass
@@ -76,12 +79,15 @@ class TableRun:
     def load(self) -> PromptTable:
         """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
         prompts = self.settings.prompts
-        self.table = table = PromptTable.load(prompts)
+        self.table = table = PromptTable.load(self.options.table.of(prompts))
         if table.problems:
-            problems = table.problems
-            counted = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-            shown = "".join(f"\n  {problem}" for problem in problems[:_PROBLEMS_SHOWN])
-            raise PromptTableError(f"{prompts} has {counted}:{shown}")
+            findings = findings_of(table.problems)
+            counted = "1 problem" if findings.count == 1 else f"{findings.count:,} problems"
+            shown = "".join(f"\n  {finding}" for finding in islice(findings, _FINDINGS_SHOWN))
+            more = (
+                f"\n  … and {len(findings) - _FINDINGS_SHOWN:,} more kinds" if len(findings) > _FINDINGS_SHOWN else ""
+            )
+            raise PromptTableError(f"{prompts} has {counted}:{shown}{more}")
         return table
 
     def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:

@@ -17,7 +17,7 @@ from wan_assets.export.target import CARD, Changes, Target
 from wan_assets.export.videofolder import write_videofolder
 from wan_assets.export.webdataset import write_webdataset
 from wan_assets.ledger import Ledger
-from wan_assets.prompts import PromptTable
+from wan_assets.prompts import PromptTable, findings_of
 from wan_assets.store import VideoStore
 
 
@@ -53,7 +53,7 @@ def export_dataset(
     folder. Raises `PromptTableError` for a table with problems, and `ExportError`.
     """
     if table.problems:
-        raise PromptTableError(f"the table has problems ({len(table.problems)}), the first: {table.problems[0]}")
+        raise PromptTableError(f"the table has {findings_of(table.problems)}")
     entries, statistics = Entries(table, store=store, ledger=ledger), ExportStatistics()
     target = Target(root, options.format, links=options.links)
     _write(entries, statistics, target, options)

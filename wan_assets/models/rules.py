@@ -147,13 +147,13 @@ def closest_name(name: str, known: Iterable[str]) -> str | None:
     written = name.lower()
     maximum = max(1, len(written) // 3)
     alike = (candidate for candidate in known if abs(len(candidate) - len(written)) <= maximum)
-    slips = {candidate: _slips(written, candidate.lower()) for candidate in alike}
+    slips = {candidate: edits_between(written, candidate.lower()) for candidate in alike}
     found = min(slips, key=lambda candidate: slips[candidate], default=None)
     return found if found is not None and slips[found] <= maximum else None
 
 
-def _slips(one: str, other: str) -> int:
-    """Counts the letters that are missing, added, replaced, or swapped with their neighbour."""
+def edits_between(one: str, other: str) -> int:
+    """Counts the letters that are missing, added, replaced, or swapped with their neighbour in one of two names."""
     before, last = list[int](), list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):
         now = [row]

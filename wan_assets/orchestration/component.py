@@ -18,7 +18,7 @@ from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts
-from wan_assets.prompts import SqlQuery
+from wan_assets.prompts import PromptSource, SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from
 
 Severity = Literal["ERROR", "WARN"]
@@ -108,6 +108,9 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
 
     Args:
         prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a query; or an upstream asset.
+        columns: Source column of each parameter, such as `{positive_prompt: prompt_en}`.
+        defaults: Values for cells that are empty or missing, such as `{resolution: 720p}`.
+        extra: Columns that are no parameters: "keep" or "refuse".
         name: Name of the videos' asset.
         group_name: Dagster's asset group.
         partitions: "prompt" for one partition per prompt, or batches.
@@ -141,6 +144,16 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     prompts: str | UpstreamAsset | Query = Field(
         description="A table, a folder of them or a pattern, relative to the folder of this file; a query; or an "
         "upstream asset."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="The source column of each parameter, such as positive_prompt: prompt_en."
+    )
+    defaults: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        description="Values for cells that are empty or missing, such as resolution: 720p and duration: 5.",
+    )
+    extra: Literal["keep", "refuse"] = Field(
+        default="keep", description="Keep columns that are no parameters with their row, or report them as problems."
     )
     name: str = Field(default="videos", description="The name of the videos' asset.")
     group_name: str = Field(default="videos", description="The asset group.")
@@ -192,6 +205,10 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
 
     def _prompts(self, folder: Path) -> PromptsOrAsset:
+        given = PromptSource(self._source(folder), self.columns, self.defaults, self.extra)
+        return given if given.has_options else given.source
+
+    def _source(self, folder: Path) -> PromptsOrAsset:
         if isinstance(self.prompts, Query):
             return SqlQuery(self.prompts.url, self.prompts.query)
         if isinstance(self.prompts, UpstreamAsset):

@@ -1,7 +1,10 @@
 """Prompt tables: rows from files, DataFrames and databases. Every row is validated before anything is submitted."""
 
+from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.problems import Problem, Refusal, shortened
+from wan_assets.prompts.prompt_source import Extra, PromptSource
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
@@ -11,15 +14,21 @@ from wan_assets.prompts.table_summary import Summary
 
 __all__ = [
     "Chunk",
+    "ColumnUse",
+    "Extra",
+    "Finding",
+    "Findings",
     "LocalFileError",
     "Problem",
     "PromptRow",
+    "PromptSource",
     "PromptTable",
     "Prompts",
     "Refusal",
     "Snapshot",
     "SqlQuery",
     "Summary",
+    "findings_of",
     "scan",
     "shortened",
     "signature_of",

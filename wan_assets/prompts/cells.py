@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
-from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, Column, Layout, column_of
+from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, Column, column_of
+from wan_assets.prompts.layout import Layout, value_at
 from wan_assets.prompts.local_media import PLACEHOLDER_REFERENCE, LocalMedia, Medium
 from wan_assets.prompts.problems import Refusal
 
@@ -36,18 +38,40 @@ class Cells:
 def cells_of(layout: Layout, values: Sequence[Any]) -> Cells:
     """Assigns the values of a record to its columns and omits empty cells."""
     cells = Cells()
-    given = cells.values
     for index, column in layout.columns:
         value = values[index]
-        if value is None or is_absent(value):
-            continue
-        if column.kind == "text":
-            given[column.name] = value
-        elif column.kind == "word":
-            given[column.name] = value.strip() if isinstance(value, str) else value
-        else:
-            _read_cell(cells, column, value)
+        if value is not None and not is_absent(value):
+            _place(cells, column, value)
+    for index, path, column in layout.fields:
+        value = value_at(values[index], path)
+        if value is not None and not is_absent(value):
+            _place(cells, column, value)
     return cells
+
+
+def _place(cells: Cells, column: Column, value: Any) -> None:
+    if column.kind == "text":
+        cells.values[column.name] = value
+    elif column.kind == "word":
+        cells.values[column.name] = value.strip() if isinstance(value, str) else plain_number(value)
+    elif column.kind == "carried":
+        cells.extra[column.name] = _escaped(text_of(value))
+    else:
+        _read_cell(cells, column, value)
+
+
+def plain_number(value: Any) -> Any:
+    """Returns an integral decimal as an integer, because databases have no other type for large integers."""
+    is_integral = isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
+    return int(value) if is_integral else value
+
+
+def _escaped(text: str) -> str:
+    """Returns a text with escapes for the characters that are not text, which columns of any content may have."""
+    try:
+        return rules.text(text)
+    except PydanticCustomError:
+        return "".join(char if char.isprintable() or char in "\n\r\t" else ascii(char)[1:-1] for char in text)
 
 
 def is_absent(value: Any) -> bool:
@@ -107,6 +131,7 @@ def _read_cell(cells: Cells, column: Column, value: Any) -> None:
     elif column.kind == "priority":
         _read_priority(cells, value)
     elif column.kind == "media":
+        value = str(value) if isinstance(value, UUID) else value
         found = _parsed_json(cells, column.name, value) if _looks_like_json(value) else _stripped(value)
         if not is_absent(found):
             cells.values[column.name] = found
@@ -139,7 +164,7 @@ def _read_group(cells: Cells, group: str, value: Any) -> None:
             rule = f"is given twice, once in {group}"
             cells.refuse(column.name, part, Refusal(rule, "remove one of the two"))
         elif column.kind in ("text", "word"):
-            cells.values[column.name] = part
+            cells.values[column.name] = plain_number(part)
         else:
             _read_cell(cells, column, part)
 
@@ -182,6 +207,18 @@ def text_of(value: Any) -> str:
         return (value.date() if is_midnight else value).isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, (list, dict, tuple)):
+        return json.dumps(_json_value(value), ensure_ascii=False)
     return str(value)
+
+
+def _json_value(value: Any) -> Any:
+    """Returns a nested value as JSON has it; NaN becomes null, and dates and other values become text."""
+    if isinstance(value, Mapping):
+        return {str(name): _json_value(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "tolist"):
+        items = value.tolist() if hasattr(value, "tolist") else value
+        return [_json_value(item) for item in items] if isinstance(items, Iterable) else _json_value(items)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (str, int, float, bool)) else text_of(value)

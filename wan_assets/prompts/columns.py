@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name
-from wan_assets.prompts.problems import Refusal, shortened
+from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name, edits_between
+from wan_assets.prompts.problems import Refusal
 
 PROMPT = "positive_prompt"
 FRAME_IMAGES = "inputs.frame_images"
@@ -16,6 +16,9 @@ INPUT_AUDIO = "inputs.audio"
 GENERATE_AUDIO = "provider_settings.alibaba.audio"
 GROUPS = frozenset({"inputs", "provider_settings", "provider_settings.alibaba", "safety"})
 """Columns whose cells hold an object of several parameters."""
+
+UNKNOWN = "is not a column of a prompt table"
+"""The rule that a column of an unknown name breaks."""
 
 PRIORITY = "priority"
 """An extra column that holds a whole number: rows with a higher priority are submitted first."""
@@ -25,7 +28,7 @@ EXTRA_COLUMNS = frozenset(
 )
 """Columns that are not part of a request. Their text is kept with the row, like that of `x_…` and `meta.…`."""
 
-Kind = Literal["text", "word", "media", "url", "group", "extra", "priority", "prompt_id"]
+Kind = Literal["text", "word", "media", "url", "group", "extra", "carried", "priority", "prompt_id"]
 
 _KINDS: Mapping[str, Kind] = {
     "prompt_id": "prompt_id",
@@ -53,6 +56,18 @@ _ALIASES = {
 _SUGGESTIONS = {**COLUMN_ALIASES, **dict.fromkeys(("id", "key", "row_id", "video_id"), "prompt_id")}
 """Names that resemble no column but are often used for one. They appear in suggestions only."""
 
+_NOT_MISSPELLED = frozenset(
+    (
+        *("size", "dimensions", "length", "format", "container", "n", "count", "samples", "quality"),
+        *("sound", "music", "voice", "speech"),
+        *("code", "node", "speed", "feed", "need", "seen", "weight", "weights", "frames", "prompts"),
+    )
+)
+"""Names of ordinary columns that resemble a parameter, or that some tables use for one."""
+
+_UNGUARDED = frozenset(("alibaba", "tasktype", "taskuuid"))
+_SHORT_NAME, _LONG_NAME = 3, 10
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -62,29 +77,17 @@ class Column:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of a header by position, and the refused names."""
-
-    columns: tuple[tuple[int, Column], ...]
-    refused: tuple[tuple[int, str, Refusal], ...]
-
-    def has(self, column: str) -> bool:
-        """Returns whether the header contains this column under any of its names."""
-        return any(found.name == column for _, found in self.columns)
-
-
 def column_of(name: str) -> Column | Refusal:
     """Returns the column for a name in camel case, in snake case, with dots, or shortened to a unique last part."""
     written = name.strip()
     if _is_extra(written):
         return Column(written, "extra")
-    meant = _COLUMNS_BY_NAME.get(_normalized_name(written), ())
+    meant = _COLUMNS_BY_NAME.get(normalized_name(written), ())
     if len(meant) > 1:
         both = " or ".join(meant)
         return Refusal(f"may mean {both}", f"rename it to {both}")
     if not meant:
-        return Refusal("is not a column of a prompt table", _suggestion(written))
+        return Refusal(UNKNOWN, suggestion_for(written))
     if meant[0] == "task_uuid":
         return Refusal("task UUIDs are derived", "remove the column")
     return Column(meant[0], _KINDS.get(meant[0], "word"))
@@ -92,45 +95,50 @@ def column_of(name: str) -> Column | Refusal:
 
 def meaning_of(name: str) -> str | None:
     """Returns the column that a name denotes or probably denotes, or None."""
-    meant = _COLUMNS_BY_NAME.get(_normalized_name(name), ())
+    meant = _COLUMNS_BY_NAME.get(normalized_name(name), ())
     if len(meant) == 1 and meant[0] != "task_uuid":
         return meant[0]
-    return _SUGGESTIONS_BY_NAME.get(_normalized_name(name)) or (name.strip() if _is_extra(name) else None)
+    return _SUGGESTIONS_BY_NAME.get(normalized_name(name)) or (name.strip() if _is_extra(name) else None)
 
 
-def layout_of(names: Sequence[str]) -> Layout:
-    """Returns the layout of a header. A second name for the same column is refused."""
-    columns: dict[str, tuple[int, Column]] = {}
-    refused: list[tuple[int, str, Refusal]] = []
-    for index, name in enumerate(names):
-        column = column_of(name)
-        if isinstance(column, Refusal):
-            refused.append((index, name.strip(), column))
-        elif column.name in columns:
-            first = names[columns[column.name][0]].strip()
-            rule = f"means the same as column {shortened(first)}" if first != name.strip() else "occurs twice"
-            refused.append((index, name.strip(), Refusal(rule, "remove one of the two columns")))
-        else:
-            columns[column.name] = (index, column)
-    groups_last = sorted(columns.values(), key=lambda found: found[1].kind == "group")
-    return Layout(tuple(groups_last), tuple(refused))
+def parameter_meant_by(name: str) -> str | None:
+    """Returns the parameter that a column of an unknown name probably sets: its name is misspelled, or a synonym.
+    For a last frame, which the model does not accept, it returns "last_frame".
+
+    Names that tables often use for other things, such as `quality`, and ordinary words, such as `speed`, mean none.
+    """
+    written = normalized_name(name)
+    if LAST_FRAME.match(name):
+        return "last_frame"
+    if written in _OTHER_MEANINGS:
+        return None
+    if written in _SYNONYMS:
+        return _SYNONYMS[written]
+    if normalized_name(name.partition(".")[0]) in _GROUP_HEADS:
+        return (_nearest_columns(name) or ("inputs",))[0]
+    found = closest_name(written, _GUARDED)
+    slips = 2 if len(written) >= _LONG_NAME else 1
+    is_near = found is not None and edits_between(written, found) <= slips
+    return _COLUMNS_BY_NAME[found][0] if found is not None and is_near else None
 
 
-def missing_prompt(names: Sequence[str]) -> Refusal:
-    """Returns the refusal for a header without a prompt column."""
-    if len(names) == 1 and (separator := re.search(r"[;\t|,]", names[0])):
-        fix = f"use the right column separator: this header contains {separator[0]!r}"
-        return Refusal("no column contains the prompts", fix)
-    near = next((name.strip() for name in names if _nearest_columns(name.strip()) == (PROMPT,)), None)
-    fix = f"rename the column {shortened(near)} to {PROMPT}" if near else f"add a column {PROMPT}"
-    return Refusal("no column contains the prompts", fix)
+def is_probably(name: str, column: str) -> bool:
+    """Returns whether a name that is not known is near the name of a column, or a synonym of it."""
+    return column in _nearest_columns(name)
 
 
-def _is_extra(name: str) -> bool:
-    return name.strip().lower().startswith(("x_", "meta."))
+def suggestion_for(name: str) -> str:
+    """Returns what to do about a column whose name is not known."""
+    if not name:
+        return "name the column or remove it (pandas writes its index this way; to_csv(index=False) omits it)"
+    found = _nearest_columns(name)
+    if not found:
+        return "remove it, or start its name with x_ to keep it as an extra column"
+    return f"did you mean {' or '.join(found)}?"
 
 
-def _normalized_name(name: str) -> str:
+def normalized_name(name: str) -> str:
+    """Returns the letters and digits of a name in lower case; names that differ in other ways only are the same."""
     return re.sub(r"[\W_]+", "", name.lower())
 
 
@@ -143,33 +151,37 @@ def _columns_by_name() -> dict[str, tuple[str, ...]]:
     meant: dict[str, tuple[str, ...]] = {}
     for column in PARAMETERS:
         for tail in _tails(column):
-            meant[_normalized_name(tail)] = (*meant.get(_normalized_name(tail), ()), column)
+            meant[normalized_name(tail)] = (*meant.get(normalized_name(tail), ()), column)
     exact = [*((column, column) for column in (*PARAMETERS, *EXTRA_COLUMNS)), *_ALIASES.items()]
-    return meant | {_normalized_name(name): (column,) for name, column in exact}
+    return meant | {normalized_name(name): (column,) for name, column in exact}
 
 
 _COLUMNS_BY_NAME = _columns_by_name()
 _TAILS = {tail for column in PARAMETERS for tail in _tails(column)}
 _SPELLINGS = sorted({*_TAILS, *_ALIASES, *EXTRA_COLUMNS})
-_SUGGESTIONS_BY_NAME = {_normalized_name(name): meaning for name, meaning in _SUGGESTIONS.items()}
+_SUGGESTIONS_BY_NAME = {normalized_name(name): meaning for name, meaning in _SUGGESTIONS.items()}
+_OTHER_MEANINGS = frozenset(map(normalized_name, _NOT_MISSPELLED))
+_SYNONYMS = {normalized_name(name): meaning for name, meaning in COLUMN_ALIASES.items() if meaning != PROMPT}
+_GROUP_HEADS = frozenset(normalized_name(group) for group in GROUPS if "." not in group)
+_GUARDED = sorted(
+    name
+    for name in {normalized_name(spelling) for spelling in (*_TAILS, *_ALIASES, PRIORITY, "campaign", "shard")}
+    if len(name) > _SHORT_NAME and name not in _UNGUARDED
+)
+"""Names whose misspellings are refused, because a column that is ignored would change what is paid for."""
 
 
 def _nearest_columns(name: str) -> tuple[str, ...]:
     if LAST_FRAME.match(name):
         return ()
     last = name.rpartition(".")[2]
-    if meaning := _SUGGESTIONS_BY_NAME.get(_normalized_name(name)) or _SUGGESTIONS_BY_NAME.get(_normalized_name(last)):
+    if meaning := _SUGGESTIONS_BY_NAME.get(normalized_name(name)) or _SUGGESTIONS_BY_NAME.get(normalized_name(last)):
         return (meaning,)
     found = closest_name(name, (*_SPELLINGS, *_SUGGESTIONS)) or closest_name(last, (*_SPELLINGS, *_SUGGESTIONS))
     if found in _SUGGESTIONS:
         return (_SUGGESTIONS[found],)
-    return _COLUMNS_BY_NAME[_normalized_name(found)] if found else ()
+    return _COLUMNS_BY_NAME[normalized_name(found)] if found else ()
 
 
-def _suggestion(name: str) -> str:
-    if not name:
-        return "name the column or remove it (pandas writes its index this way; to_csv(index=False) omits it)"
-    found = _nearest_columns(name)
-    if not found:
-        return "remove it, or start its name with x_ to keep it as an extra column"
-    return f"did you mean {' or '.join(found)}?"
+def _is_extra(name: str) -> bool:
+    return name.strip().lower().startswith(("x_", "meta."))

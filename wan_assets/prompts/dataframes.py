@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 _NOT_IN_PYTHON = (OverflowError, ValueError, LookupError)
 """Errors for values that Arrow supports and Python does not, such as a date in the year 12000."""
 
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
@@ -36,6 +38,7 @@ def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | Malformed
     """Yields the rows of a DataFrame or an Arrow table; ignores the index of a DataFrame."""
     if not isinstance(frame, pd.DataFrame) and hasattr(frame, "__arrow_c_stream__"):
         table = pa.table(frame)
+        table = table.drop_columns(_indexes_in(table.schema))
         for batch in table.to_batches(max_chunksize=batch_rows):
             yield from _records(tuple(table.column_names), [_values_of(column) for column in batch.columns])
         return
@@ -51,14 +54,24 @@ def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record | Malform
     """Yields the rows of a Parquet file, one batch of a row group at a time."""
     try:
         with pq.ParquetFile(path) as file:
-            names = tuple(file.schema_arrow.names)
+            indexes = _indexes_in(file.schema_arrow)
+            names = tuple(name for name in file.schema_arrow.names if name not in indexes)
             _refuse_unknown_zones(path, file.schema_arrow)
-            for batch in file.iter_batches(batch_size=batch_rows):
+            for whole in file.iter_batches(batch_size=batch_rows):
+                batch = whole.drop_columns(indexes)
                 yield from _records(names, [_values_of(column) for column in batch.columns])
     except UnicodeDecodeError as error:
         raise unreadable(path, f"contains text that is not UTF-8: {error}; write the file again") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, f"is not a complete Parquet file: {error}; write the file again") from error
+
+
+def _indexes_in(schema: pa.Schema) -> list[str]:
+    """Returns the columns that pandas wrote for an index without a name; like the index of a DataFrame, no row of the
+    table needs it.
+    """
+    indexes = (schema.pandas_metadata or {}).get("index_columns", ())
+    return [name for name in indexes if isinstance(name, str) and _UNNAMED_INDEX.fullmatch(name)]
 
 
 def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Record | MalformedRecord]:

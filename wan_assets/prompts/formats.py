@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.prompts.columns import PROMPT
+from wan_assets.prompts.keyed_objects import records_of_keyed
 from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import MalformedRecord, Record, unavailable, unreadable
@@ -27,7 +28,8 @@ _SIGNATURE_BYTES = 200
 class Sheet:
     """An open file, DataFrame or query: its records, the folder of its local files, and its default values.
 
-    `file` is its name if the table has several files.
+    `file` is its name if the table has several files. If `is_keyed`, the column `key` contains the keys of a JSON
+    object.
     """
 
     label: str
@@ -36,6 +38,7 @@ class Sheet:
     folder: Path | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
+    is_keyed: bool = False
 
 
 def sheet_of_frame(frame: pd.DataFrame, file: str = "") -> Sheet:
@@ -53,7 +56,9 @@ def sheet_of_file(path: Path, file: str = "") -> Sheet:
         raise unreadable(path, f"{found}; supported are {KNOWN_EXTENSIONS}")
     _refuse_other_files(path)
     defaults = {"resolution": "720p"} if reader is _prompts else {}
-    return Sheet(printable(str(path)), _guarded(path, reader), has_header, path.parent, defaults, printable(file))
+    is_keyed = reader is _json_rows
+    label = printable(str(path))
+    return Sheet(label, _guarded(path, reader), has_header, path.parent, defaults, printable(file), is_keyed)
 
 
 def _refuse_missing(path: Path) -> None:
@@ -195,7 +200,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _json_array(path: Path) -> Iterator[Record | MalformedRecord]:
+def _json_rows(path: Path) -> Iterator[Record | MalformedRecord]:
     _refuse_other_encodings(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
@@ -204,6 +209,9 @@ def _json_array(path: Path) -> Iterator[Record | MalformedRecord]:
     except (ValueError, RecursionError) as error:
         hint = "write an array of objects, or save one object per line as .jsonl"
         raise unreadable(path, f"is not valid JSON: {error}; {hint}") from error
+    if isinstance(found, dict):
+        yield from records_of_keyed(path, found)
+        return
     if not isinstance(found, list):
         raise unreadable(path, "does not contain a JSON array; write an array of objects")
     yield from (_record_of_object(None, item) for item in found)
@@ -233,7 +241,7 @@ _READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | MalformedRecord]
     ".tsv": (_tab_separated, True),
     ".jsonl": (_json_lines, False),
     ".ndjson": (_json_lines, False),
-    ".json": (_json_array, False),
+    ".json": (_json_rows, False),
     ".parquet": (_parquet, True),
     ".txt": (_prompts, True),
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from decimal import Decimal
 from hashlib import blake2b, sha256
 from typing import Any
+from uuid import UUID
 
 from wan_assets.prompts.problems import Refusal
 
@@ -19,11 +21,14 @@ _FORBIDDEN_RULE = "must not contain / \\ , | [ ] or two consecutive dots"
 
 
 def text_of_id(value: Any) -> str | None:
-    """Converts a `prompt_id` to text (7 and 7.0 become "7"); returns None unless it is text or a whole number."""
-    if isinstance(value, float) and value.is_integer():
+    """Converts a `prompt_id` to text (7 and 7.0 become "7"); returns None unless it is text, a whole number
+    or a UUID.
+    """
+    is_integral = isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
+    if is_integral or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, UUID)):
+        return str(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 

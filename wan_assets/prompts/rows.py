@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest, violations_of
 from wan_assets.prompts.cells import Cells, cells_of, resolve_media
-from wan_assets.prompts.columns import (
-    FRAME_IMAGES,
-    GENERATE_AUDIO,
-    INPUT_AUDIO,
-    PRIORITY,
-    PROMPT,
-    Layout,
-    column_of,
-    layout_of,
-    missing_prompt,
-)
+from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.columns import PRIORITY, PROMPT
+from wan_assets.prompts.defaults import CONFLICTING_COLUMNS, nested
 from wan_assets.prompts.identity import PromptIds, text_of_id, violations_of_id
+from wan_assets.prompts.layout import Layout, Layouts, missing_prompt
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
 from wan_assets.prompts.records import MalformedRecord, Record
 from wan_assets.prompts.url_rules import violations_of_urls
-
-_SIZE = frozenset({"width", "height", "resolution", FRAME_IMAGES, f"{FRAME_IMAGES}.image", "inputs"})
-_CONFLICTING_COLUMNS: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(_SIZE, _SIZE),
-    INPUT_AUDIO: frozenset({GENERATE_AUDIO}),
-    GENERATE_AUDIO: frozenset({INPUT_AUDIO}),
-}
-"""A default value is not applied to a row that sets one of these columns."""
-
-_LAYOUTS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +43,43 @@ class PromptRow:
         return int(self.extra.get(PRIORITY, "0"))
 
 
-def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the default values by column; a size in `given` replaces the size of the format."""
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        column = column_of(name)
-        if isinstance(column, Refusal) or column.kind not in ("text", "word", "media", "url"):
-            fix = column.fix if isinstance(column, Refusal) else "name single parameters"
-            raise PromptTableError(f"defaults: {name} has no default; {fix}")
-        found[column.name] = value
-    return {**{name: value for name, value in of_format.items() if not _SIZE & found.keys()}, **found}
-
-
 class RowReader:
     """Validates the records of one file in order; `ids` contains the ids of all files of the table."""
 
     def __init__(
-        self, *, has_header: bool, defaults: Mapping[str, Any], media: LocalMedia, ids: PromptIds, file: str = ""
+        self,
+        layouts: Layouts,
+        *,
+        has_header: bool,
+        defaults: Mapping[str, Any],
+        media: LocalMedia,
+        ids: PromptIds,
+        file: str = "",
     ) -> None:
         self._has_header = has_header
-        conflicting = {name: _CONFLICTING_COLUMNS.get(name, frozenset()) for name in defaults}
+        self._given_defaults = defaults
+        conflicting = {name: CONFLICTING_COLUMNS.get(name, frozenset()) for name in defaults}
         self._defaults = tuple((name, value, conflicting[name]) for name, value in defaults.items())
         self._media = media
         self._ids = ids
-        self._file = file
         self._problem = partial(Problem.of, file=file)
-        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._file = file
+        self._layouts = layouts
+
+    def check_sources(self, records: Sequence[Record | MalformedRecord]) -> None:
+        """Raises `PromptTableError` if the first records do not have the columns that are mapped."""
+        found = [(record.names, record.values) for record in records if isinstance(record, Record)]
+        if found:
+            self._layouts.check_sources(found)
+
+    @property
+    def use(self) -> ColumnUse:
+        """The columns of all records so far."""
+        return self._layouts.use(self._given_defaults)
 
     def problems_of_header(self, names: tuple[str, ...]) -> Iterator[Problem]:
         """Yields the problems of the header, once for all rows."""
-        layout = self._layout(names)
+        layout = self._layouts.of(names)
         for index, name, refusal in layout.refused:
             column = name or f"number {index + 1}"
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=column, value=None)
@@ -102,7 +91,7 @@ class RowReader:
         """Returns the row of a record, or all its problems."""
         if isinstance(record, MalformedRecord):
             return [self._problem_of_malformed(number, record)]
-        layout = self._layout(record.names)
+        layout = self._layouts.of(record.names)
         cells = cells_of(layout, record.values)
         if not self._has_header:
             for index, name, refusal in layout.refused:
@@ -114,14 +103,6 @@ class RowReader:
             return [problem(why, column=column, value=value) for column, value, why in cells.findings]
         return PromptRow(number, prompt_id, request, cells.extra, record.line, self._file)
 
-    def _layout(self, names: tuple[str, ...]) -> Layout:
-        layout = self._layouts.get(names)
-        if layout is None:
-            if len(self._layouts) >= _LAYOUTS_KEPT:
-                self._layouts.clear()
-            layout = self._layouts[names] = layout_of(names)
-        return layout
-
     def _gives_prompts(self, layout: Layout) -> bool:
         return layout.has(PROMPT) or any(name == PROMPT for name, _, _ in self._defaults)
 
@@ -131,7 +112,7 @@ class RowReader:
             applied = [(name, value) for name, value, conflicting in self._defaults if not conflicting & columns]
             cells.values = {**dict(applied), **cells.values}
         resolve_media(cells, self._media)
-        given = _nested(cells.values)
+        given = nested(cells.values)
         try:
             request = VideoRequest.model_validate(given)
         except ValidationError as error:
@@ -171,17 +152,3 @@ class RowReader:
     def _problem_of_malformed(self, row: int, record: MalformedRecord) -> Problem:
         refusal = Refusal(record.rule, record.fix)
         return self._problem(refusal, row=row, line=record.line, prompt_id=None, column="", value=record.value)
-
-
-def _nested(values: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for column, value in values.items():
-        if "." not in column:
-            given[column] = value
-            continue
-        *groups, name = column.split(".")
-        part = given
-        for group in groups:
-            part = part.setdefault(group, {})
-        part[name] = value
-    return given

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.problems import repr_of
+from wan_assets.prompts.prompt_source import prompt_source_of
 from wan_assets.prompts.records import MalformedRecord, unavailable
 from wan_assets.prompts.snapshot import Snapshot
 from wan_assets.prompts.sources import Source, files_of, sheets_of
@@ -21,12 +23,13 @@ def signature_of(prompts: Prompts) -> str:
 
     Files contribute their path, size and modification time and are not read. A DataFrame or a query contributes all
     rows in order, so a query without ORDER BY may seem changed. A `PromptTable` contributes ids, requests, extra
-    columns and problems. A function is called. Local images and audio files are not included. Raises
-    `PromptTableError` if the source is empty or missing.
+    columns and problems. A function is called. The options of a `PromptSource` are included, local images and audio
+    files are not. Raises `PromptTableError` if the source is empty or missing.
     """
-    source = prompts() if callable(prompts) else prompts
+    given = prompt_source_of(prompts)
+    options = [_bytes_of((given.columns, given.defaults, given.extra, given.base_dir))] if given.has_options else []
     digest = blake2b(digest_size=16)
-    for part in _parts_of(source):
+    for part in chain(options, _parts_of(given.source)):
         digest.update(b"%d:" % len(part) + part)
     return digest.hexdigest()
 

@@ -15,16 +15,20 @@ from more_itertools import chunked
 
 from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest
+from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.defaults import merged_defaults
 from wan_assets.prompts.formats import Sheet
 from wan_assets.prompts.identity import PromptIds
+from wan_assets.prompts.layout import Layouts
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, printable
+from wan_assets.prompts.prompt_source import PromptSource, prompt_source_of
 from wan_assets.prompts.records import MalformedRecord, Record
-from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
+from wan_assets.prompts.rows import PromptRow, RowReader
 from wan_assets.prompts.snapshot import Snapshot, snapshot_at
 from wan_assets.prompts.sources import Source, sheets_of
 
-Prompts: TypeAlias = "Source | PromptTable | Snapshot | Callable[[], PromptTable]"
+Prompts: TypeAlias = "Source | PromptSource | PromptTable | Snapshot | Callable[[], PromptTable]"
 """Sources of prompts. A path may be a folder or a pattern. A function is called at each reading."""
 
 
@@ -32,13 +36,15 @@ Prompts: TypeAlias = "Source | PromptTable | Snapshot | Callable[[], PromptTable
 class Chunk:
     """The next rows of a table: the valid rows, the problems of the others, and the number of all rows.
 
-    `media` contains the local file of each reference in the valid rows.
+    `media` contains the local file of each reference in the valid rows. `columns` tells how the columns of the rows so
+    far are used, if they were read from a source.
     """
 
     rows: tuple[PromptRow, ...]
     problems: tuple[Problem, ...]
     row_count: int
     media: Mapping[str, Path] = field(default_factory=dict)
+    columns: ColumnUse = field(default_factory=ColumnUse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +83,8 @@ class PromptTable:
 
         Args:
             source: A path, a folder, a pattern, a DataFrame (pandas, or any table with Arrow's C stream, such as
-                polars), a `SqlQuery`, a `PromptTable`, the path or URL of a snapshot, or a function that returns a
-                source.
+                polars), a `SqlQuery`, a `PromptTable`, the path or URL of a snapshot, a `PromptSource` with columns and
+                defaults, or a function that returns a source.
             base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
             defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`. Snapshots contain
                 the values already.
@@ -139,27 +145,47 @@ def scan(
     Accepts the arguments of `PromptTable.load`. With `part`, the source is one part of a larger table: it may have no
     rows, and its derived ids differ from those of other parts. Raises `PromptTableError` when chunks are read.
     """
-    source = source() if callable(source) else source
-    if isinstance(source, PromptTable):
-        yield source.chunk()
-        return
-    source = snapshot_at(source) or source
-    if isinstance(source, Snapshot):
-        yield from import_module("wan_assets.prompts.snapshot_files").chunks_of_snapshot(source, chunk_rows)
-        return
-    sheets = [replace(sheet, file=part or sheet.file) for sheet in sheets_of(source)]
+    given = prompt_source_of(source)
+    found = _read_before(given)
+    if isinstance(found, PromptTable):
+        yield found.chunk()
+    elif isinstance(found, Snapshot):
+        yield from import_module("wan_assets.prompts.snapshot_files").chunks_of_snapshot(found, chunk_rows)
+    else:
+        yield from _chunks_of_source(given, chunk_rows, base_dir or given.base_dir, defaults or {}, part)
+
+
+def _read_before(given: PromptSource) -> PromptTable | Snapshot | None:
+    """Returns a table that was read before, or None; raises `PromptTableError` for options that would be ignored."""
+    source = given.source
+    found = source if isinstance(source, PromptTable) else snapshot_at(source)
+    if found is not None and given.has_options:
+        kind = "PromptTable" if isinstance(found, PromptTable) else "snapshot"
+        raise PromptTableError(f"columns and defaults have no effect on a {kind}, which was read before; remove them")
+    return found
+
+
+def _chunks_of_source(
+    given: PromptSource,
+    chunk_rows: int,
+    base_dir: str | os.PathLike[str] | None,
+    defaults: Mapping[str, Any],
+    part: str,
+) -> Iterator[Chunk]:
+    sheets = [replace(sheet, file=part or sheet.file) for sheet in sheets_of(given.source)]
     ids, media_in = PromptIds(part), cache(LocalMedia)
     total = 0
     for sheet in sheets:
         ids.begin(sheet.file, total)
         media = media_in(Path(base_dir) if base_dir is not None else sheet.folder)
-        known = merged_defaults(sheet.defaults, defaults or {})
-        reader = RowReader(has_header=sheet.has_header, defaults=known, media=media, ids=ids, file=sheet.file)
+        known = merged_defaults(sheet.defaults, {**given.defaults, **defaults})
+        layouts = Layouts(given, label=sheet.label, is_keyed=sheet.is_keyed)
+        reader = RowReader(layouts, has_header=sheet.has_header, defaults=known, media=media, ids=ids, file=sheet.file)
         for chunk in _chunks_of(sheet, reader, chunk_rows, media.files):
             total += chunk.row_count
             yield chunk
     if not total and not part:
-        label = sheets[0].label if len(sheets) == 1 else printable(str(source))
+        label = sheets[0].label if len(sheets) == 1 else printable(str(given.source))
         raise PromptTableError(f"{label} has no rows; add at least one prompt")
 
 
@@ -167,6 +193,8 @@ def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[
     row_count = 0
     with closing(sheet.records):
         for records in chunked(sheet.records, chunk_rows):
+            if not row_count:
+                reader.check_sources(records)
             is_first = sheet.has_header and not row_count
             header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
             yield _chunk_of(reader, records, row_count, header, files)
@@ -190,4 +218,4 @@ def _chunk_of(
             problems += found
     named = (reference for row in rows for reference in row.request.uploads) if files else ()
     media = {reference: files[reference] for reference in named}
-    return Chunk(tuple(rows), tuple(problems), len(records), media)
+    return Chunk(tuple(rows), tuple(problems), len(records), media, reader.use)

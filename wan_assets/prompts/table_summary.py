@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from wan_assets.models import VideoRequest, list_price_microusd, reservation_microusd
-from wan_assets.prompts.problems import Problem
+from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.findings import Findings
 from wan_assets.prompts.table import Chunk
-
-_PROBLEMS_KEPT = 10_000
 
 
 @dataclass
@@ -19,17 +18,22 @@ class Summary:
     """Counts, problems and prices of the chunks added so far.
 
     Equal requests are priced once. Prices are in µ$ and ignore stored videos. `kinds` counts videos by input (text or
-    image), resolution and duration. `problems` contains the first 10,000 of `problem_count` problems.
+    image), resolution and duration. `findings` are the problems by kind. `columns` tells how the columns are used.
     """
 
     rows: int = 0
     valid: int = 0
-    problem_count: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    columns: ColumnUse = field(default_factory=ColumnUse)
     fingerprints: set[bytes] = field(default_factory=set)
     kinds: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     price_microusd: int = 0
     reserved_microusd: int = 0
+
+    @property
+    def problem_count(self) -> int:
+        """The number of all problems."""
+        return self.findings.count
 
     @classmethod
     def of(cls, chunks: Iterable[Chunk]) -> Self:
@@ -43,8 +47,8 @@ class Summary:
         """Adds the rows of the next chunk."""
         self.rows += chunk.row_count
         self.valid += len(chunk.rows)
-        self.problem_count += len(chunk.problems)
-        self.problems += chunk.problems[: _PROBLEMS_KEPT - len(self.problems)]
+        self.findings.add(chunk.problems)
+        self.columns |= chunk.columns
         for row in chunk.rows:
             self._add_request(row.request)
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
-from wan_assets.cli.options import current_settings, json_option, url_option
+from wan_assets.cli.options import TableOptions, current_settings, json_option, table_options, url_option
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
@@ -43,6 +43,7 @@ from wan_assets.store import VideoStore
 @click.option("--license", default=ExportOptions.license, show_default=True, help="The dataset's license in its card.")
 @url_option
 @click.option("--store", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
+@table_options
 @json_option
 def export(
     file: Path | None,
@@ -52,6 +53,7 @@ def export(
     store: str | None,
     *,
     shard_mb: int,
+    table_options: TableOptions,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -63,7 +65,7 @@ def export(
     """
     options = _options(format_, shard_bytes=shard_mb * 1_000_000, **given)
     settings = current_settings()
-    table = PromptTable.load(file or settings.prompts)
+    table = PromptTable.load(table_options.of(file or settings.prompts))
     settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         videos = VideoStore(settings.store)

@@ -11,7 +11,14 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, show_json
-from wan_assets.cli.options import current_settings, data_dir_option, json_option, warn_overridden
+from wan_assets.cli.options import (
+    TableOptions,
+    current_settings,
+    data_dir_option,
+    json_option,
+    table_options,
+    warn_overridden,
+)
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
 from wan_assets.models import usd
@@ -26,8 +33,9 @@ from wan_assets.store import VideoStore
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The folder to write the gallery to; DATA_DIR/gallery by default."
 )
+@table_options
 @json_option
-def gallery(file: Path | None, output: Path | None, *, as_json: bool) -> None:
+def gallery(file: Path | None, output: Path | None, *, table_options: TableOptions, as_json: bool) -> None:
     """Write a gallery of the videos of the table FILE: open its index.html in a browser.
 
     FILE is WAN_ASSETS_PROMPTS, or the demo's table, by default. Nothing is submitted; an existing gallery is replaced.
@@ -40,7 +48,7 @@ def gallery(file: Path | None, output: Path | None, *, as_json: bool) -> None:
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         found = write_gallery(
             local_path(str(output), "--output") if output else settings.folder / "gallery",
-            PromptTable.load(source),
+            PromptTable.load(table_options.of(source)),
             store=VideoStore(settings.store),
             ledger=ledger,
             title=source.name,

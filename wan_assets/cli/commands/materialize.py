@@ -16,7 +16,15 @@ import click
 from wan_assets.cli import signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
-from wan_assets.cli.options import current_settings, data_dir, data_dir_option, mismatch_option, warn_overridden
+from wan_assets.cli.options import (
+    TableOptions,
+    current_settings,
+    data_dir,
+    data_dir_option,
+    mismatch_option,
+    table_options,
+    warn_overridden,
+)
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.run import RunOptions, TableRun, unexpected_failure
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
@@ -36,28 +44,34 @@ _END_S = 5.0
     default=DEMO_PROMPTS,
     help="A table, a folder or a pattern; the demo's own table by default.",
 )
+@table_options
 @data_dir_option
 @mismatch_option
 @_JSON
-def demo(prompts: Path, *, on_mismatch: OnMismatch, as_json: bool) -> None:
+def demo(prompts: Path, *, table_options: TableOptions, on_mismatch: OnMismatch, as_json: bool) -> None:
     """Generate a table's videos on the simulator, through Dagster; nothing is charged.
 
     Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start, 130 and 143 after the signals
     INT and TERM.
     """
     settings = settings_from({}, data_dir() or Path(DATA_FOLDER))
-    _make(replace(settings, prompts=prompts), RunOptions(on_mismatch), as_json=as_json, is_demo=True)
+    _make(
+        replace(settings, prompts=prompts), RunOptions(on_mismatch, table=table_options), as_json=as_json, is_demo=True
+    )
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@table_options
 @data_dir_option
 @mismatch_option
 @_JSON
 @click.option(
     "--resend-refused", is_flag=True, help="Submit rows again that the provider has refused for their content."
 )
-def materialize(file: Path, *, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool) -> None:
+def materialize(
+    file: Path, *, table_options: TableOptions, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool
+) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
     FILE may be a folder of tables, or a pattern in quotes.
@@ -67,7 +81,8 @@ def materialize(file: Path, *, on_mismatch: OnMismatch, resend_refused: bool, as
     """
     settings = current_settings()
     warn_overridden(os.environ, settings)
-    _make(replace(settings, prompts=file), RunOptions(on_mismatch, resend_refused), as_json=as_json, is_demo=False)
+    options = RunOptions(on_mismatch, resend_refused, table_options)
+    _make(replace(settings, prompts=file), options, as_json=as_json, is_demo=False)
 
 
 def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bool) -> None:

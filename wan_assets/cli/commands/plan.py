@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +12,15 @@ from typing import Any, TypedDict, Unpack, cast
 
 import click
 
-from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_json_with_list, show_table
+from wan_assets.cli.options import TableOptions, table_options
+from wan_assets.cli.problem_list import ProblemList
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.models import usd
-from wan_assets.prompts import Chunk, Summary, scan
+from wan_assets.prompts import Chunk, ColumnUse, Findings, Summary, scan
+
+_NAMES_SHOWN = 50
+PROMPT_ID = "prompt_id"
 
 
 @dataclass(frozen=True)
@@ -58,21 +64,24 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 @click.option("--end-date", help="End of the time windows; open by default.")
 @click.option("--timezone", default="UTC", show_default=True, help="The time zone of the time windows.")
 @click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
+@table_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def plan(file: Path, as_json: bool, **partitions: Unpack[PartitionOptions]) -> None:
+def plan(file: Path, as_json: bool, table_options: TableOptions, **partitions: Unpack[PartitionOptions]) -> None:
     """Validate and price the table FILE; nothing is submitted.
 
     FILE may be a folder of tables, or a pattern in quotes. With --by, a row whose partition can never be materialized
-    is a problem too.
+    is a problem too. Problems are shown by kind; --json lists all of them.
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
-    with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
-        found = Summary.of(_shown(map(_partition_check(**partitions), scan(file)), show))
-    if as_json:
-        show_json(_as_json(found))
-    else:
-        _show(file, found)
+    check, source = _partition_check(**partitions), table_options.of(file)
+    with ProblemList() if as_json else nullcontext() as problems:
+        with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
+            found = Summary.of(_shown(map(check, scan(source)), show, problems))
+        if problems:
+            show_json_with_list(_as_json(found), "problems", problems)
+        else:
+            _show(file, found)
     sys.exit(1 if found.problem_count else 0)
 
 
@@ -91,28 +100,50 @@ def _partition_check(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk]
     return lambda chunk: cast("Chunk", assignment.assign_partitions(chunk, partition_of)[0])
 
 
-def _shown(chunks: Iterable[Chunk], show: ProgressDisplay) -> Iterator[Chunk]:
+def _shown(chunks: Iterable[Chunk], show: ProgressDisplay, problems: ProblemList | None) -> Iterator[Chunk]:
     read = _Read()
     for chunk in chunks:
+        if problems is not None:
+            problems.add(chunk.problems)
         read = read.after(chunk)
         show(read)
         yield chunk
 
 
 def _show(file: Path, found: Summary) -> None:
-    if found.problems:
-        rows = [tuple(str(cell) for cell in problem.cells().values()) for problem in found.problems]
-        columns = tuple(found.problems[0].cells())
-        title = counted(found.problem_count, "problem")
-        flexible = [name for name in columns if name in ("file", "value", "rule", "fix")]
-        show_table(title, columns, rows, right=("row",), flexible=flexible, folded=("rule", "fix"))
+    if found.problem_count:
+        _show_findings(found.findings)
+    _show_columns(found.columns)
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
     show_table("Videos to generate", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
     distinct = counted(len(found.fingerprints), "different request")
     click.echo(f"{printable(str(file))}: {counted(found.rows, 'row')}, {found.valid:,} valid, {distinct}")
     click.echo(f"list price {dollars(found.price_microusd)}; reserved at most {dollars(found.reserved_microusd)}")
-    fix = "; fix the problems first: no row of a table with problems is submitted" if found.problems else ""
+    fix = "; fix the problems first: no row of a table with problems is submitted" if found.problem_count else ""
     click.echo(f"nothing was submitted{fix}")
+
+
+def _show_findings(findings: Findings) -> None:
+    rows = [tuple(str(cell) for cell in finding.cells().values()) for finding in findings]
+    kinds = f" of {counted(len(findings), 'kind')}" if findings.count > len(findings) else ""
+    columns = tuple(next(iter(findings)).cells())
+    folded = ("rows", "rule", "fix")
+    title = f"{counted(findings.count, 'problem')}{kinds}"
+    show_table(title, columns, rows, right=("count",), flexible=("rows", "value", "rule", "fix"), folded=folded)
+
+
+def _show_columns(used: ColumnUse) -> None:
+    """Shows how the columns are used, unless all have the names of their parameters."""
+    is_obvious = not used.kept and not used.defaults and all(names == (name,) for name, names in used.sources.items())
+    if is_obvious:
+        return
+    rows = list(used.lines())
+    if PROMPT_ID not in used.sources:
+        rows.append((PROMPT_ID, "derived from the request"))
+    if used.kept:
+        more = f" and {len(used.kept) - _NAMES_SHOWN:,} more" if len(used.kept) > _NAMES_SHOWN else ""
+        rows.append(("kept with the row", ", ".join(used.kept[:_NAMES_SHOWN]) + more))
+    show_table("Columns", ("parameter", "from"), rows, flexible=("from",), folded=("from",))
 
 
 def _as_json(found: Summary) -> dict[str, Any]:
@@ -126,8 +157,10 @@ def _as_json(found: Summary) -> dict[str, Any]:
             {"kind": kind, "resolution": tier, "duration_s": length, "videos": count}
             for (kind, tier, length), count in sorted(found.kinds.items())
         ],
+        "columns": {name: list(names) for name, names in found.columns.sources.items()},
+        "recognized": sorted(found.columns.recognized),
+        "defaults": dict(found.columns.defaults),
+        "extra_columns": list(found.columns.kept),
         "problem_count": found.problem_count,
-        "problems": [
-            {**problem.cells(), "row": problem.row, "prompt_id": problem.prompt_id} for problem in found.problems
-        ],
+        "findings": [finding.cells() for finding in found.findings],
     }

@@ -11,7 +11,7 @@ from wan_assets.orchestration.resources import VideoStoreResource
 from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.tables.acceptance import accept_in_run
-from wan_assets.orchestration.tables.upstream import UpstreamPrompts, upstream_of
+from wan_assets.orchestration.tables.upstream import UpstreamPrompts, upstream_of, with_options_of
 from wan_assets.prompts import Prompts, PromptTable
 
 VALID_CHECK = "rows_are_valid"
@@ -47,7 +47,8 @@ def compute_of(videos: dg.AssetKey, partitioning: Partitioning) -> Callable[...,
         return prompt_table
 
     def prompt_table_of_asset(context: dg.AssetExecutionContext, prompts: Any) -> dg.MaterializeResult:
-        return _materialized(context, videos, partitioning, _table_in(upstream, prompts), _part_of(context))
+        table = with_options_of(partitioning.prompts, _table_in(upstream, prompts))
+        return _materialized(context, videos, partitioning, table, _part_of(context))
 
     return prompt_table_of_asset
 

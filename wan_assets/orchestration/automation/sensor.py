@@ -216,9 +216,7 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
 
 
 def _problem_text(snapshot: TableSnapshot) -> str:
-    summary = snapshot.summary
-    problems = "1 problem" if summary.problem_count == 1 else f"{summary.problem_count} problems"
-    return f"the prompt table has {problems}. The first is {summary.problems[0]}."
+    return f"the prompt table has {snapshot.summary.findings}."
 
 
 def _after(existing: Sequence[str], last: str | None) -> Sequence[str]:

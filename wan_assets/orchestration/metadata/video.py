@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
 from wan_assets.ledger import shortfalls_of
 from wan_assets.models import usd
 from wan_assets.orchestration.metadata import previews
-from wan_assets.prompts import Problem, PromptTable, Summary
+from wan_assets.prompts import Findings, PromptTable, Summary, findings_of
 from wan_assets.store import StoredTask, VideoStore
 
 REASON = "wan_assets/reason"
@@ -79,14 +80,18 @@ def table_metadata(summary: Summary) -> dict[str, Any]:
         "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
         "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
     }
-    if summary.problems:
-        metadata["wan_assets/problem_table"] = problem_table(summary.problems)
+    if columns := list(summary.columns.lines()):
+        metadata["wan_assets/columns"] = table_of([{"parameter": name, "from": source} for name, source in columns])
+    if summary.columns.kept:
+        metadata["wan_assets/extra_columns"] = ", ".join(summary.columns.kept[:_ROWS_SHOWN])
+    if summary.problem_count:
+        metadata["wan_assets/problem_table"] = problem_table(summary.findings)
     return metadata
 
 
-def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
-    """Returns the first problems of a prompt table as a table."""
-    return table_of([problem.cells() for problem in problems[:_ROWS_SHOWN]])
+def problem_table(findings: Findings) -> dg.TableMetadataValue:
+    """Returns the problems of a prompt table by kind, as a table."""
+    return table_of([finding.cells() for finding in islice(findings, _ROWS_SHOWN)])
 
 
 def failure_of(failed: Sequence[tuple[str, WanAssetsError]], requested: int) -> dg.Failure:
@@ -127,10 +132,10 @@ def failure_to_start(error: WanAssetsError) -> dg.Failure:
 
 def refusal_of(table: PromptTable, undone: str = "Nothing was submitted") -> dg.Failure:
     """Returns the failure of a run whose table has problems: nothing is done."""
+    findings = findings_of(table.problems)
     return dg.Failure(
-        f"{undone}: the prompt table has {_problems(len(table.problems))}. The first is {table.problems[0]}. "
-        f"{PromptTableError.hint}",
-        metadata={"wan_assets/problem_table": problem_table(table.problems)},
+        f"{undone}: the prompt table has {findings}. {PromptTableError.hint}",
+        metadata={"wan_assets/problem_table": problem_table(findings)},
         allow_retries=False,
     )
 
@@ -144,10 +149,6 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
         "message": str(error).removeprefix(f"{code}: "),
         "hint": error.hint,
     }
-
-
-def _problems(count: int) -> str:
-    return "1 problem" if count == 1 else f"{count} problems"
 
 
 def _named(row: Mapping[str, str]) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import dagster as dg
 from more_itertools import chunked
 
+from wan_assets.prompts import PromptSource
+
 _KEYS_PER_STATEMENT = 5_000
 """SQLite refuses tens of thousands of keys in one statement."""
 
@@ -104,6 +106,8 @@ def keys_of_tables(instance: dg.DagsterInstance, name: str, *, but: str | None) 
 
 def table_id_of(prompts: object) -> str | None:
     """Returns an ID derived from the path of a table's file; None for other sources."""
+    if isinstance(prompts, PromptSource):
+        return table_id_of(prompts.source)
     if not isinstance(prompts, (str, os.PathLike)):
         return None
     return hashlib.sha256(os.fsencode(Path(prompts).absolute())).hexdigest()[:16]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 import dagster as dg
 
-from wan_assets.prompts import Prompts
+from wan_assets.prompts import Prompts, PromptSource, Snapshot
 
 Upstream: TypeAlias = dg.AssetKey | dg.AssetSpec | dg.AssetsDefinition | str | Sequence[str]
 
@@ -74,10 +74,26 @@ PromptsOrAsset: TypeAlias = "Prompts | dg.AssetKey | dg.AssetSpec | dg.AssetsDef
 
 def upstream_of(prompts: PromptsOrAsset) -> UpstreamPrompts | None:
     """Returns the upstream asset of a table, or None if its prompts have another source."""
+    if isinstance(prompts, PromptSource):
+        return _upstream_with_options(prompts)
     if isinstance(prompts, UpstreamPrompts):
         return prompts
     is_asset = isinstance(prompts, (dg.AssetKey, dg.AssetSpec, dg.AssetsDefinition))
     return UpstreamPrompts(cast("Upstream", prompts)) if is_asset else None
+
+
+def _upstream_with_options(prompts: PromptSource) -> UpstreamPrompts | None:
+    """Returns the upstream asset in a source with options; a table that the asset builds is read with them."""
+    upstream = upstream_of(prompts.source)
+    if upstream is None or upstream.source is None:
+        return upstream
+    return replace(upstream, source=replace(prompts, source=upstream.source))
+
+
+def with_options_of(prompts: PromptsOrAsset, value: Prompts) -> Prompts:
+    """Returns the value of an upstream asset, to be read with the columns and defaults that are given for it."""
+    is_read = isinstance(value, (PromptSource, Snapshot))
+    return replace(prompts, source=value) if isinstance(prompts, PromptSource) and not is_read else value
 
 
 def newer_upstream(

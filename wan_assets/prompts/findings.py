@@ -1,0 +1,126 @@
+"""Findings: the problems of a table grouped by kind, with a count, the first rows and one fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from wan_assets.prompts.problems import Problem, shortened
+
+_KINDS_KEPT = 1000
+_ROWS_SHOWN = 5
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|U\+[0-9A-F]{4,6}|[\w.:-]*\d[\w.:-]*")
+_PER_FILE = re.compile(r" of .*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """All problems of a table that break the same rule in the same column.
+
+    `first` is the first of them. `rows` are the places of the first rows.
+    """
+
+    first: Problem
+    count: int
+    rows: tuple[str, ...]
+
+    @property
+    def fix(self) -> str:
+        """What to do about all of them."""
+        if self.count > 1 and not self.first.value and self.first.column in ("resolution", "duration"):
+            return f"{self.first.fix}; for all rows without one, set a default, such as {_DEFAULTS[self.first.column]}"
+        return self.first.fix
+
+    @property
+    def places(self) -> str:
+        """The first rows, or the header."""
+        return ", ".join(self.rows) + (", …" if self.count > len(self.rows) else "")
+
+    def __str__(self) -> str:
+        """Returns the finding as one line: the problem itself if there is one row, and the rows otherwise."""
+        if self.count == 1:
+            return str(self.first)
+        column = f", column {self.first.column}" if self.first.column else ""
+        example = f"such as {self.first.value}: " if self.first.value else ""
+        return f"{self.count:,} rows ({self.places}){column}: {example}{self.fix} ({self.first.rule})"
+
+    def cells(self) -> dict[str, Any]:
+        """Returns the finding as a table row."""
+        first = self.first
+        return {
+            "count": self.count,
+            "rows": self.places,
+            "column": first.column,
+            "value": first.value,
+            "rule": first.rule,
+            "fix": self.fix,
+        }
+
+
+_DEFAULTS = {"resolution": "resolution=720p", "duration": "duration=5"}
+
+
+class Findings:
+    """The findings of the problems added so far, in the order of the first of each; at most 1,000 kinds are kept.
+
+    `count` is the number of all problems, and `others` the number of those whose kind is not kept.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.others = 0
+        self._found: dict[tuple[str, str], Finding] = {}
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Adds the next problems."""
+        for problem in problems:
+            self.count += 1
+            key = (problem.column, _kind_of(problem.rule))
+            finding = self._found.get(key)
+            if finding is None:
+                self._add_kind(key, problem)
+            else:
+                rows = finding.rows
+                if len(rows) < _ROWS_SHOWN:
+                    rows = (*rows, _place_of(problem))
+                self._found[key] = replace(finding, count=finding.count + 1, rows=rows)
+
+    def _add_kind(self, key: tuple[str, str], problem: Problem) -> None:
+        if len(self._found) < _KINDS_KEPT:
+            self._found[key] = Finding(problem, 1, (_place_of(problem),))
+        else:
+            self.others += 1
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __str__(self) -> str:
+        """Returns the number of problems, and the finding with the first of them."""
+        problems = "1 problem" if self.count == 1 else f"{self.count:,} problems"
+        kinds = f" of {len(self):,} kinds" if 1 < len(self) < self.count else ""
+        return f"{problems}{kinds}. The first is {next(iter(self))}"
+
+
+def findings_of(problems: Iterable[Problem]) -> Findings:
+    """Groups problems by kind."""
+    findings = Findings()
+    findings.add(problems)
+    return findings
+
+
+@lru_cache(_KINDS_KEPT)
+def _kind_of(rule: str) -> str:
+    """Returns the rule without the parts that depend on the row: numbers, quoted texts and the place of another row."""
+    kind = _VARIABLE.sub("#", rule)
+    return _PER_FILE.sub("", kind) if kind.startswith("is already the id of row") else kind
+
+
+def _place_of(problem: Problem) -> str:
+    place = str(problem.row) if problem.row else "header"
+    return shortened(f"{problem.file}: {place}") if problem.file else place

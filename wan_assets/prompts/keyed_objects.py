@@ -1,0 +1,61 @@
+"""Rows in one JSON object: each value is a row, and each key is its prompt or its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from wan_assets.models import normalized
+from wan_assets.prompts.columns import PROMPT, meaning_of
+from wan_assets.prompts.layout import COMMON_NAMES, KEY
+from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+
+_FIX = "write an array of objects"
+
+
+def records_of_keyed(path: Path, found: Mapping[str, Any]) -> Iterator[Record | MalformedRecord]:
+    """Yields the rows of an object; the keys are in the column `key`, unless each of them repeats a field of its row.
+
+    Raises `PromptTableError` for an object that is one row, or that has one list for each column.
+    """
+    _refuse_one_row(path, found)
+    is_key_repeated = all(_repeats_field(key, row) for key, row in found.items())
+    for key, row in found.items():
+        if not isinstance(row, Mapping):
+            yield MalformedRecord(None, row, f"the value of {key!r} is not a JSON object", _FIX)
+        elif is_key_repeated or KEY in row:
+            yield Record(None, tuple(row), tuple(row.values()))
+        else:
+            yield Record(None, (KEY, *row), (key, *row.values()))
+
+
+def _refuse_one_row(path: Path, found: Mapping[str, Any]) -> None:
+    if not any(isinstance(row, Mapping) for row in found.values()):
+        raise unreadable(path, f"does not contain a JSON array; {_FIX}")
+    common = {name for names in COMMON_NAMES.values() for name in names}
+    if columns := [key for key in found if meaning_of(key) == PROMPT or key in common]:
+        reason = f"contains one object for each column, such as {columns[0]!r}"
+        raise unreadable(path, f"{reason}; {_FIX} (to_json(orient='records') in pandas)")
+    if not _has_prompts(found) and not _are_texts(found):
+        raise unreadable(path, f"contains no prompts: neither its keys nor fields of its objects are prompts; {_FIX}")
+
+
+def _has_prompts(found: Mapping[str, Any]) -> bool:
+    """Returns whether any field may contain the prompt: nested fields may be mapped to it."""
+    rows = [row for row in found.values() if isinstance(row, Mapping)]
+    return any(isinstance(value, str) and _is_text(value) for row in rows for value in row.values())
+
+
+def _are_texts(keys: Mapping[str, Any]) -> bool:
+    return 3 * sum(map(_is_text, keys)) >= 2 * len(keys)
+
+
+def _is_text(text: str) -> bool:
+    """Returns whether a text is no identifier: it has several words, or a script that is written without spaces."""
+    return any(char.isspace() for char in text.strip()) or not text.isascii()
+
+
+def _repeats_field(key: str, row: Any) -> bool:
+    values = row.values() if isinstance(row, Mapping) else ()
+    return any(isinstance(value, str) and normalized(value) == normalized(key) for value in values)
