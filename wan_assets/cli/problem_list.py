@@ -1,27 +1,19 @@
-"""All problems of a table, in a temporary file, because a table may have a problem in every row."""
+"""All problems of a table, in a file and not in memory, because a table may have a problem in every row."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any
 
 from wan_assets.prompts import Problem
 
 
 class ProblemList:
-    """The problems added so far, as JSON objects, in their order. It is a context manager."""
+    """The problems added so far, as JSON objects, in their order. `file` is an empty text file."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Writes the next problems."""

@@ -33,7 +33,7 @@ from wan_assets.orchestration import (
     sync_table,
     table_id_of,
 )
-from wan_assets.prompts import PromptTable, findings_of
+from wan_assets.prompts import Findings, PromptTable, findings_of
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
@@ -81,13 +81,7 @@ class TableRun:
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(self.options.table.of(prompts))
         if table.problems:
-            findings = findings_of(table.problems)
-            counted = "1 problem" if findings.count == 1 else f"{findings.count:,} problems"
-            shown = "".join(f"\n  {finding}" for finding in islice(findings, _FINDINGS_SHOWN))
-            more = (
-                f"\n  … and {len(findings) - _FINDINGS_SHOWN:,} more kinds" if len(findings) > _FINDINGS_SHOWN else ""
-            )
-            raise PromptTableError(f"{prompts} has {counted}:{shown}{more}")
+            raise PromptTableError(f"{prompts} has {_described(findings_of(table.problems))}")
         return table
 
     def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:
@@ -170,6 +164,14 @@ class TableRun:
                 raise dg.DagsterExecutionInterruptedError
 
         return on_progress
+
+
+def _described(findings: Findings) -> str:
+    """Returns the number of problems, and the first kinds of them with one line each."""
+    counted = "1 problem" if findings.count == 1 else f"{findings.count:,} problems"
+    shown = "".join(f"\n  {finding}" for finding in islice(findings, _FINDINGS_SHOWN))
+    left = len(findings) - _FINDINGS_SHOWN
+    return f"{counted}:{shown}" + (f"\n  … and {left:,} more kinds" if left > 0 else "")
 
 
 def _check_settings(settings: Settings) -> None:

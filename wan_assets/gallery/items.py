@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from wan_assets.dataset import COLUMNS, Column, Entry, QualityResult
@@ -15,6 +16,9 @@ from wan_assets.models import usd
 
 _NOT_IN_AUDIT = ("prompt_id", "positive_prompt", "uri")
 """Columns outside the audit card's table: its header shows row and prompt, and `uri` may reveal a machine."""
+
+_MAX_FILTER, _MAX_FILTERS = 80, 20
+"""The longest value of an extra column that is a filter, in characters, and the number of such columns."""
 
 _MONEY = ("cost_usd", "reserved_usd")
 _ORIGIN = (
@@ -59,6 +63,12 @@ class Item:
         """The measured duration in whole seconds; 0 if it is unknown."""
         return round(self._fact("duration_s"))
 
+    @property
+    def extra(self) -> dict[str, str]:
+        """The row's extra columns that can be filters: short values of the first columns."""
+        short = ((name, value) for name, value in self.entry.dataset_row.row.extra.items() if len(value) <= _MAX_FILTER)
+        return dict(islice(short, _MAX_FILTERS))
+
     def record(self) -> list[Any]:
         """Returns the values in the order of `FIELDS`."""
         entry = self.entry
@@ -78,6 +88,7 @@ class Item:
             self.failed_checks,
             self.paid_by,
             list(entry.video.differences),
+            self.extra,
         ]
 
     def audit(self) -> list[Any]:
@@ -98,7 +109,7 @@ class Item:
 
 FIELDS = (
     *("prompt_id", "prompt", "result", "size", "pixels", "length_s", "format", "cost", "simulated", "stored_at"),
-    *("file", "poster", "failed_checks", "paid_by", "differences"),
+    *("file", "poster", "failed_checks", "paid_by", "differences", "extra"),
 )
 
 

@@ -14,6 +14,9 @@ from wan_assets.ledger import Ledger, SpendLine, money_kind
 _MAX_DAYS = 92
 """A longer period is shown by month."""
 
+_MAX_CHOICES = 50
+"""An extra column with more values is not a filter."""
+
 
 @dataclass
 class Money:
@@ -45,6 +48,7 @@ class GalleryTotals:
     sizes: Counter[tuple[float, str]] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     failed_checks: Counter[str] = field(default_factory=Counter)
+    extra: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
     def videos(self) -> int:
@@ -60,6 +64,10 @@ class GalleryTotals:
         self.sizes[item.pixels, item.size] += 1
         self.lengths[item.length_s] += 1
         self.failed_checks.update(item.failed_checks)
+        for name, value in item.extra.items():
+            values = self.extra.setdefault(name, Counter())
+            if value in values or len(values) <= _MAX_CHOICES:
+                values[value] += 1
 
     def reported(self) -> dict[str, Any]:
         """Returns the totals as JSON values for the page."""
@@ -72,6 +80,9 @@ class GalleryTotals:
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
             "failed_checks": [[name, count] for name, count in sorted(self.failed_checks.items())],
+            "extra": [
+                [name, sorted(values.items())] for name, values in self.extra.items() if len(values) <= _MAX_CHOICES
+            ],
             "money": [_money_totals("real", self.real), _money_totals("simulated", self.simulated)],
         }
 

@@ -8,26 +8,28 @@ from typing import Any
 
 from wan_assets.models import normalized
 from wan_assets.prompts.columns import PROMPT, meaning_of
-from wan_assets.prompts.layout import COMMON_NAMES, KEY
+from wan_assets.prompts.layout import COMMON_NAMES, KEY, KEY_TEXT
 from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 
 _FIX = "write an array of objects"
 
 
 def records_of_keyed(path: Path, found: Mapping[str, Any]) -> Iterator[Record | MalformedRecord]:
-    """Yields the rows of an object; the keys are in the column `key`, unless each of them repeats a field of its row.
+    """Yields the rows of an object; the column `key` has keys that are ids, and the column `key_text` those that are
+    texts, unless each key repeats a field of its row.
 
     Raises `PromptTableError` for an object that is one row, or that has one list for each column.
     """
     _refuse_one_row(path, found)
     is_key_repeated = all(_repeats_field(key, row) for key, row in found.items())
+    name = KEY_TEXT if _are_texts(found) else KEY
     for key, row in found.items():
         if not isinstance(row, Mapping):
             yield MalformedRecord(None, row, f"the value of {key!r} is not a JSON object", _FIX)
-        elif is_key_repeated or KEY in row:
+        elif is_key_repeated or name in row:
             yield Record(None, tuple(row), tuple(row.values()))
         else:
-            yield Record(None, (KEY, *row), (key, *row.values()))
+            yield Record(None, (name, *row), (key, *row.values()))
 
 
 def _refuse_one_row(path: Path, found: Mapping[str, Any]) -> None:

@@ -24,12 +24,22 @@ from wan_assets.prompts.columns import (
 from wan_assets.prompts.problems import Refusal, printable, shortened
 from wan_assets.prompts.prompt_source import PromptSource, mapped_columns
 
-KEY = "key"
-"""The column of the keys of a JSON object whose values are rows."""
+KEY, KEY_TEXT = "key", "key_text"
+"""The columns of the keys of a JSON object whose values are rows: for keys that are ids, and for texts."""
 
 PROMPT_ID = "prompt_id"
 COMMON_NAMES: Mapping[str, tuple[str, ...]] = {
-    PROMPT: ("prompt_en", "prompt_text", "text_prompt", "prompts", "text", "caption", "description", "sentence"),
+    PROMPT: (
+        "prompt_en",
+        "prompt_text",
+        "text_prompt",
+        "prompts",
+        "text",
+        "caption",
+        "description",
+        "sentence",
+        KEY_TEXT,
+    ),
     PROMPT_ID: ("id", "row_id", "uid"),
 }
 """Common names of the columns that contain prompts and ids. They are used if no column has the parameter's own name."""
@@ -61,6 +71,11 @@ class Layout:
         """Returns whether the header contains this column under any of its names."""
         names = (*(found.name for _, found in self.columns), *(found.column.name for found in self.fields))
         return column in names
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether several columns may contain the prompt, which is one of the refusals."""
+        return any(name == PROMPT for _, name, _ in self.refused)
 
 
 class Layouts:
@@ -178,17 +193,8 @@ class Layouts:
             elif len(found := _common_names(given, used, target)) == 1 or (found and target == PROMPT_ID):
                 self._names[target] = found[0]
                 self._recognized.add(target)
-        self._bind_key(given, used)
-
-    def _bind_key(self, given: Sequence[str], used: set[int]) -> None:
-        """Chooses the keys of a JSON object as ids; as prompts if the rows contain none."""
-        if not self._is_keyed or KEY not in given or given.index(KEY) in used:
-            return
-        has_prompts = PROMPT in self._names or PROMPT in self._mapped
-        target = PROMPT_ID if has_prompts else PROMPT
-        if target not in self._names and target not in self._mapped:
-            self._names[target] = KEY
-            self._recognized.add(target)
+        if self._is_keyed and KEY in given and given.index(KEY) not in used and PROMPT_ID not in self._mapped:
+            self._names.setdefault(PROMPT_ID, KEY)
 
     def _ambiguous(
         self, given: Sequence[str], exact: Mapping[int, Column | Refusal], used: set[int]

@@ -83,7 +83,7 @@ class RowReader:
         for index, name, refusal in layout.refused:
             column = name or f"number {index + 1}"
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=column, value=None)
-        if not self._gives_prompts(layout):
+        if not self._gives_prompts(layout) and not layout.is_ambiguous:
             refusal = missing_prompt(names)
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=PROMPT, value=None)
 
@@ -96,7 +96,7 @@ class RowReader:
         if not self._has_header:
             for index, name, refusal in layout.refused:
                 cells.refuse(name, record.values[index], refusal)
-        request = self._request(layout, cells)
+        request = self._request(layout, cells, record.names)
         prompt_id = self._id(number, cells, request)
         if request is None or prompt_id is None or cells.findings:
             problem = partial(self._problem, row=number, line=record.line, prompt_id=prompt_id)
@@ -106,7 +106,7 @@ class RowReader:
     def _gives_prompts(self, layout: Layout) -> bool:
         return layout.has(PROMPT) or any(name == PROMPT for name, _, _ in self._defaults)
 
-    def _request(self, layout: Layout, cells: Cells) -> VideoRequest | None:
+    def _request(self, layout: Layout, cells: Cells, names: tuple[str, ...]) -> VideoRequest | None:
         if self._defaults:
             columns = cells.values.keys()
             applied = [(name, value) for name, value, conflicting in self._defaults if not conflicting & columns]
@@ -116,10 +116,12 @@ class RowReader:
         try:
             request = VideoRequest.model_validate(given)
         except ValidationError as error:
-            is_reported = self._has_header and not self._gives_prompts(layout)
+            has_prompts = self._gives_prompts(layout)
             for violation in violations_of(error, given):
-                if not (is_reported and violation.column == PROMPT):
+                if has_prompts or violation.column != PROMPT:
                     cells.refuse(violation.column, violation.value, Refusal(violation.rule, violation.fix))
+                elif not self._has_header and not layout.is_ambiguous:
+                    cells.refuse(PROMPT, None, missing_prompt(names))
             return None
         for column, value, refusal in violations_of_urls(request):
             cells.refuse(column, value, refusal)

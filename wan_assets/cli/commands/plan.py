@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypedDict, Unpack, cast
 
 import click
@@ -75,10 +75,11 @@ def plan(file: Path, as_json: bool, table_options: TableOptions, **partitions: U
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
     check, source = _partition_check(**partitions), table_options.of(file)
-    with ProblemList() if as_json else nullcontext() as problems:
+    with TemporaryFile("w+", encoding="utf-8") as file_of_problems:
+        problems = ProblemList(file_of_problems) if as_json else None
         with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
             found = Summary.of(_shown(map(check, scan(source)), show, problems))
-        if problems:
+        if problems is not None:
             show_json_with_list(_as_json(found), "problems", problems)
         else:
             _show(file, found)

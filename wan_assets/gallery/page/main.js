@@ -16,6 +16,22 @@
     }));
   }
 
+  /* One group of choices for each extra column of the table; the choice is hidden if there are none. */
+  function fillExtra(columns) {
+    at("extra").hidden = columns.length === 0;
+    options("extra", [["*", "extra columns: all"]]);
+    at("extra").append(...columns.map(([name, values]) => {
+      const group = element("optgroup");
+      group.label = name;
+      group.append(...values.map(([value, number]) => {
+        const option = element("option", "", `${name}: ${value} (${count(number)})`);
+        option.value = JSON.stringify([name, value]);
+        return option;
+      }));
+      return group;
+    }));
+  }
+
   function fillChoices(summary) {
     const withCount = (text, number) => `${text} (${count(number)})`;
     const sizeText = (size) => size.replace("x", "×") || "size unknown";
@@ -45,6 +61,7 @@
       ["unknown", "cost unknown"],
       ["shared", "shared with another row"],
     ]);
+    fillExtra(summary.extra);
     options("sort", Object.entries(wanGallery.sorts));
   }
 
@@ -58,6 +75,7 @@
       check: at("check").value,
       match: at("match").value,
       source: at("source").value,
+      extra: choice("extra") === null ? null : JSON.parse(choice("extra")),
       cost: at("cost").value,
       min: wanGallery.amountOf(at("min-cost").value),
       max: wanGallery.amountOf(at("max-cost").value),

@@ -33,6 +33,7 @@
       && (query.length === null || entry.length_s === query.length)
       && (query.source === "" || entry.simulated === (query.source === "simulated"))
       && (query.match === "" || (entry.differences.length > 0) === (query.match === "deviates"))
+      && (query.extra === null || entry.extra[query.extra[0]] === query.extra[1])
       && isChecked(entry, query.check)
       && costs[query.cost](entry)
       && isWithin(entry, query.min, query.max)
