@@ -53,6 +53,7 @@ class Finding:
         return {
             "count": self.count,
             "rows": self.places,
+            "prompt_id": first.prompt_id or "" if self.count == 1 else "",
             "column": first.column,
             "value": first.value,
             "rule": first.rule,
@@ -103,8 +104,11 @@ class Findings:
     def __str__(self) -> str:
         """Returns the number of problems, and the finding with the first of them."""
         problems = "1 problem" if self.count == 1 else f"{self.count:,} problems"
-        kinds = f" of {len(self):,} kinds" if 1 < len(self) < self.count else ""
-        return f"{problems}{kinds}. The first is {next(iter(self))}"
+        first = next(iter(self))
+        if first.count == 1:
+            return f"{problems}. The first is {first}"
+        kinds = "1 kind" if len(self) == 1 else f"{len(self):,} kinds"
+        return f"{problems} of {kinds}. The first kind is in {first}"
 
 
 def findings_of(problems: Iterable[Problem]) -> Findings:

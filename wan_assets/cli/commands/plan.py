@@ -125,12 +125,18 @@ def _show(file: Path, found: Summary) -> None:
 
 
 def _show_findings(findings: Findings) -> None:
-    rows = [tuple(str(cell) for cell in finding.cells().values()) for finding in findings]
+    rows = [tuple(map(_text_of, finding.cells().values())) for finding in findings]
     kinds = f" of {counted(len(findings), 'kind')}" if findings.count > len(findings) else ""
     columns = tuple(next(iter(findings)).cells())
     folded = ("rows", "rule", "fix")
     title = f"{counted(findings.count, 'problem')}{kinds}"
     show_table(title, columns, rows, right=("count",), flexible=("rows", "value", "rule", "fix"), folded=folded)
+    if findings.count > len(findings):
+        click.echo("--json lists all problems")
+
+
+def _text_of(cell: object) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 def _show_columns(used: ColumnUse) -> None:

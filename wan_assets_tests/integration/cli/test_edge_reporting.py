@@ -64,7 +64,7 @@ from wan_assets.orchestration.metadata.video import failure_of
 from wan_assets.orchestration.partitions.sync import sync_table, table_id_of
 from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
 from wan_assets.orchestration.runs.run import POOL
-from wan_assets.prompts import PromptRow, PromptTable
+from wan_assets.prompts import PromptRow, PromptSource, PromptTable
 from wan_assets.settings import SettingsError, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
@@ -480,15 +480,13 @@ def test_a_failure_names_its_code_once_and_no_code_where_there_is_none() -> None
 @pytest.mark.parametrize(
     ("written_as", "meant"),
     [
-        ("lenght", "duration"),
-        ("length", "duration"),
         ("hieght", "height"),
         ("widht", "width"),
         ("sedd", "seed"),
         ("prmopt", "positive_prompt"),
         ("negative", "negative_prompt"),
-        ("formt", "output_format"),
-        ("row_id", "prompt_id"),
+        ("seconds", "duration"),
+        ("saftey", "safety"),
     ],
 )
 def test_a_slip_in_a_column_is_understood(written_as: str, meant: str, tmp_path: Path) -> None:
@@ -497,6 +495,19 @@ def test_a_slip_in_a_column_is_understood(written_as: str, meant: str, tmp_path:
         (tmp_path / "t.csv").write_text(f"{written_as},duration\nA kite,5\n")
 
     found = PromptTable.load(tmp_path / "t.csv").problems
+
+    assert any(meant in problem.fix for problem in found), [problem.fix for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("written_as", "meant"), [("lenght", "duration"), ("length", "duration"), ("formt", "output_format")]
+)
+def test_a_name_that_is_often_used_for_a_parameter_is_understood_where_no_other_columns_may_be(
+    written_as: str, meant: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(f"positive_prompt,{written_as}\nA kite,5\n")
+
+    found = PromptTable.load(PromptSource(tmp_path / "t.csv", extra="refuse")).problems
 
     assert any(meant in problem.fix for problem in found), [problem.fix for problem in found]
 

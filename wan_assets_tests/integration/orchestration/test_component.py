@@ -9,8 +9,9 @@ from dagster_support import table_of, written
 
 import wan_assets
 from wan_assets import WanVideosComponent
+from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.component import _Scaffolder
-from wan_assets.prompts import SqlQuery
+from wan_assets.prompts import PromptTable, SqlQuery
 
 
 def built(text: str) -> dg.Definitions:
@@ -185,3 +186,23 @@ def test_an_upstream_asset_is_declared_in_yaml(prompts: str, partitions: str, pa
 def test_an_upstream_asset_with_attributes_that_do_not_fit_is_refused(prompts: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         merged(f"{{prompts: {prompts}}}")
+
+
+def test_columns_and_defaults_are_declared_in_yaml_for_files_queries_and_upstream_assets(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sentence,motion_level\nA kite,low\n")
+    defaults = "{resolution: 480p, duration: 10, safety.check_content: true}"
+    options = f"columns: {{positive_prompt: sentence}}, defaults: {defaults}"
+
+    for prompts in (str(tmp_path / "t.csv"), "{url: 'sqlite:///x.db', query: SELECT 1}", "{asset: warehouse/prompts}"):
+        text = f"{{prompts: {prompts}, {options}, extra: keep, sensor: {{}}, dataset: true}}"
+        assert keys_of(built(text)) >= {"videos", "videos_prompts", "video_dataset"}
+    component = WanVideosComponent.resolve_from_yaml(f"{{prompts: {tmp_path / 't.csv'}, {options}}}")
+    (row,) = PromptTable.load(component._prompts(Path())).rows
+
+    assert (row.request.resolution, row.request.duration, row.extra) == ("480p", 10, {"motion_level": "low"})
+    assert isinstance(WanVideosComponent.resolve_from_yaml("{prompts: a.csv}")._prompts(Path()), Path)
+
+
+def test_a_default_that_is_not_valid_is_an_error_when_the_component_is_loaded() -> None:
+    with pytest.raises(PromptTableError, match="defaults: resolution=99p"):
+        built("{prompts: a.csv, defaults: {resolution: 99p}}")

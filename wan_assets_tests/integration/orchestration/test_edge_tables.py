@@ -361,7 +361,7 @@ def test_a_row_that_no_run_can_ever_make_is_a_problem_in_the_table_the_sensor_an
         metadata = table.asset_materializations_for_node("videos_prompts")[0].metadata
         assert metadata["wan_assets/problems"].value == 1
         cells = metadata["wan_assets/problem_table"].records[0].data
-        assert (cells["row"], cells["prompt_id"], cells["column"]) == (2, "bad", column)
+        assert (cells["count"], cells["rows"], cells["prompt_id"], cells["column"]) == (1, "2", "bad", column)
         assert [check.passed for check in table.get_asset_check_evaluations()] == [False]
         assert said in dagster_support.failure_of(tried)
         assert made.simulator.journal.submissions() == 0

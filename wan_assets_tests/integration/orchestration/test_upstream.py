@@ -13,6 +13,7 @@ from dagster_support import SMALL, Studio, failure_of, materialized, studio
 
 from wan_assets import (
     ExportOptions,
+    PromptSource,
     PromptTable,
     UpstreamPrompts,
     build_dataset_assets,
@@ -217,6 +218,48 @@ def test_a_day_with_problems_keeps_its_last_accepted_table(tmp_path: Path) -> No
         assert "is already the id of row 1 of 2026-01-01" in str(problems)
         assert warehouse.videos(second, second).success
         assert {task.origin.prompt_id for task in tasks_of(made)} == {"b"}
+
+
+def test_the_value_of_an_upstream_asset_is_read_with_columns_and_defaults_and_its_metadata_say_so(
+    tmp_path: Path,
+) -> None:
+    source = PromptSource(WAREHOUSE, {"positive_prompt": "sentence"}, SMALL)
+    with studio(tmp_path) as made:
+        warehouse = Warehouse(made, prompts=source)
+        warehouse.holds(pd.DataFrame({"id": ["a"], "sentence": ["A kite"], "motion_level": ["low"]}))
+
+        assert warehouse.run(TABLE).success
+        metadata = table_event(made).metadata
+        assert warehouse.videos("a", "a").success
+
+        used = {record.data["parameter"]: record.data["from"] for record in metadata["wan_assets/columns"].records}
+        assert used == {
+            "positive_prompt": "column sentence",
+            "prompt_id": "column id (a common name)",
+            "resolution": "default 480p",
+            "output_format": "default MP4",
+        }
+        assert metadata["wan_assets/extra_columns"].value == "motion_level"
+        assert charged(made) == 1
+
+
+def test_rows_without_a_size_are_one_row_of_the_problem_table_and_one_sentence_of_every_message(
+    tmp_path: Path,
+) -> None:
+    frame = pd.DataFrame({"prompt_id": [f"p{row}" for row in range(1003)], "positive_prompt": "A kite"})
+    with studio(tmp_path) as made:
+        warehouse = Warehouse(made, prompts=frame)
+        checked = warehouse.run(TABLE)
+        skipped = str(warehouse.tick().skip_reason)
+        made.instance.add_dynamic_partitions("videos", ["p1"])
+        refused = failure_of(warehouse.run(VIDEOS, partition_key="p1"))
+
+        (evaluation,) = checked.get_asset_check_evaluations()
+        (cells,) = (record.data for record in evaluation.metadata["wan_assets/problem_table"].records)
+        assert (cells["count"], cells["rows"], cells["column"]) == (1003, "1, 2, 3, 4, 5, …", "resolution")
+        assert evaluation.metadata["wan_assets/problems"].value == 1003
+        for said in (skipped, refused):
+            assert "1,003 problems of 1 kind. The first kind is in 1,003 rows (1, 2, 3, 4, 5, …)" in said
 
 
 def tasks_of(made: Studio) -> list[Any]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from wan_assets.cli import cli
 from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.metadata.video import problem_table
-from wan_assets.prompts import PromptTable, SqlQuery, scan, signature_of
+from wan_assets.prompts import PromptTable, SqlQuery, findings_of, scan, signature_of
 from wan_assets.settings import settings_from
 
 HEADER = "positive_prompt,resolution,prompt_id\n"
@@ -338,11 +338,11 @@ def test_plan_takes_folders_and_patterns_and_tells_the_file_of_each_problem(tmp_
 def test_the_problem_table_names_the_file_where_there_are_several(tmp_path):
     folder = folder_of(tmp_path, a="A kite,9p,a\n")
 
-    several = problem_table(PromptTable.load(folder).problems)
-    one = problem_table(PromptTable.load(folder / "a.csv").problems)
+    several = problem_table(findings_of(PromptTable.load(folder).problems))
+    one = problem_table(findings_of(PromptTable.load(folder / "a.csv").problems))
 
-    assert several.records[0].data["file"] == "a.csv"
-    assert "file" not in one.records[0].data
+    assert several.records[0].data["rows"] == "a.csv: 1"
+    assert one.records[0].data["rows"] == "1"
 
 
 def test_videos_are_made_of_a_pattern(tmp_path):

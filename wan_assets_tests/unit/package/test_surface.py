@@ -14,6 +14,7 @@ import wan_assets
 NAMES = [
     "ExportOptions",
     "LedgerResource",
+    "PromptSource",
     "PromptTable",
     "RunwareResource",
     "UpstreamPrompts",

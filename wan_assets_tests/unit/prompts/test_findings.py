@@ -1,0 +1,62 @@
+"""Problems by kind: what is one finding, and how it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from wan_assets import PromptTable
+from wan_assets.prompts import Problem, Refusal, Summary, findings_of, scan
+
+
+def problem(row: int, rule: str, column: str = "seed", value: str = "x") -> Problem:
+    return Problem.of(Refusal(rule, "fix it"), row=row, line=None, prompt_id=None, column=column, value=value)
+
+
+def test_a_missing_size_in_every_row_is_one_finding_with_one_fix() -> None:
+    summary = Summary.of(scan(pd.DataFrame({"prompt": [f"a {number}" for number in range(1003)]})))
+
+    (finding,) = summary.findings
+    assert (finding.count, finding.first.column, finding.rows) == (1003, "resolution", ("1", "2", "3", "4", "5"))
+    assert "set a default, such as resolution=720p" in finding.fix
+    assert str(summary.findings).startswith(
+        "1,003 problems of 1 kind. The first kind is in 1,003 rows (1, 2, 3, 4, 5, …)"
+    )
+    assert summary.problem_count == 1003
+
+
+def test_rules_that_name_the_row_are_one_kind_and_different_rules_are_not() -> None:
+    frame = pd.DataFrame(
+        {"prompt_id": ["a", "b", "a", "b", "c/d"], "prompt": "p", "resolution": "480p", "duration": [5, 5, 5, 5, 7]}
+    )
+
+    found = findings_of(PromptTable.load(frame).problems)
+
+    assert [(each.first.column, each.first.rule, each.count, each.places) for each in found] == [
+        ("prompt_id", "is already the id of row 1", 2, "3, 4"),
+        ("duration", "input should be 5 or 10", 1, "5"),
+        ("prompt_id", "must not contain / \\ , | [ ] or two consecutive dots", 1, "5"),
+    ]
+
+
+def test_a_single_problem_reads_as_before() -> None:
+    (one,) = findings_of([problem(3, "is wrong")])
+
+    assert str(one) == str(problem(3, "is wrong"))
+    assert (one.cells()["count"], one.cells()["rows"]) == (1, "3")
+
+
+def test_places_name_the_file_if_there_are_several(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("prompt,resolution\nA kite,9p\n")
+
+    (finding,) = findings_of(PromptTable.load(tmp_path).problems)
+
+    assert finding.places == "a.csv: 1, b.csv: 1"
+
+
+def test_the_number_of_kinds_is_bounded_and_all_problems_are_counted() -> None:
+    found = findings_of(problem(row, "is wrong", column=f"column_{row}") for row in range(1, 1502))
+
+    assert (len(found), found.count, found.others) == (1000, 1501, 501)
