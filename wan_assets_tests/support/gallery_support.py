@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _SCRIPT = re.compile(r'wanGallery\.take\("(\w+)",(\d+),JSON\.parse\((".*")\)\);\n', re.DOTALL)
 
 
-def table_of(*requests: VideoRequest, problems: int = 0) -> PromptTable:
-    """Rows `p1`, `p2`, … and some more that are not valid."""
-    rows = tuple(PromptRow(number, f"p{number}", request, {}) for number, request in enumerate(requests, 1))
+def table_of(*requests: VideoRequest, problems: int = 0, extra: Sequence[Mapping[str, str]] = ()) -> PromptTable:
+    """Rows `p1`, `p2`, … with their extra columns, and some more that are not valid."""
+    given = zip_longest(requests, extra, fillvalue={})
+    rows = tuple(PromptRow(number, f"p{number}", *row) for number, row in enumerate(given, 1))
     return PromptTable(rows, (), len(rows) + problems)
 
 

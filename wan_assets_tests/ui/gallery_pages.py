@@ -16,7 +16,10 @@ SIZES = ((854, 480), (1280, 720), (720, 1280), (1920, 1080))
 
 
 def mixed_gallery(folder: Path) -> Path:
-    """`p1` simulated, `p2` dark, `p3` of unknown cost, `p4` too long, with the prompt `CODE`, `p5` as `p2`."""
+    """`p1` simulated, `p2` dark, `p3` of unknown cost, `p4` too long, with the prompt `CODE`, `p5` as `p2`.
+
+    All but `p5` have a campaign.
+    """
     simulated, dark, unknown, code = map(request_of, ("A red kite", "A dark forest", "Rain on a roof", CODE))
     with studio(folder) as studio_:
         (outcome,) = studio_.run([VideoJob(simulated, "p1")])
@@ -27,7 +30,8 @@ def mixed_gallery(folder: Path) -> Path:
     paid(folder, unknown, content=content + b"\0", cost=None, facts={**FACTS, "width": 1280, "height": 720}, **poster)
     longer = {"facts": {**FACTS, "duration_s": 10.0}, "differences": (DIFFERENCE,)}
     paid(folder, code, content=content + b"\0\0", cost=580_000, **longer, **poster)
-    return gallery_of(folder, table_of(simulated, dark, unknown, code, dark)).index
+    extra = [{"campaign": name} for name in ("spring", CODE, "spring", "autumn")]
+    return gallery_of(folder, table_of(simulated, dark, unknown, code, dark, extra=extra)).index
 
 
 def large_gallery(folder: Path, count: int) -> Path:

@@ -1,5 +1,7 @@
 """The gallery in a browser, opened from the disk: it plays, is searched, filtered and audited, and asks nobody else."""
 
+import json
+
 import pytest
 from browser_support import visit
 from gallery_pages import CODE, DIFFERENCE
@@ -80,6 +82,9 @@ def test_a_video_that_deviates_has_a_badge_and_its_audit_card_says_how(seen, mix
         ({"check": "passed", "source": "real"}, ["p3"]),
         ({"match": "deviates"}, ["p4"]),
         ({"match": "matches", "source": "real"}, ["p2", "p3", "p5"]),
+        ({"extra": '["campaign","spring"]'}, ["p1", "p3"]),
+        ({"extra": json.dumps(["campaign", CODE], separators=(",", ":"))}, ["p2"]),
+        ({"extra": '["campaign","spring"]', "source": "real"}, ["p3"]),
         ({"cost": "unknown"}, ["p3"]),
         ({"cost": "shared"}, ["p5"]),
         ({"sort": "most_expensive"}, ["p4", "p1", "p2", "p5", "p3"]),

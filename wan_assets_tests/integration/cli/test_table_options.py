@@ -120,7 +120,7 @@ def test_an_option_that_cannot_be_meant_ends_the_command_with_the_reason(
 
 
 def test_extra_columns_can_be_refused(tmp_path: Path) -> None:
-    shown = invoked("plan", tagged(tmp_path), *MAPPED, "--extra", "refuse")
+    shown = invoked("plan", tagged(tmp_path), *MAPPED, "--extra", "refuse", columns=40)
 
     assert shown.exit_code == 1
     assert "motion_level" in shown.stdout

@@ -11,6 +11,7 @@ import wan_assets
 from wan_assets import WanVideosComponent
 from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.component import _Scaffolder
+from wan_assets.orchestration.tables.upstream import upstream_of
 from wan_assets.prompts import PromptTable, SqlQuery
 
 
@@ -193,12 +194,16 @@ def test_columns_and_defaults_are_declared_in_yaml_for_files_queries_and_upstrea
     defaults = "{resolution: 480p, duration: 10, safety.check_content: true}"
     options = f"columns: {{positive_prompt: sentence}}, defaults: {defaults}"
 
-    for prompts in (str(tmp_path / "t.csv"), "{url: 'sqlite:///x.db', query: SELECT 1}", "{asset: warehouse/prompts}"):
+    for prompts in (str(tmp_path / "t.csv"), "{url: 'sqlite:///x.db', query: SELECT 1}"):
         text = f"{{prompts: {prompts}, {options}, extra: keep, sensor: {{}}, dataset: true}}"
         assert keys_of(built(text)) >= {"videos", "videos_prompts", "video_dataset"}
     component = WanVideosComponent.resolve_from_yaml(f"{{prompts: {tmp_path / 't.csv'}, {options}}}")
     (row,) = PromptTable.load(component._prompts(Path())).rows
+    of_asset = WanVideosComponent.resolve_from_yaml(f"{{prompts: {{asset: warehouse/prompts}}, {options}}}")
+    upstream = upstream_of(of_asset._prompts(Path()))
 
+    assert upstream
+    assert upstream.key == dg.AssetKey(["warehouse", "prompts"])
     assert (row.request.resolution, row.request.duration, row.extra) == ("480p", 10, {"motion_level": "low"})
     assert isinstance(WanVideosComponent.resolve_from_yaml("{prompts: a.csv}")._prompts(Path()), Path)
 

@@ -248,7 +248,7 @@ def test_rows_without_a_size_are_one_row_of_the_problem_table_and_one_sentence_o
 ) -> None:
     frame = pd.DataFrame({"prompt_id": [f"p{row}" for row in range(1003)], "positive_prompt": "A kite"})
     with studio(tmp_path) as made:
-        warehouse = Warehouse(made, prompts=frame)
+        warehouse = Warehouse(made, prompts=PromptSource(frame))
         checked = warehouse.run(TABLE)
         skipped = str(warehouse.tick().skip_reason)
         made.instance.add_dynamic_partitions("videos", ["p1"])
