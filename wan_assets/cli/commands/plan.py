@@ -125,13 +125,15 @@ def _show(file: Path, found: Summary) -> None:
 
 
 def _show_findings(findings: Findings) -> None:
-    rows = [tuple(map(_text_of, finding.cells().values())) for finding in findings]
-    kinds = f" of {counted(len(findings), 'kind')}" if findings.count > len(findings) else ""
-    columns = tuple(next(iter(findings)).cells())
-    folded = ("rows", "rule", "fix")
+    cells = [finding.cells() for finding in findings]
+    is_counted = findings.count > len(findings)
+    columns = [name for name in cells[0] if (is_counted if name == "count" else any(row[name] for row in cells))]
+    rows = [[_text_of(row[name]) for name in columns] for row in cells]
+    kinds = f" of {counted(len(findings), 'kind')}" if is_counted else ""
+    flexible = [name for name in columns if name in ("value", "rule", "fix") or (name == "rows" and is_counted)]
     title = f"{counted(findings.count, 'problem')}{kinds}"
-    show_table(title, columns, rows, right=("count",), flexible=("rows", "value", "rule", "fix"), folded=folded)
-    if findings.count > len(findings):
+    show_table(title, columns, rows, right=("count",), flexible=flexible, folded=("rows", "rule", "fix"))
+    if is_counted:
         click.echo("--json lists all problems")
 
 
