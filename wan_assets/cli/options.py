@@ -66,13 +66,6 @@ class TableOptions:
         """Returns a table with these options; raises `PromptTableError` if one is not valid."""
         return PromptSource(file, self.columns, self.defaults, self.extra)
 
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """The same options as arguments of a command."""
-        columns = [part for name, value in self.columns.items() for part in ("--column", f"{name}={value}")]
-        defaults = [part for name, value in self.defaults.items() for part in ("--default", f"{name}={value}")]
-        return (*columns, *defaults, *(() if self.extra == "keep" else ("--extra", self.extra)))
-
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--column`, `--default` and `--extra`, and passes them to the command as `table_options`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -55,7 +56,9 @@ def _place(cells: Cells, column: Column, value: Any) -> None:
     elif column.kind == "word":
         cells.values[column.name] = value.strip() if isinstance(value, str) else plain_number(value)
     elif column.kind == "carried":
-        cells.extra[column.name] = _escaped(text_of(value))
+        text = _text_in(cells, column.name, value)
+        if text is not None:
+            cells.extra[column.name] = _escaped(text)
     else:
         _read_cell(cells, column, value)
 
@@ -64,6 +67,14 @@ def plain_number(value: Any) -> Any:
     """Returns an integral decimal as an integer, because databases have no other type for large integers."""
     is_integral = isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
     return int(value) if is_integral else value
+
+
+def _text_in(cells: Cells, column: str, value: Any) -> str | None:
+    try:
+        return text_of(value)
+    except RecursionError:
+        cells.refuse(column, None, Refusal("is nested too deeply", "remove it, or store it as text"))
+        return None
 
 
 def _escaped(text: str) -> str:
@@ -126,7 +137,8 @@ def _read_cell(cells: Cells, column: Column, value: Any) -> None:
     elif column.kind == "group":
         _read_group(cells, column.name, value)
     elif column.kind == "extra":
-        if _is_text(cells, column.name, text := text_of(value)):
+        text = _text_in(cells, column.name, value)
+        if text is not None and _is_text(cells, column.name, text):
             cells.extra[column.name] = text
     elif column.kind == "priority":
         _read_priority(cells, value)
@@ -197,7 +209,9 @@ def _is_text(cells: Cells, column: str, value: str) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """Converts a value to text: 7.0 becomes "7", midnight becomes its date, lists and objects become JSON."""
+    """Converts a value to text: 7.0 becomes "7", midnight becomes its date, lists and objects become JSON,
+    and bytes base64.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -209,7 +223,7 @@ def text_of(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, (list, dict, tuple)):
         return json.dumps(_json_value(value), ensure_ascii=False)
-    return str(value)
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def _json_value(value: Any) -> Any:

@@ -99,7 +99,7 @@ def _refuse_unknown_zones(path: Path, schema: pa.Schema) -> None:
 
 def _values_of(column: pa.Array) -> list[Any]:
     is_binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
-    texts = column.cast(pa.string()) if is_binary else column
+    texts = _text_in(column) if is_binary else column
     try:
         values: list[Any] = texts.to_pylist()
     except UnicodeDecodeError:
@@ -107,6 +107,14 @@ def _values_of(column: pa.Array) -> list[Any]:
     except _NOT_IN_PYTHON:
         values = _one_by_one(len(texts), lambda place: texts[place].as_py(), lambda place: _text_of(texts, place))
     return values
+
+
+def _text_in(column: pa.Array) -> pa.Array:
+    """Returns a binary column as text, or unchanged if it contains other bytes, such as images."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return column
 
 
 def _items_of(column: pd.Series[Any]) -> list[Any]:

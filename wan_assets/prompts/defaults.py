@@ -31,6 +31,8 @@ def checked_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns default values by column; raises `PromptTableError` for an unknown parameter or a value that is not
     valid in any row. Images and audio files are checked when rows are read.
     """
+    if not isinstance(given, Mapping):
+        raise PromptTableError(f"defaults is a {type(given).__name__}, not a mapping of parameters to values")
     found: dict[str, Any] = {}
     for name, value in given.items():
         column = _column_of(name)

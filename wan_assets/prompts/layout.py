@@ -104,6 +104,12 @@ class Layouts:
             layout = self._layouts[names] = self._layout(names)
         return layout
 
+    @property
+    def common_name_of_id(self) -> str | None:
+        """The column of the ids, if it was found by a common name or contains the keys of an object."""
+        name = self._names.get(PROMPT_ID)
+        return None if name == PROMPT_ID else name
+
     def use(self, defaults: Mapping[str, Any]) -> ColumnUse:
         """Returns the columns of all records so far."""
         sources = {target: tuple(names) for target, names in self._sources.items()}

@@ -57,6 +57,10 @@ class PromptSource:
             raise PromptTableError("a PromptSource contains another one: give all columns and defaults in one of them")
         if self.extra not in ("keep", "refuse"):
             raise PromptTableError(f"extra={printable(repr(self.extra))} is neither 'keep' nor 'refuse'")
+        if not isinstance(self.columns, Mapping):
+            raise PromptTableError(
+                f"columns is a {type(self.columns).__name__}, not a mapping of parameters to columns"
+            )
         object.__setattr__(self, "columns", dict(self.columns))
         object.__setattr__(self, "defaults", checked_defaults(self.defaults))
         mapped_columns(self.columns)

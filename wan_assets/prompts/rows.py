@@ -132,17 +132,22 @@ class RowReader:
             return self._derived_id(number, cells, request) if request and not cells.findings else None
         prompt_id = text_of_id(cells.prompt_id)
         if prompt_id is None:
-            refusal = Refusal("must be text or a whole number", "write it as text")
-            cells.refuse("prompt_id", cells.prompt_id, refusal)
+            self._refuse_id(cells, cells.prompt_id, Refusal("must be text or a whole number", "write it as text"))
             return None
         if broken := list(violations_of_id(prompt_id)):
             for refusal in broken:
-                cells.refuse("prompt_id", prompt_id, refusal)
+                self._refuse_id(cells, prompt_id, refusal)
             return None
         if holder := self._ids.claim(prompt_id, number):
             refusal = Refusal(f"is already the id of {holder}", "give each row its own id")
-            cells.refuse("prompt_id", prompt_id, refusal)
+            self._refuse_id(cells, prompt_id, refusal)
         return prompt_id
+
+    def _refuse_id(self, cells: Cells, value: Any, refusal: Refusal) -> None:
+        """Refuses an id; a column that was recognized as the id may be another column of the table."""
+        name = self._layouts.common_name_of_id
+        other = f"; if the column {name} is not the id, map x_{name}={name}, and ids are derived" if name else ""
+        cells.refuse("prompt_id", value, Refusal(refusal.rule, f"{refusal.fix}{other}"))
 
     def _derived_id(self, number: int, cells: Cells, request: VideoRequest) -> str:
         prompt_id, holder = self._ids.derive(request.fingerprint(), number)

@@ -266,6 +266,8 @@ def test_the_unnamed_index_of_a_csv_is_kept_and_no_error(tmp_path: Path) -> None
         ({"defaults": {"prompt_id": "a"}}, "prompt_id has no default value"),
         ({"defaults": {"seed": ""}}, "seed has no value"),
         ({"defaults": {"seed": 1, "Seed": 2}}, "seed has two values"),
+        ({"columns": ["a"]}, "columns is a list, not a mapping"),
+        ({"defaults": ["a"]}, "defaults is a list, not a mapping"),
         ({"extra": "drop"}, "neither 'keep' nor 'refuse'"),
     ],
 )
@@ -409,3 +411,26 @@ def test_the_columns_of_many_different_rows_are_bounded(tmp_path: Path) -> None:
     summary = Summary.of(scan(PromptSource(file_of(tmp_path, rows), defaults=HD)))
 
     assert (summary.problem_count, len(summary.columns.kept)) == (0, 1000)
+
+
+@pytest.mark.parametrize("ids", [["a", "a"], ["a/b", "c/d"], [1.5, 2.5]])
+def test_a_column_that_was_taken_for_the_id_can_be_kept_as_it_is(ids: list[Any]) -> None:
+    frame = pd.DataFrame({"id": ids, "text": ["A kite", "A boat"]})
+
+    found = findings_of(PromptTable.load(PromptSource(frame, defaults=HD)).problems)
+    table = PromptTable.load(PromptSource(frame, {"x_id": "id"}, HD))
+
+    assert "map x_id=id, and ids are derived" in str(found)
+    assert prompts_in(table) == ["A kite", "A boat"]
+
+
+def test_bytes_and_deeply_nested_values_do_not_stop_the_table(tmp_path: Path) -> None:
+    binary = pa.table({"prompt": ["a"], "image_bytes": pa.array([b"\xff\xfe"])})
+    pq.write_table(binary, tmp_path / "t.parquet")
+    deep = file_of(tmp_path, json.dumps({"prompt": "a", "tree": 1}).replace("1", "[" * 600 + "]" * 600), "t.jsonl")
+
+    for source in (binary, tmp_path / "t.parquet"):
+        (row,) = PromptTable.load(PromptSource(source, defaults=HD)).rows
+        assert row.extra == {"image_bytes": "//4="}
+    (problem,) = PromptTable.load(PromptSource(deep, defaults=HD)).problems
+    assert (problem.column, problem.rule) == ("tree", "is nested too deeply")
