@@ -16,6 +16,7 @@ from wan_assets.orchestration import (
     build_video_sensor,
     resources_of,
 )
+from wan_assets.prompts import Prompts, prompt_source_from
 from wan_assets.settings import Settings, settings_from
 
 
@@ -26,7 +27,8 @@ def definitions_of(settings: Settings) -> dg.Definitions:
     """
     if settings.is_simulated:
         warnings.warn("RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged", stacklevel=2)
-    prompts = settings.prompts
+    source = prompt_source_from(settings.prompts, settings.table_options)
+    prompts: Prompts = source if source.has_options else settings.prompts
     around = dg.Definitions(
         assets=build_dataset_assets(prompts=prompts),
         asset_checks=build_video_checks(prompts=prompts),

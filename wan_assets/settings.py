@@ -14,6 +14,7 @@ from wan_assets.errors import WanAssetsError
 DEFAULT_BASE_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
 LEDGER_VARIABLE = "WAN_ASSETS_LEDGER"
+TABLE_OPTIONS_VARIABLE = "WAN_ASSETS_TABLE_OPTIONS"
 WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
 """The value contains a secret: it is read at the place of use and not stored."""
 
@@ -40,7 +41,7 @@ class Settings:
     """The configuration of the default code location and of the command line.
 
     Without an `api_key` the simulator is used. `folder` is the data folder: it contains everything that has no location
-    of its own.
+    of its own. `table_options` are the columns and default values of `prompts`, as JSON.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Settings:
     base_url: str
     has_webhook: bool
     files_url: str
+    table_options: str = ""
 
     @property
     def is_simulated(self) -> bool:
@@ -63,8 +65,8 @@ class Settings:
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
     """Reads the settings from environment variables.
 
-    The variables are RUNWARE_API_KEY, RUNWARE_BASE_URL, DAGSTER_HOME and WAN_ASSETS_PROMPTS, _STORE, _LEDGER,
-    _BUDGET_USD, _WEBHOOK_URL and _FILES_URL.
+    The variables are RUNWARE_API_KEY, RUNWARE_BASE_URL, DAGSTER_HOME and WAN_ASSETS_PROMPTS, _TABLE_OPTIONS, _STORE,
+    _LEDGER, _BUDGET_USD, _WEBHOOK_URL and _FILES_URL.
 
     An explicit `folder` takes precedence over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. In paths, `~` and
     variables are expanded. Raises `SettingsError` for an invalid budget, and `PathError` for text that cannot be a
@@ -85,6 +87,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         base_url=given("RUNWARE_BASE_URL") or DEFAULT_BASE_URL,
         has_webhook=bool(given(WEBHOOK_VARIABLE, "").strip()),
         files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILE_SERVER_PORT}",
+        table_options=given(TABLE_OPTIONS_VARIABLE, "").strip(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from wan_assets.cli.display import printable
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
-from wan_assets.prompts import Extra, PromptSource
+from wan_assets.prompts import Extra, PromptSource, prompt_source_from
 from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, settings_from
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,6 +66,19 @@ class TableOptions:
     def of(self, file: Path) -> PromptSource:
         """Returns a table with these options; raises `PromptTableError` if one is not valid."""
         return PromptSource(file, self.columns, self.defaults, self.extra)
+
+    def of_file_or_settings(self, file: Path | None, settings: Settings) -> PromptSource:
+        """Returns the table `file`, or that of the environment, whose options apply if the command has none."""
+        if file or self != TableOptions():
+            return self.of(file or settings.prompts)
+        return prompt_source_from(settings.prompts, settings.table_options)
+
+    @property
+    def as_json(self) -> str:
+        """The options as the environment variable contains them; empty if there are none."""
+        given = {"columns": self.columns, "defaults": self.defaults, "extra": self.extra}
+        found = {name: value for name, value in given.items() if value and value != "keep"}
+        return json.dumps(found) if found else ""
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.models import usd
 from wan_assets.prompts import PromptRow
-from wan_assets.settings import LEDGER_VARIABLE
+from wan_assets.settings import LEDGER_VARIABLE, TABLE_OPTIONS_VARIABLE
 from wan_assets.store import StoredTask, VideoStore
 
 _PROMPT_SHOWN = 60
@@ -279,6 +279,8 @@ def _show_locations(found: Summary) -> None:
         "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
         "WAN_ASSETS_STORE": settings.store,
     }
+    if options := found.run.options.table.as_json:
+        places[TABLE_OPTIONS_VARIABLE] = options
     if ledger := found.run.suggestions.url_option:
         places[LEDGER_VARIABLE] = settings.ledger
     click.echo(f"\nvideos    {settings.store}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from wan_assets.prompts.problems import Refusal, printable
 
 Extra: TypeAlias = Literal["keep", "refuse"]
 
+_OPTIONS = frozenset({"columns", "defaults", "extra"})
 _OF_TABLE = frozenset({"extra", "priority"})
 
 
@@ -69,6 +71,20 @@ class PromptSource:
     def has_options(self) -> bool:
         """Whether any option changes how the source is read."""
         return bool(self.columns or self.defaults or self.extra != "keep")
+
+
+def prompt_source_from(source: Any, options: str) -> PromptSource:
+    """Returns a source with the options of a JSON object, such as `{"defaults": {"resolution": "720p"}}`.
+
+    Raises `PromptTableError` if they are not valid.
+    """
+    try:
+        given = json.loads(options or "{}")
+    except ValueError as error:
+        raise PromptTableError(f"the options of the table are not valid JSON: {error}") from None
+    if not isinstance(given, dict) or not given.keys() <= _OPTIONS:
+        raise PromptTableError(f"the options of the table are not an object of {', '.join(sorted(_OPTIONS))}")
+    return PromptSource(source, **given)
 
 
 def prompt_source_of(prompts: object) -> PromptSource:

@@ -65,7 +65,7 @@ def export(
     """
     options = _options(format_, shard_bytes=shard_mb * 1_000_000, **given)
     settings = current_settings()
-    table = PromptTable.load(table_options.of(file or settings.prompts))
+    table = PromptTable.load(table_options.of_file_or_settings(file, settings))
     settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         videos = VideoStore(settings.store)

@@ -48,7 +48,7 @@ def gallery(file: Path | None, output: Path | None, *, table_options: TableOptio
     with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
         found = write_gallery(
             local_path(str(output), "--output") if output else settings.folder / "gallery",
-            PromptTable.load(table_options.of(source)),
+            PromptTable.load(table_options.of_file_or_settings(file, settings)),
             store=VideoStore(settings.store),
             ledger=ledger,
             title=source.name,

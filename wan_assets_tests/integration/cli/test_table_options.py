@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from gallery_support import content_of
 from rich.cells import cell_len
 
+from wan_assets import PromptTable
 from wan_assets.cli import cli
+from wan_assets.definitions import definitions_of
+from wan_assets.prompts import prompt_source_from
+from wan_assets.settings import settings_from
 
 MAPPED = ("--column", "positive_prompt=sentence", "--default", "resolution=480p", "--default", "output_format=MP4")
 
@@ -127,14 +133,32 @@ def test_extra_columns_can_be_refused(tmp_path: Path) -> None:
     assert "is not a column of a prompt table" in " ".join(shown.stdout.split())
 
 
+def test_gallery_reads_the_table_of_the_environment_with_its_options(tmp_path: Path) -> None:
+    path, out = tagged(tmp_path), tmp_path / "out"
+    options = json.dumps({"columns": {"prompt": "sentence"}, "defaults": {"resolution": "480p"}})
+    invoked("demo", "--prompts", path, *MAPPED, "--data-dir", out, "--json")
+
+    means = {"WAN_ASSETS_PROMPTS": str(path), "WAN_ASSETS_TABLE_OPTIONS": options}
+    found = CliRunner().invoke(cli, ["gallery", "--data-dir", str(out), "--json"], env=means)
+    wrong = CliRunner().invoke(cli, ["gallery", "--data-dir", str(out)], env={**means, "WAN_ASSETS_TABLE_OPTIONS": "x"})
+
+    assert json.loads(found.stdout)["videos"] == 2
+    assert (wrong.exit_code, "the options of the table are not valid JSON" in wrong.output) == (2, True)
+
+
 def test_demo_gallery_and_export_read_the_same_table_and_keep_its_extra_columns(tmp_path: Path) -> None:
     path, out = tagged(tmp_path), tmp_path / "out"
 
     made = invoked("demo", "--prompts", path, *MAPPED, "--data-dir", out, "--json")
+    shown = invoked("demo", "--prompts", path, *MAPPED, "--data-dir", out)
     gallery = invoked("gallery", path, *MAPPED, "--data-dir", out, "--json")
     exported = invoked("export", path, *MAPPED, "--data-dir", out, "--format", "parquet", "--validation", "0")
 
     assert (made.exit_code, gallery.exit_code, exported.exit_code) == (0, 0, 0), (made.output, exported.output)
+    options = shlex.split(shown.stdout.partition("WAN_ASSETS_TABLE_OPTIONS=")[2].partition("\\")[0])[0]
+    settings = settings_from({"WAN_ASSETS_PROMPTS": str(path), "WAN_ASSETS_TABLE_OPTIONS": options}, out)
+    assert not PromptTable.load(prompt_source_from(settings.prompts, settings.table_options)).problems
+    dg.Definitions.validate_loadable(definitions_of(settings))
     summary = content_of(Path(json.loads(gallery.stdout)["index"]).parent / "summary.js")
     assert summary["extra"] == [["motion_level", [["high", 1], ["low", 1]]]]
     (data,) = (out / "exports" / "parquet").rglob("*.parquet")
