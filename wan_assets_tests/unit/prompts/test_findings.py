@@ -40,6 +40,16 @@ def test_rules_that_name_the_row_are_one_kind_and_different_rules_are_not() -> N
     ]
 
 
+def test_numbers_and_quoted_texts_of_a_rule_make_no_new_kind(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("prompt,resolution\na,480p,x\nb,480p,x,y\n")
+
+    found = findings_of(PromptTable.load(tmp_path / "t.csv").problems)
+    others = findings_of([problem(1, "contains 'a'"), problem(2, "contains 'b'"), problem(3, "lacks 'b'")])
+
+    assert [each.count for each in found] == [2]
+    assert [each.count for each in others] == [2, 1]
+
+
 def test_a_single_problem_reads_as_before() -> None:
     (one,) = findings_of([problem(3, "is wrong")])
 

@@ -299,6 +299,16 @@ def test_a_mapping_that_hides_a_parameters_column_is_an_error_and_mapping_it_too
     assert (row.request.positive_prompt, row.extra) == ("A long text", {"x_short": "short"})
 
 
+def test_a_hidden_column_in_a_later_row_is_a_problem_of_that_row(tmp_path: Path) -> None:
+    path = file_of(tmp_path, [{"long": "A long text"}, {"long": "Another", "prompt": "short"}])
+
+    chunks = [*scan(PromptSource(path, {"positive_prompt": "long"}, HD), chunk_rows=1)]
+
+    assert [len(chunk.rows) for chunk in chunks] == [1, 0]
+    assert [(each.row, each.column) for each in chunks[1].problems] == [(2, "prompt")]
+    assert "is hidden" in chunks[1].problems[0].rule
+
+
 def test_options_for_a_table_that_was_read_before_are_refused() -> None:
     table = PromptTable.load(frame_of(prompt="a", resolution="480p"))
 
