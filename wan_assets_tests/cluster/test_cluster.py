@@ -18,16 +18,18 @@ from postgres_support import Cluster
 from wan_assets.ledger import Ledger, TaskState
 from wan_assets.store import VideoStore
 
-LATENCY_S = 2.0
+LATENCY_S = 5.0
 VBENCH = SHARED / "data" / "vbench_prompts_en.txt"
 MANY = 10
+ROWS = 300
+"""Three runs of a backfill: one for each worker, and one that waits. More rows only take longer."""
 
 
 def prompts() -> list[str]:
-    """VBench's prompts where they are at hand, else as many of our own, two of them twice."""
-    if VBENCH.exists():
-        return VBENCH.read_text(encoding="utf-8").splitlines()
-    return [f"Kite {number}" for number in range(944)] + ["Kite 0", "Kite 1"]
+    """VBench's prompts if they exist, else our own. The first two are there twice."""
+    own = [f"Kite {number}" for number in range(ROWS)]
+    some = VBENCH.read_text(encoding="utf-8").splitlines() if VBENCH.exists() else own
+    return [*some[: ROWS - 2], *some[:2]]
 
 
 def table_of(some: list[str], folder: Path) -> Path:
