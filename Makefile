@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 # Children that decode are started all the time: their modules are to be compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
+TESTS := wan_assets_tests
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
 .PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster mutants dist format dev lock clean
@@ -21,7 +22,7 @@ test: $(READY)
 	$(BIN)/pytest
 
 test-whole: $(READY)
-	$(BIN)/pytest wan_assets_tests/whole
+	$(BIN)/pytest -n 6 -m "slow or whole" $(TESTS)/unit $(TESTS)/integration $(TESTS)/whole
 
 test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui

@@ -18,11 +18,11 @@ from postgres_support import Cluster
 from wan_assets.ledger import Ledger, TaskState
 from wan_assets.store import VideoStore
 
-LATENCY_S = 5.0
+LATENCY_S = 2.0
 VBENCH = SHARED / "data" / "vbench_prompts_en.txt"
 MANY = 10
-ROWS = 300
-"""Three runs of a backfill: one for each worker, and one that waits. More rows only take longer."""
+ROWS = 400
+"""Four runs of a backfill: half of the rows are stored when each of two workers has finished one."""
 
 
 def prompts() -> list[str]:

@@ -68,6 +68,7 @@ def test_what_a_person_can_mend_is_told_before_anything_starts(tmp_path, argumen
     assert not (tmp_path / "wan_assets_data" / "simulator").exists()
 
 
+@pytest.mark.slow
 def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
     made = ["demo", "--prompts", str(lines(tmp_path, "A kite", "A boat")), "--data-dir", str(tmp_path / "out")]
     CliRunner().invoke(cli, made, env=UNSET)

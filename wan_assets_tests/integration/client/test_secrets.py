@@ -98,6 +98,7 @@ class Scene:
         engine.dispose()
 
 
+@pytest.mark.slow
 def test_no_secret_is_written_or_said_anywhere(
     tmp_path: Path,
     postgres_url: str,

@@ -283,6 +283,7 @@ def peak_of(folder: Path, table: PromptTable) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_are_written_in_bounded_memory(tmp_path):
     requests = [request_of(f"Kite {number}: {'wind ' * 300}") for number in range(5)]
     for request in requests:

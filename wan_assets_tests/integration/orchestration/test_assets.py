@@ -79,6 +79,7 @@ def test_a_second_run_records_every_row_as_reused_and_sends_nothing(tmp_path):
     assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.0}
 
 
+@pytest.mark.slow
 def test_one_refused_row_leaves_the_others_green_and_is_sent_again_alone_and_on_request(tmp_path):
     path = written(tmp_path, table_of(*(f"Clip {number}" for number in range(12))))
     with studio(tmp_path, faults={"verdict_safety": 0.2}, seed=3) as studio_:
@@ -207,6 +208,7 @@ def test_a_data_frame_serves_as_a_table(tmp_path):
     assert set(materialized(result)) == {"x"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "submissions"),
     [

@@ -74,6 +74,7 @@ def touched(path: Path) -> Path:
 # The sensor.
 
 
+@pytest.mark.slow
 def test_new_rows_become_partitions_and_runs_and_an_unchanged_table_nothing(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         watched = Watched(made, written(tmp_path, rows_of(50)))
@@ -89,6 +90,7 @@ def test_new_rows_become_partitions_and_runs_and_an_unchanged_table_nothing(tmp_
         assert len(materialized(result)) == 50
 
 
+@pytest.mark.slow
 def test_an_edit_asks_for_one_run_of_one_partition_and_one_charge(tmp_path: Path) -> None:
     rows = rows_of(20)
     with studio(tmp_path) as made:
@@ -261,6 +263,7 @@ def test_a_sensor_that_requests_no_runs_still_keeps_partitions_and_staleness_in_
         assert record.asset_observation.partition == "r2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("partitions", "columns", "expected"),
     [
@@ -369,6 +372,7 @@ def missing(made: Studio, prompts: Any, partitions: Any = "prompt", **config: An
     )
 
 
+@pytest.mark.slow
 def test_one_run_makes_whatever_is_missing_or_changed_and_nothing_else(tmp_path: Path) -> None:
     rows = rows_of(12)
     with studio(tmp_path) as made:
@@ -387,6 +391,7 @@ def test_one_run_makes_whatever_is_missing_or_changed_and_nothing_else(tmp_path:
         assert len(made.simulator.journal.charges()) == 9 + 5
 
 
+@pytest.mark.slow
 def test_the_job_takes_as_many_as_it_is_told_and_the_next_run_the_others(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(5))

@@ -146,6 +146,7 @@ def test_a_new_code_version_makes_all_partitions_stale(tmp_path: Path) -> None:
     assert tags["dagster/input_data_version/videos_requests"] == found["wan_assets/fingerprint"][:16]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("partitions", "columns", "keys"),
     [

@@ -67,6 +67,7 @@ def prompts_in(folder: Path) -> Path:
     return written(folder, table_of("A kite", "A boat", "A hill"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [(brightness,), (summary,), (brightness, summary)], ids=len)
 def test_assets_downstream_of_the_videos_run_in_the_same_run(others: tuple[Any, ...], tmp_path: Path) -> None:
     with studio(tmp_path) as made:

@@ -161,6 +161,7 @@ GRAINS = [
 IDS = ["prompt", "day", "shard", "campaign", "day and shard"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("partitions", "columns", "keys"), GRAINS, ids=IDS)
 def test_every_grain_pays_once_tells_each_cost_once_and_reuses_all_the_second_time(
     tmp_path: Path, partitions: Any, columns: Any, keys: list[str]
@@ -182,6 +183,7 @@ def test_every_grain_pays_once_tells_each_cost_once_and_reuses_all_the_second_ti
     assert {line.key: line.cost_microusd for line in booked} == {key: 6 // len(keys) * 473_000 for key in keys}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("partitions", "columns", "keys"), GRAINS[1:4], ids=IDS[1:4])
 def test_a_run_over_several_batches_makes_all_of_them(
     tmp_path: Path, partitions: Any, columns: Any, keys: list[str]
@@ -332,6 +334,7 @@ def lines(number: int) -> Iterator[str]:
         yield json.dumps({"prompt_id": f"r{each}", "positive_prompt": f"Kite {each}", "resolution": "480p"}) + "\n"
 
 
+@pytest.mark.slow
 def test_only_the_rows_of_the_wanted_batch_are_held(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     with path.open("w") as file:

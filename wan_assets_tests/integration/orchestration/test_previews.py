@@ -112,6 +112,7 @@ def test_a_batch_shows_its_videos_with_their_costs(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_contact_sheet_has_an_end(tmp_path: Path) -> None:
     rows = rows_of(26, shard=lambda _: "shard-0")
     with studio(tmp_path) as at_work:
