@@ -7,12 +7,14 @@ import dagster as dg
 
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger
+from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.automation.sensor import SensorOptions
 from wan_assets.orchestration.resources import LedgerResource
 
 _ENDED = "its process ended without reporting: its lease in the ledger has expired. Its paid tasks are in the ledger"
 
 
+@known_keywords(SensorOptions)
 def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOptions]) -> dg.SensorDefinition:
     """Builds a sensor that ends runs whose process was killed or whose host is gone, so that run retries repeat them.
 
@@ -30,6 +32,7 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
 
     Raises:
         dagster.DagsterInvalidDefinitionError: The name is not valid.
+        TypeError: A keyword does not exist.
 
     Example:
         >>> from wan_assets import build_lost_run_sensor
