@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from wan_assets.cli.code_location import RUN_TAGS, assign_run
 from wan_assets.cli.dagster_home import instance_in, locked
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
@@ -98,6 +99,7 @@ class TableRun:
                 stop.check()
                 self.has_started = True
                 result = self._execute(instance, show, stop)
+                assign_run(instance, self.run_id)
         self.has_result = True
         self.materialized.update(_materialized(result))
         failure = _failure(result)
@@ -137,7 +139,7 @@ class TableRun:
             run_id=self.run_id,
             run_config=self._run_config(),
             raise_on_error=False,
-            tags={**range_tags(keys[0], keys[-1]), PROCESS_TAG: new_owner()},
+            tags={**range_tags(keys[0], keys[-1]), **RUN_TAGS, PROCESS_TAG: new_owner()},
         )
 
     def _run_config(self) -> dict[str, Any]:

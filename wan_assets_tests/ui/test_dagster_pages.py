@@ -25,7 +25,7 @@ def opened(seen: Visit, address: str, prompt_id: str = "hills-animated") -> None
 def test_the_graph_shows_table_requests_and_videos(seen, dagster):
     seen.page.goto(f"{dagster}/asset-groups", wait_until="domcontentloaded")
 
-    for asset in ("videos_prompts", "videos_requests", "video_dataset"):
+    for asset in ("videos_prompts", "videos_requests", "videos_dataset"):
         seen.page.get_by_text(asset, exact=True).first.wait_for()
     seen.page.wait_for_timeout(1000)  # the graph moves into its place
     seen.shot("dagster-graph")

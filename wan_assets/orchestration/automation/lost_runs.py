@@ -42,13 +42,13 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     options = {"minimum_interval_seconds": 15, "default_status": dg.DefaultSensorStatus.RUNNING, **options}
 
     @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
-    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason | None:
         try:
             with closing(ledger.open()) as open_ledger:
                 ended = _end_lost_runs(open_ledger, context.instance)
         except LedgerError as error:
             return dg.SkipReason(f"{error}. {error.hint}")
-        return dg.SkipReason(f"ended lost runs: {', '.join(ended)}" if ended else "no run is lost")
+        return dg.SkipReason(f"ended lost runs: {', '.join(ended)}") if ended else None
 
     return sensor
 

@@ -45,6 +45,9 @@ Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 _RECORDED_PER_CHECK = 1_000
 """An event takes at least 10 ms. The next check of the table records the others."""
 
+_RECORDED_PER_RUN = 100
+"""The number of partitions in a run of a backfill by default. Events of a larger run would take more than a second."""
+
 _NO_REQUESTS = "0" * 64
 """The digest of a batch without rows."""
 
@@ -180,7 +183,7 @@ class Partitioning:
         """Records new and changed requests of existing partitions, at most `limit`; returns how many are left."""
         existing = set(self.existing(instance))
         versions = {key: version for key, version in status.request_versions.items() if key in existing}
-        return record_requests(instance, videos, status.reported, versions, limit)
+        return record_requests(instance, videos, versions, limit=limit, made_from=status.reported.made_from)
 
     def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:
         """Compares a table with Dagster's events, including partitions whose rows were removed."""
@@ -198,6 +201,9 @@ class Partitioning:
         lineage = Lineage(
             run_context.instance, run_context.asset_key, request_versions, run_context.log_event, run_context.deps
         )
+        if len(rows) <= _RECORDED_PER_RUN:
+            versions = {key: request_versions[key] for key, found in rows.items() if found}
+            record_requests(run_context.instance, run_context.asset_key, versions, limit=len(versions), keys=versions)
         return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
     def _table_of(self, keys: Container[str]) -> PromptTable:

@@ -10,6 +10,7 @@ from wan_assets.ledger import Ledger
 KEYS = {
     "dagster/uri",
     "wan_assets/cost_usd",
+    "wan_assets/charged_usd",
     "wan_assets/reserved_usd",
     "wan_assets/task_uuid",
     "wan_assets/video_uuid",
@@ -76,7 +77,8 @@ def test_a_second_run_records_every_row_as_reused_and_sends_nothing(tmp_path):
         assert result.success
         assert studio_.simulator.journal.submissions() == sent
     assert [metadata["wan_assets/reused"] for metadata in materialized(result).values()] == [True, True]
-    assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.0}
+    assert {metadata["wan_assets/charged_usd"] for metadata in materialized(result).values()} == {0.0}
+    assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.473}
 
 
 def test_one_refused_row_leaves_the_others_green_and_is_sent_again_alone_and_on_request(tmp_path):
@@ -108,7 +110,7 @@ def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
 
         charged = studio_.simulator.journal.spent_microusd()
 
-    shown = round(sum(metadata["wan_assets/cost_usd"] for metadata in found.values()) * 1e6)
+    shown = round(sum(metadata["wan_assets/charged_usd"] for metadata in found.values()) * 1e6)
     booked = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").totals().simulated.cost_microusd
     assert len(found) == 4
     assert shown == booked == charged == 3 * 473_000

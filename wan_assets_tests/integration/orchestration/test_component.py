@@ -55,7 +55,7 @@ def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     sensor = repository.get_sensor_def("videos_sensor")
     schedule = repository.get_schedule_def("videos_missing_schedule")
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
-    assert keys_of(definitions) >= {"videos", "video_dataset", "generation_costs"}
+    assert keys_of(definitions) >= {"videos", "videos_dataset", "videos_costs"}
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == 5
     assert (schedule.job_name, schedule.cron_schedule) == ("videos_missing", "0 2 * * *")

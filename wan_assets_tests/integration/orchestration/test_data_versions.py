@@ -11,15 +11,16 @@ from dagster_support import Studio, materialized, studio, table_of, written
 from test_partitions import DAYS, SHARDS, rows_of, run
 
 from wan_assets import build_video_assets
-from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, RecordedVersions, requests_key
+from wan_assets.orchestration import AssetNames
+from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, RecordedVersions
 
 VIDEOS = dg.AssetKey("videos")
 REQUESTS = dg.AssetKey("videos_requests")
 
 
-def stale(made: Studio, prompts: Any, keys: Any, partitions: Any = "prompt") -> dict[str, list[str]]:
+def stale(made: Studio, prompts: Any, keys: Any, partitions: Any = "prompt", deps: Any = ()) -> dict[str, list[str]]:
     """What Dagster says of partitions that are not up to date, with its reasons."""
-    assets = build_video_assets(prompts=prompts, partitions=partitions)
+    assets = build_video_assets(prompts=prompts, partitions=partitions, deps=deps)
     graph = dg.Definitions.merge(assets, dg.Definitions(resources=made.resources())).resolve_asset_graph()
     resolver = CachingStaleStatusResolver(made.instance, graph, LoadingContextForTest(made.instance))
     return {
@@ -188,4 +189,4 @@ def test_many_partitions_are_asked_about_in_slices(tmp_path: Path) -> None:
 
 
 def test_the_asset_of_requests_stands_beside_its_videos() -> None:
-    assert requests_key(dg.AssetKey(["team", "clips"])) == dg.AssetKey(["team", "clips_requests"])
+    assert AssetNames.of(key="team/clips").requests == dg.AssetKey(["team", "clips_requests"])

@@ -133,8 +133,8 @@ def test_the_dataset_and_the_costs_run_after_the_videos(tmp_path: Path) -> None:
         result = run(made, prompts, *(around.assets if isinstance(around, dg.Definitions) else around))
 
         assert result.success
-        assert events_of(made, dg.AssetKey("video_dataset")).total() == 1
-        assert events_of(made, dg.AssetKey("generation_costs")).total() == 1
+        assert events_of(made, dg.AssetKey("videos_dataset")).total() == 1
+        assert events_of(made, dg.AssetKey("videos_costs")).total() == 1
 
 
 def test_a_partition_without_a_row_fails_the_run_and_keeps_the_videos_of_the_others(tmp_path: Path) -> None:
