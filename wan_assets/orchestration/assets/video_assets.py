@@ -18,7 +18,7 @@ from wan_assets.orchestration.asset_options import (
     known_keywords,
     shared_options,
 )
-from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
+from wan_assets.orchestration.checks import Severities, checks_after_failure, partition_check_spec, severities_of
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.metadata.table import check_metadata, kinds_of, table_metadata
 from wan_assets.orchestration.partitions.assignment import PartitionOf
@@ -211,7 +211,11 @@ def _videos_asset(
         run_context = replace(
             RunContext.of(context, names.videos, _partition_keys(context), **run_options), deps=others
         )
-        yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
+        try:
+            yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
+        except dg.Failure:
+            yield from checks_after_failure(context, names.videos, partitioning.prompts, store=store, ledger=ledger)
+            raise
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(check))
         yield dg.Output(None, metadata=RECORDED_ALREADY)

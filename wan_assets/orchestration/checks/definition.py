@@ -80,7 +80,16 @@ def build_video_checks(
     """
     names, chosen = AssetNames.of(name, key, key_prefix), severities_of(severities or {})
     videos = names.videos
-    specs = [dg.AssetCheckSpec(check, asset=videos, description=_DESCRIPTIONS[check]) for check in DATASET_CHECKS]
+    metadata = {
+        "wan_assets/severities": {check: severity.name for check, severity in chosen.items()},
+        "wan_assets/cost_tolerance": cost_tolerance,
+        "wan_assets/verify_all": verify_all,
+        "wan_assets/sample": sample,
+    }
+    specs = [
+        dg.AssetCheckSpec(check, asset=videos, description=_DESCRIPTIONS[check], metadata=metadata)
+        for check in DATASET_CHECKS
+    ]
 
     @dg.multi_asset_check(
         name=names.named("checks"), specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
@@ -94,7 +103,7 @@ def build_video_checks(
                     videos.to_user_string(), PromptTable.load(prompts), context.resources.store.open(), ledger
                 )
                 for check, check_result in check_results(dataset, selected, check_options):
-                    yield _result(videos, check, check_result, chosen[check], simulated=dataset.is_simulated)
+                    yield dataset_result(videos, check, check_result, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
@@ -182,9 +191,10 @@ def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
     return {check: error if check in _ERRORS else warn for check in DATASET_CHECKS} | dict(given)
 
 
-def _result(
+def dataset_result(
     asset: dg.AssetKey, check: str, check_result: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
 ) -> dg.AssetCheckResult:
+    """Returns the result of a check over the whole dataset."""
     metadata: dict[str, Any] = {
         "wan_assets/checked": check_result.checked,
         "wan_assets/not_measured": check_result.unmeasured,
@@ -203,6 +213,13 @@ def _result(
         description=_description_of(check_result),
         metadata=metadata,
     )
+
+
+def check_options_of(spec: dg.AssetCheckSpec, salt: str) -> tuple[CheckOptions, dict[str, dg.AssetCheckSeverity]]:
+    """Returns the options and severities with which `build_video_checks` was called, from one of its specs."""
+    given = {name.removeprefix("wan_assets/"): value for name, value in spec.metadata.items()}
+    options = CheckOptions(given["verify_all"], given["sample"], salt=salt, cost_tolerance=given["cost_tolerance"])
+    return options, {check: dg.AssetCheckSeverity[name] for check, name in given["severities"].items()}
 
 
 def _description_of(check_result: CheckResult) -> str:

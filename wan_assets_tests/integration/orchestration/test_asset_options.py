@@ -27,7 +27,11 @@ from wan_assets import (
 from wan_assets.ledger import Ledger
 
 PROMPTS = "prompts.csv"
-RESOURCES = {"runware": RunwareResource(api_key="k"), "store": VideoStoreResource(), "ledger": LedgerResource()}
+RESOURCES = {
+    "runware": RunwareResource(api_key="k"),
+    "store": VideoStoreResource(root="store"),
+    "ledger": LedgerResource(url="sqlite://"),
+}
 
 
 def specs_of(*parts: Any) -> dict[str, dg.AssetSpec]:
@@ -98,7 +102,7 @@ def test_options_reach_the_videos_and_those_of_the_table_the_table() -> None:
     )
 
     videos, table, requests = found["videos"], found["videos_prompts"], found["videos_requests"]
-    assert [dep.asset_key.to_user_string() for dep in videos.deps] == ["brand/rules", "videos_requests"]
+    assert [dep.asset_key.to_user_string() for dep in videos.deps] == ["videos_requests", "brand/rules"]
     assert (videos.description, videos.kinds, videos.metadata["wiki"]) == ("Trailers", {"video"}, "https://example.com")
     assert (videos.owners, videos.automation_condition) == (["team:video"], condition)
     assert [dep.asset_key.to_user_string() for dep in table.deps] == ["warehouse/scripts"]
@@ -124,18 +128,14 @@ def test_everything_below_a_prefix_runs_and_nothing_has_a_name_twice(tmp_path: P
         (sensor,) = first.sensors or ()
         ticked = sensor(dg.build_sensor_context(instance=made.instance))
         job = definitions.resolve_implicit_global_asset_job_def()
-        table = job.execute_in_process(
-            instance=made.instance, asset_selection=[dg.AssetKey([*videos.path[:-1], "trailers_prompts"])]
-        )
+        table = job.execute_in_process(instance=made.instance, asset_selection=[beside("prompts")])
         (missing,) = first.jobs or ()
         generated = definitions.resolve_job_def(missing.name).execute_in_process(instance=made.instance)
         rest = dg.materialize(
             [*(first.assets or ()), *(first.asset_checks or ())],
             instance=made.instance,
             resources=made.resources(),
-            selection=dg.AssetSelection.assets(
-                ["marketing", "eu", "trailers_dataset"], ["marketing", "eu", "trailers_costs"]
-            )
+            selection=dg.AssetSelection.assets(beside("dataset"), beside("costs"), beside("export"))
             | dg.AssetSelection.checks_for_assets(videos),
             raise_on_error=False,
         )
