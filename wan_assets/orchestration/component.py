@@ -81,7 +81,7 @@ class AssetAttributes(dg.Model, dg.Resolvable):
     kinds: list[str] | None = Field(default=None, description="Up to three kinds, instead of the default ones.")
     group_name: str | None = Field(default=None, description="The asset group; videos by default.")
     automation_condition: Condition = Field(
-        default=None, description="When Dagster materializes it: '{{ automation_condition.eager() }}'."
+        default=None, description="When Dagster materializes it: '{{ dg.AutomationCondition.eager() }}'."
     )
 
     def options(self) -> AssetOptions:
@@ -118,7 +118,7 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         description: Description of the videos, instead of the default one.
         kinds: Kinds of the videos, instead of the default ones.
         group_name: Dagster's asset group, by default `videos`.
-        automation_condition: Automation condition of the videos, such as `"{{ automation_condition.eager() }}"`.
+        automation_condition: Automation condition of the videos, such as `"{{ dg.AutomationCondition.eager() }}"`.
         table: The same options for the asset of the table, such as `{deps: [warehouse/scripts]}`.
         partitions: "prompt" for one partition per prompt, or batches.
         partitions_per_run: Maximum number of partitions in each run of a backfill.
