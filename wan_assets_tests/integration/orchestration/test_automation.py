@@ -190,6 +190,18 @@ def test_a_tick_does_a_bounded_part_and_the_next_goes_on(tmp_path: Path) -> None
     ]
 
 
+def test_ticks_record_the_requests_of_a_large_table_in_portions(tmp_path: Path) -> None:
+    recorded = []
+    with studio(tmp_path) as made:
+        watched = Watched(made, written(tmp_path, rows_of(350)), requests_runs=False)
+        for _ in range(3):
+            skipped = watched.tick().skip_reason
+            recorded.append(len(made.instance.get_materialized_partitions(dg.AssetKey("videos_requests"))))
+
+    assert recorded == [300, 350, 350]
+    assert "has not changed" in str(skipped)
+
+
 def test_two_ticks_at_once_ask_for_the_same_runs(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(10))
@@ -470,6 +482,23 @@ def test_a_condition_asks_for_what_is_missing(tmp_path: Path) -> None:
         made.run(path, only="videos_prompts")
 
         assert asked_of(dg.evaluate_automation_conditions(definitions, made.instance)) == {"r0", "r1", "r2"}
+
+
+def test_a_condition_asks_for_new_rows_and_not_again_for_those_that_are_made(tmp_path: Path) -> None:
+    rows = rows_of(3)
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows[:2])
+        definitions = conditioned(made, path, dg.AutomationCondition.eager())
+        start = dg.evaluate_automation_conditions(definitions, made.instance)
+        made.run(path, only="videos_prompts")
+        first = dg.evaluate_automation_conditions(definitions, made.instance, cursor=start.cursor)
+        made.run(path, only="videos")
+        second = dg.evaluate_automation_conditions(definitions, made.instance, cursor=first.cursor)
+        made.run(written(tmp_path, rows), only="videos_prompts")
+
+        third = dg.evaluate_automation_conditions(definitions, made.instance, cursor=second.cursor)
+
+    assert [asked_of(each) for each in (first, second, third)] == [{"r0", "r1"}, set(), {"r2"}]
 
 
 def test_a_condition_asks_for_exactly_what_was_edited(tmp_path: Path) -> None:

@@ -66,6 +66,41 @@ def test_what_decides_no_picture_and_a_table_read_again_make_nothing_stale(tmp_p
         assert observed(made) == []
 
 
+def requests_of(made: Studio) -> list[str]:
+    """The partitions of all requests that were recorded, the first ones first."""
+    records = made.instance.fetch_materializations(REQUESTS, limit=1000, ascending=True).records
+    return [str(record.partition_key) for record in records]
+
+
+def test_each_request_is_recorded_once_by_a_check_of_the_table_or_by_a_run(tmp_path: Path) -> None:
+    rows = table_of("A", "B", "C")
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows[:2])
+        made.run(path, only="videos_prompts")
+        checked = requests_of(made)
+        result = made.run(written(tmp_path, rows), only="videos")
+        ran = requests_of(made)
+        rows[1]["positive_prompt"] = "Another"
+        for _ in range(2):
+            made.run(written(tmp_path, rows), only="videos_prompts")
+
+        recorded = {event.asset_key for event in result.get_asset_materialization_events()}
+        assert (checked, ran, requests_of(made)) == (["a", "b"], ["a", "b", "c"], ["a", "b", "c", "b"])
+        assert recorded == {VIDEOS}, "no run has more events because of them"
+
+
+def test_videos_of_a_home_without_recorded_requests_get_none_after_them(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        path = written(tmp_path, table_of("A", "B"))
+        made.run(path)
+        made.instance.wipe_assets([REQUESTS])
+
+        made.run(path, only="videos_prompts")
+
+        assert requests_of(made) == [], "conditions would request the videos again"
+        assert stale(made, path, "ab") == {}
+
+
 def test_rows_that_were_never_made_need_no_observation(tmp_path: Path) -> None:
     rows = table_of("A", "B")
     with studio(tmp_path) as made:
