@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypedDict, TypeVar, cast
+from typing import Any, ParamSpec, TypeAlias, TypedDict, TypeVar, cast
 
 import dagster as dg
 
@@ -18,10 +18,13 @@ T = TypeVar("T")
 _SHARED = ("group_name", "owners", "tags")
 
 
+Deps: TypeAlias = Iterable[Key | dg.AssetSpec | dg.AssetsDefinition | dg.SourceAsset | dg.AssetDep]
+
+
 class AssetOptions(TypedDict, total=False):
     """Options of one asset, with the names and meanings of `dagster.asset`."""
 
-    deps: Iterable[Key | dg.AssetSpec | dg.AssetsDefinition | dg.SourceAsset | dg.AssetDep]
+    deps: Deps
     owners: Iterable[str]
     tags: Mapping[str, str]
     metadata: Mapping[str, Any]
@@ -33,6 +36,16 @@ class AssetOptions(TypedDict, total=False):
 
 
 ASSET_OPTIONS = AssetOptions.__optional_keys__
+
+
+def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options without those that are None, which mean the default."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def dependency_keys(deps: Iterable[Any]) -> list[dg.AssetKey]:
+    """Returns the keys of upstream assets in any form that `deps` may have."""
+    return [dep.asset_key for dep in dg.AssetSpec("any", deps=[_dep_of(dep) for dep in deps]).deps]
 
 
 def shared_options(options: AssetOptions, *also: str) -> AssetOptions:
@@ -47,7 +60,7 @@ def asset_arguments(
 
     Its own `deps` come before those that were given.
     """
-    given = {name: options[name] for name in ASSET_OPTIONS if options.get(name) is not None}
+    given = {name: value for name, value in given_options(options).items() if name in ASSET_OPTIONS}
     return {
         "group_name": DEFAULT_NAME,
         "description": description,

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from datetime import UTC, date, datetime
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ from wan_assets.orchestration.asset_options import (
     asset_arguments,
     check_keywords,
     defined_asset,
+    given_options,
     known_keywords,
     shared_options,
 )
@@ -76,6 +77,7 @@ def build_dataset_assets(
         >>> manifest.key.to_user_string(), costs.key.to_user_string()
         ('videos_dataset', 'videos_costs')
     """
+    options = cast(DatasetOptions, given_options(options))
     check_keywords("build_dataset_assets(costs=…)", options.get("costs", {}), ASSET_OPTIONS)
     names = AssetNames.of(name, key, key_prefix)
     shared = shared_options(options, "automation_condition", "freshness_policy")

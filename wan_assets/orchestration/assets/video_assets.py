@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import dagster as dg
 
@@ -15,6 +15,7 @@ from wan_assets.orchestration.asset_options import (
     asset_arguments,
     check_keywords,
     defined_asset,
+    given_options,
     known_keywords,
     shared_options,
 )
@@ -123,6 +124,7 @@ def assets_of(
 
     `partitions_def` contains all partitions of the partitioning, or some of them.
     """
+    options = cast(VideoOptions, given_options(options))
     check_keywords("build_video_assets(table=…)", options.get("table", {}), ASSET_OPTIONS)
     of_table: AssetOptions = {**shared_options(options), **options.get("table", {})}
     table = _table_asset(names, partitioning, of_table)

@@ -1,14 +1,14 @@
 """A job that generates all missing partitions in one run, even if they are not adjacent."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import dagster as dg
 from pydantic import Field
 
 from wan_assets.engine import OnMismatch
 from wan_assets.errors import PromptTableError
-from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix, key_of
-from wan_assets.orchestration.asset_options import known_keywords
+from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_options import Deps, dependency_keys, known_keywords
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
@@ -36,7 +36,7 @@ def build_missing_job(
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     on_mismatch: OnMismatch | None = None,
-    deps: Iterable[Key] = (),
+    deps: Deps = (),
 ) -> dg.JobDefinition:
     """Builds a job that makes all partitions that have no videos or changed requests, including failed ones.
 
@@ -51,7 +51,7 @@ def build_missing_job(
         partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
         on_mismatch: Handling of a playable video that deviates from its request, "keep" or "fail". None uses the
             resource's value.
-        deps: Keys of the further upstream assets of the videos, if `build_video_assets` has `deps`: the job records
+        deps: The further upstream assets of the videos, if `build_video_assets` has `deps`: the job records
             their data versions, so that its videos are not stale.
 
     Returns:
@@ -68,7 +68,7 @@ def build_missing_job(
     """
     names = AssetNames.of(name, key, key_prefix)
     partitioning = partitioning_of(names, prompts, partitions, partition_key_of)
-    others = [key_of(each) for each in deps]
+    others = dependency_keys(deps)
 
     @dg.op(
         name=f"make_missing_{names.identifier}",

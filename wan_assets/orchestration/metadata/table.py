@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ _KINDS = {".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".txt": "text"}
 _DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
 _SECRET_COLUMNS = ("webhook_url", "upload_endpoint")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_COLUMNS_MAX = 500
+_COLUMNS_SHOWN = 20
 _CELL_SHOWN = 120
 _QUERY_SHOWN = 1000
 
@@ -34,12 +37,13 @@ def kinds_of(prompts: Prompts) -> set[str]:
 
 def table_metadata(summary: Summary, prompts: Prompts) -> dict[str, Any]:
     """Returns the metadata of a prompt table: source, columns, first rows, and the cost if no video exists yet."""
-    columns = [dg.TableColumn(name, type_) for name, type_ in summary.columns.items()]
+    columns = [dg.TableColumn(_shown(name), type_) for name, type_ in summary.columns.items()][:_COLUMNS_MAX]
+    shown = list(summary.columns)[:_COLUMNS_SHOWN]
     return {
         **_source_of(prompts),
         **check_metadata(summary),
         "dagster/column_schema": dg.TableSchema(columns=columns),
-        "wan_assets/first_rows": table_of([_preview_of(row, list(summary.columns)) for row in summary.first]),
+        "wan_assets/first_rows": table_of([_preview_of(row, shown) for row in summary.first]),
     }
 
 
@@ -70,7 +74,7 @@ def _source_of(prompts: Prompts) -> dict[str, Any]:
 
 def _preview_of(row: PromptRow, columns: list[str]) -> dict[str, str]:
     cells = row.cells()
-    return {name: _cell(name, cells.get(name)) for name in columns}
+    return {_shown(name): _cell(name, cells.get(name)) for name in columns}
 
 
 def _cell(name: str, value: Any) -> str:
@@ -78,8 +82,17 @@ def _cell(name: str, value: Any) -> str:
         return ""
     if name in _SECRET_COLUMNS:
         return HIDDEN
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return _shortened(", ".join(_shown(str(each)) for each in values), _CELL_SHOWN)
+    return _shortened(", ".join(map(_shown, _texts_of(value))), _CELL_SHOWN)
+
+
+def _texts_of(value: Any) -> Iterator[str]:
+    """Yields the values inside a value as text: each may be a URL with secrets."""
+    if isinstance(value, Mapping):
+        yield from (text for each in value.values() for text in _texts_of(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (text for each in value for text in _texts_of(each))
+    elif value is not None:
+        yield str(value)
 
 
 def _shown(text: str) -> str:

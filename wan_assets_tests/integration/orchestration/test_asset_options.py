@@ -112,6 +112,15 @@ def test_options_reach_the_videos_and_those_of_the_table_the_table() -> None:
         assert (spec.group_name, spec.tags["tier"]) == ("marketing", "gold")
 
 
+def test_none_is_the_default_of_an_option() -> None:
+    nothing: Any = dict.fromkeys(("severities", "table", "deps", "owners", "retry_policy", "on_progress", "kinds"))
+
+    specs = specs_of(build_video_assets(prompts=PROMPTS, **nothing), build_dataset_assets(prompts=PROMPTS, costs=None))
+
+    assert specs["videos"].kinds == {"runware", "mp4"}
+    assert sorted(specs) == ["videos", "videos_costs", "videos_dataset", "videos_prompts", "videos_requests"]
+
+
 def test_everything_below_a_prefix_runs_and_nothing_has_a_name_twice(tmp_path: Path) -> None:
     prompts = written(tmp_path, table_of("A kite", "A boat"))
     first = everything(prompts, str(tmp_path / "export"), name="trailers", key_prefix=["marketing", "eu"])

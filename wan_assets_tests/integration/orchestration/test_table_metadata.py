@@ -30,6 +30,7 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
     long = "A kite " * 100
     rows = table_of("A kite? yes: see https://a.example/b?c=d", long, seed=7, x_score="0.5")
     rows[0]["webhook_url"] = f"https://hooks.example.com/{SECRET}"
+    rows[0]["inputs.frame_images"] = [{"image": f"https://me:word@a.example/a.png?token={SECRET}", "frame": "first"}]
     rows[1]["provider_settings.alibaba.audio"] = True
 
     found = shown(tmp_path, path := written(tmp_path, rows))
@@ -42,6 +43,7 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
     first, second = (record.data for record in found["wan_assets/first_rows"].records)
     assert (first["positive_prompt"], first["webhook_url"]) == ("A kite? yes: see https://a.example/b?c=d", "***")
     assert (first["provider_settings.alibaba.audio"], second["provider_settings.alibaba.audio"]) == ("", "True")
+    assert first["inputs.frame_images"] == "https://a.example/a.png, first"
     assert len(second["positive_prompt"]) == 120
     assert SECRET not in str(found)
 
