@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import dagster as dg
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import AssetOptions, shared_options
@@ -18,15 +18,13 @@ from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.component_attributes import AssetAttributes
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
 from wan_assets.prompts import Prompts, SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from
 
 Severity = Literal["ERROR", "WARN"]
-Condition = Annotated[
-    dg.AutomationCondition[dg.AssetKey] | None, dg.Resolver.default(model_field_type=str | None)  # a template
-]
 
 _FIRST_TABLE_NAME = "prompts.csv"
 _FIRST_TABLE = "prompt_id,positive_prompt,resolution\nkite,A red kite over a beach,480p\n"
@@ -66,31 +64,6 @@ class Sensor(dg.Model, dg.Resolvable):
     run_tags: dict[str, str | int] = Field(
         default_factory=dict, description="Tags of the runs, such as dagster/priority."
     )
-
-
-class AssetAttributes(dg.Model, dg.Resolvable):
-    """Options of an asset, with the names and meanings of `dagster.asset`."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    deps: list[str] | None = Field(default=None, description="Keys of further upstream assets: warehouse/scripts.")
-    owners: list[str] | None = Field(default=None, description="Owners: email addresses, or team:name.")
-    tags: dict[str, str | int | float | bool] | None = Field(default=None, description="Tags of the asset.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Metadata of the definition.")
-    description: str | None = Field(default=None, description="The description, instead of the default one.")
-    kinds: list[str] | None = Field(default=None, description="Up to three kinds, instead of the default ones.")
-    group_name: str | None = Field(default=None, description="The asset group; videos by default.")
-    automation_condition: Condition = Field(
-        default=None, description="When Dagster materializes it: '{{ dg.AutomationCondition.eager() }}'."
-    )
-
-    def options(self) -> AssetOptions:
-        """Returns the options that are given."""
-        given = {name: getattr(self, name) for name in AssetAttributes.model_fields}
-        options = {name: value for name, value in given.items() if value is not None}
-        if self.tags:
-            options["tags"] = {name: str(value) for name, value in self.tags.items()}
-        return cast(AssetOptions, options)
 
 
 class _Scaffolder(dg.Scaffolder[Any]):

@@ -68,8 +68,18 @@ def build_missing_job(
     """
     names = AssetNames.of(name, key, key_prefix)
     partitioning = partitioning_of(names, prompts, partitions, partition_key_of)
-    others = dependency_keys(deps)
+    make_missing = _make_missing_op(names, partitioning, on_mismatch, dependency_keys(deps))
 
+    @dg.job(name=names.named("missing"), description="Generates partitions that have no videos or changed rows.")
+    def missing() -> None:
+        make_missing()
+
+    return missing
+
+
+def _make_missing_op(
+    names: AssetNames, partitioning: Partitioning, on_mismatch: OnMismatch | None, others: list[dg.AssetKey]
+) -> dg.OpDefinition:
     @dg.op(
         name=f"make_missing_{names.identifier}",
         out={},
@@ -91,11 +101,7 @@ def build_missing_job(
         run_context = RunContext.of(context, names.videos, chosen, on_mismatch=on_mismatch, deps=others)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
-    @dg.job(name=names.named("missing"), description="Generates partitions that have no videos or changed rows.")
-    def missing() -> None:
-        make_missing()
-
-    return missing
+    return make_missing
 
 
 def _keys_to_generate(partitioning: Partitioning, run_context: RunContext) -> list[str]:

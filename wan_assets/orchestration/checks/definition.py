@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -80,22 +81,14 @@ def build_video_checks(
     """
     names, chosen = AssetNames.of(name, key, key_prefix), severities_of(severities or {})
     videos = names.videos
-    metadata = {
-        "wan_assets/severities": {check: severity.name for check, severity in chosen.items()},
-        "wan_assets/cost_tolerance": cost_tolerance,
-        "wan_assets/verify_all": verify_all,
-        "wan_assets/sample": sample,
-    }
-    specs = [
-        dg.AssetCheckSpec(check, asset=videos, description=_DESCRIPTIONS[check], metadata=metadata)
-        for check in DATASET_CHECKS
-    ]
+    options = CheckOptions(verify_all, sample, cost_tolerance=cost_tolerance)
+    specs = _specs(videos, options, chosen)
 
     @dg.multi_asset_check(
         name=names.named("checks"), specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
     )
     def video_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        check_options = CheckOptions(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
+        check_options = replace(options, salt=context.run.run_id)
         selected = {check_key.name for check_key in context.selected_asset_check_keys}
         try:
             with closing(context.resources.ledger.open()) as ledger:
@@ -108,6 +101,20 @@ def build_video_checks(
             raise failure_to_start(error) from None
 
     return [video_checks]
+
+
+def _specs(videos: dg.AssetKey, options: CheckOptions, severities: Severities) -> list[dg.AssetCheckSpec]:
+    """Returns the specs of all checks; their metadata are the options, as `check_options_of` reads them."""
+    metadata = {
+        "wan_assets/severities": {check: severity.name for check, severity in severities.items()},
+        "wan_assets/cost_tolerance": options.cost_tolerance,
+        "wan_assets/verify_all": options.verify_all,
+        "wan_assets/sample": options.sample,
+    }
+    return [
+        dg.AssetCheckSpec(check, asset=videos, description=_DESCRIPTIONS[check], metadata=metadata)
+        for check in DATASET_CHECKS
+    ]
 
 
 def partition_check_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
