@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from wan_assets.cli.code_location import RUN_TAGS, assign_run
 from wan_assets.cli.dagster_home import instance_in, locked
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.pool import PROCESS_TAG, PoolSlot
@@ -24,6 +24,7 @@ from wan_assets.errors import PromptTableError
 from wan_assets.ledger import Ledger, new_owner
 from wan_assets.orchestration import (
     REASON,
+    AssetNames,
     assets_of,
     partitioning_by_prompt,
     range_tags,
@@ -35,7 +36,8 @@ from wan_assets.prompts import PromptTable
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
-_NAME = "videos"
+_NAMES = AssetNames.of()
+_NAME = _NAMES.partitions
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PROBLEMS_SHOWN = 5
 
@@ -97,6 +99,7 @@ class TableRun:
                 stop.check()
                 self.has_started = True
                 result = self._execute(instance, show, stop)
+                assign_run(instance, self.run_id)
         self.has_result = True
         self.materialized.update(_materialized(result))
         failure = _failure(result)
@@ -121,10 +124,9 @@ class TableRun:
         """Executes one run over all rows. Its partitions are independent of those of other tables."""
         table = self.table or self.load()
         keys = [row.prompt_id for row in table.rows]
-        warnings.simplefilter("ignore", dg.BetaWarning)
         assets = assets_of(
-            _NAME,
-            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False),
+            _NAMES,
+            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False, source=self.settings.prompts),
             dg.StaticPartitionsDefinition(keys),
             on_mismatch=self.options.on_mismatch,
             on_outcome=self._outcome_handler(show),
@@ -133,10 +135,11 @@ class TableRun:
         definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(self.settings)))
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
+            asset_selection=[_NAMES.prompts, _NAMES.videos],
             run_id=self.run_id,
             run_config=self._run_config(),
             raise_on_error=False,
-            tags={**range_tags(keys[0], keys[-1]), PROCESS_TAG: new_owner()},
+            tags={**range_tags(keys[0], keys[-1]), **RUN_TAGS, PROCESS_TAG: new_owner()},
         )
 
     def _run_config(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Everything that imports Dagster: resources, asset factories, checks, sensors, jobs and the YAML component."""
 
+from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.export_assets import build_export_asset
 from wan_assets.orchestration.assets.video_assets import assets_of, build_video_assets
@@ -15,6 +16,7 @@ from wan_assets.orchestration.runs.run import POOL
 __all__ = [
     "POOL",
     "REASON",
+    "AssetNames",
     "LedgerResource",
     "RunwareResource",
     "VideoStoreResource",

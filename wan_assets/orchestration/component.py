@@ -1,20 +1,24 @@
 """The YAML component: the assets of a prompt table with their sensor, schedule and checks."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
+from wan_assets.orchestration.asset_names import AssetNames
+from wan_assets.orchestration.asset_options import AssetOptions, shared_options
+from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.component_attributes import AssetAttributes
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
 from wan_assets.prompts import Prompts, SqlQuery
@@ -66,18 +70,29 @@ class _Scaffolder(dg.Scaffolder[Any]):
     """Writes a component that loads, with a first table next to its YAML."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        dg.scaffold_component(request, {"prompts": _FIRST_TABLE_NAME})
+        name = re.sub(r"[^A-Za-z0-9_]", "_", request.target_path.name)
+        dg.scaffold_component(request, {"name": name, "prompts": _FIRST_TABLE_NAME})
         (request.target_path / _FIRST_TABLE_NAME).write_text(_FIRST_TABLE)
 
 
 @dg.scaffold_with(_Scaffolder)
-class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
+class WanVideosComponent(dg.Component, AssetAttributes):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
         prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; or a query.
-        name: Name of the videos' asset.
-        group_name: Dagster's asset group.
+        name: Name of the videos' asset, by default `videos`. `dg scaffold` writes the name of the component's folder.
+        key: Key of the videos' asset, such as `marketing/trailers`, instead of `name` and `key_prefix`.
+        key_prefix: Prefix of the keys of all assets of the component.
+        deps: Keys of further upstream assets of the videos.
+        owners: Owners of the assets of the component.
+        tags: Tags of the assets of the component.
+        metadata: Metadata of the definition of the videos.
+        description: Description of the videos, instead of the default one.
+        kinds: Kinds of the videos, instead of the default ones.
+        group_name: Dagster's asset group, by default `videos`.
+        automation_condition: Automation condition of the videos, such as `"{{ dg.AutomationCondition.eager() }}"`.
+        table: The same options for the asset of the table, such as `{deps: [warehouse/scripts]}`.
         partitions: "prompt" for one partition per prompt, or batches.
         partitions_per_run: Maximum number of partitions in each run of a backfill.
         retries: How often a run's step is repeated for rows without a video.
@@ -109,8 +124,10 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     prompts: str | Query = Field(
         description="A table, a folder of them or a pattern, relative to the folder of this file; or a query."
     )
-    name: str = Field(default="videos", description="The name of the videos' asset.")
-    group_name: str = Field(default="videos", description="The asset group.")
+    name: str | None = Field(default=None, description="The name of the videos' asset; videos by default.")
+    key: str | None = Field(default=None, description="The key of the videos' asset, instead of name and key_prefix.")
+    key_prefix: str | list[str] | None = Field(default=None, description="A prefix of the keys of all assets.")
+    table: AssetAttributes | None = Field(default=None, description="Options of the asset of the table.")
     partitions: Literal["prompt"] | Batches = Field(
         default="prompt", description="One partition per prompt, or batches."
     )
@@ -197,38 +214,44 @@ class _Parts:
     attributes: WanVideosComponent
     prompts: Prompts
 
+    @cached_property
+    def names(self) -> AssetNames:
+        return AssetNames.of(self.attributes.name, self.attributes.key, self.attributes.key_prefix)
+
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""
         definition = self.attributes.partitions
-        partitions = definition if definition == "prompt" else definition.definition(self.attributes.name)
-        return {"name": self.attributes.name, "prompts": self.prompts, "partitions": partitions}
+        partitions = definition if definition == "prompt" else definition.definition(self.names.partitions)
+        return {"key": self.names.videos, "prompts": self.prompts, "partitions": partitions}
 
     def videos(self) -> dg.Definitions:
-        attributes, options = self.attributes, VideoOptions()
+        attributes = self.attributes
+        options = cast(VideoOptions, {**attributes.options(), "table": self.table_options()})
         if attributes.retries:
             options["retry_policy"] = dg.RetryPolicy(max_retries=attributes.retries)
-        if freshness := self.freshness():
-            options["freshness_policy"] = freshness
         if attributes.on_mismatch:
             options["on_mismatch"] = attributes.on_mismatch
         if attributes.severities is not None:
             options["severities"] = {
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
             }
-        per_run = attributes.partitions_per_run
-        return build_video_assets(
-            **self.table(), group_name=attributes.group_name, partitions_per_run=per_run, **options
-        )
+        return build_video_assets(**self.table(), partitions_per_run=attributes.partitions_per_run, **options)
+
+    def table_options(self) -> AssetOptions:
+        options = self.attributes.table.options() if self.attributes.table else AssetOptions()
+        if freshness := self.freshness():
+            options["freshness_policy"] = freshness
+        return options
 
     def others(self) -> Iterator[dg.Definitions]:
         attributes = self.attributes
         if attributes.sensor:
             yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
         if attributes.missing_schedule:
-            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch)
+            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch, deps=attributes.deps or ())
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
         if attributes.checks:
-            yield dg.Definitions(asset_checks=build_video_checks(name=attributes.name, prompts=self.prompts))
+            yield dg.Definitions(asset_checks=build_video_checks(key=self.names.videos, prompts=self.prompts))
         if attributes.dataset:
             yield dg.Definitions(assets=self.dataset())
 
@@ -240,16 +263,10 @@ class _Parts:
         return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:
-        name = self.attributes.name
-        names = ("video_dataset", "generation_costs") if name == "videos" else (f"{name}_dataset", f"{name}_costs")
-        return build_dataset_assets(
-            name=name,
-            prompts=self.prompts,
-            dataset_name=names[0],
-            costs_name=names[1],
-            group_name=self.attributes.group_name,
-            freshness_policy=self.freshness(),
-        )
+        options = cast(DatasetOptions, shared_options(self.attributes.options()))
+        if freshness := self.freshness():
+            options["freshness_policy"] = freshness
+        return build_dataset_assets(key=self.names.videos, prompts=self.prompts, **options)
 
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeAlias, TypedDict, Unpack
 
@@ -35,6 +35,7 @@ class RunContextOptions(TypedDict, total=False):
     on_progress: ProgressCallback
     severities: Mapping[str, dg.AssetCheckSeverity] | None
     on_mismatch: OnMismatch | None
+    deps: Collection[dg.AssetKey]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RunContext:
 
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
-    over that of the resource.
+    over that of the resource. `deps` are the upstream assets of the videos other than their requests.
     """
 
     asset_key: dg.AssetKey
@@ -56,6 +57,7 @@ class RunContext:
     on_progress: ProgressCallback = ignore_progress
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
+    deps: Collection[dg.AssetKey] = ()
 
     @classmethod
     def of(

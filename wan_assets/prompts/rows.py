@@ -39,6 +39,9 @@ _CONFLICTING_COLUMNS: Mapping[str, frozenset[str]] = {
 
 _LAYOUTS_KEPT = 1000
 
+NOT_COLUMNS = frozenset({"task_type", "task_uuid", "model"})
+"""Parameters that the package sets."""
+
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
@@ -59,6 +62,19 @@ class PromptRow:
     def priority(self) -> int:
         """The priority, 0 by default; rows with a higher priority are submitted first."""
         return int(self.extra.get(PRIORITY, "0"))
+
+    def cells(self) -> dict[str, Any]:
+        """Returns the values that the row sets, by canonical column name; nested parameters have dots."""
+        given = self.request.model_dump(exclude_unset=True, exclude=set(NOT_COLUMNS))
+        return {"prompt_id": self.prompt_id, **dict(_flat("", given)), **self.extra}
+
+
+def _flat(prefix: str, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
 
 
 def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from wan_assets.engine import OnMismatch
 from wan_assets.errors import PromptTableError
+from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_options import Deps, dependency_keys, known_keywords
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
@@ -24,41 +26,66 @@ class MissingConfig(GenerationConfig):
     )
 
 
+@known_keywords()
 def build_missing_job(
     *,
-    name: str = "videos",
+    name: str | None = None,
+    key: Key | None = None,
+    key_prefix: KeyPrefix | None = None,
     prompts: Prompts,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     on_mismatch: OnMismatch | None = None,
+    deps: Deps = (),
 ) -> dg.JobDefinition:
     """Builds a job that makes all partitions that have no videos or changed requests, including failed ones.
 
     The job reads the table and updates the partitions first. Launch it by hand or by a schedule.
 
     Args:
-        name: Name of the videos' asset.
+        name: Name of the videos' asset, by default `videos`.
+        key: Key of the videos' asset, instead of `name` and `key_prefix`.
+        key_prefix: Prefix of its key.
         prompts: The prompt table, as for `build_video_assets`.
         partitions: The partitions, as for `build_video_assets`.
         partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
         on_mismatch: Handling of a playable video that deviates from its request, "keep" or "fail". None uses the
             resource's value.
+        deps: The further upstream assets of the videos, if `build_video_assets` has `deps`: the job records
+            their data versions, so that its videos are not stale.
 
     Returns:
         The job `<name>_missing`.
 
     Raises:
         ValueError: The partitions definition does not determine the partition of a row.
+        TypeError: A keyword does not exist.
 
     Example:
         >>> from wan_assets import build_missing_job
         >>> build_missing_job(prompts="prompts.csv").name
         'videos_missing'
     """
-    partitioning = partitioning_of(name, prompts, partitions, partition_key_of)
-    asset_key = dg.AssetKey(name)
+    names = AssetNames.of(name, key, key_prefix)
+    partitioning = partitioning_of(names, prompts, partitions, partition_key_of)
+    make_missing = _make_missing_op(names, partitioning, on_mismatch, dependency_keys(deps))
 
-    @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Generates missing and changed partitions.")
+    @dg.job(name=names.named("missing"), description="Generates partitions that have no videos or changed rows.")
+    def missing() -> None:
+        make_missing()
+
+    return missing
+
+
+def _make_missing_op(
+    names: AssetNames, partitioning: Partitioning, on_mismatch: OnMismatch | None, others: list[dg.AssetKey]
+) -> dg.OpDefinition:
+    @dg.op(
+        name=f"make_missing_{names.identifier}",
+        out={},
+        pool=POOL,
+        description="Generates missing and changed partitions.",
+    )
     def make_missing(
         context: dg.OpExecutionContext,
         config: MissingConfig,
@@ -66,18 +93,15 @@ def build_missing_job(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event]:
-        keys = _keys_to_generate(partitioning, RunContext.of(context, asset_key))
+        keys = _keys_to_generate(partitioning, RunContext.of(context, names.videos))
         context.log.info(
             "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.max_partitions)
         )
-        run_context = RunContext.of(context, asset_key, keys[: config.max_partitions], on_mismatch=on_mismatch)
+        chosen = keys[: config.max_partitions]
+        run_context = RunContext.of(context, names.videos, chosen, on_mismatch=on_mismatch, deps=others)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
-    @dg.job(name=f"{name}_missing", description="Generates partitions that have no videos or changed rows.")
-    def missing() -> None:
-        make_missing()
-
-    return missing
+    return make_missing
 
 
 def _keys_to_generate(partitioning: Partitioning, run_context: RunContext) -> list[str]:

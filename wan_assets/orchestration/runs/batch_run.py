@@ -53,8 +53,8 @@ class BatchRun:
             raise video.failure_of(failed, sum(map(len, self.batches.values())))
 
     def _result(self, outcome: Outcome, cost_reporter: CostReporter) -> RowResult:
-        cost_microusd = cost_reporter.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
-        return RowResult(outcome, cost_microusd, is_refused=isinstance(outcome.error, PERMANENT_REFUSALS))
+        charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
+        return RowResult(outcome, charged_microusd, is_refused=isinstance(outcome.error, PERMANENT_REFUSALS))
 
     def _ended(
         self,
@@ -64,9 +64,12 @@ class BatchRun:
         store: VideoStore,
         checks: PartitionChecks | None,
     ) -> Iterator[Event]:
-        """Yields the events of an ended batch; a batch with failed rows gets an observation and no checks."""
+        """Yields the events of an ended batch; a batch with failed rows gets an observation and no checks.
+
+        The observation charges nothing: the materialization of the complete batch charges all its rows.
+        """
         if checks is None:
-            metadata = batch_metadata(results, store)
+            metadata = batch_metadata(results, store, is_charged=False)
             self.run_context.log_event(
                 dg.AssetObservation(asset_key=self.run_context.asset_key, partition=key, metadata=metadata)
             )

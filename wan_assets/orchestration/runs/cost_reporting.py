@@ -18,7 +18,7 @@ _EVENTS_SEARCHED = 20
 
 
 class CostReporter:
-    """Ensures that the sum of costs over Dagster's events equals the ledger.
+    """Ensures that the sum of charges over Dagster's events equals the ledger.
 
     A run may be killed after a video is stored and before its event is recorded: a later run then reports the cost. A
     run may also be killed after the event and before the ledger records it: the events are then searched.
@@ -32,8 +32,8 @@ class CostReporter:
         self._reported: list[str] = []
         self._events: dict[str, Sequence[dg.EventLogRecord]] = {}
 
-    def cost_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
-        """Returns the cost for the event of an outcome: 0 if an earlier event reported it."""
+    def charged_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
+        """Returns the amount that the event of an outcome charges: 0 if an earlier event reported it."""
         return stored.cost_microusd if self._is_first(outcome, stored) else 0
 
     def reported(self, outcome: Outcome, stored: StoredTask) -> None:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 import dagster as dg
 
 from wan_assets.engine import Outcome, VideoJob
+from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import (
     NoPartitionError,
@@ -20,7 +21,7 @@ from wan_assets.orchestration.partitions.assignment import (
     partition_key_by,
     partition_of,
 )
-from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes
+from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes, record_requests
 from wan_assets.orchestration.partitions.sync import (
     PartitionChanges,
     add_partitions,
@@ -40,6 +41,12 @@ Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
 """One partition per prompt, or a definition whose partitions contain many rows."""
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
+
+_RECORDED_PER_CHECK = 1_000
+"""An event takes at least 10 ms. The next check of the table records the others."""
+
+_RECORDED_PER_RUN = 100
+"""The number of partitions in a run of a backfill by default. Events of a larger run would take more than a second."""
 
 _NO_REQUESTS = "0" * 64
 """The digest of a batch without rows."""
@@ -96,7 +103,8 @@ class Partitioning:
 
     `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
     without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
-    partitions are only added. If a method raises a `PromptTableError` or a `Failure`, nothing is submitted.
+    partitions are only added. `source` is the source of the prompts, if they were read before. If a method raises a
+    `PromptTableError` or a `Failure`, nothing is submitted.
     """
 
     prompts: Prompts
@@ -105,6 +113,7 @@ class Partitioning:
     partition_of: PartitionOf
     digest: Callable[[str, PromptRow], str]
     retires_partitions: bool = field(default=True, kw_only=True)
+    source: Prompts | None = field(default=None, kw_only=True)
     run: Callable[[RunContext, Rows, Lineage], VideoRun]
 
     @property
@@ -161,10 +170,20 @@ class Partitioning:
         """Synchronizes partitions with a table that was read, and records changed requests."""
         changes = self.sync(run_context.instance, snapshot)
         status = self.status(run_context.instance, run_context.asset_key, snapshot)
-        changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
+        log_event = run_context.log_event
+        changed = record_changes(run_context.asset_key, status.reported, status.request_versions, log_event)
+        self.record_requests(run_context.instance, run_context.asset_key, status, _RECORDED_PER_CHECK)
         counts = len(changes.added), len(changes.retired), changed
         run_context.log.info("partitions: %d added, %d retired, %d changed", *counts)
         return status
+
+    def record_requests(
+        self, instance: dg.DagsterInstance, videos: dg.AssetKey, status: PartitionStatus, limit: int
+    ) -> int:
+        """Records new and changed requests of existing partitions, at most `limit`; returns how many are left."""
+        existing = set(self.existing(instance))
+        versions = {key: version for key, version in status.request_versions.items() if key in existing}
+        return record_requests(instance, videos, versions, limit=limit, made_from=status.reported.made_from)
 
     def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:
         """Compares a table with Dagster's events, including partitions whose rows were removed."""
@@ -179,7 +198,12 @@ class Partitioning:
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
         request_versions = {key: reduce(self.digest, found, _NO_REQUESTS) for key, found in rows.items()}
-        lineage = Lineage(run_context.instance, run_context.asset_key, request_versions, run_context.log_event)
+        lineage = Lineage(
+            run_context.instance, run_context.asset_key, request_versions, run_context.log_event, run_context.deps
+        )
+        if len(rows) <= _RECORDED_PER_RUN:
+            versions = {key: request_versions[key] for key, found in rows.items() if found}
+            record_requests(run_context.instance, run_context.asset_key, versions, limit=len(versions), keys=versions)
         return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
     def _table_of(self, keys: Container[str]) -> PromptTable:
@@ -198,15 +222,15 @@ class Partitioning:
 
 
 def partitioning_of(
-    name: str,
+    names: AssetNames,
     prompts: Prompts,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
 ) -> Partitioning:
-    """Returns the partitioning of the videos asset `name`; raises `ValueError` if rows cannot be assigned."""
+    """Returns the partitioning of a videos asset; raises `ValueError` if rows cannot be assigned."""
     if partitions == "prompt":
-        partitioning = partitioning_by_prompt(name, prompts)
+        partitioning = partitioning_by_prompt(names.partitions, prompts)
     elif isinstance(partitions, dg.PartitionsDefinition):
         partitioning = partitioning_by_batch(partitions, prompts, _partition_of(partitions, partition_key_of))
     else:
@@ -219,7 +243,7 @@ def _partition_of(partitions: dg.PartitionsDefinition[str], partition_key_of: Pa
 
 
 def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
-    """Returns one dynamic partition per `prompt_id`."""
+    """Returns one dynamic partition per `prompt_id`; `name` is the name of the dynamic partitions."""
     return Partitioning(
         prompts=prompts,
         partitions_def=dg.DynamicPartitionsDefinition(name=name),

@@ -34,8 +34,8 @@ class PromptRun:
             for outcome in outcomes:
                 self.run_context.on_outcome(outcome)
                 if outcome.stored:
-                    cost_microusd = cost_reporter.cost_microusd(outcome, outcome.stored)
-                    yield self._materialization(outcome, outcome.stored, cost_microusd, store)
+                    charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored)
+                    yield self._materialization(outcome, outcome.stored, charged_microusd, store)
                     cost_reporter.reported(outcome, outcome.stored)
                     yield from checks.events(outcome.job.partition, [outcome])
                 elif outcome.error:
@@ -49,7 +49,7 @@ class PromptRun:
             raise video.failure_of(failed, len(self.rows))
 
     def _materialization(
-        self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
+        self, outcome: Outcome, stored: StoredTask, charged_microusd: int | None, store: VideoStore
     ) -> dg.AssetMaterialization:
         if stored.missing:
             self.run_context.log.warning(
@@ -59,7 +59,7 @@ class PromptRun:
             asset_key=self.run_context.asset_key,
             partition=outcome.job.partition,
             metadata={
-                **video.video_metadata(outcome, stored, cost_microusd, store),
+                **video.video_metadata(outcome, stored, charged_microusd, store),
                 "wan_assets/row": str(self.rows[outcome.job.partition][0].number),
             },
             tags=self.lineage.tags(outcome.job.partition, stored.videos[0].sha256),

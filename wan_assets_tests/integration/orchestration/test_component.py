@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster.components.scaffold.scaffold import NoParams
 from dagster_support import table_of, written
 
@@ -55,7 +56,7 @@ def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     sensor = repository.get_sensor_def("videos_sensor")
     schedule = repository.get_schedule_def("videos_missing_schedule")
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
-    assert keys_of(definitions) >= {"videos", "video_dataset", "generation_costs"}
+    assert keys_of(definitions) >= {"videos", "videos_dataset", "videos_costs"}
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == 5
     assert (schedule.job_name, schedule.cron_schedule) == ("videos_missing", "0 2 * * *")
@@ -137,3 +138,56 @@ def test_what_dagster_scaffolds_loads(tmp_path: Path) -> None:
     assert "type: wan_assets.WanVideosComponent" in text
     table = wan_assets.PromptTable.load(tmp_path / "prompts.csv")
     assert (len(table), table.problems) == (1, ())
+
+
+def test_options_of_the_assets_are_declared_in_yaml() -> None:
+    definitions = built(
+        """
+        name: trailers
+        key_prefix: marketing
+        prompts: prompts.csv
+        partitions: {by: campaign}
+        deps: [brand/rules]
+        owners: [team:video]
+        tags: {tier: 1}
+        metadata: {wiki: here}
+        description: Trailers
+        kinds: [video]
+        automation_condition: "{{ dg.AutomationCondition.eager() }}"
+        table: {deps: [warehouse/scripts], owners: [team:data]}
+        missing_schedule: "0 2 * * *"
+        checks: true
+        dataset: true
+        """
+    )
+
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    names = [f"marketing/trailers{suffix}" for suffix in ("", "_costs", "_dataset", "_prompts", "_requests")]
+    videos, table = specs["marketing/trailers"], specs["marketing/trailers_prompts"]
+    assert sorted(specs) == ["brand/rules", *names, "warehouse/scripts"]
+    assert (videos.owners, videos.tags["tier"], videos.description) == (["team:video"], "1", "Trailers")
+    assert (videos.kinds, videos.metadata["wiki"]) == ({"video"}, "here")
+    assert videos.automation_condition == dg.AutomationCondition.eager()
+    assert {dep.asset_key.to_user_string() for dep in videos.deps} == {"brand/rules", "marketing/trailers_requests"}
+    assert (table.owners, table.automation_condition) == (["team:data"], None)
+    assert [dep.asset_key.to_user_string() for dep in table.deps] == ["warehouse/scripts"]
+    assert isinstance(videos.partitions_def, dg.DynamicPartitionsDefinition)
+    assert videos.partitions_def.name == "marketing/trailers_campaigns"
+
+
+def test_what_is_scaffolded_twice_has_names_of_its_own(tmp_path: Path) -> None:
+    definitions = []
+    for folder in ("trailers", "b-roll"):
+        path = tmp_path / folder
+        path.mkdir()
+        request = dg.ScaffoldRequest("wan_assets.WanVideosComponent", path, "yaml", tmp_path, NoParams(), append=False)
+        _Scaffolder().scaffold(request)
+        attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+        definitions.append(built(yaml.safe_dump({**attributes, "sensor": {}, "checks": True, "dataset": True})))
+
+    together = dg.Definitions.merge(*definitions)
+    dg.Definitions.validate_loadable(together)
+    assert {f"{name}{suffix}" for name in ("trailers", "b_roll") for suffix in ("", "_dataset", "_costs")} <= keys_of(
+        together
+    )
+    assert {sensor.name for sensor in together.sensors or ()} == {"trailers_sensor", "b_roll_sensor"}

@@ -1,0 +1,105 @@
+"""Dagster metadata of a prompt table: its source, columns, first rows, problems and prices."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from wan_assets.models import HIDDEN, public_part_of, usd
+from wan_assets.orchestration.metadata.video import problem_table, table_of
+from wan_assets.prompts import PromptRow, Prompts, PromptTable, SqlQuery, Summary
+
+_KINDS = {".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".txt": "text"}
+_DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
+_SECRET_COLUMNS = ("webhook_url", "upload_endpoint")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_COLUMNS_MAX = 500
+_COLUMNS_SHOWN = 20
+_CELL_SHOWN = 120
+_QUERY_SHOWN = 1000
+
+
+def kinds_of(prompts: Prompts) -> set[str]:
+    """Returns Dagster's kinds of a source: its format, or what produces it."""
+    if isinstance(prompts, SqlQuery):
+        database = prompts.url.partition(":")[0].partition("+")[0].lower()
+        return {"sql", _DATABASES.get(database, database)} if database.isalnum() else {"sql"}
+    if isinstance(prompts, (str, os.PathLike)):
+        extension = Path(prompts).suffix.lower()
+        return {"table", _KINDS.get(extension, extension[1:])} if extension[1:].isalnum() else {"table"}
+    return {"table", "python" if callable(prompts) or isinstance(prompts, PromptTable) else "pandas"}
+
+
+def table_metadata(summary: Summary, prompts: Prompts) -> dict[str, Any]:
+    """Returns the metadata of a prompt table: source, columns, first rows, and the cost if no video exists yet."""
+    columns = [dg.TableColumn(_shown(name), type_) for name, type_ in summary.columns.items()][:_COLUMNS_MAX]
+    shown = list(summary.columns)[:_COLUMNS_SHOWN]
+    return {
+        **_source_of(prompts),
+        **check_metadata(summary),
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "wan_assets/first_rows": table_of([_preview_of(row, shown) for row in summary.first]),
+    }
+
+
+def check_metadata(summary: Summary) -> dict[str, Any]:
+    """Returns the metadata of the check of a prompt table: rows, problems and prices."""
+    metadata: dict[str, Any] = {
+        "dagster/row_count": summary.rows,
+        "wan_assets/problems": summary.problem_count,
+        "wan_assets/distinct_requests": len(summary.fingerprints),
+        "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
+        "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
+    }
+    if summary.problems:
+        metadata["wan_assets/problem_table"] = problem_table(summary.problems)
+    return metadata
+
+
+def _source_of(prompts: Prompts) -> dict[str, Any]:
+    """Returns where the rows come from; the URL of a database is never shown."""
+    if isinstance(prompts, SqlQuery):
+        return {"wan_assets/source": "query", "wan_assets/query": _shortened(prompts.query, _QUERY_SHOWN)}
+    if isinstance(prompts, (str, os.PathLike)):
+        return {"wan_assets/source": "file", "dagster/uri": _shown(str(Path(prompts).absolute()))}
+    if callable(prompts):
+        return {"wan_assets/source": f"function {getattr(prompts, '__name__', type(prompts).__name__)}"}
+    return {"wan_assets/source": type(prompts).__name__}
+
+
+def _preview_of(row: PromptRow, columns: list[str]) -> dict[str, str]:
+    cells = row.cells()
+    return {_shown(name): _cell(name, cells.get(name)) for name in columns}
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name in _SECRET_COLUMNS:
+        return HIDDEN
+    return _shortened(", ".join(map(_shown, _texts_of(value))), _CELL_SHOWN)
+
+
+def _texts_of(value: Any) -> Iterator[str]:
+    """Yields the values inside a value as text: each may be a URL with secrets."""
+    if isinstance(value, Mapping):
+        yield from (text for each in value.values() for text in _texts_of(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (text for each in value for text in _texts_of(each))
+    elif value is not None:
+        yield str(value)
+
+
+def _shown(text: str) -> str:
+    """Returns a text without the secrets of a URL, and without bytes that are not UTF-8."""
+    printable = text.encode("utf-8", "backslashreplace").decode()
+    return public_part_of(printable) if _URL.fullmatch(printable) else printable
+
+
+def _shortened(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
