@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wan_assets.orchestration import (
         LedgerResource,
         RunwareResource,
+        UpstreamPrompts,
         VideoStoreResource,
         WanVideosComponent,
         build_dataset_assets,
@@ -33,6 +34,7 @@ __all__ = [
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
+    "UpstreamPrompts",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -51,6 +53,7 @@ _HOMES = {
     "LedgerResource": "orchestration",
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
+    "UpstreamPrompts": "orchestration",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",

@@ -4,6 +4,7 @@ The text beside each class states what the reader should do next::
 
     WanAssetsError
     ├── PromptTableError            fix the table
+    │   └── NoSnapshotError         materialize the asset of the prompt table
     ├── EmptyRangeError             request a range that contains partitions
     ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
@@ -67,10 +68,23 @@ class WanAssetsError(Exception):
 
 
 class PromptTableError(WanAssetsError):
-    """The table cannot be read, or some of its rows break a rule."""
+    """The table cannot be read, or some of its rows break a rule.
+
+    `is_unavailable` states that its source is missing or cannot be reached from here, so that its content is unknown.
+    """
 
     hint = "Fix the table; `wan-assets plan FILE` lists every problem and submits nothing."
     is_retryable = False
+
+    def __init__(self, message: str, *, is_unavailable: bool = False) -> None:
+        self.is_unavailable = is_unavailable
+        super().__init__(message)
+
+
+class NoSnapshotError(PromptTableError):
+    """The table comes from an upstream asset, and no table has been accepted and stored yet, or its file is gone."""
+
+    hint = "Materialize the asset of the prompt table; it reads the upstream asset and stores a snapshot."
 
 
 class EmptyRangeError(WanAssetsError):
@@ -411,6 +425,9 @@ class TaskConflictError(RunwareError):
 
     hint = "Poll the task; do not submit it again."
 
+
+LOCAL_FILE = "localFile"
+"""The code of a row whose local image or audio file cannot be read by the process that runs it."""
 
 PERMANENT_REFUSALS = (ContentBlockedError, RequestRejectedError)
 """Errors for which the API would refuse the same request again."""

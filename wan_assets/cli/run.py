@@ -126,7 +126,7 @@ class TableRun:
         keys = [row.prompt_id for row in table.rows]
         assets = assets_of(
             _NAMES,
-            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False, source=self.settings.prompts),
+            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False, read_from=self.settings.prompts),
             dg.StaticPartitionsDefinition(keys),
             on_mismatch=self.options.on_mismatch,
             on_outcome=self._outcome_handler(show),

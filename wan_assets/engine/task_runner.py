@@ -30,6 +30,7 @@ from wan_assets.engine.slot_handle import SlotHandle
 from wan_assets.engine.task_files import TaskFiles
 from wan_assets.engine.video_ingest import VideoIngest, report_of_delivery
 from wan_assets.errors import (
+    LOCAL_FILE,
     ApiFault,
     OutputUnavailableError,
     RequestRejectedError,
@@ -277,7 +278,7 @@ class TaskRunner:
     async def _uploaded(self, reference: str) -> str:
         path = self._media.get(reference)
         if path is None:
-            raise RequestRejectedError(ApiFault("localFile", f"the local file {reference} cannot be read"))
+            raise RequestRejectedError(ApiFault(LOCAL_FILE, f"the local file {reference} cannot be read"))
         async with self._uploads[reference]:
             base_url = self._client.base_url
             known = await self._session.call(self._ledger.uploaded, reference, base_url)
@@ -291,7 +292,7 @@ class TaskRunner:
         try:
             return await asyncio.to_thread(verified_content, path, reference)
         except LocalFileError as error:
-            raise RequestRejectedError(ApiFault("localFile", f"the local file {path} {error}")) from None
+            raise RequestRejectedError(ApiFault(LOCAL_FILE, f"the local file {path} {error}")) from None
 
 
 def _keeps_reservation(error: RunwareError) -> bool:

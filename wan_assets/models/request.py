@@ -269,6 +269,14 @@ class VideoRequest(_Part):
         named = {"webhookURL": self.webhook_url, "uploadEndpoint": self.upload_endpoint}
         return {**named, "inputs": [self.image, self.audio]}
 
+    def as_written(self) -> dict[str, Any]:
+        """Returns the given parameters under the API's names, with the prompts as they were written.
+
+        `model_validate` reads them as an equal request with the same fingerprints. Addresses keep their secrets: this
+        is for copies of the table, and not for records or logs.
+        """
+        return {**self._given(), **{to_camel(name): text for name, text in self._written.texts.items()}}
+
     def _given(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
 

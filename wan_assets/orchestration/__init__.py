@@ -12,6 +12,7 @@ from wan_assets.orchestration.partitions.sync import range_tags, sync_table, tab
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, resources_of
 from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
 from wan_assets.orchestration.runs.run import POOL
+from wan_assets.orchestration.tables.upstream import UpstreamPrompts
 
 __all__ = [
     "POOL",
@@ -19,6 +20,7 @@ __all__ = [
     "AssetNames",
     "LedgerResource",
     "RunwareResource",
+    "UpstreamPrompts",
     "VideoStoreResource",
     "WanVideosComponent",
     "assets_of",

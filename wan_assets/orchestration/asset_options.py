@@ -54,7 +54,11 @@ def shared_options(options: AssetOptions, *also: str) -> AssetOptions:
 
 
 def asset_arguments(
-    options: Mapping[str, Any], *, description: str, kinds: Collection[str], deps: Sequence[dg.AssetKey] = ()
+    options: Mapping[str, Any],
+    *,
+    description: str,
+    kinds: Collection[str],
+    deps: Sequence[dg.AssetKey | dg.AssetDep] = (),
 ) -> dict[str, Any]:
     """Returns the arguments of an asset: the options that were given, and defaults for the others.
 

@@ -18,52 +18,16 @@ from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
-from wan_assets.orchestration.component_attributes import AssetAttributes
-from wan_assets.orchestration.partitions.keys import definition_by
+from wan_assets.orchestration.component_attributes import AssetAttributes, Batches, Query, Sensor, UpstreamAsset
 from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
-from wan_assets.prompts import Prompts, SqlQuery
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from
 
 Severity = Literal["ERROR", "WARN"]
 
 _FIRST_TABLE_NAME = "prompts.csv"
 _FIRST_TABLE = "prompt_id,positive_prompt,resolution\nkite,A red kite over a beach,480p\n"
-
-
-class Query(dg.Model, dg.Resolvable):
-    """Prompts in a database."""
-
-    url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
-    query: str = Field(description="A SELECT with an ORDER BY; its columns are named as in a file.")
-
-
-class Batches(dg.Model, dg.Resolvable):
-    """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
-
-    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="The kind of partition.")
-    start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
-    end_date: str | None = Field(default=None, description="The end of the windows; open by default.")
-    timezone: str = Field(default="UTC", description="The time zone of the windows, such as Europe/Paris.")
-    shards: int | None = Field(default=None, ge=1, le=10_000, description="The number of shards; never change it.")
-
-    def definition(self, name: str) -> dg.PartitionsDefinition[str]:
-        """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
-        try:
-            return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-
-
-class Sensor(dg.Model, dg.Resolvable):
-    """A sensor that watches the table."""
-
-    runs_per_tick: int = Field(default=10, ge=1, description="Maximum number of runs requested in one tick.")
-    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
-    requests_runs: bool = Field(default=True, description="False: only update partitions and staleness.")
-    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
-    run_tags: dict[str, str | int] = Field(
-        default_factory=dict, description="Tags of the runs, such as dagster/priority."
-    )
 
 
 class _Scaffolder(dg.Scaffolder[Any]):
@@ -80,7 +44,7 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
-        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; or a query.
+        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a query; or an upstream asset.
         name: Name of the videos' asset, by default `videos`. `dg scaffold` writes the name of the component's folder.
         key: Key of the videos' asset, such as `marketing/trailers`, instead of `name` and `key_prefix`.
         key_prefix: Prefix of the keys of all assets of the component.
@@ -121,8 +85,9 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         ('trailers', 25.0)
     """
 
-    prompts: str | Query = Field(
-        description="A table, a folder of them or a pattern, relative to the folder of this file; or a query."
+    prompts: str | UpstreamAsset | Query = Field(
+        description="A table, a folder of them or a pattern, relative to the folder of this file; a query; or an "
+        "upstream asset."
     )
     name: str | None = Field(default=None, description="The name of the videos' asset; videos by default.")
     key: str | None = Field(default=None, description="The key of the videos' asset, instead of name and key_prefix.")
@@ -171,14 +136,9 @@ class WanVideosComponent(dg.Component, AssetAttributes):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Returns the assets and related definitions, with resources from the environment and the attributes."""
-        parts = _Parts(self, self._prompts(Path(context.path)))
+        parts = _Parts(self, Path(context.path))
         resources = _resources_of(self._settings(), *self._caps()) if self.resources else {}
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
-
-    def _prompts(self, folder: Path) -> Prompts:
-        if isinstance(self.prompts, Query):
-            return SqlQuery(self.prompts.url, self.prompts.query)
-        return folder / local_path(self.prompts, "prompts")
 
     def _settings(self) -> Settings:
         given = {
@@ -212,16 +172,30 @@ class _Parts:
     """The definitions that the attributes of a component request."""
 
     attributes: WanVideosComponent
-    prompts: Prompts
+    folder: Path
 
     @cached_property
     def names(self) -> AssetNames:
         return AssetNames.of(self.attributes.name, self.attributes.key, self.attributes.key_prefix)
 
+    @cached_property
+    def batches(self) -> dg.PartitionsDefinition[str] | None:
+        """The partitions of the videos, or None by prompt."""
+        partitions = self.attributes.partitions
+        return None if partitions == "prompt" else partitions.definition(self.names.partitions)
+
+    @cached_property
+    def prompts(self) -> PromptsOrAsset:
+        prompts = self.attributes.prompts
+        if isinstance(prompts, Query):
+            return SqlQuery(prompts.url, prompts.query)
+        if isinstance(prompts, UpstreamAsset):
+            return prompts.prompts(self.folder, self.batches)
+        return self.folder / local_path(prompts, "prompts")
+
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""
-        definition = self.attributes.partitions
-        partitions = definition if definition == "prompt" else definition.definition(self.names.partitions)
+        partitions = "prompt" if self.batches is None else self.batches
         return {"key": self.names.videos, "prompts": self.prompts, "partitions": partitions}
 
     def videos(self) -> dg.Definitions:

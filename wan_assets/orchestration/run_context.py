@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
@@ -44,7 +44,8 @@ class RunContext:
 
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
-    over that of the resource. `deps` are the upstream assets of the videos other than their requests.
+    over that of the resource. `deps` are the upstream assets of the videos other than their requests. `run_tags` are
+    the tags of the run.
     """
 
     asset_key: dg.AssetKey
@@ -58,6 +59,7 @@ class RunContext:
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
     deps: Collection[dg.AssetKey] = ()
+    run_tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -69,4 +71,4 @@ class RunContext:
     ) -> Self:
         """Creates the run context from the context of a Dagster step."""
         resources = context.run.run_id, context.instance, context.log, context.log_event
-        return cls(asset_key, tuple(keys), *resources, **options)
+        return cls(asset_key, tuple(keys), *resources, **options, run_tags=context.run.tags)

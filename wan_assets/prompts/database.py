@@ -41,14 +41,19 @@ def _url_of(query: SqlQuery) -> sa.URL:
         raise PromptTableError(str(error)) from None
     file = str(url.database)
     if is_file(url) and not file.startswith("file:") and not Path(file).is_file():
-        raise PromptTableError(f"the query's database {printable(file)} does not exist; check its URL")
+        reason = f"the query's database {printable(file)} does not exist; check its URL"
+        raise PromptTableError(reason, is_unavailable=True)
     return url
 
 
 @contextmanager
 def _connected(url: sa.URL) -> Iterator[sa.Connection]:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        raise PromptTableError(_reason_of(error, url), is_unavailable=True) from None
+    with connection:
         yield connection
 
 
@@ -59,11 +64,16 @@ def _translated(url: sa.URL) -> Iterator[None]:
         yield
     except ImportError as error:
         hint = "install it, or specify another driver in the URL, such as postgresql+psycopg"
-        raise PromptTableError(f"the query's database needs the driver {error.name}; {hint}") from None
+        reason = f"the query's database needs the driver {error.name}; {hint}"
+        raise PromptTableError(reason, is_unavailable=True) from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        reason = _without_secrets(str(cause), url) or type(cause).__name__
-        raise PromptTableError(f"the query cannot be read: {reason}; check the query and the database") from None
+        raise PromptTableError(_reason_of(error, url)) from None
+
+
+def _reason_of(error: Exception, url: sa.URL) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason = _without_secrets(str(cause), url) or type(cause).__name__
+    return f"the query cannot be read: {reason}; check the query and the database"
 
 
 def _without_secrets(message: str, url: sa.URL) -> str:

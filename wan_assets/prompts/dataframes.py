@@ -33,7 +33,12 @@ class _Unreadable:
 
 
 def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | MalformedRecord]:
-    """Yields the rows of a DataFrame and ignores its index."""
+    """Yields the rows of a DataFrame or an Arrow table; ignores the index of a DataFrame."""
+    if not isinstance(frame, pd.DataFrame) and hasattr(frame, "__arrow_c_stream__"):
+        table = pa.table(frame)
+        for batch in table.to_batches(max_chunksize=batch_rows):
+            yield from _records(tuple(table.column_names), [_values_of(column) for column in batch.columns])
+        return
     if not isinstance(frame, pd.DataFrame):
         raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path or a DataFrame")
     names = tuple(map(str, frame.columns))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wan_assets.prompts.columns import PROMPT
 from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problems import printable
-from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.records import MalformedRecord, Record, unavailable, unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +38,10 @@ class Sheet:
     file: str = ""
 
 
-def sheet_of_frame(frame: pd.DataFrame) -> Sheet:
+def sheet_of_frame(frame: pd.DataFrame, file: str = "") -> Sheet:
     """Opens a DataFrame. Reading its records raises `PromptTableError` if it is not a DataFrame."""
     records = import_module("wan_assets.prompts.dataframes").records_of_frame(frame, _BATCH_ROWS)
-    return Sheet("the DataFrame", records, has_header=True)
+    return Sheet("the DataFrame", records, has_header=True, file=printable(file))
 
 
 def sheet_of_file(path: Path, file: str = "") -> Sheet:
@@ -59,11 +59,11 @@ def sheet_of_file(path: Path, file: str = "") -> Sheet:
 def _refuse_missing(path: Path) -> None:
     try:
         if not path.exists():
-            raise unreadable(path, f"does not exist; check the name and the folder {Path.cwd()}")
+            raise unavailable(path, f"does not exist; check the name and the folder {Path.cwd()}")
         if not path.is_file():
             raise unreadable(path, "is not a regular file; save the table as a file")
     except (OSError, ValueError) as error:
-        raise unreadable(path, f"cannot be read: {error}") from error
+        raise unavailable(path, f"cannot be read: {error}") from error
 
 
 def _refuse_other_files(path: Path) -> None:
@@ -86,7 +86,7 @@ def _guarded(
         where = _first_bad_byte(path) or error
         raise unreadable(path, f"is not UTF-8: {where}; save it as UTF-8") from error
     except OSError as error:
-        raise unreadable(path, f"cannot be read: {error.strerror or error}") from error
+        raise unavailable(path, f"cannot be read: {error.strerror or error}") from error
 
 
 def _first_bad_byte(path: Path) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
 from wan_assets.prompts.problems import Refusal
@@ -43,7 +43,8 @@ def violations_of_id(prompt_id: str) -> Iterator[Refusal]:
 class PromptIds:
     """The ids of all files of one table and their rows. Takes about 100 bytes of memory per id."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: str = "") -> None:
+        self._part = part
         self._rows: dict[int, int] = {}  # digest of the id → row number over all files, negative if the id was derived
         self._repeats: dict[int, int] = {}
         self._files: list[str] = []
@@ -62,10 +63,12 @@ class PromptIds:
     def derive(self, fingerprint: str, row: int) -> tuple[str, str | None]:
         """Derives the id of a row without one; also returns the place of a row with the same explicit id, if any.
 
-        Equal content has the same derived id in every table. Repetitions get the suffixes 2, 3 and so on.
+        Equal content has the same derived id in every table. Repetitions get the suffixes 2, 3 and so on. In a part of
+        a table, the id also depends on the name of the part, because the ids of all parts differ.
         """
         row += self._starts[-1]
-        prompt_id = f"p-{fingerprint[:12]}"
+        content = sha256(f"{self._part}\n{fingerprint}".encode()).hexdigest() if self._part else fingerprint
+        prompt_id = f"p-{content[:12]}"
         digest = _digest(prompt_id)
         holder = self._rows.setdefault(digest, -row)
         if holder < 0 and holder != -row:

@@ -33,3 +33,8 @@ class MalformedRecord:
 def unreadable(path: Path, reason: str) -> PromptTableError:
     """Returns the error for a file that is not a table; characters of its name that are not printable are escaped."""
     return PromptTableError(f"{printable(str(path))} {reason}")
+
+
+def unavailable(path: Path, reason: str) -> PromptTableError:
+    """Returns the error for a file that is missing or that this process may not read."""
+    return PromptTableError(f"{printable(str(path))} {reason}", is_unavailable=True)

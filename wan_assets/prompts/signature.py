@@ -10,7 +10,8 @@ from pathlib import Path
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts.problems import repr_of
-from wan_assets.prompts.records import MalformedRecord, unreadable
+from wan_assets.prompts.records import MalformedRecord, unavailable
+from wan_assets.prompts.snapshot import Snapshot
 from wan_assets.prompts.sources import Source, files_of, sheets_of
 from wan_assets.prompts.table import Prompts, PromptTable
 
@@ -30,7 +31,9 @@ def signature_of(prompts: Prompts) -> str:
     return digest.hexdigest()
 
 
-def _parts_of(source: Source | PromptTable) -> Iterator[bytes]:
+def _parts_of(source: Source | PromptTable | Snapshot) -> Iterator[bytes]:
+    if isinstance(source, Snapshot):
+        return (_bytes_of((part, file.name)) for part, file in source.files.items())
     if isinstance(source, PromptTable):
         return _parts_of_table(source)
     if isinstance(source, (str, os.PathLike)):
@@ -42,7 +45,7 @@ def _part_of_file(path: Path) -> bytes:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        raise unreadable(path, f"cannot be read: {error}; check the name") from error
+        raise unavailable(path, f"cannot be read: {error}; check the name") from error
     return os.fsencode(path.absolute()) + b"\0%d %d" % (found.st_size, found.st_mtime_ns)
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame
 from wan_assets.prompts.lookalikes import is_named_as_notes
-from wan_assets.prompts.records import unreadable
+from wan_assets.prompts.records import unavailable, unreadable
 from wan_assets.prompts.sql_query import SqlQuery
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | SqlQuery"
+Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | Mapping[str, pd.DataFrame] | SqlQuery"
+"""A mapping contains one DataFrame for each partition of an asset. Other tables with Arrow's C stream are accepted
+like DataFrames.
+"""
 
 
 def sheets_of(source: Source) -> list[Sheet]:
@@ -25,6 +28,8 @@ def sheets_of(source: Source) -> list[Sheet]:
     if isinstance(source, SqlQuery):
         records = import_module("wan_assets.prompts.database").records_of_query(source)
         return [Sheet("the query", records, has_header=True)]
+    if isinstance(source, Mapping):
+        return [sheet_of_frame(frame, str(part)) for part, frame in source.items()]
     if not isinstance(source, (str, os.PathLike)):
         return [sheet_of_frame(source)]
     path = Path(source)
@@ -48,7 +53,7 @@ def files_of(path: Path) -> tuple[Path, list[Path]]:
             return path.parent, [path]
         return _matches_of(path)
     except (OSError, RuntimeError, ValueError) as error:
-        raise unreadable(path, f"cannot be read: {error}; check the name") from error
+        raise unavailable(path, f"cannot be read: {error}; check the name") from error
 
 
 def _tables_in(folder: Path) -> list[Path]:
@@ -67,7 +72,7 @@ def _matches_of(pattern: Path) -> tuple[Path, list[Path]]:
     files = sorted({_inside(known, match) for match in matches})
     _refuse_notes(files)
     if not files:
-        raise unreadable(pattern, f"does not exist and matches no file; check it and the folder {known.absolute()}")
+        raise unavailable(pattern, f"does not exist and matches no file; check it and the folder {known.absolute()}")
     return known, files
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -20,9 +21,10 @@ from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, printable
 from wan_assets.prompts.records import MalformedRecord, Record
 from wan_assets.prompts.rows import PromptRow, RowReader, merged_defaults
+from wan_assets.prompts.snapshot import Snapshot, snapshot_at
 from wan_assets.prompts.sources import Source, sheets_of
 
-Prompts: TypeAlias = "Source | PromptTable | Callable[[], PromptTable]"
+Prompts: TypeAlias = "Source | PromptTable | Snapshot | Callable[[], PromptTable]"
 """Sources of prompts. A path may be a folder or a pattern. A function is called at each reading."""
 
 
@@ -74,10 +76,12 @@ class PromptTable:
         """Reads and checks a whole table.
 
         Args:
-            source: A path, a folder, a pattern, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that returns
-                one.
+            source: A path, a folder, a pattern, a DataFrame (pandas, or any table with Arrow's C stream, such as
+                polars), a `SqlQuery`, a `PromptTable`, the path or URL of a snapshot, or a function that returns a
+                source.
             base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
-            defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`.
+            defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`. Snapshots contain
+                the values already.
             keep: A filter for the rows to hold. All rows are checked.
 
         Returns:
@@ -128,16 +132,23 @@ def scan(
     *,
     base_dir: str | os.PathLike[str] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    part: str = "",
 ) -> Iterator[Chunk]:
     """Yields a table in chunks, with bounded memory. The first chunk of a file contains the problems of its header.
 
-    Accepts the arguments of `PromptTable.load`. Raises `PromptTableError` when chunks are read.
+    Accepts the arguments of `PromptTable.load`. With `part`, the source is one part of a larger table: it may have no
+    rows, and its derived ids differ from those of other parts. Raises `PromptTableError` when chunks are read.
     """
     source = source() if callable(source) else source
     if isinstance(source, PromptTable):
         yield source.chunk()
         return
-    sheets, ids, media_in = sheets_of(source), PromptIds(), cache(LocalMedia)
+    source = snapshot_at(source) or source
+    if isinstance(source, Snapshot):
+        yield from import_module("wan_assets.prompts.snapshot_files").chunks_of_snapshot(source, chunk_rows)
+        return
+    sheets = [replace(sheet, file=part or sheet.file) for sheet in sheets_of(source)]
+    ids, media_in = PromptIds(part), cache(LocalMedia)
     total = 0
     for sheet in sheets:
         ids.begin(sheet.file, total)
@@ -147,7 +158,7 @@ def scan(
         for chunk in _chunks_of(sheet, reader, chunk_rows, media.files):
             total += chunk.row_count
             yield chunk
-    if not total:
+    if not total and not part:
         label = sheets[0].label if len(sheets) == 1 else printable(str(source))
         raise PromptTableError(f"{label} has no rows; add at least one prompt")
 

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +212,18 @@ class VideoStore:
         """Replaces a dataset file atomically; returns its URI, its size in bytes and its SHA-256."""
         with self._translated("write to"):
             return self._stored(incoming, self.root / "datasets" / name)
+
+    def put_table(self, incoming: Path, asset: Sequence[str]) -> UPath:
+        """Stores a snapshot of a prompt table under its SHA-256, once; returns its file."""
+        with self._translated("write to"):
+            target = self.table(asset, object_store.sha256_of(UPath(incoming)))
+            if not target.exists():
+                self._stored(incoming, target)
+            return target
+
+    def table(self, asset: Sequence[str], version: str) -> UPath:
+        """Returns the file of a snapshot of the prompt table `asset`, whether or not it exists."""
+        return self.root / "tables" / "/".join(quote(part, safe="") for part in asset) / f"{version}.parquet"
 
     def commit(self, task: StoredTask) -> None:
         """Writes the sidecar. From then on the task counts as stored."""

@@ -51,12 +51,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def assets_of(definitions: dg.Definitions) -> Iterator[dg.AssetsDefinition]:
-    """Those that can be materialized, the tables first and the videos next."""
+    """Those that can be materialized, in the order of their dependencies."""
     found = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    able = [asset for asset in found if asset.is_materializable]
-    yield from sorted(
-        able, key=lambda asset: (not asset.key.path[-1].endswith("_prompts"), asset.partitions_def is None)
-    )
+    able = {asset.key: asset for asset in found if asset.is_materializable}
+    yield from (able[key] for key in definitions.resolve_asset_graph().toposorted_asset_keys if key in able)
 
 
 def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstance) -> None:

@@ -23,7 +23,9 @@ from wan_assets.orchestration.asset_options import (
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of, table_of
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 _PROMPT_SHOWN = 80
 
@@ -40,7 +42,7 @@ def build_dataset_assets(
     name: str | None = None,
     key: Key | None = None,
     key_prefix: KeyPrefix | None = None,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     dataset_name: str | None = None,
     costs_name: str | None = None,
     **options: Unpack[DatasetOptions],
@@ -87,7 +89,9 @@ def build_dataset_assets(
     ]
 
 
-def _dataset_asset(names: AssetNames, key: dg.AssetKey, prompts: Prompts, options: AssetOptions) -> dg.AssetsDefinition:
+def _dataset_asset(
+    names: AssetNames, key: dg.AssetKey, prompts: PromptsOrAsset, options: AssetOptions
+) -> dg.AssetsDefinition:
     arguments = asset_arguments(
         options,
         description="A Parquet manifest of all videos: one row for each file.",
@@ -95,13 +99,16 @@ def _dataset_asset(names: AssetNames, key: dg.AssetKey, prompts: Prompts, option
         deps=[names.videos, names.prompts],
     )
 
-    def video_dataset(store: VideoStoreResource, ledger: LedgerResource) -> dg.MaterializeResult:
+    def video_dataset(
+        context: dg.AssetExecutionContext, store: VideoStoreResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult:
         try:
-            table = PromptTable.load(prompts)
+            opened = store.open()
+            table = PromptTable.load(readable_prompts(prompts, names.videos, context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
             with closing(ledger.open()) as open_ledger:
-                manifest = write_manifest("/".join(key.path), table, store=store.open(), ledger=open_ledger)
+                manifest = write_manifest("/".join(key.path), table, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(

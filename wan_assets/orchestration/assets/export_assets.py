@@ -12,7 +12,9 @@ from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import AssetOptions, asset_arguments, defined_asset, known_keywords
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 
 @known_keywords(AssetOptions)
@@ -21,7 +23,7 @@ def build_export_asset(
     name: str | None = None,
     key: Key | None = None,
     key_prefix: KeyPrefix | None = None,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     target: str,
     options: ExportOptions,
     export_name: str | None = None,
@@ -66,13 +68,16 @@ def build_export_asset(
         deps=[names.videos, names.prompts],
     )
 
-    def video_export(store: VideoStoreResource, ledger: LedgerResource) -> dg.MaterializeResult:
+    def video_export(
+        context: dg.AssetExecutionContext, store: VideoStoreResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult:
         try:
-            table = PromptTable.load(prompts)
+            opened = store.open()
+            table = PromptTable.load(readable_prompts(prompts, names.videos, context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "Nothing was exported")
             with closing(ledger.open()) as open_ledger:
-                exported = export_dataset(table, target, options, store=store.open(), ledger=open_ledger)
+                exported = export_dataset(table, target, options, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(metadata=_metadata(exported), data_version=dg.DataVersion(exported.version))

@@ -7,21 +7,19 @@ from typing import Any, Unpack, cast
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, ProgressCallback, ignore_progress
-from wan_assets.errors import EmptyRangeError, PromptTableError
+from wan_assets.errors import EmptyRangeError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import (
     ASSET_OPTIONS,
     AssetOptions,
     asset_arguments,
     check_keywords,
-    defined_asset,
     given_options,
     known_keywords,
-    shared_options,
 )
+from wan_assets.orchestration.assets.table_asset import requests_asset, table_asset, table_options
 from wan_assets.orchestration.checks import Severities, checks_after_failure, partition_check_spec, severities_of
 from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.metadata.table import check_metadata, kinds_of, table_metadata
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
@@ -35,7 +33,7 @@ from wan_assets.orchestration.run_context import (
 )
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
-from wan_assets.prompts import Prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 
 _NOTHING: Any = dg.Nothing
 """Dagster takes this class as a type, although its annotation names only instances."""
@@ -57,7 +55,7 @@ def build_video_assets(
     name: str | None = None,
     key: Key | None = None,
     key_prefix: KeyPrefix | None = None,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
@@ -66,8 +64,9 @@ def build_video_assets(
 ) -> dg.Definitions:
     """Builds the assets of one prompt table, to be merged with the resources `runware`, `store` and `ledger`.
 
-    `<name>_prompts` is the table: it checks every row and updates dynamic partitions. `<name>_requests` stands for the
-    requests of each partition: a changed request makes only its partition of the videos stale. `<name>` are the videos.
+    `<name>_prompts` is the table: it checks every row, updates dynamic partitions, and stores a snapshot.
+    `<name>_requests` stands for the requests of each partition: a changed request makes only its partition of the
+    videos stale. `<name>` are the videos.
     A run may cover any range of partitions.
 
     Args:
@@ -75,7 +74,7 @@ def build_video_assets(
         key: Key of the videos' asset, such as `marketing/trailers`, instead of `name` and `key_prefix`.
         key_prefix: Prefix of the keys of all three assets.
         prompts: A path, a DataFrame, a `SqlQuery`, a `PromptTable`, or a function that returns one. It is read when an
-            asset runs.
+            asset runs. Or an upstream asset: an `AssetKey`, a definition, or `UpstreamPrompts`.
         partitions: "prompt" for one partition per `prompt_id`, or a partitions definition. Then a partition holds the
             rows of its key: time windows use the column `date`, static partitions `shard` or a hash of the `prompt_id`,
             dynamic partitions `campaign`.
@@ -85,11 +84,12 @@ def build_video_assets(
         **options: Dagster's `deps`, `owners`, `tags`, `metadata`, `description`, `kinds`, `group_name`,
             `automation_condition` and `freshness_policy` of the videos, as for `dagster.asset`. `owners`, `tags` and
             `group_name` apply to all three assets. `table` is a dictionary of the same options for `<name>_prompts`,
-            such as `{"deps": ["warehouse/scripts"]}`. `retry_policy` repeats a step for the rows that have no video,
-            unless a person must act first. `severities` enables the check `quality` of each partition, with severities
-            by check name; `{}` uses the defaults. `on_mismatch` overrides the resource for a playable video that
-            deviates from its request: "keep" stores it, and the check `matches_request` fails; "fail" fails the row.
-            `on_progress` is called about once a second with the run's `Progress`.
+            such as `{"deps": ["warehouse/scripts"]}`; a table from an upstream asset also gets the
+            `automation_condition` of the videos, unless `table` contains another one. `retry_policy` repeats a step for
+            the rows that have no video, unless a person must act first. `severities` enables the check `quality` of
+            each partition, with severities by check name; `{}` uses the defaults. `on_mismatch` overrides the resource
+            for a playable video that deviates from its request: "keep" stores it, and the check `matches_request`
+            fails; "fail" fails the row. `on_progress` is called about once a second with the run's `Progress`.
 
     Returns:
         Definitions of the three assets.
@@ -126,51 +126,11 @@ def assets_of(
     """
     options = cast(VideoOptions, given_options(options))
     check_keywords("build_video_assets(table=…)", options.get("table", {}), ASSET_OPTIONS)
-    of_table: AssetOptions = {**shared_options(options), **options.get("table", {})}
-    table = _table_asset(names, partitioning, of_table)
+    of_table = table_options(partitioning, options, options.get("table", {}))
+    table = table_asset(names, partitioning, of_table)
     partitioning = replace(partitioning, partitions_def=partitions_def)
-    requests = _requests_asset(names, partitioning, of_table)
+    requests = requests_asset(names, partitioning, of_table)
     return dg.Definitions(assets=[table, requests, _videos_asset(names, partitioning, on_outcome, options)])
-
-
-def _table_asset(names: AssetNames, partitioning: Partitioning, options: AssetOptions) -> dg.AssetsDefinition:
-    description = "The prompt table: one row per requested video."
-    source = partitioning.prompts if partitioning.source is None else partitioning.source
-
-    def prompt_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        try:
-            snapshot = partitioning.check(RunContext.of(context, names.videos))
-        except PromptTableError as error:
-            raise video.failure_to_start(error) from None
-        metadata = table_metadata(snapshot.summary, source)
-        check = dg.AssetCheckResult(
-            check_name="rows_are_valid", passed=snapshot.is_valid, metadata=check_metadata(snapshot.summary)
-        )
-        version = dg.DataVersion(snapshot.version)
-        return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=version)
-
-    return defined_asset(
-        prompt_table,
-        key=names.prompts,
-        check_specs=[dg.AssetCheckSpec("rows_are_valid", asset=names.prompts, blocking=True)],
-        **asset_arguments(options, description=description, kinds=kinds_of(source)),
-    )
-
-
-def _requests_asset(names: AssetNames, partitioning: Partitioning, options: AssetOptions) -> dg.AssetsDefinition:
-    """Returns an external asset: the checks of the table record its events."""
-    spec = dg.AssetSpec(
-        names.requests,
-        partitions_def=partitioning.partitions_def,
-        **asset_arguments(
-            shared_options(options),
-            deps=[names.prompts],
-            description="The requests of each partition's rows, recorded when the table is checked. A changed request "
-            "makes its partition of the videos stale.",
-            kinds=kinds_of(partitioning.prompts),
-        ),
-    )
-    return dg.AssetsDefinition(specs=[spec])
 
 
 def _videos_asset(

@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 class Cursor(BaseModel):
     """The state of an evaluation.
 
-    `signature` identifies the table, `after` is the last partition processed, and `error` is the error of an invalid
-    table.
+    `signature` identifies the table, `table` is the version of its snapshot, `after` is the last partition processed,
+    and `error` is the error of an invalid table.
     """
 
     model_config = ConfigDict(frozen=True)
 
     signature: str = ""
+    table: str = ""
     after: str | None = None
     error: str = ""
     is_done: bool = False

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.engine import OnMismatch
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import Deps, dependency_keys, known_keywords
 from wan_assets.orchestration.metadata.video import failure_to_start
@@ -15,7 +15,7 @@ from wan_assets.orchestration.resources import LedgerResource, RunwareResource, 
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
-from wan_assets.prompts import Prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 
 
 class MissingConfig(GenerationConfig):
@@ -32,7 +32,7 @@ def build_missing_job(
     name: str | None = None,
     key: Key | None = None,
     key_prefix: KeyPrefix | None = None,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     on_mismatch: OnMismatch | None = None,
@@ -93,7 +93,7 @@ def _make_missing_op(
         store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[Event]:
-        keys = _keys_to_generate(partitioning, RunContext.of(context, names.videos))
+        keys = _keys_to_generate(partitioning, RunContext.of(context, names.videos), store)
         context.log.info(
             "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.max_partitions)
         )
@@ -104,11 +104,11 @@ def _make_missing_op(
     return make_missing
 
 
-def _keys_to_generate(partitioning: Partitioning, run_context: RunContext) -> list[str]:
+def _keys_to_generate(partitioning: Partitioning, run_context: RunContext, store: VideoStoreResource) -> list[str]:
     """Returns the partitions to generate; none if the table has problems, and the run then fails."""
     try:
-        snapshot = partitioning.read()
-    except PromptTableError as error:
+        snapshot = partitioning.read_latest(run_context.instance, run_context.asset_key, store.open())
+    except WanAssetsError as error:
         raise failure_to_start(error) from None
     if not snapshot.is_valid:
         return []

@@ -21,15 +21,22 @@ class PartitionRange:
     keys: tuple[str, ...]
 
     def request(
-        self, request_versions: Mapping[str, str], reported: RecordedVersions, tags: Mapping[str, str]
+        self,
+        request_versions: Mapping[str, str],
+        reported: RecordedVersions,
+        tags: Mapping[str, str],
+        asset_selection: Sequence[dg.AssetKey] | None = None,
     ) -> dg.RunRequest:
-        """Returns the request for one run. The same state gives the same run key, which Dagster launches once."""
+        """Returns the request for one run. The same state gives the same run key, which Dagster launches once.
+
+        `asset_selection` are the assets of the run, if the sensor targets others too.
+        """
         first, last = self.keys[0], self.keys[-1]
         wants = [(key, request_versions[key], reported.made_at.get(key, 0)) for key in self.keys]
         run_key = hashlib.sha256(repr(wants).encode()).hexdigest()
         if first == last:
-            return dg.RunRequest(run_key, partition_key=first, tags=tags)
-        return dg.RunRequest(run_key, tags={**tags, **range_tags(first, last)})
+            return dg.RunRequest(run_key, partition_key=first, tags=tags, asset_selection=asset_selection)
+        return dg.RunRequest(run_key, tags={**tags, **range_tags(first, last)}, asset_selection=asset_selection)
 
 
 def partition_ranges(

@@ -10,15 +10,20 @@ from typing import TypedDict, Unpack
 
 import dagster as dg
 
-from wan_assets.errors import PromptTableError
+from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.automation.cursor import Cursor
 from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import record_changes
+from wan_assets.orchestration.resources import VideoStoreResource
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, TableSnapshot, partitioning_of
-from wan_assets.prompts import Prompts, signature_of
+from wan_assets.orchestration.tables.acceptance import accept_in_tick
+from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, needed_table
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts, newer_upstream, upstream_of
+from wan_assets.prompts import signature_of
+from wan_assets.store import VideoStore
 
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
 _ADDED_PER_TICK = 20_000
@@ -45,7 +50,7 @@ class VideoSensorOptions(SensorOptions, total=False):
 def build_video_sensor(
     *,
     name: str | None = None,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
@@ -89,18 +94,22 @@ def build_video_sensor(
     names = AssetNames.of(name, options.get("key"), options.get("key_prefix"))
     partitioning = partitioning_of(names, prompts, partitions, partition_key_of, partitions_per_run)
     table_sensor = TableSensor(names.videos, partitioning, requests_runs, runs_per_tick, run_tags or {})
+    needs_store = requests_runs or upstream_of(prompts) is not None
 
-    @dg.sensor(
+    def tick_with_store(context: dg.SensorEvaluationContext, store: VideoStoreResource) -> dg.SensorResult:
+        return table_sensor.tick(context.instance, Cursor.parse(context.cursor), store)
+
+    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return table_sensor.tick(context.instance, Cursor.parse(context.cursor))
+
+    decorated = dg.sensor(
         name=names.named("sensor"),
-        asset_selection=dg.AssetSelection.assets(names.videos),
+        asset_selection=dg.AssetSelection.assets(*table_sensor.targets),
         description="Synchronizes partitions with the prompt table and requests runs for new and changed rows.",
         minimum_interval_seconds=options.get("minimum_interval_seconds"),
         default_status=options.get("default_status", dg.DefaultSensorStatus.STOPPED),
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return table_sensor.tick(context.instance, Cursor.parse(context.cursor))
-
-    return sensor
+    return decorated(tick_with_store if needs_store else tick)
 
 
 @dataclass(frozen=True)
@@ -113,23 +122,70 @@ class TableSensor:
     runs_per_tick: int
     tags: Mapping[str, str]
 
-    def tick(self, instance: dg.DagsterInstance, cursor: Cursor) -> dg.SensorResult:
+    @property
+    def targets(self) -> list[dg.AssetKey]:
+        """The assets whose runs are requested: the videos, and a table that comes from an upstream asset."""
+        return [self.asset_key, AssetNames(self.asset_key).prompts] if self._upstream else [self.asset_key]
+
+    @property
+    def _upstream(self) -> UpstreamPrompts | None:
+        return upstream_of(self.partitioning.prompts)
+
+    def tick(
+        self, instance: dg.DagsterInstance, cursor: Cursor, store: VideoStoreResource | None = None
+    ) -> dg.SensorResult:
         """Does a bounded amount of work, and returns the new cursor."""
+        requests = self._runs_of_table(instance)
+        result = self._tick(instance, cursor, store)
+        if not requests:
+            return result
+        return dg.SensorResult(run_requests=[*requests, *(result.run_requests or ())], cursor=result.cursor)
+
+    def _tick(self, instance: dg.DagsterInstance, cursor: Cursor, store: VideoStoreResource | None) -> dg.SensorResult:
         try:
-            signature = self._signature()
+            signature = self._signature(instance)
             if cursor.signature != signature:
                 cursor = Cursor(signature=signature)
             if cursor.error or cursor.is_done:
                 return _skipped(cursor.error or "the prompt table has not changed", cursor)
-            snapshot = self.partitioning.read()
-        except PromptTableError as error:
+            snapshot, version = self._read(instance, cursor.table, store.open() if store else None)
+        except WanAssetsError as error:
             return _skipped(f"{error}. {error.hint}", cursor)
         if not snapshot.is_valid:
             problem = _problem_text(snapshot)
             return _skipped(problem, cursor.model_copy(update={"error": problem}))
-        return self._evaluate(instance, cursor, snapshot)
+        return self._evaluate(instance, cursor.model_copy(update={"table": version}), snapshot)
 
-    def _signature(self) -> str:
+    def _runs_of_table(self, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+        """Returns requests for runs of the table's asset, if the upstream asset has newer materializations."""
+        if self._upstream is None or not self.requests_runs:
+            return []
+        table = AssetNames(self.asset_key).prompts
+        newer = newer_upstream(instance, self._upstream, table)
+        return [
+            dg.RunRequest(f"{table.to_user_string()}/{part}/{number}", partition_key=part, asset_selection=[table])
+            for part, number in islice(newer.items(), self.runs_per_tick)
+        ]
+
+    def _read(self, instance: dg.DagsterInstance, version: str, store: VideoStore | None) -> tuple[TableSnapshot, str]:
+        """Reads the table; accepts it if runs are requested, so that they read the same rows."""
+        if store is None:
+            return self.partitioning.read(self.partitioning.source), ""
+        if self._upstream:
+            table = needed_table(instance, self.asset_key, self.partitioning.prompts)
+            return self.partitioning.read(table.snapshot(store)), table.version
+        known = AcceptedTable(AssetNames(self.asset_key).prompts, {"": version})
+        if version and all(file.exists() for file in known.snapshot(store).files.values()):
+            return self.partitioning.read(known.snapshot(store)), version
+        checked = accept_in_tick(self.partitioning, instance, self.asset_key, store)
+        return checked.snapshot, checked.version
+
+    def _table_signature(self, instance: dg.DagsterInstance) -> str:
+        if self._upstream:
+            return needed_table(instance, self.asset_key, self.partitioning.prompts).version
+        return signature_of(self.partitioning.source)
+
+    def _signature(self, instance: dg.DagsterInstance) -> str:
         """Changes with the table, with the partitions definition, and when a time window opens."""
         definitions = list(_dimensions_of(self.partitioning.partitions_def))
         opened = [
@@ -143,7 +199,7 @@ class TableSensor:
             ]
         )
         defined = hashlib.sha256(fixed.encode()).hexdigest()[:16]
-        return "/".join([signature_of(self.partitioning.prompts), defined, *opened])
+        return "/".join([self._table_signature(instance), defined, *opened])
 
     def _evaluate(self, instance: dg.DagsterInstance, cursor: Cursor, snapshot: TableSnapshot) -> dg.SensorResult:
         changes = self.partitioning.sync(instance, snapshot, max_added=_ADDED_PER_TICK, max_retired=_RETIRED_PER_TICK)
@@ -159,8 +215,10 @@ class TableSensor:
             self.asset_key, reported, {key: request_versions[key] for key in keys}, instance.report_runless_asset_event
         )
         unrecorded = self.partitioning.record_requests(instance, self.asset_key, status, _RECORDED_PER_TICK)
+        tags = {**self.tags, TABLE_VERSION: cursor.table} if cursor.table else self.tags
+        selection = [self.asset_key] if self._upstream else None
         requests = [
-            partition_range.request(request_versions, reported, self.tags)
+            partition_range.request(request_versions, reported, tags, selection)
             for partition_range in portion
             if self.requests_runs
         ]

@@ -13,13 +13,15 @@ from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, check_results
 from wan_assets.orchestration.checks.definition import PARTITION_CHECK, check_options_of, dataset_result
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 
 def checks_after_failure(
     context: dg.AssetExecutionContext,
     videos: dg.AssetKey,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     *,
     store: VideoStoreResource,
     ledger: LedgerResource,
@@ -33,8 +35,9 @@ def checks_after_failure(
         return
     try:
         with closing(ledger.open()) as open_ledger:
-            name = videos.to_user_string()
-            dataset = Dataset.read(name, PromptTable.load(prompts), store.open(), open_ledger)
+            opened = store.open()
+            table = PromptTable.load(readable_prompts(prompts, videos, context.instance, opened))
+            dataset = Dataset.read(videos.to_user_string(), table, opened, open_ledger)
             yield from _evaluations(context, videos, dataset, names)
     except WanAssetsError as error:
         context.log.warning("The checks have no result: %s. %s", error, error.hint)

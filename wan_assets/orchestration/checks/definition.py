@@ -16,7 +16,9 @@ from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckOptions, CheckResult, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
-from wan_assets.prompts import Prompts, PromptTable
+from wan_assets.orchestration.tables.accepted import readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import PromptTable
 
 Severities: TypeAlias = Mapping[str, dg.AssetCheckSeverity]
 
@@ -46,7 +48,7 @@ def build_video_checks(
     name: str | None = None,
     key: Key | None = None,
     key_prefix: KeyPrefix | None = None,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     severities: Severities | None = None,
     cost_tolerance: float = COST_TOLERANCE,
     verify_all: bool = False,
@@ -92,9 +94,9 @@ def build_video_checks(
         selected = {check_key.name for check_key in context.selected_asset_check_keys}
         try:
             with closing(context.resources.ledger.open()) as ledger:
-                dataset = Dataset.read(
-                    videos.to_user_string(), PromptTable.load(prompts), context.resources.store.open(), ledger
-                )
+                store = context.resources.store.open()
+                table = PromptTable.load(readable_prompts(prompts, videos, context.instance, store))
+                dataset = Dataset.read(videos.to_user_string(), table, store, ledger)
                 for check, check_result in check_results(dataset, selected, check_options):
                     yield dataset_result(videos, check, check_result, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:

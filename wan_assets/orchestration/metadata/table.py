@@ -12,7 +12,8 @@ import dagster as dg
 
 from wan_assets.models import HIDDEN, public_part_of, usd
 from wan_assets.orchestration.metadata.video import problem_table, table_of
-from wan_assets.prompts import PromptRow, Prompts, PromptTable, SqlQuery, Summary
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
+from wan_assets.prompts import PromptRow, PromptTable, SqlQuery, Summary
 
 _KINDS = {".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".txt": "text"}
 _DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
@@ -24,8 +25,10 @@ _CELL_SHOWN = 120
 _QUERY_SHOWN = 1000
 
 
-def kinds_of(prompts: Prompts) -> set[str]:
+def kinds_of(prompts: PromptsOrAsset) -> set[str]:
     """Returns Dagster's kinds of a source: its format, or what produces it."""
+    if upstream := upstream_of(prompts):
+        return {"table"} if upstream.source is None else kinds_of(upstream.source)
     if isinstance(prompts, SqlQuery):
         database = prompts.url.partition(":")[0].partition("+")[0].lower()
         return {"sql", _DATABASES.get(database, database)} if database.isalnum() else {"sql"}
@@ -35,7 +38,7 @@ def kinds_of(prompts: Prompts) -> set[str]:
     return {"table", "python" if callable(prompts) or isinstance(prompts, PromptTable) else "pandas"}
 
 
-def table_metadata(summary: Summary, prompts: Prompts) -> dict[str, Any]:
+def table_metadata(summary: Summary, prompts: PromptsOrAsset) -> dict[str, Any]:
     """Returns the metadata of a prompt table: source, columns, first rows, and the cost if no video exists yet."""
     columns = [dg.TableColumn(_shown(name), type_) for name, type_ in summary.columns.items()][:_COLUMNS_MAX]
     shown = list(summary.columns)[:_COLUMNS_SHOWN]
@@ -61,12 +64,15 @@ def check_metadata(summary: Summary) -> dict[str, Any]:
     return metadata
 
 
-def _source_of(prompts: Prompts) -> dict[str, Any]:
+def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
     """Returns where the rows come from; the URL of a database is never shown."""
+    if upstream := upstream_of(prompts):
+        value = {"wan_assets/source": f"asset {upstream.key.to_user_string()}"}
+        return value if upstream.source is None else _source_of(upstream.source)
     if isinstance(prompts, SqlQuery):
         return {"wan_assets/source": "query", "wan_assets/query": _shortened(prompts.query, _QUERY_SHOWN)}
     if isinstance(prompts, (str, os.PathLike)):
-        return {"wan_assets/source": "file", "dagster/uri": _shown(str(Path(prompts).absolute()))}
+        return {"wan_assets/source": _shown(str(Path(prompts).absolute()))}
     if callable(prompts):
         return {"wan_assets/source": f"function {getattr(prompts, '__name__', type(prompts).__name__)}"}
     return {"wan_assets/source": type(prompts).__name__}

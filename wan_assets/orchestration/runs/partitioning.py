@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import dagster as dg
 
 from wan_assets.engine import Outcome, VideoJob
+from wan_assets.errors import NoSnapshotError
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import (
@@ -34,7 +35,9 @@ from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.batch_run import BatchRun
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.prompt_run import PromptRun
-from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary, scan
+from wan_assets.orchestration.tables.accepted import TABLE_VERSION, TableOfRun, readable_prompts
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
+from wan_assets.prompts import Chunk, Problem, PromptRow, Prompts, PromptTable, Snapshot, Summary, scan
 from wan_assets.store import VideoStore
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
@@ -103,17 +106,17 @@ class Partitioning:
 
     `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
     without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
-    partitions are only added. `source` is the source of the prompts, if they were read before. If a method raises a
+    partitions are only added. `read_from` is the source of a table that was read before. If a method raises a
     `PromptTableError` or a `Failure`, nothing is submitted.
     """
 
-    prompts: Prompts
+    prompts: PromptsOrAsset
     partitions_def: dg.PartitionsDefinition[str]
     partitions_per_run: int
     partition_of: PartitionOf
     digest: Callable[[str, PromptRow], str]
     retires_partitions: bool = field(default=True, kw_only=True)
-    source: Prompts | None = field(default=None, kw_only=True)
+    read_from: Prompts | None = field(default=None, kw_only=True)
     run: Callable[[RunContext, Rows, Lineage], VideoRun]
 
     @property
@@ -122,53 +125,74 @@ class Partitioning:
         definition = self.partitions_def
         return definition.name if isinstance(definition, dg.DynamicPartitionsDefinition) else None
 
-    def read(self) -> TableSnapshot:
+    @property
+    def source(self) -> Prompts:
+        """The prompts, of a table that does not come from an upstream asset."""
+        return cast("Prompts", self.prompts)
+
+    @property
+    def described(self) -> PromptsOrAsset:
+        """The source of the prompts that Dagster shows."""
+        return self.prompts if self.read_from is None else self.read_from
+
+    def read_latest(self, instance: dg.DagsterInstance, videos: dg.AssetKey, store: VideoStore) -> TableSnapshot:
+        """Reads the source of the table, or the last accepted snapshot of a table from an upstream asset."""
+        return self.read(readable_prompts(self.prompts, videos, instance, store))
+
+    def read(
+        self, source: Prompts, *, part: str = "", on_chunk: Callable[[Chunk], None] = lambda _: None
+    ) -> TableSnapshot:
         """Reads the whole table in chunks, and keeps only a digest for each partition.
 
         A row whose partition can never be materialized is a problem of the table.
         """
         summary, request_versions = Summary(), dict[str, str]()
-        for read in scan(self.prompts):
+        upstream = upstream_of(self.prompts)
+        for read in scan(source, base_dir=upstream.base_dir if upstream else None, part=part):
             chunk, keys = assign_partitions(read, self.partition_of)
             summary.add(chunk)
+            on_chunk(chunk)
             for key, row in zip(keys, chunk.rows, strict=True):
                 request_versions[key] = self.digest(request_versions.get(key, _NO_REQUESTS), row)
         return TableSnapshot(summary, request_versions)
 
-    def sync(self, instance: dg.DagsterInstance, snapshot: TableSnapshot, **maximum: int) -> PartitionChanges:
-        """Synchronizes dynamic partitions with the table, up to the limits of `sync_partitions`.
+    def sync(
+        self, instance: dg.DagsterInstance, snapshot: TableSnapshot, kept: Collection[str] = (), **maximum: int
+    ) -> PartitionChanges:
+        """Synchronizes dynamic partitions with the table, up to the limits of `sync_partitions`, and retires none of
+        `kept`.
 
         Dynamic dimensions of multi-partitions only get new keys. None is retired, because other assets may use them.
         """
         if self.dynamic_name is not None:
-            return self._sync_own(instance, self.dynamic_name, snapshot, **maximum)
+            return self._sync_own(instance, self.dynamic_name, snapshot, kept, **maximum)
         dimensions = dynamic_dimensions(self.partitions_def, snapshot.request_versions)
         added = [add_partitions(instance, name, keys, maximum.get("max_added")) for name, keys in dimensions]
         keys = tuple(key for changes in added for key in changes.added)
         return PartitionChanges(keys, left=sum(changes.left for changes in added))
 
     def _sync_own(
-        self, instance: dg.DagsterInstance, name: str, snapshot: TableSnapshot, **maximum: int
+        self,
+        instance: dg.DagsterInstance,
+        name: str,
+        snapshot: TableSnapshot,
+        kept: Collection[str],
+        **maximum: int,
     ) -> PartitionChanges:
         if not self.retires_partitions:
             maximum["max_retired"] = 0
         others = keys_of_tables(instance, name, but=table_id_of(self.prompts))
-        return sync_partitions(instance, name, list(snapshot.request_versions), kept=others, **maximum)
+        return sync_partitions(instance, name, list(snapshot.request_versions), kept=others | set(kept), **maximum)
 
     def existing(self, instance: dg.DagsterInstance) -> Sequence[str]:
         """Returns all existing partitions in Dagster's order."""
         return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
-    def check(self, run_context: RunContext) -> TableSnapshot:
-        """Reads the table, synchronizes its partitions, and records changed requests."""
-        snapshot = self.read()
-        if snapshot.is_valid:
-            self.sync_and_record(run_context, snapshot)
-        return snapshot
-
-    def sync_and_record(self, run_context: RunContext, snapshot: TableSnapshot) -> PartitionStatus:
-        """Synchronizes partitions with a table that was read, and records changed requests."""
-        changes = self.sync(run_context.instance, snapshot)
+    def sync_and_record(
+        self, run_context: RunContext, snapshot: TableSnapshot, kept: Collection[str] = ()
+    ) -> PartitionStatus:
+        """Synchronizes partitions with a table that was read, except those in `kept`, and records changed requests."""
+        changes = self.sync(run_context.instance, snapshot, kept)
         status = self.status(run_context.instance, run_context.asset_key, snapshot)
         log_event = run_context.log_event
         changed = record_changes(run_context.asset_key, status.reported, status.request_versions, log_event)
@@ -191,9 +215,13 @@ class Partitioning:
         emptied = () if self.dynamic_name else reported.made_from
         return PartitionStatus({**dict.fromkeys(emptied, _NO_REQUESTS), **snapshot.request_versions}, reported)
 
-    def begin(self, run_context: RunContext) -> PreparedRun:
+    def begin(self, run_context: RunContext, store: VideoStore) -> PreparedRun:
         """Reads the rows of a run's partitions, and records which requests changed."""
-        table = self._table_of(set(run_context.keys))
+        requested = run_context.run_tags.get(TABLE_VERSION)
+        of_run = TableOfRun(
+            self.prompts, run_context.asset_key, run_context.instance, store, run_context.log, requested
+        )
+        table = of_run.read(partial(self._table_of, set(run_context.keys)))
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
@@ -206,7 +234,19 @@ class Partitioning:
             record_requests(run_context.instance, run_context.asset_key, versions, limit=len(versions), keys=versions)
         return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
-    def _table_of(self, keys: Container[str]) -> PromptTable:
+    def _parts_of(self, keys: Collection[str], source: Prompts) -> Prompts:
+        """Returns only the given parts of a table whose partitions are those of the videos.
+
+        Raises `NoSnapshotError` for a partition whose rows are unknown, because it would count as complete.
+        """
+        if self.partition_of is not _part_of or not isinstance(source, Snapshot):
+            return source
+        if unknown := sorted(set(keys) - source.files.keys()):
+            reason = f"the table has no snapshot of the partition {unknown[0]}: materialize that partition of it first"
+            raise NoSnapshotError(reason)
+        return Snapshot({key: source.files[key] for key in sorted(keys)})
+
+    def _table_of(self, keys: Collection[str], source: Prompts) -> PromptTable:
         """Returns the rows of some partitions; raises a `Failure` if the table has problems."""
         unplaced: list[Problem] = []
 
@@ -217,20 +257,23 @@ class Partitioning:
                 unplaced.append(error.problem)
                 return False
 
-        table = PromptTable.load(self.prompts, keep=is_wanted)
+        table = PromptTable.load(self._parts_of(keys, source), keep=is_wanted)
         return _valid(replace(table, problems=(*table.problems, *unplaced)))
 
 
 def partitioning_of(
     names: AssetNames,
-    prompts: Prompts,
+    prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
 ) -> Partitioning:
     """Returns the partitioning of a videos asset; raises `ValueError` if rows cannot be assigned."""
+    upstream = upstream_of(prompts)
     if partitions == "prompt":
         partitioning = partitioning_by_prompt(names.partitions, prompts)
+    elif upstream and upstream.partitions == partitions and partition_key_of is None:
+        partitioning = replace(partitioning_by_batch(partitions, prompts, _part_of), retires_partitions=False)
     elif isinstance(partitions, dg.PartitionsDefinition):
         partitioning = partitioning_by_batch(partitions, prompts, _partition_of(partitions, partition_key_of))
     else:
@@ -242,7 +285,12 @@ def _partition_of(partitions: dg.PartitionsDefinition[str], partition_key_of: Pa
     return partition_key_by(partition_key_of, partitions) if partition_key_of else partition_of(partitions)
 
 
-def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
+def _part_of(row: PromptRow) -> str:
+    """Returns the partition of the upstream asset that contains a row."""
+    return row.file
+
+
+def partitioning_by_prompt(name: str, prompts: PromptsOrAsset) -> Partitioning:
     """Returns one dynamic partition per `prompt_id`; `name` is the name of the dynamic partitions."""
     return Partitioning(
         prompts=prompts,
@@ -255,7 +303,7 @@ def partitioning_by_prompt(name: str, prompts: Prompts) -> Partitioning:
 
 
 def partitioning_by_batch(
-    partitions_def: dg.PartitionsDefinition[str], prompts: Prompts, partition_of: PartitionOf
+    partitions_def: dg.PartitionsDefinition[str], prompts: PromptsOrAsset, partition_of: PartitionOf
 ) -> Partitioning:
     """Returns partitions of many rows; the table is read in chunks, and only a run's rows are kept."""
     return Partitioning(

@@ -73,8 +73,8 @@ def _events_of(
     with ExitStack() as stack:
         open_ledger = stack.enter_context(closing(ledger.open()))
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))
-        prepared = partitioning.begin(run_context)
         videos = store.open()
+        prepared = partitioning.begin(run_context, videos)
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
         outcomes = stack.enter_context(
             outcomes_of(

@@ -82,7 +82,7 @@ def test_a_run_has_a_target_and_a_code_location_for_dagster_s_pages(tmp_path):
         assert run.asset_selection == {dg.AssetKey("videos"), dg.AssetKey("videos_prompts")}
         assert run.remote_job_origin.repository_origin.get_label() == "__repository__@wan_assets.definitions"
         assert len(instance.get_materialized_partitions(dg.AssetKey("videos_requests"))) == 1
-        assert event.asset_materialization.metadata["dagster/uri"].value == str(tmp_path / "prompts.txt")
+        assert event.asset_materialization.metadata["wan_assets/source"].value == str(tmp_path / "prompts.txt")
 
 
 @pytest.mark.slow

@@ -247,7 +247,7 @@ def test_the_asset_of_one_table_retires_no_row_that_the_command_made_of_another(
     instance.add_dynamic_partitions("videos", ["gone"])
     partitioning = partitioning_by_prompt("videos", path)
 
-    partitioning.sync(instance, partitioning.read())
+    partitioning.sync(instance, partitioning.read(path))
 
     assert present(instance) == {"a", "z"}
 

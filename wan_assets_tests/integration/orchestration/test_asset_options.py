@@ -135,7 +135,7 @@ def test_everything_below_a_prefix_runs_and_nothing_has_a_name_twice(tmp_path: P
     with studio(tmp_path) as made:
         definitions = dg.Definitions.merge(first, dg.Definitions(resources=made.resources()))
         (sensor,) = first.sensors or ()
-        ticked = sensor(dg.build_sensor_context(instance=made.instance))
+        ticked = sensor(dg.build_sensor_context(instance=made.instance, resources=made.resources()))
         job = definitions.resolve_implicit_global_asset_job_def()
         table = job.execute_in_process(instance=made.instance, asset_selection=[beside("prompts")])
         (missing,) = first.jobs or ()

@@ -39,6 +39,7 @@ class Watched:
             cursor=self.cursor,
             repository_def=self.definitions.get_repository_def(),
             sensor_name="videos_sensor",
+            resources=self.made.resources(),
         )
         result = self.sensor(context)
         assert isinstance(result, dg.SensorResult)

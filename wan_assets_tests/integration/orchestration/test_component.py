@@ -10,7 +10,7 @@ from dagster_support import table_of, written
 
 import wan_assets
 from wan_assets import WanVideosComponent
-from wan_assets.orchestration.component import _Scaffolder
+from wan_assets.orchestration.component import _Parts, _Scaffolder
 from wan_assets.prompts import SqlQuery
 
 
@@ -85,7 +85,7 @@ def test_partitions_are_declared_in_yaml(asked: str, keys: list[str]) -> None:
 def test_prompts_may_be_those_of_a_query() -> None:
     component = WanVideosComponent.resolve_from_yaml("prompts: {url: 'sqlite:///p.db', query: SELECT 1}")
 
-    assert component._prompts(Path()) == SqlQuery("sqlite:///p.db", "SELECT 1")
+    assert _Parts(component, Path()).prompts == SqlQuery("sqlite:///p.db", "SELECT 1")
 
 
 @pytest.mark.parametrize(
@@ -191,3 +191,51 @@ def test_what_is_scaffolded_twice_has_names_of_its_own(tmp_path: Path) -> None:
         together
     )
     assert {sensor.name for sensor in together.sensors or ()} == {"trailers_sensor", "b_roll_sensor"}
+
+
+WAREHOUSE = dg.AssetKey(["warehouse", "prompts"])
+
+
+def merged(text: str) -> dg.Definitions:
+    """The definitions of a component, together with the asset that contains its prompts."""
+    component = WanVideosComponent.resolve_from_yaml(text)
+    found = component.build_defs(dg.ComponentTree.for_test().load_context)
+    definitions = dg.Definitions.merge(found, dg.Definitions(assets=[dg.AssetSpec(WAREHOUSE)]))
+    dg.Definitions.validate_loadable(definitions)
+    return definitions
+
+
+@pytest.mark.parametrize(
+    ("prompts", "partitions", "parts"),
+    [
+        ("{asset: warehouse/prompts, base_dir: images}", "prompt", None),
+        ('{asset: warehouse/prompts, url: "sqlite:///a.db", query: SELECT 1}', "prompt", None),
+        (
+            "{asset: warehouse/prompts, partitioned: true}",
+            '{by: day, start_date: "2026-01-01"}',
+            dg.DailyPartitionsDefinition("2026-01-01"),
+        ),
+    ],
+    ids=["a value", "a table in a database", "by day"],
+)
+def test_an_upstream_asset_is_declared_in_yaml(prompts: str, partitions: str, parts: object) -> None:
+    others = "sensor: {}, missing_schedule: 0 2 * * *, checks: true, dataset: true"
+
+    definitions = merged(f"{{prompts: {prompts}, partitions: {partitions}, {others}}}")
+
+    table = definitions.resolve_asset_graph().get(dg.AssetKey("videos_prompts"))
+    assert table.parent_keys == {WAREHOUSE}
+    assert table.partitions_def == parts
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ("{asset: a, url: b}", "needs both `url` and `query`"),
+        ("{asset: a, url: b, query: c, partitioned: true}", "leave out `partitioned`"),
+        ("{asset: a, partitioned: true}", "`partitioned` needs `partitions`"),
+    ],
+)
+def test_an_upstream_asset_with_attributes_that_do_not_fit_is_refused(prompts: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        merged(f"{{prompts: {prompts}}}")

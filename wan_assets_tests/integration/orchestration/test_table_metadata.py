@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from dagster_support import SMALL, studio, table_of, written
 
-from wan_assets import PromptTable, build_video_assets
+from wan_assets import PromptTable, UpstreamPrompts, build_video_assets
 from wan_assets.orchestration.metadata.table import kinds_of
 from wan_assets.prompts import SqlQuery
 
@@ -36,7 +36,8 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
     found = shown(tmp_path, path := written(tmp_path, rows))
 
     columns = {column.name: column.type for column in found["dagster/column_schema"].schema.columns}
-    assert found["dagster/uri"].value == str(path)
+    assert found["wan_assets/source"].value == str(path)
+    assert found["dagster/uri"].value.endswith(f"/videos_prompts/{found['wan_assets/table_version'].value}.parquet")
     assert found["dagster/row_count"].value == 2
     assert columns["prompt_id"] == columns["positive_prompt"] == columns["x_score"] == "string"
     assert (columns["seed"], columns["provider_settings.alibaba.audio"]) == ("int", "bool")
@@ -60,8 +61,10 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
         (SqlQuery("duckdb:///a.db", "SELECT 1"), {"sql", "duckdb"}),
         (pd.DataFrame(), {"table", "pandas"}),
         (lambda: PromptTable((), (), 0), {"table", "python"}),
+        (UpstreamPrompts("warehouse/prompts"), {"table"}),
+        (UpstreamPrompts("a", source=SqlQuery("duckdb:///a.db", "SELECT 1")), {"sql", "duckdb"}),
     ],
-    ids=str,
+    ids=["csv", "tsv", "jsonl", "parquet", "folder", "postgres", "duckdb", "frame", "function", "asset", "dbt"],
 )
 def test_the_kinds_are_those_of_the_source(prompts: Any, kinds: set[str]) -> None:
     assert kinds_of(prompts) == kinds

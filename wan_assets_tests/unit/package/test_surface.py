@@ -16,6 +16,7 @@ NAMES = [
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
+    "UpstreamPrompts",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",

@@ -1,0 +1,1 @@
+"""Prompt tables in Dagster: tables from upstream assets, accepted tables and their snapshots."""

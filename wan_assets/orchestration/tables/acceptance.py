@@ -1,0 +1,110 @@
+"""Acceptance of a table: every row is checked, and a table without problems is stored as a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+
+from wan_assets.orchestration.asset_names import AssetNames
+from wan_assets.orchestration.metadata.table import table_metadata
+from wan_assets.orchestration.run_context import RunContext
+from wan_assets.orchestration.runs.partitioning import Partitioning, TableSnapshot
+from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.prompts import Prompts, Snapshot, snapshot_writer
+from wan_assets.store import VideoStore
+
+_DATA_VERSION = "dagster/data_version"
+
+
+@dataclass(frozen=True)
+class CheckedTable:
+    """A table that was checked; `uri` and `version` are those of its snapshot, and empty if it has problems.
+
+    `prompts` is the source that Dagster shows.
+    """
+
+    snapshot: TableSnapshot
+    prompts: PromptsOrAsset
+    uri: str = ""
+    version: str = ""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Dagster's metadata of the table."""
+        stored = {"dagster/uri": self.uri, TABLE_VERSION: self.version} if self.uri else {}
+        return {**table_metadata(self.snapshot.summary, self.prompts), **stored}
+
+
+def checked_table(
+    partitioning: Partitioning, source: Prompts, videos: dg.AssetKey, store: VideoStore, part: str = ""
+) -> CheckedTable:
+    """Reads a table once, in chunks; stores its snapshot unless it has problems."""
+    with store.incoming(".parquet") as path:
+        with snapshot_writer(path) as writer:
+            snapshot = partitioning.read(source, part=part, on_chunk=writer.add)
+        if not snapshot.is_valid:
+            return CheckedTable(snapshot, partitioning.described)
+        file = store.put_table(path, AssetNames(videos).prompts.path)
+    return CheckedTable(snapshot, partitioning.described, str(file), file.stem)
+
+
+def accept_in_run(
+    partitioning: Partitioning, source: Prompts, run_context: RunContext, store: VideoStore, part: str = ""
+) -> CheckedTable:
+    """Checks and stores a table, synchronizes partitions, and records changed requests.
+
+    For a part of a table, the other parts are read from their snapshots.
+    """
+    checked = checked_table(partitioning, source, run_context.asset_key, store, part)
+    if not checked.snapshot.is_valid:
+        return checked
+    if not part:
+        partitioning.sync_and_record(run_context, checked.snapshot)
+        return checked
+    before = accepted_table(run_context.instance, run_context.asset_key, partitioning.prompts)
+    files = before.snapshot(store).files if before else {}
+    own = AssetNames(run_context.asset_key).prompts.path
+    whole = partitioning.read(Snapshot({**files, part: store.table(own, checked.version)}))
+    if not whole.is_valid:
+        return CheckedTable(whole, partitioning.described)
+    kept = _keys_of_others(partitioning, run_context.instance, before, store, part)
+    partitioning.sync_and_record(run_context, whole, kept=kept)
+    return checked
+
+
+def accept_in_tick(
+    partitioning: Partitioning, instance: dg.DagsterInstance, videos: dg.AssetKey, store: VideoStore
+) -> CheckedTable:
+    """Checks and stores a table outside of a run, and records it as materialized if it differs from the last one."""
+    checked = checked_table(partitioning, partitioning.source, videos, store)
+    last = accepted_table(instance, videos, partitioning.prompts)
+    if checked.snapshot.is_valid and (last is None or last.version != checked.version):
+        tags = {_DATA_VERSION: checked.snapshot.version}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(AssetNames(videos).prompts, metadata=checked.metadata, tags=tags)
+        )
+    return checked
+
+
+def _keys_of_others(
+    partitioning: Partitioning,
+    instance: dg.DagsterInstance,
+    before: AcceptedTable | None,
+    store: VideoStore,
+    part: str,
+) -> Collection[str]:
+    """Returns the partitions that this part of the table does not retire.
+
+    It retires only keys of its own former rows, because runs of other parts may add keys at the same time.
+    """
+    if partitioning.dynamic_name is None:
+        return ()
+    own: Collection[str] = ()
+    if before and part in before.versions:
+        former = replace(before, versions={part: before.versions[part]}).snapshot(store)
+        own = partitioning.read(former).request_versions
+    return set(partitioning.existing(instance)) - set(own)

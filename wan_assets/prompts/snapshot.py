@@ -1,0 +1,59 @@
+"""Snapshots: prompt tables that were accepted and stored as Parquet, and their rows exactly as they were read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from upath import UPath
+
+    from wan_assets.prompts.table import Chunk
+
+SUFFIX = ".parquet"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An accepted table: one file, or one file for each part of a table, by the name of the part.
+
+    The name of each file is the SHA-256 of its content, which is verified when the file is read.
+    """
+
+    files: Mapping[str, UPath]
+
+
+class SnapshotWriter(Protocol):
+    """Writes the valid rows of a table to a local Parquet file, chunk by chunk. It is a context manager."""
+
+    def __enter__(self) -> Self:
+        """Opens the file."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Completes the file."""
+
+    def add(self, chunk: Chunk) -> None:
+        """Writes the rows of the next chunk."""
+
+
+def snapshot_writer(path: Path) -> SnapshotWriter:
+    """Opens a new local file for a snapshot."""
+    writer: SnapshotWriter = import_module("wan_assets.prompts.snapshot_files").ParquetSnapshotWriter(path)
+    return writer
+
+
+def snapshot_at(source: object) -> Snapshot | None:
+    """Returns a snapshot, or the snapshot at a path or URL; None for any other source."""
+    if isinstance(source, Snapshot):
+        return source
+    if not isinstance(source, (str, os.PathLike)) or not str(source).endswith(SUFFIX):
+        return None
+    files: Any = import_module("wan_assets.prompts.snapshot_files")
+    found: UPath | None = files.file_of_snapshot(os.fspath(source))
+    return None if found is None else Snapshot({"": found})

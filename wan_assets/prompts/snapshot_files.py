@@ -1,0 +1,193 @@
+"""The Parquet files of snapshots: their columns, how rows are written, and how they are read exactly as they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from more_itertools import chunked
+from pydantic import ValidationError
+from pydantic_core import to_json
+from upath import UPath
+
+from wan_assets.errors import NoSnapshotError, PromptTableError
+from wan_assets.models import VideoRequest, violations_of
+from wan_assets.prompts.identity import PromptIds
+from wan_assets.prompts.problems import Problem, Refusal, printable
+from wan_assets.prompts.rows import PromptRow
+from wan_assets.prompts.snapshot import Snapshot
+from wan_assets.prompts.table import Chunk
+
+_MARKER = b"wan_assets.snapshot"
+_FORMAT = b"1"
+_ROWS_PER_GROUP = 10_000
+_PIECE_BYTES = 1 << 20
+_LOCAL = ("", "file")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_TEXT_MAP = pa.map_(pa.string(), pa.string())
+_SCHEMA = pa.schema(
+    [
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("positive_prompt", pa.string(), nullable=False),
+        pa.field("parameters", pa.string(), nullable=False),  # the other parameters that the row gives, as JSON
+        pa.field("extra", _TEXT_MAP, nullable=False),
+        pa.field("media", pa.map_(pa.string(), pa.binary()), nullable=False),  # names of files may be no UTF-8
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("line", pa.int64()),
+        pa.field("file", pa.string(), nullable=False),
+    ],
+    metadata={_MARKER: _FORMAT},
+)
+
+
+class ParquetSnapshotWriter:
+    """Writes the valid rows of a table to a local file, in groups of 10,000 rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._writer.close()
+
+    def add(self, chunk: Chunk) -> None:
+        """Writes the rows of the next chunk."""
+        for rows in chunked(chunk.rows, _ROWS_PER_GROUP):
+            table = pa.Table.from_pylist([_record_of(row, chunk.media) for row in rows], schema=_SCHEMA)
+            self._writer.write_table(table)
+
+
+def file_of_snapshot(address: str) -> UPath | None:
+    """Returns the file at a path or URL if it is a snapshot. Raises `PromptTableError` for an unreadable URL."""
+    is_url = "://" in address
+    try:
+        file = UPath(address)
+        with file.open("rb") as content, pq.ParquetFile(content) as found:
+            is_snapshot = _MARKER in (found.schema_arrow.metadata or {})
+    except (pa.ArrowException, OSError, ValueError, ImportError) as error:
+        if is_url:
+            reason = f"{printable(address)} cannot be read as a snapshot: {error}"
+            raise PromptTableError(reason, is_unavailable=True) from error
+        return None  # the reader of tables reports the error
+    if is_url and not is_snapshot:
+        raise PromptTableError(f"{printable(address)} is not a snapshot; copy the table to a local file")
+    return file if is_snapshot else None
+
+
+def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
+    """Yields the rows of all parts. A `prompt_id` that occurs in two parts is a problem of the second."""
+    ids, total = PromptIds(), 0
+    for part, file in snapshot.files.items():
+        ids.begin(part, total)
+        for records in _records_of(file, chunk_rows):
+            total += len(records)
+            yield _chunk_of(records, part, ids)
+
+
+def _records_of(file: UPath, chunk_rows: int) -> Iterator[list[dict[str, Any]]]:
+    try:
+        with _verified(file) as content, pq.ParquetFile(content) as found:
+            form = (found.schema_arrow.metadata or {}).get(_MARKER)
+            if form != _FORMAT:
+                reason = "was written by a newer release" if form else "is not a snapshot of a prompt table"
+                raise PromptTableError(f"{printable(str(file))} {reason}")
+            for batch in found.iter_batches(batch_size=chunk_rows):
+                yield batch.to_pylist()
+    except FileNotFoundError:
+        raise NoSnapshotError(f"the snapshot {printable(str(file))} is missing from the store") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise PromptTableError(f"the snapshot {printable(str(file))} cannot be read: {error}") from error
+
+
+@contextmanager
+def _verified(file: UPath) -> Iterator[BinaryIO]:
+    """Opens a file after its content was compared with the SHA-256 in its name; a remote file is copied first."""
+    with file.open("rb") as original, tempfile.TemporaryFile() as copy:
+        is_local = file.protocol in _LOCAL
+        digest = hashlib.sha256()
+        while piece := original.read(_PIECE_BYTES):
+            digest.update(piece)
+            if not is_local:
+                copy.write(piece)
+        if _SHA256.fullmatch(file.stem) and digest.hexdigest() != file.stem:
+            raise PromptTableError(f"the snapshot {printable(str(file))} does not contain the stored bytes")
+        content: BinaryIO = original if is_local else copy
+        content.seek(0)
+        yield content
+
+
+def _record_of(row: PromptRow, media: Mapping[str, Path]) -> dict[str, Any]:
+    parameters = row.request.as_written()
+    return {
+        "prompt_id": row.prompt_id,
+        "positive_prompt": parameters.pop("positivePrompt"),
+        "parameters": to_json(parameters).decode(),
+        "extra": list(row.extra.items()),
+        "media": [(name, os.fsencode(media[name].absolute())) for name in row.request.uploads if name in media],
+        "row": row.number,
+        "line": row.line,
+        "file": row.file,
+    }
+
+
+def _chunk_of(records: list[dict[str, Any]], part: str, ids: PromptIds) -> Chunk:
+    rows: list[PromptRow] = []
+    problems: list[Problem] = []
+    media: dict[str, Path] = {}
+    for record in records:
+        found = _row_of(record, part)
+        if not isinstance(found, PromptRow):
+            problems += found
+        elif holder := ids.claim(found.prompt_id, found.number):
+            problems.append(_repeated(found, holder))
+        else:
+            rows.append(found)
+            media |= {name: Path(os.fsdecode(path)) for name, path in record["media"]}
+    return Chunk(tuple(rows), tuple(problems), len(records), media)
+
+
+def _row_of(record: Mapping[str, Any], part: str) -> PromptRow | list[Problem]:
+    given = {**json.loads(record["parameters"]), "positivePrompt": record["positive_prompt"]}
+    number, line, prompt_id, file = record["row"], record["line"], record["prompt_id"], part or record["file"]
+    try:
+        request = VideoRequest.model_validate(given)
+    except ValidationError as error:  # the rules of this release differ from those of the release that wrote the row
+        return [
+            Problem.of(
+                Refusal(found.rule, found.fix),
+                row=number,
+                line=line,
+                prompt_id=prompt_id,
+                column=found.column,
+                value=found.value,
+                file=file,
+            )
+            for found in violations_of(error, given)
+        ]
+    return PromptRow(number, prompt_id, request, dict(record["extra"]), line, file)
+
+
+def _repeated(row: PromptRow, holder: str) -> Problem:
+    refusal = Refusal(f"is already the id of {holder}", "give each row of all partitions its own id")
+    return Problem.of(
+        refusal,
+        row=row.number,
+        line=row.line,
+        prompt_id=row.prompt_id,
+        column="prompt_id",
+        value=row.prompt_id,
+        file=row.file,
+    )
