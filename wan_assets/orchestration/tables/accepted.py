@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ TABLE_VERSION = "wan_assets/table_version"
 _EVENTS_READ = 100
 _EVENTS_PER_QUERY = 500
 _SHOWN_CHARACTERS = 12
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 T = TypeVar("T")
 
@@ -129,12 +131,13 @@ class TableOfRun:
         It is the requested one, or a later one: rows of a table that was replaced since are not paid for.
         """
         accepted = accepted_table(self.instance, self.videos, self.prompts)
-        if accepted is None and self.requested_version and upstream_of(self.prompts) is None:
-            return AcceptedTable(AssetNames(self.videos).prompts, {"": self.requested_version})
+        requested = self.requested_version or ""
+        if accepted is None and _SHA256.fullmatch(requested) and upstream_of(self.prompts) is None:
+            return AcceptedTable(AssetNames(self.videos).prompts, {"": requested})
         accepted = accepted or needed_table(self.instance, self.videos, self.prompts)
-        if self.requested_version and accepted.version != self.requested_version:
-            requested = self.requested_version[:_SHOWN_CHARACTERS]
-            self.log.info("The run was requested for version %s, which was replaced since.", requested)
+        if requested and accepted.version != requested:
+            shown = requested[:_SHOWN_CHARACTERS]
+            self.log.info("The run was requested for version %s, which was replaced since.", shown)
         return accepted
 
 

@@ -35,10 +35,11 @@ def test_a_run_of_the_sensor_reads_the_table_that_the_sensor_read(tmp_path: Path
         watched = Watched(made, path)
 
         (request,) = watched.tick().run_requests or ()
-        path.unlink()
+        written(tmp_path, table_of("Edited", "after", "the tick"))
         result = watched.launch(request)
 
-        assert result.success
+        made_of = {key: found["wan_assets/prompt"] for key, found in materialized(result).items()}
+        assert made_of == {"a": "A kite", "b": "A boat"}
         (event,) = table_events(made)
         file = tmp_path / "store" / "tables" / "videos_prompts" / f"{request.tags[TABLE_VERSION]}.parquet"
         assert event.metadata["dagster/uri"].value == str(file)
@@ -127,9 +128,9 @@ def test_without_the_source_a_run_reads_the_last_accepted_table_and_says_so(tmp_
         assert f"version {str(version)[:12]} of videos_prompts, accepted at 20" in warning
         assert f"{path} does not exist" in warning
 
-        path.write_text("{not a table", encoding="utf-8")
+        path.write_bytes(b"\xff\xfe{not a table")
         broken = run("videos", "a")
-        assert "the prompt table has 1 problem" in failure_of(broken)
+        assert "is UTF-16 or UTF-32" in failure_of(broken)
 
 
 def test_a_table_with_problems_is_not_accepted(tmp_path: Path) -> None:
