@@ -14,6 +14,7 @@ from wan_assets.ledger import (
     concurrency,
     fingerprints,
     learned_prices,
+    partition_records,
     pause,
     run_leases,
     transitions,
@@ -27,6 +28,7 @@ from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, n
 from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.lease import Instant
+from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.queries import LedgerReader
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.schema import lock_number, overcharges, tasks
@@ -273,6 +275,11 @@ class Ledger(LedgerReader):
         """Records that events have reported the costs of some tasks."""
         with self._transaction() as connection:
             unreported_costs.mark(connection, task_uuids)
+
+    def record_partitions(self, asset: str, records: Mapping[str, PartitionRecord]) -> None:
+        """Replaces the rows that some partitions of an asset consist of."""
+        with self._transaction() as connection:
+            partition_records.record(connection, asset, records)
 
     def add_hints(self, task_uuids: Collection[str]) -> set[str]:
         """Records that some tasks should be polled now; returns the tasks that this ledger knows.

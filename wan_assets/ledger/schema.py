@@ -163,6 +163,15 @@ waiting_runs = sa.Table(
     sa.Column("lease_until", sa.Double, nullable=False),
 )
 
+partitions = sa.Table(
+    "wan_partitions",
+    metadata,
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("rows", sa.Text, nullable=False),
+)
+
 ledger_info = sa.Table(
     "wan_ledger",
     metadata,

@@ -24,7 +24,8 @@ _KEYS_PER_QUERY = 5_000
 _BEFORE_ALL = 1
 """Represents the time before the first observation of a partition: no event has a smaller number."""
 
-_DATA_VERSION = "dagster/data_version"
+DATA_VERSION = "dagster/data_version"
+"""Dagster's tag of an event."""
 
 
 def prompts_key(videos: dg.AssetKey) -> dg.AssetKey:
@@ -96,7 +97,7 @@ class Lineage:
         """Returns the tags of a materialization; `made` is a digest of its videos."""
         requested = self._request_versions[key]
         return {
-            _DATA_VERSION: video_version(requested, made),
+            DATA_VERSION: video_version(requested, made),
             "dagster/code_version": CODE_VERSION,
             f"dagster/input_data_version/{self._requests}": requested[:_VERSION_CHARACTERS],
             f"dagster/input_event_pointer/{self._requests}": str(self._requested_at.get(key, _BEFORE_ALL)),
@@ -119,7 +120,7 @@ def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, vers
         asset_key=requests_key(videos),
         partition=key,
         metadata={"wan_assets/request_version": version, "wan_assets/previous_request_version": before},
-        tags={_DATA_VERSION: version},
+        tags={DATA_VERSION: version},
     )
 
 
@@ -135,7 +136,7 @@ def _latest(
     versions: dict[str, str] = {}
     numbers: dict[str, int] = {}
     for some in [None] if keys is None else chunked(keys, _KEYS_PER_QUERY):
-        tags = events.get_latest_tags_by_partition(asset, kind, [_DATA_VERSION], asset_partitions=some)
-        versions |= {key: found[_DATA_VERSION] for key, found in tags.items()}
+        tags = events.get_latest_tags_by_partition(asset, kind, [DATA_VERSION], asset_partitions=some)
+        versions |= {key: found[DATA_VERSION] for key, found in tags.items()}
         numbers |= events.get_latest_storage_id_by_partition(asset, kind, set(some) if some else None)
     return versions, numbers

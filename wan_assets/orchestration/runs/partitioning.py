@@ -33,6 +33,7 @@ from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.batch_run import BatchRun
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.prompt_run import PromptRun
+from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.prompts import Problem, PromptRow, Prompts, PromptTable, Summary, scan
 from wan_assets.store import VideoStore
 
@@ -48,7 +49,9 @@ _NO_REQUESTS = "0" * 64
 class VideoRun(Protocol):
     """One run over some partitions, and its events."""
 
-    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
+    def events(
+        self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, row_recorder: RowRecorder, store: VideoStore
+    ) -> Iterator[Event]:
         """Yields events as outcomes arrive; raises a `Failure` if rows have no video."""
 
 

@@ -19,6 +19,7 @@ from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import outcomes_of
 from wan_assets.orchestration.runs.partitioning import Partitioning
+from wan_assets.orchestration.runs.row_recording import RowRecorder
 
 POOL = "runware"
 """Dagster's pool of all runs that use the account; its limit caps the number of concurrent runs."""
@@ -88,9 +89,9 @@ def _events_of(
                 on_progress=on_progress,
             )
         )
-        yield from prepared.run.events(
-            outcomes, CostReporter(open_ledger, run_context.instance, run_context.asset_key), videos
-        )
+        cost_reporter = CostReporter(open_ledger, run_context.instance, run_context.asset_key)
+        row_recorder = RowRecorder(open_ledger, run_context.asset_key, run_context.keys)
+        yield from prepared.run.events(outcomes, cost_reporter, row_recorder, videos)
 
 
 def _limits_of(run_context: RunContext, config: GenerationConfig, runware: RunwareResource) -> Limits:
