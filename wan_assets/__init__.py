@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wan_assets.version import __version__
 
 if TYPE_CHECKING:
+    from wan_assets.dataset import Video
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         build_video_assets,
         build_video_checks,
         build_video_sensor,
+        load_videos,
     )
     from wan_assets.prompts import PromptTable
 
@@ -33,6 +35,7 @@ __all__ = [
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
+    "Video",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -44,6 +47,7 @@ __all__ = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
 ]
 
 _HOMES = {
@@ -51,6 +55,7 @@ _HOMES = {
     "LedgerResource": "orchestration",
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
+    "Video": "dataset",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",
@@ -61,6 +66,7 @@ _HOMES = {
     "build_video_assets": "orchestration",
     "build_video_checks": "orchestration",
     "build_video_sensor": "orchestration",
+    "load_videos": "orchestration",
 }
 
 

@@ -3,6 +3,7 @@
 from wan_assets.dataset.entries import Entries, Entry, EntryTotals
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
+from wan_assets.dataset.partition_videos import PartitionVideos, videos_of
 from wan_assets.dataset.quality import (
     COST_TOLERANCE,
     MATCH_CHECK,
@@ -13,6 +14,7 @@ from wan_assets.dataset.quality import (
 )
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges, reconciled
 from wan_assets.dataset.rows import Dataset, DatasetRow
+from wan_assets.dataset.video import Video
 
 __all__ = [
     "COLUMNS",
@@ -28,10 +30,13 @@ __all__ = [
     "Entry",
     "EntryTotals",
     "Manifest",
+    "PartitionVideos",
     "QualityResult",
+    "Video",
     "days_without_unknown_charges",
     "quality_results_of",
     "reconciled",
     "request_result",
+    "videos_of",
     "write_manifest",
 ]

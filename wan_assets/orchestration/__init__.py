@@ -6,6 +6,7 @@ from wan_assets.orchestration.assets.video_assets import assets_of, build_video_
 from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.component import WanVideosComponent
+from wan_assets.orchestration.loading.videos import load_videos
 from wan_assets.orchestration.metadata.video import REASON
 from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, resources_of
@@ -27,6 +28,7 @@ __all__ = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
     "partitioning_by_prompt",
     "range_tags",
     "resources_of",

@@ -9,6 +9,7 @@ import dagster as dg
 from wan_assets.engine import OnMismatch, ProgressCallback, ignore_progress
 from wan_assets.errors import EmptyRangeError, PromptTableError
 from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
+from wan_assets.orchestration.loading.io_manager import videos_io_manager
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, prompts_key, requests_key
@@ -186,6 +187,7 @@ def _videos_asset(
         automation_condition=options.get("automation_condition"),
         check_specs=None if severities is None else [partition_check_spec(name)],
         dagster_type=_NOTHING,
+        io_manager_def=videos_io_manager,
     )
     def videos(
         context: dg.AssetExecutionContext,

@@ -16,6 +16,7 @@ NAMES = [
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
+    "Video",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -27,6 +28,7 @@ NAMES = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
 ]
 ROOT = Path(wan_assets.__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(wan_assets.__path__, "wan_assets."))
