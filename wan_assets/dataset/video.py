@@ -19,7 +19,7 @@ from wan_assets.errors import VideoNotLocalError
 _LOCAL = ("", "file", "local")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Video:
     """One stored video file, with its measured properties and the row that requested it.
 
@@ -79,8 +79,11 @@ class Video:
     differences: tuple[str, ...] = ()
     task_uuid: str = ""
     video_uuid: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
-    file: UPath | None = field(default=None, repr=False, compare=False)
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    file: UPath | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Video(prompt_id={self.prompt_id!r}, partition={self.partition!r}, uri={self.uri!r})"
 
     @property
     def is_local(self) -> bool:

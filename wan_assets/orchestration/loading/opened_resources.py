@@ -47,16 +47,22 @@ def _required(context: Any, name: str) -> Any:
     return getattr(getattr(context, "resources", None), name, None)
 
 
-def _of_job(context: Any) -> Mapping[str, Any]:
-    """Returns the definitions of the job's resources; a function that a test calls directly has no job."""
+def job_of(context: Any) -> dg.JobDefinition | None:
+    """Returns the job of a context; a sensor has none, nor has a function that a test calls directly."""
     try:
-        return context.job_def.resource_defs if context is not None else {}
-    except dg.DagsterInvalidPropertyError:
-        return {}
+        return getattr(context, "job_def", None)
+    except dg.DagsterError:
+        return None
+
+
+def _of_job(context: Any) -> Mapping[str, Any]:
+    job = job_of(context)
+    return job.resource_defs if job else {}
 
 
 def _config_of(context: Any) -> Mapping[str, Any]:
-    return (context.run.run_config or {}).get("resources", {}) if context is not None and _of_job(context) else {}
+    """Returns the config of resources in the config of a run."""
+    return (context.run.run_config or {}).get("resources", {}) if job_of(context) else {}
 
 
 def _of_environment(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from wan_assets.dataset import PartitionVideos, Video, videos_of
 from wan_assets.errors import VideosMissingError
-from wan_assets.orchestration.loading.opened_resources import Opened, opened
+from wan_assets.orchestration.loading.opened_resources import Opened, job_of, opened
 from wan_assets.orchestration.loading.recorded_rows import recorded_rows
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 
@@ -152,8 +152,24 @@ def is_partitioned(asset: dg.AssetsDefinition | None) -> bool:
 
 
 def _mapped(context: Any, key: dg.AssetKey) -> list[str] | None:
-    """Returns the partitions that Dagster maps to a step; None if the step does not depend on the asset."""
-    if not isinstance(context, dg.AssetExecutionContext):
+    """Returns the partitions that Dagster maps to a step; None if it does not depend on any."""
+    job = job_of(context)
+    if job is None or not isinstance(context, dg.AssetExecutionContext):
         return None
     names = [name for name, upstream in context.assets_def.keys_by_input_name.items() if upstream == key]
-    return list(context.asset_partition_keys_for_input(names[0])) if names else None
+    if not names:
+        return None
+    if job.asset_layer.get(key).partitions_def is None:
+        _refuse_partitioned(context, key)
+        return None
+    return list(context.asset_partition_keys_for_input(names[0]))
+
+
+def _refuse_partitioned(context: dg.AssetExecutionContext, key: dg.AssetKey) -> None:
+    """Refuses to load all videos for one partition, where another code location defines the videos."""
+    if is_partitioned(context.assets_def):
+        name = key.to_user_string()
+        raise dg.DagsterInvalidDefinitionError(
+            f"the partitions of {name} are not known in this code location: declare dg.AssetSpec({name!r}, "
+            "partitions_def=…) here, or give load_videos the partition_keys"
+        )

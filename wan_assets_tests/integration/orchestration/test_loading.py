@@ -292,3 +292,44 @@ def test_only_partitions_that_changed_are_written_again(tmp_path: Path) -> None:
         sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
     assert written_rows == [3, 1], "one statement for a run, none for a run without changes"
+
+
+def test_videos_of_another_code_location_are_loaded_in_ops_sensors_and_assets(tmp_path: Path) -> None:
+    three = {"a": 1, "b": 1, "c": 1}
+
+    @dg.op
+    def in_op(context: dg.OpExecutionContext) -> None:
+        FOUND["op"] = load_videos(context, "videos")
+
+    @dg.sensor(asset_selection="*")
+    def in_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        FOUND["sensor"] = load_videos(context, "videos")
+        return dg.SkipReason("no runs")
+
+    with studio(tmp_path) as made:
+        run(made, prompts_in(tmp_path))
+        how = {"instance": made.instance, "resources": reading(made), "raise_on_error": False}
+        known, unknown = dg.AssetSpec("videos", partitions_def=BY_PROMPT), dg.AssetSpec("videos")
+        FOUND.clear()
+        dg.GraphDefinition("g", node_defs=[in_op]).to_job(resource_defs=reading(made)).execute_in_process(
+            instance=made.instance
+        )
+        in_sensor(dg.build_sensor_context(made.instance, resources=reading(made)))
+        assert dg.materialize([loaded, known], selection=[loaded], partition_key="a", **how).success
+        assert dg.materialize([loaded_together, unknown], selection=[loaded_together], **how).success
+        refused = dg.materialize([loaded, unknown], selection=[loaded], partition_key="a", **how)
+
+    assert {name: sizes(found) for name, found in FOUND.items()} == {
+        "op": three,
+        "sensor": three,
+        "loaded": {"a": 1},
+        "loaded_together": three,
+    }
+    assert "the partitions of videos are not known in this code location" in str(refused.all_events)
+
+
+def test_a_video_made_by_hand_is_shown_in_one_line() -> None:
+    video = Video(uri="/srv/kite.mp4", prompt_id="kite", partition="kite")
+
+    assert repr(video) == "Video(prompt_id='kite', partition='kite', uri='/srv/kite.mp4')"
+    assert video.sidecar == {}
