@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wan_assets.orchestration import (
         LedgerResource,
         RunwareResource,
+        VideoCheckResult,
         VideoStoreResource,
         WanVideosComponent,
         build_dataset_assets,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         build_video_checks,
         build_video_sensor,
         load_videos,
+        video_check,
     )
     from wan_assets.prompts import PromptTable
 
@@ -36,6 +38,7 @@ __all__ = [
     "PromptTable",
     "RunwareResource",
     "Video",
+    "VideoCheckResult",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -48,6 +51,7 @@ __all__ = [
     "build_video_checks",
     "build_video_sensor",
     "load_videos",
+    "video_check",
 ]
 
 _HOMES = {
@@ -56,6 +60,7 @@ _HOMES = {
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
     "Video": "dataset",
+    "VideoCheckResult": "orchestration",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",
@@ -67,6 +72,7 @@ _HOMES = {
     "build_video_checks": "orchestration",
     "build_video_sensor": "orchestration",
     "load_videos": "orchestration",
+    "video_check": "orchestration",
 }
 
 

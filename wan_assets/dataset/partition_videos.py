@@ -52,7 +52,7 @@ def videos_of(records: Mapping[str, PartitionRecord], *, store: VideoStore, ledg
         if stored is None:
             missing[each.partition] = (*missing.get(each.partition, ()), each.row.prompt_id)
         else:
-            videos[each.partition] += _videos(each, stored, store)
+            videos[each.partition] += row_videos(each.partition, each.row, stored, store=store, task=each.task)
     return PartitionVideos(videos, missing)
 
 
@@ -64,15 +64,18 @@ def _stored(store: VideoStore, sought: _Sought) -> StoredTask | None:
     return store.task(fingerprint, row.task_uuid, simulated=row.is_simulated, former=former)
 
 
-def _videos(sought: _Sought, stored: StoredTask, store: VideoStore) -> Iterator[Video]:
-    costs, _ = costs_of(sought.task, stored)
-    values = {"prompt_id": sought.row.prompt_id, **_parameters(stored.request), **sought.row.extra}
+def row_videos(
+    partition: str, row: PartitionRow, stored: StoredTask, *, store: VideoStore, task: Task | None = None
+) -> Iterator[Video]:
+    """Yields the videos of one row; without its task, the costs that the results reported are used."""
+    costs, _ = costs_of(task, stored)
+    values = {"prompt_id": row.prompt_id, **_parameters(stored.request), **row.extra}
     for number, (video, cost) in enumerate(zip(stored.videos, costs, strict=True), 1):
         facts = dict(video.facts)
         yield Video(
             uri=video.uri,
-            prompt_id=sought.row.prompt_id,
-            partition=sought.partition,
+            prompt_id=row.prompt_id,
+            partition=partition,
             number=number,
             prompt=stored.prompt,
             row=values,

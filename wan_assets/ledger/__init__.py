@@ -15,10 +15,12 @@ from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
 from wan_assets.ledger.run_account import RunAccount
 from wan_assets.ledger.spend_lines import DayOfTasks, Grouping, Overcharge, SpendLine, Totals
+from wan_assets.ledger.video_checks import CheckRecord
 
 __all__ = [
     "OPEN_STATES",
     "Budget",
+    "CheckRecord",
     "Claim",
     "DatabaseUrlError",
     "DayOfTasks",

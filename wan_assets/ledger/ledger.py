@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -20,6 +20,7 @@ from wan_assets.ledger import (
     transitions,
     unreported_costs,
     upload_cache,
+    video_checks,
     webhook_hints,
 )
 from wan_assets.ledger.amounts import MAX_MICROUSD
@@ -33,6 +34,7 @@ from wan_assets.ledger.queries import LedgerReader
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.schema import lock_number, overcharges, tasks
 from wan_assets.ledger.transitions import Results
+from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest, usd
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
@@ -280,6 +282,11 @@ class Ledger(LedgerReader):
         """Replaces the rows that some partitions of an asset consist of."""
         with self._transaction() as connection:
             partition_records.record(connection, asset, records)
+
+    def record_checks(self, records: Iterable[CheckRecord]) -> None:
+        """Records results of checks that users define; a newer result replaces an older one."""
+        with self._transaction() as connection:
+            video_checks.record(connection, records)
 
     def add_hints(self, task_uuids: Collection[str]) -> set[str]:
         """Records that some tasks should be polled now; returns the tasks that this ledger knows.

@@ -22,6 +22,7 @@ from wan_assets.ledger import (
     spend_lines,
     unreported_costs,
     upload_cache,
+    video_checks,
 )
 from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import is_current, last_rows
@@ -29,6 +30,7 @@ from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
+from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest
 
 _UUIDS_PER_STATEMENT = 500
@@ -75,6 +77,11 @@ class LedgerReader:
         """Returns the rows that partitions of an asset consist of; of all partitions if `keys` is None."""
         with self._transaction() as connection:
             return partition_records.recorded(connection, asset, keys)
+
+    def recorded_checks(self, task_uuids: Collection[str]) -> dict[str, list[CheckRecord]]:
+        """Returns the results of checks that users define, by task."""
+        with self._transaction() as connection:
+            return video_checks.recorded(connection, task_uuids)
 
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
         """Returns the current task of each request by fingerprint, for at most a few hundred requests."""

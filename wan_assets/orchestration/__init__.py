@@ -4,7 +4,7 @@ from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.export_assets import build_export_asset
 from wan_assets.orchestration.assets.video_assets import assets_of, build_video_assets
 from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
-from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.checks import VideoCheckResult, build_video_checks, video_check
 from wan_assets.orchestration.component import WanVideosComponent
 from wan_assets.orchestration.loading.videos import load_videos
 from wan_assets.orchestration.metadata.video import REASON
@@ -18,6 +18,7 @@ __all__ = [
     "REASON",
     "LedgerResource",
     "RunwareResource",
+    "VideoCheckResult",
     "VideoStoreResource",
     "WanVideosComponent",
     "assets_of",
@@ -34,4 +35,5 @@ __all__ = [
     "resources_of",
     "sync_table",
     "table_id_of",
+    "video_check",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +84,7 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         retries: How often a run's step is repeated for rows without a video.
         severities: Enables the check `quality` of each partition; severity by check name, `{}` for the defaults.
         on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
+        video_checks: Import paths of checks that are decorated with `@video_check`, such as `my_project.checks.sharp`.
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
@@ -124,6 +126,10 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         default=None,
         description="What to do with a playable video that deviates from its request: store it as the row's video, or "
         "quarantine it and fail the row. The default is the setting of the resource runware, which is keep.",
+    )
+    video_checks: list[str] = Field(
+        default_factory=list,
+        description="Import paths of checks that are decorated with @video_check, such as my_project.checks.sharp.",
     )
     sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
@@ -211,6 +217,8 @@ class _Parts:
             options["freshness_policy"] = freshness
         if attributes.on_mismatch:
             options["on_mismatch"] = attributes.on_mismatch
+        if attributes.video_checks:
+            options["video_checks"] = [_imported(path) for path in attributes.video_checks]
         if attributes.severities is not None:
             options["severities"] = {
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
@@ -254,3 +262,12 @@ class _Parts:
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
+
+
+def _imported(path: str) -> Any:
+    """Returns what an import path names; raises `ValueError` if there is nothing."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"video_checks: {path!r} cannot be imported: {error}") from None

@@ -1,6 +1,6 @@
 """Asset factories for the prompt table, the requests of its rows, and their videos, by prompt or by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
@@ -8,7 +8,14 @@ import dagster as dg
 
 from wan_assets.engine import OnMismatch, ProgressCallback, ignore_progress
 from wan_assets.errors import EmptyRangeError, PromptTableError
-from wan_assets.orchestration.checks import Severities, partition_check_spec, severities_of
+from wan_assets.orchestration.checks import (
+    Severities,
+    VideoCheck,
+    partition_check_spec,
+    severities_of,
+    verified_checks,
+    video_check_specs,
+)
 from wan_assets.orchestration.loading.io_manager import videos_io_manager
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import PartitionOf
@@ -39,6 +46,7 @@ class VideoOptions(TypedDict, total=False):
     on_mismatch: OnMismatch
     freshness_policy: dg.FreshnessPolicy
     on_progress: ProgressCallback
+    video_checks: Sequence[VideoCheck]
 
 
 def build_video_assets(
@@ -72,14 +80,15 @@ def build_video_assets(
         **options: `retry_policy` repeats a step for the rows that have no video, unless a person must act first.
             `severities` enables the check `quality` of each partition, with severities by check name; `{}` uses the
             defaults. `on_mismatch` overrides the resource for a playable video that deviates from its request: "keep"
-            stores it, and the check `matches_request` fails; "fail" fails the row. `on_progress` is called about once a
+            stores it, and the check `matches_request` fails; "fail" fails the row. `video_checks` are functions
+            decorated with `@video_check`, which check each stored video. `on_progress` is called about once a
             second with the run's `Progress`. `automation_condition` is Dagster's; `freshness_policy` is the table's.
 
     Returns:
         Definitions of the three assets.
 
     Raises:
-        ValueError: The partitions definition does not determine the partition of a row.
+        ValueError: The partitions definition does not determine the partition of a row, or two checks have one name.
 
     Example:
         >>> import pandas as pd
@@ -166,11 +175,14 @@ def _videos_asset(
     name: str, partitioning: Partitioning, group_name: str, on_outcome: OnOutcome, options: VideoOptions
 ) -> dg.AssetsDefinition:
     severities = severities_of(options["severities"]) if "severities" in options else None
+    checks = verified_checks(options.get("video_checks", ()))
+    of_partitions = [] if severities is None else [partition_check_spec(name)]
     run_options: RunContextOptions = {
         "on_outcome": on_outcome,
         "on_progress": options.get("on_progress", ignore_progress),
         "severities": severities,
         "on_mismatch": options.get("on_mismatch"),
+        "video_checks": checks,
     }
 
     @dg.asset(
@@ -185,7 +197,7 @@ def _videos_asset(
         pool=POOL,
         retry_policy=options.get("retry_policy"),
         automation_condition=options.get("automation_condition"),
-        check_specs=None if severities is None else [partition_check_spec(name)],
+        check_specs=[*of_partitions, *video_check_specs(dg.AssetKey(name), checks)],
         dagster_type=_NOTHING,
         io_manager_def=videos_io_manager,
     )

@@ -17,6 +17,7 @@ NAMES = [
     "PromptTable",
     "RunwareResource",
     "Video",
+    "VideoCheckResult",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -29,6 +30,7 @@ NAMES = [
     "build_video_checks",
     "build_video_sensor",
     "load_videos",
+    "video_check",
 ]
 ROOT = Path(wan_assets.__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(wan_assets.__path__, "wan_assets."))
