@@ -217,8 +217,8 @@ class _Parts:
             options["freshness_policy"] = freshness
         if attributes.on_mismatch:
             options["on_mismatch"] = attributes.on_mismatch
-        if attributes.video_checks:
-            options["video_checks"] = [_imported(path) for path in attributes.video_checks]
+        if checks := self.checks_of_videos():
+            options["video_checks"] = checks
         if attributes.severities is not None:
             options["severities"] = {
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
@@ -228,12 +228,16 @@ class _Parts:
             **self.table(), group_name=attributes.group_name, partitions_per_run=per_run, **options
         )
 
+    def checks_of_videos(self) -> list[Any]:
+        return [_imported(path) for path in self.attributes.video_checks]
+
     def others(self) -> Iterator[dg.Definitions]:
         attributes = self.attributes
         if attributes.sensor:
             yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
         if attributes.missing_schedule:
-            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch)
+            checks = self.checks_of_videos()
+            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch, video_checks=checks)
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
         if attributes.checks:
             yield dg.Definitions(asset_checks=build_video_checks(name=attributes.name, prompts=self.prompts))

@@ -1,12 +1,13 @@
 """A job that generates all missing partitions in one run, even if they are not adjacent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
 
 from wan_assets.engine import OnMismatch
 from wan_assets.errors import PromptTableError
+from wan_assets.orchestration.checks import VideoCheck, verified_checks
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
@@ -31,6 +32,7 @@ def build_missing_job(
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     on_mismatch: OnMismatch | None = None,
+    video_checks: Sequence[VideoCheck] = (),
 ) -> dg.JobDefinition:
     """Builds a job that makes all partitions that have no videos or changed requests, including failed ones.
 
@@ -43,12 +45,13 @@ def build_missing_job(
         partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
         on_mismatch: Handling of a playable video that deviates from its request, "keep" or "fail". None uses the
             resource's value.
+        video_checks: Checks of each stored video, as for `build_video_assets`.
 
     Returns:
         The job `<name>_missing`.
 
     Raises:
-        ValueError: The partitions definition does not determine the partition of a row.
+        ValueError: The partitions definition does not determine the partition of a row, or two checks have one name.
 
     Example:
         >>> from wan_assets import build_missing_job
@@ -56,7 +59,7 @@ def build_missing_job(
         'videos_missing'
     """
     partitioning = partitioning_of(name, prompts, partitions, partition_key_of)
-    asset_key = dg.AssetKey(name)
+    asset_key, checks = dg.AssetKey(name), verified_checks(video_checks)
 
     @dg.op(name=f"make_missing_{name}", out={}, pool=POOL, description="Generates missing and changed partitions.")
     def make_missing(
@@ -70,7 +73,8 @@ def build_missing_job(
         context.log.info(
             "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.max_partitions)
         )
-        run_context = RunContext.of(context, asset_key, keys[: config.max_partitions], on_mismatch=on_mismatch)
+        wanted = keys[: config.max_partitions]
+        run_context = RunContext.of(context, asset_key, wanted, on_mismatch=on_mismatch, video_checks=checks)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
     @dg.job(name=f"{name}_missing", description="Generates partitions that have no videos or changed rows.")

@@ -16,7 +16,15 @@ from dagster_support import Studio, studio, table_of, written
 from test_downstream import VIDEOS, events_of
 from test_loading import DAYS, reading, rows_of_days, run
 
-from wan_assets import Video, VideoCheckResult, WanVideosComponent, build_video_assets, load_videos, video_check
+from wan_assets import (
+    Video,
+    VideoCheckResult,
+    WanVideosComponent,
+    build_missing_job,
+    build_video_assets,
+    load_videos,
+    video_check,
+)
 from wan_assets.dataset import write_manifest
 from wan_assets.gallery import write_gallery
 from wan_assets.prompts import PromptTable
@@ -188,6 +196,18 @@ def test_a_check_that_hangs_is_given_up_after_some_videos(tmp_path: Path) -> Non
 
     assert not any(each.passed for each in found.values())
     assert "not run: it exceeded its time limit for other videos" in messages
+
+
+def test_the_job_of_missing_videos_checks_them_too(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        prompts = written(tmp_path, table_of("A kite"))
+        job = build_missing_job(prompts=prompts, video_checks=[is_about_kites])
+        definitions = build_video_assets(prompts=prompts, video_checks=[is_about_kites])
+        together = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job], resources=made.resources()))
+        result = together.resolve_job_def("videos_missing").execute_in_process(instance=made.instance)
+
+        assert evaluations(result)["is_about_kites", "a"].passed
+        assert recorded(made)["a"]["is_about_kites"] == {"passed": True}
 
 
 def test_names_that_cannot_be_told_apart_are_refused() -> None:
