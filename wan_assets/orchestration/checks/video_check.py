@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import dagster as dg
 
@@ -61,13 +61,24 @@ class VideoCheck:
         return (inspect.getdoc(self.function) or f"The check {self.name} of each video.").split("\n\n")[0]
 
 
+@overload
+def video_check(function: CheckFunction) -> VideoCheck: ...
+
+
+@overload
 def video_check(
+    *, name: str = "", severity: dg.AssetCheckSeverity = ..., timeout_s: float = 60.0, code_version: str = ""
+) -> Callable[[CheckFunction], VideoCheck]: ...
+
+
+def video_check(
+    function: CheckFunction | None = None,
     *,
     name: str = "",
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
     timeout_s: float = 60.0,
     code_version: str = "",
-) -> Callable[[CheckFunction], VideoCheck]:
+) -> VideoCheck | Callable[[CheckFunction], VideoCheck]:
     """Makes a check of a function that takes a `Video`. It runs when a video is stored.
 
     The function returns a bool (whether the video passes), a float (a score, which always passes), a `VideoCheckResult`
@@ -75,20 +86,21 @@ def video_check(
     that raises, or exceeds its time limit, fails only its own check of this video.
 
     Args:
+        function: The function, if the decorator is used without arguments.
         name: Name of the asset check, of letters, digits and `_`. The default is the name of the function.
         severity: Severity of a failed check.
         timeout_s: Time limit for one video, in seconds.
         code_version: Version of the function. A stored video is checked again if it changes.
 
     Returns:
-        A decorator that returns a `VideoCheck`.
+        A `VideoCheck`, or a decorator that returns one.
 
     Raises:
         ValueError: The name is not valid, or is that of a built-in check; or the time limit is not positive.
 
     Example:
         >>> from wan_assets import Video, video_check
-        >>> @video_check()
+        >>> @video_check
         ... def long_enough(video: Video) -> bool:
         ...     return (video.duration_s or 0) >= 5
         >>> long_enough(Video(uri="kite.mp4", prompt_id="kite", partition="kite", duration_s=5.0))
@@ -105,7 +117,7 @@ def video_check(
             raise ValueError(f"video_check: timeout_s={timeout_s} of {chosen} is not a positive number of seconds")
         return VideoCheck(function, chosen, severity, timeout_s, code_version)
 
-    return made
+    return made if function is None else made(function)
 
 
 def verified_checks(checks: Sequence[VideoCheck]) -> tuple[VideoCheck, ...]:
@@ -113,7 +125,7 @@ def verified_checks(checks: Sequence[VideoCheck]) -> tuple[VideoCheck, ...]:
     names = set()
     for check in checks:
         if not isinstance(check, VideoCheck):
-            raise TypeError(f"video_checks: {check!r} is not a check: decorate the function with @video_check()")
+            raise TypeError(f"video_checks: {check!r} is not a check: decorate the function with @video_check")
         if check.name in names:
             raise ValueError(f"video_checks: two checks are named {check.name!r}")
         names.add(check.name)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from dagster_support import Studio, studio, table_of, written
+from gallery_support import content_of, summary_of
 from test_downstream import VIDEOS, events_of
 from test_loading import DAYS, reading, rows_of_days, run
 
@@ -49,7 +50,7 @@ def is_about_kites(video: Video) -> bool:
     return np.bool_("kite" in video.prompt)
 
 
-@video_check()
+@video_check
 def size(video: Video) -> float:
     return np.float32(video.path.stat().st_size > 0)
 
@@ -114,10 +115,9 @@ def test_each_check_of_each_video_is_an_evaluation_a_column_and_a_filter(tmp_pat
         found, manifest = {**evaluations(result), **evaluations(other)}, recorded(made)
         with closing(made.resources()["ledger"].open()) as ledger:
             store, now = made.resources()["store"].open(), datetime(2026, 1, 1, tzinfo=UTC)
-            write_gallery(
-                tmp_path / "gallery", PromptTable.load(prompts), store=store, ledger=ledger, title="t", now=now
-            )
-        summary = (tmp_path / "gallery" / "summary.js").read_text()
+            folder, table = tmp_path / "gallery", PromptTable.load(prompts)
+            gallery = write_gallery(folder, table, store=store, ledger=ledger, title="t", now=now)
+        audit = content_of(next(folder.glob("data-*/audit-0.js")))
 
     assert result.success
     passed = {name: each.passed for (name, partition), each in found.items() if partition == "a"}
@@ -133,7 +133,9 @@ def test_each_check_of_each_video_is_an_evaluation_a_column_and_a_filter(tmp_pat
     assert manifest["a"]["needs_a_model"] == {"passed": None}
     assert manifest["b"]["size"] == {"passed": True, "score": 1.0}
     assert "raised SystemExit" in manifest["a"]["leaves"]["message"]
-    assert '["is_about_kites",1]' in summary.replace(" ", "").replace("\\", "")
+    assert ["is_about_kites", 1] in summary_of(gallery)["failed_checks"]
+    assert ["both", "passed", "of some kind; score 0.25"] in audit[0][1]
+    assert ["needs_a_model", "not measured", ""] in audit[0][1]
 
 
 def test_stored_videos_are_checked_again_only_by_new_versions_and_after_errors(tmp_path: Path) -> None:
