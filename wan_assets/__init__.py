@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from wan_assets.version import __version__
 
 if TYPE_CHECKING:
+    from wan_assets.dataset import Video
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
         LedgerResource,
         RunwareResource,
         UpstreamPrompts,
+        VideoCheckResult,
         VideoStoreResource,
         WanVideosComponent,
         build_dataset_assets,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
         build_video_assets,
         build_video_checks,
         build_video_sensor,
+        load_videos,
+        video_check,
     )
     from wan_assets.prompts import PromptTable
 
@@ -35,6 +39,8 @@ __all__ = [
     "PromptTable",
     "RunwareResource",
     "UpstreamPrompts",
+    "Video",
+    "VideoCheckResult",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -46,6 +52,8 @@ __all__ = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
+    "video_check",
 ]
 
 _HOMES = {
@@ -54,6 +62,8 @@ _HOMES = {
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
     "UpstreamPrompts": "orchestration",
+    "Video": "dataset",
+    "VideoCheckResult": "orchestration",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",
@@ -64,6 +74,8 @@ _HOMES = {
     "build_video_assets": "orchestration",
     "build_video_checks": "orchestration",
     "build_video_sensor": "orchestration",
+    "load_videos": "orchestration",
+    "video_check": "orchestration",
 }
 
 

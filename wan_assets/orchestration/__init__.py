@@ -5,8 +5,9 @@ from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.export_assets import build_export_asset
 from wan_assets.orchestration.assets.video_assets import assets_of, build_video_assets
 from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
-from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.checks import VideoCheckResult, build_video_checks, video_check
 from wan_assets.orchestration.component import WanVideosComponent
+from wan_assets.orchestration.loading.videos import load_videos
 from wan_assets.orchestration.metadata.video import REASON
 from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, resources_of
@@ -21,6 +22,7 @@ __all__ = [
     "LedgerResource",
     "RunwareResource",
     "UpstreamPrompts",
+    "VideoCheckResult",
     "VideoStoreResource",
     "WanVideosComponent",
     "assets_of",
@@ -31,9 +33,11 @@ __all__ = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
     "partitioning_by_prompt",
     "range_tags",
     "resources_of",
     "sync_table",
     "table_id_of",
+    "video_check",
 ]

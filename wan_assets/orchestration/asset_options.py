@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypedDict, TypeVar, cast
@@ -77,7 +78,8 @@ def asset_arguments(
 
 def defined_asset(function: Callable[..., Any], **arguments: Any) -> dg.AssetsDefinition:
     """Returns the asset that `function` materializes."""
-    defined: dg.AssetsDefinition = dg.asset(**arguments)(function)
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):  # `backfill_policy` is in beta
+        defined: dg.AssetsDefinition = dg.asset(**arguments)(function)
     return defined
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -62,6 +63,7 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         retries: How often a run's step is repeated for rows without a video.
         severities: Enables the check `quality` of each partition; severity by check name, `{}` for the defaults.
         on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
+        video_checks: Import paths of checks that are decorated with `@video_check`, such as `my_project.checks.sharp`.
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
@@ -106,6 +108,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         default=None,
         description="What to do with a playable video that deviates from its request: store it as the row's video, or "
         "quarantine it and fail the row. The default is the setting of the resource runware, which is keep.",
+    )
+    video_checks: list[str] = Field(
+        default_factory=list,
+        description="Import paths of checks that are decorated with @video_check, such as my_project.checks.sharp.",
     )
     sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
@@ -205,6 +211,8 @@ class _Parts:
             options["retry_policy"] = dg.RetryPolicy(max_retries=attributes.retries)
         if attributes.on_mismatch:
             options["on_mismatch"] = attributes.on_mismatch
+        if checks := self.checks_of_videos():
+            options["video_checks"] = checks
         if attributes.severities is not None:
             options["severities"] = {
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
@@ -217,12 +225,20 @@ class _Parts:
             options["freshness_policy"] = freshness
         return options
 
+    def checks_of_videos(self) -> list[Any]:
+        return [_imported(path) for path in self.attributes.video_checks]
+
     def others(self) -> Iterator[dg.Definitions]:
         attributes = self.attributes
         if attributes.sensor:
             yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
         if attributes.missing_schedule:
-            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch, deps=attributes.deps or ())
+            job = build_missing_job(
+                **self.table(),
+                on_mismatch=attributes.on_mismatch,
+                deps=attributes.deps or (),
+                video_checks=self.checks_of_videos(),
+            )
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
         if attributes.checks:
             yield dg.Definitions(asset_checks=build_video_checks(key=self.names.videos, prompts=self.prompts))
@@ -245,3 +261,12 @@ class _Parts:
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
+
+
+def _imported(path: str) -> Any:
+    """Returns what an import path names; raises `ValueError` if there is nothing."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"video_checks: {path!r} cannot be imported: {error}") from None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome, ProgressCallback, ignore_progress
 from wan_assets.orchestration.partitions.data_versions import LogEvent
+
+if TYPE_CHECKING:  # the package of the checks imports this module
+    from wan_assets.orchestration.checks.video_check import VideoCheck
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -36,6 +39,7 @@ class RunContextOptions(TypedDict, total=False):
     severities: Mapping[str, dg.AssetCheckSeverity] | None
     on_mismatch: OnMismatch | None
     deps: Collection[dg.AssetKey]
+    video_checks: Sequence[VideoCheck]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class RunContext:
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
     over that of the resource. `deps` are the upstream assets of the videos other than their requests. `run_tags` are
-    the tags of the run.
+    the tags of the run. `video_checks` run for each stored video.
     """
 
     asset_key: dg.AssetKey
@@ -60,6 +64,7 @@ class RunContext:
     on_mismatch: OnMismatch | None = None
     deps: Collection[dg.AssetKey] = ()
     run_tags: Mapping[str, str] = field(default_factory=dict)
+    video_checks: Sequence[VideoCheck] = ()
 
     @classmethod
     def of(

@@ -1,6 +1,7 @@
 """A job that generates all missing partitions in one run, even if they are not adjacent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypedDict, Unpack
 
 import dagster as dg
 from pydantic import Field
@@ -9,10 +10,11 @@ from wan_assets.engine import OnMismatch
 from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import Deps, dependency_keys, known_keywords
+from wan_assets.orchestration.checks import VideoCheck, verified_checks
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Event, RunContext
+from wan_assets.orchestration.run_context import Event, RunContext, RunContextOptions
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -26,7 +28,15 @@ class MissingConfig(GenerationConfig):
     )
 
 
-@known_keywords()
+class MissingJobOptions(TypedDict, total=False):
+    """Options of the videos' asset that its job needs as well."""
+
+    on_mismatch: OnMismatch | None
+    deps: Deps
+    video_checks: Sequence[VideoCheck]
+
+
+@known_keywords(MissingJobOptions)
 def build_missing_job(
     *,
     name: str | None = None,
@@ -35,8 +45,7 @@ def build_missing_job(
     prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
-    on_mismatch: OnMismatch | None = None,
-    deps: Deps = (),
+    **options: Unpack[MissingJobOptions],
 ) -> dg.JobDefinition:
     """Builds a job that makes all partitions that have no videos or changed requests, including failed ones.
 
@@ -49,16 +58,16 @@ def build_missing_job(
         prompts: The prompt table, as for `build_video_assets`.
         partitions: The partitions, as for `build_video_assets`.
         partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
-        on_mismatch: Handling of a playable video that deviates from its request, "keep" or "fail". None uses the
-            resource's value.
-        deps: The further upstream assets of the videos, if `build_video_assets` has `deps`: the job records
-            their data versions, so that its videos are not stale.
+        **options: `on_mismatch` is the handling of a playable video that deviates from its request, "keep" or "fail".
+            None uses the resource's value. `deps` are the further upstream assets of the videos, if
+            `build_video_assets` has `deps`: the job records their data versions, so that its videos are not stale.
+            `video_checks` are checks of each stored video, as for `build_video_assets`.
 
     Returns:
         The job `<name>_missing`.
 
     Raises:
-        ValueError: The partitions definition does not determine the partition of a row.
+        ValueError: The partitions definition does not determine the partition of a row, or two checks have one name.
         TypeError: A keyword does not exist.
 
     Example:
@@ -68,7 +77,12 @@ def build_missing_job(
     """
     names = AssetNames.of(name, key, key_prefix)
     partitioning = partitioning_of(names, prompts, partitions, partition_key_of)
-    make_missing = _make_missing_op(names, partitioning, on_mismatch, dependency_keys(deps))
+    run_options: RunContextOptions = {
+        "on_mismatch": options.get("on_mismatch"),
+        "deps": dependency_keys(options.get("deps") or ()),
+        "video_checks": verified_checks(options.get("video_checks") or ()),
+    }
+    make_missing = _make_missing_op(names, partitioning, run_options)
 
     @dg.job(name=names.named("missing"), description="Generates partitions that have no videos or changed rows.")
     def missing() -> None:
@@ -77,9 +91,7 @@ def build_missing_job(
     return missing
 
 
-def _make_missing_op(
-    names: AssetNames, partitioning: Partitioning, on_mismatch: OnMismatch | None, others: list[dg.AssetKey]
-) -> dg.OpDefinition:
+def _make_missing_op(names: AssetNames, partitioning: Partitioning, options: RunContextOptions) -> dg.OpDefinition:
     @dg.op(
         name=f"make_missing_{names.identifier}",
         out={},
@@ -98,7 +110,7 @@ def _make_missing_op(
             "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.max_partitions)
         )
         chosen = keys[: config.max_partitions]
-        run_context = RunContext.of(context, names.videos, chosen, on_mismatch=on_mismatch, deps=others)
+        run_context = RunContext.of(context, names.videos, chosen, **options)
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
     return make_missing

@@ -18,7 +18,8 @@ from wan_assets.orchestration.automation.ranges import partition_ranges, row_fun
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import record_changes
 from wan_assets.orchestration.resources import VideoStoreResource
-from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, TableSnapshot, partitioning_of
+from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
+from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.acceptance import accept_in_tick
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, needed_table
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts, newer_upstream, upstream_of

@@ -12,6 +12,14 @@ from wan_assets.orchestration.checks.definition import (
     severities_of,
 )
 from wan_assets.orchestration.checks.partition_checks import PartitionChecks
+from wan_assets.orchestration.checks.video_check import (
+    VideoCheck,
+    VideoCheckResult,
+    verified_checks,
+    video_check,
+    video_check_specs,
+)
+from wan_assets.orchestration.checks.video_check_run import VideoCheckRun
 
 __all__ = [
     "DATASET_CHECKS",
@@ -21,6 +29,9 @@ __all__ = [
     "PartitionChecks",
     "QualityResult",
     "Severities",
+    "VideoCheck",
+    "VideoCheckResult",
+    "VideoCheckRun",
     "build_video_checks",
     "check_results",
     "checks_after_failure",
@@ -29,4 +40,7 @@ __all__ = [
     "partition_check_spec",
     "quality_results_of",
     "severities_of",
+    "verified_checks",
+    "video_check",
+    "video_check_specs",
 ]

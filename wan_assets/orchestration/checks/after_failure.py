@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -22,14 +22,19 @@ def checks_after_failure(
     context: dg.AssetExecutionContext,
     videos: dg.AssetKey,
     prompts: PromptsOrAsset,
+    video_checks: Sequence[str],
     *,
     store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yields the result of each check that was planned for the run and has none; an error is logged only."""
-    planned = _planned_in(context, videos)
-    if PARTITION_CHECK in planned:
-        yield _no_videos(videos)
+    """Yields the result of each check that was planned for the run and has none; an error is logged only.
+
+    `video_checks` are the names of the users' checks.
+    """
+    of_partitions = (PARTITION_CHECK, *video_checks)
+    planned = _planned_in(context, videos, of_partitions)
+    for name in planned.intersection(of_partitions):
+        yield _no_videos(videos, name)
     names = planned.intersection(DATASET_CHECKS)
     if not names:
         return
@@ -65,22 +70,22 @@ def _specs_of(context: dg.AssetExecutionContext, videos: dg.AssetKey, names: set
     return {name: graph.get_check_spec(dg.AssetCheckKey(videos, name)) for name in names}
 
 
-def _planned_in(context: dg.AssetExecutionContext, videos: dg.AssetKey) -> set[str]:
+def _planned_in(context: dg.AssetExecutionContext, videos: dg.AssetKey, of_partitions: Sequence[str]) -> set[str]:
     """Returns the checks that were planned for the run, unless its partitions have results for them."""
-    keys = [dg.AssetCheckKey(videos, name) for name in (PARTITION_CHECK, *DATASET_CHECKS)]
+    keys = [dg.AssetCheckKey(videos, name) for name in (*of_partitions, *DATASET_CHECKS)]
     latest = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     of_run = {key.name: record for key, record in latest.items() if record.run_id == context.run.run_id}
     return {
         name
         for name, record in of_run.items()
-        if record.status.value == "PLANNED" or name not in (PARTITION_CHECK, MATCH_CHECK)
+        if record.status.value == "PLANNED" or name not in (*of_partitions, MATCH_CHECK)
     }
 
 
-def _no_videos(videos: dg.AssetKey) -> dg.AssetCheckEvaluation:
+def _no_videos(videos: dg.AssetKey, name: str) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=videos,
-        check_name=PARTITION_CHECK,
+        check_name=name,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
         description="No partition of the run has a video, so nothing was checked.",

@@ -27,7 +27,9 @@ _KEYS_PER_QUERY = 5_000
 _BEFORE_ALL = 1
 """Represents the time before the first observation of a partition: no event has a smaller number."""
 
-_DATA_VERSION = "dagster/data_version"
+DATA_VERSION = "dagster/data_version"
+"""Dagster's tag of an event."""
+
 _NO_VERSION = "INITIAL"
 """Dagster's version of an asset without events."""
 
@@ -93,7 +95,7 @@ class Lineage:
         """Returns the tags of a materialization; `made` is a digest of its videos."""
         requested = self._request_versions[key]
         return {
-            _DATA_VERSION: video_version(requested, made),
+            DATA_VERSION: video_version(requested, made),
             "dagster/code_version": CODE_VERSION,
             f"dagster/input_data_version/{self._requests}": requested[:_VERSION_CHARACTERS],
             f"dagster/input_event_pointer/{self._requests}": str(self._requested_at.get(key, _BEFORE_ALL)),
@@ -126,7 +128,7 @@ def record_requests(
                 asset_key=AssetNames(videos).requests,
                 partition=key,
                 metadata={"wan_assets/request_version": versions[key]},
-                tags={_DATA_VERSION: versions[key]},
+                tags={DATA_VERSION: versions[key]},
             )
         )
     return max(0, len(new) - limit)
@@ -143,7 +145,7 @@ def dependency_tags(instance: dg.DagsterInstance, deps: Iterable[dg.AssetKey]) -
         records = [record for result in found for record in result.records]
         latest = max(records, key=lambda record: record.storage_id, default=None)
         event = latest and (latest.asset_materialization or latest.asset_observation)
-        version = (event.tags or {}).get(_DATA_VERSION) if event else None
+        version = (event.tags or {}).get(DATA_VERSION) if event else None
         tags[f"dagster/input_data_version/{dep.to_user_string()}"] = version or _NO_VERSION
         tags[f"dagster/input_event_pointer/{dep.to_user_string()}"] = str(latest.storage_id if latest else _BEFORE_ALL)
     return tags
@@ -165,7 +167,7 @@ def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, vers
         asset_key=AssetNames(videos).requests,
         partition=key,
         metadata={"wan_assets/request_version": version, "wan_assets/previous_request_version": before},
-        tags={_DATA_VERSION: version},
+        tags={DATA_VERSION: version},
     )
 
 
@@ -177,7 +179,7 @@ def _latest(
     versions: dict[str, str] = {}
     numbers: dict[str, int] = {}
     for some in [None] if keys is None else chunked(keys, _KEYS_PER_QUERY):
-        tags = events.get_latest_tags_by_partition(asset, kind, [_DATA_VERSION], asset_partitions=some)
-        versions |= {key: found[_DATA_VERSION] for key, found in tags.items()}
+        tags = events.get_latest_tags_by_partition(asset, kind, [DATA_VERSION], asset_partitions=some)
+        versions |= {key: found[DATA_VERSION] for key, found in tags.items()}
         numbers |= events.get_latest_storage_id_by_partition(asset, kind, set(some) if some else None)
     return versions, numbers

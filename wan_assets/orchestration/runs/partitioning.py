@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
@@ -35,6 +34,8 @@ from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.batch_run import BatchRun
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.prompt_run import PromptRun
+from wan_assets.orchestration.runs.row_recording import RowRecorder
+from wan_assets.orchestration.runs.table_snapshot import NO_REQUESTS, PartitionStatus, TableSnapshot, with_row
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, TableOfRun, readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import Chunk, Problem, PromptRow, Prompts, PromptTable, Snapshot, Summary, scan
@@ -51,14 +52,13 @@ _RECORDED_PER_CHECK = 1_000
 _RECORDED_PER_RUN = 100
 """The number of partitions in a run of a backfill by default. Events of a larger run would take more than a second."""
 
-_NO_REQUESTS = "0" * 64
-"""The digest of a batch without rows."""
-
 
 class VideoRun(Protocol):
     """One run over some partitions, and its events."""
 
-    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
+    def events(
+        self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, row_recorder: RowRecorder, store: VideoStore
+    ) -> Iterator[Event]:
         """Yields events as outcomes arrive; raises a `Failure` if rows have no video."""
 
 
@@ -68,36 +68,6 @@ class PreparedRun(NamedTuple):
     run: VideoRun
     jobs: Sequence[VideoJob]
     media: Mapping[str, Path]
-
-
-@dataclass(frozen=True)
-class TableSnapshot:
-    """A whole table: its summary, and a digest of the requests of each partition, in the table's order."""
-
-    summary: Summary
-    request_versions: Mapping[str, str]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether rows may be submitted: a table with any problem is not submitted."""
-        return not self.summary.problem_count
-
-    @property
-    def version(self) -> str:
-        """A digest of all requests."""
-        return hashlib.sha256(repr(sorted(self.request_versions.items())).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class PartitionStatus:
-    """The requests of each partition, compared with the versions in Dagster's events."""
-
-    request_versions: Mapping[str, str]
-    reported: RecordedVersions
-
-    def needs_run(self, key: str) -> bool:
-        """Whether a partition has or had rows, and lacks the videos of its current requests."""
-        return key in self.request_versions and self.reported.is_outdated(key, self.request_versions[key])
 
 
 @dataclass(frozen=True)
@@ -153,7 +123,7 @@ class Partitioning:
             summary.add(chunk)
             on_chunk(chunk)
             for key, row in zip(keys, chunk.rows, strict=True):
-                request_versions[key] = self.digest(request_versions.get(key, _NO_REQUESTS), row)
+                request_versions[key] = self.digest(request_versions.get(key, NO_REQUESTS), row)
         return TableSnapshot(summary, request_versions)
 
     def sync(
@@ -194,8 +164,7 @@ class Partitioning:
         """Synchronizes partitions with a table that was read, except those in `kept`, and records changed requests."""
         changes = self.sync(run_context.instance, snapshot, kept)
         status = self.status(run_context.instance, run_context.asset_key, snapshot)
-        log_event = run_context.log_event
-        changed = record_changes(run_context.asset_key, status.reported, status.request_versions, log_event)
+        changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
         self.record_requests(run_context.instance, run_context.asset_key, status, _RECORDED_PER_CHECK)
         counts = len(changes.added), len(changes.retired), changed
         run_context.log.info("partitions: %d added, %d retired, %d changed", *counts)
@@ -213,7 +182,7 @@ class Partitioning:
         """Compares a table with Dagster's events, including partitions whose rows were removed."""
         reported = RecordedVersions.of(instance, videos)
         emptied = () if self.dynamic_name else reported.made_from
-        return PartitionStatus({**dict.fromkeys(emptied, _NO_REQUESTS), **snapshot.request_versions}, reported)
+        return PartitionStatus({**dict.fromkeys(emptied, NO_REQUESTS), **snapshot.request_versions}, reported)
 
     def begin(self, run_context: RunContext, store: VideoStore) -> PreparedRun:
         """Reads the rows of a run's partitions, and records which requests changed."""
@@ -225,7 +194,7 @@ class Partitioning:
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
-        request_versions = {key: reduce(self.digest, found, _NO_REQUESTS) for key, found in rows.items()}
+        request_versions = {key: reduce(self.digest, found, NO_REQUESTS) for key, found in rows.items()}
         lineage = Lineage(
             run_context.instance, run_context.asset_key, request_versions, run_context.log_event, run_context.deps
         )
@@ -311,15 +280,9 @@ def partitioning_by_batch(
         partitions_def=partitions_def,
         partitions_per_run=1,
         partition_of=partition_of,
-        digest=_with_row,
+        digest=with_row,
         run=BatchRun,
     )
-
-
-def _with_row(before: str, row: PromptRow) -> str:
-    """Adds a row to a batch's digest; the order of rows has no effect."""
-    added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
-    return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
 
 
 def _jobs_of(rows: Rows) -> list[VideoJob]:

@@ -14,6 +14,7 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.data_versions import Lineage
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
+from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.prompts import PromptRow
 from wan_assets.store import StoredTask, VideoStore
 
@@ -26,7 +27,9 @@ class PromptRun:
     rows: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
+    def events(
+        self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, row_recorder: RowRecorder, store: VideoStore
+    ) -> Iterator[Event]:
         """Yields a materialization when a video is stored; raises one `Failure` for all rows without a video."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
@@ -35,8 +38,10 @@ class PromptRun:
                 self.run_context.on_outcome(outcome)
                 if outcome.stored:
                     charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored)
-                    yield self._materialization(outcome, outcome.stored, charged_microusd, store)
+                    event = self._materialization(outcome, outcome.stored, charged_microusd, store)
+                    yield event
                     cost_reporter.reported(outcome, outcome.stored)
+                    row_recorder.recorded(event, [(self.rows[outcome.job.partition][0], outcome.stored)])
                     yield from checks.events(outcome.job.partition, [outcome])
                 elif outcome.error:
                     failed.append((outcome.job.partition, outcome.error))
@@ -45,6 +50,7 @@ class PromptRun:
             raise video.failure_to_start(error) from None
         finally:
             cost_reporter.flush()
+            row_recorder.flush()
         if failed:
             raise video.failure_of(failed, len(self.rows))
 

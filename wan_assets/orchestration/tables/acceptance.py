@@ -10,14 +10,14 @@ import dagster as dg
 
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.metadata.table import table_metadata
+from wan_assets.orchestration.partitions.data_versions import DATA_VERSION
 from wan_assets.orchestration.run_context import RunContext
-from wan_assets.orchestration.runs.partitioning import Partitioning, TableSnapshot
+from wan_assets.orchestration.runs.partitioning import Partitioning
+from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import Prompts, Snapshot, snapshot_writer
 from wan_assets.store import VideoStore
-
-_DATA_VERSION = "dagster/data_version"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def accept_in_tick(
     checked = checked_table(partitioning, partitioning.source, videos, store)
     last = accepted_table(instance, videos, partitioning.prompts)
     if checked.snapshot.is_valid and (last is None or last.version != checked.version):
-        tags = {_DATA_VERSION: checked.snapshot.version}
+        tags = {DATA_VERSION: checked.snapshot.version}
         instance.report_runless_asset_event(
             dg.AssetMaterialization(AssetNames(videos).prompts, metadata=checked.metadata, tags=tags)
         )

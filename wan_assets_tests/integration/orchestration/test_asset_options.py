@@ -15,6 +15,7 @@ from wan_assets import (
     ExportOptions,
     LedgerResource,
     RunwareResource,
+    UpstreamPrompts,
     VideoStoreResource,
     build_dataset_assets,
     build_export_asset,
@@ -203,4 +204,7 @@ def test_nothing_that_is_built_is_in_beta() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", dg.BetaWarning)
         warnings.simplefilter("error", dg.PreviewWarning)
-        dg.Definitions.validate_loadable(dg.Definitions.merge(everything(PROMPTS), dg.Definitions(resources=RESOURCES)))
+        days = dg.DailyPartitionsDefinition("2026-01-01")
+        of_days = everything(UpstreamPrompts("raw", partitions_def=days), name="daily")
+        together = [everything(PROMPTS), of_days, dg.Definitions(assets=[dg.AssetSpec("raw")], resources=RESOURCES)]
+        dg.Definitions.validate_loadable(dg.Definitions.merge(*together))

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster_support import SMALL, Studio, studio, table_of, written
 
-from wan_assets import build_dataset_assets, build_video_assets, build_video_checks
+from wan_assets import Video, build_dataset_assets, build_video_assets, build_video_checks, video_check
 from wan_assets.orchestration.checks import DATASET_CHECKS
 from wan_assets.orchestration.partitions.sync import sync_partitions
 
@@ -149,6 +149,11 @@ def test_a_partition_without_a_row_fails_the_run_and_keeps_the_videos_of_the_oth
         assert events_of(made, brightness.key).total() == 0
 
 
+@video_check
+def has_a_prompt(video: Video) -> bool:
+    return bool(video.prompt)
+
+
 @pytest.mark.parametrize(
     ("budget_usd", "made_keys", "counted"), [(None, ["a", "c"], 0), (0, [], 3)], ids=["a row is gone", "no row is made"]
 )
@@ -161,7 +166,7 @@ def test_checks_have_results_although_rows_failed(
     with studio(tmp_path) as made:
         checks = build_video_checks(prompts=prompts, severities={"every_row_has_its_video": dg.AssetCheckSeverity.WARN})
         sync_partitions(made.instance, "videos", KEYS)
-        definitions = build_video_assets(prompts=prompts, severities={})
+        definitions = build_video_assets(prompts=prompts, severities={}, video_checks=[has_a_prompt])
         videos = [asset for asset in definitions.assets or () if asset.key == VIDEOS]
         result = dg.materialize(
             [*videos, *checks],
@@ -171,17 +176,18 @@ def test_checks_have_results_although_rows_failed(
             raise_on_error=False,
         )
 
-        keys = [dg.AssetCheckKey(VIDEOS, name) for name in ("quality", *DATASET_CHECKS)]
+        keys = [dg.AssetCheckKey(VIDEOS, name) for name in ("quality", "has_a_prompt", *DATASET_CHECKS)]
         latest = made.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
         found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
         assert not result.success
         assert sorted(events_of(made, VIDEOS)) == made_keys
         assert {record.status.value for record in latest.values()} <= {"SUCCEEDED", "FAILED"}
-        assert len(latest) == 13
+        assert len(latest) == 14
         every_row = found["every_row_has_its_video"]
         assert every_row.metadata["wan_assets/failed_rows"].value == counted
         assert every_row.severity is dg.AssetCheckSeverity.WARN
         assert found["quality"].passed is bool(made_keys)
+        assert found["has_a_prompt"].passed is bool(made_keys)
 
 
 def test_a_batch_has_assets_downstream_of_it(tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ from wan_assets import (
     ExportOptions,
     PromptTable,
     UpstreamPrompts,
+    Video,
     build_dataset_assets,
     build_export_asset,
     build_missing_job,
     build_video_assets,
     build_video_checks,
     build_video_sensor,
+    load_videos,
+    video_check,
 )
 from wan_assets.prompts import SqlQuery
 
@@ -41,7 +44,9 @@ class Warehouse:
         self.frames: dict[str, pd.DataFrame] = {}
         self.values: dg.IOManager = dg.FilesystemIOManager(base_dir=str(made.folder / "values"))
         self.days = options.pop("days", None)
-        of_assets = {key: options.pop(key) for key in ("automation_condition", "table") if key in options}
+        of_assets = {
+            key: options.pop(key) for key in ("automation_condition", "table", "video_checks") if key in options
+        }
         prompts = prompts or (UpstreamPrompts(WAREHOUSE, partitions_def=self.days) if self.days else WAREHOUSE)
         self.definitions = dg.Definitions.merge(
             build_video_assets(prompts=prompts, **options, **of_assets),
@@ -319,6 +324,11 @@ def test_all_that_is_built_from_the_videos_reads_the_accepted_table(tmp_path: Pa
         assert charged(made) == 2
 
 
+@video_check
+def has_a_prompt(video: Video) -> bool:
+    return bool(video.prompt)
+
+
 def test_a_table_from_an_asset_has_options_and_names_below_a_prefix(tmp_path: Path) -> None:
     videos, table = dg.AssetKey(["marketing", "trailers"]), dg.AssetKey(["marketing", "trailers_prompts"])
     rules = dg.AssetKey(["brand", "rules"])
@@ -326,13 +336,14 @@ def test_a_table_from_an_asset_has_options_and_names_below_a_prefix(tmp_path: Pa
     with studio(tmp_path) as made:
         named: dict[str, Any] = {"name": "trailers", "key_prefix": "marketing"}
         of_table = {"deps": ["brand/rules"], "owners": ["team:data"]}
-        warehouse = Warehouse(made, **named, table=of_table)
+        warehouse = Warehouse(made, **named, table=of_table, video_checks=[has_a_prompt])
         graph = warehouse.definitions.resolve_asset_graph()
         warehouse.holds(frame_of(a="A kite", b="A boat"))
         (of_table_asset,) = warehouse.tick().run_requests or ()
         assert warehouse.run(*of_table_asset.asset_selection).success
         (of_videos,) = warehouse.tick().run_requests or ()
-        assert warehouse.run(*of_videos.asset_selection, tags=dict(of_videos.tags)).success
+        generated = warehouse.run(*of_videos.asset_selection, tags=dict(of_videos.tags))
+        assert generated.success
         warehouse.holds(frame_of(a="A kite", b="A boat", c="A hill"))
         assert warehouse.run(table).success
         (job,) = warehouse.definitions.jobs or ()
@@ -350,6 +361,17 @@ def test_a_table_from_an_asset_has_options_and_names_below_a_prefix(tmp_path: Pa
         (manifest,) = read.asset_materializations_for_node("marketing__trailers_dataset")
         assert manifest.metadata["dagster/row_count"].value == 3
         assert charged(made) == 3
+        checked = [each for each in generated.get_asset_check_evaluations() if each.check_name == "has_a_prompt"]
+        assert [(each.partition, each.asset_key, each.passed) for each in checked] == [
+            ("a", videos, True),
+            ("b", videos, True),
+        ]
+        stored = {name: made.resources()[name] for name in ("store", "ledger")}
+        assert [video.prompt for (video,) in load_videos(made.instance, "marketing/trailers", **stored).values()] == [
+            "A kite",
+            "A boat",
+            "A hill",
+        ]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ NAMES = [
     "PromptTable",
     "RunwareResource",
     "UpstreamPrompts",
+    "Video",
+    "VideoCheckResult",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -28,6 +30,8 @@ NAMES = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
+    "video_check",
 ]
 ROOT = Path(wan_assets.__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(wan_assets.__path__, "wan_assets."))
