@@ -45,6 +45,7 @@ def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def dependency_keys(deps: Iterable[Any]) -> list[dg.AssetKey]:
     """Returns the keys of upstream assets in any form that `deps` may have."""
+    _refuse_text("deps", deps)
     return [dep.asset_key for dep in dg.AssetSpec("any", deps=[_dep_of(dep) for dep in deps]).deps]
 
 
@@ -61,6 +62,8 @@ def asset_arguments(
     Its own `deps` come before those that were given.
     """
     given = {name: value for name, value in given_options(options).items() if name in ASSET_OPTIONS}
+    for name in ("deps", "owners", "kinds"):
+        _refuse_text(name, given.get(name))
     return {
         "group_name": DEFAULT_NAME,
         "description": description,
@@ -75,6 +78,12 @@ def defined_asset(function: Callable[..., Any], **arguments: Any) -> dg.AssetsDe
     """Returns the asset that `function` materializes."""
     defined: dg.AssetsDefinition = dg.asset(**arguments)(function)
     return defined
+
+
+def _refuse_text(name: str, value: Any) -> None:
+    """Raises `TypeError` for a text instead of a list: Python would use each of its letters."""
+    if isinstance(value, str):
+        raise TypeError(f"{name} is a list, not a text; write {name}=[{value!r}]")
 
 
 def _dep_of(dep: Any) -> Any:
@@ -101,6 +110,13 @@ def known_keywords(*options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return checked
 
     return decorate
+
+
+def check_options(place: str, options: Any) -> None:
+    """Raises `TypeError` if `options` is not a dictionary of asset options."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"{place} is a dictionary of options, not {type(options).__name__}")
+    check_keywords(place, options, ASSET_OPTIONS)
 
 
 def check_keywords(place: str, given: Iterable[str], known: Collection[str]) -> None:
