@@ -46,6 +46,7 @@ def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def dependency_keys(deps: Iterable[Any]) -> list[dg.AssetKey]:
     """Returns the keys of upstream assets in any form that `deps` may have."""
+    _refuse_text("deps", deps)
     return [dep.asset_key for dep in dg.AssetSpec("any", deps=[_dep_of(dep) for dep in deps]).deps]
 
 
@@ -66,6 +67,8 @@ def asset_arguments(
     Its own `deps` come before those that were given.
     """
     given = {name: value for name, value in given_options(options).items() if name in ASSET_OPTIONS}
+    for name in ("deps", "owners", "kinds"):
+        _refuse_text(name, given.get(name))
     return {
         "group_name": DEFAULT_NAME,
         "description": description,
@@ -81,6 +84,12 @@ def defined_asset(function: Callable[..., Any], **arguments: Any) -> dg.AssetsDe
     with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):  # `backfill_policy` is in beta
         defined: dg.AssetsDefinition = dg.asset(**arguments)(function)
     return defined
+
+
+def _refuse_text(name: str, value: Any) -> None:
+    """Raises `TypeError` for a text instead of a list: Python would use each of its letters."""
+    if isinstance(value, str):
+        raise TypeError(f"{name} is a list, not a text; write {name}=[{value!r}]")
 
 
 def _dep_of(dep: Any) -> Any:
@@ -107,6 +116,13 @@ def known_keywords(*options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return checked
 
     return decorate
+
+
+def check_options(place: str, options: Any) -> None:
+    """Raises `TypeError` if `options` is not a dictionary of asset options."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"{place} is a dictionary of options, not {type(options).__name__}")
+    check_keywords(place, options, ASSET_OPTIONS)
 
 
 def check_keywords(place: str, given: Iterable[str], known: Collection[str]) -> None:

@@ -46,7 +46,7 @@ def test_the_requests_are_filled_and_the_run_has_a_target_and_a_place_in_the_tim
 def test_the_table_shows_its_columns_and_where_it_is_from(seen, dagster):
     seen.page.goto(f"{dagster}/assets/videos_prompts?view=overview", wait_until="domcontentloaded")
 
-    for text in ("positive_prompt", "dagster/uri", "wan_assets/first_rows"):
+    for text in ("positive_prompt", "wan_assets/source", "wan_assets/first_rows"):
         seen.page.get_by_text(text, exact=True).first.wait_for()
     seen.shot("dagster-table")
 

@@ -11,10 +11,9 @@ from wan_assets.errors import WanAssetsError
 from wan_assets.models import usd
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import (
-    ASSET_OPTIONS,
     AssetOptions,
     asset_arguments,
-    check_keywords,
+    check_options,
     defined_asset,
     given_options,
     known_keywords,
@@ -80,7 +79,7 @@ def build_dataset_assets(
         ('videos_dataset', 'videos_costs')
     """
     options = cast(DatasetOptions, given_options(options))
-    check_keywords("build_dataset_assets(costs=…)", options.get("costs", {}), ASSET_OPTIONS)
+    check_options("build_dataset_assets(costs=…)", options.get("costs", {}))
     names = AssetNames.of(name, key, key_prefix)
     shared = shared_options(options, "automation_condition", "freshness_policy")
     return [

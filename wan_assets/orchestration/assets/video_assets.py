@@ -11,10 +11,9 @@ from wan_assets.engine import OnMismatch, ProgressCallback, ignore_progress
 from wan_assets.errors import EmptyRangeError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import (
-    ASSET_OPTIONS,
     AssetOptions,
     asset_arguments,
-    check_keywords,
+    check_options,
     given_options,
     known_keywords,
 )
@@ -137,7 +136,7 @@ def assets_of(
     `partitions_def` contains all partitions of the partitioning, or some of them.
     """
     options = cast(VideoOptions, given_options(options))
-    check_keywords("build_video_assets(table=…)", options.get("table", {}), ASSET_OPTIONS)
+    check_options("build_video_assets(table=…)", options.get("table", {}))
     of_table = table_options(partitioning, options, options.get("table", {}))
     table = table_asset(names, partitioning, of_table)
     partitioning = replace(partitioning, partitions_def=partitions_def)

@@ -46,7 +46,7 @@ Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
-_RECORDED_PER_CHECK = 1_000
+_RECORDED_PER_CHECK = 300
 """An event takes at least 10 ms. The next check of the table records the others."""
 
 _RECORDED_PER_RUN = 100

@@ -85,6 +85,17 @@ def test_an_unknown_option_of_the_table_is_refused() -> None:
         build_dataset_assets(prompts=PROMPTS, costs={"kind": ["a"]})
 
 
+@pytest.mark.parametrize("options", [{"deps": "rules"}, {"owners": "team:video"}, {"kinds": "video"}])
+def test_a_text_instead_of_a_list_is_refused(options: Any) -> None:
+    ((name, value),) = options.items()
+
+    for build in (build_video_assets, build_dataset_assets):
+        with pytest.raises(TypeError, match=rf"{name} is a list, not a text; write {name}=\['{value}'\]"):
+            build(prompts=PROMPTS, **options)
+    with pytest.raises(TypeError, match="is a dictionary of options, not str"):
+        build_video_assets(prompts=PROMPTS, table=value)
+
+
 def test_options_reach_the_videos_and_those_of_the_table_the_table() -> None:
     condition, policy = dg.AutomationCondition.eager(), dg.FreshnessPolicy.cron("0 8 * * *", timedelta(hours=1))
     found = specs_of(
