@@ -8,14 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wan_assets.version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
+        GeneratedRow,
         LedgerResource,
         RunwareResource,
+        SimulatedRunwareResource,
+        VideoGeneration,
+        VideoGenerator,
         VideoStoreResource,
         WanVideosComponent,
         build_dataset_assets,
@@ -30,9 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExportOptions",
+    "GeneratedRow",
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
+    "SimulatedRunwareResource",
+    "VideoGeneration",
+    "VideoGenerator",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -48,9 +56,13 @@ __all__ = [
 
 _HOMES = {
     "ExportOptions": "export",
+    "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
+    "SimulatedRunwareResource": "orchestration",
+    "VideoGeneration": "orchestration",
+    "VideoGenerator": "orchestration",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",

@@ -6,17 +6,30 @@ from wan_assets.orchestration.assets.video_assets import assets_of, build_video_
 from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.component import WanVideosComponent
+from wan_assets.orchestration.generator.generated_row import GeneratedRow
+from wan_assets.orchestration.generator.generation import VideoGeneration
+from wan_assets.orchestration.generator.video_generator import VideoGenerator
 from wan_assets.orchestration.metadata.video import REASON
 from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
-from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, resources_of
+from wan_assets.orchestration.resources import (
+    LedgerResource,
+    RunwareResource,
+    SimulatedRunwareResource,
+    VideoStoreResource,
+    resources_of,
+)
 from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
 from wan_assets.orchestration.runs.run import POOL
 
 __all__ = [
     "POOL",
     "REASON",
+    "GeneratedRow",
     "LedgerResource",
     "RunwareResource",
+    "SimulatedRunwareResource",
+    "VideoGeneration",
+    "VideoGenerator",
     "VideoStoreResource",
     "WanVideosComponent",
     "assets_of",

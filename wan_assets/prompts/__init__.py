@@ -2,6 +2,7 @@
 
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.problems import Problem, Refusal, shortened
+from wan_assets.prompts.result_frame import frame_of, index_of
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.sql_query import SqlQuery
@@ -18,6 +19,8 @@ __all__ = [
     "Refusal",
     "SqlQuery",
     "Summary",
+    "frame_of",
+    "index_of",
     "scan",
     "shortened",
     "signature_of",

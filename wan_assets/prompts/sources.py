@@ -1,14 +1,15 @@
-"""Sources of a prompt table: a file, a folder, a pattern, a DataFrame or a database query."""
+"""Sources of a prompt table: a file, a folder, a pattern, a DataFrame, a database query or a list of requests."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame
+from wan_assets.models import VideoRequest
+from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame, sheet_of_list
 from wan_assets.prompts.lookalikes import is_named_as_notes
 from wan_assets.prompts.records import unreadable
 from wan_assets.prompts.sql_query import SqlQuery
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | SqlQuery"
+Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | SqlQuery | Sequence[Mapping[str, Any] | VideoRequest]"
 
 
 def sheets_of(source: Source) -> list[Sheet]:
@@ -25,6 +26,8 @@ def sheets_of(source: Source) -> list[Sheet]:
     if isinstance(source, SqlQuery):
         records = import_module("wan_assets.prompts.database").records_of_query(source)
         return [Sheet("the query", records, has_header=True)]
+    if isinstance(source, (list, tuple)):
+        return [sheet_of_list(source)]
     if not isinstance(source, (str, os.PathLike)):
         return [sheet_of_frame(source)]
     path = Path(source)

@@ -1,6 +1,5 @@
 """Assets derived from the videos: a manifest of all videos, and a report of the ledger's amounts."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -84,7 +83,7 @@ def _dataset_asset(prompts: Prompts, dataset_name: str, shared: _Shared) -> dg.A
             table = PromptTable.load(prompts)
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 manifest = write_manifest(dataset_name, table, store=store.open(), ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
@@ -106,7 +105,7 @@ def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
     )
     def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
         try:
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 return dg.MaterializeResult(metadata=spend_metadata(open_ledger, _today()))
         except WanAssetsError as error:
             raise failure_to_start(error) from None

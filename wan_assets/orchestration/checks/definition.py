@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -80,7 +79,7 @@ def build_video_checks(
         check_options = CheckOptions(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
         names = {key.name for key in context.selected_asset_check_keys}
         try:
-            with closing(context.resources.ledger.open()) as ledger:
+            with context.resources.ledger.open() as ledger:
                 dataset = Dataset.read(name, PromptTable.load(prompts), context.resources.store.open(), ledger)
                 for check, check_result in check_results(dataset, names, check_options):
                     yield _result(name, check, check_result, chosen[check], simulated=dataset.is_simulated)
