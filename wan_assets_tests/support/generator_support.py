@@ -6,11 +6,12 @@ from typing import Any
 
 import dagster as dg
 from dagster_support import SMALL, Studio
+from engine_support import seed_that
 
-from wan_assets import VideoGenerator
+from wan_assets import VideoGenerator, VideoRequest
+from wan_assets.engine import VideoJob
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-REFUSED = "a refused prompt"
 
 
 def requests_of(*prompts: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -19,6 +20,14 @@ def requests_of(*prompts: str, **parameters: Any) -> list[dict[str, Any]]:
         {"prompt_id": chr(ord("a") + number), "positive_prompt": prompt, **SMALL, **parameters}
         for number, prompt in enumerate(prompts)
     ]
+
+
+def one_refused(which: int, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    """A behaviour in which the API refuses the content of one of some requests."""
+    columns = [{name: value for name, value in row.items() if name not in ("prompt_id", "shard")} for row in requests]
+    jobs = [VideoJob(VideoRequest.model_validate(row)) for row in columns]
+    expected = [number == which for number in range(len(requests))]
+    return seed_that(lambda struck: struck == expected, "verdict_safety", 0.3, jobs)
 
 
 def generator_of(made: Studio, **ledger: Any) -> VideoGenerator:

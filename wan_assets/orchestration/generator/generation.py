@@ -35,7 +35,7 @@ class VideoGeneration:
         >>> import dagster as dg
         >>> from wan_assets import VideoGeneration, VideoGenerator
         >>> @dg.asset
-        ... def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator):
+        ... def trailers(context, generator: VideoGenerator):
         ...     generation: VideoGeneration = generator.generate(context=context, requests="prompts.csv")
         ...     yield from generation.stream()
     """

@@ -54,7 +54,7 @@ class VideoGenerator(dg.ConfigurableResource):
         >>> import dagster as dg
         >>> from wan_assets import VideoGenerator
         >>> @dg.asset
-        ... def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator):
+        ... def trailers(context, generator: VideoGenerator):
         ...     yield from generator.generate(context=context, requests="prompts.csv").stream()
         >>> definitions = dg.Definitions(assets=[trailers], resources={"generator": VideoGenerator()})
     """
