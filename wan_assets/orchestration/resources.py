@@ -295,7 +295,7 @@ class LedgerResource(dg.ConfigurableResource):
         pydantic.ValidationError: A value is outside its range.
 
     Example:
-        >>>         >>> from wan_assets import LedgerResource
+        >>> from wan_assets import LedgerResource
         >>> with LedgerResource(url="sqlite://", budget_usd_per_day=100).open() as ledger:
         ...     ledger.totals().real.cost_microusd
         0

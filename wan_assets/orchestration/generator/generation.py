@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import dagster as dg
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GenerationEvent: TypeAlias = "dg.AssetMaterialization | dg.MaterializeResult[None] | dg.Output[pd.DataFrame]"
+
+_UNUSED = "a generation was not iterated, and nothing was submitted: write `yield from generation.stream()`"
+"""Not written to Dagster's log: the object may be deleted while Dagster writes an event."""
 
 
 class VideoGeneration:
@@ -50,7 +54,12 @@ class VideoGeneration:
 
     def __del__(self) -> None:
         if not self._is_started:
-            self._plan.step.log.warning("a generation was not used: nothing was submitted; call stream() or frame()")
+            warnings.warn(_UNUSED, RuntimeWarning, stacklevel=2)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuses to be the stored value of an asset that returns a generation and does not iterate it."""
+        self._is_started = True
+        raise TypeError("a generation is not a value: write `yield from generation.stream()`, or return its frame()")
 
     def stream(self) -> Iterator[GenerationEvent]:
         """Yields the events for the asset that calls it, with `yield from`.

@@ -50,6 +50,11 @@ class GenerateOptions:
     on_error: OnError | None = None
     progress: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuses unknown values, which a type checker finds and a notebook does not."""
+        if self.on_error not in (None, "raise", "return"):
+            raise ValueError(f"on_error={self.on_error!r} is neither 'raise' nor 'return'")
+
 
 @dataclass(frozen=True)
 class Resources:

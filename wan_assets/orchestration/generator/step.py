@@ -46,11 +46,13 @@ class Step:
         cls, context: StepContext, asset_key: dg.CoercibleToAssetKey | None, partition_key_of: PartitionOf | None
     ) -> Self:
         """Reads the context of an asset or op; raises `ValueError` if the step has several assets and none is named."""
-        operation = context.op_execution_context if isinstance(context, dg.AssetExecutionContext) else context
+        operation = _operation_of(context)
         given = None if asset_key is None else dg.AssetKey.from_coercible(asset_key)
         key = given or _only_asset(operation)
-        keys = tuple(operation.partition_keys) if _is_partitioned(operation) else ()
-        assigned = _partition_of(operation, key, keys, partition_key_of)
+        definition = _definition_of(operation, key)
+        has_keys = _is_partitioned(operation) and (key is None or definition is not None)
+        keys = tuple(operation.partition_keys) if has_keys else ()
+        assigned = _partition_of(definition, keys, partition_key_of)
         return cls(operation.run_id, key, keys, assigned, operation.instance, operation.log_event, operation.log)
 
     @property
@@ -86,6 +88,14 @@ class Step:
         return self.keys[0] if self.keys else NO_PARTITION
 
 
+def _operation_of(context: StepContext) -> dg.OpExecutionContext:
+    if isinstance(context, dg.AssetExecutionContext):
+        return context.op_execution_context
+    if isinstance(context, dg.OpExecutionContext):
+        return context
+    raise TypeError(f"context must be that of an asset or op, not {type(context).__name__}; scripts leave it out")
+
+
 def _only_asset(operation: dg.OpExecutionContext) -> dg.AssetKey | None:
     if not operation.has_assets_def:
         return None
@@ -100,13 +110,9 @@ def _is_partitioned(operation: dg.OpExecutionContext) -> bool:
 
 
 def _partition_of(
-    operation: dg.OpExecutionContext,
-    key: dg.AssetKey | None,
-    keys: tuple[str, ...],
-    partition_key_of: PartitionOf | None,
+    definition: dg.PartitionsDefinition[str] | None, keys: tuple[str, ...], partition_key_of: PartitionOf | None
 ) -> PartitionOf | None:
     """Returns the function that assigns rows; None if the step has at most one partition and no function is given."""
-    definition = _definition_of(operation, key)
     if definition is None or not keys:
         return None
     if partition_key_of:

@@ -150,13 +150,11 @@ class VideoGenerator(dg.ConfigurableResource):
     def _resources(self) -> Resources:
         """Returns the given resources and the defaults of the environment, with environment variables read."""
         settings = settings_from(os.environ)
-        complete = VideoGenerator(
-            runware=self.runware or account_of(settings),
-            store=self.store or store_of(settings),
-            ledger=self.ledger or ledger_of(settings),
+        return Resources(
+            (self.runware or account_of(settings)).process_config_and_initialize(),
+            (self.store or store_of(settings)).process_config_and_initialize(),
+            (self.ledger or ledger_of(settings)).process_config_and_initialize(),
         )
-        with complete.process_config_and_initialize_cm() as found:
-            return Resources(found.runware, found.store, found.ledger)
 
 
 def _warn_if_simulated(runware: RunwareResource) -> None:

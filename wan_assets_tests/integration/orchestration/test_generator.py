@@ -224,14 +224,11 @@ def test_requests_with_a_problem_and_a_step_with_several_assets_submit_nothing(m
         generator.generate(context=context, requests=THREE)
 
     result, other = materialize(made, invalid), materialize(made, ambiguous)
-    forgotten = materialize(made, unused)
+    with pytest.warns(RuntimeWarning, match="nothing was submitted"):
+        assert materialize(made, unused).success
 
     assert "Nothing was submitted: the prompt table has 1 problem. The first is row 4" in failure_of(result)
     assert "asset_key=" in str([event.step_failure_data.error for event in other.all_events if event.is_step_failure])
-    messages = [
-        entry.user_message for entry in made.instance.all_logs(forgotten.run_id) if entry.level == logging.WARNING
-    ]
-    assert messages == ["a generation was not used: nothing was submitted; call stream() or frame()"]
     assert made.simulator.journal.charges() == []
 
 
@@ -301,3 +298,71 @@ def test_an_account_without_a_key_is_the_simulator_and_says_so_in_the_log(
     [(_, _, metadata)] = materializations(result)
     assert metadata["wan_assets/simulated"] is True
     assert "RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged" in warnings
+
+
+def test_a_loop_that_is_left_keeps_its_tasks_and_a_later_event_reports_what_they_cost(made: Studio) -> None:
+    @dg.asset
+    def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
+        if not made.simulator.journal.charges():
+            rows = generator.generate(context=context, requests=THREE).rows()
+            next(rows)
+            rows.close()
+            raise ValueError("left after the first row")
+        yield from generator.generate(context=context, requests=THREE).stream()
+
+    left, again, reused = (materialize(made, trailers) for _ in range(3))
+
+    assert [left.success, again.success, reused.success] == [False, True, True]
+    assert [materializations(result)[0][2]["wan_assets/cost_usd"] for result in (again, reused)] == [1.419, 0.0]
+    assert len(made.simulator.journal.charges()) == 3
+
+
+def test_an_asset_without_partitions_gets_one_event_in_a_run_over_a_range(made: Studio) -> None:
+    @dg.asset
+    def whole(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
+        yield from generator.generate(context=context, requests=THREE).stream()
+
+    @dg.asset(partitions_def=LETTERS, deps=[whole], backfill_policy=dg.BackfillPolicy.single_run())
+    def parts() -> dg.MaterializeResult:
+        return dg.MaterializeResult()
+
+    result = materialize(made, whole, parts, keys=("a", "b"))
+
+    counted = [meta["dagster/partition_row_count"] for key, _, meta in materializations(result) if key == "whole"]
+    assert counted == [3]
+    assert ledger_rows(made, "partition") == [("-",)] * 3
+
+
+def test_assets_can_be_called_directly_in_tests_and_be_asynchronous(made: Studio) -> None:
+    @dg.asset(partitions_def=LETTERS)
+    def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
+        yield from generator.generate(context=context, requests=THREE).stream()
+
+    @dg.asset
+    async def awaited(context: dg.AssetExecutionContext, generator: VideoGenerator) -> dg.MaterializeResult:
+        frame = await generator.generate_async(context=context, requests=THREE, progress=False)
+        return dg.MaterializeResult(metadata={"reused": int(frame.reused.sum())})
+
+    called = list(trailers(dg.build_asset_context(partition_key="b"), generator=generator_of(made)))
+    result = materialize(made, awaited)
+
+    assert [type(event) for event in called] == [dg.MaterializeResult]
+    assert [meta["reused"] for _, _, meta in materializations(result)] == [3]
+
+
+def test_a_generation_is_no_value_to_store_and_unknown_arguments_are_refused(made: Studio) -> None:
+    generator = generator_of(made)
+
+    @dg.asset
+    def returned(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Any:
+        return generator.generate(context=context, requests=THREE)
+
+    result = materialize(made, returned)
+
+    failed = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    assert "write `yield from generation.stream()`" in str(failed)
+    with pytest.raises(ValueError, match="on_error='ignore'"):
+        generator.generate(requests=THREE, on_error="ignore")
+    with pytest.raises(TypeError, match="context must be that of an asset or op, not str"):
+        generator.generate(requests=THREE, context="context")
+    assert made.simulator.journal.charges() == []
