@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -31,6 +31,8 @@ from wan_assets.settings import (
 )
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
+
+Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 _SIMULATOR_FOLDER = f"{DATA_FOLDER}/simulator"
 
@@ -365,6 +367,21 @@ def warn_if_simulated(runware: RunwareResource, log: logging.Logger) -> None:
         log.warning("the simulator makes the videos: they are SIMULATED, and nothing is charged")
     elif runware.is_simulated:
         log.warning(SIMULATED_NOTICE)
+
+
+def with_variables_read(resource: Resource) -> Resource:
+    """Returns a resource with the values of its environment variables, as Dagster does when a run starts.
+
+    Dagster's own method opens an instance with databases for it. Raises `SettingsError` if a variable is not set.
+    """
+    values = {}
+    for name in type(resource).model_fields:
+        if isinstance(variable := getattr(resource, name), dg.EnvVar):
+            if (value := variable.get_value()) is None:
+                owner = f"{type(resource).__name__}({name}=…)"
+                raise SettingsError(f"{owner} uses the variable {variable.env_var_name}, which is not set")
+            values[name] = value
+    return resource.model_copy(update=values) if values else resource
 
 
 def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Unpack, overload
 
 import dagster as dg
@@ -24,6 +25,7 @@ from wan_assets.orchestration.resources import (
     account_of,
     ledger_of,
     store_of,
+    with_variables_read,
 )
 from wan_assets.prompts import Prompts
 from wan_assets.settings import SIMULATED_NOTICE, settings_from
@@ -149,11 +151,11 @@ class VideoGenerator(dg.ConfigurableResource):
 
     def _resources(self) -> Resources:
         """Returns the given resources and the defaults of the environment, with environment variables read."""
-        settings = settings_from(os.environ)
+        settings = cache(lambda: settings_from(os.environ))
         return Resources(
-            (self.runware or account_of(settings)).process_config_and_initialize(),
-            (self.store or store_of(settings)).process_config_and_initialize(),
-            (self.ledger or ledger_of(settings)).process_config_and_initialize(),
+            with_variables_read(self.runware or account_of(settings())),
+            with_variables_read(self.store or store_of(settings())),
+            with_variables_read(self.ledger or ledger_of(settings())),
         )
 
 

@@ -21,7 +21,7 @@ from generator_support import generator_of, one_refused, requests_of
 import wan_assets
 from wan_assets import LedgerResource, PromptTable, SimulatedRunwareResource, VideoGenerator, VideoRequest
 from wan_assets.errors import PromptTableError, StoreError
-from wan_assets.settings import sqlite_url
+from wan_assets.settings import SettingsError, sqlite_url
 
 README = Path(wan_assets.__file__).parents[1] / "README.md"
 THREE = requests_of("A red kite", "A blue boat", "A green hill")
@@ -189,6 +189,9 @@ def test_variables_of_given_resources_are_read_and_faults_of_the_simulator_can_b
 
     with pytest.warns(UserWarning, match="1 of 1 rows"):
         found = quiet(generator, THREE[:1])
+    monkeypatch.delenv("OUR_LEDGER")
+    with pytest.raises(SettingsError, match=r"LedgerResource\(url=…\) uses the variable OUR_LEDGER, which is not set"):
+        quiet(generator, THREE[:1])
 
     assert found.error[0].startswith("ContentBlockedError")
     assert (tmp_path / "ours.db").is_file()
