@@ -317,6 +317,19 @@ def test_a_loop_that_is_left_keeps_its_tasks_and_a_later_event_reports_what_they
     assert len(made.simulator.journal.charges()) == 3
 
 
+def test_a_cost_is_reported_once_if_a_run_is_killed_between_its_event_and_the_ledger(made: Studio) -> None:
+    @dg.asset
+    def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
+        yield from generator.generate(context=context, requests=THREE).stream()
+
+    first = materialize(made, trailers)
+    rows_of(sqlite_url(made.folder / "ledger.db"), "INSERT INTO wan_untold SELECT task_uuid FROM wan_tasks")
+    again = materialize(made, trailers)
+
+    costs = [materializations(result)[0][2]["wan_assets/cost_usd"] for result in (first, again)]
+    assert costs == [1.419, 0.0]
+
+
 def test_an_asset_without_partitions_gets_one_event_in_a_run_over_a_range(made: Studio) -> None:
     @dg.asset
     def whole(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
