@@ -6,6 +6,7 @@ from wan_assets.orchestration.assets.video_assets import assets_of, build_video_
 from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.component import WanVideosComponent
+from wan_assets.orchestration.configured_resources import resources_of
 from wan_assets.orchestration.generator.generated_row import GeneratedRow
 from wan_assets.orchestration.generator.generation import VideoGeneration
 from wan_assets.orchestration.generator.video_generator import VideoGenerator
@@ -16,7 +17,6 @@ from wan_assets.orchestration.resources import (
     RunwareResource,
     SimulatedRunwareResource,
     VideoStoreResource,
-    resources_of,
 )
 from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
 from wan_assets.orchestration.runs.run import POOL

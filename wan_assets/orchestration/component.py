@@ -15,8 +15,9 @@ from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
+from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
 from wan_assets.orchestration.partitions.keys import definition_by
-from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
+from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.prompts import Prompts, SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from
 

@@ -11,11 +11,11 @@ import dagster as dg
 
 from wan_assets.engine import ignore_progress, progress_logged
 from wan_assets.errors import WanAssetsError
+from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.generator.generated_row import GeneratedRow
 from wan_assets.orchestration.generator.plan import GenerationPlan, OpenGeneration
 from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
 from wan_assets.orchestration.metadata.video import failure_to_start
-from wan_assets.orchestration.resources import warn_if_simulated
 from wan_assets.orchestration.run_context import RECORDED_ALREADY
 
 if TYPE_CHECKING:

@@ -37,7 +37,8 @@ async def generate_frame_async(plan: GenerationPlan) -> pd.DataFrame:
     with ExitStack() as stack:
         stack.enter_context(_explained())
         opened = await asyncio.to_thread(stack.enter_context, plan.opened())
-        bar = stack.enter_context(progress_bar(len(plan.queue), is_shown=plan.options.progress))
+        is_shown = plan.options.progress and plan.step.instance is None
+        bar = stack.enter_context(progress_bar(len(plan.queue), is_shown=is_shown))
         on_progress = stack.enter_context(progress_logged(plan.step.log, bar))
         async with aclosing(opened.run.outcomes_here(on_progress)) as outcomes:
             results = [await asyncio.to_thread(opened.result_of, outcome) async for outcome in outcomes]

@@ -12,6 +12,13 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.errors import WanAssetsError
+from wan_assets.orchestration.configured_resources import (
+    account_of,
+    ledger_of,
+    store_of,
+    warn_if_simulated,
+    with_variables_read,
+)
 from wan_assets.orchestration.generator.generation import VideoGeneration
 from wan_assets.orchestration.generator.plan import GenerateKeywords, GenerateOptions, GenerationPlan, Resources
 from wan_assets.orchestration.generator.script import generate_frame, generate_frame_async
@@ -22,10 +29,6 @@ from wan_assets.orchestration.resources import (
     RunwareResource,
     SimulatedRunwareResource,
     VideoStoreResource,
-    account_of,
-    ledger_of,
-    store_of,
-    with_variables_read,
 )
 from wan_assets.prompts import Prompts
 from wan_assets.settings import SIMULATED_NOTICE, settings_from
@@ -136,7 +139,10 @@ class VideoGenerator(dg.ConfigurableResource):
             WanAssetsError: As in `generate`.
         """
         plan = await asyncio.to_thread(self._plan, requests, context, GenerateOptions(**options))
-        _warn_if_simulated(plan.resources.runware)
+        if context is None:
+            _warn_if_simulated(plan.resources.runware)
+        else:
+            warn_if_simulated(plan.resources.runware, plan.step.log)
         return await generate_frame_async(plan)
 
     def _plan(self, requests: Prompts, context: StepContext | None, options: GenerateOptions) -> GenerationPlan:

@@ -13,8 +13,9 @@ from pydantic import Field
 from wan_assets.engine import Limits, progress_logged
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Origin, heartbeat
+from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.metadata.video import failure_to_start
-from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource, warn_if_simulated
+from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
