@@ -124,7 +124,7 @@ def test_it_works_where_an_event_loop_runs_as_in_a_notebook_and_a_cancelled_call
 
 
 def test_ctrl_c_keeps_submitted_tasks_and_the_next_call_fetches_their_videos(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=0.5) as made:
+    with studio(tmp_path, latency_s=1.5) as made:
         generator = generator_of(made)
         is_charged = threading.Thread(target=_interrupt_after_charges, args=(made, 3))
         is_charged.start()
