@@ -60,11 +60,7 @@ def half_way(site: Site, rows: int, is_meant: Callable[[str], bool] = bool) -> t
 
 
 def finished(site: Site, backfill: str) -> None:
-    ends = ("COMPLETED_SUCCESS", "COMPLETED_FAILED", "COMPLETED", "FAILED", "CANCELED")
-    status = site.dagster.wait(
-        "the end of the backfill", lambda: (said := site.dagster.backfill_status(backfill)) in ends and said
-    )
-    assert status == "COMPLETED_SUCCESS"
+    assert site.dagster.backfill_ended(backfill) == "COMPLETED_SUCCESS"
 
 
 def assert_all_is_well(site: Site, some: list[str]) -> None:
