@@ -8,17 +8,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wan_assets.version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wan_assets.dataset import Video
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
+        GeneratedRow,
         LedgerResource,
         RunwareResource,
+        SimulatedRunwareResource,
         UpstreamPrompts,
         VideoCheckResult,
+        VideoGeneration,
+        VideoGenerator,
         VideoStoreResource,
         WanVideosComponent,
         build_dataset_assets,
@@ -35,12 +39,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExportOptions",
+    "GeneratedRow",
     "LedgerResource",
     "PromptTable",
     "RunwareResource",
+    "SimulatedRunwareResource",
     "UpstreamPrompts",
     "Video",
     "VideoCheckResult",
+    "VideoGeneration",
+    "VideoGenerator",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -58,12 +66,16 @@ __all__ = [
 
 _HOMES = {
     "ExportOptions": "export",
+    "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
+    "SimulatedRunwareResource": "orchestration",
     "UpstreamPrompts": "orchestration",
     "Video": "dataset",
     "VideoCheckResult": "orchestration",
+    "VideoGeneration": "orchestration",
+    "VideoGenerator": "orchestration",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",

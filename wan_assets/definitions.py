@@ -16,7 +16,7 @@ from wan_assets.orchestration import (
     build_video_sensor,
     resources_of,
 )
-from wan_assets.settings import Settings, settings_from
+from wan_assets.settings import SIMULATED_NOTICE, Settings, settings_from
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
@@ -25,7 +25,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
     The table's sensor is stopped by default.
     """
     if settings.is_simulated:
-        warnings.warn("RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged", stacklevel=2)
+        warnings.warn(SIMULATED_NOTICE, stacklevel=2)
     prompts = settings.prompts
     around = dg.Definitions(
         assets=build_dataset_assets(prompts=prompts),

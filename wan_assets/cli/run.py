@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +19,6 @@ from wan_assets.cli.signals import Interrupted, StopRequest
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.client import RunwareClient
 from wan_assets.engine import OnMismatch, Outcome, Progress
-from wan_assets.errors import PromptTableError
 from wan_assets.ledger import Ledger, new_owner
 from wan_assets.orchestration import (
     REASON,
@@ -39,7 +37,6 @@ from wan_assets.store import VideoStore
 _NAMES = AssetNames.of()
 _NAME = _NAMES.partitions
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_PROBLEMS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -79,11 +76,7 @@ class TableRun:
         """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(prompts)
-        if table.problems:
-            problems = table.problems
-            counted = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-            shown = "".join(f"\n  {problem}" for problem in problems[:_PROBLEMS_SHOWN])
-            raise PromptTableError(f"{prompts} has {counted}:{shown}")
+        table.refuse_problems(str(prompts))
         return table
 
     def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:
@@ -92,7 +85,7 @@ class TableRun:
         _check_settings(settings)
         VideoStore(settings.store).make_ready()
         stop.check()
-        with closing(Ledger(settings.ledger)) as ledger, instance_in(settings.dagster_home) as instance:
+        with Ledger(settings.ledger) as ledger, instance_in(settings.dagster_home) as instance:
             self._sync(instance, table)
             slot = PoolSlot(instance, ledger, self.run_id, _NAME, show.note)
             with slot.held(stop):

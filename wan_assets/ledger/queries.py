@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from functools import partial
+from typing import Self
 
 import sqlalchemy as sa
 from more_itertools import chunked
@@ -50,6 +51,12 @@ class LedgerReader:
         self._clock = clock
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def refuse_if_in_memory(self, *, simulated: bool) -> None:
         """Raises `LedgerError` if real money would be recorded in memory, and lost when the process ends."""

@@ -20,7 +20,8 @@ from wan_assets.orchestration.assets.video_assets import VideoOptions, build_vid
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.component_attributes import AssetAttributes, Batches, Query, Sensor, UpstreamAsset
-from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
+from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
+from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from

@@ -2,6 +2,7 @@
 
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.problems import Problem, Refusal, shortened
+from wan_assets.prompts.result_frame import frame_of, index_of
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
@@ -20,6 +21,8 @@ __all__ = [
     "Snapshot",
     "SqlQuery",
     "Summary",
+    "frame_of",
+    "index_of",
     "scan",
     "shortened",
     "signature_of",

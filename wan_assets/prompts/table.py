@@ -27,6 +27,8 @@ from wan_assets.prompts.sources import Source, sheets_of
 Prompts: TypeAlias = "Source | PromptTable | Snapshot | Callable[[], PromptTable]"
 """Sources of prompts. A path may be a folder or a pattern. A function is called at each reading."""
 
+_PROBLEMS_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -77,8 +79,8 @@ class PromptTable:
 
         Args:
             source: A path, a folder, a pattern, a DataFrame (pandas, or any table with Arrow's C stream, such as
-                polars), a `SqlQuery`, a `PromptTable`, the path or URL of a snapshot, or a function that returns a
-                source.
+                polars), a `SqlQuery`, a list of `VideoRequest` or of mappings, a `PromptTable`, the path or URL of a
+                snapshot, or a function that returns a source.
             base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
             defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`. Snapshots contain
                 the values already.
@@ -110,6 +112,14 @@ class PromptTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def refuse_problems(self, name: str) -> None:
+        """Raises `PromptTableError` with the first problems if the table has any; `name` is the table's name."""
+        if not self.problems:
+            return
+        counted = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
+        shown = "".join(f"\n  {problem}" for problem in self.problems[:_PROBLEMS_SHOWN])
+        raise PromptTableError(f"{name} has {counted}:{shown}")
 
     def chunk(self) -> Chunk:
         """Returns the whole table as one chunk."""

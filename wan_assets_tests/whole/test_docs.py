@@ -78,7 +78,7 @@ def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstanc
 
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_the_snippets_of_a_page_run_and_make_their_videos(
-    page: Path, folder: Path, request: pytest.FixtureRequest
+    page: Path, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "s3://my-bucket" in page.read_text(encoding="utf-8"):
         request.getfixturevalue("bucket")
@@ -87,6 +87,7 @@ def test_the_snippets_of_a_page_run_and_make_their_videos(
     behaviour = Behaviour(latency_s=0.1)
 
     with LocalSimulator(folder / "simulator", behaviour) as simulator, dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv("RUNWARE_BASE_URL", simulator.base_url)
         for snippet in snippets(page, "python"):
             before = namespace.get("defs")
             exec(compile(snippet, str(page), "exec", dont_inherit=True), namespace)

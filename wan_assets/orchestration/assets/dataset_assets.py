@@ -1,6 +1,5 @@
 """Assets derived from the videos: a manifest of all videos, and a report of the ledger's amounts."""
 
-from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any, Unpack, cast
 
@@ -106,7 +105,7 @@ def _dataset_asset(
             table = PromptTable.load(readable_prompts(prompts, names.videos, context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 manifest = write_manifest("/".join(key.path), table, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
@@ -127,7 +126,7 @@ def _costs_asset(names: AssetNames, key: dg.AssetKey, options: AssetOptions) -> 
 
     def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
         try:
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 return dg.MaterializeResult(metadata=spend_metadata(open_ledger, _today()))
         except WanAssetsError as error:
             raise failure_to_start(error) from None

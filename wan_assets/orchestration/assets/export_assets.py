@@ -1,6 +1,5 @@
 """An asset that keeps an export of all videos up to date."""
 
-from contextlib import closing
 from typing import Any, Unpack
 
 import dagster as dg
@@ -76,7 +75,7 @@ def build_export_asset(
             table = PromptTable.load(readable_prompts(prompts, names.videos, context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "Nothing was exported")
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 exported = export_dataset(table, target, options, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None

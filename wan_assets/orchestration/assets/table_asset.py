@@ -132,13 +132,15 @@ def _part_of(context: dg.AssetExecutionContext) -> str:
 
 def _table_in(upstream: UpstreamPrompts, value: Any) -> Prompts:
     """Returns the value of an upstream asset; raises a `Failure` if it is not a table."""
-    if isinstance(value, PromptTable):
+    if isinstance(value, (PromptTable, list, tuple)):
         return value
     tables = list(value.values()) if isinstance(value, Mapping) else [value]
-    if tables and all(hasattr(table, "__arrow_c_stream__") for table in tables):
+    if tables and all(isinstance(table, (list, tuple)) or hasattr(table, "__arrow_c_stream__") for table in tables):
         prompts: Prompts = value
         return prompts
     found = type(tables[0]).__name__ if tables else "an empty mapping"
     reason = f"the value of the asset {upstream.key.to_user_string()} is no table, but {found}"
-    fix = "return a DataFrame from it, or pass UpstreamPrompts(…, source=SqlQuery(…)) for a table in a database"
+    fix = (
+        "return a DataFrame or a list of rows, or pass UpstreamPrompts(…, source=SqlQuery(…)) for a table in a database"
+    )
     raise video.failure_to_start(PromptTableError(f"{reason}: {fix}"))

@@ -1,6 +1,5 @@
 """A sensor for runs whose worker is gone: without it, Dagster shows them as running forever."""
 
-from contextlib import closing
 from typing import Unpack
 
 import dagster as dg
@@ -44,7 +43,7 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
     def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason | None:
         try:
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 ended = _end_lost_runs(open_ledger, context.instance)
         except LedgerError as error:
             return dg.SkipReason(f"{error}. {error.hint}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import Any
 
 import dagster as dg
@@ -39,7 +38,7 @@ def checks_after_failure(
     if not names:
         return
     try:
-        with closing(ledger.open()) as open_ledger:
+        with ledger.open() as open_ledger:
             opened = store.open()
             table = PromptTable.load(readable_prompts(prompts, videos, context.instance, opened))
             dataset = Dataset.read(videos.to_user_string(), table, opened, open_ledger)

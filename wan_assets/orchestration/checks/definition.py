@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -93,7 +92,7 @@ def build_video_checks(
         check_options = replace(options, salt=context.run.run_id)
         selected = {check_key.name for check_key in context.selected_asset_check_keys}
         try:
-            with closing(context.resources.ledger.open()) as ledger:
+            with context.resources.ledger.open() as ledger:
                 store = context.resources.store.open()
                 table = PromptTable.load(readable_prompts(prompts, videos, context.instance, store))
                 dataset = Dataset.read(videos.to_user_string(), table, store, ledger)

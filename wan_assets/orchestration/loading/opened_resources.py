@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import dagster as dg
 
 from wan_assets.ledger import Ledger
-from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource, resources_of
+from wan_assets.orchestration.configured_resources import resources_of
+from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.settings import SettingsError, settings_from
 from wan_assets.store import VideoStore
 
@@ -38,7 +39,7 @@ def opened(context: Any, store: VideoStoreResource | None, ledger: LedgerResourc
     known = {**{name: value for name, value in chosen.items() if value is not None}, **of_job}
     with dg.build_resources({**_of_environment(known), **known}, resource_config=config) as ready:
         kept = _checked("store", ready.store, VideoStoreResource).open()
-        with closing(_checked("ledger", ready.ledger, LedgerResource).open()) as open_ledger:
+        with _checked("ledger", ready.ledger, LedgerResource).open() as open_ledger:
             yield Opened(kept, open_ledger)
 
 

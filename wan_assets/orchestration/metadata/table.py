@@ -35,7 +35,9 @@ def kinds_of(prompts: PromptsOrAsset) -> set[str]:
     if isinstance(prompts, (str, os.PathLike)):
         extension = Path(prompts).suffix.lower()
         return {"table", _KINDS.get(extension, extension[1:])} if extension[1:].isalnum() else {"table"}
-    return {"table", "python" if callable(prompts) or isinstance(prompts, PromptTable) else "pandas"}
+    if callable(prompts) or isinstance(prompts, (PromptTable, list, tuple)):
+        return {"table", "python"}
+    return {"table", type(prompts).__module__.partition(".")[0]}
 
 
 def table_metadata(summary: Summary, prompts: PromptsOrAsset) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from wan_assets.engine import Limits, progress_logged
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Origin, PartitionRow, heartbeat
 from wan_assets.orchestration.checks import VideoCheckRun
+from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
-from wan_assets.orchestration.runs.engine_thread import outcomes_of
+from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.store import StoredTask
@@ -76,23 +77,15 @@ def _events_of(
 ) -> Iterator[Event]:
     origin = Origin(run_context.run_id, run_context.asset_key.to_user_string(), purchase=config.regenerate)
     with ExitStack() as stack:
-        open_ledger = stack.enter_context(closing(ledger.open()))
+        open_ledger = stack.enter_context(ledger.open())
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))
         videos = store.open()
         prepared = partitioning.begin(run_context, videos)
+        warn_if_simulated(runware, run_context.log)
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
-        outcomes = stack.enter_context(
-            outcomes_of(
-                prepared.jobs,
-                runware=runware,
-                store=videos,
-                ledger=open_ledger,
-                limits=_limits_of(run_context, config, runware),
-                origin=origin,
-                media=prepared.media,
-                on_progress=on_progress,
-            )
-        )
+        limits = _limits_of(run_context, config, runware)
+        run = EngineRun(prepared.jobs, runware, videos, open_ledger, limits, origin, prepared.media)
+        outcomes = stack.enter_context(run.outcomes(on_progress))
         cost_reporter = CostReporter(open_ledger, run_context.instance, run_context.asset_key)
         check_run = stack.enter_context(
             closing(VideoCheckRun(run_context.video_checks, run_context.asset_key, open_ledger))

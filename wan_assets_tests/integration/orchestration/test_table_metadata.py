@@ -61,10 +61,11 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
         (SqlQuery("duckdb:///a.db", "SELECT 1"), {"sql", "duckdb"}),
         (pd.DataFrame(), {"table", "pandas"}),
         (lambda: PromptTable((), (), 0), {"table", "python"}),
+        ([{"prompt": "A kite"}], {"table", "python"}),
         (UpstreamPrompts("warehouse/prompts"), {"table"}),
         (UpstreamPrompts("a", source=SqlQuery("duckdb:///a.db", "SELECT 1")), {"sql", "duckdb"}),
     ],
-    ids=["csv", "tsv", "jsonl", "parquet", "folder", "postgres", "duckdb", "frame", "function", "asset", "dbt"],
+    ids=["csv", "tsv", "jsonl", "parquet", "folder", "postgres", "duckdb", "frame", "function", "list", "asset", "dbt"],
 )
 def test_the_kinds_are_those_of_the_source(prompts: Any, kinds: set[str]) -> None:
     assert kinds_of(prompts) == kinds

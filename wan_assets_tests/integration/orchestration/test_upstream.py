@@ -374,13 +374,33 @@ def test_a_table_from_an_asset_has_options_and_names_below_a_prefix(tmp_path: Pa
         ]
 
 
+@pytest.mark.parametrize("days", [None, DAYS], ids=["a list", "a list for each day"])
+def test_a_list_of_rows_is_a_table(days: Any, tmp_path: Path) -> None:
+    @dg.asset(key=WAREHOUSE, partitions_def=days)
+    def prompts() -> list[Any]:
+        return [{"prompt_id": "a", "prompt": "A kite", **SMALL}]
+
+    with studio(tmp_path) as made:
+        assets = [prompts, *(build_video_assets(prompts=prompts).assets or ())]
+        key = "2026-01-01" if days else None
+        how: dict[str, Any] = {"instance": made.instance, "resources": made.resources()}
+
+        assert dg.materialize(assets, selection=[WAREHOUSE, TABLE], partition_key=key, **how).success
+        made_of = materialized(dg.materialize(assets, selection=[VIDEOS], partition_key="a", **how))
+
+        assert made_of["a"]["wan_assets/prompt"] == "A kite"
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (lambda: [{"prompt": "A kite"}], "the value of the asset warehouse/prompts is no table, but list: return"),
+        (
+            lambda: "A kite",
+            "the value of the asset warehouse/prompts is no table, but str: return a DataFrame or a list",
+        ),
         (lambda: pd.DataFrame({"prompt": []}), "the DataFrame has no rows; add at least one prompt"),
     ],
-    ids=["a list", "an empty frame"],
+    ids=["a text", "an empty frame"],
 )
 def test_a_value_that_is_no_table_is_refused(value: Callable[[], Any], message: str, tmp_path: Path) -> None:
     @dg.asset(key=WAREHOUSE)
