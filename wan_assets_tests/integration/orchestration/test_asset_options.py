@@ -219,3 +219,21 @@ def test_nothing_that_is_built_is_in_beta() -> None:
         of_days = everything(UpstreamPrompts("raw", partitions_def=days), name="daily")
         together = [everything(PROMPTS), of_days, dg.Definitions(assets=[dg.AssetSpec("raw")], resources=RESOURCES)]
         dg.Definitions.validate_loadable(dg.Definitions.merge(*together))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, dg.BackfillPolicy.multi_run(100)),
+        ({"partitions_per_run": 10}, dg.BackfillPolicy.multi_run(10)),
+        ({"backfill_policy": dg.BackfillPolicy.single_run()}, dg.BackfillPolicy.single_run()),
+    ],
+    ids=["default", "partitions_per_run", "backfill_policy"],
+)
+def test_a_backfill_policy_replaces_the_number_of_partitions_per_run(
+    options: dict[str, Any], expected: dg.BackfillPolicy
+) -> None:
+    assets = build_video_assets(prompts=PROMPTS, **options).assets or ()
+
+    (videos,) = (asset for asset in assets if isinstance(asset, dg.AssetsDefinition) and asset.key.path == ["videos"])
+    assert videos.backfill_policy == expected
