@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster_support import SMALL, Studio, studio, table_of, written
+from dagster_support import SMALL, Studio, failure_of, studio, table_of, written
 
 from wan_assets import Video, build_dataset_assets, build_video_assets, build_video_checks, video_check
 from wan_assets.orchestration.checks import DATASET_CHECKS
@@ -188,6 +188,21 @@ def test_checks_have_results_although_rows_failed(
         assert every_row.severity is dg.AssetCheckSeverity.WARN
         assert found["quality"].passed is bool(made_keys)
         assert found["has_a_prompt"].passed is bool(made_keys)
+
+
+def test_a_refused_row_fails_the_run_with_its_reason_and_all_other_videos_are_recorded(tmp_path: Path) -> None:
+    with studio(tmp_path, faults={"verdict_safety": 0.5}, seed=1) as made:
+        result = run(made, prompts_in(tmp_path), brightness)
+
+        recorded = events_of(made, VIDEOS)
+        refused = sorted(set(KEYS) - recorded.keys())
+        assert not result.success
+        assert recorded
+        assert refused
+        assert set(recorded.values()) == {1}
+        assert all(f"{key}: " in failure_of(result) for key in refused)
+        assert "ContentBlockedError" in failure_of(result) or "invalidProviderContent" in failure_of(result)
+        assert events_of(made, brightness.key).total() == 0
 
 
 def test_a_batch_has_assets_downstream_of_it(tmp_path: Path) -> None:
