@@ -17,6 +17,7 @@ from wan_assets.prompts import PromptRow, PromptTable, SqlQuery, Summary
 
 _KINDS = {".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".txt": "text"}
 _DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
+_FRAMES = {"pandas", "polars", "pyarrow"}
 _SECRET_COLUMNS = ("webhook_url", "upload_endpoint")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _COLUMNS_MAX = 500
@@ -37,7 +38,7 @@ def kinds_of(prompts: PromptsOrAsset) -> set[str]:
         return {"table", _KINDS.get(extension, extension[1:])} if extension[1:].isalnum() else {"table"}
     if callable(prompts) or isinstance(prompts, (PromptTable, list, tuple)):
         return {"table", "python"}
-    return {"table", type(prompts).__module__.partition(".")[0]}
+    return {"table", *_FRAMES.intersection(type(prompts).__module__.split("."))}
 
 
 def table_metadata(summary: Summary, prompts: PromptsOrAsset) -> dict[str, Any]:

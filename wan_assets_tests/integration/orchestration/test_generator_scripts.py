@@ -123,6 +123,7 @@ def test_it_works_where_an_event_loop_runs_as_in_a_notebook_and_a_cancelled_call
     assert len(made.simulator.journal.charges()) == 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_submitted_tasks_and_the_next_call_fetches_their_videos(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=1.5) as made:
         generator = generator_of(made)
@@ -156,6 +157,7 @@ def test_each_call_is_a_run_of_its_own_for_budgets(made: Studio) -> None:
     assert [row[1:] for row in runs] == [("-", "-")] * 2
 
 
+@pytest.mark.slow
 def test_without_arguments_it_uses_the_environment_and_without_a_key_the_simulator(
     made: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +221,7 @@ def test_a_ledger_closes_with_its_block(made: Studio) -> None:
     assert ledger._engine.pool.checkedin() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not README.is_file(), reason="the README is beside the package in the repository only")
 def test_the_notebook_use_in_the_readme_takes_few_lines_and_runs_where_an_event_loop_runs(
     made: Studio, monkeypatch: pytest.MonkeyPatch
