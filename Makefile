@@ -8,9 +8,11 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 TESTS := wan_assets_tests
+OLDEST := .venv-oldest
+OLDEST_DAGSTER := dagster==1.13.21 dagster-webserver==1.13.21 $(foreach each,celery duckdb postgres,dagster-$(each)==0.29.21)
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster mutants dist format dev lock clean
+.PHONY: demo probe test test-whole test-ui test-cluster test-oldest check docs chaos bench bench-cluster mutants dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -29,6 +31,14 @@ test-ui: $(READY)
 
 test-cluster: $(READY)
 	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_cluster.py
+
+# The assets with the oldest Dagster that pyproject.toml allows, in an environment of its own.
+test-oldest: $(READY)
+	$(BIN)/python -m venv --clear $(OLDEST)
+	grep -v '^ *#\|^dagster' requirements.lock > $(OLDEST)/requirements.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/requirements.txt $(OLDEST_DAGSTER)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(OLDEST)/bin/pytest -m "slow or not slow" $(TESTS)/integration/orchestration
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -72,7 +82,7 @@ lock:
 	    --group dev --group docs --all-extras pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf $(VENV) $(OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.11")'
