@@ -154,8 +154,7 @@ class VideoGeneration:
                 self._observe(key, batch_metadata(found, opened.store, is_charged=False))
                 continue
             yield self._event(key, found, batch_metadata(found, opened.store))
-            for result in found:
-                opened.reported(result)
+            opened.recorded(key, found)
 
     def _observe(self, key: str, metadata: dict[str, Any]) -> None:
         """Records what was done in a partition that is not complete."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
@@ -12,16 +13,17 @@ import dagster as dg
 
 from wan_assets.engine import FailureLog, Outcome, VideoJob
 from wan_assets.errors import PERMANENT_REFUSALS
-from wan_assets.ledger import Origin, heartbeat
+from wan_assets.ledger import Ledger, Origin, heartbeat
 from wan_assets.orchestration.asset_names import Key
 from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
 from wan_assets.orchestration.generator.step import Step
 from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.metadata.batch import RowResult
+from wan_assets.orchestration.metadata.batch import RowResult, digest_of
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
+from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.prompts import PromptRow, Prompts, PromptTable, index_of
 from wan_assets.store import VideoStore
 
@@ -116,7 +118,21 @@ class GenerationPlan:
             run = EngineRun(self.queue, self.resources.runware, store, ledger, limits, origin, self.media)
             reporter = CostReporter(ledger, self.step.instance, self.step.asset_key, self.step.asset)
             stack.callback(reporter.flush)
-            yield OpenGeneration(run, store, reporter, FailureLog(self.step.log))
+            recorder = self._recorder(ledger)
+            if recorder:
+                stack.callback(recorder.flush)
+            yield OpenGeneration(run, store, reporter, FailureLog(self.step.log), self._numbered, recorder)
+
+    @property
+    def _numbered(self) -> Mapping[str, tuple[int, PromptRow]]:
+        return {row.prompt_id: (number, row) for number, row in enumerate(self.rows)}
+
+    def _recorder(self, ledger: Ledger) -> RowRecorder | None:
+        """Returns what records the rows of partitions, so that `load_videos` finds them."""
+        step = self.step
+        return (
+            RowRecorder(ledger, step.asset_key, step.keys) if step.instance and step.asset_key and step.keys else None
+        )
 
     def frame_of(self, results: Sequence[RowResult]) -> pd.DataFrame:
         """Returns the results in the order of the requests, with their index if there is a result for each."""
@@ -142,6 +158,8 @@ class OpenGeneration:
     store: VideoStore
     reporter: CostReporter
     failures: FailureLog
+    numbered: Mapping[str, tuple[int, PromptRow]]
+    recorder: RowRecorder | None
 
     def result_of(self, outcome: Outcome) -> RowResult:
         """Returns the result of a row, with the cost that is still to be reported; logs the first failures."""
@@ -154,3 +172,12 @@ class OpenGeneration:
         """Marks the cost of a row as reported."""
         if result.outcome.stored:
             self.reporter.reported(result.outcome, result.outcome.stored)
+
+    def recorded(self, key: str, results: Sequence[RowResult]) -> None:
+        """Marks the costs of a partition as reported, and records its rows, after its event."""
+        for result in results:
+            self.reported(result)
+        if self.recorder:
+            stored = ((result.job.prompt_id, result.outcome.stored) for result in results)
+            found = sorted(((*self.numbered[each], task) for each, task in stored if task), key=itemgetter(0))
+            self.recorder.add(key, digest_of(results), [(row, task) for _, row, task in found])

@@ -16,7 +16,7 @@ _EVENTS_PER_QUERY = 500
 
 _NEVER_MATERIALIZED = "it was never materialized"
 _NOT_RECORDED = (
-    "its rows are not recorded, because a release before 0.2 or an interrupted run materialized it; run it again: "
+    "its rows are not recorded: wan-assets 0.1.0, an interrupted run or other code materialized it; run it again: "
     "stored videos are reused at no cost"
 )
 

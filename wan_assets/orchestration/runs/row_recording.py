@@ -27,7 +27,13 @@ class RowRecorder:
     outdated record is detected.
     """
 
-    def __init__(self, ledger: Ledger, asset_key: dg.AssetKey, keys: Collection[str], on_recorded: OnRecorded) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        asset_key: dg.AssetKey,
+        keys: Collection[str],
+        on_recorded: OnRecorded = lambda _, __: None,
+    ) -> None:
         self._ledger = ledger
         self._on_recorded = on_recorded
         self._asset = asset_key.to_user_string()
@@ -41,8 +47,12 @@ class RowRecorder:
 
     def recorded(self, event: dg.AssetMaterialization, rows: Iterable[tuple[PromptRow, StoredTask]]) -> None:
         """Adds a partition whose event is recorded, with its rows in table order and their videos."""
-        key, found = event.partition or "", [(_row_of(row, stored), stored) for row, stored in rows]
-        record = PartitionRecord((event.tags or {})[DATA_VERSION], tuple(row for row, _ in found))
+        self.add(event.partition or "", (event.tags or {})[DATA_VERSION], rows)
+
+    def add(self, key: str, version: str, rows: Iterable[tuple[PromptRow, StoredTask]]) -> None:
+        """Adds a partition, whose event has the given data version."""
+        found = [(_row_of(row, stored), stored) for row, stored in rows]
+        record = PartitionRecord(version, tuple(row for row, _ in found))
         if record != self._known.get(key):
             self._changed[key] = record
         if len(self._changed) >= _PARTITIONS_PER_WRITE:

@@ -18,6 +18,7 @@ from wan_assets import (
     VideoGenerator,
     VideoStoreResource,
     build_video_assets,
+    load_videos,
 )
 from wan_assets.orchestration import VideoGeneration
 from wan_assets.settings import sqlite_url
@@ -97,6 +98,12 @@ def test_a_run_over_several_partitions_records_each_once_and_what_depends_on_it_
     assert of_trailers == {"a": 2, "b": 1}
     assert len(materializations(result)) == 3
     assert ledger_rows(made) == [("trailers", "a", "a"), ("trailers", "a", "b"), ("trailers", "b", "c")]
+    resources = made.resources()
+    loaded = load_videos(made.instance, trailers, store=resources["store"], ledger=resources["ledger"])
+    assert {key: [video.prompt_id for video in videos] for key, videos in loaded.items()} == {
+        "a": ["a", "b"],
+        "b": ["c"],
+    }
 
 
 def test_one_partition_takes_all_requests_and_a_function_selects_those_of_the_partition(made: Studio) -> None:
