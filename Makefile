@@ -7,9 +7,12 @@ READY := $(VENV)/.ready
 # Children that decode are started all the time: their modules are to be compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
+TESTS := wan_assets_tests
+OLDEST := .venv-oldest
+OLDEST_DAGSTER := dagster==1.13.21 dagster-webserver==1.13.21 $(foreach each,celery duckdb postgres,dagster-$(each)==0.29.21)
 CHAOS := --seed 1 --kills 50 --in-flight 200
 
-.PHONY: demo probe test test-whole test-ui test-cluster check docs chaos bench bench-cluster mutants dist format dev lock clean
+.PHONY: demo probe test test-whole test-ui test-cluster test-oldest check docs chaos bench bench-cluster mutants dist format dev lock clean
 
 demo: $(READY)
 	$(BIN)/wan-assets demo
@@ -21,13 +24,21 @@ test: $(READY)
 	$(BIN)/pytest
 
 test-whole: $(READY)
-	$(BIN)/pytest wan_assets_tests/whole
+	$(BIN)/pytest -n 6 -m "slow or whole" $(TESTS)/unit $(TESTS)/integration $(TESTS)/whole
 
 test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui
 
 test-cluster: $(READY)
 	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_cluster.py
+
+# The assets with the oldest Dagster that pyproject.toml allows, in an environment of its own.
+test-oldest: $(READY)
+	$(BIN)/python -m venv --clear $(OLDEST)
+	grep -v '^ *#\|^dagster' requirements.lock > $(OLDEST)/requirements.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/requirements.txt $(OLDEST_DAGSTER)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(OLDEST)/bin/pytest -m "slow or not slow" $(TESTS)/integration/orchestration
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -71,7 +82,7 @@ lock:
 	    --group dev --group docs --all-extras pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf $(VENV) $(OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.11")'

@@ -15,7 +15,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
 project = "wan-assets"
-version = release = run_path(str(ROOT / "wan_assets" / "version.py"))["__version__"]
+version = release = run_path(str(ROOT / "wan_assets" / "__init__.py"))["__version__"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 html_theme = "furo"
 html_static_path = ["_static"]

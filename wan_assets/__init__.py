@@ -8,15 +8,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wan_assets.version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from wan_assets.dataset import Video
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
+        GeneratedRow,
         LedgerResource,
         RunwareResource,
+        SimulatedRunwareResource,
         UpstreamPrompts,
+        VideoCheckResult,
+        VideoGeneration,
+        VideoGenerator,
         VideoStoreResource,
         WanVideosComponent,
         build_dataset_assets,
@@ -26,16 +32,24 @@ if TYPE_CHECKING:
         build_video_assets,
         build_video_checks,
         build_video_sensor,
+        load_videos,
+        video_check,
     )
     from wan_assets.prompts import PromptSource, PromptTable
 
 __all__ = [
     "ExportOptions",
+    "GeneratedRow",
     "LedgerResource",
     "PromptSource",
     "PromptTable",
     "RunwareResource",
+    "SimulatedRunwareResource",
     "UpstreamPrompts",
+    "Video",
+    "VideoCheckResult",
+    "VideoGeneration",
+    "VideoGenerator",
     "VideoRequest",
     "VideoStoreResource",
     "WanVideosComponent",
@@ -47,15 +61,23 @@ __all__ = [
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",
+    "load_videos",
+    "video_check",
 ]
 
 _HOMES = {
     "ExportOptions": "export",
+    "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",
     "PromptSource": "prompts",
     "PromptTable": "prompts",
     "RunwareResource": "orchestration",
+    "SimulatedRunwareResource": "orchestration",
     "UpstreamPrompts": "orchestration",
+    "Video": "dataset",
+    "VideoCheckResult": "orchestration",
+    "VideoGeneration": "orchestration",
+    "VideoGenerator": "orchestration",
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",
@@ -66,6 +88,8 @@ _HOMES = {
     "build_video_assets": "orchestration",
     "build_video_checks": "orchestration",
     "build_video_sensor": "orchestration",
+    "load_videos": "orchestration",
+    "video_check": "orchestration",
 }
 
 

@@ -17,7 +17,7 @@ from wan_assets.orchestration import (
     resources_of,
 )
 from wan_assets.prompts import Prompts, prompt_source_from
-from wan_assets.settings import Settings, settings_from
+from wan_assets.settings import SIMULATED_NOTICE, Settings, settings_from
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
@@ -26,7 +26,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
     The table's sensor is stopped by default.
     """
     if settings.is_simulated:
-        warnings.warn("RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged", stacklevel=2)
+        warnings.warn(SIMULATED_NOTICE, stacklevel=2)
     source = prompt_source_from(settings.prompts, settings.table_options)
     prompts: Prompts = source if source.has_options else settings.prompts
     around = dg.Definitions(

@@ -21,6 +21,8 @@ The text beside each class states what the reader should do next::
     │   └── SettlementRefusedError  name a task whose cost is unknown
     ├── StoreError                  make the store writable, or free some space
     │   └── StoreAddressError       name a location that can be opened; keep credentials in the environment
+    ├── VideoNotLocalError          use `local_path()` or `open()`: the store is a bucket
+    ├── VideosMissingError          run the partitions again: stored videos are reused at no cost
     ├── DagsterHomeError            move the damaged files away
     ├── ExportError                 name a writable folder that is used only for the export
     ├── InvalidVideoError           the file is damaged, or is not the requested video
@@ -51,6 +53,8 @@ _GENERATE_AGAIN = (
     "`wan-assets ledger settle TASK --cost USD` gives up the task, and the next run generates its row again. In "
     "Dagster, the run config `regenerate` generates all rows of a run again."
 )
+
+_PARTITIONS_SHOWN = 10
 
 _RESEND = (
     "The same request is not submitted again, unless you use `wan-assets materialize FILE --resend-refused`, or "
@@ -252,6 +256,31 @@ class StoreAddressError(StoreError):
         "variables or files that the cloud's own tools use."
     )
     is_retryable = False
+
+
+class VideoNotLocalError(WanAssetsError):
+    """A video has no path on this machine, because its store is a bucket."""
+
+    hint = "Use `with video.local_path() as path:`, which downloads the file, or `video.open()`."
+    is_retryable = False
+
+    def __init__(self, prompt_id: str, uri: str) -> None:
+        super().__init__(f"the video of row {prompt_id} is in a bucket and has no local path: {uri}")
+
+
+class VideosMissingError(WanAssetsError):
+    """Requested partitions have no videos that can be loaded."""
+
+    hint = "Run these partitions of the videos again. Stored videos are reused at no cost."
+    is_retryable = False
+
+    def __init__(self, asset: str, reasons: Mapping[str, str]) -> None:
+        self.asset = asset
+        self.reasons = dict(reasons)
+        shown = [f"{partition}: {reason}" for partition, reason in list(self.reasons.items())[:_PARTITIONS_SHOWN]]
+        more = [f"and {len(self.reasons) - len(shown)} more"] if len(self.reasons) > len(shown) else []
+        count = "1 partition" if len(self.reasons) == 1 else f"{len(self.reasons)} partitions"
+        super().__init__(f"{count} of {asset} cannot be loaded: {'; '.join([*shown, *more])}")
 
 
 class DagsterHomeError(WanAssetsError):

@@ -13,6 +13,7 @@ from wan_assets.errors import WanAssetsError
 
 DEFAULT_BASE_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
+API_KEY_VARIABLE = "RUNWARE_API_KEY"
 LEDGER_VARIABLE = "WAN_ASSETS_LEDGER"
 TABLE_OPTIONS_VARIABLE = "WAN_ASSETS_TABLE_OPTIONS"
 WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
@@ -23,6 +24,8 @@ FILE_SERVER_PORT = 3070
 
 DEMO_PROMPTS = Path(__file__).parent / "prompts" / "demo" / "prompts.csv"
 
+SIMULATED_NOTICE = f"{API_KEY_VARIABLE} is not set: videos are SIMULATED, and nothing is charged"
+"""The warning of everything that uses the simulator because no API key is given."""
 
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>[^{}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\{))")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -83,7 +86,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         ledger=places.get(LEDGER_VARIABLE) or sqlite_url(home / "ledger.db"),
         dagster_home=local_path(dagster_home, "DAGSTER_HOME", environment) if dagster_home else home / "dagster",
         budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
-        api_key=given("RUNWARE_API_KEY", "").strip(),
+        api_key=given(API_KEY_VARIABLE, "").strip(),
         base_url=given("RUNWARE_BASE_URL") or DEFAULT_BASE_URL,
         has_webhook=bool(given(WEBHOOK_VARIABLE, "").strip()),
         files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILE_SERVER_PORT}",

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
+from wan_assets import __version__
 from wan_assets.cli import output_streams, signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import Failure, failure_of, interruption
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.errors import PromptTableError, WanAssetsError
-from wan_assets.version import __version__
 
 _COMMANDS = {
     "demo": LazyCommand("materialize", "demo", "Generate the demo's videos on the simulator, through Dagster."),

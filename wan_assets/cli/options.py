@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -152,7 +152,7 @@ def open_ledger(url: str | None, context: click.Context, store: str | None = Non
     before = context.parent.params.get("url") if context.parent else None
     settings = replace(settings, ledger=url or before or settings.ledger, store=store or settings.store)
     try:
-        with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
+        with Ledger(settings.ledger, must_exist=True) as ledger:
             yield ledger, settings
     except WanAssetsError as error:
         error.hint = Suggestions.of(settings).completed(error.hint)

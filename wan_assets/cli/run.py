@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import signal
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 import dagster as dg
 
+from wan_assets.cli.code_location import RUN_TAGS, assign_run
 from wan_assets.cli.dagster_home import instance_in, locked
 from wan_assets.cli.failures import Failure
 from wan_assets.cli.options import TableOptions
@@ -22,10 +20,10 @@ from wan_assets.cli.signals import Interrupted, StopRequest
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.client import RunwareClient
 from wan_assets.engine import OnMismatch, Outcome, Progress
-from wan_assets.errors import PromptTableError
 from wan_assets.ledger import Ledger, new_owner
 from wan_assets.orchestration import (
     REASON,
+    AssetNames,
     assets_of,
     partitioning_by_prompt,
     range_tags,
@@ -33,13 +31,13 @@ from wan_assets.orchestration import (
     sync_table,
     table_id_of,
 )
-from wan_assets.prompts import Findings, PromptTable, findings_of
+from wan_assets.prompts import PromptTable
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
-_NAME = "videos"
+_NAMES = AssetNames.of()
+_NAME = _NAMES.partitions
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_FINDINGS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,7 @@ class TableRun:
         """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(self.options.table.of(prompts))
-        if table.problems:
-            raise PromptTableError(f"{prompts} has {_described(findings_of(table.problems))}")
+        table.refuse_problems(str(prompts))
         return table
 
     def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:
@@ -90,13 +87,14 @@ class TableRun:
         _check_settings(settings)
         VideoStore(settings.store).make_ready()
         stop.check()
-        with closing(Ledger(settings.ledger)) as ledger, instance_in(settings.dagster_home) as instance:
+        with Ledger(settings.ledger) as ledger, instance_in(settings.dagster_home) as instance:
             self._sync(instance, table)
             slot = PoolSlot(instance, ledger, self.run_id, _NAME, show.note)
             with slot.held(stop):
                 stop.check()
                 self.has_started = True
                 result = self._execute(instance, show, stop)
+                assign_run(instance, self.run_id)
         self.has_result = True
         self.materialized.update(_materialized(result))
         failure = _failure(result)
@@ -121,10 +119,9 @@ class TableRun:
         """Executes one run over all rows. Its partitions are independent of those of other tables."""
         table = self.table or self.load()
         keys = [row.prompt_id for row in table.rows]
-        warnings.simplefilter("ignore", dg.BetaWarning)
         assets = assets_of(
-            _NAME,
-            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False),
+            _NAMES,
+            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False, read_from=self.settings.prompts),
             dg.StaticPartitionsDefinition(keys),
             on_mismatch=self.options.on_mismatch,
             on_outcome=self._outcome_handler(show),
@@ -133,10 +130,11 @@ class TableRun:
         definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(self.settings)))
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
+            asset_selection=[_NAMES.prompts, _NAMES.videos],
             run_id=self.run_id,
             run_config=self._run_config(),
             raise_on_error=False,
-            tags={**range_tags(keys[0], keys[-1]), PROCESS_TAG: new_owner()},
+            tags={**range_tags(keys[0], keys[-1]), **RUN_TAGS, PROCESS_TAG: new_owner()},
         )
 
     def _run_config(self) -> dict[str, Any]:
@@ -164,14 +162,6 @@ class TableRun:
                 raise dg.DagsterExecutionInterruptedError
 
         return on_progress
-
-
-def _described(findings: Findings) -> str:
-    """Returns the number of problems, and the first kinds of them with one line each."""
-    counted = "1 problem" if findings.count == 1 else f"{findings.count:,} problems"
-    shown = "".join(f"\n  {finding}" for finding in islice(findings, _FINDINGS_SHOWN))
-    left = len(findings) - _FINDINGS_SHOWN
-    return f"{counted}:{shown}" + (f"\n  … and {left:,} more kinds" if left > 0 else "")
 
 
 def _check_settings(settings: Settings) -> None:

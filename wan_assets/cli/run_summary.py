@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -53,7 +52,7 @@ class Summary:
         if not run.has_started:
             return cls(run, RunAccount())
         try:
-            with closing(Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S)) as ledger:
+            with Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S) as ledger:
                 return cls(run, ledger.run_account(run.run_id, fingerprints))
         except LedgerError as error:
             return cls(run, RunAccount(), run.suggestions.failure(failure_of(error)))

@@ -60,7 +60,8 @@ class Connections:
         return self._proxies[target]
 
     def _transport_through(self, proxy: str) -> AiohttpTransport:
-        return AiohttpTransport(client=self._session, proxy=httpx.Proxy(proxy) if proxy else None)
+        through = httpx.Proxy(proxy) if proxy else None
+        return AiohttpTransport(verify=_ssl_context(), client=self._session, proxy=through)
 
     def _session(self) -> aiohttp.ClientSession:
         """Creates a session without cookies, because a server could write any content into them."""

@@ -3,16 +3,19 @@
 from wan_assets.dataset.entries import Entries, Entry, EntryTotals
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
+from wan_assets.dataset.partition_videos import PartitionVideos, row_videos, videos_of
 from wan_assets.dataset.quality import (
     COST_TOLERANCE,
     MATCH_CHECK,
     VIDEO_CHECKS,
     QualityResult,
     quality_results_of,
+    recorded_result,
     request_result,
 )
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges, reconciled
 from wan_assets.dataset.rows import Dataset, DatasetRow
+from wan_assets.dataset.video import Video
 
 __all__ = [
     "COLUMNS",
@@ -28,10 +31,15 @@ __all__ = [
     "Entry",
     "EntryTotals",
     "Manifest",
+    "PartitionVideos",
     "QualityResult",
+    "Video",
     "days_without_unknown_charges",
     "quality_results_of",
     "reconciled",
+    "recorded_result",
     "request_result",
+    "row_videos",
+    "videos_of",
     "write_manifest",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from wan_assets.dataset.cost_shares import costs_of
 from wan_assets.dataset.rows import DatasetRow, dataset_rows_of, is_all_simulated
-from wan_assets.ledger import Ledger, Origin
+from wan_assets.ledger import CheckRecord, Ledger, Origin
 from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptTable
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
@@ -28,6 +28,11 @@ class Entry:
     def request(self) -> VideoRequest:
         """The request of the row."""
         return self.dataset_row.row.request
+
+    @property
+    def checks(self) -> list[CheckRecord]:
+        """The results of checks that users define."""
+        return [check for check in self.dataset_row.checks if check.number == self.number]
 
     @property
     def origin(self) -> Origin | None:

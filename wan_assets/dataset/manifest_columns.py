@@ -78,6 +78,16 @@ def _extra(entry: Entry) -> str:
     return json.dumps(dict(entry.dataset_row.row.extra), ensure_ascii=False, sort_keys=True)
 
 
+def _checks(entry: Entry) -> str | None:
+    found = {each.check_name: _check_values(each.passed, each.score, each.message) for each in entry.checks}
+    return json.dumps(found, ensure_ascii=False, sort_keys=True) if found else None
+
+
+def _check_values(passed: bool | None, score: float | None, message: str) -> dict[str, Any]:
+    optional = {name: value for name, value in (("score", score), ("message", message)) if value not in (None, "")}
+    return {"passed": passed, **optional}
+
+
 _TEXT, _BOOL, _INT, _LONG, _FLOAT = pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64()
 _USD = pa.decimal128(18, 6)
 _SIZE = ("resolution", "width", "height")
@@ -240,6 +250,12 @@ COLUMNS = (
     ),
     Column(
         "is_simulated", _BOOL, "Whether the simulator generated the video.", lambda entry: entry.stored.is_simulated
+    ),
+    Column(
+        "checks",
+        _TEXT,
+        "Results of checks that users define, as a JSON object by name: passed, score and message; null without any.",
+        _checks,
     ),
     Column("extra", _TEXT, "Extra columns of the row, as a JSON object of text values.", _extra, ()),
 )

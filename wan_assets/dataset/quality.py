@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wan_assets.ledger import CheckRecord
 from wan_assets.models import MICROUSD_PER_S, VideoRequest, list_price_microusd, usd, worst_price_microusd
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.video import VideoProperties, audio_mismatches, expected_of, mismatches
@@ -47,6 +48,13 @@ def quality_results_of(
 def request_result(request: VideoRequest, stored: StoredTask) -> QualityResult:
     """Evaluates whether a task's videos match the request."""
     return _result(MATCH_CHECK, stored, _request_fault, request)
+
+
+def recorded_result(check: CheckRecord) -> QualityResult:
+    """Converts the result of a check that a user defines; its score is part of the message."""
+    score = "" if check.score is None else f"score {check.score:g}"
+    message = "; ".join(text for text in (check.message, score) if text)
+    return QualityResult(check.check_name, check.passed is not False, message, is_measured=check.passed is not None)
 
 
 def _request_fault(request: VideoRequest, video: StoredVideo) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from more_itertools import chunked
 
-from wan_assets.ledger import Ledger, Task
+from wan_assets.ledger import CheckRecord, Ledger, Task
 from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.store import StoredTask, VideoStore
@@ -23,6 +23,8 @@ class DatasetRow:
     fingerprint: str
     task: Task | None
     stored: StoredTask | None
+    checks: tuple[CheckRecord, ...] = ()
+    """The results of checks that users define."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,11 @@ def dataset_rows_of(
             fingerprint: _stored(store, fingerprint, tasks.get(fingerprint), request, simulated=simulated)
             for fingerprint, request in requests.items()
         }
+        checks = ledger.recorded_checks({task.task_uuid for task in stored.values() if task})
         for row, fingerprint in zip(some, fingerprints, strict=True):
-            yield DatasetRow(row, fingerprint, tasks.get(fingerprint), stored[fingerprint])
+            found = stored[fingerprint]
+            of_row = tuple(checks.get(found.task_uuid, ())) if found else ()
+            yield DatasetRow(row, fingerprint, tasks.get(fingerprint), found, of_row)
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:

@@ -5,7 +5,7 @@ Dagster.
 from wan_assets.engine.adoption import Adopted, adopt
 from wan_assets.engine.engine import generate
 from wan_assets.engine.in_flight import OnProgress, Pending, RunSnapshot
-from wan_assets.engine.jobs import Limits, OnMismatch, Outcome, VideoJob
+from wan_assets.engine.jobs import NO_PARTITION, Limits, OnMismatch, Outcome, VideoJob
 from wan_assets.engine.progress import (
     Clock,
     Estimate,
@@ -23,6 +23,7 @@ from wan_assets.engine.run_log import FailureLog, PendingLog, progress_logged
 from wan_assets.engine.thread_iterator import iterate_in_thread
 
 __all__ = [
+    "NO_PARTITION",
     "Adopted",
     "Clock",
     "Estimate",

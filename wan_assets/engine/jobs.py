@@ -14,6 +14,9 @@ OnMismatch: TypeAlias = Literal["keep", "fail"]
 the row.
 """
 
+NO_PARTITION = "-"
+"""The partition of a row whose asset or caller has no partitions."""
+
 LOOKUP_BATCH_SIZE = 200
 """The number of requests per query of ledger and store."""
 
@@ -63,7 +66,7 @@ class VideoJob:
     """A request for a row's video, with the partition and row that it is recorded under."""
 
     request: VideoRequest
-    partition: str = "-"
+    partition: str = NO_PARTITION
     prompt_id: str = "-"
 
 

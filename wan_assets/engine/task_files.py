@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wan_assets import __version__
 from wan_assets.client import Result
 from wan_assets.engine.jobs import OnMismatch
 from wan_assets.engine.ledger_session import LedgerSession
@@ -16,7 +17,6 @@ from wan_assets.errors import InvalidVideoError
 from wan_assets.ledger import Task, TaskState
 from wan_assets.models import VideoRequest, microusd_of
 from wan_assets.store import StoredTask, StoredVideo
-from wan_assets.version import __version__
 from wan_assets.video import Inspection, Verifier, expected_of, mismatches
 
 _POSTER_BYTES = 540

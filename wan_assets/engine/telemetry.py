@@ -13,10 +13,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from wan_assets import __version__
 from wan_assets.engine.jobs import Outcome
 from wan_assets.errors import RunwareError
 from wan_assets.ledger import Origin
-from wan_assets.version import __version__
 
 _SCOPE = "wan_assets"
 _SECONDS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)

@@ -10,13 +10,13 @@ import re
 import string
 from collections.abc import Iterable, Iterator
 
+from wan_assets import __version__
 from wan_assets.dataset import EntryTotals
 from wan_assets.export.metadata_rows import column_descriptions
 from wan_assets.export.options import ExportOptions, Format
 from wan_assets.export.splits import Split
 from wan_assets.export.statistics import ExportStatistics
 from wan_assets.models import usd
-from wan_assets.version import __version__
 
 _SHOWN_CHARACTERS = 300
 _DAY = 10

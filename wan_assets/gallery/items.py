@@ -14,8 +14,8 @@ from typing import Any
 from wan_assets.dataset import COLUMNS, Column, Entry, QualityResult
 from wan_assets.models import usd
 
-_NOT_IN_AUDIT = ("prompt_id", "positive_prompt", "uri")
-"""Columns outside the audit card's table: its header shows row and prompt, and `uri` may reveal a machine."""
+_NOT_IN_AUDIT = ("prompt_id", "positive_prompt", "uri", "checks")
+"""Columns outside the audit card's table: the card shows row, prompt and checks, and `uri` may reveal a machine."""
 
 _MAX_FILTER, _MAX_FILTERS = 80, 20
 """The longest value of an extra column that is a filter, in characters, and the number of such columns."""

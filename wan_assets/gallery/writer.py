@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from heapq import merge
 from pathlib import Path
 
-from wan_assets.dataset import Entries, Entry, quality_results_of
+from wan_assets.dataset import Entries, Entry, quality_results_of, recorded_result
 from wan_assets.errors import DecoderError, InvalidVideoError
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder
 from wan_assets.gallery.items import FIELDS, Item, audit_columns, poster_in
@@ -102,7 +102,10 @@ class _GalleryBuild:
         file = self._folder.add_video(entry.video)
         poster = self._poster(entry, file)
         self.kept |= {f"videos/{file}", f"posters/{poster}"}
-        quality_results = quality_results_of(entry.request, entry.stored, cost_microusd=cost)
+        quality_results = (
+            *quality_results_of(entry.request, entry.stored, cost_microusd=cost),
+            *map(recorded_result, entry.checks),
+        )
         return Item(entry, quality_results, file, poster, "" if payer == prompt_id else payer)
 
     def _poster(self, entry: Entry, file: str) -> str:

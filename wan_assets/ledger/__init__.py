@@ -10,14 +10,17 @@ from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.ledger import Ledger
+from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
 from wan_assets.ledger.run_account import RunAccount
 from wan_assets.ledger.spend_lines import DayOfTasks, Grouping, Overcharge, SpendLine, Totals
+from wan_assets.ledger.video_checks import CheckRecord
 
 __all__ = [
     "OPEN_STATES",
     "Budget",
+    "CheckRecord",
     "Claim",
     "DatabaseUrlError",
     "DayOfTasks",
@@ -28,6 +31,8 @@ __all__ = [
     "Ledger",
     "Origin",
     "Overcharge",
+    "PartitionRecord",
+    "PartitionRow",
     "RecentPrices",
     "RunAccount",
     "RunNeeds",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,11 +14,13 @@ from wan_assets.ledger import (
     concurrency,
     fingerprints,
     learned_prices,
+    partition_records,
     pause,
     run_leases,
     transitions,
     unreported_costs,
     upload_cache,
+    video_checks,
     webhook_hints,
 )
 from wan_assets.ledger.amounts import MAX_MICROUSD
@@ -27,10 +29,12 @@ from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, n
 from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.lease import Instant
+from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.queries import LedgerReader
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.schema import lock_number, overcharges, tasks
 from wan_assets.ledger.transitions import Results
+from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest, usd
 
 _UNSETTLED = (TaskState.SUBMITTED, TaskState.LOST)
@@ -273,6 +277,16 @@ class Ledger(LedgerReader):
         """Records that events have reported the costs of some tasks."""
         with self._transaction() as connection:
             unreported_costs.mark(connection, task_uuids)
+
+    def record_partitions(self, asset: str, records: Mapping[str, PartitionRecord]) -> None:
+        """Replaces the rows that some partitions of an asset consist of."""
+        with self._transaction() as connection:
+            partition_records.record(connection, asset, records)
+
+    def record_checks(self, records: Iterable[CheckRecord]) -> None:
+        """Records results of checks that users define; a newer result replaces an older one."""
+        with self._transaction() as connection:
+            video_checks.record(connection, records)
 
     def add_hints(self, task_uuids: Collection[str]) -> set[str]:
         """Records that some tasks should be polled now; returns the tasks that this ledger knows.

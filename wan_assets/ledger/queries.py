@@ -8,17 +8,33 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from functools import partial
+from typing import Self
 
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from wan_assets.errors import LedgerUrlError
-from wan_assets.ledger import clock, learned_prices, pause, run_leases, spend_lines, unreported_costs, upload_cache
+from wan_assets.ledger import (
+    clock,
+    learned_prices,
+    partition_records,
+    pause,
+    run_leases,
+    spend_lines,
+    unreported_costs,
+    upload_cache,
+    video_checks,
+)
 from wan_assets.ledger.budget import Budget
 from wan_assets.ledger.claims import is_current, last_rows
+from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
+from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest
+
+_UUIDS_PER_STATEMENT = 500
 
 
 class LedgerReader:
@@ -36,6 +52,12 @@ class LedgerReader:
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def refuse_if_in_memory(self, *, simulated: bool) -> None:
         """Raises `LedgerError` if real money would be recorded in memory, and lost when the process ends."""
         if not simulated and is_in_memory(self.url):
@@ -50,6 +72,23 @@ class LedgerReader:
     def task(self, task_uuid: str) -> Task | None:
         """Returns one task, or None."""
         return next(iter(self.tasks_where(tasks.c.task_uuid == task_uuid)), None)
+
+    def tasks_of(self, task_uuids: Collection[str]) -> dict[str, Task]:
+        """Returns some tasks by their UUIDs; those that the ledger does not know are missing."""
+        found: dict[str, Task] = {}
+        for some in chunked(task_uuids, _UUIDS_PER_STATEMENT):
+            found |= {task.task_uuid: task for task in self.tasks_where(tasks.c.task_uuid.in_(some))}
+        return found
+
+    def recorded_partitions(self, asset: str, keys: Collection[str] | None = None) -> dict[str, PartitionRecord]:
+        """Returns the rows that partitions of an asset consist of; of all partitions if `keys` is None."""
+        with self._transaction() as connection:
+            return partition_records.recorded(connection, asset, keys)
+
+    def recorded_checks(self, task_uuids: Collection[str]) -> dict[str, list[CheckRecord]]:
+        """Returns the results of checks that users define, by task."""
+        with self._transaction() as connection:
+            return video_checks.recorded(connection, task_uuids)
 
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
         """Returns the current task of each request by fingerprint, for at most a few hundred requests."""

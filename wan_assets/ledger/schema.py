@@ -163,6 +163,28 @@ waiting_runs = sa.Table(
     sa.Column("lease_until", sa.Double, nullable=False),
 )
 
+partitions = sa.Table(
+    "wan_partitions",
+    metadata,
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("rows", sa.Text, nullable=False),
+)
+
+video_checks = sa.Table(
+    "wan_video_checks",
+    metadata,
+    sa.Column("task_uuid", sa.String(36), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("check_name", sa.String(128), primary_key=True),
+    sa.Column("passed", sa.Boolean),
+    sa.Column("score", sa.Double),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("code_version", sa.Text, nullable=False),
+    sa.Column("is_error", sa.Boolean, nullable=False),
+)
+
 ledger_info = sa.Table(
     "wan_ledger",
     metadata,

@@ -1,23 +1,28 @@
 """The YAML component: the assets of a prompt table with their sensor, schedule and checks."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import dagster as dg
 from pydantic import Field
 
-from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
+from wan_assets.orchestration.asset_names import AssetNames
+from wan_assets.orchestration.asset_options import AssetOptions, shared_options
+from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
-from wan_assets.orchestration.partitions.keys import definition_by
-from wan_assets.orchestration.resources import LedgerResource, ledger_url_of, resources_of
-from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts
+from wan_assets.orchestration.component_attributes import AssetAttributes, Batches, Query, Sensor, UpstreamAsset
+from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
+from wan_assets.orchestration.resources import LedgerResource
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import PromptSource, SqlQuery
 from wan_assets.settings import Settings, local_path, settings_from
 
@@ -27,83 +32,17 @@ _FIRST_TABLE_NAME = "prompts.csv"
 _FIRST_TABLE = "prompt_id,positive_prompt,resolution\nkite,A red kite over a beach,480p\n"
 
 
-class Query(dg.Model, dg.Resolvable):
-    """Prompts in a database."""
-
-    url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
-    query: str = Field(description="A SELECT with an ORDER BY; its columns are named as in a file.")
-
-
-class UpstreamAsset(dg.Model, dg.Resolvable):
-    """Prompts in the value of an upstream asset, or in a database table that the asset builds."""
-
-    asset: str = Field(description="The key of the asset, such as warehouse/prompts.")
-    url: str | None = Field(
-        default=None, description="A SQLAlchemy URL, with `query`: the table is read from this database."
-    )
-    query: str | None = Field(default=None, description="A SELECT with an ORDER BY, with `url`.")
-    partitioned: bool = Field(
-        default=False, description="Whether the asset has the partitions of the videos; each partition has its rows."
-    )
-    base_dir: str | None = Field(
-        default=None, description="Folder of the local files that rows name, relative to the folder of this file."
-    )
-
-    def prompts(self, folder: Path, partitions: dg.PartitionsDefinition[str] | None) -> UpstreamPrompts:
-        """Returns the upstream prompts; `partitions` are those of the videos, or None by prompt."""
-        if (self.url is None) != (self.query is None):
-            raise ValueError("prompts: a table that an asset builds in a database needs both `url` and `query`")
-        if self.partitioned and self.url:
-            raise ValueError("prompts: a table in a database is read as a whole; leave out `partitioned`")
-        if self.partitioned and partitions is None:
-            raise ValueError("prompts: `partitioned` needs `partitions`, the batches of the videos and of the asset")
-        return UpstreamPrompts(
-            self.asset,
-            source=SqlQuery(self.url, self.query) if self.url and self.query else None,
-            partitions_def=partitions if self.partitioned else None,
-            base_dir=folder / local_path(self.base_dir, "base_dir") if self.base_dir else None,
-        )
-
-
-class Batches(dg.Model, dg.Resolvable):
-    """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
-
-    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="The kind of partition.")
-    start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
-    end_date: str | None = Field(default=None, description="The end of the windows; open by default.")
-    timezone: str = Field(default="UTC", description="The time zone of the windows, such as Europe/Paris.")
-    shards: int | None = Field(default=None, ge=1, le=10_000, description="The number of shards; never change it.")
-
-    def definition(self, name: str) -> dg.PartitionsDefinition[str]:
-        """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
-        try:
-            return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-
-
-class Sensor(dg.Model, dg.Resolvable):
-    """A sensor that watches the table."""
-
-    runs_per_tick: int = Field(default=10, ge=1, description="Maximum number of runs requested in one tick.")
-    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
-    requests_runs: bool = Field(default=True, description="False: only update partitions and staleness.")
-    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
-    run_tags: dict[str, str | int] = Field(
-        default_factory=dict, description="Tags of the runs, such as dagster/priority."
-    )
-
-
 class _Scaffolder(dg.Scaffolder[Any]):
     """Writes a component that loads, with a first table next to its YAML."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        dg.scaffold_component(request, {"prompts": _FIRST_TABLE_NAME})
+        name = re.sub(r"[^A-Za-z0-9_]", "_", request.target_path.name)
+        dg.scaffold_component(request, {"name": name, "prompts": _FIRST_TABLE_NAME})
         (request.target_path / _FIRST_TABLE_NAME).write_text(_FIRST_TABLE)
 
 
 @dg.scaffold_with(_Scaffolder)
-class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
+class WanVideosComponent(dg.Component, AssetAttributes):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
@@ -111,13 +50,24 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         columns: Source column of each parameter, such as `{positive_prompt: prompt_en}`.
         defaults: Values for cells that are empty or missing, such as `{resolution: 720p}`.
         extra: Columns that are no parameters: "keep" or "refuse".
-        name: Name of the videos' asset.
-        group_name: Dagster's asset group.
+        name: Name of the videos' asset, by default `videos`. `dg scaffold` writes the name of the component's folder.
+        key: Key of the videos' asset, such as `marketing/trailers`, instead of `name` and `key_prefix`.
+        key_prefix: Prefix of the keys of all assets of the component.
+        deps: Keys of further upstream assets of the videos.
+        owners: Owners of the assets of the component.
+        tags: Tags of the assets of the component.
+        metadata: Metadata of the definition of the videos.
+        description: Description of the videos, instead of the default one.
+        kinds: Kinds of the videos, instead of the default ones.
+        group_name: Dagster's asset group, by default `videos`.
+        automation_condition: Automation condition of the videos, such as `"{{ dg.AutomationCondition.eager() }}"`.
+        table: The same options for the asset of the table, such as `{deps: [warehouse/scripts]}`.
         partitions: "prompt" for one partition per prompt, or batches.
         partitions_per_run: Maximum number of partitions in each run of a backfill.
         retries: How often a run's step is repeated for rows without a video.
         severities: Enables the check `quality` of each partition; severity by check name, `{}` for the defaults.
         on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
+        video_checks: Import paths of checks that are decorated with `@video_check`, such as `my_project.checks.sharp`.
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
@@ -155,8 +105,10 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
     extra: Literal["keep", "refuse"] = Field(
         default="keep", description="Keep columns that are no parameters with their row, or report them as problems."
     )
-    name: str = Field(default="videos", description="The name of the videos' asset.")
-    group_name: str = Field(default="videos", description="The asset group.")
+    name: str | None = Field(default=None, description="The name of the videos' asset; videos by default.")
+    key: str | None = Field(default=None, description="The key of the videos' asset, instead of name and key_prefix.")
+    key_prefix: str | list[str] | None = Field(default=None, description="A prefix of the keys of all assets.")
+    table: AssetAttributes | None = Field(default=None, description="Options of the asset of the table.")
     partitions: Literal["prompt"] | Batches = Field(
         default="prompt", description="One partition per prompt, or batches."
     )
@@ -170,6 +122,10 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
         default=None,
         description="What to do with a playable video that deviates from its request: store it as the row's video, or "
         "quarantine it and fail the row. The default is the setting of the resource runware, which is keep.",
+    )
+    video_checks: list[str] = Field(
+        default_factory=list,
+        description="Import paths of checks that are decorated with @video_check, such as my_project.checks.sharp.",
     )
     sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
@@ -200,21 +156,9 @@ class WanVideosComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Returns the assets and related definitions, with resources from the environment and the attributes."""
-        parts = _Parts(self, self._prompts(Path(context.path)))
+        parts = _Parts(self, Path(context.path))
         resources = _resources_of(self._settings(), *self._caps()) if self.resources else {}
         return dg.Definitions.merge(parts.videos(), *parts.others(), dg.Definitions(resources=resources))
-
-    def _prompts(self, folder: Path) -> PromptsOrAsset:
-        given = PromptSource(self._source(folder), self.columns, self.defaults, self.extra)
-        return given if given.has_options else given.source
-
-    def _source(self, folder: Path) -> PromptsOrAsset:
-        if isinstance(self.prompts, Query):
-            return SqlQuery(self.prompts.url, self.prompts.query)
-        if isinstance(self.prompts, UpstreamAsset):
-            batches = None if self.partitions == "prompt" else self.partitions.definition(self.name)
-            return self.prompts.prompts(folder, batches)
-        return folder / local_path(self.prompts, "prompts")
 
     def _settings(self) -> Settings:
         given = {
@@ -248,40 +192,75 @@ class _Parts:
     """The definitions that the attributes of a component request."""
 
     attributes: WanVideosComponent
-    prompts: PromptsOrAsset
+    folder: Path
+
+    @cached_property
+    def names(self) -> AssetNames:
+        return AssetNames.of(self.attributes.name, self.attributes.key, self.attributes.key_prefix)
+
+    @cached_property
+    def batches(self) -> dg.PartitionsDefinition[str] | None:
+        """The partitions of the videos, or None by prompt."""
+        partitions = self.attributes.partitions
+        return None if partitions == "prompt" else partitions.definition(self.names.partitions)
+
+    @cached_property
+    def prompts(self) -> PromptsOrAsset:
+        attributes = self.attributes
+        given = PromptSource(self.source(), attributes.columns, attributes.defaults, attributes.extra)
+        return given if given.has_options else given.source
+
+    def source(self) -> PromptsOrAsset:
+        prompts = self.attributes.prompts
+        if isinstance(prompts, Query):
+            return SqlQuery(prompts.url, prompts.query)
+        if isinstance(prompts, UpstreamAsset):
+            return prompts.prompts(self.folder, self.batches)
+        return self.folder / local_path(prompts, "prompts")
 
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""
-        definition = self.attributes.partitions
-        partitions = definition if definition == "prompt" else definition.definition(self.attributes.name)
-        return {"name": self.attributes.name, "prompts": self.prompts, "partitions": partitions}
+        partitions = "prompt" if self.batches is None else self.batches
+        return {"key": self.names.videos, "prompts": self.prompts, "partitions": partitions}
 
     def videos(self) -> dg.Definitions:
-        attributes, options = self.attributes, VideoOptions()
+        attributes = self.attributes
+        options = cast(VideoOptions, {**attributes.options(), "table": self.table_options()})
         if attributes.retries:
             options["retry_policy"] = dg.RetryPolicy(max_retries=attributes.retries)
-        if freshness := self.freshness():
-            options["freshness_policy"] = freshness
         if attributes.on_mismatch:
             options["on_mismatch"] = attributes.on_mismatch
+        if checks := self.checks_of_videos():
+            options["video_checks"] = checks
         if attributes.severities is not None:
             options["severities"] = {
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
             }
-        per_run = attributes.partitions_per_run
-        return build_video_assets(
-            **self.table(), group_name=attributes.group_name, partitions_per_run=per_run, **options
-        )
+        return build_video_assets(**self.table(), partitions_per_run=attributes.partitions_per_run, **options)
+
+    def table_options(self) -> AssetOptions:
+        options = self.attributes.table.options() if self.attributes.table else AssetOptions()
+        if freshness := self.freshness():
+            options["freshness_policy"] = freshness
+        return options
+
+    def checks_of_videos(self) -> list[Any]:
+        return [_imported(path) for path in self.attributes.video_checks]
 
     def others(self) -> Iterator[dg.Definitions]:
         attributes = self.attributes
         if attributes.sensor:
             yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
         if attributes.missing_schedule:
-            job = build_missing_job(**self.table(), on_mismatch=attributes.on_mismatch)
+            job = build_missing_job(
+                **self.table(),
+                on_mismatch=attributes.on_mismatch,
+                deps=attributes.deps or (),
+                video_checks=self.checks_of_videos(),
+            )
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
         if attributes.checks:
-            yield dg.Definitions(asset_checks=build_video_checks(name=attributes.name, prompts=self.prompts))
+            yield dg.Definitions(asset_checks=build_video_checks(key=self.names.videos, prompts=self.prompts))
         if attributes.dataset:
             yield dg.Definitions(assets=self.dataset())
 
@@ -293,17 +272,20 @@ class _Parts:
         return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:
-        name = self.attributes.name
-        names = ("video_dataset", "generation_costs") if name == "videos" else (f"{name}_dataset", f"{name}_costs")
-        return build_dataset_assets(
-            name=name,
-            prompts=self.prompts,
-            dataset_name=names[0],
-            costs_name=names[1],
-            group_name=self.attributes.group_name,
-            freshness_policy=self.freshness(),
-        )
+        options = cast(DatasetOptions, shared_options(self.attributes.options()))
+        if freshness := self.freshness():
+            options["freshness_policy"] = freshness
+        return build_dataset_assets(key=self.names.videos, prompts=self.prompts, **options)
 
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
+
+
+def _imported(path: str) -> Any:
+    """Returns what an import path names; raises `ValueError` if there is nothing."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"video_checks: {path!r} cannot be imported: {error}") from None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -15,25 +15,26 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
-from wan_assets.models import PRICE_MARGIN, http_url, may_hold_password, microusd
+from wan_assets.models import PRICE_MARGIN, http_url, microusd
 from wan_assets.settings import (
+    API_KEY_VARIABLE,
+    DATA_FOLDER,
     DEFAULT_BASE_URL,
-    LEDGER_VARIABLE,
-    WEBHOOK_VARIABLE,
-    Settings,
     SettingsError,
-    escaped,
     local_path,
 )
 from wan_assets.simulator import Behaviour, LocalSimulator
 from wan_assets.store import VideoStore
+
+_SIMULATOR_FOLDER = f"{DATA_FOLDER}/simulator"
 
 
 class RunwareResource(dg.ConfigurableResource):
     """Configures a Runware account, and the limits of its use.
 
     Args:
-        api_key: Key of the account. Pass it as `dg.EnvVar("RUNWARE_API_KEY")`.
+        api_key: Key of the account. The default is the variable RUNWARE_API_KEY, read when a run starts. Without a key,
+            the simulator of this process makes the videos.
         base_url: Address of the API, or of a simulator.
         max_in_flight: Maximum number of tasks in flight in one run.
         max_attempts: Maximum number of tasks for one row when the provider fails.
@@ -59,7 +60,11 @@ class RunwareResource(dg.ConfigurableResource):
         20
     """
 
-    api_key: str = Field(description="Pass it as `dg.EnvVar('RUNWARE_API_KEY')`.")
+    api_key: str = Field(
+        default="",
+        description="The account's key. Empty, or `dg.EnvVar('RUNWARE_API_KEY')`: that variable when a run starts; if "
+        "it is not set, the simulator makes the videos.",
+    )
     base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's address; a simulator's for tests.")
     max_in_flight: int = Field(
         default=50, ge=1, description="Maximum number of tasks in flight in one run; fewer while the API refuses more."
@@ -109,8 +114,22 @@ class RunwareResource(dg.ConfigurableResource):
         "webhook`. Pass it as `dg.EnvVar('WAN_ASSETS_WEBHOOK_URL')`.",
     )
 
+    if not TYPE_CHECKING:  # the signature is that of the fields
+
+        def __init__(self, **values: Any) -> None:
+            """Drops a reference to RUNWARE_API_KEY: Dagster would refuse runs if the variable is not set."""
+            key = values.get("api_key")
+            if isinstance(key, dg.EnvVar) and key.env_var_name == API_KEY_VARIABLE:
+                del values["api_key"]
+            super().__init__(**values)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether there is no API key, so that the simulator makes the videos and nothing is charged."""
+        return not self._key()
+
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
-        """Opens a client of the API.
+        """Opens a client of the API; without a key, a client of a simulator in this process.
 
         Returns:
             An asynchronous context manager, for `async with`, that yields the client.
@@ -118,6 +137,8 @@ class RunwareResource(dg.ConfigurableResource):
         Raises:
             SettingsError: `webhook_url` is not a valid address.
         """
+        if self.is_simulated:
+            return self._simulated(_SIMULATOR_FOLDER, Behaviour())
         return self._client(self.base_url)
 
     def limits(self) -> Limits:
@@ -138,34 +159,68 @@ class RunwareResource(dg.ConfigurableResource):
             check_balance=self.check_balance,
         )
 
+    def _key(self) -> str:
+        return self.api_key or os.environ.get(API_KEY_VARIABLE, "").strip()
+
+    @asynccontextmanager
+    async def _simulated(self, state: str, behaviour: Behaviour) -> AsyncIterator[RunwareClient]:
+        with LocalSimulator(local_path(state, "the simulator's folder"), behaviour) as simulator:
+            async with self._client(simulator.base_url) as client:
+                yield client
+
     def _client(self, base_url: str) -> RunwareClient:
         http_config = HttpConfig(
             initial_poll_delay_s=self.initial_poll_delay_s, max_poll_interval_s=self.max_poll_interval_s
         )
-        hosts, hook = self.allowed_download_hosts, _webhook_url(self.webhook_url)
-        return RunwareClient(self.api_key, base_url, http_config=http_config, download_hosts=hosts, webhook_url=hook)
+        key, hosts, hook = self._key() or "simulated", self.allowed_download_hosts, _webhook_url(self.webhook_url)
+        return RunwareClient(key, base_url, http_config=http_config, download_hosts=hosts, webhook_url=hook)
 
 
 class SimulatedRunwareResource(RunwareResource):
-    """The simulator in this process instead of an account: renders placeholder videos, charges nothing."""
+    """Configures the simulator in this process instead of an account: placeholder videos, and no charges.
 
-    api_key: str = Field(default="simulated", description="Any text; the simulator accepts all.")
-    state: str = Field(description="The folder for the simulator's records.")
+    It takes all arguments of `RunwareResource`, and can be used wherever that is used.
+
+    Args:
+        state: Folder for the simulator's records. The default is `simulator` in the data folder.
+        latency_s: Time that a simulated generation takes, in seconds.
+        faults: Faults by name, with the share of tasks from 0 to 1 that they affect, such as `{"verdict_safety": 0.1}`.
+        fault_seed: Number that selects the affected tasks.
+
+    Raises:
+        pydantic.ValidationError: A value is outside its range.
+        SimulatorError: A fault has an unknown name.
+
+    Example:
+        >>> from wan_assets import SimulatedRunwareResource
+        >>> SimulatedRunwareResource(state="/tmp/simulator", faults={"verdict_safety": 0.1}).is_simulated
+        True
+    """
+
+    state: str = Field(
+        default="", description="The folder for the simulator's records; `simulator` in the data folder by default."
+    )
     latency_s: float = Field(default=1.0, ge=0, description="Seconds that a simulated generation takes.")
     initial_poll_delay_s: float = Field(default=0.5, gt=0, description="Seconds from submission to the first poll.")
+    faults: dict[str, float] = Field(
+        default_factory=dict, description="Faults by name, with the share of tasks from 0 to 1 that they affect."
+    )
+    fault_seed: int = Field(default=0, description="Selects the tasks that faults affect.")
 
     def connect(self) -> AbstractAsyncContextManager[RunwareClient]:
-        """Serves the simulator on a free loopback port while the client is open."""
-        return self._connected()
+        """Serves the simulator on a free loopback port while the client is open.
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[RunwareClient]:
-        simulator = LocalSimulator(
-            local_path(self.state, "the simulator's folder"), Behaviour(latency_s=self.latency_s)
-        )
-        with simulator:
-            async with self._client(simulator.base_url) as client:
-                yield client
+        Returns:
+            An asynchronous context manager, for `async with`, that yields the client.
+
+        Raises:
+            SimulatorError: A fault has an unknown name, or the folder cannot be used.
+        """
+        behaviour = Behaviour(latency_s=self.latency_s, faults=self.faults, seed=self.fault_seed)
+        return self._simulated(self.state or _SIMULATOR_FOLDER, behaviour)
+
+    def _key(self) -> str:
+        return ""
 
 
 class VideoStoreResource(dg.ConfigurableResource):
@@ -234,9 +289,8 @@ class LedgerResource(dg.ConfigurableResource):
         pydantic.ValidationError: A value is outside its range.
 
     Example:
-        >>> from contextlib import closing
         >>> from wan_assets import LedgerResource
-        >>> with closing(LedgerResource(url="sqlite://", budget_usd_per_day=100).open()) as ledger:
+        >>> with LedgerResource(url="sqlite://", budget_usd_per_day=100).open() as ledger:
         ...     ledger.totals().real.cost_microusd
         0
     """
@@ -265,7 +319,7 @@ class LedgerResource(dg.ConfigurableResource):
         """Opens the ledger, and creates its tables if they do not exist.
 
         Returns:
-            The ledger. The caller closes it.
+            The ledger, which is a context manager: `with resource.open() as ledger` closes it.
 
         Raises:
             LedgerError: The database cannot be opened, or its URL is not valid.
@@ -297,31 +351,3 @@ def _webhook_url(given: str) -> str:
         return http_url(given.strip()) if given.strip() else ""
     except PydanticCustomError as error:
         raise SettingsError(f"RunwareResource(webhook_url=…) {error.message()}; it is not shown here") from None
-
-
-def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Returns a ledger's URL for a resource, or its environment variable if the URL may contain a password.
-
-    Dagster shows the URL in its UI. Raises `SettingsError` if no variable contains it.
-    """
-    if not may_hold_password(url):
-        return url
-    named = (name for name, value in environment.items() if value == url)
-    name = LEDGER_VARIABLE if environment.get(LEDGER_VARIABLE) == url else next(named, "")
-    if not name:
-        raise SettingsError(
-            "the ledger's URL may contain a password, and Dagster would show it: set it as WAN_ASSETS_LEDGER"
-        )
-    return dg.EnvVar(name)
-
-
-def resources_of(settings: Settings) -> dict[str, object]:
-    """Returns the resources `runware`, `store` and `ledger` of the settings; without an API key, the simulator's."""
-    simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"))
-    hook = dg.EnvVar(WEBHOOK_VARIABLE) if settings.has_webhook else ""
-    real = RunwareResource(api_key=dg.EnvVar("RUNWARE_API_KEY"), base_url=settings.base_url, webhook_url=hook)
-    return {
-        "runware": simulated if settings.is_simulated else real,
-        "store": VideoStoreResource(root=settings.store, public_base_url=settings.files_url),
-        "ledger": LedgerResource(url=ledger_url_of(settings.ledger), budget_usd_total=settings.budget_usd),
-    }

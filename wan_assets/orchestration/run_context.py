@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome, ProgressCallback, ignore_progress
 from wan_assets.orchestration.partitions.data_versions import LogEvent
+
+if TYPE_CHECKING:  # the package of the checks imports this module
+    from wan_assets.orchestration.checks.video_check import VideoCheck
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -35,6 +38,8 @@ class RunContextOptions(TypedDict, total=False):
     on_progress: ProgressCallback
     severities: Mapping[str, dg.AssetCheckSeverity] | None
     on_mismatch: OnMismatch | None
+    deps: Collection[dg.AssetKey]
+    video_checks: Sequence[VideoCheck]
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class RunContext:
 
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
-    over that of the resource. `run_tags` are the tags of the run.
+    over that of the resource. `deps` are the upstream assets of the videos other than their requests. `run_tags` are
+    the tags of the run. `video_checks` run for each stored video.
     """
 
     asset_key: dg.AssetKey
@@ -56,7 +62,9 @@ class RunContext:
     on_progress: ProgressCallback = ignore_progress
     severities: Mapping[str, dg.AssetCheckSeverity] | None = None
     on_mismatch: OnMismatch | None = None
+    deps: Collection[dg.AssetKey] = ()
     run_tags: Mapping[str, str] = field(default_factory=dict)
+    video_checks: Sequence[VideoCheck] = ()
 
     @classmethod
     def of(

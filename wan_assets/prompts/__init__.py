@@ -5,6 +5,7 @@ from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_from
+from wan_assets.prompts.result_frame import frame_of, index_of
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
@@ -29,6 +30,8 @@ __all__ = [
     "SqlQuery",
     "Summary",
     "findings_of",
+    "frame_of",
+    "index_of",
     "prompt_source_from",
     "scan",
     "shortened",

@@ -43,7 +43,7 @@ def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | Malformed
             yield from _records(tuple(table.column_names), [_values_of(column) for column in batch.columns])
         return
     if not isinstance(frame, pd.DataFrame):
-        raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path or a DataFrame")
+        raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path, a DataFrame or a list")
     names = tuple(map(str, frame.columns))
     for start in range(0, len(frame), batch_rows):
         batch = frame.iloc[start : start + batch_rows]

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from wan_assets.prompts.problems import Problem, shortened
 
 _KINDS_KEPT = 1000
+_KINDS_LISTED = 5
 _ROWS_SHOWN = 5
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|U\+[0-9A-F]{4,6}|[\w.:-]*\d[\w.:-]*")
 _PER_FILE = re.compile(r" of .*$")
@@ -101,14 +103,23 @@ class Findings:
     def __len__(self) -> int:
         return len(self._found)
 
+    @property
+    def _counted(self) -> str:
+        return "1 problem" if self.count == 1 else f"{self.count:,} problems"
+
+    def listed(self) -> str:
+        """Returns the number of problems, and the first kinds of them with one line each."""
+        shown = "".join(f"\n  {finding}" for finding in islice(self, _KINDS_LISTED))
+        left = len(self) - _KINDS_LISTED
+        return f"{self._counted}:{shown}" + (f"\n  … and {left:,} more kinds" if left > 0 else "")
+
     def __str__(self) -> str:
         """Returns the number of problems, and the finding with the first of them."""
-        problems = "1 problem" if self.count == 1 else f"{self.count:,} problems"
         first = next(iter(self))
         if first.count == 1:
-            return f"{problems}. The first is {first}"
+            return f"{self._counted}. The first is {first}"
         kinds = "1 kind" if len(self) == 1 else f"{len(self):,} kinds"
-        return f"{problems} of {kinds}. The first kind is in {first}"
+        return f"{self._counted} of {kinds}. The first kind is in {first}"
 
 
 def findings_of(problems: Iterable[Problem]) -> Findings:

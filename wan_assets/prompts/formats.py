@@ -1,23 +1,21 @@
-"""Readers of prompt tables: one for each file format, and one for DataFrames."""
+"""Readers of prompt tables: one for each file format, one for DataFrames, and one for lists of requests."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wan_assets.models import VideoRequest
 from wan_assets.prompts.columns import PROMPT
 from wan_assets.prompts.keyed_objects import records_of_keyed
 from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import MalformedRecord, Record, unavailable, unreadable
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's limit of 131,072 is less than one image in base64
 _BATCH_ROWS = 10_000
@@ -26,7 +24,7 @@ _SIGNATURE_BYTES = 200
 
 @dataclass(frozen=True)
 class Sheet:
-    """An open file, DataFrame or query: its records, the folder of its local files, and its default values.
+    """An open file, DataFrame, query or list: its records, the folder of its local files, and its default values.
 
     `file` is its name if the table has several files. If `is_keyed`, the column `key` contains the keys of a JSON
     object.
@@ -41,10 +39,26 @@ class Sheet:
     is_keyed: bool = False
 
 
-def sheet_of_frame(frame: pd.DataFrame, file: str = "") -> Sheet:
+def sheet_of_frame(frame: object, file: str = "") -> Sheet:
     """Opens a DataFrame. Reading its records raises `PromptTableError` if it is not a DataFrame."""
     records = import_module("wan_assets.prompts.dataframes").records_of_frame(frame, _BATCH_ROWS)
     return Sheet("the DataFrame", records, has_header=True, file=printable(file))
+
+
+def sheet_of_list(items: Sequence[Any], file: str = "") -> Sheet:
+    """Opens a list of requests, each a `VideoRequest` or a mapping with the columns of a row."""
+    return Sheet(
+        "the list of requests", (_record_of_item(item) for item in items), has_header=False, file=printable(file)
+    )
+
+
+def _record_of_item(item: Any) -> Record | MalformedRecord:
+    if isinstance(item, VideoRequest):
+        item = item.model_dump(exclude_unset=True, exclude_none=True, exclude={"task_type", "task_uuid"})
+    if not isinstance(item, Mapping):
+        fix = f'write a VideoRequest, or an object such as {{"{PROMPT}": "A red kite"}}'
+        return MalformedRecord(None, item, "is neither a VideoRequest nor a mapping", fix)
+    return Record(None, tuple(map(str, item)), tuple(item.values()))
 
 
 def sheet_of_file(path: Path, file: str = "") -> Sheet:

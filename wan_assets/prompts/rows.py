@@ -21,6 +21,9 @@ from wan_assets.prompts.problems import Problem, Refusal
 from wan_assets.prompts.records import MalformedRecord, Record
 from wan_assets.prompts.url_rules import violations_of_urls
 
+NOT_COLUMNS = frozenset({"task_type", "task_uuid", "model"})
+"""Parameters that the package sets."""
+
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
@@ -41,6 +44,19 @@ class PromptRow:
     def priority(self) -> int:
         """The priority, 0 by default; rows with a higher priority are submitted first."""
         return int(self.extra.get(PRIORITY, "0"))
+
+    def cells(self) -> dict[str, Any]:
+        """Returns the values that the row sets, by canonical column name; nested parameters have dots."""
+        given = self.request.model_dump(exclude_unset=True, exclude=set(NOT_COLUMNS))
+        return {"prompt_id": self.prompt_id, **dict(_flat("", given)), **self.extra}
+
+
+def _flat(prefix: str, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
 
 
 class RowReader:

@@ -1,14 +1,15 @@
-"""Sources of a prompt table: a file, a folder, a pattern, a DataFrame or a database query."""
+"""Sources of a prompt table: a file, a folder, a pattern, a DataFrame, a database query or a list of requests."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame
+from wan_assets.models import VideoRequest
+from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame, sheet_of_list
 from wan_assets.prompts.lookalikes import is_named_as_notes
 from wan_assets.prompts.records import unavailable, unreadable
 from wan_assets.prompts.sql_query import SqlQuery
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | Mapping[str, pd.DataFrame] | SqlQuery"
-"""A mapping contains one DataFrame for each partition of an asset. Other tables with Arrow's C stream are accepted
-like DataFrames.
+Requests: TypeAlias = "Sequence[Mapping[str, Any] | VideoRequest]"
+Source: TypeAlias = (
+    "str | os.PathLike[str] | pd.DataFrame | Requests | Mapping[str, pd.DataFrame | Requests] | SqlQuery"
+)
+"""A mapping contains one DataFrame or list for each partition of an asset. Other tables with Arrow's C stream are
+accepted like DataFrames.
 """
 
 
@@ -29,15 +33,19 @@ def sheets_of(source: Source) -> list[Sheet]:
         records = import_module("wan_assets.prompts.database").records_of_query(source)
         return [Sheet("the query", records, has_header=True)]
     if isinstance(source, Mapping):
-        return [sheet_of_frame(frame, str(part)) for part, frame in source.items()]
+        return [_sheet_of_value(value, str(part)) for part, value in source.items()]
     if not isinstance(source, (str, os.PathLike)):
-        return [sheet_of_frame(source)]
+        return [_sheet_of_value(source)]
     path = Path(source)
     folder, files = files_of(path)
     if files == [path]:
         _refuse_named_notes(path)
         return [sheet_of_file(path)]
     return [sheet_of_file(file, str(file.relative_to(folder))) for file in files]
+
+
+def _sheet_of_value(value: object, part: str = "") -> Sheet:
+    return sheet_of_list(value, part) if isinstance(value, (list, tuple)) else sheet_of_frame(value, part)
 
 
 def files_of(path: Path) -> tuple[Path, list[Path]]:

@@ -17,6 +17,7 @@ from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.defaults import merged_defaults
+from wan_assets.prompts.findings import findings_of
 from wan_assets.prompts.formats import Sheet
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.layout import Layouts
@@ -83,8 +84,8 @@ class PromptTable:
 
         Args:
             source: A path, a folder, a pattern, a DataFrame (pandas, or any table with Arrow's C stream, such as
-                polars), a `SqlQuery`, a `PromptTable`, the path or URL of a snapshot, a `PromptSource` with columns and
-                defaults, or a function that returns a source.
+                polars), a `SqlQuery`, a list of `VideoRequest` or of mappings, a `PromptTable`, the path or URL of a
+                snapshot, a `PromptSource` with columns and defaults, or a function that returns a source.
             base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
             defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`. Snapshots contain
                 the values already.
@@ -116,6 +117,11 @@ class PromptTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def refuse_problems(self, name: str) -> None:
+        """Raises `PromptTableError` with the first kinds of problems if there are any; `name` is the table's name."""
+        if self.problems:
+            raise PromptTableError(f"{name} has {findings_of(self.problems).listed()}")
 
     def chunk(self) -> Chunk:
         """Returns the whole table as one chunk."""

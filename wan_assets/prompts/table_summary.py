@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from wan_assets.models import VideoRequest, list_price_microusd, reservation_microusd
-from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.column_use import NAMES_KEPT, ColumnUse
 from wan_assets.prompts.findings import Findings
+from wan_assets.prompts.rows import NOT_COLUMNS, PromptRow
 from wan_assets.prompts.table import Chunk
+
+_FIRST_ROWS = 20
+_GROUPS = {"inputs", "provider_settings", "safety"}
+_TYPES = {bool: "bool", int: "int", float: "float"}
 
 
 @dataclass
@@ -18,7 +23,8 @@ class Summary:
     """Counts, problems and prices of the chunks added so far.
 
     Equal requests are priced once. Prices are in µ$ and ignore stored videos. `kinds` counts videos by input (text or
-    image), resolution and duration. `findings` are the problems by kind. `columns` tells how the columns are used.
+    image), resolution and duration. `findings` are the problems by kind. `columns` tells how the columns are used,
+    `types` are the types by name of the first 1,000 columns that valid rows use, and `first` are the first valid rows.
     """
 
     rows: int = 0
@@ -29,6 +35,8 @@ class Summary:
     kinds: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     price_microusd: int = 0
     reserved_microusd: int = 0
+    types: dict[str, str] = field(default_factory=lambda: {"prompt_id": "string"})
+    first: list[PromptRow] = field(default_factory=list)
 
     @property
     def problem_count(self) -> int:
@@ -49,8 +57,18 @@ class Summary:
         self.valid += len(chunk.rows)
         self.findings.add(chunk.problems)
         self.columns |= chunk.columns
+        self.first += chunk.rows[: _FIRST_ROWS - len(self.first)]
         for row in chunk.rows:
             self._add_request(row.request)
+            self._add_columns(row)
+
+    def _add_columns(self, row: PromptRow) -> None:
+        if len(self.types) >= NAMES_KEPT:
+            return
+        given = row.request.model_fields_set - NOT_COLUMNS
+        if given & _GROUPS or not given | row.extra.keys() <= self.types.keys():
+            for name, value in row.cells().items():
+                self.types.setdefault(name, _TYPES.get(type(value), "string"))
 
     def _add_request(self, request: VideoRequest) -> None:
         fingerprint = bytes.fromhex(request.fingerprint())[:16]

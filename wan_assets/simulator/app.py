@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wan_assets import __version__
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.deliveries import Deliveries
 from wan_assets.simulator.endpoint import Endpoint, Tasks, authorised
@@ -26,7 +27,6 @@ from wan_assets.simulator.journal import Journal
 from wan_assets.simulator.refusals import RefusalError, error_item
 from wan_assets.simulator.responses import envelope
 from wan_assets.simulator.result_files import ResultFiles
-from wan_assets.version import __version__
 
 _SIGNATURE = (b"x-simulated-by", f"wan-assets/{__version__}".encode())
 _HTTP_CODES = {404: "invalidEndpoint", 405: "invalidMethod"}

@@ -113,10 +113,14 @@ class VideoStore:
                     return replace(found, fingerprint=fingerprint)
         return None
 
+    def file_of(self, video: StoredVideo) -> UPath:
+        """Returns the file of a video, with the store's options."""
+        return self.root / self._relative_path(video)
+
     def verifies(self, video: StoredVideo) -> bool:
         """Returns whether a file exists and matches the SHA-256 of its sidecar."""
         try:
-            return object_store.sha256_of(self._file_of(video)) == video.sha256
+            return object_store.sha256_of(self.file_of(video)) == video.sha256
         except OSError:
             return False
 
@@ -158,7 +162,7 @@ class VideoStore:
         """Returns the contact sheet of a video, or None."""
         with self._translated("read"):
             try:
-                with self._file_of(video).with_suffix(_CONTACT_SHEET_SUFFIX).open("rb") as file:
+                with self.file_of(video).with_suffix(_CONTACT_SHEET_SUFFIX).open("rb") as file:
                     contact_sheet: bytes = file.read(_MAX_CONTACT_SHEET_BYTES + 1)
             except FileNotFoundError:
                 return None
@@ -239,9 +243,6 @@ class VideoStore:
         sidecars = folder.glob("*.json") if folder.is_dir() else []
         yield from filter(None, map(self._read, sidecars))
 
-    def _file_of(self, video: StoredVideo) -> UPath:
-        return self.root / self._relative_path(video)
-
     def _relative_path(self, video: StoredVideo) -> str:
         """Returns the path of a video below the root."""
         return "/".join(video.uri.split("/")[-4:])
@@ -262,7 +263,7 @@ class VideoStore:
 
     def _is_whole(self, video: StoredVideo) -> bool:
         try:
-            return bool(self._file_of(video).stat().st_size == video.bytes)
+            return bool(self.file_of(video).stat().st_size == video.bytes)
         except FileNotFoundError:
             return False
 

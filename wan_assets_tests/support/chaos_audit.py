@@ -177,8 +177,8 @@ def _costs_not_told_once(evidence: Evidence) -> Iterator[str]:
     """Sums over Dagster's events are sums over the ledger."""
     reported: dict[str, list[Any]] = defaultdict(list)
     for event in chain.from_iterable(evidence.events.values()):
-        if event["wan_assets/cost_usd"] != 0:
-            reported[event["wan_assets/task_uuid"]].append(event["wan_assets/cost_usd"])
+        if event["wan_assets/charged_usd"] != 0:
+            reported[event["wan_assets/task_uuid"]].append(event["wan_assets/charged_usd"])
     for task_uuid, stored in evidence.stored.items():
         cost = stored.cost_microusd
         if reported[task_uuid] != ["unknown" if cost is None else float(usd(cost))]:

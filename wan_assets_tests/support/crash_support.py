@@ -21,8 +21,13 @@ made.run(jobs_of(int(sys.argv[3])))
 
 def killed(made: Studio, rows: int, *, when: Callable[[], bool]) -> int:
     """Starts a run in a process of its own, and kills it at a point; gives its end."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows)]
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-c", RUN, str(made.folder), made.simulator.base_url, str(rows)]
+    return ended(command, when=when, environment=environment)
+
+
+def ended(command: list[str], *, when: Callable[[], bool], environment: dict[str, str] | None = None) -> int:
+    """Starts a command, and kills it at a point; gives its end."""
     process = subprocess.Popen(command, env=environment)
     while not when() and process.returncode is None:
         with suppress(subprocess.TimeoutExpired):

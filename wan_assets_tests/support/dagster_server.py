@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,10 +64,10 @@ class DagsterServer:
             ... on Sensor { sensorState { ticks(limit: 50) { status runIds skipReason } } } } }"""
         return self.ask(query, selector={**self._repository, "sensorName": name})["sensorState"]["ticks"]
 
-    def launch(self, asset: str, **tags: str) -> str:
+    def launch(self, *assets: str, **tags: str) -> str:
         query = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-        selector = {**self._repository, "jobName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}]}
+        selector = {**self._repository, "jobName": "__ASSET_JOB", "assetSelection": [_key(asset) for asset in assets]}
         given = [{"key": key, "value": value} for key, value in tags.items()]
         answer = self.ask(query, params={"selector": selector, "executionMetadata": {"tags": given}})
         assert answer["__typename"] == "LaunchRunSuccess", answer
@@ -83,10 +84,11 @@ class DagsterServer:
         query = """mutation($run: String!) { terminateRun(runId: $run) { __typename } }"""
         assert self.ask(query, run=run_id)["__typename"] == "TerminateRunSuccess"
 
-    def backfill(self, asset: str) -> str:
+    def backfill(self, *assets: str) -> str:
         query = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-        answer = self.ask(query, params={"assetSelection": [{"path": [asset]}], "allPartitions": True})
+        selection = [_key(asset) for asset in assets]
+        answer = self.ask(query, params={"assetSelection": selection, "allPartitions": True})
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         return answer["backfillId"]
 
@@ -94,6 +96,15 @@ class DagsterServer:
         query = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
             ... on PartitionBackfill { status } } }"""
         return self.ask(query, id=backfill_id)["status"]
+
+    def backfill_ended(self, backfill_id: str) -> str:
+        """How a backfill ends."""
+
+        def final() -> str | None:
+            status = self.backfill_status(backfill_id)
+            return status if status.startswith("COMPLETED") or status in ("FAILED", "CANCELED") else None
+
+        return self.wait(f"the end of backfill {backfill_id}", final)
 
     def runs(self, **wanted: Any) -> list[dict[str, Any]]:
         query = """query($filter: RunsFilter!) { runsOrError(filter: $filter) {
@@ -112,21 +123,39 @@ class DagsterServer:
     def partitions(self, asset: str) -> dict[str, int]:
         query = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
             ... on AssetNode { partitionStats { numMaterialized numFailed numPartitions } } } }"""
-        return self.ask(query, key={"path": [asset]})["partitionStats"]
+        return self.ask(query, key=_key(asset))["partitionStats"]
 
     def green(self, asset: str) -> int:
         """How many partitions have a materialization, by the events themselves and not by the counts kept of them."""
         query = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
             ... on AssetNode { latestMaterializationByPartition { partition } } } }"""
-        found = self.ask(query, key={"path": [asset]})["latestMaterializationByPartition"]
+        found = self.ask(query, key=_key(asset))["latestMaterializationByPartition"]
         return sum(event is not None for event in found)
+
+    def events(self, asset: str) -> Counter[str | None]:
+        """How many materializations each partition has; those of no partition are counted under None."""
+        query = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { assetMaterializations(limit: 1000) { partition } } } }"""
+        return Counter(event["partition"] for event in self.ask(query, key=_key(asset))["assetMaterializations"])
+
+    def checks(self, asset: str) -> dict[str, str | None]:
+        """The status of the last execution of each check."""
+        query = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { assetChecksOrError { ... on AssetChecks {
+            checks { name executionForLatestMaterialization { status } } } } } } }"""
+        found = self.ask(query, key=_key(asset))["assetChecksOrError"]["checks"]
+        return {check["name"]: (check["executionForLatestMaterialization"] or {}).get("status") for check in found}
 
     def stale(self, asset: str, keys: list[str]) -> list[str]:
         """Those of some partitions that the UI shows as stale."""
         query = """query($key: AssetKeyInput!, $keys: [String!]!) { assetNodeOrError(assetKey: $key) {
             ... on AssetNode { staleStatusByPartition(partitions: $keys) } } }"""
-        found = self.ask(query, key={"path": [asset]}, keys=keys)["staleStatusByPartition"]
+        found = self.ask(query, key=_key(asset), keys=keys)["staleStatusByPartition"]
         return [key for key, status in zip(keys, found, strict=True) if status == "STALE"]
+
+
+def _key(asset: str) -> dict[str, list[str]]:
+    return {"path": asset.split("/")}
 
 
 @contextmanager

@@ -53,10 +53,10 @@ class Studio:
         }
 
     def run(
-        self, prompts: Any, *, only: str = "*", config: dict[str, Any] | None = None, **ledger: Any
+        self, prompts: Any, *, only: str = "*", config: dict[str, Any] | None = None, deps: Any = (), **ledger: Any
     ) -> dg.ExecuteInProcessResult:
         """One run over every partition of a table."""
-        definitions = build_video_assets(prompts=prompts)
+        definitions = build_video_assets(prompts=prompts, deps=deps)
         table = PromptTable.load(prompts)
         if table.rows:
             sync_partitions(self.instance, "videos", [row.prompt_id for row in table.rows])

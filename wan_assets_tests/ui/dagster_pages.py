@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from dagster_server import DAGSTER_YAML
 from patience import PATIENCE_S
+from pipeline_project import DEFINITIONS, MATERIALIZED
 from ports import free_port
 
 from wan_assets.settings import DEMO_PROMPTS
+from wan_assets.simulator import Behaviour, LocalSimulator
 
 _DOWN_S = 30.0
 
@@ -44,6 +48,38 @@ def demo_in_dagster(folder: Path) -> Iterator[str]:
         address = f"http://127.0.0.1:{web}"
         _wait_for(f"{address}/server_info", process)
         yield address
+
+
+@contextmanager
+def pipeline_in_dagster(folder: Path, rows: int) -> Iterator[str]:
+    """The address of Dagster's pages over a project in which assets depend on the videos; all are materialized."""
+    web, home = free_port(), folder / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(DAGSTER_YAML)
+    (folder / "studio.py").write_text(DEFINITIONS)
+    (folder / "one.jsonl").write_text(
+        "".join(
+            json.dumps({"prompt_id": f"one-{number}", "positive_prompt": f"Kite {number}", "resolution": "480p"}) + "\n"
+            for number in range(rows)
+        )
+    )
+    plain = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    with LocalSimulator(folder / "simulator", Behaviour(latency_s=0.1)) as simulator:
+        environment = {**plain, "DAGSTER_HOME": str(home), "API": simulator.base_url}
+        paths = os.pathsep.join(filter(None, (str(folder), plain.get("PYTHONPATH"))))
+        subprocess.run(
+            [sys.executable, "-c", MATERIALIZED, "one"],
+            env={**environment, "PYTHONPATH": paths},
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE_S,
+        )
+        server = ["-m", "dagster_webserver", "-f", "studio.py", "-h", "127.0.0.1", "-p", str(web)]
+        with _running(server, folder / "webserver.log", environment) as process:
+            address = f"http://127.0.0.1:{web}"
+            _wait_for(f"{address}/server_info", process)
+            yield address
 
 
 @contextmanager

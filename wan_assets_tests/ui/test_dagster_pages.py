@@ -25,10 +25,30 @@ def opened(seen: Visit, address: str, prompt_id: str = "hills-animated") -> None
 def test_the_graph_shows_table_requests_and_videos(seen, dagster):
     seen.page.goto(f"{dagster}/asset-groups", wait_until="domcontentloaded")
 
-    for asset in ("videos_prompts", "videos_requests", "video_dataset"):
+    for asset in ("videos_prompts", "videos_requests", "videos_dataset"):
         seen.page.get_by_text(asset, exact=True).first.wait_for()
     seen.page.wait_for_timeout(1000)  # the graph moves into its place
     seen.shot("dagster-graph")
+
+
+def test_the_requests_are_filled_and_the_run_has_a_target_and_a_place_in_the_timeline(seen, dagster):
+    seen.page.goto(f"{dagster}/assets/videos_requests?view=partitions", wait_until="domcontentloaded")
+    seen.page.get_by_text("Materialized (10)").wait_for()
+
+    seen.page.goto(f"{dagster}/runs", wait_until="domcontentloaded")
+    seen.page.get_by_text("videos_prompts", exact=True).first.wait_for()
+
+    seen.page.goto(f"{dagster}/overview/activity/timeline", wait_until="domcontentloaded")
+    seen.page.get_by_text("wan_assets.definitions", exact=True).first.wait_for()
+    seen.shot("dagster-timeline")
+
+
+def test_the_table_shows_its_columns_and_where_it_is_from(seen, dagster):
+    seen.page.goto(f"{dagster}/assets/videos_prompts?view=overview", wait_until="domcontentloaded")
+
+    for text in ("positive_prompt", "wan_assets/source", "wan_assets/first_rows"):
+        seen.page.get_by_text(text, exact=True).first.wait_for()
+    seen.shot("dagster-table")
 
 
 def test_every_partition_is_listed_as_materialized(seen, dagster):

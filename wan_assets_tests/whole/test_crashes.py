@@ -1,12 +1,27 @@
 """Runs that are killed again and again: every video is paid once, and all of them come."""
 
 import random
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from crash_support import killed
+from crash_support import ended, killed
 from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, jobs_of, studio
+
+SCRIPT = """
+import sys
+from wan_assets import LedgerResource, RunwareResource, VideoGenerator, VideoStoreResource
+folder, base_url, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])
+runware = RunwareResource(api_key="any", base_url=base_url, initial_poll_delay_s=0.1, max_in_flight=4)
+store, ledger = VideoStoreResource(root=f"{folder}/store"), LedgerResource(url=f"sqlite:///{folder}/ledger.db")
+requests = [{"prompt_id": f"p{n}", "positive_prompt": f"Kite {n}", "resolution": "480p"} for n in range(rows)]
+frame = VideoGenerator(runware=runware, store=store, ledger=ledger).generate(requests=requests, progress=False)
+print(int(frame.reused.sum()), frame.charged_usd.sum())
+"""
+"""A script without Dagster; it prints the reused rows, and what the call charged."""
 
 TROUBLE = {
     "drop_after_accept": 0.1,
@@ -53,3 +68,20 @@ def test_runs_killed_at_any_point_pay_once_for_each_video_and_store_it_whole(
     assert set(made.states()) == {"stored"}
     assert all(made.store.verifies(video) for outcome in outcomes if outcome.stored for video in outcome.stored.videos)
     assert [path for path in (tmp_path / "store" / "simulated").rglob("*") if ".part" in path.name] == []
+
+
+def test_a_script_that_is_killed_half_way_pays_nothing_twice_when_it_runs_again(tmp_path: Path) -> None:
+    rows = 12
+    with studio(tmp_path, latency_s=0.2, **CHARGES_EVERY_COPY) as made:
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path), made.simulator.base_url, str(rows)]
+        end = ended(command, when=lambda: made.paid >= rows // 2)
+        paid_before = made.paid
+        again = subprocess.run(command, capture_output=True, text=True, check=True)
+        charges = made.journal.charges()
+
+    assert end == -signal.SIGKILL
+    assert rows // 2 <= paid_before < rows
+    assert len(charges) == len({charge.fingerprint for charge in charges}) == rows
+    assert float(again.stdout.split()[1]) == pytest.approx(0.473 * rows), (
+        "also what the killed script paid for is charged once"
+    )

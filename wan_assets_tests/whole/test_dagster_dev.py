@@ -110,10 +110,7 @@ def test_a_backfill_of_a_thousand_prompts_takes_ten_runs(place: Place) -> None:
     assert dagster.ended(dagster.launch("many_prompts")) == "SUCCESS"
 
     backfill = dagster.backfill("many")
-    status = dagster.wait(
-        "the end of the backfill",
-        lambda: (seen := dagster.backfill_status(backfill)).startswith("COMPLETED") and seen,
-    )
+    status = dagster.backfill_ended(backfill)
 
     runs = dagster.runs(tags=[{"key": "dagster/backfill", "value": backfill}])
     assert status == "COMPLETED_SUCCESS"

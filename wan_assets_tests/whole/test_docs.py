@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 import s3_support
 import yaml
@@ -43,6 +45,7 @@ def pages_with(language: str) -> list[Any]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the tables that the snippets name, and the environment that they read."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("RUNWARE_API_KEY", "a-key-for-tests")
     monkeypatch.setenv("WAN_ASSETS_WEBHOOK_URL", "https://hooks.example.com/webhook?secret=0123456789abcdef")
     for name in ("prompts.csv", "prompts_by_day.csv"):
@@ -75,7 +78,7 @@ def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstanc
 
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_the_snippets_of_a_page_run_and_make_their_videos(
-    page: Path, folder: Path, request: pytest.FixtureRequest
+    page: Path, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "s3://my-bucket" in page.read_text(encoding="utf-8"):
         request.getfixturevalue("bucket")
@@ -84,14 +87,19 @@ def test_the_snippets_of_a_page_run_and_make_their_videos(
     behaviour = Behaviour(latency_s=0.1)
 
     with LocalSimulator(folder / "simulator", behaviour) as simulator, dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv("RUNWARE_BASE_URL", simulator.base_url)
         for snippet in snippets(page, "python"):
             before = namespace.get("defs")
-            exec(compile(snippet, str(page), "exec"), namespace)
+            exec(compile(snippet, str(page), "exec", dont_inherit=True), namespace)
             if namespace.get("defs") is not before:
                 dg.Definitions.validate_loadable(namespace["defs"])
                 make(namespace["defs"], simulator.base_url, instance)
 
     assert list(folder.rglob("*.mp4"))
+    if page.stem == "using-videos":
+        assert len(list(folder.glob("out/brightness/*.json"))) == 2
+        assert np.load(folder / "out/embeddings/kite.npy").shape == (1, 64)
+        assert list(pd.read_parquet(folder / "out/training_set.parquet").text) == ["A red kite", "A blue boat"]
 
 
 @pytest.mark.parametrize("page", pages_with("yaml"))

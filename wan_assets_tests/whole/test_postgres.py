@@ -21,7 +21,7 @@ from postgres_support import Cluster, cluster
 
 from wan_assets.engine import Limits, Outcome
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
-from wan_assets.ledger import Claim, Ledger, Origin, TaskState
+from wan_assets.ledger import CheckRecord, Claim, Ledger, Origin, PartitionRecord, PartitionRow, TaskState
 
 FAULT = ApiFault("someCode", "some message")
 MANY = range(40)
@@ -303,3 +303,25 @@ def test_a_database_that_is_not_there_is_a_clear_error(postgres_url: str) -> Non
         Ledger(url)
 
     assert "\n" not in str(refused.value)
+
+
+# What partitions consist of, and what users' checks found.
+
+
+def test_two_that_record_the_same_partitions_and_checks_both_end_and_one_of_them_counts(postgres_url: str) -> None:
+    keys = ["b", "a", "c"]
+
+    def record(ledger: Ledger, name: str, number: int) -> None:
+        row = PartitionRow("kite", "t", "f", is_simulated=True, extra={"note": f"{name} \u0000 ü"})
+        order = keys if name == "a" else keys[::-1]
+        ledger.record_partitions("videos", {key: PartitionRecord(str(number), (row,)) for key in order})
+        ledger.record_checks([CheckRecord("t", place, "sharp", passed=None, score=0.5) for place in (2, 1)])
+
+    interleaved(postgres_url, record)
+
+    with contextlib.closing(Ledger(postgres_url, caps())) as ledger:
+        found = ledger.recorded_partitions("videos", keys)
+        checks = ledger.recorded_checks(["t", "other"])
+    assert sorted(found) == sorted(keys)
+    assert {record.rows[0].extra["note"][1:] for record in found.values()} == {" \u0000 ü"}
+    assert [(check.number, check.passed, check.score) for check in checks["t"]] == [(1, None, 0.5), (2, None, 0.5)]

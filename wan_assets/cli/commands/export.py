@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def export(
     settings = current_settings()
     table = PromptTable.load(table_options.of_file_or_settings(file, settings))
     settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
-    with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
+    with Ledger(settings.ledger, must_exist=True) as ledger:
         videos = VideoStore(settings.store)
         target = root or settings.folder / "exports" / format_
         exported = export_dataset(table, target, options, store=videos, ledger=ledger)

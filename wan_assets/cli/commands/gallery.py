@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def gallery(file: Path | None, output: Path | None, *, table_options: TableOptio
     settings = current_settings()
     warn_overridden(os.environ, settings)
     source = file or settings.prompts
-    with closing(Ledger(settings.ledger, must_exist=True)) as ledger:
+    with Ledger(settings.ledger, must_exist=True) as ledger:
         found = write_gallery(
             local_path(str(output), "--output") if output else settings.folder / "gallery",
             PromptTable.load(table_options.of_file_or_settings(file, settings)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import closing
 from typing import Any
 
 import click
@@ -38,7 +37,7 @@ def probe(*, pay: bool, as_json: bool) -> None:
         _show_price(settings, as_json=as_json)
         return
     budget = Budget(total_microusd=microusd(settings.budget_usd) if settings.budget_usd else None)
-    with closing(Ledger(settings.ledger, budget)) as ledger:
+    with Ledger(settings.ledger, budget) as ledger:
         outcome, findings = asyncio.run(_probed(settings, ledger))
     if as_json:
         show_json({"findings": [vars(finding) for finding in findings], **_money(outcome)})

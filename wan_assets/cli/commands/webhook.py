@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import closing
 
 import click
 
@@ -30,7 +29,7 @@ def webhook(*, port: int, host: str, url: str | None) -> None:
         raise SettingsError(f"{_VARIABLE} is not set, or has less than {MIN_SECRET} characters")
     logging.basicConfig(format="%(levelname)s %(message)s")
     address = url or current_settings().ledger
-    with closing(Ledger(address, must_exist=True, busy_s=LEDGER_BUSY_S)) as ledger:
+    with Ledger(address, must_exist=True, busy_s=LEDGER_BUSY_S) as ledger:
         serve_webhook(ledger, secret, host=host, port=port, on_ready=_announce)
 
 

@@ -97,7 +97,7 @@
       const list = element("ul");
       for (const [name, result, message] of results) {
         const line = element("li", result.replace(" ", "-"));
-        const parts = { sign: SIGNS[result], name, result, message: result === "failed" ? message : "" };
+        const parts = { sign: SIGNS[result], name, result, message: result === "not measured" ? "" : message };
         line.append(...Object.entries(parts).map(([part, text]) => element("span", part, text)));
         list.append(line);
       }

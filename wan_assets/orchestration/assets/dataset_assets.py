@@ -1,18 +1,25 @@
 """Assets derived from the videos: a manifest of all videos, and a report of the ledger's amounts."""
 
-from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Unpack, cast
 
 import dagster as dg
 
 from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, write_manifest
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import usd
+from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_options import (
+    AssetOptions,
+    asset_arguments,
+    check_options,
+    defined_asset,
+    given_options,
+    known_keywords,
+    shared_options,
+)
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of, table_of
-from wan_assets.orchestration.partitions.data_versions import prompts_key
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.orchestration.tables.accepted import readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -21,114 +28,122 @@ from wan_assets.prompts import PromptTable
 _PROMPT_SHOWN = 80
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """Options that both assets share."""
+class DatasetOptions(AssetOptions, total=False):
+    """Options of the manifest's asset, and under `costs` those of the report's."""
 
-    videos: dg.AssetKey
-    group_name: str
-    freshness_policy: dg.FreshnessPolicy | None
-    automation_condition: dg.AutomationCondition[dg.AssetKey] | None
+    costs: AssetOptions
 
 
+@known_keywords(DatasetOptions)
 def build_dataset_assets(
     *,
-    name: str = "videos",
+    name: str | None = None,
+    key: Key | None = None,
+    key_prefix: KeyPrefix | None = None,
     prompts: PromptsOrAsset,
-    dataset_name: str = "video_dataset",
-    costs_name: str = "generation_costs",
-    group_name: str = "videos",
-    freshness_policy: dg.FreshnessPolicy | None = None,
-    automation_condition: dg.AutomationCondition[dg.AssetKey] | None = None,
+    dataset_name: str | None = None,
+    costs_name: str | None = None,
+    **options: Unpack[DatasetOptions],
 ) -> list[dg.AssetsDefinition]:
     """Builds a manifest of an asset's videos and a report of its costs. Neither submits tasks nor costs money.
 
     Both are unpartitioned, and need the resources `store` and `ledger`.
 
     Args:
-        name: Name of the videos' asset.
+        name: Name of the videos' asset, by default `videos`.
+        key: Key of the videos' asset, instead of `name` and `key_prefix`.
+        key_prefix: Prefix of the keys of the videos and of both assets.
         prompts: The prompt table, as for `build_video_assets`.
-        dataset_name: Name of the manifest's asset. It writes `datasets/<dataset_name>.parquet` in the store's root,
-            with one row for each file. Its data version is the hash of that file.
-        costs_name: Name of the report's asset. Its metadata are the ledger's sums, in US dollars, which Dagster charts.
-        group_name: Dagster's asset group.
-        freshness_policy: Freshness policy of both assets.
-        automation_condition: Automation condition of both assets.
+        dataset_name: Name of the manifest's asset, by default `<name>_dataset`. It writes
+            `datasets/<dataset_name>.parquet` in the store's root, with one row for each file. Its data version is the
+            hash of that file.
+        costs_name: Name of the report's asset, by default `<name>_costs`. Its metadata are the ledger's sums, in US
+            dollars, which Dagster charts.
+        **options: Dagster's `deps`, `owners`, `tags`, `metadata`, `description`, `kinds`, `group_name`,
+            `automation_condition` and `freshness_policy` of the manifest, as for `dagster.asset`. `owners`, `tags`,
+            `group_name`, `automation_condition` and `freshness_policy` apply to both assets. `costs` is a dictionary of
+            the same options for the report.
 
     Returns:
         The two assets.
 
     Raises:
         dagster.DagsterInvalidDefinitionError: A name is not a valid asset name.
+        TypeError: A keyword does not exist.
 
     Example:
         >>> from wan_assets import build_dataset_assets
         >>> manifest, costs = build_dataset_assets(prompts="prompts.csv")
         >>> manifest.key.to_user_string(), costs.key.to_user_string()
-        ('video_dataset', 'generation_costs')
+        ('videos_dataset', 'videos_costs')
     """
-    shared = _Shared(dg.AssetKey(name), group_name, freshness_policy, automation_condition)
-    return [_dataset_asset(prompts, dataset_name, shared), _costs_asset(costs_name, shared)]
+    options = cast(DatasetOptions, given_options(options))
+    check_options("build_dataset_assets(costs=…)", options.get("costs", {}))
+    names = AssetNames.of(name, key, key_prefix)
+    shared = shared_options(options, "automation_condition", "freshness_policy")
+    return [
+        _dataset_asset(names, names.beside_or(dataset_name, "dataset"), prompts, options),
+        _costs_asset(names, names.beside_or(costs_name, "costs"), {**shared, **options.get("costs", {})}),
+    ]
 
 
-def _dataset_asset(prompts: PromptsOrAsset, dataset_name: str, shared: _Shared) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=dataset_name,
+def _dataset_asset(
+    names: AssetNames, key: dg.AssetKey, prompts: PromptsOrAsset, options: AssetOptions
+) -> dg.AssetsDefinition:
+    arguments = asset_arguments(
+        options,
         description="A Parquet manifest of all videos: one row for each file.",
-        deps=[shared.videos, prompts_key(shared.videos)],
         kinds={"parquet"},
-        group_name=shared.group_name,
-        freshness_policy=shared.freshness_policy,
-        automation_condition=shared.automation_condition,
+        deps=[names.videos, names.prompts],
     )
+
     def video_dataset(
         context: dg.AssetExecutionContext, store: VideoStoreResource, ledger: LedgerResource
     ) -> dg.MaterializeResult:
         try:
             opened = store.open()
-            table = PromptTable.load(readable_prompts(prompts, shared.videos, context.instance, opened))
+            table = PromptTable.load(readable_prompts(prompts, names.videos, context.instance, opened))
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
-            with closing(ledger.open()) as open_ledger:
-                manifest = write_manifest(dataset_name, table, store=opened, ledger=open_ledger)
+            with ledger.open() as open_ledger:
+                manifest = write_manifest("/".join(key.path), table, store=opened, ledger=open_ledger)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(
-            metadata=_manifest_metadata(manifest, shared.videos), data_version=dg.DataVersion(manifest.sha256)
+            metadata=_manifest_metadata(manifest, names), data_version=dg.DataVersion(manifest.sha256)
         )
 
-    return video_dataset
+    return defined_asset(video_dataset, key=key, **arguments)
 
 
-def _costs_asset(costs_name: str, shared: _Shared) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=costs_name,
+def _costs_asset(names: AssetNames, key: dg.AssetKey, options: AssetOptions) -> dg.AssetsDefinition:
+    arguments = asset_arguments(
+        options,
         description="Money spent and reserved in the ledger, with separate amounts for simulated money.",
-        deps=[shared.videos],
-        group_name=shared.group_name,
-        freshness_policy=shared.freshness_policy,
-        automation_condition=shared.automation_condition,
+        kinds={"sql"},
+        deps=[names.videos],
     )
+
     def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
         try:
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 return dg.MaterializeResult(metadata=spend_metadata(open_ledger, _today()))
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
-    return generation_costs
+    return defined_asset(generation_costs, key=key, **arguments)
 
 
 def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _manifest_metadata(manifest: Manifest, videos: dg.AssetKey) -> dict[str, Any]:
+def _manifest_metadata(manifest: Manifest, names: AssetNames) -> dict[str, Any]:
     return {
         "dagster/uri": manifest.uri,
         "dagster/row_count": manifest.rows,
         "dagster/column_schema": _column_schema(),
-        "dagster/column_lineage": _column_lineage(videos, manifest.extra_columns),
+        "dagster/column_lineage": _column_lineage(names, manifest.extra_columns),
         "wan_assets/bytes": manifest.bytes,
         "wan_assets/missing": manifest.missing,
         "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
@@ -143,16 +158,16 @@ def _column_schema() -> dg.TableSchema:
     return dg.TableSchema(columns=[dg.TableColumn(each.name, str(each.type), described[each.name]) for each in SCHEMA])
 
 
-def _column_lineage(videos: dg.AssetKey, carried: tuple[str, ...]) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage({column.name: _sources(column, videos, carried) for column in COLUMNS})
+def _column_lineage(names: AssetNames, carried: tuple[str, ...]) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage({column.name: _sources(column, names, carried) for column in COLUMNS})
 
 
-def _sources(column: Column, videos: dg.AssetKey, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
+def _sources(column: Column, names: AssetNames, carried: tuple[str, ...]) -> list[dg.TableColumnDep]:
     """Returns the source columns of a column; `extra` contains all other columns of the table."""
     if column.requested_from is None:
-        return [dg.TableColumnDep(videos, column.name)]
+        return [dg.TableColumnDep(names.videos, column.name)]
     requested = carried if column.name == "extra" else column.requested_from
-    return [dg.TableColumnDep(prompts_key(videos), each) for each in requested]
+    return [dg.TableColumnDep(names.prompts, each) for each in requested]
 
 
 def _first_rows(manifest: Manifest) -> dg.TableMetadataValue:

@@ -1,18 +1,19 @@
 """A sensor for runs whose worker is gone: without it, Dagster shows them as running forever."""
 
-from contextlib import closing
 from typing import Unpack
 
 import dagster as dg
 
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger
+from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.automation.sensor import SensorOptions
 from wan_assets.orchestration.resources import LedgerResource
 
 _ENDED = "its process ended without reporting: its lease in the ledger has expired. Its paid tasks are in the ledger"
 
 
+@known_keywords(SensorOptions)
 def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOptions]) -> dg.SensorDefinition:
     """Builds a sensor that ends runs whose process was killed or whose host is gone, so that run retries repeat them.
 
@@ -30,6 +31,7 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
 
     Raises:
         dagster.DagsterInvalidDefinitionError: The name is not valid.
+        TypeError: A keyword does not exist.
 
     Example:
         >>> from wan_assets import build_lost_run_sensor
@@ -39,13 +41,13 @@ def build_lost_run_sensor(*, name: str = "lost_runs", **options: Unpack[SensorOp
     options = {"minimum_interval_seconds": 15, "default_status": dg.DefaultSensorStatus.RUNNING, **options}
 
     @dg.sensor(name=name, description="Ends runs whose process is gone, so that run retries repeat them.", **options)
-    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason | None:
         try:
-            with closing(ledger.open()) as open_ledger:
+            with ledger.open() as open_ledger:
                 ended = _end_lost_runs(open_ledger, context.instance)
         except LedgerError as error:
             return dg.SkipReason(f"{error}. {error.hint}")
-        return dg.SkipReason(f"ended lost runs: {', '.join(ended)}" if ended else "no run is lost")
+        return dg.SkipReason(f"ended lost runs: {', '.join(ended)}") if ended else None
 
     return sensor
 

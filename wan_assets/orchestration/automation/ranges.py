@@ -1,13 +1,14 @@
-"""Runs over ranges of adjacent partitions: a run costs seconds, a reused partition in a range milliseconds."""
+"""Runs over ranges of adjacent partitions that need a run: each run costs seconds, a partition in it milliseconds."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import dagster as dg
+from more_itertools import chunked
 
 from wan_assets.orchestration.partitions.data_versions import RecordedVersions
 from wan_assets.orchestration.partitions.sync import range_tags
@@ -15,7 +16,7 @@ from wan_assets.orchestration.partitions.sync import range_tags
 
 @dataclass(frozen=True)
 class PartitionRange:
-    """A range of adjacent partitions. Its first and last partition need a run; `keys` are all that do."""
+    """Adjacent partitions that need a run."""
 
     keys: tuple[str, ...]
 
@@ -40,26 +41,22 @@ class PartitionRange:
 
 def partition_ranges(
     existing: Sequence[str],
-    requested: Container[str],
-    wanted: Collection[str],
+    wanted: Container[str],
     length: int,
     row_of: Callable[[str], str] | None = None,
 ) -> Iterator[PartitionRange]:
-    """Yields ranges that cover all partitions in `wanted`, each of at most `length`, in the order of `existing`.
+    """Yields ranges of adjacent partitions in `wanted`, each of at most `length`, in the order of `existing`.
 
-    A range contains only partitions in `requested`: the rows of the others are gone. With `row_of`, a range stays
-    within one row and contains only partitions that need a run.
+    A range contains no other partition: its videos would be materialized again, although nothing changed. With
+    `row_of`, a range stays within one row.
 
-    >>> list(partition_ranges("abcdefgh", "abcdegh", set("bdeh"), 3))
-    [PartitionRange(keys=('b', 'd')), PartitionRange(keys=('e',)), PartitionRange(keys=('h',))]
+    >>> list(partition_ranges("abcdefgh", set("bcdeh"), 3))
+    [PartitionRange(keys=('b', 'c', 'd')), PartitionRange(keys=('e',)), PartitionRange(keys=('h',))]
     """
-    if row_of is None:
-        parts = groupby(existing, key=lambda key: (key in requested, ""))
-    else:
-        parts = groupby(existing, key=lambda key: (key in wanted, row_of(key)))
-    for (is_part, _), neighbours in parts:
-        if is_part:
-            yield from _ranges_of(neighbours, wanted, length)
+    parts = groupby(existing, key=lambda key: (key in wanted, row_of(key) if row_of else ""))
+    for (is_wanted, _), neighbours in parts:
+        if is_wanted:
+            yield from (PartitionRange(tuple(some)) for some in chunked(neighbours, length))
 
 
 def row_function_of(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[str], str] | None:
@@ -76,19 +73,3 @@ def row_function_of(partitions_def: dg.PartitionsDefinition[str]) -> Callable[[s
         return partitions_def.get_partition_key_from_str(key).keys_by_dimension[first]
 
     return row_of
-
-
-def _ranges_of(neighbours: Iterable[str], wanted: Collection[str], length: int) -> Iterator[PartitionRange]:
-    found: list[str] = []
-    start = 0
-    for place, key in enumerate(neighbours):
-        if key not in wanted:
-            continue
-        if found and place >= start + length:
-            yield PartitionRange(tuple(found))
-            found = []
-        if not found:
-            start = place
-        found.append(key)
-    if found:
-        yield PartitionRange(tuple(found))

@@ -11,12 +11,15 @@ from typing import TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.errors import WanAssetsError
+from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.automation.cursor import Cursor
 from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.partitions.assignment import PartitionOf
-from wan_assets.orchestration.partitions.data_versions import prompts_key, record_changes
+from wan_assets.orchestration.partitions.data_versions import record_changes
 from wan_assets.orchestration.resources import VideoStoreResource
-from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, TableSnapshot, partitioning_of
+from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
+from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.acceptance import accept_in_tick
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, needed_table
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts, newer_upstream, upstream_of
@@ -25,6 +28,7 @@ from wan_assets.store import VideoStore
 
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
 _ADDED_PER_TICK = 20_000
+_RECORDED_PER_TICK = 300
 _RETIRED_PER_TICK = 1_000
 """Each retired partition takes one SQL statement."""
 
@@ -36,9 +40,17 @@ class SensorOptions(TypedDict, total=False):
     default_status: dg.DefaultSensorStatus
 
 
+class VideoSensorOptions(SensorOptions, total=False):
+    """The key of the videos' asset, and Dagster's own settings of a sensor."""
+
+    key: Key
+    key_prefix: KeyPrefix
+
+
+@known_keywords(VideoSensorOptions)
 def build_video_sensor(
     *,
-    name: str = "videos",
+    name: str | None = None,
     prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
@@ -46,7 +58,7 @@ def build_video_sensor(
     requests_runs: bool = True,
     runs_per_tick: int = 10,
     run_tags: Mapping[str, str] | None = None,
-    **options: Unpack[SensorOptions],
+    **options: Unpack[VideoSensorOptions],
 ) -> dg.SensorDefinition:
     """Builds a sensor that watches the table of a videos' asset.
 
@@ -56,7 +68,7 @@ def build_video_sensor(
     the problem.
 
     Args:
-        name: Name of the videos' asset.
+        name: Name of the videos' asset, by default `videos`.
         prompts: The prompt table, as for `build_video_assets`.
         partitions: The partitions, as for `build_video_assets`.
         partition_key_of: Function that returns the partition key of a row, as for `build_video_assets`.
@@ -65,21 +77,24 @@ def build_video_sensor(
             automation conditions to act on.
         runs_per_tick: Maximum number of runs requested in each tick. The next ticks request the others.
         run_tags: Tags of the runs, such as `{"dagster/priority": "5"}`.
-        **options: Dagster's `minimum_interval_seconds` (in seconds) and `default_status`.
+        **options: `key` is the key of the videos' asset, instead of `name`; `key_prefix` is a prefix of `name`.
+            `minimum_interval_seconds` (in seconds) and `default_status` are Dagster's.
 
     Returns:
         The sensor `<name>_sensor`.
 
     Raises:
         ValueError: The partitions definition does not determine the partition of a row.
+        TypeError: A keyword does not exist.
 
     Example:
         >>> from wan_assets import build_video_sensor
         >>> build_video_sensor(prompts="prompts.csv", runs_per_tick=5, minimum_interval_seconds=60).name
         'videos_sensor'
     """
-    partitioning = partitioning_of(name, prompts, partitions, partition_key_of, partitions_per_run)
-    table_sensor = TableSensor(dg.AssetKey(name), partitioning, requests_runs, runs_per_tick, run_tags or {})
+    names = AssetNames.of(name, options.get("key"), options.get("key_prefix"))
+    partitioning = partitioning_of(names, prompts, partitions, partition_key_of, partitions_per_run)
+    table_sensor = TableSensor(names.videos, partitioning, requests_runs, runs_per_tick, run_tags or {})
     needs_store = requests_runs or upstream_of(prompts) is not None
 
     def tick_with_store(context: dg.SensorEvaluationContext, store: VideoStoreResource) -> dg.SensorResult:
@@ -89,10 +104,11 @@ def build_video_sensor(
         return table_sensor.tick(context.instance, Cursor.parse(context.cursor))
 
     decorated = dg.sensor(
-        name=f"{name}_sensor",
+        name=names.named("sensor"),
         asset_selection=dg.AssetSelection.assets(*table_sensor.targets),
         description="Synchronizes partitions with the prompt table and requests runs for new and changed rows.",
-        **options,
+        minimum_interval_seconds=options.get("minimum_interval_seconds"),
+        default_status=options.get("default_status", dg.DefaultSensorStatus.STOPPED),
     )
     return decorated(tick_with_store if needs_store else tick)
 
@@ -110,7 +126,7 @@ class TableSensor:
     @property
     def targets(self) -> list[dg.AssetKey]:
         """The assets whose runs are requested: the videos, and a table that comes from an upstream asset."""
-        return [self.asset_key, prompts_key(self.asset_key)] if self._upstream else [self.asset_key]
+        return [self.asset_key, AssetNames(self.asset_key).prompts] if self._upstream else [self.asset_key]
 
     @property
     def _upstream(self) -> UpstreamPrompts | None:
@@ -145,7 +161,7 @@ class TableSensor:
         """Returns requests for runs of the table's asset, if the upstream asset has newer materializations."""
         if self._upstream is None or not self.requests_runs:
             return []
-        table = prompts_key(self.asset_key)
+        table = AssetNames(self.asset_key).prompts
         newer = newer_upstream(instance, self._upstream, table)
         return [
             dg.RunRequest(f"{table.to_user_string()}/{part}/{number}", partition_key=part, asset_selection=[table])
@@ -159,7 +175,7 @@ class TableSensor:
         if self._upstream:
             table = needed_table(instance, self.asset_key, self.partitioning.prompts)
             return self.partitioning.read(table.snapshot(store)), table.version
-        known = AcceptedTable(prompts_key(self.asset_key), {"": version})
+        known = AcceptedTable(AssetNames(self.asset_key).prompts, {"": version})
         if version and all(file.exists() for file in known.snapshot(store).files.values()):
             return self.partitioning.read(known.snapshot(store)), version
         checked = accept_in_tick(self.partitioning, instance, self.asset_key, store)
@@ -193,12 +209,13 @@ class TableSensor:
         left = _after(self.partitioning.existing(instance), cursor.after)
         wanted = set(filter(status.needs_run, left))
         length, row_of = self.partitioning.partitions_per_run, row_function_of(self.partitioning.partitions_def)
-        found = partition_ranges(left, request_versions, wanted, length, row_of)
+        found = partition_ranges(left, wanted, length, row_of)
         portion = list(islice(found, self.runs_per_tick))
         keys = [key for partition_range in portion for key in partition_range.keys]
         record_changes(
             self.asset_key, reported, {key: request_versions[key] for key in keys}, instance.report_runless_asset_event
         )
+        unrecorded = self.partitioning.record_requests(instance, self.asset_key, status, _RECORDED_PER_TICK)
         tags = {**self.tags, TABLE_VERSION: cursor.table} if cursor.table else self.tags
         selection = [self.asset_key] if self._upstream else None
         requests = [
@@ -206,7 +223,7 @@ class TableSensor:
             for partition_range in portion
             if self.requests_runs
         ]
-        is_done = len(keys) == len(wanted) and not changes.left
+        is_done = len(keys) == len(wanted) and not changes.left and not unrecorded
         cursor = cursor.model_copy(update={"after": keys[-1] if keys else cursor.after, "is_done": is_done})
         return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
 

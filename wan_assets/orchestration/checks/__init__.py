@@ -1,6 +1,7 @@
 """Asset checks of the whole dataset and of each partition."""
 
 from wan_assets.dataset import VIDEO_CHECKS, QualityResult, quality_results_of
+from wan_assets.orchestration.checks.after_failure import checks_after_failure
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, FailedRow, check_results
 from wan_assets.orchestration.checks.definition import (
     Severities,
@@ -11,6 +12,14 @@ from wan_assets.orchestration.checks.definition import (
     severities_of,
 )
 from wan_assets.orchestration.checks.partition_checks import PartitionChecks
+from wan_assets.orchestration.checks.video_check import (
+    VideoCheck,
+    VideoCheckResult,
+    verified_checks,
+    video_check,
+    video_check_specs,
+)
+from wan_assets.orchestration.checks.video_check_run import VideoCheckRun
 
 __all__ = [
     "DATASET_CHECKS",
@@ -20,11 +29,18 @@ __all__ = [
     "PartitionChecks",
     "QualityResult",
     "Severities",
+    "VideoCheck",
+    "VideoCheckResult",
+    "VideoCheckRun",
     "build_video_checks",
     "check_results",
+    "checks_after_failure",
     "match_check",
     "partition_check",
     "partition_check_spec",
     "quality_results_of",
     "severities_of",
+    "verified_checks",
+    "video_check",
+    "video_check_specs",
 ]

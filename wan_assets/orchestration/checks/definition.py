@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -11,6 +11,8 @@ from wan_assets.dataset import COST_TOLERANCE, MATCH_CHECK, Dataset, quality_res
 from wan_assets.engine import Outcome
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import closest_name
+from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckOptions, CheckResult, check_results
 from wan_assets.orchestration.metadata.video import failure_to_start, table_of
 from wan_assets.orchestration.tables.accepted import readable_prompts
@@ -39,9 +41,12 @@ _DESCRIPTIONS = {
 }
 
 
+@known_keywords()
 def build_video_checks(
     *,
-    name: str = "videos",
+    name: str | None = None,
+    key: Key | None = None,
+    key_prefix: KeyPrefix | None = None,
     prompts: PromptsOrAsset,
     severities: Severities | None = None,
     cost_tolerance: float = COST_TOLERANCE,
@@ -53,7 +58,9 @@ def build_video_checks(
     They need the resources `store` and `ledger`.
 
     Args:
-        name: Name of the videos' asset.
+        name: Name of the videos' asset, by default `videos`.
+        key: Key of the videos' asset, instead of `name` and `key_prefix`.
+        key_prefix: Prefix of its key.
         prompts: The prompt table, as for `build_video_assets`.
         severities: Severity by check name, where it differs from the default.
         cost_tolerance: Share by which a cost may differ from the list price, such as 0.25.
@@ -65,6 +72,7 @@ def build_video_checks(
 
     Raises:
         ValueError: `severities` names a check that does not exist.
+        TypeError: A keyword does not exist.
 
     Example:
         >>> from wan_assets import build_video_checks
@@ -72,29 +80,45 @@ def build_video_checks(
         >>> "file_integrity" in {key.name for key in checks.check_keys}
         True
     """
-    chosen = severities_of(severities or {})
-    specs = [dg.AssetCheckSpec(check, asset=name, description=_DESCRIPTIONS[check]) for check in DATASET_CHECKS]
+    names, chosen = AssetNames.of(name, key, key_prefix), severities_of(severities or {})
+    videos = names.videos
+    options = CheckOptions(verify_all, sample, cost_tolerance=cost_tolerance)
+    specs = _specs(videos, options, chosen)
 
     @dg.multi_asset_check(
-        name=f"{name}_checks", specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
+        name=names.named("checks"), specs=specs, can_subset=True, required_resource_keys={"store", "ledger"}
     )
     def video_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        check_options = CheckOptions(verify_all, sample, salt=context.run.run_id, cost_tolerance=cost_tolerance)
-        names = {key.name for key in context.selected_asset_check_keys}
+        check_options = replace(options, salt=context.run.run_id)
+        selected = {check_key.name for check_key in context.selected_asset_check_keys}
         try:
-            with closing(context.resources.ledger.open()) as ledger:
+            with context.resources.ledger.open() as ledger:
                 store = context.resources.store.open()
-                table = PromptTable.load(readable_prompts(prompts, dg.AssetKey(name), context.instance, store))
-                dataset = Dataset.read(name, table, store, ledger)
-                for check, check_result in check_results(dataset, names, check_options):
-                    yield _result(name, check, check_result, chosen[check], simulated=dataset.is_simulated)
+                table = PromptTable.load(readable_prompts(prompts, videos, context.instance, store))
+                dataset = Dataset.read(videos.to_user_string(), table, store, ledger)
+                for check, check_result in check_results(dataset, selected, check_options):
+                    yield dataset_result(videos, check, check_result, chosen[check], simulated=dataset.is_simulated)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
     return [video_checks]
 
 
-def partition_check_spec(asset: dg.AssetKey | str) -> dg.AssetCheckSpec:
+def _specs(videos: dg.AssetKey, options: CheckOptions, severities: Severities) -> list[dg.AssetCheckSpec]:
+    """Returns the specs of all checks; their metadata are the options, as `check_options_of` reads them."""
+    metadata = {
+        "wan_assets/severities": {check: severity.name for check, severity in severities.items()},
+        "wan_assets/cost_tolerance": options.cost_tolerance,
+        "wan_assets/verify_all": options.verify_all,
+        "wan_assets/sample": options.sample,
+    }
+    return [
+        dg.AssetCheckSpec(check, asset=videos, description=_DESCRIPTIONS[check], metadata=metadata)
+        for check in DATASET_CHECKS
+    ]
+
+
+def partition_check_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
     """Returns the spec of the check that `partition_check` evaluates, for the asset's `check_specs`."""
     return dg.AssetCheckSpec(PARTITION_CHECK, asset=asset, description="The quality checks of the partition's videos.")
 
@@ -175,9 +199,10 @@ def severities_of(given: Severities) -> dict[str, dg.AssetCheckSeverity]:
     return {check: error if check in _ERRORS else warn for check in DATASET_CHECKS} | dict(given)
 
 
-def _result(
-    asset: str, check: str, check_result: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
+def dataset_result(
+    asset: dg.AssetKey, check: str, check_result: CheckResult, severity: dg.AssetCheckSeverity, *, simulated: bool
 ) -> dg.AssetCheckResult:
+    """Returns the result of a check over the whole dataset."""
     metadata: dict[str, Any] = {
         "wan_assets/checked": check_result.checked,
         "wan_assets/not_measured": check_result.unmeasured,
@@ -189,13 +214,20 @@ def _result(
         rows = [{"partition": failed_row.partition, "reason": failed_row.reason} for failed_row in shown]
         metadata["wan_assets/failed_row_table"] = table_of(rows)
     return dg.AssetCheckResult(
-        asset_key=dg.AssetKey(asset),
+        asset_key=asset,
         check_name=check,
         passed=check_result.passed,
         severity=severity,
         description=_description_of(check_result),
         metadata=metadata,
     )
+
+
+def check_options_of(spec: dg.AssetCheckSpec, salt: str) -> tuple[CheckOptions, dict[str, dg.AssetCheckSeverity]]:
+    """Returns the options and severities with which `build_video_checks` was called, from one of its specs."""
+    given = {name.removeprefix("wan_assets/"): value for name, value in spec.metadata.items()}
+    options = CheckOptions(given["verify_all"], given["sample"], salt=salt, cost_tolerance=given["cost_tolerance"])
+    return options, {check: dg.AssetCheckSeverity[name] for check, name in given["severities"].items()}
 
 
 def _description_of(check_result: CheckResult) -> str:

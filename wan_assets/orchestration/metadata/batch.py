@@ -22,10 +22,10 @@ _ROWS_SHOWN = 100
 
 @dataclass(frozen=True)
 class RowResult:
-    """The result of one row: `reported_microusd` is the cost that no earlier event reported, None if it is unknown."""
+    """The result of one row: `charged_microusd` is the cost that no earlier event reported, None if it is unknown."""
 
     outcome: Outcome
-    reported_microusd: int | None
+    charged_microusd: int | None
     is_refused: bool = False
 
     @property
@@ -49,21 +49,21 @@ class RowResult:
         return self.outcome.stored.cost_microusd if self.outcome.stored else None
 
 
-def batch_metadata(results: Sequence[RowResult], store: VideoStore) -> dict[str, Any]:
-    """Returns the metadata of a batch; its rows are sorted by ID.
+def batch_metadata(results: Sequence[RowResult], store: VideoStore, *, is_charged: bool = True) -> dict[str, Any]:
+    """Returns the metadata of a batch; its rows are sorted by ID. Without `is_charged`, the event charges nothing.
 
     Rows without a video come first, followed by rows whose videos deviate from their requests.
     """
     costs = [result.cost_microusd for result in results if result.cost_microusd is not None]
     stored = [result for result in results if result.outcome.stored]
-    reported = [result.reported_microusd or 0 for result in results]
+    charged = sum(result.charged_microusd or 0 for result in results) if is_charged else 0
     shown = sorted(results, key=lambda result: (result.error is None, not result.differences, result.job.prompt_id))
     sheet = contact_sheet(list(_sheet_videos(shown)), store)
     metadata: dict[str, Any] = {
         **({"wan_assets/contact_sheet": sheet} if sheet else {}),
         "dagster/partition_row_count": len(results),
-        "wan_assets/cost_usd": float(usd(sum(reported))),
-        "wan_assets/cost_of_all_usd": float(usd(sum(costs))),
+        "wan_assets/cost_usd": float(usd(sum(costs))),
+        "wan_assets/charged_usd": float(usd(charged)),
         "wan_assets/unknown_cost_count": len(stored) - len(costs),
         "wan_assets/new": sum(result.outcome.is_new for result in results),
         "wan_assets/reused": sum(result.outcome.is_reused for result in results),

@@ -13,7 +13,7 @@ from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
 from wan_assets.ledger import shortfalls_of
 from wan_assets.models import usd
 from wan_assets.orchestration.metadata import previews
-from wan_assets.prompts import Findings, PromptTable, Summary, findings_of
+from wan_assets.prompts import Findings, PromptTable, findings_of
 from wan_assets.store import StoredTask, VideoStore
 
 REASON = "wan_assets/reason"
@@ -23,20 +23,23 @@ _ROWS_SHOWN = 100
 
 
 def video_metadata(
-    outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
+    outcome: Outcome, stored: StoredTask, charged_microusd: int | None, store: VideoStore
 ) -> dict[str, Any]:
     """Returns the metadata of one row's materialization; size and length are those of its first video.
 
-    `cost_microusd` is 0 if an earlier event reported the cost, so that sums over events count it once.
+    The cost is that of the video, in every event. `charged_microusd` is 0 if an earlier event reported it, so that the
+    sum over events is the amount in the ledger.
     """
-    first, cost = stored.videos[0], cost_microusd
+    first = stored.videos[0]
+    reserved_microusd = stored.reserved_microusd if stored.cost_microusd is None else 0
     metadata = {
         "wan_assets/preview": previews.thumbnail(stored, store),
-        "wan_assets/contact_sheet": previews.frames(stored, store) if outcome.is_new else None,
+        "wan_assets/contact_sheet": previews.frames(stored, store),
         "wan_assets/video": previews.link(first, store),
         "wan_assets/prompt": stored.prompt,
-        "wan_assets/cost_usd": "unknown" if cost is None else float(usd(cost)),
-        "wan_assets/reserved_usd": float(usd(stored.reserved_microusd)),
+        "wan_assets/cost_usd": _dollars(stored.cost_microusd),
+        "wan_assets/charged_usd": _dollars(charged_microusd),
+        "wan_assets/reserved_usd": float(usd(reserved_microusd)),
         "wan_assets/reused": outcome.is_reused,
         "wan_assets/simulated": stored.is_simulated,
         **_reported_properties(first.facts),
@@ -60,6 +63,10 @@ def video_metadata(
     return {key: value for key, value in metadata.items() if value is not None}
 
 
+def _dollars(microusd: int | None) -> float | str:
+    return "unknown" if microusd is None else float(usd(microusd))
+
+
 def _reported_properties(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Returns size, length and audio; None if an older sidecar file does not contain them."""
     length = facts.get("duration_s")
@@ -69,24 +76,6 @@ def _reported_properties(facts: Mapping[str, Any]) -> dict[str, Any]:
         "wan_assets/duration_s": None if length is None else float(length),
         "wan_assets/has_audio": facts["audio_codec"] is not None if "audio_codec" in facts else None,
     }
-
-
-def table_metadata(summary: Summary) -> dict[str, Any]:
-    """Returns the metadata of a prompt table: rows, problems, and the cost if no video exists yet."""
-    metadata: dict[str, Any] = {
-        "dagster/row_count": summary.rows,
-        "wan_assets/problems": summary.problem_count,
-        "wan_assets/distinct_requests": len(summary.fingerprints),
-        "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
-        "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
-    }
-    if columns := list(summary.columns.lines()):
-        metadata["wan_assets/columns"] = table_of([{"parameter": name, "from": source} for name, source in columns])
-    if summary.columns.kept:
-        metadata["wan_assets/extra_columns"] = ", ".join(summary.columns.kept[:_ROWS_SHOWN])
-    if summary.problem_count:
-        metadata["wan_assets/problem_table"] = problem_table(summary.findings)
-    return metadata
 
 
 def problem_table(findings: Findings) -> dg.TableMetadataValue:

@@ -1,18 +1,21 @@
 """Lineage by data versions: the requests of each partition, and the requests from which its videos were generated.
 
-The requests are the data version of the asset `<name>_requests`, which is never materialized. A change is recorded as
-an observation of the partition, so that Dagster shows exactly its videos as stale. A partition without videos needs no
-observation.
+The requests are the data version of the external asset `<name>_requests`. Dagster derives staleness from its
+observations: a change is recorded as an observation of the partition, so that exactly its videos are stale. A partition
+without videos needs no observation. Dagster's graph and automation conditions use its materializations: one is recorded
+when a partition gets a request or another one, so that the graph shows which partitions have requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import dagster as dg
 from more_itertools import chunked
+
+from wan_assets.orchestration.asset_names import AssetNames
 
 LogEvent: TypeAlias = Callable[[dg.AssetObservation], None]
 
@@ -24,17 +27,11 @@ _KEYS_PER_QUERY = 5_000
 _BEFORE_ALL = 1
 """Represents the time before the first observation of a partition: no event has a smaller number."""
 
-_DATA_VERSION = "dagster/data_version"
+DATA_VERSION = "dagster/data_version"
+"""Dagster's tag of an event."""
 
-
-def prompts_key(videos: dg.AssetKey) -> dg.AssetKey:
-    """Returns the key of the prompt table's asset for a videos asset."""
-    return _sibling_key(videos, "prompts")
-
-
-def requests_key(videos: dg.AssetKey) -> dg.AssetKey:
-    """Returns the key of the requests asset for a videos asset."""
-    return _sibling_key(videos, "requests")
+_NO_VERSION = "INITIAL"
+"""Dagster's version of an asset without events."""
 
 
 def video_version(requested: str, made: str) -> str:
@@ -57,7 +54,7 @@ class RecordedVersions:
     ) -> RecordedVersions:
         """Reads the latest event of each partition; of all partitions if `keys` is None."""
         observed, materialized = dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION
-        requested, requested_at = _latest(instance, requests_key(videos), observed, keys)
+        requested, requested_at = _latest(instance, AssetNames(videos).requests, observed, keys)
         made, made_at = _latest(instance, videos, materialized, keys)
         made_from = {key: version.partition("-")[0] for key, version in made.items() if "-" in version}
         return cls(requested, requested_at, made_from, made_at)
@@ -83,8 +80,10 @@ class Lineage:
         videos: dg.AssetKey,
         request_versions: Mapping[str, str],
         log_event: LogEvent,
+        deps: Iterable[dg.AssetKey] = (),
     ) -> None:
-        self._requests = requests_key(videos).to_user_string()
+        self._dependency_tags = dependency_tags(instance, deps)
+        self._requests = AssetNames(videos).requests.to_user_string()
         self._request_versions = request_versions
         reported = RecordedVersions.of(instance, videos, request_versions)
         is_new = record_changes(videos, reported, request_versions, log_event) > 0
@@ -96,11 +95,58 @@ class Lineage:
         """Returns the tags of a materialization; `made` is a digest of its videos."""
         requested = self._request_versions[key]
         return {
-            _DATA_VERSION: video_version(requested, made),
+            DATA_VERSION: video_version(requested, made),
             "dagster/code_version": CODE_VERSION,
             f"dagster/input_data_version/{self._requests}": requested[:_VERSION_CHARACTERS],
             f"dagster/input_event_pointer/{self._requests}": str(self._requested_at.get(key, _BEFORE_ALL)),
+            **self._dependency_tags,
         }
+
+
+def record_requests(
+    instance: dg.DagsterInstance,
+    videos: dg.AssetKey,
+    request_versions: Mapping[str, str],
+    *,
+    limit: int,
+    made_from: Mapping[str, str],
+) -> int:
+    """Records new and changed requests as materializations, at most `limit`; returns the number of the others.
+
+    They belong to no run. Videos that were made before their request was recorded, as `made_from` says, need no event:
+    it would be later than theirs, and conditions such as `eager()` would request them again.
+    """
+    shown, _ = _latest(instance, AssetNames(videos).requests, dg.DagsterEventType.ASSET_MATERIALIZATION, None)
+    before = {**made_from, **shown}
+    versions = {key: version[:_VERSION_CHARACTERS] for key, version in request_versions.items()}
+    new = [key for key, version in versions.items() if before.get(key) != version]
+    for key in new[:limit]:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                asset_key=AssetNames(videos).requests,
+                partition=key,
+                metadata={"wan_assets/request_version": versions[key]},
+                tags={DATA_VERSION: versions[key]},
+            )
+        )
+    return max(0, len(new) - limit)
+
+
+def dependency_tags(instance: dg.DagsterInstance, deps: Iterable[dg.AssetKey]) -> dict[str, str]:
+    """Returns the tags that record the current versions of upstream assets; without them, Dagster shows stale videos.
+
+    Dagster compares the version of an unpartitioned asset, and events after the pointer of a partitioned one.
+    """
+    tags: dict[str, str] = {}
+    for dep in deps:
+        found = [instance.fetch_materializations(dep, limit=1), instance.fetch_observations(dep, limit=1)]
+        records = [record for result in found for record in result.records]
+        latest = max(records, key=lambda record: record.storage_id, default=None)
+        event = latest and (latest.asset_materialization or latest.asset_observation)
+        version = (event.tags or {}).get(DATA_VERSION) if event else None
+        tags[f"dagster/input_data_version/{dep.to_user_string()}"] = version or _NO_VERSION
+        tags[f"dagster/input_event_pointer/{dep.to_user_string()}"] = str(latest.storage_id if latest else _BEFORE_ALL)
+    return tags
 
 
 def record_changes(
@@ -116,15 +162,11 @@ def record_changes(
 def _observation(videos: dg.AssetKey, reported: RecordedVersions, key: str, version: str) -> dg.AssetObservation:
     before = reported.requested.get(key) or reported.made_from[key]
     return dg.AssetObservation(
-        asset_key=requests_key(videos),
+        asset_key=AssetNames(videos).requests,
         partition=key,
         metadata={"wan_assets/request_version": version, "wan_assets/previous_request_version": before},
-        tags={_DATA_VERSION: version},
+        tags={DATA_VERSION: version},
     )
-
-
-def _sibling_key(videos: dg.AssetKey, suffix: str) -> dg.AssetKey:
-    return dg.AssetKey([*videos.path[:-1], f"{videos.path[-1]}_{suffix}"])
 
 
 def _latest(
@@ -135,7 +177,7 @@ def _latest(
     versions: dict[str, str] = {}
     numbers: dict[str, int] = {}
     for some in [None] if keys is None else chunked(keys, _KEYS_PER_QUERY):
-        tags = events.get_latest_tags_by_partition(asset, kind, [_DATA_VERSION], asset_partitions=some)
-        versions |= {key: found[_DATA_VERSION] for key, found in tags.items()}
+        tags = events.get_latest_tags_by_partition(asset, kind, [DATA_VERSION], asset_partitions=some)
+        versions |= {key: found[DATA_VERSION] for key, found in tags.items()}
         numbers |= events.get_latest_storage_id_by_partition(asset, kind, set(some) if some else None)
     return versions, numbers

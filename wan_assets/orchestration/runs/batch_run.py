@@ -15,6 +15,7 @@ from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, d
 from wan_assets.orchestration.partitions.data_versions import Lineage
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
+from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.prompts import PromptRow
 from wan_assets.store import VideoStore
 
@@ -27,14 +28,18 @@ class BatchRun:
     batches: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
+    def events(
+        self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, row_recorder: RowRecorder, store: VideoStore
+    ) -> Iterator[Event]:
         """Yields a materialization when a batch is complete; raises one `Failure` for all retryable rows."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
         failed: list[tuple[str, WanAssetsError]] = []
         try:
             for key in (key for key, rows in self.batches.items() if not rows):
-                yield self._materialization(key, [], store)
+                empty = self._materialization(key, [], store)
+                yield empty
+                row_recorder.recorded(empty, [])
             for outcome in outcomes:
                 self.run_context.on_outcome(outcome)
                 key = outcome.job.partition
@@ -44,38 +49,49 @@ class BatchRun:
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
                     failed += [(f"{key}/{result.job.prompt_id}", result.error) for result in failing if result.error]
-                    yield from self._ended(key, results.pop(key), cost_reporter, store, None if failing else checks)
+                    if failing:
+                        self._observe(key, results.pop(key), store)
+                    else:
+                        event = self._materialization(key, results[key], store)
+                        yield event
+                        self._record(event, results[key], cost_reporter, row_recorder)
+                        yield from checks.events(key, [result.outcome for result in results.pop(key)])
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
             cost_reporter.flush()
+            row_recorder.flush()
         if failed:
             raise video.failure_of(failed, sum(map(len, self.batches.values())))
 
     def _result(self, outcome: Outcome, cost_reporter: CostReporter) -> RowResult:
-        cost_microusd = cost_reporter.cost_microusd(outcome, outcome.stored) if outcome.stored else 0
-        return RowResult(outcome, cost_microusd, is_refused=_is_refused(outcome.error))
+        charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
+        return RowResult(outcome, charged_microusd, is_refused=_is_refused(outcome.error))
 
-    def _ended(
+    def _observe(self, key: str, results: list[RowResult], store: VideoStore) -> None:
+        """Records the progress of a batch with failed rows, which is neither materialized nor checked.
+
+        It charges nothing: the materialization of the complete batch charges all its rows.
+        """
+        metadata = batch_metadata(results, store, is_charged=False)
+        self.run_context.log_event(
+            dg.AssetObservation(asset_key=self.run_context.asset_key, partition=key, metadata=metadata)
+        )
+
+    def _record(
         self,
-        key: str,
+        event: dg.AssetMaterialization,
         results: list[RowResult],
         cost_reporter: CostReporter,
-        store: VideoStore,
-        checks: PartitionChecks | None,
-    ) -> Iterator[Event]:
-        """Yields the events of an ended batch; a batch with failed rows gets an observation and no checks."""
-        if checks is None:
-            metadata = batch_metadata(results, store)
-            self.run_context.log_event(
-                dg.AssetObservation(asset_key=self.run_context.asset_key, partition=key, metadata=metadata)
-            )
-            return
-        yield self._materialization(key, results, store)
+        row_recorder: RowRecorder,
+    ) -> None:
+        """Records in the ledger what the event of a batch has reported."""
+        stored = {result.job.prompt_id: result.outcome.stored for result in results if result.outcome.stored}
         for result in results:
             if result.outcome.stored:
                 cost_reporter.reported(result.outcome, result.outcome.stored)
-        yield from checks.events(key, [result.outcome for result in results])
+        rows = self.batches[event.partition or ""]
+        row_recorder.recorded(event, [(row, stored[row.prompt_id]) for row in rows if row.prompt_id in stored])
 
     def _materialization(self, key: str, results: list[RowResult], store: VideoStore) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(

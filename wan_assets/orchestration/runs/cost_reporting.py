@@ -8,7 +8,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from wan_assets.engine import Outcome
+from wan_assets.engine import NO_PARTITION, Outcome
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger
 from wan_assets.store import StoredTask
@@ -18,22 +18,25 @@ _EVENTS_SEARCHED = 20
 
 
 class CostReporter:
-    """Ensures that the sum of costs over Dagster's events equals the ledger.
+    """Ensures that the sum of charges over Dagster's events equals the ledger.
 
     A run may be killed after a video is stored and before its event is recorded: a later run then reports the cost. A
-    run may also be killed after the event and before the ledger records it: the events are then searched.
+    run may also be killed after the event and before the ledger records it: the events are then searched. Without an
+    `asset_key`, costs are reported to the caller and there are no events. `asset` is the asset's name in the ledger.
     """
 
-    def __init__(self, ledger: Ledger, instance: dg.DagsterInstance, asset_key: dg.AssetKey) -> None:
+    def __init__(
+        self, ledger: Ledger, instance: dg.DagsterInstance | None, asset_key: dg.AssetKey | None, asset: str = ""
+    ) -> None:
         self._ledger = ledger
         self._instance = instance
         self._asset_key = asset_key
-        self._unreported = ledger.unreported(asset_key.to_user_string())
+        self._unreported = ledger.unreported(asset_key.to_user_string() if asset_key else asset)
         self._reported: list[str] = []
         self._events: dict[str, Sequence[dg.EventLogRecord]] = {}
 
-    def cost_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
-        """Returns the cost for the event of an outcome: 0 if an earlier event reported it."""
+    def charged_microusd(self, outcome: Outcome, stored: StoredTask) -> int | None:
+        """Returns the amount that the event of an outcome charges: 0 if an earlier event reported it."""
         return stored.cost_microusd if self._is_first(outcome, stored) else 0
 
     def reported(self, outcome: Outcome, stored: StoredTask) -> None:
@@ -59,8 +62,11 @@ class CostReporter:
         return not self._is_in_events(outcome.job.partition, stored)
 
     def _is_in_events(self, partition: str, stored: StoredTask) -> bool:
+        if self._instance is None or self._asset_key is None:
+            return False
         if partition not in self._events:
-            records_filter = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=[partition])
+            partitions = None if partition == NO_PARTITION else [partition]
+            records_filter = dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=partitions)
             found = self._instance.fetch_materializations(records_filter, limit=_EVENTS_SEARCHED)
             self._events[partition] = found.records
         return any(_is_reported_in(record, stored) for record in self._events[partition])

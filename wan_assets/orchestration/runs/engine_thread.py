@@ -1,9 +1,10 @@
-"""Runs the engine's event loop in a thread and yields its outcomes synchronously."""
+"""Runs the engine, in a thread for synchronous callers, or in the event loop of the caller."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,41 +26,53 @@ from wan_assets.store import VideoStore
 Update: TypeAlias = Outcome | RunSnapshot
 
 
-@contextmanager
-def outcomes_of(
-    jobs: Sequence[VideoJob],
-    *,
-    runware: RunwareResource,
-    store: VideoStore,
-    ledger: Ledger,
-    limits: Limits,
-    origin: Origin,
-    media: Mapping[str, Path],
-    on_progress: ProgressCallback,
-) -> Iterator[Iterator[Outcome]]:
-    """Yields the outcome of each job; leaving the block stops submissions at once.
+@dataclass(frozen=True)
+class EngineRun:
+    """The jobs of one run of the engine, and everything that it uses."""
 
-    `on_progress` is called in the reading thread, with the progress after each outcome and while tasks are in flight.
-    """
+    jobs: Sequence[VideoJob]
+    runware: RunwareResource
+    store: VideoStore
+    ledger: Ledger
+    limits: Limits
+    origin: Origin
+    media: Mapping[str, Path]
 
-    async def generated(report: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
-        async with runware.connect() as client:
+    @contextmanager
+    def outcomes(self, on_progress: ProgressCallback) -> Iterator[Iterator[Outcome]]:
+        """Yields an iterator over the outcome of each job; leaving the block stops submissions at once.
+
+        `on_progress` is called in the reading thread, with the progress after each outcome and while tasks are in
+        flight.
+        """
+        with iterate_in_thread(self.updates) as reported:
+            yield _followed(reported, ProgressTracker(Progress(len(self.jobs)), on_progress))
+
+    async def outcomes_here(self, on_progress: ProgressCallback) -> AsyncGenerator[Outcome, None]:
+        """Yields the outcome of each job in the running event loop."""
+        following = ProgressTracker(Progress(len(self.jobs)), on_progress)
+        async with aclosing(self.updates(following.update)) as found:
+            async for one in found:
+                if isinstance(one, Outcome):
+                    yield one
+                following.update(one)
+
+    async def updates(self, report: Callable[[Update], None]) -> AsyncGenerator[Update, None]:
+        """Yields each outcome, and passes the progress in between to `report`."""
+        async with self.runware.connect() as client:
             source = generate(
-                jobs,
+                self.jobs,
                 client=client,
-                store=store,
-                ledger=ledger,
-                limits=limits,
-                origin=origin,
-                media=media,
+                store=self.store,
+                ledger=self.ledger,
+                limits=self.limits,
+                origin=self.origin,
+                media=self.media,
                 on_progress=report,
             )
             async with aclosing(source) as found:
                 async for outcome in found:
                     yield outcome
-
-    with iterate_in_thread(generated) as reported:
-        yield _followed(reported, ProgressTracker(Progress(len(jobs)), on_progress))
 
 
 def _followed(reported: Iterator[Update], following: ProgressTracker) -> Iterator[Outcome]:

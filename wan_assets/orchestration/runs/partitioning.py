@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
@@ -13,6 +12,7 @@ import dagster as dg
 
 from wan_assets.engine import Outcome, VideoJob
 from wan_assets.errors import NoSnapshotError
+from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.assignment import (
     NoPartitionError,
@@ -21,7 +21,7 @@ from wan_assets.orchestration.partitions.assignment import (
     partition_key_by,
     partition_of,
 )
-from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes
+from wan_assets.orchestration.partitions.data_versions import Lineage, RecordedVersions, record_changes, record_requests
 from wan_assets.orchestration.partitions.sync import (
     PartitionChanges,
     add_partitions,
@@ -34,6 +34,8 @@ from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.batch_run import BatchRun
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.prompt_run import PromptRun
+from wan_assets.orchestration.runs.row_recording import RowRecorder
+from wan_assets.orchestration.runs.table_snapshot import NO_REQUESTS, PartitionStatus, TableSnapshot, with_row
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, TableOfRun, readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import Chunk, Problem, PromptRow, Prompts, PromptTable, Snapshot, Summary, scan
@@ -44,14 +46,16 @@ Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
 
 Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
-_NO_REQUESTS = "0" * 64
-"""The digest of a batch without rows."""
+_RECORDED_PER_CHECK = 300
+"""An event takes at least 10 ms. The next check of the table records the others."""
 
 
 class VideoRun(Protocol):
     """One run over some partitions, and its events."""
 
-    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
+    def events(
+        self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, row_recorder: RowRecorder, store: VideoStore
+    ) -> Iterator[Event]:
         """Yields events as outcomes arrive; raises a `Failure` if rows have no video."""
 
 
@@ -64,42 +68,13 @@ class PreparedRun(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TableSnapshot:
-    """A whole table: its summary, and a digest of the requests of each partition, in the table's order."""
-
-    summary: Summary
-    request_versions: Mapping[str, str]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether rows may be submitted: a table with any problem is not submitted."""
-        return not self.summary.problem_count
-
-    @property
-    def version(self) -> str:
-        """A digest of all requests."""
-        return hashlib.sha256(repr(sorted(self.request_versions.items())).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class PartitionStatus:
-    """The requests of each partition, compared with the versions in Dagster's events."""
-
-    request_versions: Mapping[str, str]
-    reported: RecordedVersions
-
-    def needs_run(self, key: str) -> bool:
-        """Whether a partition has or had rows, and lacks the videos of its current requests."""
-        return key in self.request_versions and self.reported.is_outdated(key, self.request_versions[key])
-
-
-@dataclass(frozen=True)
 class Partitioning:
     """The assignment of prompts to partitions.
 
     `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
     without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
-    partitions are only added. If a method raises a `PromptTableError` or a `Failure`, nothing is submitted.
+    partitions are only added. `read_from` is the source of a table that was read before. If a method raises a
+    `PromptTableError` or a `Failure`, nothing is submitted.
     """
 
     prompts: PromptsOrAsset
@@ -108,6 +83,7 @@ class Partitioning:
     partition_of: PartitionOf
     digest: Callable[[str, PromptRow], str]
     retires_partitions: bool = field(default=True, kw_only=True)
+    read_from: Prompts | None = field(default=None, kw_only=True)
     run: Callable[[RunContext, Rows, Lineage], VideoRun]
 
     @property
@@ -120,6 +96,11 @@ class Partitioning:
     def source(self) -> Prompts:
         """The prompts, of a table that does not come from an upstream asset."""
         return cast("Prompts", self.prompts)
+
+    @property
+    def described(self) -> PromptsOrAsset:
+        """The source of the prompts that Dagster shows."""
+        return self.prompts if self.read_from is None else self.read_from
 
     def read_latest(self, instance: dg.DagsterInstance, videos: dg.AssetKey, store: VideoStore) -> TableSnapshot:
         """Reads the source of the table, or the last accepted snapshot of a table from an upstream asset."""
@@ -139,7 +120,7 @@ class Partitioning:
             summary.add(chunk)
             on_chunk(chunk)
             for key, row in zip(keys, chunk.rows, strict=True):
-                request_versions[key] = self.digest(request_versions.get(key, _NO_REQUESTS), row)
+                request_versions[key] = self.digest(request_versions.get(key, NO_REQUESTS), row)
         return TableSnapshot(summary, request_versions)
 
     def sync(
@@ -174,13 +155,6 @@ class Partitioning:
         """Returns all existing partitions in Dagster's order."""
         return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
-    def check(self, run_context: RunContext, source: Prompts) -> TableSnapshot:
-        """Reads the table, synchronizes its partitions, and records changed requests."""
-        snapshot = self.read(source)
-        if snapshot.is_valid:
-            self.sync_and_record(run_context, snapshot)
-        return snapshot
-
     def sync_and_record(
         self, run_context: RunContext, snapshot: TableSnapshot, kept: Collection[str] = ()
     ) -> PartitionStatus:
@@ -188,15 +162,24 @@ class Partitioning:
         changes = self.sync(run_context.instance, snapshot, kept)
         status = self.status(run_context.instance, run_context.asset_key, snapshot)
         changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
+        self.record_requests(run_context.instance, run_context.asset_key, status, _RECORDED_PER_CHECK)
         counts = len(changes.added), len(changes.retired), changed
         run_context.log.info("partitions: %d added, %d retired, %d changed", *counts)
         return status
+
+    def record_requests(
+        self, instance: dg.DagsterInstance, videos: dg.AssetKey, status: PartitionStatus, limit: int
+    ) -> int:
+        """Records new and changed requests of existing partitions, at most `limit`; returns how many are left."""
+        existing = set(self.existing(instance))
+        versions = {key: version for key, version in status.request_versions.items() if key in existing}
+        return record_requests(instance, videos, versions, limit=limit, made_from=status.reported.made_from)
 
     def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:
         """Compares a table with Dagster's events, including partitions whose rows were removed."""
         reported = RecordedVersions.of(instance, videos)
         emptied = () if self.dynamic_name else reported.made_from
-        return PartitionStatus({**dict.fromkeys(emptied, _NO_REQUESTS), **snapshot.request_versions}, reported)
+        return PartitionStatus({**dict.fromkeys(emptied, NO_REQUESTS), **snapshot.request_versions}, reported)
 
     def begin(self, run_context: RunContext, store: VideoStore) -> PreparedRun:
         """Reads the rows of a run's partitions, and records which requests changed."""
@@ -208,8 +191,10 @@ class Partitioning:
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
-        request_versions = {key: reduce(self.digest, found, _NO_REQUESTS) for key, found in rows.items()}
-        lineage = Lineage(run_context.instance, run_context.asset_key, request_versions, run_context.log_event)
+        request_versions = {key: reduce(self.digest, found, NO_REQUESTS) for key, found in rows.items()}
+        lineage = Lineage(
+            run_context.instance, run_context.asset_key, request_versions, run_context.log_event, run_context.deps
+        )
         return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
     def _parts_of(self, keys: Collection[str], source: Prompts) -> Prompts:
@@ -240,16 +225,16 @@ class Partitioning:
 
 
 def partitioning_of(
-    name: str,
+    names: AssetNames,
     prompts: PromptsOrAsset,
     partitions: Partitions = "prompt",
     partition_key_of: PartitionOf | None = None,
     partitions_per_run: int | None = None,
 ) -> Partitioning:
-    """Returns the partitioning of the videos asset `name`; raises `ValueError` if rows cannot be assigned."""
+    """Returns the partitioning of a videos asset; raises `ValueError` if rows cannot be assigned."""
     upstream = upstream_of(prompts)
     if partitions == "prompt":
-        partitioning = partitioning_by_prompt(name, prompts)
+        partitioning = partitioning_by_prompt(names.partitions, prompts)
     elif upstream and upstream.partitions == partitions and partition_key_of is None:
         partitioning = replace(partitioning_by_batch(partitions, prompts, _part_of), retires_partitions=False)
     elif isinstance(partitions, dg.PartitionsDefinition):
@@ -269,7 +254,7 @@ def _part_of(row: PromptRow) -> str:
 
 
 def partitioning_by_prompt(name: str, prompts: PromptsOrAsset) -> Partitioning:
-    """Returns one dynamic partition per `prompt_id`."""
+    """Returns one dynamic partition per `prompt_id`; `name` is the name of the dynamic partitions."""
     return Partitioning(
         prompts=prompts,
         partitions_def=dg.DynamicPartitionsDefinition(name=name),
@@ -289,15 +274,9 @@ def partitioning_by_batch(
         partitions_def=partitions_def,
         partitions_per_run=1,
         partition_of=partition_of,
-        digest=_with_row,
+        digest=with_row,
         run=BatchRun,
     )
-
-
-def _with_row(before: str, row: PromptRow) -> str:
-    """Adds a row to a batch's digest; the order of rows has no effect."""
-    added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
-    return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"
 
 
 def _jobs_of(rows: Rows) -> list[VideoJob]:

@@ -14,6 +14,7 @@ from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.partitions.data_versions import Lineage
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
+from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.prompts import PromptRow
 from wan_assets.store import StoredTask, VideoStore
 
@@ -26,7 +27,9 @@ class PromptRun:
     rows: Mapping[str, Sequence[PromptRow]]
     lineage: Lineage
 
-    def events(self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, store: VideoStore) -> Iterator[Event]:
+    def events(
+        self, outcomes: Iterator[Outcome], cost_reporter: CostReporter, row_recorder: RowRecorder, store: VideoStore
+    ) -> Iterator[Event]:
         """Yields a materialization when a video is stored; raises one `Failure` for all rows without a video."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
@@ -34,9 +37,11 @@ class PromptRun:
             for outcome in outcomes:
                 self.run_context.on_outcome(outcome)
                 if outcome.stored:
-                    cost_microusd = cost_reporter.cost_microusd(outcome, outcome.stored)
-                    yield self._materialization(outcome, outcome.stored, cost_microusd, store)
+                    charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored)
+                    event = self._materialization(outcome, outcome.stored, charged_microusd, store)
+                    yield event
                     cost_reporter.reported(outcome, outcome.stored)
+                    row_recorder.recorded(event, [(self.rows[outcome.job.partition][0], outcome.stored)])
                     yield from checks.events(outcome.job.partition, [outcome])
                 elif outcome.error:
                     failed.append((outcome.job.partition, outcome.error))
@@ -45,11 +50,12 @@ class PromptRun:
             raise video.failure_to_start(error) from None
         finally:
             cost_reporter.flush()
+            row_recorder.flush()
         if failed:
             raise video.failure_of(failed, len(self.rows))
 
     def _materialization(
-        self, outcome: Outcome, stored: StoredTask, cost_microusd: int | None, store: VideoStore
+        self, outcome: Outcome, stored: StoredTask, charged_microusd: int | None, store: VideoStore
     ) -> dg.AssetMaterialization:
         if stored.missing:
             self.run_context.log.warning(
@@ -59,7 +65,7 @@ class PromptRun:
             asset_key=self.run_context.asset_key,
             partition=outcome.job.partition,
             metadata={
-                **video.video_metadata(outcome, stored, cost_microusd, store),
+                **video.video_metadata(outcome, stored, charged_microusd, store),
                 "wan_assets/row": str(self.rows[outcome.job.partition][0].number),
             },
             tags=self.lineage.tags(outcome.job.partition, stored.videos[0].sha256),

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from itertools import chain
 from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
+from wan_assets.dataset import row_videos
 from wan_assets.engine import Limits, progress_logged
 from wan_assets.errors import WanAssetsError
-from wan_assets.ledger import Origin, heartbeat
+from wan_assets.ledger import Origin, PartitionRow, heartbeat
+from wan_assets.orchestration.checks import VideoCheckRun
+from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
-from wan_assets.orchestration.runs.engine_thread import outcomes_of
+from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.partitioning import Partitioning
+from wan_assets.orchestration.runs.row_recording import RowRecorder
+from wan_assets.store import StoredTask
 
 POOL = "runware"
 """Dagster's pool of all runs that use the account; its limit caps the number of concurrent runs."""
@@ -71,26 +77,39 @@ def _events_of(
 ) -> Iterator[Event]:
     origin = Origin(run_context.run_id, run_context.asset_key.to_user_string(), purchase=config.regenerate)
     with ExitStack() as stack:
-        open_ledger = stack.enter_context(closing(ledger.open()))
+        open_ledger = stack.enter_context(ledger.open())
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))
         videos = store.open()
         prepared = partitioning.begin(run_context, videos)
+        warn_if_simulated(runware, run_context.log)
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
-        outcomes = stack.enter_context(
-            outcomes_of(
-                prepared.jobs,
-                runware=runware,
-                store=videos,
-                ledger=open_ledger,
-                limits=_limits_of(run_context, config, runware),
-                origin=origin,
-                media=prepared.media,
-                on_progress=on_progress,
-            )
+        limits = _limits_of(run_context, config, runware)
+        run = EngineRun(prepared.jobs, runware, videos, open_ledger, limits, origin, prepared.media)
+        outcomes = stack.enter_context(run.outcomes(on_progress))
+        cost_reporter = CostReporter(open_ledger, run_context.instance, run_context.asset_key)
+        check_run = stack.enter_context(
+            closing(VideoCheckRun(run_context.video_checks, run_context.asset_key, open_ledger))
         )
-        yield from prepared.run.events(
-            outcomes, CostReporter(open_ledger, run_context.instance, run_context.asset_key), videos
-        )
+
+        def check(partition: str, rows: Sequence[tuple[PartitionRow, StoredTask]]) -> None:
+            found = (row_videos(partition, row, stored, store=videos) for row, stored in rows)
+            check_run.submit(partition, list(chain.from_iterable(found)))
+
+        row_recorder = RowRecorder(open_ledger, run_context.asset_key, run_context.keys, check)
+        check_run.read_results(row_recorder.task_uuids)
+        yield from _with_checks(prepared.run.events(outcomes, cost_reporter, row_recorder, videos), check_run)
+
+
+def _with_checks(events: Iterator[Event], check_run: VideoCheckRun) -> Iterator[Event]:
+    """Yields the events of a run, and evaluations as they finish; all of them also if rows of the run failed."""
+    try:
+        for event in events:
+            yield event
+            yield from check_run.finished()
+    except dg.Failure:
+        yield from check_run.rest()
+        raise
+    yield from check_run.rest()
 
 
 def _limits_of(run_context: RunContext, config: GenerationConfig, runware: RunwareResource) -> Limits:

@@ -8,22 +8,27 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.partitions.data_versions import prompts_key
+from wan_assets.orchestration.asset_names import AssetNames
+from wan_assets.orchestration.metadata.table import table_metadata
+from wan_assets.orchestration.partitions.data_versions import DATA_VERSION
 from wan_assets.orchestration.run_context import RunContext
-from wan_assets.orchestration.runs.partitioning import Partitioning, TableSnapshot
+from wan_assets.orchestration.runs.partitioning import Partitioning
+from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import Prompts, Snapshot, snapshot_writer
 from wan_assets.store import VideoStore
-
-_DATA_VERSION = "dagster/data_version"
 
 
 @dataclass(frozen=True)
 class CheckedTable:
-    """A table that was checked; `uri` and `version` are those of its snapshot, and empty if it has problems."""
+    """A table that was checked; `uri` and `version` are those of its snapshot, and empty if it has problems.
+
+    `prompts` is the source that Dagster shows.
+    """
 
     snapshot: TableSnapshot
+    prompts: PromptsOrAsset
     uri: str = ""
     version: str = ""
 
@@ -31,7 +36,7 @@ class CheckedTable:
     def metadata(self) -> dict[str, Any]:
         """Dagster's metadata of the table."""
         stored = {"dagster/uri": self.uri, TABLE_VERSION: self.version} if self.uri else {}
-        return {**video.table_metadata(self.snapshot.summary), **stored}
+        return {**table_metadata(self.snapshot.summary, self.prompts), **stored}
 
 
 def checked_table(
@@ -42,9 +47,9 @@ def checked_table(
         with snapshot_writer(path) as writer:
             snapshot = partitioning.read(source, part=part, on_chunk=writer.add)
         if not snapshot.is_valid:
-            return CheckedTable(snapshot)
-        file = store.put_table(path, prompts_key(videos).path)
-    return CheckedTable(snapshot, str(file), file.stem)
+            return CheckedTable(snapshot, partitioning.described)
+        file = store.put_table(path, AssetNames(videos).prompts.path)
+    return CheckedTable(snapshot, partitioning.described, str(file), file.stem)
 
 
 def accept_in_run(
@@ -62,10 +67,10 @@ def accept_in_run(
         return checked
     before = accepted_table(run_context.instance, run_context.asset_key, partitioning.prompts)
     files = before.snapshot(store).files if before else {}
-    own = prompts_key(run_context.asset_key).path
+    own = AssetNames(run_context.asset_key).prompts.path
     whole = partitioning.read(Snapshot({**files, part: store.table(own, checked.version)}))
     if not whole.is_valid:
-        return CheckedTable(whole)
+        return CheckedTable(whole, partitioning.described)
     kept = _keys_of_others(partitioning, run_context.instance, before, store, part)
     partitioning.sync_and_record(run_context, whole, kept=kept)
     return checked
@@ -78,9 +83,9 @@ def accept_in_tick(
     checked = checked_table(partitioning, partitioning.source, videos, store)
     last = accepted_table(instance, videos, partitioning.prompts)
     if checked.snapshot.is_valid and (last is None or last.version != checked.version):
-        tags = {_DATA_VERSION: checked.snapshot.version}
+        tags = {DATA_VERSION: checked.snapshot.version}
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(prompts_key(videos), metadata=checked.metadata, tags=tags)
+            dg.AssetMaterialization(AssetNames(videos).prompts, metadata=checked.metadata, tags=tags)
         )
     return checked
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import dagster as dg
 from more_itertools import chunked
 
 from wan_assets.errors import NoSnapshotError, PromptTableError
-from wan_assets.orchestration.partitions.data_versions import prompts_key
+from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import Prompts, Snapshot
 from wan_assets.store import VideoStore
@@ -25,6 +26,7 @@ TABLE_VERSION = "wan_assets/table_version"
 _EVENTS_READ = 100
 _EVENTS_PER_QUERY = 500
 _SHOWN_CHARACTERS = 12
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 T = TypeVar("T")
 
@@ -59,7 +61,7 @@ class AcceptedTable:
 
 def accepted_table(instance: dg.DagsterInstance, videos: dg.AssetKey, prompts: PromptsOrAsset) -> AcceptedTable | None:
     """Returns the table of a videos asset that was accepted last, or None."""
-    key = prompts_key(videos)
+    key = AssetNames(videos).prompts
     upstream = upstream_of(prompts)
     if upstream and upstream.partitions:
         return _table_of_parts(instance, key)
@@ -83,7 +85,7 @@ def needed_table(instance: dg.DagsterInstance, videos: dg.AssetKey, prompts: Pro
     """Returns the table that was accepted last; raises `NoSnapshotError` if there is none."""
     accepted = accepted_table(instance, videos, prompts)
     if accepted is None:
-        name = prompts_key(videos).to_user_string()
+        name = AssetNames(videos).prompts.to_user_string()
         raise NoSnapshotError(f"{name} has not stored a table yet: materialize {name} first")
     return accepted
 
@@ -129,12 +131,13 @@ class TableOfRun:
         It is the requested one, or a later one: rows of a table that was replaced since are not paid for.
         """
         accepted = accepted_table(self.instance, self.videos, self.prompts)
-        if accepted is None and self.requested_version and upstream_of(self.prompts) is None:
-            return AcceptedTable(prompts_key(self.videos), {"": self.requested_version})
+        requested = self.requested_version or ""
+        if accepted is None and _SHA256.fullmatch(requested) and upstream_of(self.prompts) is None:
+            return AcceptedTable(AssetNames(self.videos).prompts, {"": requested})
         accepted = accepted or needed_table(self.instance, self.videos, self.prompts)
-        if self.requested_version and accepted.version != self.requested_version:
-            requested = self.requested_version[:_SHOWN_CHARACTERS]
-            self.log.info("The run was requested for version %s, which was replaced since.", requested)
+        if requested and accepted.version != requested:
+            shown = requested[:_SHOWN_CHARACTERS]
+            self.log.info("The run was requested for version %s, which was replaced since.", shown)
         return accepted
 
 

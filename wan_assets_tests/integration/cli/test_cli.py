@@ -5,11 +5,13 @@ import json
 import subprocess
 import sys
 
+import dagster as dg
 import pytest
 from cli_support import clean, lines
 from click.testing import CliRunner
 
 from wan_assets.cli import cli
+from wan_assets.cli.dagster_home import instance_in
 
 UNSET = dict.fromkeys(("RUNWARE_API_KEY", "WAN_ASSETS_STORE", "WAN_ASSETS_LEDGER", "WAN_ASSETS_BUDGET_USD"))
 
@@ -68,6 +70,22 @@ def test_what_a_person_can_mend_is_told_before_anything_starts(tmp_path, argumen
     assert not (tmp_path / "wan_assets_data" / "simulator").exists()
 
 
+def test_a_run_has_a_target_and_a_code_location_for_dagster_s_pages(tmp_path):
+    made = ["demo", "--prompts", str(lines(tmp_path, "A kite")), "--data-dir", str(tmp_path / "out"), "--json"]
+    reported = json.loads(CliRunner().invoke(cli, made, env=UNSET).stdout)
+
+    with instance_in(tmp_path / "out" / "dagster") as instance:
+        run = instance.get_run_by_id(reported["run_id"])
+        (event,) = instance.fetch_materializations(dg.AssetKey("videos_prompts"), limit=10).records
+
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        assert run.asset_selection == {dg.AssetKey("videos"), dg.AssetKey("videos_prompts")}
+        assert run.remote_job_origin.repository_origin.get_label() == "__repository__@wan_assets.definitions"
+        assert len(instance.get_materialized_partitions(dg.AssetKey("videos_requests"))) == 1
+        assert event.asset_materialization.metadata["wan_assets/source"].value == str(tmp_path / "prompts.txt")
+
+
+@pytest.mark.slow
 def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
     made = ["demo", "--prompts", str(lines(tmp_path, "A kite", "A boat")), "--data-dir", str(tmp_path / "out")]
     CliRunner().invoke(cli, made, env=UNSET)

@@ -306,6 +306,7 @@ def holders(instance: dg.DagsterInstance) -> set[str]:
     return set(instance.event_log_storage.get_concurrency_info(POOL).active_run_ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["ended", "dead process", "lost in the ledger"])
 def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, limited: dg.DagsterInstance) -> None:
     status = dg.DagsterRunStatus.SUCCESS if how == "ended" else dg.DagsterRunStatus.STARTED
@@ -858,6 +859,7 @@ def test_a_folded_column_breaks_no_word_and_loses_none(rows: list[tuple[str, str
     assert all(word in shown for _, said in rows[:50] for word in said.split())
 
 
+@pytest.mark.slow
 def test_recovery_tells_whole_reasons_in_a_narrow_terminal(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     with contextlib.closing(Ledger(url, caps())) as ledger, LocalSimulator(tmp_path / "api") as api:

@@ -60,6 +60,7 @@ HOPELESS = {name: BROKEN[name] for name in ("502", "half of it, and stated as th
 HOPELESS["a piece that nobody asked for"] = lambda call: Prepared(call.body[500:], 206)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_case_52_a_file_that_comes_broken_is_fetched_again_and_never_stored_in_part(tmp_path: Path, name: str) -> None:
     with bent(tmp_path, on(FILE, BROKEN[name], first=1)) as made:

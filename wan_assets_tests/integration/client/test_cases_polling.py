@@ -282,6 +282,7 @@ def test_case_14_polls_that_come_too_often_are_spaced_more_and_more_and_the_task
     assert errors_of(outcomes) == [""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @pytest.mark.parametrize("kind", [SUBMIT, POLL])
 def test_case_15_the_wait_that_a_429_asks_for_is_kept(tmp_path: Path, kind: str, form: str) -> None:

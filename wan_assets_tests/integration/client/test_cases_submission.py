@@ -284,6 +284,7 @@ CODES = {500: "internalServerError", 502: "providerBadGateway", 503: "serviceUna
 CODES |= {504: "providerGatewayTimeout"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["JSON", "HTML"])
 @pytest.mark.parametrize("status", CODES)
 def test_case_36_a_task_that_a_5xx_kept_out_is_asked_for_and_sent_again_under_its_uuid(

@@ -514,6 +514,7 @@ AFTER += ["html_after_accept", "truncated_json", "empty_body", "slow_body", "sta
 AFTER += ["ack_upper_case", "ack_with_error", "malformed_after_accept"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown_task", ["nothing", "error"])
 @pytest.mark.parametrize("fault", [*BEFORE, *AFTER])
 def test_every_fault_of_a_submission_ends_in_one_charge(tmp_path: Path, fault: str, unknown_task: Any) -> None:

@@ -42,6 +42,7 @@ from wan_assets.ledger import Ledger
 from wan_assets.ledger.database_urls import DatabaseUrlError, url_of
 from wan_assets.ledger.database_urls import redacted_url as shown_url
 from wan_assets.ledger.schema import redacted_url as shown
+from wan_assets.orchestration.component import _Parts
 from wan_assets.settings import PathError, SettingsError, escaped, expanded, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour
 from wan_assets.store import VideoStore
@@ -100,6 +101,7 @@ def test_the_default_ledger_and_store_are_in_the_working_directory(
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_folder_that_looks_like_part_of_a_url_keeps_everything_there(tmp_path: Path) -> None:
     (folder := tmp_path / "a%2Fb?c%20d").mkdir()
     made = wan_assets("materialize", lines(folder, "A kite"), cwd=folder)
@@ -260,6 +262,7 @@ def test_a_configured_path_that_cannot_be_meant_is_refused_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PLACES, "WAN_ASSETS_LEDGER"])
 def test_a_command_tells_of_a_path_that_cannot_be_meant(tmp_path: Path, name: str) -> None:
     table = () if name == "WAN_ASSETS_PROMPTS" else (lines(tmp_path, "A kite"),)
@@ -270,6 +273,7 @@ def test_a_command_tells_of_a_path_that_cannot_be_meant(tmp_path: Path, name: st
     assert [line[:5] for line in reported.stderr.splitlines()] == ["error", "  wha"]
 
 
+@pytest.mark.slow
 def test_configured_paths_may_have_variables_and_a_tilde(tmp_path: Path) -> None:
     places = {
         "HOME": str(tmp_path / "my home"),
@@ -288,6 +292,7 @@ def test_configured_paths_may_have_variables_and_a_tilde(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"my home", "my %41 data", "prompts.txt", "wan_assets_data"}
 
 
+@pytest.mark.slow
 def test_options_of_commands_may_have_variables_and_a_tilde(tmp_path: Path) -> None:
     made = wan_assets(
         "demo", "--prompts", lines(tmp_path, "A kite"), "--data-dir", "~/$NAME", HOME=str(tmp_path), NAME="o"
@@ -330,7 +335,7 @@ def test_fields_of_yaml_may_have_variables_and_a_tilde(tmp_path: Path, monkeypat
         "{prompts: $TABLES/prompts.csv, store: ~/videos, ledger: 'sqlite:///~/ledger.db'}"
     )
 
-    assert component._prompts(Path("/elsewhere")) == tmp_path / "tables" / "prompts.csv"
+    assert _Parts(component, Path("/elsewhere")).prompts == tmp_path / "tables" / "prompts.csv"
     settings = component._settings()
     assert url_of(settings.ledger, "the ledger's URL").database == str(tmp_path / "ledger.db")
     assert VideoStore(settings.store).root.path == str(tmp_path / "videos")
@@ -391,6 +396,7 @@ def test_no_password_is_shown_whatever_it_is_made_of(password: str, form: str) -
         assert password not in shown_url(url_of(form.format(password), "the URL"))
 
 
+@pytest.mark.slow
 def test_a_run_tells_no_password_and_commands_that_work(tmp_path: Path, postgres_url: str) -> None:
     url = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
     made = wan_assets("materialize", lines(tmp_path, "A kite"), cwd=tmp_path, WAN_ASSETS_LEDGER=url)
@@ -430,6 +436,7 @@ def values_of(answer: str, name: str) -> dict[str, tuple[str, str]]:
     return {value["key"]: (value["value"], value["type"]) for value in values}
 
 
+@pytest.mark.slow
 def test_dagster_shows_the_ledgers_variable_and_not_its_password(tmp_path: Path) -> None:
     url = f"postgresql+psycopg://me:{PASSWORD}@127.0.0.1:1/db"
     answer = asked(tmp_path, ["-m", "wan_assets.definitions"], "wan_assets.definitions", WAN_ASSETS_LEDGER=url)
@@ -438,6 +445,7 @@ def test_dagster_shows_the_ledgers_variable_and_not_its_password(tmp_path: Path)
     assert PASSWORD not in answer
 
 
+@pytest.mark.slow
 def test_a_component_hands_on_the_variable_and_not_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -661,6 +669,7 @@ def bends_with(said: str) -> Bends:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["plain", "percent twice", "JSON", "cut short", "base64"])
 @pytest.mark.parametrize("bend", bends_with(""))
 def test_no_answer_brings_a_secret_of_a_row_into_the_ledger_the_store_or_an_error(
@@ -739,6 +748,7 @@ def test_no_other_answer_repeats_a_secret(tmp_path: Path, call: str) -> None:
     assert_hidden(f"{refused.value} {refused.value.fault}", secrets=[KEY, *PARTS.values()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["plain", "percent twice", "base64"])
 def test_no_poll_brings_a_secret_of_a_row_into_dagsters_database_or_output(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], encoding: str

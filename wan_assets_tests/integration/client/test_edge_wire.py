@@ -193,6 +193,7 @@ def rewritten(write: Callable[[str], str]) -> Bend:
     return change
 
 
+@pytest.mark.slow
 @forms
 def test_an_api_that_writes_uuids_in_another_form_is_understood(write: Callable[[str], str], tmp_path: Path) -> None:
     with bent(tmp_path, rewritten(write), **CHARGES_EVERY_COPY) as made:
@@ -281,6 +282,7 @@ UNENDING = Limits(max_wait_s=600.0, max_attempts=1)
 """A task that is polled until its deadline takes longer than any test."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("results", "changes", "videos", "missing"),
     [
@@ -305,6 +307,7 @@ def test_odd_lists_of_results_end_the_task_with_its_videos_and_the_reasons(
     assert [len(outcome.stored.videos), *(each.split(":")[0] for each in outcome.stored.missing)] == [videos, *missing]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["failed", "EXPIRED", "cancelled", "ERROR", "SUCCESS", "timeout", "rejected"])
 @pytest.mark.parametrize("has_address", [True, False])
 def test_a_task_that_has_ended_can_be_settled(word: str, has_address: bool, tmp_path: Path) -> None:
@@ -360,6 +363,7 @@ def answering(wire: Wire) -> Iterator[str]:
         yield api.root
 
 
+@pytest.mark.slow
 @malformed
 def test_a_malformed_answer_to_a_poll_is_trouble_of_this_poll(wire: Wire) -> None:
     async def polled(client: RunwareClient) -> Any:
@@ -372,6 +376,7 @@ def test_a_malformed_answer_to_a_poll_is_trouble_of_this_poll(wire: Wire) -> Non
         assert run(RunwareClient(KEY, f"{root}/v1", http_config=IMPATIENT), polled) is not None
 
 
+@pytest.mark.slow
 @malformed
 def test_a_malformed_download_is_trouble_of_this_file(wire: Wire, tmp_path: Path) -> None:
     async def downloaded(client: RunwareClient) -> str:
@@ -385,6 +390,7 @@ def test_a_malformed_download_is_trouble_of_this_file(wire: Wire, tmp_path: Path
         assert run(RunwareClient(KEY, f"{root}/v1", http_config=IMPATIENT), downloaded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["long header", "length abc", "two lengths", "bad chunk size", "status abc", "nothing"]
 )
@@ -471,6 +477,7 @@ def test_a_number_of_any_length_is_read(digits: int) -> None:
     assert result.seed == (99_999 if digits == 5 else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "said", ["a\ud800b", "a\x00b", "\x1b[31m", "\u202eabc", "x" * 100_000, {"a": "\ud800"}, ["\x00"]]
 )
@@ -547,6 +554,7 @@ WITHOUT_A_REASON = [
 without_a_reason = pytest.mark.parametrize("answer", WITHOUT_A_REASON, ids=lambda each: f"{each.status} {each.body!r}")
 
 
+@pytest.mark.slow
 @without_a_reason
 def test_a_task_that_was_accepted_and_answered_by_something_else_than_the_api_is_paid_once(
     answer: Prepared, tmp_path: Path
@@ -558,6 +566,7 @@ def test_a_task_that_was_accepted_and_answered_by_something_else_than_the_api_is
     assert outcome.stored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [each for each in WITHOUT_A_REASON if each.status in FINAL], ids=str)
 def test_a_task_that_is_found_only_by_the_next_run_is_paid_once(answer: Prepared, tmp_path: Path) -> None:
     def forgetful(call: Call) -> Prepared | None:
@@ -612,6 +621,7 @@ def test_tasks_that_shared_polls_say_nothing_of_are_not_submitted_again(tmp_path
     assert errors_of(outcomes) == [""] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 3])
 @without_a_reason
 def test_a_page_in_the_place_of_one_answer_stops_no_other_row(answer: Prepared, number: int, tmp_path: Path) -> None:
@@ -632,6 +642,7 @@ def test_results_that_were_not_requested_are_named_with_their_cost(tmp_path: Pat
     assert f"{V} at $0.5000" in task.error_message
 
 
+@pytest.mark.slow
 def test_files_that_never_come_do_not_hold_up_those_that_do(tmp_path: Path) -> None:
     never: list[str] = []
 

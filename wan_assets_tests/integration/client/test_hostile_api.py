@@ -99,6 +99,7 @@ def test_the_catalogue_has_more_than_two_hundred_answers() -> None:
     assert {each.stage for each in CATALOGUE} == {SUBMIT, POLL, FILE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", groups(), ids=lambda some: f"{some[0].name} and {len(some) - 1} more")
 def test_whatever_is_answered_about_some_rows_the_others_complete_and_the_books_are_equal(
     hostile: list[Hostility], video: bytes, tmp_path: Path

@@ -69,7 +69,7 @@ class Scene:
             dataset = build_dataset_assets(prompts=table)
             means: dict[str, Any] = {"instance": instance, "resources": self.resources(), "raise_on_error": False}
             result = dg.materialize(videos, tags=ranged, selection="videos", **means)
-            dg.materialize([*videos, *dataset], selection="video_dataset", **means)
+            dg.materialize([*videos, *dataset], selection="videos_dataset", **means)
             return result.success
 
     def resources(self) -> dict[str, Any]:
@@ -98,6 +98,7 @@ class Scene:
         engine.dispose()
 
 
+@pytest.mark.slow
 def test_no_secret_is_written_or_said_anywhere(
     tmp_path: Path,
     postgres_url: str,

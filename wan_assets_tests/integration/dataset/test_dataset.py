@@ -24,8 +24,8 @@ from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.prompts.columns import column_of
 from wan_assets.store import VideoStore
 
-DATASET = dg.AssetKey("video_dataset")
-COSTS = dg.AssetKey("generation_costs")
+DATASET = dg.AssetKey("videos_dataset")
+COSTS = dg.AssetKey("videos_costs")
 
 
 def ledger_in(folder: Path, **options: Any) -> Ledger:
@@ -35,7 +35,7 @@ def ledger_in(folder: Path, **options: Any) -> Ledger:
 def manifest_of(folder: Path, prompts: Any) -> Manifest:
     """What is written of a table, in a studio's folder."""
     table = prompts if isinstance(prompts, PromptTable) else PromptTable.load(prompts)
-    return write_manifest("video_dataset", table, store=VideoStore(folder / "store"), ledger=ledger_in(folder))
+    return write_manifest("videos_dataset", table, store=VideoStore(folder / "store"), ledger=ledger_in(folder))
 
 
 def rows_of(manifest: Manifest) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def test_the_manifest_has_a_row_for_each_file_in_the_tables_order_and_reads_in_p
 
     metadata = reported(result, DATASET)
     found, frame = pq.read_table(metadata["dagster/uri"]), pd.read_parquet(metadata["dagster/uri"])
-    assert metadata["dagster/uri"] == str(tmp_path / "store" / "datasets" / "video_dataset.parquet")
+    assert metadata["dagster/uri"] == str(tmp_path / "store" / "datasets" / "videos_dataset.parquet")
     assert found.schema.equals(SCHEMA, check_metadata=True)
     assert list(zip(frame["prompt_id"], frame["result"], frame["row"], strict=True)) == [
         ("a", 1, 1),
@@ -200,7 +200,7 @@ class Dying(VideoStore):
 
 folder, table = sys.argv[1:]
 store, ledger = Dying(f"{folder}/store"), Ledger(f"sqlite:///{folder}/ledger.db")
-write_manifest("video_dataset", PromptTable.load(table), store=store, ledger=ledger)
+write_manifest("videos_dataset", PromptTable.load(table), store=store, ledger=ledger)
 """
 
 
@@ -283,6 +283,7 @@ def peak_of(folder: Path, table: PromptTable) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_are_written_in_bounded_memory(tmp_path):
     requests = [request_of(f"Kite {number}: {'wind ' * 300}") for number in range(5)]
     for request in requests:

@@ -66,6 +66,7 @@ def adopted_in(engine: Engine, *task_uuids: str) -> list[Adopted]:
 # Kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "parameters", "difference"),
     [
@@ -136,6 +137,7 @@ def test_a_video_that_matches_passes_the_check(tmp_path):
     assert "wan_assets/differences" not in materialized(result)["a"]
 
 
+@pytest.mark.slow
 def test_a_run_over_many_partitions_records_failing_checks_and_those_that_failed_before(tmp_path):
     rows = [{**table_of(f"Kite {number}")[0], "prompt_id": f"p{number:03}"} for number in range(101)]
     path = written(tmp_path, rows)
@@ -341,6 +343,7 @@ def test_adopting_works_in_a_bucket(bucket, tmp_path):
     assert engine.store.quarantined_tasks() == set()
 
 
+@pytest.mark.slow
 def test_the_command_keeps_fails_and_adopts(tmp_path):
     table = tmp_path / "prompts.csv"
     table.write_text("prompt_id,positive_prompt,width,height\na,A kite,854,480\nb,A boat,640,640\n")
@@ -404,6 +407,7 @@ def test_start_end_and_gaps_of_the_audio_are_compared_with_the_picture(changes, 
     assert len(audio_mismatches(facts, has_audio=False)) == (facts.audio_codec is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "start_s", "length_s", "said"),
     [

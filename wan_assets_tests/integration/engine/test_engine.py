@@ -152,6 +152,7 @@ for refused in ("forbidden", "poll_401", "download_redirect"):
     HARMLESS.remove(refused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_trouble_on_the_way_costs_no_second_task(tmp_path: Path, fault: str) -> None:
     with studio(tmp_path, faults={fault: 1.0}, **CHARGES_EVERY_COPY) as made:
@@ -528,6 +529,7 @@ def test_a_dead_api_ends_the_run_with_a_clear_error(tmp_path: Path) -> None:
 # Runs that end early, and runs side by side.
 
 
+@pytest.mark.slow
 def test_closing_the_iterator_stops_sending_and_the_next_run_pays_for_the_rest_alone(tmp_path: Path) -> None:
     async def read_two(made: Studio) -> None:
         async with made.running(jobs_of(24), limits=Limits(max_in_flight=3)) as outcomes:
@@ -548,6 +550,7 @@ def test_closing_the_iterator_stops_sending_and_the_next_run_pays_for_the_rest_a
     assert errors_of(outcomes) == [""] * 24
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_on_the_same_requests_pay_once_and_both_get_all(tmp_path: Path) -> None:
     results: list[list[Outcome]] = []
 

@@ -47,6 +47,7 @@ def test_a_run_tells_what_is_in_flight_and_in_the_end_what_it_cost(tmp_path: Pat
     assert reported[-1] == RunSnapshot(0, 0, 3 * PRICE, 0, PRICE, is_simulated=True)
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_keeps_it_waiting_at_the_api(tmp_path: Path) -> None:
     slow = replace(QUICK, initial_retry_delay_s=1.2, max_retry_delay_s=1.2)  # longer than the engine's beat
     with studio(tmp_path, faults={"rate_limit": 1.0}) as made:
@@ -91,6 +92,7 @@ def test_what_the_api_gave_up_stays_reserved_and_what_it_refused_does_not(tmp_pa
     assert (refused.spent_microusd, refused.reserved_microusd, refused.in_flight) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_over_tells_the_money_of_what_it_took_over_and_not_of_what_it_reuses(tmp_path: Path) -> None:
     with studio(tmp_path, **SLOW) as made:
         made.run(jobs_of(1))

@@ -99,6 +99,7 @@ def account(folder: Path, video: bytes, limit: str, url: str = "", **server: Any
 # Against a server.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -123,6 +124,7 @@ def test_no_row_fails_because_the_account_runs_few_tasks_at_once(
     assert max(each.running for each in made.api.submissions) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["1", "3", "none"])
 def test_the_number_in_flight_finds_any_limit(tmp_path: Path, video: bytes, limit: str) -> None:
     rows = {"1": 8, "3": 20, "none": 40}[limit]
@@ -136,6 +138,7 @@ def test_the_number_in_flight_finds_any_limit(tmp_path: Path, video: bytes, limi
     assert max(each.running for each in made.api.submissions) + 1 == {"1": 2, "3": 4, "none": 20}[limit]
 
 
+@pytest.mark.slow
 def test_a_limit_that_falls_and_rises_is_found_again(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "8,4:3,8:16", jitter=0.3) as made:
         outcomes = made.run(jobs_of(120))
@@ -147,6 +150,7 @@ def test_a_limit_that_falls_and_rises_is_found_again(tmp_path: Path, video: byte
     assert made.api.stats()["makespan_s"] <= 25.0
 
 
+@pytest.mark.slow
 def test_a_run_starts_with_few_tasks_and_asks_for_more_as_they_are_accepted(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "none", generation_s=3.0) as made:
         made.run(jobs_of(30), max_in_flight=30)
@@ -158,6 +162,7 @@ def test_a_run_starts_with_few_tasks_and_asks_for_more_as_they_are_accepted(tmp_
     assert ats[-1] < 2.0
 
 
+@pytest.mark.slow
 def test_a_refused_task_is_sent_again_under_its_own_uuid_and_not_at_once(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "3") as made:
         made.run(jobs_of(18), http_config=replace(QUICK, initial_retry_delay_s=0.5))
@@ -170,6 +175,7 @@ def test_a_refused_task_is_sent_again_under_its_own_uuid_and_not_at_once(tmp_pat
     assert all(later - earlier >= 0.5 for ats in sent.values() for earlier, later in pairwise(ats))
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_for_as_long_as_the_api_asks(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "4", headers={"Retry-After": "2"}) as made:
         made.run(jobs_of(16))
@@ -180,6 +186,7 @@ def test_nothing_is_sent_for_as_long_as_the_api_asks(tmp_path: Path, video: byte
     assert all(wait >= 1.9 or wait <= 0.1 for wait in waits), "what was on the way already comes at once"
 
 
+@pytest.mark.slow
 def test_a_long_wait_that_one_task_is_given_holds_up_no_other(tmp_path: Path, video: bytes) -> None:
     barred = "Kite 3"
     server = {"accepts": lambda task: task["positivePrompt"] != barred, "headers": {"Retry-After": "86400"}}
@@ -191,6 +198,7 @@ def test_a_long_wait_that_one_task_is_given_holds_up_no_other(tmp_path: Path, vi
     assert made.states() == {"stored": 11, "rejected": 1}
 
 
+@pytest.mark.slow
 def test_a_task_that_alone_is_refused_lets_all_others_pass_and_fails_when_nothing_else_moves(
     tmp_path: Path, video: bytes
 ) -> None:
@@ -204,6 +212,7 @@ def test_a_task_that_alone_is_refused_lets_all_others_pass_and_fails_when_nothin
     assert outcomes[-1].job.partition == "p0"
 
 
+@pytest.mark.slow
 def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_run_takes_them_up(
     tmp_path: Path, video: bytes
 ) -> None:
@@ -263,6 +272,7 @@ async def _two_runs(made: Account, rows: int) -> list[list[Outcome]]:
     return await asyncio.gather(*(made.outcomes(half) for half in halves))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_runs_that_share_a_ledger_share_the_limit(
     tmp_path: Path, video: bytes, database: str, request: pytest.FixtureRequest
@@ -277,6 +287,7 @@ def test_runs_that_share_a_ledger_share_the_limit(
     assert made.api.share_refused() <= 0.15
 
 
+@pytest.mark.slow
 def test_the_next_run_starts_from_what_the_last_one_has_learned(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "7") as made:
         made.run(jobs_of(30))
@@ -290,6 +301,7 @@ def test_the_next_run_starts_from_what_the_last_one_has_learned(tmp_path: Path, 
     assert rows_of(made.url, "SELECT count(*) FROM wan_waiting_runs")[0][0] == 0
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_has_at_the_api_is_waited_for_and_not_sent_again(tmp_path: Path, video: bytes) -> None:
     program = (
         "import asyncio, sys; sys.path[:0] = sys.argv[1].split()\n"
@@ -325,6 +337,7 @@ async def _recovered(made: Account) -> list[Recovered]:
 # Through Dagster and the command.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_batch", [False, True])
 def test_a_dagster_run_completes_at_an_account_with_a_small_limit(tmp_path: Path, video: bytes, by_batch: bool) -> None:
     shards = dg.StaticPartitionsDefinition(["a", "b"])
@@ -363,6 +376,7 @@ def test_a_dagster_run_completes_at_an_account_with_a_small_limit(tmp_path: Path
     assert len(made.api.refused) <= 3
 
 
+@pytest.mark.slow
 def test_the_command_tells_the_limit_and_why(tmp_path: Path, video: bytes) -> None:
     table = tmp_path / "prompts.csv"
     lines = [f"Kite {number},480p,false" for number in range(26)]

@@ -126,7 +126,7 @@ def test_an_audit_card_tells_request_seed_uuids_run_digest_and_cost(tmp_path):
     assert audit["cost_usd"] == "$0.473000"
     assert audit["requested_height"] == ""
     shown = {column.name for column in AUDIT_COLUMNS}
-    assert {column.name for column in COLUMNS} - shown == {"prompt_id", "positive_prompt", "uri"}
+    assert {column.name for column in COLUMNS} - shown == {"prompt_id", "positive_prompt", "uri", "checks"}
 
 
 def test_a_failed_check_is_told_with_its_reason_and_counted(tmp_path):

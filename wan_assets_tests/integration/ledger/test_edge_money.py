@@ -198,6 +198,7 @@ def stating(*costs: float) -> Bend:
     return on(POLL, change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost", [1e13, 9e12, 9.3e12, 1e18, 100.01, 1e300])
 def test_a_cost_that_no_video_has_is_unknown_and_listed(tmp_path: Path, cost: float) -> None:
     with bent(tmp_path, stating(cost)) as made:
@@ -313,6 +314,7 @@ def test_the_margin_can_be_set(tmp_path: Path) -> None:
         assert ledger.quoted_microusd([request_of()], simulated=False) == 520_300
 
 
+@pytest.mark.slow
 def test_reconcile_releases_what_is_reserved_for_refused_content_on_a_day_without_a_charge(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_safety": 1.0}) as made:
         made.run(jobs_of(3))
@@ -369,6 +371,7 @@ def open_costs(tmp_path: Path) -> tuple[str, dict[str, str]]:
     return url, uuids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "names"),
     [

@@ -308,6 +308,7 @@ def sqlite_in(folder: Path) -> str:
     return f"sqlite:///{folder / 'ledger.db'}"
 
 
+@pytest.mark.slow
 def test_any_order_of_events_leaves_tasks_and_money_as_the_model_has_them(url: str) -> None:
     run_state_machine_as_test(
         lambda: LedgerMachine(url),
@@ -788,6 +789,7 @@ def test_an_upload_may_be_remembered_by_many_processes_at_once(url: str, four: C
     assert [ledger.uploaded(reference, host) for reference, host, _ in uploads] == [uuid for _, _, uuid in uploads]
 
 
+@pytest.mark.slow
 def test_many_processes_may_make_one_new_ledger_at_once(url: str, four: Crowd) -> None:
     four.do("sqlite://", "Ledger", *[[[url]]] * 4)
 

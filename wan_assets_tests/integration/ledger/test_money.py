@@ -462,6 +462,7 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
     assert metadata["wan_assets/failed"].value == 2
 
 
+@pytest.mark.slow
 def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: Path) -> None:
     table = tmp_path / "prompts.txt"
     table.write_text("A kite\nA boat\nA tree\nA house")

@@ -10,6 +10,7 @@ from wan_assets.ledger import Ledger
 KEYS = {
     "dagster/uri",
     "wan_assets/cost_usd",
+    "wan_assets/charged_usd",
     "wan_assets/reserved_usd",
     "wan_assets/task_uuid",
     "wan_assets/video_uuid",
@@ -52,7 +53,19 @@ def test_each_partition_is_recorded_with_its_own_cost_and_facts(tmp_path):
     assert (found["tall"]["wan_assets/seed"], found["tall"]["wan_assets/has_audio"]) == ("7", True)
     assert found["silent"]["wan_assets/has_audio"] is False
     assert {metadata["wan_assets/cost_usd"] for metadata in found.values()} == {0.473}
+    assert {metadata["wan_assets/charged_usd"] for metadata in found.values()} == {0.473}
+    assert {metadata["wan_assets/reserved_usd"] for metadata in found.values()} == {0.0}
     assert all(metadata["wan_assets/simulated"] and not metadata["wan_assets/reused"] for metadata in found.values())
+
+
+def test_an_unknown_cost_keeps_its_reservation_in_every_event(tmp_path):
+    with studio(tmp_path, faults={"cost_missing": 1.0}) as studio_:
+        path = written(tmp_path, table_of("A kite"))
+        found = [materialized(studio_.run(path))["a"] for _ in range(2)]
+
+    assert [metadata["wan_assets/cost_usd"] for metadata in found] == ["unknown", "unknown"]
+    assert all(metadata["wan_assets/reserved_usd"] > 0.4 for metadata in found)
+    assert [metadata["wan_assets/reused"] for metadata in found] == [False, True]
 
 
 def test_the_preview_is_short_enough_to_be_shown_without_a_click(tmp_path):
@@ -76,9 +89,11 @@ def test_a_second_run_records_every_row_as_reused_and_sends_nothing(tmp_path):
         assert result.success
         assert studio_.simulator.journal.submissions() == sent
     assert [metadata["wan_assets/reused"] for metadata in materialized(result).values()] == [True, True]
-    assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.0}
+    assert {metadata["wan_assets/charged_usd"] for metadata in materialized(result).values()} == {0.0}
+    assert {metadata["wan_assets/cost_usd"] for metadata in materialized(result).values()} == {0.473}
 
 
+@pytest.mark.slow
 def test_one_refused_row_leaves_the_others_green_and_is_sent_again_alone_and_on_request(tmp_path):
     path = written(tmp_path, table_of(*(f"Clip {number}" for number in range(12))))
     with studio(tmp_path, faults={"verdict_safety": 0.2}, seed=3) as studio_:
@@ -108,7 +123,7 @@ def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
 
         charged = studio_.simulator.journal.spent_microusd()
 
-    shown = round(sum(metadata["wan_assets/cost_usd"] for metadata in found.values()) * 1e6)
+    shown = round(sum(metadata["wan_assets/charged_usd"] for metadata in found.values()) * 1e6)
     booked = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").totals().simulated.cost_microusd
     assert len(found) == 4
     assert shown == booked == charged == 3 * 473_000
@@ -207,6 +222,7 @@ def test_a_data_frame_serves_as_a_table(tmp_path):
     assert set(materialized(result)) == {"x"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "submissions"),
     [

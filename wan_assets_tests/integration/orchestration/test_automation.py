@@ -1,5 +1,6 @@
 """What starts runs by itself: the sensor tick by tick, the job for what is missing, conditions and schedules."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -75,6 +76,7 @@ def touched(path: Path) -> Path:
 # The sensor.
 
 
+@pytest.mark.slow
 def test_new_rows_become_partitions_and_runs_and_an_unchanged_table_nothing(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         watched = Watched(made, written(tmp_path, rows_of(50)))
@@ -90,6 +92,7 @@ def test_new_rows_become_partitions_and_runs_and_an_unchanged_table_nothing(tmp_
         assert len(materialized(result)) == 50
 
 
+@pytest.mark.slow
 def test_an_edit_asks_for_one_run_of_one_partition_and_one_charge(tmp_path: Path) -> None:
     rows = rows_of(20)
     with studio(tmp_path) as made:
@@ -190,6 +193,18 @@ def test_a_tick_does_a_bounded_part_and_the_next_goes_on(tmp_path: Path) -> None
     ]
 
 
+def test_ticks_record_the_requests_of_a_large_table_in_portions(tmp_path: Path) -> None:
+    recorded = []
+    with studio(tmp_path) as made:
+        watched = Watched(made, written(tmp_path, rows_of(350)), requests_runs=False)
+        for _ in range(3):
+            skipped = watched.tick().skip_reason
+            recorded.append(len(made.instance.get_materialized_partitions(dg.AssetKey("videos_requests"))))
+
+    assert recorded == [300, 350, 350]
+    assert "has not changed" in str(skipped)
+
+
 def test_two_ticks_at_once_ask_for_the_same_runs(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(10))
@@ -262,6 +277,7 @@ def test_a_sensor_that_requests_no_runs_still_keeps_partitions_and_staleness_in_
         assert record.asset_observation.partition == "r2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("partitions", "columns", "expected"),
     [
@@ -339,21 +355,33 @@ def test_a_cursor_of_another_make_starts_anew(said: str) -> None:
     assert Cursor.parse(said) == Cursor()
 
 
-@given(st.integers(1, 60), st.sets(st.integers(0, 59)), st.sets(st.integers(0, 59)), st.integers(1, 12))
-def test_stretches_cover_what_is_wanted_stay_short_and_hold_no_row_that_is_gone(
-    number: int, wanted: set[int], gone: set[int], length: int
+@given(st.integers(1, 60), st.sets(st.integers(0, 59)), st.integers(1, 12))
+def test_ranges_hold_what_is_wanted_and_nothing_else_and_are_as_few_as_possible(
+    number: int, wanted: set[int], length: int
 ) -> None:
     present: Sequence[str] = [str(each) for each in range(number)]
-    asked = {key for key in present if int(key) not in gone}
-    wanting = [key for key in present if int(key) in wanted and key in asked]
+    wanting = [key for key in present if int(key) in wanted]
 
-    found = list(partition_ranges(present, asked, set(wanting), length))
+    found = list(partition_ranges(present, set(wanting), length))
 
-    covered = [set(range(int(found_range.keys[0]), int(found_range.keys[-1]) + 1)) for found_range in found]
     assert [key for found_range in found for key in found_range.keys] == wanting
-    assert all(len(places) <= length and not places & gone for places in covered)
-    if not gone:
-        assert len(found) <= -(-number // length)
+    for keys in (found_range.keys for found_range in found):
+        assert len(keys) <= length
+        assert int(keys[-1]) - int(keys[0]) == len(keys) - 1
+    for one, other in itertools.pairwise(found_range.keys for found_range in found):
+        assert len(one) == length or int(other[0]) > int(one[-1]) + 1
+
+
+def test_rows_between_two_edits_are_not_requested_again(tmp_path: Path) -> None:
+    rows = rows_of(6)
+    with studio(tmp_path) as made:
+        watched = Watched(made, written(tmp_path, rows))
+        watched.launch(watched.tick().run_requests[0])
+        for edited in (1, 3, 4):
+            rows[edited]["positive_prompt"] = "Another"
+        written(tmp_path, rows)
+
+        assert ranges_of(watched.tick()) == [("r1", "r1"), ("r3", "r4")]
 
 
 # The job for what is missing.
@@ -370,6 +398,7 @@ def missing(made: Studio, prompts: Any, partitions: Any = "prompt", **config: An
     )
 
 
+@pytest.mark.slow
 def test_one_run_makes_whatever_is_missing_or_changed_and_nothing_else(tmp_path: Path) -> None:
     rows = rows_of(12)
     with studio(tmp_path) as made:
@@ -388,6 +417,7 @@ def test_one_run_makes_whatever_is_missing_or_changed_and_nothing_else(tmp_path:
         assert len(made.simulator.journal.charges()) == 9 + 5
 
 
+@pytest.mark.slow
 def test_the_job_takes_as_many_as_it_is_told_and_the_next_run_the_others(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(5))
@@ -458,6 +488,23 @@ def test_a_condition_asks_for_what_is_missing(tmp_path: Path) -> None:
         made.run(path, only="videos_prompts")
 
         assert asked_of(dg.evaluate_automation_conditions(definitions, made.instance)) == {"r0", "r1", "r2"}
+
+
+def test_a_condition_asks_for_new_rows_and_not_again_for_those_that_are_made(tmp_path: Path) -> None:
+    rows = rows_of(3)
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows[:2])
+        definitions = conditioned(made, path, dg.AutomationCondition.eager())
+        start = dg.evaluate_automation_conditions(definitions, made.instance)
+        made.run(path, only="videos_prompts")
+        first = dg.evaluate_automation_conditions(definitions, made.instance, cursor=start.cursor)
+        made.run(path, only="videos")
+        second = dg.evaluate_automation_conditions(definitions, made.instance, cursor=first.cursor)
+        made.run(written(tmp_path, rows), only="videos_prompts")
+
+        third = dg.evaluate_automation_conditions(definitions, made.instance, cursor=second.cursor)
+
+    assert [asked_of(each) for each in (first, second, third)] == [{"r0", "r1"}, set(), {"r2"}]
 
 
 def test_a_condition_asks_for_exactly_what_was_edited(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster.components.scaffold.scaffold import NoParams
 from dagster_support import table_of, written
 
 import wan_assets
 from wan_assets import WanVideosComponent
 from wan_assets.errors import PromptTableError
-from wan_assets.orchestration.component import _Scaffolder
+from wan_assets.orchestration.component import _Parts, _Scaffolder
 from wan_assets.orchestration.tables.upstream import upstream_of
 from wan_assets.prompts import PromptTable, SqlQuery
 
@@ -57,7 +58,7 @@ def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     sensor = repository.get_sensor_def("videos_sensor")
     schedule = repository.get_schedule_def("videos_missing_schedule")
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
-    assert keys_of(definitions) >= {"videos", "video_dataset", "generation_costs"}
+    assert keys_of(definitions) >= {"videos", "videos_dataset", "videos_costs"}
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == 5
     assert (schedule.job_name, schedule.cron_schedule) == ("videos_missing", "0 2 * * *")
@@ -86,7 +87,7 @@ def test_partitions_are_declared_in_yaml(asked: str, keys: list[str]) -> None:
 def test_prompts_may_be_those_of_a_query() -> None:
     component = WanVideosComponent.resolve_from_yaml("prompts: {url: 'sqlite:///p.db', query: SELECT 1}")
 
-    assert component._prompts(Path()) == SqlQuery("sqlite:///p.db", "SELECT 1")
+    assert _Parts(component, Path()).prompts == SqlQuery("sqlite:///p.db", "SELECT 1")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,59 @@ def test_what_dagster_scaffolds_loads(tmp_path: Path) -> None:
     assert "type: wan_assets.WanVideosComponent" in text
     table = wan_assets.PromptTable.load(tmp_path / "prompts.csv")
     assert (len(table), table.problems) == (1, ())
+
+
+def test_options_of_the_assets_are_declared_in_yaml() -> None:
+    definitions = built(
+        """
+        name: trailers
+        key_prefix: marketing
+        prompts: prompts.csv
+        partitions: {by: campaign}
+        deps: [brand/rules]
+        owners: [team:video]
+        tags: {tier: 1}
+        metadata: {wiki: here}
+        description: Trailers
+        kinds: [video]
+        automation_condition: "{{ dg.AutomationCondition.eager() }}"
+        table: {deps: [warehouse/scripts], owners: [team:data]}
+        missing_schedule: "0 2 * * *"
+        checks: true
+        dataset: true
+        """
+    )
+
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    names = [f"marketing/trailers{suffix}" for suffix in ("", "_costs", "_dataset", "_prompts", "_requests")]
+    videos, table = specs["marketing/trailers"], specs["marketing/trailers_prompts"]
+    assert sorted(specs) == ["brand/rules", *names, "warehouse/scripts"]
+    assert (videos.owners, videos.tags["tier"], videos.description) == (["team:video"], "1", "Trailers")
+    assert (videos.kinds, videos.metadata["wiki"]) == ({"video"}, "here")
+    assert videos.automation_condition == dg.AutomationCondition.eager()
+    assert {dep.asset_key.to_user_string() for dep in videos.deps} == {"brand/rules", "marketing/trailers_requests"}
+    assert (table.owners, table.automation_condition) == (["team:data"], None)
+    assert [dep.asset_key.to_user_string() for dep in table.deps] == ["warehouse/scripts"]
+    assert isinstance(videos.partitions_def, dg.DynamicPartitionsDefinition)
+    assert videos.partitions_def.name == "marketing/trailers_campaigns"
+
+
+def test_what_is_scaffolded_twice_has_names_of_its_own(tmp_path: Path) -> None:
+    definitions = []
+    for folder in ("trailers", "b-roll"):
+        path = tmp_path / folder
+        path.mkdir()
+        request = dg.ScaffoldRequest("wan_assets.WanVideosComponent", path, "yaml", tmp_path, NoParams(), append=False)
+        _Scaffolder().scaffold(request)
+        attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+        definitions.append(built(yaml.safe_dump({**attributes, "sensor": {}, "checks": True, "dataset": True})))
+
+    together = dg.Definitions.merge(*definitions)
+    dg.Definitions.validate_loadable(together)
+    assert {f"{name}{suffix}" for name in ("trailers", "b_roll") for suffix in ("", "_dataset", "_costs")} <= keys_of(
+        together
+    )
+    assert {sensor.name for sensor in together.sensors or ()} == {"trailers_sensor", "b_roll_sensor"}
 
 
 WAREHOUSE = dg.AssetKey(["warehouse", "prompts"])
@@ -198,14 +252,14 @@ def test_columns_and_defaults_are_declared_in_yaml_for_files_queries_and_upstrea
         text = f"{{prompts: {prompts}, {options}, extra: keep, sensor: {{}}, dataset: true}}"
         assert keys_of(built(text)) >= {"videos", "videos_prompts", "video_dataset"}
     component = WanVideosComponent.resolve_from_yaml(f"{{prompts: {tmp_path / 't.csv'}, {options}}}")
-    (row,) = PromptTable.load(component._prompts(Path())).rows
+    (row,) = PromptTable.load(_Parts(component, Path()).prompts).rows
     of_asset = WanVideosComponent.resolve_from_yaml(f"{{prompts: {{asset: warehouse/prompts}}, {options}}}")
-    upstream = upstream_of(of_asset._prompts(Path()))
+    upstream = upstream_of(_Parts(of_asset, Path()).prompts)
 
     assert upstream
     assert upstream.key == dg.AssetKey(["warehouse", "prompts"])
     assert (row.request.resolution, row.request.duration, row.extra) == ("480p", 10, {"motion_level": "low"})
-    assert isinstance(WanVideosComponent.resolve_from_yaml("{prompts: a.csv}")._prompts(Path()), Path)
+    assert isinstance(_Parts(WanVideosComponent.resolve_from_yaml("{prompts: a.csv}"), Path()).prompts, Path)
 
 
 def test_a_default_that_is_not_valid_is_an_error_when_the_component_is_loaded() -> None:

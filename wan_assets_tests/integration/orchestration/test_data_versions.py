@@ -11,15 +11,16 @@ from dagster_support import Studio, materialized, studio, table_of, written
 from test_partitions import DAYS, SHARDS, rows_of, run
 
 from wan_assets import build_video_assets
-from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, RecordedVersions, requests_key
+from wan_assets.orchestration import AssetNames
+from wan_assets.orchestration.partitions.data_versions import CODE_VERSION, RecordedVersions
 
 VIDEOS = dg.AssetKey("videos")
 REQUESTS = dg.AssetKey("videos_requests")
 
 
-def stale(made: Studio, prompts: Any, keys: Any, partitions: Any = "prompt") -> dict[str, list[str]]:
+def stale(made: Studio, prompts: Any, keys: Any, partitions: Any = "prompt", deps: Any = ()) -> dict[str, list[str]]:
     """What Dagster says of partitions that are not up to date, with its reasons."""
-    assets = build_video_assets(prompts=prompts, partitions=partitions)
+    assets = build_video_assets(prompts=prompts, partitions=partitions, deps=deps)
     graph = dg.Definitions.merge(assets, dg.Definitions(resources=made.resources())).resolve_asset_graph()
     resolver = CachingStaleStatusResolver(made.instance, graph, LoadingContextForTest(made.instance))
     return {
@@ -63,6 +64,41 @@ def test_what_decides_no_picture_and_a_table_read_again_make_nothing_stale(tmp_p
 
         assert stale(made, path, "ab") == {}
         assert observed(made) == []
+
+
+def requests_of(made: Studio) -> list[str]:
+    """The partitions of all requests that were recorded, the first ones first."""
+    records = made.instance.fetch_materializations(REQUESTS, limit=1000, ascending=True).records
+    return [str(record.partition_key) for record in records]
+
+
+def test_each_request_is_recorded_once_by_a_check_of_the_table_and_by_no_run(tmp_path: Path) -> None:
+    rows = table_of("A", "B", "C")
+    with studio(tmp_path) as made:
+        path = written(tmp_path, rows[:2])
+        made.run(path, only="videos_prompts")
+        checked = requests_of(made)
+        result = made.run(written(tmp_path, rows), only="videos")
+        ran = requests_of(made)
+        rows[1]["positive_prompt"] = "Another"
+        for _ in range(2):
+            made.run(written(tmp_path, rows), only="videos_prompts")
+
+        recorded = {event.asset_key for event in result.get_asset_materialization_events()}
+        assert (checked, ran, requests_of(made)) == (["a", "b"], ["a", "b"], ["a", "b", "b"])
+        assert recorded == {VIDEOS}
+
+
+def test_videos_of_a_home_without_recorded_requests_get_none_after_them(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        path = written(tmp_path, table_of("A", "B"))
+        made.run(path)
+        made.instance.wipe_assets([REQUESTS])
+
+        made.run(path, only="videos_prompts")
+
+        assert requests_of(made) == [], "conditions would request the videos again"
+        assert stale(made, path, "ab") == {}
 
 
 def test_rows_that_were_never_made_need_no_observation(tmp_path: Path) -> None:
@@ -146,6 +182,7 @@ def test_a_new_code_version_makes_all_partitions_stale(tmp_path: Path) -> None:
     assert tags["dagster/input_data_version/videos_requests"] == found["wan_assets/fingerprint"][:16]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("partitions", "columns", "keys"),
     [
@@ -188,4 +225,4 @@ def test_many_partitions_are_asked_about_in_slices(tmp_path: Path) -> None:
 
 
 def test_the_asset_of_requests_stands_beside_its_videos() -> None:
-    assert requests_key(dg.AssetKey(["team", "clips"])) == dg.AssetKey(["team", "clips_requests"])
+    assert AssetNames.of(key="team/clips").requests == dg.AssetKey(["team", "clips_requests"])

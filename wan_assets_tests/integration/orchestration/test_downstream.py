@@ -6,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster_support import SMALL, Studio, studio, table_of, written
+from dagster_support import SMALL, Studio, failure_of, studio, table_of, written
 
-from wan_assets import build_dataset_assets, build_video_assets, build_video_checks
+from wan_assets import Video, build_dataset_assets, build_video_assets, build_video_checks, video_check
+from wan_assets.orchestration.checks import DATASET_CHECKS
 from wan_assets.orchestration.partitions.sync import sync_partitions
 
 VIDEOS = dg.AssetKey("videos")
@@ -67,6 +68,7 @@ def prompts_in(folder: Path) -> Path:
     return written(folder, table_of("A kite", "A boat", "A hill"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [(brightness,), (summary,), (brightness, summary)], ids=len)
 def test_assets_downstream_of_the_videos_run_in_the_same_run(others: tuple[Any, ...], tmp_path: Path) -> None:
     with studio(tmp_path) as made:
@@ -133,8 +135,8 @@ def test_the_dataset_and_the_costs_run_after_the_videos(tmp_path: Path) -> None:
         result = run(made, prompts, *(around.assets if isinstance(around, dg.Definitions) else around))
 
         assert result.success
-        assert events_of(made, dg.AssetKey("video_dataset")).total() == 1
-        assert events_of(made, dg.AssetKey("generation_costs")).total() == 1
+        assert events_of(made, dg.AssetKey("videos_dataset")).total() == 1
+        assert events_of(made, dg.AssetKey("videos_costs")).total() == 1
 
 
 def test_a_partition_without_a_row_fails_the_run_and_keeps_the_videos_of_the_others(tmp_path: Path) -> None:
@@ -144,6 +146,62 @@ def test_a_partition_without_a_row_fails_the_run_and_keeps_the_videos_of_the_oth
 
         assert not result.success
         assert events_of(made, VIDEOS) == Counter(["a", "c"])
+        assert events_of(made, brightness.key).total() == 0
+
+
+@video_check
+def has_a_prompt(video: Video) -> bool:
+    return bool(video.prompt)
+
+
+@pytest.mark.parametrize(
+    ("budget_usd", "made_keys", "counted"), [(None, ["a", "c"], 0), (0, [], 3)], ids=["a row is gone", "no row is made"]
+)
+def test_checks_have_results_although_rows_failed(
+    budget_usd: float | None, made_keys: list[str], counted: int, tmp_path: Path
+) -> None:
+    first, second, last = table_of("A kite", "A boat", "A hill")
+    rows = [first, last] if budget_usd is None else [first, second, last]
+    prompts = written(tmp_path, rows)
+    with studio(tmp_path) as made:
+        checks = build_video_checks(prompts=prompts, severities={"every_row_has_its_video": dg.AssetCheckSeverity.WARN})
+        sync_partitions(made.instance, "videos", KEYS)
+        definitions = build_video_assets(prompts=prompts, severities={}, video_checks=[has_a_prompt])
+        videos = [asset for asset in definitions.assets or () if asset.key == VIDEOS]
+        result = dg.materialize(
+            [*videos, *checks],
+            instance=made.instance,
+            resources=made.resources(budget_usd_total=budget_usd),
+            tags=ranged(*KEYS),
+            raise_on_error=False,
+        )
+
+        keys = [dg.AssetCheckKey(VIDEOS, name) for name in ("quality", "has_a_prompt", *DATASET_CHECKS)]
+        latest = made.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+        found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+        assert not result.success
+        assert sorted(events_of(made, VIDEOS)) == made_keys
+        assert {record.status.value for record in latest.values()} <= {"SUCCEEDED", "FAILED"}
+        assert len(latest) == 14
+        every_row = found["every_row_has_its_video"]
+        assert every_row.metadata["wan_assets/failed_rows"].value == counted
+        assert every_row.severity is dg.AssetCheckSeverity.WARN
+        assert found["quality"].passed is bool(made_keys)
+        assert found["has_a_prompt"].passed is bool(made_keys)
+
+
+def test_a_refused_row_fails_the_run_with_its_reason_and_all_other_videos_are_recorded(tmp_path: Path) -> None:
+    with studio(tmp_path, faults={"verdict_safety": 0.5}, seed=1) as made:
+        result = run(made, prompts_in(tmp_path), brightness)
+
+        recorded = events_of(made, VIDEOS)
+        refused = sorted(set(KEYS) - recorded.keys())
+        assert not result.success
+        assert recorded
+        assert refused
+        assert set(recorded.values()) == {1}
+        assert all(f"{key}: " in failure_of(result) for key in refused)
+        assert "ContentBlockedError" in failure_of(result) or "invalidProviderContent" in failure_of(result)
         assert events_of(made, brightness.key).total() == 0
 
 

@@ -260,7 +260,7 @@ def test_ranges_of_multi_partitions_cover_exactly_what_is_missing(missing: set[t
     present = ZONES.get_partition_keys()
     wanted = {f"2026-01-{day}|{zone}" for day, zone in missing}
 
-    found = list(partition_ranges(present, wanted, wanted, length, row_function_of(ZONES)))
+    found = list(partition_ranges(present, wanted, length, row_function_of(ZONES)))
 
     ranges = [dg.PartitionKeyRange(found_range.keys[0], found_range.keys[-1]) for found_range in found]
     covered = [key for each in ranges for key in ZONES.get_partition_keys_in_range(each)]
@@ -269,6 +269,7 @@ def test_ranges_of_multi_partitions_cover_exactly_what_is_missing(missing: set[t
     assert all(len(found_range.keys) <= length for found_range in found)
 
 
+@pytest.mark.slow
 def test_every_run_that_the_sensor_requests_makes_exactly_its_missing_partitions(tmp_path: Path) -> None:
     rows = zone_rows(("10", "z3"), ("11", "z1"), ("11", "z2"), ("12", "z1"), ("12", "z3"))
     with dagster_support.studio(tmp_path) as made:
@@ -344,6 +345,7 @@ NEVER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("partitions", "extra", "column", "said"), NEVER.values(), ids=NEVER)
 def test_a_row_that_no_run_can_ever_make_is_a_problem_in_the_table_the_sensor_and_every_run(
     tmp_path: Path, partitions: Any, extra: dict[str, str], column: str, said: str
@@ -446,6 +448,7 @@ def test_the_sensor_looks_again_when_its_partitions_are_defined_anew(tmp_path: P
         assert [request.partition_key for request in wide.tick().run_requests or []] == ["2026-01-12", "2026-01-15"]
 
 
+@pytest.mark.slow
 def test_plan_reports_rows_without_a_partition_where_the_partitions_are_known(tmp_path: Path) -> None:
     path = dagster_support.written(tmp_path, zone_rows(("12", "z1"), ("31", "z1")))
     days = ("--by", "day", "--start-date", "2026-01-10", "--end-date", "2026-01-20")
@@ -757,6 +760,7 @@ def test_a_date_out_of_range_in_parquet_is_a_problem_of_its_row(tmp_path: Path, 
     assert table.problems[0].rule == "column date contains a date or a number that is out of range"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Mars/Phobos", "+25:00", "Europe"])
 def test_an_unknown_time_zone_in_parquet_is_one_line(tmp_path: Path, zone: str) -> None:
     path = parquet_of(tmp_path, pa.array([0, 1], pa.int64()).cast(pa.timestamp("us", zone)))

@@ -16,12 +16,15 @@ from wan_assets import (
     PromptSource,
     PromptTable,
     UpstreamPrompts,
+    Video,
     build_dataset_assets,
     build_export_asset,
     build_missing_job,
     build_video_assets,
     build_video_checks,
     build_video_sensor,
+    load_videos,
+    video_check,
 )
 from wan_assets.prompts import SqlQuery
 
@@ -42,10 +45,12 @@ class Warehouse:
         self.frames: dict[str, pd.DataFrame] = {}
         self.values: dg.IOManager = dg.FilesystemIOManager(base_dir=str(made.folder / "values"))
         self.days = options.pop("days", None)
-        condition = {key: options.pop(key) for key in ("automation_condition",) if key in options}
+        of_assets = {
+            key: options.pop(key) for key in ("automation_condition", "table", "video_checks") if key in options
+        }
         prompts = prompts or (UpstreamPrompts(WAREHOUSE, partitions_def=self.days) if self.days else WAREHOUSE)
         self.definitions = dg.Definitions.merge(
-            build_video_assets(prompts=prompts, **options, **condition),
+            build_video_assets(prompts=prompts, **options, **of_assets),
             dg.Definitions(
                 assets=[self._asset()],
                 resources={**made.resources(), "io_manager": self.values},
@@ -82,12 +87,12 @@ class Warehouse:
     def tick(self) -> dg.SensorResult:
         """The next tick of the sensor."""
         repository = self.definitions.get_repository_def()
-        sensor = repository.get_sensor_def("videos_sensor")
+        (sensor,) = repository.sensor_defs
         context = dg.build_sensor_context(
             instance=self.made.instance,
             cursor=self.cursor,
             repository_def=repository,
-            sensor_name="videos_sensor",
+            sensor_name=sensor.name,
             resources=self.made.resources(),
         )
         result = sensor(context)
@@ -111,6 +116,7 @@ def charged(made: Studio) -> int:
     return len(made.simulator.journal.charges())
 
 
+@pytest.mark.slow
 def test_a_frame_of_an_upstream_asset_becomes_videos_and_changes_follow(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         warehouse = Warehouse(made)
@@ -362,22 +368,83 @@ def test_all_that_is_built_from_the_videos_reads_the_accepted_table(tmp_path: Pa
         assert charged(made) == 2
 
 
-def test_the_requests_of_a_table_from_an_asset_can_be_observed(tmp_path: Path) -> None:
-    with studio(tmp_path) as made:
-        warehouse = Warehouse(made)
-        warehouse.holds(frame_of(a="A kite"))
-        assert warehouse.run(TABLE).success
+@video_check
+def has_a_prompt(video: Video) -> bool:
+    return bool(video.prompt)
 
-        assert warehouse.run(dg.AssetKey("videos_requests"), partition_key="a").success
+
+def test_a_table_from_an_asset_has_options_and_names_below_a_prefix(tmp_path: Path) -> None:
+    videos, table = dg.AssetKey(["marketing", "trailers"]), dg.AssetKey(["marketing", "trailers_prompts"])
+    rules = dg.AssetKey(["brand", "rules"])
+
+    with studio(tmp_path) as made:
+        named: dict[str, Any] = {"name": "trailers", "key_prefix": "marketing"}
+        of_table = {"deps": ["brand/rules"], "owners": ["team:data"]}
+        warehouse = Warehouse(made, **named, table=of_table, video_checks=[has_a_prompt])
+        graph = warehouse.definitions.resolve_asset_graph()
+        warehouse.holds(frame_of(a="A kite", b="A boat"))
+        (of_table_asset,) = warehouse.tick().run_requests or ()
+        assert warehouse.run(*of_table_asset.asset_selection).success
+        (of_videos,) = warehouse.tick().run_requests or ()
+        generated = warehouse.run(*of_videos.asset_selection, tags=dict(of_videos.tags))
+        assert generated.success
+        warehouse.holds(frame_of(a="A kite", b="A boat", c="A hill"))
+        assert warehouse.run(table).success
+        (job,) = warehouse.definitions.jobs or ()
+        missing = warehouse.definitions.resolve_job_def(job.name)
+        assert missing.execute_in_process(instance=made.instance).success
+        readers = [*build_dataset_assets(prompts=WAREHOUSE, **named), dg.AssetSpec(videos), dg.AssetSpec(table)]
+        read = dg.materialize(readers, instance=made.instance, resources=made.resources())
+
+        assert graph.get(table).parent_keys == {WAREHOUSE, rules}
+        assert graph.get(table).owners == ["team:data"]
+        assert list(of_table_asset.asset_selection) == [table]
+        assert made.instance.get_materialized_partitions(videos) == {"a", "b", "c"}
+        assert made.instance.get_materialized_partitions(dg.AssetKey(["marketing", "trailers_requests"])) == set("abc")
+        assert len(list((tmp_path / "store" / "tables" / "marketing" / "trailers_prompts").iterdir())) == 2
+        (manifest,) = read.asset_materializations_for_node("marketing__trailers_dataset")
+        assert manifest.metadata["dagster/row_count"].value == 3
+        assert charged(made) == 3
+        checked = [each for each in generated.get_asset_check_evaluations() if each.check_name == "has_a_prompt"]
+        assert {(each.partition, each.asset_key, each.passed) for each in checked} == {
+            ("a", videos, True),
+            ("b", videos, True),
+        }
+        stored = {name: made.resources()[name] for name in ("store", "ledger")}
+        assert [video.prompt for (video,) in load_videos(made.instance, "marketing/trailers", **stored).values()] == [
+            "A kite",
+            "A boat",
+            "A hill",
+        ]
+
+
+@pytest.mark.parametrize("days", [None, DAYS], ids=["a list", "a list for each day"])
+def test_a_list_of_rows_is_a_table(days: Any, tmp_path: Path) -> None:
+    @dg.asset(key=WAREHOUSE, partitions_def=days)
+    def prompts() -> list[Any]:
+        return [{"prompt_id": "a", "prompt": "A kite", **SMALL}]
+
+    with studio(tmp_path) as made:
+        assets = [prompts, *(build_video_assets(prompts=prompts).assets or ())]
+        key = "2026-01-01" if days else None
+        how: dict[str, Any] = {"instance": made.instance, "resources": made.resources()}
+
+        assert dg.materialize(assets, selection=[WAREHOUSE, TABLE], partition_key=key, **how).success
+        made_of = materialized(dg.materialize(assets, selection=[VIDEOS], partition_key="a", **how))
+
+        assert made_of["a"]["wan_assets/prompt"] == "A kite"
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (lambda: [{"prompt": "A kite"}], "the value of the asset warehouse/prompts is no table, but list: return"),
+        (
+            lambda: "A kite",
+            "the value of the asset warehouse/prompts is no table, but str: return a DataFrame or a list",
+        ),
         (lambda: pd.DataFrame({"prompt": []}), "the DataFrame has no rows; add at least one prompt"),
     ],
-    ids=["a list", "an empty frame"],
+    ids=["a text", "an empty frame"],
 )
 def test_a_value_that_is_no_table_is_refused(value: Callable[[], Any], message: str, tmp_path: Path) -> None:
     @dg.asset(key=WAREHOUSE)

@@ -105,6 +105,7 @@ def test_a_snapshot_of_several_files_keeps_their_names_and_lines(tmp_path):
     assert again.rows == table.rows
 
 
+@pytest.mark.slow
 def test_a_large_table_is_written_and_read_in_groups_of_rows(tmp_path):
     frame = pd.DataFrame({"prompt": [f"A kite {at}" for at in range(10_001)], "resolution": "480p"})
     path = snapshot_of(PromptTable.load(frame), tmp_path)

@@ -21,6 +21,7 @@ from queue import Queue
 import httpx
 import pytest
 
+from wan_assets import __version__
 from wan_assets.models.pricing import list_price_microusd
 from wan_assets.models.request import VideoRequest
 from wan_assets.simulator import FAULTS, Behaviour, Journal, LocalSimulator, SimulatorError, parse_rates
@@ -33,7 +34,6 @@ from wan_assets.simulator.faults import (
     SUBMISSION_FAULTS,
     TASK_FAULTS,
 )
-from wan_assets.version import __version__
 from wan_assets.video import properties_of
 
 PAGE = Path(__file__).parent / "data" / "wan2.5-preview.md"

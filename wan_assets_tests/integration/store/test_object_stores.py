@@ -105,6 +105,7 @@ def test_an_upload_that_is_refused_on_the_way_leaves_nothing(store: VideoStore, 
     assert left_in(store) == ([], [])
 
 
+@pytest.mark.slow
 @SIZES
 def test_what_is_changed_on_its_way_is_noticed_and_removed(store: VideoStore, between: BentBucket, size: int) -> None:
     between.tamper = flipped

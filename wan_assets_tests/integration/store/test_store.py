@@ -331,6 +331,7 @@ for number in range(10):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_store_the_same_task_do_not_disturb_each_other(local: VideoStore) -> None:
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     command = [sys.executable, "-c", COMMITS, local.root.path, PRINT]

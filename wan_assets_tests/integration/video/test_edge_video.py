@@ -287,6 +287,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 def test_no_sidecar_stops_gallery_export_or_run(tmp_path):
     data = tmp_path / "wan_assets_data"
     table = tmp_path / "prompts.csv"

@@ -94,6 +94,7 @@ def file_with(tmp_path: Path, content: bytes, name: str = "video") -> Path:
 # Rendered clips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_every_size_of_the_table_decodes_to_its_size(width: int, height: int):
     facts = properties_of(file_of(replace(CLIP, width=width, height=height, has_audio=False)))
@@ -116,6 +117,7 @@ def test_a_clip_is_what_was_asked_for(container: str, has_audio: bool, duration_
         assert facts.audio_s == pytest.approx(duration_s, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_clip_moves_and_its_picture_stays_sharp_to_the_end(container: str):
     frames = luma_of(file_of(clip_in(container)), 120)

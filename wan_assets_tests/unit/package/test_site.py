@@ -130,6 +130,7 @@ def test_every_page_is_in_the_index() -> None:
     assert sorted([*reported, "index"]) == sorted(path.stem for path in DOCS.glob("*.md"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["layers.svg", "imports.svg", "lineage.svg", "states.svg"])
 def test_the_pictures_are_drawn_from_the_code_as_it_is(name: str) -> None:
     drawn = runpy.run_path(str(DOCS / "drawings.py"))["drawings"]()

@@ -251,6 +251,7 @@ def test_a_near_name_of_a_parameter_is_suggested_where_there_is_no_table() -> No
     assert [violation.fix for violation in violations_of(refused.value, given)] == ["did you mean inputs.frame_images?"]
 
 
+@pytest.mark.slow
 def test_a_problem_of_the_whole_table_has_no_row_in_text_metadata_and_the_command(tmp_path: Path) -> None:
     path = tmp_path / "prompts.csv"
     path.write_text("prompt,resolution,first_frame\nA kite,480x,a.png\n")

@@ -1,0 +1,64 @@
+"""Records which rows each partition of an asset consists of, and the task of each row's video."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+
+import sqlalchemy as sa
+from more_itertools import chunked
+
+from wan_assets.ledger.schema import insert_into, partitions
+
+_PER_STATEMENT = 500
+
+
+@dataclass(frozen=True)
+class PartitionRow:
+    """One row with stored videos: its ID, the task and fingerprint of its videos, and its extra columns."""
+
+    prompt_id: str
+    task_uuid: str
+    fingerprint: str
+    is_simulated: bool
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PartitionRecord:
+    """The rows of a partition in table order, and the data version of the event that recorded the partition."""
+
+    version: str
+    rows: tuple[PartitionRow, ...]
+
+
+def recorded(connection: sa.Connection, asset: str, keys: Collection[str] | None = None) -> dict[str, PartitionRecord]:
+    """Returns the records of an asset by partition; of all partitions if `keys` is None."""
+    of_asset = partitions.select().where(partitions.c.asset == asset)
+    found: dict[str, PartitionRecord] = {}
+    for some in [None] if keys is None else chunked(keys, _PER_STATEMENT):
+        statement = of_asset if some is None else of_asset.where(partitions.c.partition.in_(some))
+        found |= {row["partition"]: _record_of(row) for row in connection.execute(statement).mappings()}
+    return found
+
+
+def record(connection: sa.Connection, asset: str, records: Mapping[str, PartitionRecord]) -> None:
+    """Replaces the records of some partitions.
+
+    All processes write partitions in the same order, so that two transactions do not wait for each other.
+    """
+    new = insert_into(connection.dialect.name, partitions)
+    key = (partitions.c.asset, partitions.c.partition)
+    replaced = {"version": new.excluded.version, "rows": new.excluded.rows}
+    written = [{"asset": asset, "partition": name, **_values_of(records[name])} for name in sorted(records)]
+    connection.execute(new.on_conflict_do_update(index_elements=key, set_=replaced), written)
+
+
+def _values_of(recorded: PartitionRecord) -> dict[str, str]:
+    rows = [asdict(row) for row in recorded.rows]
+    return {"version": recorded.version, "rows": json.dumps(rows, separators=(",", ":"))}
+
+
+def _record_of(row: sa.RowMapping) -> PartitionRecord:
+    return PartitionRecord(row["version"], tuple(PartitionRow(**each) for each in json.loads(row["rows"])))

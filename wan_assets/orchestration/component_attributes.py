@@ -1,0 +1,109 @@
+"""Attributes of the component in YAML: the options of an asset, the source of the prompts, batches and the sensor."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import dagster as dg
+from pydantic import ConfigDict, Field
+
+from wan_assets.orchestration.asset_options import AssetOptions
+from wan_assets.orchestration.partitions.keys import definition_by
+from wan_assets.orchestration.tables.upstream import UpstreamPrompts
+from wan_assets.prompts import SqlQuery
+from wan_assets.settings import local_path
+
+Condition = Annotated[
+    dg.AutomationCondition[dg.AssetKey] | None, dg.Resolver.default(model_field_type=str | None)  # a template
+]
+
+
+class AssetAttributes(dg.Model, dg.Resolvable):
+    """Options of an asset, with the names and meanings of `dagster.asset`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    deps: list[str] | None = Field(default=None, description="Keys of further upstream assets: warehouse/scripts.")
+    owners: list[str] | None = Field(default=None, description="Owners: email addresses, or team:name.")
+    tags: dict[str, str | int | float | bool] | None = Field(default=None, description="Tags of the asset.")
+    metadata: dict[str, Any] | None = Field(default=None, description="Metadata of the definition.")
+    description: str | None = Field(default=None, description="The description, instead of the default one.")
+    kinds: list[str] | None = Field(default=None, description="Up to three kinds, instead of the default ones.")
+    group_name: str | None = Field(default=None, description="The asset group; videos by default.")
+    automation_condition: Condition = Field(
+        default=None, description="When Dagster materializes it: '{{ dg.AutomationCondition.eager() }}'."
+    )
+
+    def options(self) -> AssetOptions:
+        """Returns the options that are given."""
+        given = {name: getattr(self, name) for name in AssetAttributes.model_fields}
+        options = {name: value for name, value in given.items() if value is not None}
+        if self.tags:
+            options["tags"] = {name: str(value) for name, value in self.tags.items()}
+        return cast(AssetOptions, options)
+
+
+class Query(dg.Model, dg.Resolvable):
+    """Prompts in a database."""
+
+    url: str = Field(description="A SQLAlchemy URL; keep its password out of the file: '{{ env.PROMPTS_URL }}'.")
+    query: str = Field(description="A SELECT with an ORDER BY; its columns are named as in a file.")
+
+
+class UpstreamAsset(dg.Model, dg.Resolvable):
+    """Prompts in the value of an upstream asset, or in a database table that the asset builds."""
+
+    asset: str = Field(description="The key of the asset, such as warehouse/prompts.")
+    url: str | None = Field(
+        default=None, description="A SQLAlchemy URL, with `query`: the table is read from this database."
+    )
+    query: str | None = Field(default=None, description="A SELECT with an ORDER BY, with `url`.")
+    partitioned: bool = Field(
+        default=False, description="Whether the asset has the partitions of the videos; each partition has its rows."
+    )
+    base_dir: str | None = Field(
+        default=None, description="Folder of the local files that rows name, relative to the folder of this file."
+    )
+
+    def prompts(self, folder: Path, partitions: dg.PartitionsDefinition[str] | None) -> UpstreamPrompts:
+        """Returns the upstream prompts; `partitions` are those of the videos, or None by prompt."""
+        if (self.url is None) != (self.query is None):
+            raise ValueError("prompts: a table that an asset builds in a database needs both `url` and `query`")
+        if self.partitioned and self.url:
+            raise ValueError("prompts: a table in a database is read as a whole; leave out `partitioned`")
+        if self.partitioned and partitions is None:
+            raise ValueError("prompts: `partitioned` needs `partitions`, the batches of the videos and of the asset")
+        return UpstreamPrompts(
+            self.asset,
+            source=SqlQuery(self.url, self.query) if self.url and self.query else None,
+            partitions_def=partitions if self.partitioned else None,
+            base_dir=folder / local_path(self.base_dir, "base_dir") if self.base_dir else None,
+        )
+
+
+class Batches(dg.Model, dg.Resolvable):
+    """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
+
+    by: Literal["hour", "day", "week", "month", "shard", "campaign"] = Field(description="The kind of partition.")
+    start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
+    end_date: str | None = Field(default=None, description="The end of the windows; open by default.")
+    timezone: str = Field(default="UTC", description="The time zone of the windows, such as Europe/Paris.")
+    shards: int | None = Field(default=None, ge=1, le=10_000, description="The number of shards; never change it.")
+
+    def definition(self, name: str) -> dg.PartitionsDefinition[str]:
+        """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
+        try:
+            return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
+class Sensor(dg.Model, dg.Resolvable):
+    """A sensor that watches the table."""
+
+    runs_per_tick: int = Field(default=10, ge=1, description="Maximum number of runs requested in one tick.")
+    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    requests_runs: bool = Field(default=True, description="False: only update partitions and staleness.")
+    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
+    run_tags: dict[str, str | int] = Field(
+        default_factory=dict, description="Tags of the runs, such as dagster/priority."
+    )

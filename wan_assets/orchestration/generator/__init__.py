@@ -1,0 +1,1 @@
+"""The generator of videos for users' own assets, ops, scripts and notebooks."""

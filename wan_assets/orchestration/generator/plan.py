@@ -1,0 +1,183 @@
+"""A generation before it starts: checked rows, the place where they are recorded, and the resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+import dagster as dg
+
+from wan_assets.engine import FailureLog, Outcome, VideoJob
+from wan_assets.errors import PERMANENT_REFUSALS
+from wan_assets.ledger import Ledger, Origin, heartbeat
+from wan_assets.orchestration.asset_names import Key
+from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
+from wan_assets.orchestration.generator.step import Step
+from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.metadata.batch import RowResult, digest_of
+from wan_assets.orchestration.partitions.assignment import PartitionOf
+from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.orchestration.runs.cost_reporting import CostReporter
+from wan_assets.orchestration.runs.engine_thread import EngineRun
+from wan_assets.orchestration.runs.row_recording import RowRecorder
+from wan_assets.prompts import PromptRow, Prompts, PromptTable, index_of
+from wan_assets.store import VideoStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OnError: TypeAlias = Literal["raise", "return"]
+
+
+class GenerateKeywords(TypedDict, total=False):
+    """Optional arguments of `VideoGenerator.generate`."""
+
+    asset_key: Key | None
+    partition_key_of: PartitionOf | None
+    regenerate: str
+    on_error: OnError | None
+    progress: bool
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """The values of the optional arguments."""
+
+    asset_key: Key | None = None
+    partition_key_of: PartitionOf | None = None
+    regenerate: str = ""
+    on_error: OnError | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses unknown values, which a type checker finds and a notebook does not."""
+        if self.on_error not in (None, "raise", "return"):
+            raise ValueError(f"on_error={self.on_error!r} is neither 'raise' nor 'return'")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The account, the store and the ledger of a generation, with their environment variables read."""
+
+    runware: RunwareResource
+    store: VideoStoreResource
+    ledger: LedgerResource
+
+
+@dataclass(frozen=True)
+class GenerationPlan:
+    """The videos to generate by partition, and everything that a generation uses.
+
+    `index` is that of the DataFrame with the requests.
+    """
+
+    resources: Resources
+    step: Step
+    rows: Sequence[PromptRow]
+    jobs: Mapping[str, Sequence[VideoJob]]
+    media: Mapping[str, Path]
+    options: GenerateOptions
+    index: pd.Index[Any] | None = None
+
+    @classmethod
+    def of(cls, resources: Resources, step: Step, requests: Prompts, options: GenerateOptions) -> GenerationPlan:
+        """Reads and checks all requests; raises `PromptTableError`, or a `Failure` in a step, if one has a problem."""
+        table = PromptTable.load(requests)
+        jobs, problems = step.jobs_of(table.rows)
+        table = replace(table, problems=(*table.problems, *problems))
+        if table.problems and step.instance:
+            raise video.refusal_of(table)
+        table.refuse_problems("the table of requests")
+        return cls(resources, step, table.rows, jobs, table.media, options, index_of(requests))
+
+    @property
+    def queue(self) -> list[VideoJob]:
+        """All videos to generate, higher priorities first."""
+        priorities = {row.prompt_id: row.priority for row in self.rows}
+        jobs = [job for found in self.jobs.values() for job in found]
+        return sorted(jobs, key=lambda job: -priorities[job.prompt_id])
+
+    @property
+    def raises(self) -> bool:
+        """Whether rows without a video raise a `Failure` at the end: by default in Dagster only."""
+        return (self.options.on_error or ("raise" if self.step.instance else "return")) == "raise"
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenGeneration]:
+        """Opens the ledger and the store; a run of Dagster is reported as lost if it is killed in the block."""
+        with ExitStack() as stack:
+            ledger = stack.enter_context(self.resources.ledger.open())
+            if self.step.instance:
+                stack.enter_context(heartbeat(ledger, self.step.run_id))
+            store, limits = self.resources.store.open(), self.resources.runware.limits()
+            origin = Origin(self.step.run_id, self.step.asset, purchase=self.options.regenerate)
+            run = EngineRun(self.queue, self.resources.runware, store, ledger, limits, origin, self.media)
+            reporter = CostReporter(ledger, self.step.instance, self.step.asset_key, self.step.asset)
+            stack.callback(reporter.flush)
+            recorder = self._recorder(ledger)
+            if recorder:
+                stack.callback(recorder.flush)
+            yield OpenGeneration(run, store, reporter, FailureLog(self.step.log), self._numbered, recorder)
+
+    @property
+    def _numbered(self) -> Mapping[str, tuple[int, PromptRow]]:
+        return {row.prompt_id: (number, row) for number, row in enumerate(self.rows)}
+
+    def _recorder(self, ledger: Ledger) -> RowRecorder | None:
+        """Returns what records the rows of partitions, so that `load_videos` finds them."""
+        step = self.step
+        return (
+            RowRecorder(ledger, step.asset_key, step.keys) if step.instance and step.asset_key and step.keys else None
+        )
+
+    def frame_of(self, results: Sequence[RowResult]) -> pd.DataFrame:
+        """Returns the results in the order of the requests, with their index if there is a result for each."""
+        order = {row.prompt_id: number for number, row in enumerate(self.rows)}
+        found = sorted(results, key=lambda result: order[result.job.prompt_id])
+        index = self.index if len(found) == len(self.rows) else None
+        return frame_of_rows(map(GeneratedRow.of, found), index)
+
+    def failure_of(self, results: Sequence[RowResult]) -> dg.Failure | None:
+        """Returns the failure that names each row without a video, or None."""
+        failed = [(self._name_of(result.job), result.error) for result in results if result.error]
+        return video.failure_of(failed, len(self.queue)) if failed else None
+
+    def _name_of(self, job: VideoJob) -> str:
+        return f"{job.partition}/{job.prompt_id}" if self.step.keys else job.prompt_id
+
+
+@dataclass(frozen=True)
+class OpenGeneration:
+    """A generation with its ledger and store open."""
+
+    run: EngineRun
+    store: VideoStore
+    reporter: CostReporter
+    failures: FailureLog
+    numbered: Mapping[str, tuple[int, PromptRow]]
+    recorder: RowRecorder | None
+
+    def result_of(self, outcome: Outcome) -> RowResult:
+        """Returns the result of a row, with the cost that is still to be reported; logs the first failures."""
+        if outcome.error:
+            self.failures.add(outcome.job.prompt_id, outcome.error)
+        charged_microusd = self.reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
+        return RowResult(outcome, charged_microusd, is_refused=isinstance(outcome.error, PERMANENT_REFUSALS))
+
+    def reported(self, result: RowResult) -> None:
+        """Marks the cost of a row as reported."""
+        if result.outcome.stored:
+            self.reporter.reported(result.outcome, result.outcome.stored)
+
+    def recorded(self, key: str, results: Sequence[RowResult]) -> None:
+        """Marks the costs of a partition as reported, and records its rows, after its event."""
+        for result in results:
+            self.reported(result)
+        if self.recorder:
+            stored = ((result.job.prompt_id, result.outcome.stored) for result in results)
+            found = sorted(((*self.numbered[each], task) for each, task in stored if task), key=itemgetter(0))
+            self.recorder.add(key, digest_of(results), [(row, task) for _, row, task in found])

@@ -1,0 +1,123 @@
+"""Dagster metadata of a prompt table: its source, columns, first rows, problems and prices."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from wan_assets.models import HIDDEN, public_part_of, usd
+from wan_assets.orchestration.metadata.video import problem_table, table_of
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
+from wan_assets.prompts import PromptRow, PromptSource, PromptTable, SqlQuery, Summary
+
+_KINDS = {".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".txt": "text"}
+_DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
+_FRAMES = {"pandas", "polars", "pyarrow"}
+_SECRET_COLUMNS = ("webhook_url", "upload_endpoint")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_COLUMNS_MAX = 500
+_COLUMNS_SHOWN = 20
+_EXTRA_COLUMNS_SHOWN = 100
+_CELL_SHOWN = 120
+_QUERY_SHOWN = 1000
+
+
+def kinds_of(prompts: PromptsOrAsset) -> set[str]:
+    """Returns Dagster's kinds of a source: its format, or what produces it."""
+    if upstream := upstream_of(prompts):
+        return {"table"} if upstream.source is None else kinds_of(upstream.source)
+    if isinstance(prompts, PromptSource):
+        return kinds_of(prompts.source)
+    if isinstance(prompts, SqlQuery):
+        database = prompts.url.partition(":")[0].partition("+")[0].lower()
+        return {"sql", _DATABASES.get(database, database)} if database.isalnum() else {"sql"}
+    if isinstance(prompts, (str, os.PathLike)):
+        extension = Path(prompts).suffix.lower()
+        return {"table", _KINDS.get(extension, extension[1:])} if extension[1:].isalnum() else {"table"}
+    if callable(prompts) or isinstance(prompts, (PromptTable, list, tuple)):
+        return {"table", "python"}
+    return {"table", *_FRAMES.intersection(type(prompts).__module__.split("."))}
+
+
+def table_metadata(summary: Summary, prompts: PromptsOrAsset) -> dict[str, Any]:
+    """Returns the metadata of a prompt table: source, columns, first rows, and the cost if no video exists yet."""
+    columns = [dg.TableColumn(_shown(name), type_) for name, type_ in summary.types.items()][:_COLUMNS_MAX]
+    shown = list(summary.types)[:_COLUMNS_SHOWN]
+    return {
+        **_source_of(prompts),
+        **check_metadata(summary),
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "wan_assets/first_rows": table_of([_preview_of(row, shown) for row in summary.first]),
+    }
+
+
+def check_metadata(summary: Summary) -> dict[str, Any]:
+    """Returns the metadata of the check of a prompt table: rows, use of columns, problems and prices."""
+    metadata: dict[str, Any] = {
+        "dagster/row_count": summary.rows,
+        "wan_assets/problems": summary.problem_count,
+        "wan_assets/distinct_requests": len(summary.fingerprints),
+        "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
+        "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
+    }
+    if columns := list(summary.columns.lines()):
+        metadata["wan_assets/columns"] = table_of([{"parameter": name, "from": source} for name, source in columns])
+    if kept := summary.columns.kept:
+        metadata["wan_assets/extra_columns"] = ", ".join(map(_shown, kept[:_EXTRA_COLUMNS_SHOWN]))
+    if summary.problem_count:
+        metadata["wan_assets/problem_table"] = problem_table(summary.findings)
+    return metadata
+
+
+def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
+    """Returns where the rows come from; the URL of a database is never shown."""
+    if upstream := upstream_of(prompts):
+        value = {"wan_assets/source": f"asset {upstream.key.to_user_string()}"}
+        return value if upstream.source is None else _source_of(upstream.source)
+    if isinstance(prompts, PromptSource):
+        return _source_of(prompts.source)
+    if isinstance(prompts, SqlQuery):
+        return {"wan_assets/source": "query", "wan_assets/query": _shortened(prompts.query, _QUERY_SHOWN)}
+    if isinstance(prompts, (str, os.PathLike)):
+        return {"wan_assets/source": _shown(str(Path(prompts).absolute()))}
+    if callable(prompts):
+        return {"wan_assets/source": f"function {getattr(prompts, '__name__', type(prompts).__name__)}"}
+    return {"wan_assets/source": type(prompts).__name__}
+
+
+def _preview_of(row: PromptRow, columns: list[str]) -> dict[str, str]:
+    cells = row.cells()
+    return {_shown(name): _cell(name, cells.get(name)) for name in columns}
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name in _SECRET_COLUMNS:
+        return HIDDEN
+    return _shortened(", ".join(map(_shown, _texts_of(value))), _CELL_SHOWN)
+
+
+def _texts_of(value: Any) -> Iterator[str]:
+    """Yields the values inside a value as text: each may be a URL with secrets."""
+    if isinstance(value, Mapping):
+        yield from (text for each in value.values() for text in _texts_of(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (text for each in value for text in _texts_of(each))
+    elif value is not None:
+        yield str(value)
+
+
+def _shown(text: str) -> str:
+    """Returns a text without the secrets of a URL, and without bytes that are not UTF-8."""
+    printable = text.encode("utf-8", "backslashreplace").decode()
+    return public_part_of(printable) if _URL.fullmatch(printable) else printable
+
+
+def _shortened(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
