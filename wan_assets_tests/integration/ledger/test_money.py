@@ -586,7 +586,7 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
     tmp_path: Path,
 ) -> None:
     async def spoil_after_one(made: Studio) -> list[Outcome]:
-        async with made.running(jobs_of(16), limits=Limits(max_in_flight=2, max_downloads=1)) as outcomes:
+        async with made.running(jobs_of(48), limits=Limits(max_in_flight=2, max_downloads=1)) as outcomes:
             first = await anext(outcomes)
             for file in ledger_files(made):
                 overwritten(file)
@@ -597,14 +597,14 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
         sent = made.journal.submissions()
         for file in ledger_files(made):
             file.unlink()
-        outcomes = made.run(jobs_of(16))
+        outcomes = made.run(jobs_of(48))
 
-        assert Counter(made.journal.charges_by_fingerprint().values()) == {1: 16}
-    assert sent < 16
-    assert Counter(errors_of(first))["LedgerError"] >= 16 - sent
+        assert Counter(made.journal.charges_by_fingerprint().values()) == {1: 48}
+    assert sent < 48
+    assert Counter(errors_of(first))["LedgerError"] >= 48 - sent
     assert set(errors_of(first)) == {"", "LedgerError"}
     assert "not a database" in str(first[-1].error)
-    assert errors_of(outcomes) == [""] * 16
+    assert errors_of(outcomes) == [""] * 48
 
 
 def test_a_ledger_whose_pages_turn_to_garbage_on_the_way_costs_nothing_twice_either(tmp_path: Path) -> None:
