@@ -250,7 +250,7 @@ def test_columns_and_defaults_are_declared_in_yaml_for_files_queries_and_upstrea
 
     for prompts in (str(tmp_path / "t.csv"), "{url: 'sqlite:///x.db', query: SELECT 1}"):
         text = f"{{prompts: {prompts}, {options}, extra: keep, sensor: {{}}, dataset: true}}"
-        assert keys_of(built(text)) >= {"videos", "videos_prompts", "video_dataset"}
+        assert keys_of(built(text)) >= {"videos", "videos_prompts", "videos_dataset"}
     component = WanVideosComponent.resolve_from_yaml(f"{{prompts: {tmp_path / 't.csv'}, {options}}}")
     (row,) = PromptTable.load(_Parts(component, Path()).prompts).rows
     of_asset = WanVideosComponent.resolve_from_yaml(f"{{prompts: {{asset: warehouse/prompts}}, {options}}}")
