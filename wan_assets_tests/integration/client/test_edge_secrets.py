@@ -42,6 +42,7 @@ from wan_assets.ledger import Ledger
 from wan_assets.ledger.database_urls import DatabaseUrlError, url_of
 from wan_assets.ledger.database_urls import redacted_url as shown_url
 from wan_assets.ledger.schema import redacted_url as shown
+from wan_assets.orchestration.component import _Parts
 from wan_assets.settings import PathError, SettingsError, escaped, expanded, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour
 from wan_assets.store import VideoStore
@@ -334,7 +335,7 @@ def test_fields_of_yaml_may_have_variables_and_a_tilde(tmp_path: Path, monkeypat
         "{prompts: $TABLES/prompts.csv, store: ~/videos, ledger: 'sqlite:///~/ledger.db'}"
     )
 
-    assert component._prompts(Path("/elsewhere")) == tmp_path / "tables" / "prompts.csv"
+    assert _Parts(component, Path("/elsewhere")).prompts == tmp_path / "tables" / "prompts.csv"
     settings = component._settings()
     assert url_of(settings.ledger, "the ledger's URL").database == str(tmp_path / "ledger.db")
     assert VideoStore(settings.store).root.path == str(tmp_path / "videos")
