@@ -30,6 +30,7 @@ def warnings_in(made: Studio, run_id: str) -> list[str]:
     return [entry.user_message for entry in made.instance.all_logs(run_id) if entry.level == logging.WARNING]
 
 
+@pytest.mark.slow
 def test_a_run_of_the_sensor_reads_the_table_that_the_sensor_read(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, table_of("A kite", "A boat"))
@@ -147,6 +148,7 @@ def test_a_table_with_problems_is_not_accepted(tmp_path: Path) -> None:
         assert not (tmp_path / "store" / "tables").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", ["prompt", dg.StaticPartitionsDefinition(["one"])], ids=["prompt", "batch"])
 def test_local_images_are_found_and_a_missing_one_fails_its_row_only(tmp_path: Path, partitions: object) -> None:
     images = tmp_path / "images"

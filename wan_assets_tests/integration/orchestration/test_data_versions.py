@@ -35,6 +35,7 @@ def observed(made: Studio) -> list[str]:
     return [str(record.asset_observation.partition) for record in records if record.asset_observation]
 
 
+@pytest.mark.slow
 def test_an_edit_of_one_prompt_makes_exactly_its_partition_stale_and_one_run_mends_it(tmp_path: Path) -> None:
     rows = table_of("A", "B", "C")
     with studio(tmp_path) as made:
