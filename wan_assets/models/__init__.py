@@ -26,6 +26,7 @@ from wan_assets.models.url_secrets import (
     may_hold_password,
     public_part_of,
     secrets_in,
+    without_secrets,
     without_secrets_of,
 )
 from wan_assets.models.violations import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, Violation, violations_of
@@ -67,6 +68,7 @@ __all__ = [
     "usd",
     "uuid_in",
     "violations_of",
+    "without_secrets",
     "without_secrets_of",
     "worst_price_microusd",
 ]

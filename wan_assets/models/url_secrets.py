@@ -32,6 +32,11 @@ PUBLIC_OPTIONS = frozenset(
 _MIN_LENGTH = 16
 """A shorter value may be an ordinary word, for example a word in the address of a video."""
 
+_MIN_STORED = 8
+"""A shorter value of a query is stored, unless its name tells of a secret."""
+
+_TELLING = re.compile(r"sig|token|key|secret|pass|auth|cred", re.IGNORECASE)
+
 
 def public_part_of(address: str) -> str:
     """Returns a URL without user, password and query; a path is unchanged.
@@ -50,6 +55,25 @@ def host_of(address: str) -> str:
     'https://hooks.example.com:8443'
     """
     return _PATH.sub("", public_part_of(address))
+
+
+def without_secrets(address: str, *, is_destination: bool) -> str:
+    """Returns an address that may be stored: without anything that may be a secret.
+
+    Everything after the host of a destination may be one. Of other addresses, user, password, and a query with a long
+    value or a telling name may be one.
+
+    >>> without_secrets("https://example.com/a.png?v=2", is_destination=False)
+    'https://example.com/a.png?v=2'
+    >>> without_secrets("https://example.com/a.png?sig=x1", is_destination=False)
+    'https://example.com/a.png'
+    """
+    if is_destination:
+        return host_of(address)
+    place, _, query = address.partition("?")
+    values = [value for pair in query.split("&") for value in pair.partition("=")[2:]]
+    is_secret = _USER.search(place) or _TELLING.search(query) or any(len(value) >= _MIN_STORED for value in values)
+    return public_part_of(address) if is_secret else address
 
 
 def may_hold_password(database_url: str) -> bool:

@@ -28,9 +28,20 @@ class Snapshot:
 
     files: Mapping[str, UPath]
 
+    @property
+    def has_secrets_left_out(self) -> bool:
+        """Whether rows lack addresses, which were not stored because they contain secrets. Such rows are problems."""
+        files: Any = import_module("wan_assets.prompts.snapshot_files")
+        return bool(files.has_secrets_left_out(self))
+
 
 class SnapshotWriter(Protocol):
-    """Writes the valid rows of a table to a local Parquet file, chunk by chunk. It is a context manager."""
+    """Writes the valid rows of a table to a local Parquet file, chunk by chunk. It is a context manager.
+
+    `first_secret` names the first row with a secret in an address, which is left out; it is empty if there is none.
+    """
+
+    first_secret: str
 
     def __enter__(self) -> Self:
         """Opens the file."""

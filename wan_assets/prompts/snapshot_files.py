@@ -21,7 +21,7 @@ from pydantic_core import to_json
 from upath import UPath
 
 from wan_assets.errors import NoSnapshotError, PromptTableError
-from wan_assets.models import VideoRequest, violations_of
+from wan_assets.models import DESTINATION_FIELDS, VideoRequest, violations_of, without_secrets
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.problems import Problem, Refusal, printable
 from wan_assets.prompts.rows import PromptRow
@@ -29,6 +29,8 @@ from wan_assets.prompts.snapshot import Snapshot
 from wan_assets.prompts.table import Chunk
 
 _MARKER = b"wan_assets.snapshot"
+_HIDDEN = "wan_assets.hidden"
+_PROMPTS = ("positivePrompt", "negativePrompt")
 _FORMAT = b"1"
 _ROWS_PER_GROUP = 10_000
 _PIECE_BYTES = 1 << 20
@@ -42,6 +44,7 @@ _SCHEMA = pa.schema(
         pa.field("positive_prompt", pa.string(), nullable=False),
         pa.field("parameters", pa.string(), nullable=False),  # the other parameters that the row gives, as JSON
         pa.field("extra", _TEXT_MAP, nullable=False),
+        pa.field("hidden", pa.list_(pa.string()), nullable=False),  # the parameters whose secrets are left out
         pa.field("media", pa.map_(pa.string(), pa.binary()), nullable=False),  # names of files may be no UTF-8
         pa.field("row", pa.int64(), nullable=False),
         pa.field("line", pa.int64()),
@@ -56,18 +59,23 @@ class ParquetSnapshotWriter:
 
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+        self.first_secret = ""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._writer.add_key_value_metadata({_HIDDEN: self.first_secret})
         self._writer.close()
 
     def add(self, chunk: Chunk) -> None:
         """Writes the rows of the next chunk."""
         for rows in chunked(chunk.rows, _ROWS_PER_GROUP):
-            table = pa.Table.from_pylist([_record_of(row, chunk.media) for row in rows], schema=_SCHEMA)
-            self._writer.write_table(table)
+            records = [_record_of(row, chunk.media) for row in rows]
+            first = next((record for record in records if record["hidden"]), None)
+            if first and not self.first_secret:
+                self.first_secret = f"row {first['row']}, column {first['hidden'][0]}"
+            self._writer.write_table(pa.Table.from_pylist(records, schema=_SCHEMA))
 
 
 def file_of_snapshot(address: str) -> UPath | None:
@@ -85,6 +93,18 @@ def file_of_snapshot(address: str) -> UPath | None:
     if is_url and not is_snapshot:
         raise PromptTableError(f"{printable(address)} is not a snapshot; copy the table to a local file")
     return file if is_snapshot else None
+
+
+def has_secrets_left_out(snapshot: Snapshot) -> bool:
+    """Whether rows of a snapshot lack addresses, which were not stored because they contain secrets."""
+    for file in snapshot.files.values():
+        try:
+            with file.open("rb") as content, pq.ParquetFile(content) as found:
+                if (found.metadata.metadata or {}).get(_HIDDEN.encode()):
+                    return True
+        except (pa.ArrowException, OSError, ValueError):
+            continue  # the reader of the rows reports the error
+    return False
 
 
 def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
@@ -130,17 +150,33 @@ def _verified(file: UPath) -> Iterator[BinaryIO]:
 
 
 def _record_of(row: PromptRow, media: Mapping[str, Path]) -> dict[str, Any]:
-    parameters = row.request.as_written()
+    hidden: list[str] = []
+    parameters = _stored_value("", row.request.as_written(), hidden)
     return {
         "prompt_id": row.prompt_id,
         "positive_prompt": parameters.pop("positivePrompt"),
         "parameters": to_json(parameters).decode(),
         "extra": list(row.extra.items()),
+        "hidden": hidden,
         "media": [(name, os.fsencode(media[name].absolute())) for name in row.request.uploads if name in media],
         "row": row.number,
         "line": row.line,
         "file": row.file,
     }
+
+
+def _stored_value(name: str, value: Any, hidden: list[str]) -> Any:
+    """Returns a parameter without the secrets of its addresses; adds the name of each that had one to `hidden`."""
+    if isinstance(value, dict):
+        return {key: _stored_value(f"{name}.{key}" if name else key, each, hidden) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_stored_value(name, each, hidden) for each in value]
+    if not isinstance(value, str) or "://" not in value or name in _PROMPTS:
+        return value
+    stored = without_secrets(value, is_destination=name in DESTINATION_FIELDS)
+    if stored != value:
+        hidden.append(name)
+    return stored
 
 
 def _chunk_of(records: list[dict[str, Any]], part: str, ids: PromptIds) -> Chunk:
@@ -162,6 +198,12 @@ def _chunk_of(records: list[dict[str, Any]], part: str, ids: PromptIds) -> Chunk
 def _row_of(record: Mapping[str, Any], part: str) -> PromptRow | list[Problem]:
     given = {**json.loads(record["parameters"]), "positivePrompt": record["positive_prompt"]}
     number, line, prompt_id, file = record["row"], record["line"], record["prompt_id"], part or record["file"]
+    if record["hidden"]:
+        refusal = Refusal(
+            "has a secret, which a stored table does not contain", "run where the table itself can be read"
+        )
+        column = record["hidden"][0]
+        return [Problem.of(refusal, row=number, line=line, prompt_id=prompt_id, column=column, value="***", file=file)]
     try:
         request = VideoRequest.model_validate(given)
     except ValidationError as error:  # the rules of this release differ from those of the release that wrote the row

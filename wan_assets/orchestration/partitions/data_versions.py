@@ -109,15 +109,17 @@ def record_requests(
     request_versions: Mapping[str, str],
     *,
     limit: int,
-    made_from: Mapping[str, str],
+    made_from: Mapping[str, str] | None = None,
+    keys: Collection[str] | None = None,
 ) -> int:
     """Records new and changed requests as materializations, at most `limit`; returns the number of the others.
 
-    They belong to no run. Videos that were made before their request was recorded, as `made_from` says, need no event:
-    it would be later than theirs, and conditions such as `eager()` would request them again.
+    They belong to no run. With `made_from`, videos that were made before their request was recorded need no event: it
+    would be later than theirs, and conditions such as `eager()` would request them again. With `keys`, only the events
+    of these partitions are read.
     """
-    shown, _ = _latest(instance, AssetNames(videos).requests, dg.DagsterEventType.ASSET_MATERIALIZATION, None)
-    before = {**made_from, **shown}
+    shown, _ = _latest(instance, AssetNames(videos).requests, dg.DagsterEventType.ASSET_MATERIALIZATION, keys)
+    before = {**(made_from or {}), **shown}
     versions = {key: version[:_VERSION_CHARACTERS] for key, version in request_versions.items()}
     new = [key for key, version in versions.items() if before.get(key) != version]
     for key in new[:limit]:

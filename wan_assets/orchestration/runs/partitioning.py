@@ -49,6 +49,9 @@ Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 _RECORDED_PER_CHECK = 300
 """An event takes at least 10 ms. The next check of the table records the others."""
 
+_RECORDED_PER_RUN = 100
+"""The number of partitions in a run of a backfill by default. Events of a larger run would take more than a second."""
+
 
 class VideoRun(Protocol):
     """One run over some partitions, and its events."""
@@ -195,6 +198,9 @@ class Partitioning:
         lineage = Lineage(
             run_context.instance, run_context.asset_key, request_versions, run_context.log_event, run_context.deps
         )
+        if len(rows) <= _RECORDED_PER_RUN:
+            versions = {key: request_versions[key] for key, found in rows.items() if found}
+            record_requests(run_context.instance, run_context.asset_key, versions, limit=len(versions), keys=versions)
         return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
 
     def _parts_of(self, keys: Collection[str], source: Prompts) -> Prompts:

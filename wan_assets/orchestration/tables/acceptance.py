@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.metadata.table import table_metadata
 from wan_assets.orchestration.partitions.data_versions import DATA_VERSION
@@ -15,7 +16,7 @@ from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
-from wan_assets.orchestration.tables.upstream import PromptsOrAsset
+from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import Prompts, Snapshot, snapshot_writer
 from wan_assets.store import VideoStore
 
@@ -48,8 +49,20 @@ def checked_table(
             snapshot = partitioning.read(source, part=part, on_chunk=writer.add)
         if not snapshot.is_valid:
             return CheckedTable(snapshot, partitioning.described)
+        _refuse_secrets(partitioning, writer.first_secret)
         file = store.put_table(path, AssetNames(videos).prompts.path)
     return CheckedTable(snapshot, partitioning.described, str(file), file.stem)
+
+
+def _refuse_secrets(partitioning: Partitioning, first_secret: str) -> None:
+    """Raises `PromptTableError` for a value of an upstream asset with secrets: runs read it from its snapshot only."""
+    upstream = upstream_of(partitioning.prompts)
+    if first_secret and upstream and upstream.source is None:
+        name = upstream.key.to_user_string()
+        raise PromptTableError(
+            f"{first_secret} of the table from {name} has a secret in an address, and the table would be stored; set a "
+            "webhook on the resource runware, use addresses without secrets, or pass UpstreamPrompts(source=…)"
+        )
 
 
 def accept_in_run(

@@ -76,9 +76,11 @@ def readable_prompts(
 
     Raises `NoSnapshotError` if no table was accepted.
     """
-    if upstream_of(prompts) is None:
+    upstream = upstream_of(prompts)
+    if upstream is None:
         return cast("Prompts", prompts)
-    return needed_table(instance, videos, prompts).snapshot(store)
+    snapshot = needed_table(instance, videos, prompts).snapshot(store)
+    return upstream.source if upstream.source is not None and snapshot.has_secrets_left_out else snapshot
 
 
 def needed_table(instance: dg.DagsterInstance, videos: dg.AssetKey, prompts: PromptsOrAsset) -> AcceptedTable:
@@ -107,15 +109,24 @@ class TableOfRun:
     def read(self, load: Callable[[Prompts], T]) -> T:
         """Loads the table by the rules of the package's documentation.
 
-        A run of the sensor, and every run over a table from an upstream asset, reads a snapshot. Any other run reads
-        the source, or the snapshot that was accepted last if the source is not available here.
+        A run of the sensor, and every run over a table from an upstream asset, reads a snapshot, unless secrets were
+        left out of it and there is a source. Any other run reads the source, or the snapshot that was accepted last if
+        the source is not available here.
         """
-        if self.requested_version or upstream_of(self.prompts):
+        upstream = upstream_of(self.prompts)
+        source = upstream.source if upstream else cast("Prompts", self.prompts)
+        if self.requested_version or upstream:
             accepted = self._accepted()
-            self.log.info("The prompt table is %s.", accepted)
-            return load(accepted.snapshot(self.store))
+            snapshot = accepted.snapshot(self.store)
+            if source is None or not snapshot.has_secrets_left_out:
+                self.log.info("The prompt table is %s.", accepted)
+                return load(snapshot)
+            self.log.info("The prompt table is read from its source: secrets were left out of %s.", accepted)
+        return self._from(cast("Prompts", source), load)
+
+    def _from(self, source: Prompts, load: Callable[[Prompts], T]) -> T:
         try:
-            return load(cast("Prompts", self.prompts))
+            return load(source)
         except (PromptTableError, OSError) as error:  # a function of the user may raise any OSError
             if isinstance(error, PromptTableError) and not error.is_unavailable:
                 raise

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from dagster_support import Studio, failure_of, materialized, studio, table_of, written
 from PIL import Image
@@ -29,6 +30,7 @@ def warnings_in(made: Studio, run_id: str) -> list[str]:
     return [entry.user_message for entry in made.instance.all_logs(run_id) if entry.level == logging.WARNING]
 
 
+@pytest.mark.slow
 def test_a_run_of_the_sensor_reads_the_table_that_the_sensor_read(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, table_of("A kite", "A boat"))
@@ -146,6 +148,7 @@ def test_a_table_with_problems_is_not_accepted(tmp_path: Path) -> None:
         assert not (tmp_path / "store" / "tables").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", ["prompt", dg.StaticPartitionsDefinition(["one"])], ids=["prompt", "batch"])
 def test_local_images_are_found_and_a_missing_one_fails_its_row_only(tmp_path: Path, partitions: object) -> None:
     images = tmp_path / "images"
@@ -177,3 +180,35 @@ def test_local_images_are_found_and_a_missing_one_fails_its_row_only(tmp_path: P
         (tmp_path / "boat.png").rename(images / "boat.png")
         assert dg.materialize(assets, selection="videos", tags=ends, **how).success
         assert len(made.simulator.journal.charges()) == 2
+
+
+def test_a_run_of_the_sensor_reads_secrets_from_the_source_and_no_stored_table_has_them(tmp_path: Path) -> None:
+    secret = "0123456789abcdef"
+    with studio(tmp_path) as made:
+        rows = table_of("A kite", webhook_url=f"https://hooks.example.com/services/{secret}")
+        watched = Watched(made, written(tmp_path, rows))
+
+        (request,) = watched.tick().run_requests or ()
+        result = watched.launch(request)
+
+        assert result.success
+        assert secret in str(made.simulator.journal.rows("SELECT request FROM tasks"))
+        (file,) = (tmp_path / "store" / "tables" / "videos_prompts").iterdir()
+        assert secret not in str(pq.read_table(file).to_pylist())
+
+
+def test_a_value_of_an_asset_with_a_secret_is_refused_before_it_is_stored(tmp_path: Path) -> None:
+    @dg.asset
+    def prompts() -> object:
+        hook = "https://hooks.example.com/services/0123456789abcdef"
+        return pd.DataFrame([{"prompt": "A kite", "resolution": "480p", "webhook_url": hook}])
+
+    with studio(tmp_path) as made:
+        assets = [prompts, *(build_video_assets(prompts=prompts).assets or ())]
+        how = {"instance": made.instance, "resources": made.resources(), "raise_on_error": False}
+        result = dg.materialize(assets, selection=["prompts", "videos_prompts"], **how)
+
+        assert not result.success
+        assert "row 1, column webhookURL of the table from prompts has a secret" in failure_of(result)
+        assert "0123456789abcdef" not in failure_of(result)
+        assert not (tmp_path / "store" / "tables").exists()

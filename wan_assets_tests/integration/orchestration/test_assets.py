@@ -169,6 +169,7 @@ def test_a_row_that_left_the_table_fails_by_name_and_harms_no_other(tmp_path):
     assert "gone" in failure_of(result)
 
 
+@pytest.mark.slow
 def test_regenerate_buys_each_row_again_once_under_its_name(tmp_path):
     path = written(tmp_path, table_of("A", "B"))
     with studio(tmp_path) as studio_:

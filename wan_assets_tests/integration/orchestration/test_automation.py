@@ -132,6 +132,7 @@ def test_an_edit_that_is_taken_back_is_made_up_to_date_at_no_cost(tmp_path: Path
         assert ranges_of(watched.tick()) == []
 
 
+@pytest.mark.slow
 def test_an_edit_during_a_run_that_is_taken_back_leaves_nothing_stale(tmp_path: Path) -> None:
     rows = rows_of(1)
     with studio(tmp_path) as made:
@@ -193,6 +194,7 @@ def test_a_tick_does_a_bounded_part_and_the_next_goes_on(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.slow
 def test_ticks_record_the_requests_of_a_large_table_in_portions(tmp_path: Path) -> None:
     recorded = []
     with studio(tmp_path) as made:
@@ -216,6 +218,7 @@ def test_two_ticks_at_once_ask_for_the_same_runs(tmp_path: Path) -> None:
     assert keys[0] == keys[1], "Dagster launches a run key once"
 
 
+@pytest.mark.slow
 def test_the_same_edit_made_once_more_asks_for_another_run(tmp_path: Path) -> None:
     rows = rows_of(1)
     keys = []
@@ -434,6 +437,7 @@ def test_the_job_works_by_batch_too(tmp_path: Path) -> None:
         assert set(materialized(missing(made, path, SHARDS))) == {"shard-0", "shard-1"}
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again_by_the_job_and_named(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_error": 0.8}, seed=3) as made:
         path = written(tmp_path, rows_of(10))
@@ -490,6 +494,7 @@ def test_a_condition_asks_for_what_is_missing(tmp_path: Path) -> None:
         assert asked_of(dg.evaluate_automation_conditions(definitions, made.instance)) == {"r0", "r1", "r2"}
 
 
+@pytest.mark.slow
 def test_a_condition_asks_for_new_rows_and_not_again_for_those_that_are_made(tmp_path: Path) -> None:
     rows = rows_of(3)
     with studio(tmp_path) as made:

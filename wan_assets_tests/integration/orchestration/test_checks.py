@@ -305,6 +305,7 @@ def test_a_severity_for_no_check_is_refused_with_the_nearest_name():
         build_video_checks(prompts="prompts.csv", severities={"not_blak": WARN})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("partitions", "keys"),
     [("prompt", {"a": 1, "b": 1, "c": 1}), (dg.StaticPartitionsDefinition(["x", "y"]), {"x": 2, "y": 1})],

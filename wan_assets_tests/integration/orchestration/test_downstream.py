@@ -90,6 +90,7 @@ def test_each_partition_has_one_materialization_with_its_metadata(tmp_path: Path
         assert made.instance.get_materialized_partitions(VIDEOS) == set(KEYS)
 
 
+@pytest.mark.slow
 def test_a_downstream_asset_takes_single_partitions(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         sync_partitions(made.instance, "videos", KEYS)
@@ -117,6 +118,7 @@ def test_checks_of_the_videos_run_with_them(tmp_path: Path) -> None:
         assert [evaluation.check_name for evaluation in evaluations if not evaluation.passed] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("severities", [None, {}], ids=["no check of partitions", "a check of partitions"])
 def test_the_check_of_each_partition_is_evaluated(severities: Any, tmp_path: Path) -> None:
     with studio(tmp_path) as made:

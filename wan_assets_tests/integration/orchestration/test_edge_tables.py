@@ -151,6 +151,7 @@ def test_the_former_fingerprint_is_that_of_older_releases() -> None:
     assert request_of("Plain").fingerprint() == as_before("Plain").fingerprint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_an_upgrade_buys_nothing_again_whatever_form_a_table_has_by_then(
     tmp_path: Path, request: pytest.FixtureRequest, kind: str

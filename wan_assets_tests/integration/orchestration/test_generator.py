@@ -106,6 +106,7 @@ def test_a_run_over_several_partitions_records_each_once_and_what_depends_on_it_
     }
 
 
+@pytest.mark.slow
 def test_one_partition_takes_all_requests_and_a_function_selects_those_of_the_partition(made: Studio) -> None:
     @dg.asset(partitions_def=LETTERS)
     def whole(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:

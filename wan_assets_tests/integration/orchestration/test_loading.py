@@ -103,6 +103,7 @@ def forget_rows(made: Studio) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_videos_are_the_parameter_of_assets_downstream_in_the_same_run_and_in_others(tmp_path: Path) -> None:
     everyone = (embeddings, summary, loaded, loaded_together, lenient, sharp)
     prompts, three = prompts_in(tmp_path), {"a": 1, "b": 1, "c": 1}
@@ -129,6 +130,7 @@ def test_videos_are_the_parameter_of_assets_downstream_in_the_same_run_and_in_ot
         assert events_of(made, VIDEOS) == dict.fromkeys(KEYS, 1)
 
 
+@pytest.mark.slow
 def test_a_video_has_its_file_its_properties_and_its_row(tmp_path: Path) -> None:
     rows = table_of("A kite", "Two boats", note="for the trailer", seed=7)
     rows[1]["number_results"] = 2
@@ -197,6 +199,7 @@ def test_a_batch_has_the_videos_of_its_rows_in_table_order_and_forgets_rows_that
     assert {video.row["note"] for video in after["2026-01-02"]} == {"new"}
 
 
+@pytest.mark.slow
 def test_partitions_by_prompt_of_0_1_0_are_loaded_and_its_batches_name_what_to_do(tmp_path: Path) -> None:
     with studio(tmp_path / "one") as made:
         run(made, prompts_in(made.folder.parent))
@@ -276,6 +279,7 @@ def test_the_environment_names_store_and_ledger_outside_of_runs(
             load_videos(made.instance, VIDEOS, store=LedgerResource(url="sqlite://"))
 
 
+@pytest.mark.slow
 def test_only_partitions_that_changed_are_written_again(tmp_path: Path) -> None:
     written_rows: list[Any] = []
 

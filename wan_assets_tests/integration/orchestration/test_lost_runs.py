@@ -107,6 +107,7 @@ def ticked(instance: dg.DagsterInstance, url: str) -> str | None:
     return said.skip_message if said else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "then"),
     [
@@ -151,6 +152,7 @@ def at_work(folder: Path) -> int:
     return len(rows_of(f"sqlite:///{folder / 'ledger.db'}", "SELECT 1 FROM wan_runs"))
 
 
+@pytest.mark.slow
 def test_a_run_lives_from_before_its_table_is_read_until_its_last_event(tmp_path: Path) -> None:
     seen: dict[str, list[int]] = {"table": [], "events": []}
     table = written(tmp_path, table_of("Kite 1", "Kite 2"))

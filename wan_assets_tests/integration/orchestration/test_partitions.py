@@ -202,6 +202,7 @@ def test_a_run_over_several_batches_makes_all_of_them(
 # What a batch tells.
 
 
+@pytest.mark.slow
 def test_a_batch_tells_counts_costs_and_rows(tmp_path: Path) -> None:
     rows = [
         *rows_of(2, shard=lambda _: "shard-0"),

@@ -76,6 +76,7 @@ def test_several_results_stay_small_and_all_have_their_link(tmp_path: Path) -> N
     assert len(found["wan_assets/contact_sheet"]) < 30_000
 
 
+@pytest.mark.slow
 def test_a_video_that_is_reused_has_all_its_pictures_again(tmp_path: Path) -> None:
     found = made(tmp_path, table_of("A kite"), runs=2, **SERVED)
 

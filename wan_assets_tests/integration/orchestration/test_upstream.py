@@ -178,6 +178,7 @@ def test_a_table_in_duckdb_that_an_asset_builds_is_read_by_query_and_then_not_ne
         assert charged(made) == 1
 
 
+@pytest.mark.slow
 def test_each_day_of_an_upstream_asset_is_a_batch_of_videos(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         around = build_dataset_assets(prompts=UpstreamPrompts(WAREHOUSE, partitions_def=DAYS))
@@ -373,6 +374,7 @@ def has_a_prompt(video: Video) -> bool:
     return bool(video.prompt)
 
 
+@pytest.mark.slow
 def test_a_table_from_an_asset_has_options_and_names_below_a_prefix(tmp_path: Path) -> None:
     videos, table = dg.AssetKey(["marketing", "trailers"]), dg.AssetKey(["marketing", "trailers_prompts"])
     rules = dg.AssetKey(["brand", "rules"])

@@ -138,6 +138,7 @@ def test_each_check_of_each_video_is_an_evaluation_a_column_and_a_filter(tmp_pat
     assert ["needs_a_model", "not measured", ""] in audit[0][1]
 
 
+@pytest.mark.slow
 def test_stored_videos_are_checked_again_only_by_new_versions_and_after_errors(tmp_path: Path) -> None:
     prompts, old = written(tmp_path, table_of("A kite", "A kite", "A boat")), {"video_checks": [is_about_kites]}
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 from wan_assets.errors import NoSnapshotError, PromptTableError
 from wan_assets.prompts import PromptTable, Snapshot, scan, signature_of, snapshot_writer
@@ -31,7 +32,7 @@ row = st.fixed_dictionaries(
         "output_format": st.sampled_from(["mp4", "WEBM"]),
         "outputQuality": st.just(95),
         "ttl": st.integers(60, 1000),
-        "webhook_url": st.just("https://hooks.example.com/a?token=0123456789abcdef"),
+        "webhook_url": st.just("https://hooks.example.com"),
         "provider_settings.alibaba.audio": st.booleans(),
         "providerSettings.alibaba.promptExtend": st.booleans(),
         "safety": st.sampled_from([{"checkContent": True}, {"mode": "fast"}, {}]),
@@ -44,7 +45,7 @@ row = st.fixed_dictionaries(
 image = st.sampled_from(
     [
         {},
-        {"inputs.frame_images": "https://example.com/a.png?signature=0123456789abcdef"},
+        {"inputs.frame_images": "https://example.com/a.png?v=2"},
         {"inputs.frame_images": '[{"image": "kite.png", "frame": "first"}]'},
         {"frame_image": "kite.png"},
         {"inputs": {"audio": "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"}},
@@ -206,3 +207,38 @@ def test_a_snapshot_in_a_bucket_is_read_from_its_address(tmp_path, bucket):
     assert PromptTable.load(str(file)).rows == PromptTable.load(frame).rows
     with pytest.raises(NoSnapshotError):
         PromptTable.load(Snapshot({"": store.table(["videos_prompts"], "0" * 64)}))
+
+
+SECRETS = {
+    "webhook_url": "https://hooks.example.com/services/0123456789abcdef",
+    "upload_endpoint": "https://bucket.example.com/a.mp4?sig=0123456789abcdef",
+    "inputs.frame_images": '[{"image": "https://me:0123456789abcdef@example.com/a.png", "frame": "first"}]',
+    "frame_image": "https://example.com/a.png?v=0123456789abcdef",
+}
+
+
+@pytest.mark.parametrize("column", SECRETS)
+def test_a_snapshot_contains_no_secret_of_an_address_and_names_the_row_that_had_one(tmp_path, column):
+    rows = [{"prompt_id": "kite", "positive_prompt": "A kite", "resolution": "480p"}]
+    rows.append({"prompt_id": "boat", "positive_prompt": "A boat", column: SECRETS[column]})
+    if column in ("webhook_url", "upload_endpoint"):
+        rows[1]["resolution"] = "480p"
+    source = tmp_path / "prompts.jsonl"
+    source.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+    assert PromptTable.load(source).problems == ()
+
+    path = snapshot_of(source, tmp_path)
+
+    again = PromptTable.load(path)
+    assert b"0123456789abcdef" not in b"".join(str(each).encode() for each in pq.read_table(path).to_pylist())
+    assert Snapshot({"": UPath(path)}).has_secrets_left_out
+    assert [found.prompt_id for found in again.rows] == ["kite"]
+    assert [(found.row, found.prompt_id) for found in again.problems] == [(2, "boat")]
+    assert "0123456789abcdef" not in str(again.problems[0])
+
+
+def test_a_table_without_secrets_has_nothing_left_out(tmp_path):
+    source = tmp_path / "prompts.txt"
+    source.write_text("A kite\nA boat\n", encoding="utf-8")
+
+    assert not Snapshot({"": UPath(snapshot_of(source, tmp_path))}).has_secrets_left_out

@@ -345,6 +345,7 @@ def test_the_problem_table_names_the_file_where_there_are_several(tmp_path):
     assert one.records[0].data["rows"] == "1"
 
 
+@pytest.mark.slow
 def test_videos_are_made_of_a_pattern(tmp_path):
     folder = folder_of(tmp_path / "many", a="A kite,480p,a\n", b="A hill,480p,b\n")
 

@@ -148,6 +148,7 @@ def test_derived_ids_outlive_insertion_and_order(rows: list[str], added: list[st
 names = st.sampled_from(["prompt", "inputs", "audio", "frame_images", "safety", "prompt_id", "x_a", "seed"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "json", "txt", "parquet"])
 @quick
 @given(
