@@ -26,8 +26,8 @@ class PromptSource:
     Accepted wherever prompts are.
 
     Args:
-        source: A path, a folder, a pattern, a DataFrame, a `SqlQuery`, an upstream asset, or a function that returns
-            any of the first.
+        source: A path, a folder, a pattern, a DataFrame, a `SqlQuery`, a list of mappings, an upstream asset, or a
+            function that returns any of the first.
         columns: The source column of each parameter, such as `{"positive_prompt": "prompt_en"}`. A dotted path names a
             field of a nested value, such as `meta.prompt` or `prompts.0`. Columns that stay with the row can be
             renamed in the same way, such as `{"campaign": "batch"}` or `{"x_speed": "speed"}`.

@@ -93,7 +93,8 @@ class VideoGenerator(dg.ConfigurableResource):
         context they are generated at once, with a progress bar, also in a notebook.
 
         Args:
-            requests: A DataFrame, a list of `VideoRequest` or of mappings, a path, a `SqlQuery` or a `PromptTable`.
+            requests: A DataFrame, a list of `VideoRequest` or of mappings, a path, a `SqlQuery`, a `PromptTable` or a
+                `PromptSource`.
             context: The context of the asset or op that calls this method.
             **options: `on_error` is "raise", the default with a context, or "return", the default without one: rows
                 without a video raise a `Failure` at the end, or are returned with their errors. `regenerate` is a name

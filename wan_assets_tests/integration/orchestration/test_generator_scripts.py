@@ -19,7 +19,7 @@ from engine_support import rows_of
 from generator_support import generator_of, one_refused, requests_of
 
 import wan_assets
-from wan_assets import LedgerResource, PromptTable, SimulatedRunwareResource, VideoGenerator, VideoRequest
+from wan_assets import LedgerResource, PromptSource, PromptTable, SimulatedRunwareResource, VideoGenerator, VideoRequest
 from wan_assets.errors import PromptTableError, StoreError
 from wan_assets.settings import SettingsError, sqlite_url
 
@@ -69,6 +69,23 @@ def test_every_form_of_requests_gives_a_frame_in_their_order_and_pays_once_for_e
     assert list(request.reused) == [True, False]
     assert request.path[0] == found.path.iloc[0]
     assert len(made.simulator.journal.charges()) == 4
+
+
+def test_requests_with_other_columns_take_options_and_all_problems_are_listed_by_kind(made: Studio) -> None:
+    generator = generator_of(made)
+    columns, defaults = {"positive_prompt": "sentence"}, {"resolution": "480p"}
+    rows: list[Any] = [{"id": "kite", "sentence": "A red kite", "mood": "calm"}, {"id": "boat", "sentence": "A boat"}]
+
+    found = quiet(generator, PromptSource(pd.DataFrame(rows, index=[30, 10]), columns, defaults))
+    again = quiet(generator, PromptSource(rows, columns, defaults))
+    with pytest.raises(PromptTableError) as refused:
+        quiet(generator, PromptSource([*rows, {"id": "c", "sentence": "A hill", "seed": "x"}], columns))
+
+    assert (list(found.index), list(found.prompt_id)) == ([30, 10], ["kite", "boat"])
+    assert (again.reused.all(), list(again.path)) == (True, list(found.path))
+    assert str(refused.value).startswith("the table of requests has 4 problems:\n  3 rows (1, 2, 3), column resolution")
+    assert "\n  row 3, column seed" in str(refused.value)
+    assert len(made.simulator.journal.charges()) == 2
 
 
 def test_a_row_without_a_video_is_returned_with_its_error_and_the_others_are_kept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from dagster_support import SMALL, studio, table_of, written
 
-from wan_assets import PromptTable, UpstreamPrompts, build_video_assets
+from wan_assets import PromptSource, PromptTable, UpstreamPrompts, build_video_assets
 from wan_assets.orchestration.metadata.table import kinds_of
 from wan_assets.prompts import SqlQuery
 
@@ -49,6 +49,26 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
     assert SECRET not in str(found)
 
 
+def test_a_table_with_options_shows_its_source_its_columns_and_what_they_are_used_for(tmp_path: Path) -> None:
+    notes = {"frames": [f"https://me:word@a.example/a.png?token={SECRET}", "see: https://a.example/b"]}
+    rows = [{"id": "a", "sentence": "A kite", "motion_level": "low", "notes": notes}]
+
+    found = shown(
+        tmp_path, PromptSource(path := written(tmp_path, rows), {"positive_prompt": "sentence"}, {**SMALL, "seed": 7})
+    )
+
+    columns = {column.name: column.type for column in found["dagster/column_schema"].schema.columns}
+    used = {record.data["parameter"]: record.data["from"] for record in found["wan_assets/columns"].records}
+    (first,) = (record.data for record in found["wan_assets/first_rows"].records)
+    assert found["wan_assets/source"].value == str(path)
+    assert (columns["positive_prompt"], columns["seed"], columns["motion_level"]) == ("string", "int", "string")
+    assert (used["positive_prompt"], used["seed"]) == ("column sentence", "default 7")
+    assert found["wan_assets/extra_columns"].value == "motion_level, notes"
+    assert (first["prompt_id"], first["seed"], first["motion_level"]) == ("a", "7", "low")
+    assert first["notes"] == '{"frames": ["https://a.example/a.png", "see: https://a.example/b"]}'
+    assert SECRET not in str(found)
+
+
 @pytest.mark.parametrize(
     ("prompts", "kinds"),
     [
@@ -64,8 +84,10 @@ def test_the_table_shows_source_rows_columns_and_first_rows(tmp_path: Path) -> N
         ([{"prompt": "A kite"}], {"table", "python"}),
         (UpstreamPrompts("warehouse/prompts"), {"table"}),
         (UpstreamPrompts("a", source=SqlQuery("duckdb:///a.db", "SELECT 1")), {"sql", "duckdb"}),
+        (PromptSource("a.jsonl", defaults=SMALL), {"table", "json"}),
+        (PromptSource(UpstreamPrompts("a", source=SqlQuery("duckdb:///a.db", "")), defaults=SMALL), {"sql", "duckdb"}),
     ],
-    ids=["csv", "tsv", "jsonl", "parquet", "folder", "postgres", "duckdb", "frame", "function", "list", "asset", "dbt"],
+    ids="csv tsv jsonl parquet folder postgres duckdb frame function list asset dbt options dbt_options".split(),
 )
 def test_the_kinds_are_those_of_the_source(prompts: Any, kinds: set[str]) -> None:
     assert kinds_of(prompts) == kinds
