@@ -87,7 +87,22 @@ def test_a_table_with_options_shows_its_source_its_columns_and_what_they_are_use
         (PromptSource("a.jsonl", defaults=SMALL), {"table", "json"}),
         (PromptSource(UpstreamPrompts("a", source=SqlQuery("duckdb:///a.db", "")), defaults=SMALL), {"sql", "duckdb"}),
     ],
-    ids="csv tsv jsonl parquet folder postgres duckdb frame function list asset dbt options dbt_options".split(),
+    ids=[
+        "csv",
+        "tsv",
+        "jsonl",
+        "parquet",
+        "folder",
+        "postgres",
+        "duckdb",
+        "frame",
+        "function",
+        "list",
+        "asset",
+        "dbt",
+        "options",
+        "dbt_options",
+    ],
 )
 def test_the_kinds_are_those_of_the_source(prompts: Any, kinds: set[str]) -> None:
     assert kinds_of(prompts) == kinds
