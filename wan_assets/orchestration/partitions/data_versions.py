@@ -8,7 +8,9 @@ when a partition gets a request or another one, so that the graph shows which pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -122,16 +124,33 @@ def record_requests(
     before = {**(made_from or {}), **shown}
     versions = {key: version[:_VERSION_CHARACTERS] for key, version in request_versions.items()}
     new = [key for key, version in versions.items() if before.get(key) != version]
-    for key in new[:limit]:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                asset_key=AssetNames(videos).requests,
-                partition=key,
-                metadata={"wan_assets/request_version": versions[key]},
-                tags={DATA_VERSION: versions[key]},
+    with _quiet_migrations():
+        for key in new[:limit]:
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    asset_key=AssetNames(videos).requests,
+                    partition=key,
+                    metadata={"wan_assets/request_version": versions[key]},
+                    tags={DATA_VERSION: versions[key]},
+                )
             )
-        )
     return max(0, len(new) - limit)
+
+
+@contextmanager
+def _quiet_migrations() -> Iterator[None]:
+    """Keeps alembic from logging while Dagster creates the SQLite file of events that belong to no run.
+
+    Dagster holds a lock then. If its setting `managed_python_loggers` includes alembic, the line would become an event,
+    which waits for the same lock for ever.
+    """
+    logger = logging.getLogger("alembic")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def dependency_tags(instance: dg.DagsterInstance, deps: Iterable[dg.AssetKey]) -> dict[str, str]:
