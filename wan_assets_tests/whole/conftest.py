@@ -1,31 +1,21 @@
-"""Marks the tests of this folder, and distributes the longest tests over the workers."""
+"""The longest tests run first, one group on each worker, so that no worker ends with one of them alone."""
 
-from collections.abc import Generator
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
-_HERE = Path(__file__).parent
-_WORKERS = 6
+_WORKERS = 4
 _LONGEST = (
     "test_dagster_dev.py",
     "test_chaos.py::test_runs_killed_at_every_point_with_all_faults_on_pay_once_and_lose_nothing",
+    "test_pipeline.py",
     "test_tutorial.py::test_each_command_of_the_tutorial_does_what_the_page_shows",
-    "test_rate_limits.py::test_runs_that_share_a_ledger_share_the_limit",
-    "test_rate_limits.py::test_a_task_that_alone_is_refused_lets_all_others_pass_and_fails_when_nothing_else_moves",
-    "test_rate_limits.py::test_no_row_fails_because_the_account_runs_few_tasks_at_once",
 )
 """One group for each worker. A module whose tests share a server is one group."""
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Marks tests before the selection; then puts a group at the start of each worker's share of the list."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.whole)
-    yield
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts a group at the beginning of each worker's share, which is a part of the list."""
     groups = [[item for item in items if name in item.nodeid] for name in _LONGEST]
     for item in chain.from_iterable(groups):
         items.remove(item)
