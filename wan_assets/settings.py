@@ -19,6 +19,9 @@ TABLE_OPTIONS_VARIABLE = "WAN_ASSETS_TABLE_OPTIONS"
 WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
 """The value contains a secret: it is read at the place of use and not stored."""
 
+LOCAL_PROTOCOLS = ("", "file")
+"""The protocols of a `UPath` on this machine."""
+
 FILE_SERVER_PORT = 3070
 """The port of `wan-assets serve`. Dagster's pages link to it."""
 

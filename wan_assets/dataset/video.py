@@ -15,8 +15,9 @@ from typing import Any, BinaryIO, cast
 from upath import UPath
 
 from wan_assets.errors import VideoNotLocalError
+from wan_assets.settings import LOCAL_PROTOCOLS
 
-_LOCAL = ("", "file", "local")
+_LOCAL = (*LOCAL_PROTOCOLS, "local")
 
 
 @dataclass(frozen=True, repr=False)

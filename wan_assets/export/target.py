@@ -26,7 +26,7 @@ from wan_assets.export.source_files import SUFFIXES, verified_file
 from wan_assets.export.splits import SPLITS
 from wan_assets.ledger import is_surely_dead, new_owner
 from wan_assets.models import public_part_of, without_secrets_of
-from wan_assets.settings import expanded
+from wan_assets.settings import LOCAL_PROTOCOLS, expanded
 from wan_assets.store import StoredVideo
 
 CARD = "README.md"
@@ -66,7 +66,7 @@ class Target:
         self._current: set[str] = set()
         with self._translated((OSError, ImportError, ValueError, TypeError, AttributeError, LookupError)):
             self.root = UPath(root)
-        self._is_local = self.root.protocol in ("", "file")
+        self._is_local = self.root.protocol in LOCAL_PROTOCOLS
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
         with self._translated():
@@ -214,7 +214,7 @@ class Target:
     def _link(self, video: StoredVideo, name: str) -> bool:
         """Creates a hard link if both files are on one disk; returns whether it was created."""
         source = UPath(video.uri)
-        if not self._is_local or source.protocol not in ("", "file"):
+        if not self._is_local or source.protocol not in LOCAL_PROTOCOLS:
             return False
         with self.draft() as path:
             path.unlink()

@@ -23,6 +23,7 @@ from upath import UPath
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import is_surely_dead, new_owner
+from wan_assets.settings import LOCAL_PROTOCOLS
 from wan_assets.store import StoredVideo
 
 SUMMARY = "summary.js"
@@ -130,7 +131,7 @@ class GalleryFolder:
 
 def _is_linked(source: UPath, target: Path) -> bool:
     """Creates a hard link to a local file; returns False if it must be copied instead."""
-    if source.protocol in ("", "file"):
+    if source.protocol in LOCAL_PROTOCOLS:
         with suppress(OSError):
             target.hardlink_to(source.path)
             return True

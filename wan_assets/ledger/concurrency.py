@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from wan_assets.ledger.clock import NOW_S
 from wan_assets.ledger.records import TaskState
-from wan_assets.ledger.schema import concurrency, insert_into, tasks, waiting_runs
+from wan_assets.ledger.schema import concurrency, tasks, upsert_into, waiting_runs
 
 _LEASE_S = 10.0
 """A run writes its needs about once a second. A run that has not written for this time has ended."""
@@ -86,8 +86,7 @@ def leave(connection: sa.Connection, account: str, owner: str, learned: LearnedL
 def _write_needs(connection: sa.Connection, account: str, needs: RunNeeds) -> None:
     reported: dict[str, Any] = {"account": account, "waiting": needs.waiting, "moved_at": NOW_S - needs.moved_ago_s}
     reported["lease_until"] = NOW_S + _LEASE_S
-    new = insert_into(connection.dialect.name, waiting_runs).values(owner=needs.owner, **reported)
-    connection.execute(new.on_conflict_do_update(index_elements=(waiting_runs.c.owner,), set_=reported))
+    connection.execute(upsert_into(connection.dialect.name, waiting_runs).values(owner=needs.owner, **reported))
 
 
 def _write_learned(connection: sa.Connection, account: str, owner: str, learned: LearnedLimit) -> None:
@@ -95,8 +94,7 @@ def _write_learned(connection: sa.Connection, account: str, owner: str, learned:
     refused_at = None if learned.refused_ago_s is None else NOW_S - learned.refused_ago_s
     reported: dict[str, Any] = {"task_limit": learned.limit, "ceiling": learned.ceiling, "refused_at": refused_at}
     reported |= {"changed_at": NOW_S, "changed_by": owner}
-    new = insert_into(connection.dialect.name, concurrency).values(account=account, **reported)
-    connection.execute(new.on_conflict_do_update(index_elements=(concurrency.c.account,), set_=reported))
+    connection.execute(upsert_into(connection.dialect.name, concurrency).values(account=account, **reported))
 
 
 def _learned_of(row: sa.RowMapping) -> LearnedLimit:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from wan_assets.ledger.schema import insert_into, partitions
+from wan_assets.ledger.schema import partitions, upsert_into
 
 _PER_STATEMENT = 500
 
@@ -48,11 +48,8 @@ def record(connection: sa.Connection, asset: str, records: Mapping[str, Partitio
 
     All processes write partitions in the same order, so that two transactions do not wait for each other.
     """
-    new = insert_into(connection.dialect.name, partitions)
-    key = (partitions.c.asset, partitions.c.partition)
-    replaced = {"version": new.excluded.version, "rows": new.excluded.rows}
     written = [{"asset": asset, "partition": name, **_values_of(records[name])} for name in sorted(records)]
-    connection.execute(new.on_conflict_do_update(index_elements=key, set_=replaced), written)
+    connection.execute(upsert_into(connection.dialect.name, partitions), written)
 
 
 def _values_of(recorded: PartitionRecord) -> dict[str, str]:

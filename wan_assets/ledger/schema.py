@@ -229,6 +229,13 @@ def insert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Ins
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
+def upsert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Returns an INSERT that replaces the row with the same primary key."""
+    new = insert_into(dialect, table)
+    replaced = {column.name: new.excluded[column.name] for column in table.c if not column.primary_key}
+    return new.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
+
+
 def lock_number(connection: sa.Connection, number: int) -> None:
     """Admits one transaction at a time under a number of 64 bits; SQLite always has one writer at a time."""
     if connection.dialect.name == "postgresql":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.schema import insert_into, media
+from wan_assets.ledger.schema import media, upsert_into
 
 _KEPT_S = 25 * 24 * 3600
 """The API deletes an upload 30 days after its last use."""
@@ -19,10 +19,8 @@ def known(connection: sa.Connection, reference: str, base_url: str, *, now: floa
 
 def remember(connection: sa.Connection, reference: str, base_url: str, media_uuid: str, *, now: float) -> None:
     """Records the API's UUID of a file."""
-    fresh = {"media_uuid": media_uuid, "used_at": now}
-    new = insert_into(connection.dialect.name, media).values(reference=reference, base_url=base_url, **fresh)
-    key = (media.c.reference, media.c.base_url)
-    connection.execute(new.on_conflict_do_update(index_elements=key, set_=fresh))
+    row = {"reference": reference, "base_url": base_url, "media_uuid": media_uuid, "used_at": now}
+    connection.execute(upsert_into(connection.dialect.name, media), row)
 
 
 def forget(connection: sa.Connection, reference: str, base_url: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from wan_assets.ledger.schema import insert_into, video_checks
+from wan_assets.ledger.schema import upsert_into, video_checks
 
 _PER_STATEMENT = 500
 _KEY = ("task_uuid", "number", "check_name")
@@ -43,7 +43,5 @@ def recorded(connection: sa.Connection, task_uuids: Collection[str]) -> dict[str
 
 def record(connection: sa.Connection, records: Iterable[CheckRecord]) -> None:
     """Records some results; a newer result replaces an older one."""
-    new = insert_into(connection.dialect.name, video_checks)
-    replaced = {column.name: new.excluded[column.name] for column in video_checks.c if column.name not in _KEY}
     rows = sorted(map(asdict, records), key=lambda row: [row[name] for name in _KEY])
-    connection.execute(new.on_conflict_do_update(index_elements=_KEY, set_=replaced), rows)
+    connection.execute(upsert_into(connection.dialect.name, video_checks), rows)

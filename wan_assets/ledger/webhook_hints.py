@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from more_itertools import chunked
 
 from wan_assets.ledger.records import TaskState
-from wan_assets.ledger.schema import given, insert_into, tasks
+from wan_assets.ledger.schema import given, tasks, upsert_into
 from wan_assets.ledger.schema import hints as table
 
 _KEPT_S = 24 * 3600
@@ -32,9 +32,7 @@ def add(connection: sa.Connection, task_uuids: Collection[str], *, now: float) -
         held = connection.execute(found.with_for_update(read=True))
         states.update({row.task_uuid: row.state for row in held})
     if fresh := [{"task_uuid": key, "woken_at": now} for key in sorted(states) if states[key] in _WAITED_FOR]:
-        new = insert_into(connection.dialect.name, table)
-        latest = {"woken_at": new.excluded.woken_at}
-        connection.execute(new.on_conflict_do_update(index_elements=(table.c.task_uuid,), set_=latest), fresh)
+        connection.execute(upsert_into(connection.dialect.name, table), fresh)
     return set(states)
 
 

@@ -33,9 +33,9 @@ _MIN_LENGTH = 16
 """A shorter value may be an ordinary word, for example a word in the address of a video."""
 
 _MIN_STORED = 8
-"""A shorter value of a query is stored, unless its name tells of a secret."""
+"""A shorter value of a query is stored, unless it has the name of a secret."""
 
-_TELLING = re.compile(r"sig|token|key|secret|pass|auth|cred", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"sig|token|key|secret|pass|auth|cred", re.IGNORECASE)
 
 
 def public_part_of(address: str) -> str:
@@ -60,8 +60,8 @@ def host_of(address: str) -> str:
 def without_secrets(address: str, *, is_destination: bool) -> str:
     """Returns an address that may be stored: without anything that may be a secret.
 
-    Everything after the host of a destination may be one. Of other addresses, user, password, and a query with a long
-    value or a telling name may be one.
+    Everything after the host of a destination may be a secret. In other addresses, the user, the password and the query
+    may be secrets; a query counts if it has a value of 8 characters or more, or a name such as `sig` or `token`.
 
     >>> without_secrets("https://example.com/a.png?v=2", is_destination=False)
     'https://example.com/a.png?v=2'
@@ -72,7 +72,7 @@ def without_secrets(address: str, *, is_destination: bool) -> str:
         return host_of(address)
     place, _, query = address.partition("?")
     values = [value for pair in query.split("&") for value in pair.partition("=")[2:]]
-    is_secret = _USER.search(place) or _TELLING.search(query) or any(len(value) >= _MIN_STORED for value in values)
+    is_secret = _USER.search(place) or _SECRET_NAME.search(query) or any(len(value) >= _MIN_STORED for value in values)
     return public_part_of(address) if is_secret else address
 
 

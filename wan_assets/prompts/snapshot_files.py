@@ -27,6 +27,7 @@ from wan_assets.prompts.problems import Problem, Refusal, printable
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.snapshot import Snapshot
 from wan_assets.prompts.table import Chunk
+from wan_assets.settings import LOCAL_PROTOCOLS
 
 _MARKER = b"wan_assets.snapshot"
 _HIDDEN = "wan_assets.hidden"
@@ -34,7 +35,6 @@ _PROMPTS = ("positivePrompt", "negativePrompt")
 _FORMAT = b"1"
 _ROWS_PER_GROUP = 10_000
 _PIECE_BYTES = 1 << 20
-_LOCAL = ("", "file")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
@@ -136,7 +136,7 @@ def _records_of(file: UPath, chunk_rows: int) -> Iterator[list[dict[str, Any]]]:
 def _verified(file: UPath) -> Iterator[BinaryIO]:
     """Opens a file after its content was compared with the SHA-256 in its name; a remote file is copied first."""
     with file.open("rb") as original, tempfile.TemporaryFile() as copy:
-        is_local = file.protocol in _LOCAL
+        is_local = file.protocol in LOCAL_PROTOCOLS
         digest = hashlib.sha256()
         while piece := original.read(_PIECE_BYTES):
             digest.update(piece)

@@ -23,7 +23,6 @@ PART_BYTES = 8 << 20
 
 _PARTS_AT_ONCE = 3
 
-LOCAL = ("", "file")
 S3 = ("s3", "s3a")
 _GS = ("gs", "gcs")
 _AZ = ("az", "abfs", "abfss")

@@ -18,6 +18,7 @@ from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
 from wan_assets.ledger import is_surely_dead, new_owner
+from wan_assets.settings import LOCAL_PROTOCOLS
 from wan_assets.store import object_store, quarantine
 from wan_assets.store.inbox import Inbox
 from wan_assets.store.sidecar import MAX_SIDECAR_BYTES, StoredTask, StoredVideo, as_json, from_json
@@ -49,7 +50,7 @@ class VideoStore:
         self.has_pictures = pictures
         self._public_base_url = public_base_url.rstrip("/")
         self._unreadable: set[str] = set()
-        self._is_local = self.root.protocol in object_store.LOCAL
+        self._is_local = self.root.protocol in LOCAL_PROTOCOLS
         self._inbox = Inbox(self.root / "inbox") if self.root.protocol in object_store.S3 else None
         if self._is_local:
             self.root = UPath(Path(self.root.path).absolute())
