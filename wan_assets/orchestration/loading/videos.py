@@ -10,7 +10,7 @@ import dagster as dg
 
 from wan_assets.dataset import PartitionVideos, Video, videos_of
 from wan_assets.errors import VideosMissingError
-from wan_assets.orchestration.asset_names import Key, key_of
+from wan_assets.orchestration.asset_names import AssetNames, Key, key_of
 from wan_assets.orchestration.loading.opened_resources import Opened, job_of, opened
 from wan_assets.orchestration.loading.recorded_rows import recorded_rows
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
@@ -130,7 +130,7 @@ def _existing_videos(
     materialized = instance.get_materialized_partitions(asset_key)
     existing = materialized if defined is None else materialized & set(defined)
     found = found_videos(instance, asset_key, ordered(instance, asset_key, existing), ready, log=log)
-    known = instance.get_dynamic_partitions(asset_key.path[-1]) if defined is None else []
+    known = instance.get_dynamic_partitions(AssetNames(asset_key).partitions) if defined is None else []
     left = {key for key, videos in found.items() if _is_prompt(key, videos)} - set(known) if known else ()
     return {key: videos for key, videos in found.items() if key not in left}
 
@@ -138,7 +138,7 @@ def _existing_videos(
 def ordered(instance: dg.DagsterInstance, asset_key: dg.AssetKey, keys: Collection[str]) -> list[str]:
     """Returns partitions in a stable order: prompts as they were added, others by name."""
     wanted = set(keys)
-    added = instance.get_dynamic_partitions(asset_key.path[-1])
+    added = instance.get_dynamic_partitions(AssetNames(asset_key).partitions)
     return [key for key in dict.fromkeys([*added, *sorted(wanted)]) if key in wanted]
 
 

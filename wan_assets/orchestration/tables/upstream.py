@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 
 import dagster as dg
 
-from wan_assets.prompts import Prompts, PromptSource, Snapshot
+from wan_assets.prompts import Prompts, PromptSource, PromptTable, Snapshot
 
 Upstream: TypeAlias = dg.AssetKey | dg.AssetSpec | dg.AssetsDefinition | str | Sequence[str]
 
@@ -77,9 +77,21 @@ def upstream_of(prompts: PromptsOrAsset) -> UpstreamPrompts | None:
     if isinstance(prompts, PromptSource):
         return _upstream_with_options(prompts)
     if isinstance(prompts, UpstreamPrompts):
-        return prompts
+        return _with_folder(prompts)
     is_asset = isinstance(prompts, (dg.AssetKey, dg.AssetSpec, dg.AssetsDefinition))
     return UpstreamPrompts(cast("Upstream", prompts)) if is_asset else None
+
+
+def _with_folder(upstream: UpstreamPrompts) -> UpstreamPrompts:
+    """Returns the upstream asset with the folder of local files in its source, which several readers read.
+
+    A function returns a table whose files were found already.
+    """
+    source = upstream.source
+    if upstream.base_dir is None or source is None or callable(source) or isinstance(source, (PromptTable, Snapshot)):
+        return upstream
+    given = source if isinstance(source, PromptSource) else PromptSource(source)
+    return replace(upstream, source=replace(given, base_dir=given.base_dir or upstream.base_dir))
 
 
 def _upstream_with_options(prompts: PromptSource) -> UpstreamPrompts | None:
@@ -87,7 +99,9 @@ def _upstream_with_options(prompts: PromptSource) -> UpstreamPrompts | None:
     upstream = upstream_of(prompts.source)
     if upstream is None or upstream.source is None:
         return upstream
-    return replace(upstream, source=replace(prompts, source=upstream.source))
+    source, folder = upstream.source, prompts.base_dir or upstream.base_dir
+    plain = source.source if isinstance(source, PromptSource) and not source.has_options else source
+    return replace(upstream, source=replace(prompts, source=plain, base_dir=folder))
 
 
 def with_options_of(prompts: PromptsOrAsset, value: Prompts) -> Prompts:

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -11,7 +12,7 @@ from dagster_support import Studio, failure_of, materialized, studio, table_of, 
 from PIL import Image
 from test_automation import Watched
 
-from wan_assets import PromptTable, UpstreamPrompts, build_video_assets
+from wan_assets import PromptSource, PromptTable, UpstreamPrompts, build_dataset_assets, build_video_assets
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION
 
 TABLE = dg.AssetKey("videos_prompts")
@@ -195,6 +196,31 @@ def test_a_run_of_the_sensor_reads_secrets_from_the_source_and_no_stored_table_h
         assert secret in str(made.simulator.journal.rows("SELECT request FROM tasks"))
         (file,) = (tmp_path / "store" / "tables" / "videos_prompts").iterdir()
         assert secret not in str(pq.read_table(file).to_pylist())
+
+
+def with_options(upstream: UpstreamPrompts) -> PromptSource:
+    return PromptSource(upstream, defaults={"duration": 5})
+
+
+@pytest.mark.parametrize("given", [UpstreamPrompts, with_options], ids=["plain", "with options"])
+def test_local_images_are_found_by_runs_that_read_the_source_of_an_asset(tmp_path: Path, given: Any) -> None:
+    (images := tmp_path / "images").mkdir()
+    Image.new("RGB", (1280, 720), "red").save(images / "kite.png")
+    hook = "https://hooks.example.com/services/0123456789abcdef"
+    (tables := tmp_path / "tables").mkdir()
+    row = {"prompt_id": "kite", "positive_prompt": "A kite", "frame_image": "kite.png", "webhook_url": hook}
+    path = written(tables, [row])
+    upstream = UpstreamPrompts("warehouse/prompts", source=path, base_dir=images)
+    prompts = upstream if given is UpstreamPrompts else given(upstream)
+
+    with studio(tmp_path) as made:
+        assets = [*(build_video_assets(prompts=prompts).assets or ()), *build_dataset_assets(prompts=prompts)]
+        how = {"instance": made.instance, "resources": made.resources(), "raise_on_error": False}
+        assert dg.materialize(assets, selection="videos_prompts", **how).success
+
+        result = dg.materialize(assets, selection="videos", partition_key="kite", **how)
+        assert result.success, failure_of(result)
+        assert dg.materialize(assets, selection="videos_dataset", **how).success
 
 
 def test_a_value_of_an_asset_with_a_secret_is_refused_before_it_is_stored(tmp_path: Path) -> None:

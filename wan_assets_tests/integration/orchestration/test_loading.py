@@ -337,3 +337,22 @@ def test_a_video_made_by_hand_is_shown_in_one_line() -> None:
 
     assert repr(video) == "Video(prompt_id='kite', partition='kite', uri='/srv/kite.mp4')"
     assert video.sidecar == {}
+
+
+def test_videos_below_a_prefix_are_in_the_order_of_their_prompts_without_those_that_left_the_table(
+    tmp_path: Path,
+) -> None:
+    rows = [{"prompt_id": name, "positive_prompt": f"A {name}", **SMALL} for name in ("zed", "ant")]
+    clips = dg.AssetKey(["marketing", "clips"])
+    with studio(tmp_path) as made:
+        assets = build_video_assets(key="marketing/clips", prompts=written(tmp_path, rows)).assets or ()
+        how = {"instance": made.instance, "resources": made.resources()}
+        dg.materialize(list(assets), selection="marketing/clips_prompts", **how)
+        dg.materialize(list(assets), selection=[clips], tags=ranged("zed", "ant"), **how)
+
+        before = load_videos(made.instance, clips, **reading(made))
+        written(tmp_path, rows[:1])
+        dg.materialize(list(assets), selection="marketing/clips_prompts", **how)
+
+        assert list(before) == ["zed", "ant"]
+        assert list(load_videos(made.instance, clips, **reading(made))) == ["zed"]
