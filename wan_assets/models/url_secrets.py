@@ -6,6 +6,7 @@ import re
 from urllib.parse import unquote_plus, urlsplit
 
 _USER = re.compile(r"(?<=://)[^/]*@")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
 _PATH = re.compile(r"(?<=[^:/])/.*", re.DOTALL)
 
 DESTINATION_FIELDS = ("webhookURL", "uploadEndpoint")
@@ -55,6 +56,15 @@ def host_of(address: str) -> str:
     'https://hooks.example.com:8443'
     """
     return _PATH.sub("", public_part_of(address))
+
+
+def public_text(text: str) -> str:
+    """Returns a text in which each URL has lost user, password and query.
+
+    >>> public_text("see https://me:word@example.com/a?token=0123456789abcdef, or call")
+    'see https://example.com/a or call'
+    """
+    return _ADDRESS.sub(lambda found: public_part_of(found[0]), text)
 
 
 def without_secrets(address: str, *, is_destination: bool) -> str:

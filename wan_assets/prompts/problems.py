@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from wan_assets.models import public_part_of
+from wan_assets.models import public_text
 
 _SHOWN_CHARACTERS = 80
 _DASH = "\N{EN DASH}"
 _READ_CHARACTERS = 2000
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]{1,79}", value):
         return value
     text = repr_of(value[:_READ_CHARACTERS] if isinstance(value, (str, bytes)) else value)[:_READ_CHARACTERS]
-    text = _ADDRESS.sub(lambda found: public_part_of(found[0]), text)
+    text = public_text(text)
     return shortened(printable(text[: _SHOWN_CHARACTERS + 1]))
 
 

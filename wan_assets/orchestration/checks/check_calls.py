@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from numbers import Real
 from threading import Thread
@@ -14,16 +13,13 @@ import numpy as np
 
 from wan_assets.dataset import Video
 from wan_assets.ledger import CheckRecord
-from wan_assets.models import public_part_of
+from wan_assets.models import public_text
 from wan_assets.orchestration.checks.video_check import VideoCheck, VideoCheckResult
 
 _MAX_TIMEOUTS = 3
 """Each call that exceeds its limit keeps its thread until the process ends."""
 
 _MAX_MESSAGE_CHARACTERS = 500
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
-"""The error of a call to a service may repeat the address with its key."""
 
 
 class _Call:
@@ -100,7 +96,7 @@ def _failed(message: str) -> VideoCheckResult:
 
 
 def _record(check: VideoCheck, video: Video, found: VideoCheckResult, *, is_error: bool = False) -> CheckRecord:
-    public = _URL.sub(lambda address: public_part_of(address[0]), found.message)
+    public = public_text(found.message)  # the error of a call to a service may repeat the address with its key
     text = "".join(letter if letter.isprintable() else " " for letter in public[:_MAX_MESSAGE_CHARACTERS])
     return CheckRecord(
         video.task_uuid, video.number, check.name, found.passed, found.score, text, check.code_version, is_error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ class VideoCheckRun:
             records = [record for of_task in found.values() for record in of_task if not record.is_error]
             self._known = {(record.task_uuid, record.number, record.check_name): record for record in records}
 
-    def submit(self, partition: str, videos: Sequence[Video]) -> None:
-        """Starts the checks of a partition whose event is recorded."""
+    def submit(self, partition: str, videos: Iterable[Video]) -> None:
+        """Starts the checks of a partition whose event is recorded; without checks, no video is read."""
         if self._checks:
             self._pending[partition] = [self._pool.submit(self._checked, video) for video in videos]
 

@@ -16,6 +16,7 @@ from wan_assets.orchestration.generator.generated_row import GeneratedRow
 from wan_assets.orchestration.generator.plan import GenerationPlan, OpenGeneration
 from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
 from wan_assets.orchestration.metadata.video import failure_to_start
+from wan_assets.orchestration.partitions.data_versions import DATA_VERSION
 from wan_assets.orchestration.run_context import RECORDED_ALREADY
 
 if TYPE_CHECKING:
@@ -169,6 +170,6 @@ class VideoGeneration:
             return dg.Output(self._plan.frame_of(results), metadata=metadata)
         version = digest_of(results)
         if step.is_ranged:
-            tags = {"dagster/data_version": version}
+            tags = {DATA_VERSION: version}
             return dg.AssetMaterialization(asset_key=step.asset_key, partition=key, metadata=metadata, tags=tags)
         return dg.MaterializeResult(asset_key=step.asset_key, metadata=metadata, data_version=dg.DataVersion(version))

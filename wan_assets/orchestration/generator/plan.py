@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 import dagster as dg
 
 from wan_assets.engine import FailureLog, Outcome, VideoJob
-from wan_assets.errors import PERMANENT_REFUSALS
 from wan_assets.ledger import Ledger, Origin, heartbeat
 from wan_assets.orchestration.asset_names import Key
 from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
@@ -166,7 +165,7 @@ class OpenGeneration:
         if outcome.error:
             self.failures.add(outcome.job.prompt_id, outcome.error)
         charged_microusd = self.reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
-        return RowResult(outcome, charged_microusd, is_refused=isinstance(outcome.error, PERMANENT_REFUSALS))
+        return RowResult(outcome, charged_microusd)
 
     def reported(self, result: RowResult) -> None:
         """Marks the cost of a row as reported."""

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.errors import WanAssetsError
+from wan_assets.orchestration.asset_options import check_keywords
 from wan_assets.orchestration.configured_resources import (
     account_of,
     ledger_of,
@@ -36,7 +37,7 @@ from wan_assets.settings import SIMULATED_NOTICE, settings_from
 if TYPE_CHECKING:
     import pandas as pd
 
-_STACK_LEVEL = 4
+_STACK_LEVEL = 3
 """The frames between a warning and the line of the user."""
 
 
@@ -114,6 +115,7 @@ class VideoGenerator(dg.ConfigurableResource):
             TypeError: An option does not exist.
             WanAssetsError: The ledger, the store or the account cannot be used.
         """
+        check_keywords("generate()", options, GenerateKeywords.__optional_keys__)
         plan = self._plan(requests, context, GenerateOptions(**options))
         if context is not None:
             return VideoGeneration(plan)
@@ -139,6 +141,7 @@ class VideoGenerator(dg.ConfigurableResource):
             TypeError: As in `generate`.
             WanAssetsError: As in `generate`.
         """
+        check_keywords("generate_async()", options, GenerateKeywords.__optional_keys__)
         plan = await asyncio.to_thread(self._plan, requests, context, GenerateOptions(**options))
         if context is None:
             _warn_if_simulated(plan.resources.runware)
@@ -169,4 +172,4 @@ class VideoGenerator(dg.ConfigurableResource):
 def _warn_if_simulated(runware: RunwareResource) -> None:
     """Warns that the key is missing, unless the simulator was chosen."""
     if runware.is_simulated and not isinstance(runware, SimulatedRunwareResource):
-        warnings.warn(SIMULATED_NOTICE, stacklevel=_STACK_LEVEL - 1)
+        warnings.warn(SIMULATED_NOTICE, stacklevel=_STACK_LEVEL)

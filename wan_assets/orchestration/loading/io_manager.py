@@ -8,7 +8,7 @@ import dagster as dg
 
 from wan_assets.dataset import Video
 from wan_assets.errors import WanAssetsError
-from wan_assets.orchestration.loading.opened_resources import opened
+from wan_assets.orchestration.loading.opened_resources import Opened
 from wan_assets.orchestration.loading.videos import found_videos, is_partitioned, ordered
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
@@ -37,7 +37,8 @@ class VideosIOManager(dg.IOManager):
         log = context.log if may_miss or not is_partitioned(context.step_context.assets_def) else None
         keys = ordered(context.instance, context.asset_key, context.asset_partition_keys)
         try:
-            with opened(None, self._store, self._ledger) as ready:
+            with self._ledger.open() as ledger:
+                ready = Opened(self._store.open(), ledger)
                 return found_videos(context.instance, context.asset_key, keys, ready, log=log)
         except WanAssetsError as error:
             raise failure_to_start(error) from None

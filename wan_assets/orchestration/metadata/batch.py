@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from wan_assets.engine import Outcome, VideoJob
-from wan_assets.errors import WanAssetsError
+from wan_assets.errors import LOCAL_FILE, PERMANENT_REFUSALS, WanAssetsError
 from wan_assets.models import usd
 from wan_assets.orchestration.metadata.previews import SheetVideo, contact_sheet
 from wan_assets.orchestration.metadata.video import failure_row, table_of
@@ -26,7 +26,11 @@ class RowResult:
 
     outcome: Outcome
     charged_microusd: int | None
-    is_refused: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the provider would refuse the row again. A local file that is missing here may be found elsewhere."""
+        return isinstance(self.error, PERMANENT_REFUSALS) and self.error.code != LOCAL_FILE
 
     @property
     def job(self) -> VideoJob:

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from wan_assets.models import HIDDEN, public_part_of, usd
+from wan_assets.models import HIDDEN, public_part_of, public_text, usd
 from wan_assets.orchestration.metadata.video import problem_table, table_of
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import PromptRow, PromptSource, PromptTable, SqlQuery, Summary
@@ -20,7 +20,6 @@ _DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
 _FRAMES = {"pandas", "polars", "pyarrow"}
 _SECRET_COLUMNS = ("webhook_url", "upload_endpoint")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-_URL_INSIDE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _COLUMNS_MAX = 500
 _COLUMNS_SHOWN = 20
 _EXTRA_COLUMNS_SHOWN = 100
@@ -92,12 +91,8 @@ def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
 
 
 def _preview_of(row: PromptRow, columns: list[str]) -> dict[str, str]:
-    cells = {**row.cells(), **{name: _URL_INSIDE.sub(_public_part, text) for name, text in row.extra.items()}}
+    cells = {**row.cells(), **{name: public_text(text) for name, text in row.extra.items()}}
     return {_shown(name): _cell(name, cells.get(name)) for name in columns}
-
-
-def _public_part(url: re.Match[str]) -> str:
-    return public_part_of(url[0])
 
 
 def _cell(name: str, value: Any) -> str:

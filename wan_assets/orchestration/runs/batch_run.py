@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from wan_assets.engine import FailureLog, Outcome
-from wan_assets.errors import LOCAL_FILE, PERMANENT_REFUSALS, WanAssetsError
+from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
@@ -66,7 +66,7 @@ class BatchRun:
 
     def _result(self, outcome: Outcome, cost_reporter: CostReporter) -> RowResult:
         charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
-        return RowResult(outcome, charged_microusd, is_refused=_is_refused(outcome.error))
+        return RowResult(outcome, charged_microusd)
 
     def _observe(self, key: str, results: list[RowResult], store: VideoStore) -> None:
         """Records the progress of a batch with failed rows, which is neither materialized nor checked.
@@ -100,8 +100,3 @@ class BatchRun:
             metadata=batch_metadata(results, store),
             tags=self.lineage.tags(key, digest_of(results)),
         )
-
-
-def _is_refused(error: WanAssetsError | None) -> bool:
-    """Whether the provider would refuse the row again. A local file that is missing here may be found elsewhere."""
-    return isinstance(error, PERMANENT_REFUSALS) and error.code != LOCAL_FILE

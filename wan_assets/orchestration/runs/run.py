@@ -93,7 +93,7 @@ def _events_of(
 
         def check(partition: str, rows: Sequence[tuple[PartitionRow, StoredTask]]) -> None:
             found = (row_videos(partition, row, stored, store=videos) for row, stored in rows)
-            check_run.submit(partition, list(chain.from_iterable(found)))
+            check_run.submit(partition, chain.from_iterable(found))
 
         row_recorder = RowRecorder(open_ledger, run_context.asset_key, run_context.keys, check)
         check_run.read_results(row_recorder.task_uuids)

@@ -168,8 +168,11 @@ def _table_of_parts(instance: dg.DagsterInstance, key: dg.AssetKey) -> AcceptedT
 
 
 def _last_accepted(instance: dg.DagsterInstance, among: dg.AssetRecordsFilter) -> tuple[str, float] | None:
-    records = instance.fetch_materializations(among, limit=_EVENTS_READ).records
-    return next(filter(None, map(_accepted, records)), None)
+    for limit in (1, _EVENTS_READ):  # an event has a schema and rows; usually the last table had no problems
+        records = instance.fetch_materializations(among, limit=limit).records
+        if found := next(filter(None, map(_accepted, records)), None):
+            return found
+    return None
 
 
 def _accepted(record: dg.EventLogRecord) -> tuple[str, float] | None:

@@ -388,3 +388,9 @@ def test_a_generation_is_no_value_to_store_and_unknown_arguments_are_refused(mad
     with pytest.raises(TypeError, match="context must be that of an asset or op, not str"):
         generator.generate(requests=THREE, context="context")
     assert made.simulator.journal.charges() == []
+
+
+def test_a_mistyped_option_is_named_with_the_one_that_exists() -> None:
+    options: dict[str, Any] = {"on_eror": "raise"}
+    with pytest.raises(TypeError, match=r"generate\(\) got an unexpected .*'on_eror'; did you mean 'on_error'\?"):
+        VideoGenerator().generate(requests=[], **options)
