@@ -54,7 +54,8 @@ def sheet_of_list(items: Sequence[Any], file: str = "") -> Sheet:
 
 def _record_of_item(item: Any) -> Record | MalformedRecord:
     if isinstance(item, VideoRequest):
-        item = item.model_dump(exclude_unset=True, exclude_none=True, exclude={"task_type", "task_uuid"})
+        given = item.as_written()  # the original texts, because an older ledger may know their fingerprint only
+        item = {name: value for name, value in given.items() if name not in ("taskType", "taskUUID")}
     if not isinstance(item, Mapping):
         fix = f'write a VideoRequest, or an object such as {{"{PROMPT}": "A red kite"}}'
         return MalformedRecord(None, item, "is neither a VideoRequest nor a mapping", fix)

@@ -27,7 +27,8 @@ def signature_of(prompts: Prompts) -> str:
     files are not. Raises `PromptTableError` if the source is empty or missing.
     """
     given = prompt_source_of(prompts)
-    options = [_bytes_of((given.columns, given.defaults, given.extra, given.base_dir))] if given.has_options else []
+    has_options = given.has_options or given.base_dir is not None
+    options = [_bytes_of((given.columns, given.defaults, given.extra, given.base_dir))] if has_options else []
     digest = blake2b(digest_size=16)
     for part in chain(options, _parts_of(given.source)):
         digest.update(b"%d:" % len(part) + part)
