@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ class PartitionVideos:
     """The videos of some partitions, in table order, and the rows whose videos are not in the store any more."""
 
     videos: Mapping[str, list[Video]]
-    missing: Mapping[str, tuple[str, ...]]
+    missing: Mapping[str, Sequence[str]]
 
 
 class _Sought(NamedTuple):
@@ -44,13 +45,15 @@ def videos_of(records: Mapping[str, PartitionRecord], *, store: VideoStore, ledg
     """
     tasks = ledger.tasks_of({row.task_uuid for record in records.values() for row in record.rows})
     sought = [_Sought(key, row, tasks.get(row.task_uuid)) for key, record in records.items() for row in record.rows]
+    distinct = {(each.row.task_uuid, each.row.fingerprint): each for each in sought}  # equal requests share a task
     with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(lambda each: _stored(store, each), sought))
+        read = dict(zip(distinct, readers.map(lambda each: _stored(store, each), distinct.values()), strict=True))
     videos: dict[str, list[Video]] = {key: [] for key in records}
-    missing: dict[str, tuple[str, ...]] = {}
-    for each, stored in zip(sought, found, strict=True):
+    missing: defaultdict[str, list[str]] = defaultdict(list)
+    for each in sought:
+        stored = read[each.row.task_uuid, each.row.fingerprint]
         if stored is None:
-            missing[each.partition] = (*missing.get(each.partition, ()), each.row.prompt_id)
+            missing[each.partition].append(each.row.prompt_id)
         else:
             videos[each.partition] += row_videos(each.partition, each.row, stored, store=store, task=each.task)
     return PartitionVideos(videos, missing)
@@ -100,8 +103,7 @@ def row_videos(
 
 def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the recorded parameters of a request under the names of the table's columns."""
-    named = {to_snake(name): _with_column_names(value) for name, value in request.items()}
-    return {name: value for name, value in named.items() if name not in _NOT_OF_THE_ROW}
+    return {name: value for name, value in _with_column_names(request).items() if name not in _NOT_OF_THE_ROW}
 
 
 def _with_column_names(value: Any) -> Any:

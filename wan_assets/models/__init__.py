@@ -18,7 +18,7 @@ from wan_assets.models.pricing import (
 )
 from wan_assets.models.prompt_text import normalized
 from wan_assets.models.request import MODEL, SIZES, AlibabaSettings, Safety, Tier, VideoRequest, task_uuid_of
-from wan_assets.models.rules import closest_name, edits_between, http_url, uuid_in
+from wan_assets.models.rules import closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
     HIDDEN,
@@ -51,7 +51,6 @@ __all__ = [
     "Violation",
     "closest_name",
     "dollars",
-    "edits_between",
     "http_url",
     "implausible_usd",
     "list_price_microusd",

@@ -137,22 +137,22 @@ def violations_between_parameters(
         yield "inputs.audio", _error("audio_twice", "cannot be used with providerSettings.alibaba.audio", fix)
 
 
-def closest_name(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that is closest to a mistyped name, with at most one typing error per three letters; else
-    None.
+def closest_name(name: str, known: Iterable[str], maximum: int | None = None) -> str | None:
+    """Returns the known name that is closest to a mistyped name, with at most `maximum` typing errors, by default one
+    per three letters; else None.
 
     >>> closest_name("lenght", ["height", "length"])
     'length'
     """
     written = name.lower()
-    maximum = max(1, len(written) // 3)
+    maximum = max(1, len(written) // 3) if maximum is None else maximum
     alike = (candidate for candidate in known if abs(len(candidate) - len(written)) <= maximum)
-    slips = {candidate: edits_between(written, candidate.lower()) for candidate in alike}
+    slips = {candidate: _edits_between(written, candidate.lower()) for candidate in alike}
     found = min(slips, key=lambda candidate: slips[candidate], default=None)
     return found if found is not None and slips[found] <= maximum else None
 
 
-def edits_between(one: str, other: str) -> int:
+def _edits_between(one: str, other: str) -> int:
     """Counts the letters that are missing, added, replaced, or swapped with their neighbour in one of two names."""
     before, last = list[int](), list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
-from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name, edits_between
+from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name
 from wan_assets.prompts.problems import Refusal
 
 PROMPT = "positive_prompt"
@@ -67,6 +68,8 @@ _NOT_MISSPELLED = frozenset(
 
 _UNGUARDED = frozenset(("alibaba", "tasktype", "taskuuid"))
 _SHORT_NAME, _LONG_NAME = 3, 10
+_NAMES_CACHED = 4096
+"""The records of a file may all have other names, and a name takes about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,12 @@ class Column:
 
 def column_of(name: str) -> Column | Refusal:
     """Returns the column for a name in camel case, in snake case, with dots, or shortened to a unique last part."""
+    return known_column(name) or Refusal(UNKNOWN, suggestion_for(name.strip()))
+
+
+@lru_cache(_NAMES_CACHED)
+def known_column(name: str) -> Column | Refusal | None:
+    """Returns the column for a name as `column_of` does; None for an unknown name, without a slow suggestion."""
     written = name.strip()
     if _is_extra(written):
         return Column(written, "extra")
@@ -87,7 +96,7 @@ def column_of(name: str) -> Column | Refusal:
         both = " or ".join(meant)
         return Refusal(f"may mean {both}", f"rename it to {both}")
     if not meant:
-        return Refusal(UNKNOWN, suggestion_for(written))
+        return None
     if meant[0] == "task_uuid":
         return Refusal("task UUIDs are derived", "remove the column")
     return Column(meant[0], _KINDS.get(meant[0], "word"))
@@ -101,6 +110,7 @@ def meaning_of(name: str) -> str | None:
     return _SUGGESTIONS_BY_NAME.get(normalized_name(name)) or (name.strip() if _is_extra(name) else None)
 
 
+@lru_cache(_NAMES_CACHED)
 def parameter_meant_by(name: str) -> str | None:
     """Returns the parameter that a column of an unknown name probably sets: its name is misspelled, or a synonym.
     For a last frame, which the model does not accept, it returns "last_frame".
@@ -116,10 +126,8 @@ def parameter_meant_by(name: str) -> str | None:
         return _SYNONYMS[written]
     if normalized_name(name.partition(".")[0]) in _GROUP_HEADS:
         return (_nearest_columns(name) or ("inputs",))[0]
-    found = closest_name(written, _GUARDED)
-    slips = 2 if len(written) >= _LONG_NAME else 1
-    is_near = found is not None and edits_between(written, found) <= slips
-    return _COLUMNS_BY_NAME[found][0] if found is not None and is_near else None
+    found = closest_name(written, _GUARDED, 2 if len(written) >= _LONG_NAME else 1)
+    return None if found is None else _COLUMNS_BY_NAME[found][0]
 
 
 def is_probably(name: str, column: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,8 +18,10 @@ from wan_assets.prompts.columns import (
     Column,
     column_of,
     is_probably,
+    known_column,
     normalized_name,
     parameter_meant_by,
+    suggestion_for,
 )
 from wan_assets.prompts.problems import Refusal, printable, shortened
 from wan_assets.prompts.prompt_source import PromptSource, mapped_columns
@@ -117,6 +119,8 @@ class Layouts:
 
     def check_sources(self, records: Sequence[tuple[tuple[str, ...], Sequence[Any]]]) -> None:
         """Raises `PromptTableError` if a mapped column is in none of the records, or hides a column that is in one."""
+        if not self._mapped:
+            return
         headers = dict.fromkeys(names for names, _ in records)
         known = list(dict.fromkeys(name.strip() for names in headers for name in names))
         for column, source in self._mapped.values():
@@ -139,47 +143,46 @@ class Layouts:
         mapped = [_place_of(given, source, column) for column, source in self._mapped.values()]
         placed = {found.column.name: found for found in mapped if found is not None}
         used = {found.at for found in placed.values() if not found.path}
-        exact = {index: column_of(name) for index, name in enumerate(given) if index not in used}
+        exact = {index: known_column(name) for index, name in enumerate(given) if index not in used}
         refused = [*self._ambiguous(given, exact, used)]
         self._bind(given, exact, used)
+        taken = {*placed, *(column.name for column in exact.values() if isinstance(column, Column))}
         for index, name in enumerate(given):
             if index in used:
                 continue
-            column = self._column(index, name, exact, placed)
+            column = self._column(index, name, exact[index], taken)
             if isinstance(column, Refusal):
                 refused.append((index, name, column))
             elif column.name in placed:
                 refused.append((index, name, _repeated(given[placed[column.name].at], name)))
             else:
                 placed[column.name] = Placed(index, (), column)
+                taken.add(column.name)
         self._note(placed, given)
         return _layout_of(placed.values(), refused)
 
-    def _column(
-        self, index: int, name: str, exact: Mapping[int, Column | Refusal], placed: Mapping[str, object]
-    ) -> Column | Refusal:
-        """Returns what the column of a record at `index` is."""
+    def _column(self, index: int, name: str, own: Column | Refusal | None, others: Collection[str]) -> Column | Refusal:
+        """Returns what the column of a record at `index` is; `others` are the parameters that the record has."""
         for target, chosen in self._names.items():
             if name == chosen and target not in self._mapped:
                 return _TARGETS[target]
-        own = exact[index]
         if isinstance(own, Column):
             return self._hidden(name) or own
-        if not self._keeps_extra or own.rule != UNKNOWN:
-            return own
+        if own is not None or not self._keeps_extra:
+            return own or column_of(name)
         if not name:
             return Column(f"column_{index + 1}", "carried")
         meant = parameter_meant_by(name)
-        own_names = {column.name for column in exact.values() if isinstance(column, Column)}
-        if meant is None or meant in own_names or meant in placed:
+        if meant is None or meant in others:
             return Column(name, "carried")
-        kept = f" To keep it as an extra column, map x_{name}={name}" if own.fix.endswith("?") else ""
-        return Refusal(own.rule, f"{own.fix}{kept}")
+        refused = Refusal(UNKNOWN, suggestion_for(name))
+        kept = f" To keep it as an extra column, map x_{name}={name}" if refused.fix.endswith("?") else ""
+        return Refusal(refused.rule, f"{refused.fix}{kept}")
 
     def _hidden(self, name: str) -> Refusal | None:
         """Refuses a column that sets a parameter which another column is mapped to."""
-        own = column_of(name)
-        if isinstance(own, Refusal) or own.name not in self._mapped:
+        own = known_column(name)
+        if not isinstance(own, Column) or own.name not in self._mapped:
             return None
         source = self._mapped[own.name][1]
         if name in (found for _, found in self._mapped.values()):
@@ -189,7 +192,7 @@ class Layouts:
             f"map it too, for example x_{name}={name}, or remove the mapping",
         )
 
-    def _bind(self, given: Sequence[str], exact: Mapping[int, Column | Refusal], used: set[int]) -> None:
+    def _bind(self, given: Sequence[str], exact: Mapping[int, Column | Refusal | None], used: set[int]) -> None:
         """Chooses the columns with common names, unless an earlier record or a mapping decides."""
         for target in COMMON_NAMES:
             if target in self._names or target in self._mapped:
@@ -203,7 +206,7 @@ class Layouts:
             self._names.setdefault(PROMPT_ID, KEY)
 
     def _ambiguous(
-        self, given: Sequence[str], exact: Mapping[int, Column | Refusal], used: set[int]
+        self, given: Sequence[str], exact: Mapping[int, Column | Refusal | None], used: set[int]
     ) -> Iterator[tuple[int, str, Refusal]]:
         if PROMPT in self._names or PROMPT in self._mapped:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from folders import SHARED
 
-from wan_assets import PromptSource, PromptTable
+from wan_assets import PromptSource, PromptTable, VideoRequest
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import Summary, findings_of, scan, signature_of
+from wan_assets.prompts.columns import known_column, parameter_meant_by
 
 HD = {"resolution": "720p"}
 
@@ -444,3 +446,26 @@ def test_bytes_and_deeply_nested_values_do_not_stop_the_table(tmp_path: Path) ->
         assert row.extra == {"image_bytes": "//4="}
     (problem,) = PromptTable.load(PromptSource(deep, defaults=HD)).problems
     assert (problem.column, problem.rule) == ("tree", "is nested too deeply")
+
+
+def test_each_unknown_name_is_compared_with_the_parameters_once_however_the_records_combine_them() -> None:
+    names = [f"attribute_{number}" for number in range(12)]
+    records = [{"prompt": "A kite", "resolution": "480p", one: 1, other: 2} for one, other in combinations(names, 2)]
+    known_column.cache_clear()
+    parameter_meant_by.cache_clear()
+
+    table = PromptTable.load(records)
+
+    assert table.problems == ()
+    assert known_column.cache_info().misses <= len(names) + 6
+    assert parameter_meant_by.cache_info().misses <= len(names) + 6
+
+
+def test_a_request_in_a_list_keeps_the_text_by_which_an_older_ledger_knows_its_video() -> None:
+    request = VideoRequest.model_validate({"positive_prompt": "A  red\r\nkite ", "resolution": "480p"})
+
+    (row,) = PromptTable.load([request]).rows
+
+    assert request.former_fingerprint()
+    assert row.request.fingerprint() == request.fingerprint()
+    assert row.request.former_fingerprint() == request.former_fingerprint()

@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import SHARED
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wan_assets.errors import PromptTableError
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.prompts import Problem, PromptTable, scan
+from wan_assets.prompts.lookalikes import lookalike_of_text
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(32)
@@ -123,7 +124,9 @@ def test_any_prompts_are_read_as_they_were_written_in_their_normal_form(
 def test_each_line_of_plain_text_is_a_prompt_of_720p(folder: Path, rows: list[str]) -> None:
     lines = ["A kite " + text.replace("\n", " ").replace("\r", " ") + "." for text in rows]
 
-    table = table_of(folder, "\ufeff" + "\r\n\n".join(lines), "lines.txt")
+    text = "\r\n\n".join(lines)
+    assume(lookalike_of_text(text) is None)  # such as lines with one bar each, which are refused as a table
+    table = table_of(folder, "\ufeff" + text, "lines.txt")
 
     assert [(r.positive_prompt, r.resolution) for r in table.requests] == [(normalized(text), "720p") for text in lines]
 
