@@ -51,7 +51,15 @@ class DagsterServer:
             if seen := look():
                 return seen
             time.sleep(0.3)  # nothing but time brings another process further
-        raise AssertionError(f"not seen within {within_s:g} s: {what}")
+        raise AssertionError(f"not seen within {within_s:g} s: {what}\n{self.history()}")
+
+    def history(self) -> str:
+        """The runs, oldest first, with their selections, partitions and materializations: for failure messages."""
+        query = """query { runsOrError { ... on Runs { results { runId status creationTime
+            assetSelection { path } tags { key value } assetMaterializations { assetKey { path } partition } } } } }"""
+        with suppress(httpx.TransportError, AssertionError, KeyError):
+            return "\n".join(_described(run) for run in reversed(self.ask(query)["results"]))
+        return "the server does not answer"
 
     def start_sensor(self, name: str) -> None:
         query = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
@@ -152,6 +160,13 @@ class DagsterServer:
             ... on AssetNode { staleStatusByPartition(partitions: $keys) } } }"""
         found = self.ask(query, key=_key(asset), keys=keys)["staleStatusByPartition"]
         return [key for key, status in zip(keys, found, strict=True) if status == "STALE"]
+
+
+def _described(run: dict[str, Any]) -> str:
+    selected = ["/".join(asset["path"]) for asset in run["assetSelection"] or ()]
+    tags = {tag["key"]: tag["value"] for tag in run["tags"] if "partition" in tag["key"]}
+    made = Counter("/".join(event["assetKey"]["path"]) for event in run["assetMaterializations"])
+    return f"{run['creationTime']:.0f} {run['runId'][:8]} {run['status']} {selected} {tags} made {dict(made)}"
 
 
 def _key(asset: str) -> dict[str, list[str]]:
