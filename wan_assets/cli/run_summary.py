@@ -48,7 +48,7 @@ class Summary:
     def of(cls, run: TableRun) -> Summary:
         """Reads a run's account; a run that did not start may have no ledger."""
         rows = run.table.rows if run.table else ()
-        fingerprints = sorted({row.request.fingerprint() for row in rows})
+        fingerprints = sorted({row.fingerprint for row in rows})
         if not run.has_started:
             return cls(run, RunAccount())
         try:
@@ -94,7 +94,7 @@ class Summary:
         """Returns every row without a materialized partition, with the reason."""
         still_open = {task.fingerprint: task for task in self.account.open_tasks}
         failed = [row for row in self.rows if row.prompt_id not in self.materialized]
-        return [(row, self._failure(row, still_open.get(row.request.fingerprint()))) for row in failed]
+        return [(row, self._failure(row, still_open.get(row.fingerprint))) for row in failed]
 
     def shortfalls(self) -> list[Shortfall]:
         """Returns the missing amount of each budget that prevented submissions."""
@@ -170,7 +170,7 @@ def show_summary(found: Summary, damaged_files: list[str]) -> None:
     """Prints each row with its cost, the failures, the totals, how to continue, and the locations of results."""
     columns = ("prompt_id", "video", "state", "cost", "prompt")
     still_open = {task.fingerprint: task for task in found.account.open_tasks}
-    rows = [_row(found, row, still_open.get(row.request.fingerprint())) for row in found.rows]
+    rows = [_row(found, row, still_open.get(row.fingerprint)) for row in found.rows]
     more = "--json lists every video and failure"
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",), more=more)
     show_failures(found.failures())

@@ -56,7 +56,7 @@ def dataset_rows_of(
 ) -> Iterator[DatasetRow]:
     """Yields the rows in order with their tasks and videos, reading at most `ROWS_AT_ONCE` at a time."""
     for some in chunked(rows, ROWS_AT_ONCE):
-        fingerprints = [row.request.fingerprint() for row in some]
+        fingerprints = [row.fingerprint for row in some]
         tasks = ledger.latest(list(dict.fromkeys(fingerprints)), simulated=simulated)
         requests = {fingerprint: row.request for fingerprint, row in zip(fingerprints, some, strict=True)}
         stored = {
@@ -71,7 +71,7 @@ def dataset_rows_of(
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:
-    fingerprints = ({row.request.fingerprint() for row in some} for some in chunked(rows, ROWS_AT_ONCE))
+    fingerprints = ({row.fingerprint for row in some} for some in chunked(rows, ROWS_AT_ONCE))
     return any(ledger.latest(sorted(some), simulated=simulated) for some in fingerprints)
 
 

@@ -17,7 +17,24 @@ from wan_assets.models.pricing import (
     worst_price_microusd,
 )
 from wan_assets.models.prompt_text import normalized
-from wan_assets.models.request import MODEL, SIZES, AlibabaSettings, Safety, Tier, VideoRequest, task_uuid_of
+from wan_assets.models.request import (
+    MODEL,
+    NEGATIVE_CHARACTERS,
+    SIZES,
+    AlibabaSettings,
+    Safety,
+    Tier,
+    VideoRequest,
+    task_uuid_of,
+)
+from wan_assets.models.request_template import (
+    RequestTemplate,
+    TemplateRequest,
+    are_texts,
+    fingerprints_of,
+    normal_prompts,
+    whole_seeds,
+)
 from wan_assets.models.rules import closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
@@ -39,18 +56,23 @@ __all__ = [
     "LAST_FRAME",
     "MICROUSD_PER_S",
     "MODEL",
+    "NEGATIVE_CHARACTERS",
     "PARAMETERS",
     "PLAUSIBLE_USD",
     "PRICE_MARGIN",
     "PUBLIC_OPTIONS",
     "SIZES",
     "AlibabaSettings",
+    "RequestTemplate",
     "Safety",
+    "TemplateRequest",
     "Tier",
     "VideoRequest",
     "Violation",
+    "are_texts",
     "closest_name",
     "dollars",
+    "fingerprints_of",
     "http_url",
     "implausible_usd",
     "list_price_microusd",
@@ -58,6 +80,7 @@ __all__ = [
     "microusd",
     "microusd_of",
     "nearest_microusd",
+    "normal_prompts",
     "normalized",
     "public_part_of",
     "public_text",
@@ -69,6 +92,7 @@ __all__ = [
     "usd",
     "uuid_in",
     "violations_of",
+    "whole_seeds",
     "without_secrets",
     "without_secrets_of",
     "worst_price_microusd",

@@ -36,6 +36,9 @@ from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_pa
 
 MODEL: Literal["runware:201@1"] = "runware:201@1"
 
+PROMPT_CHARACTERS, NEGATIVE_CHARACTERS = 2000, 500
+MAX_SEED = 2147483647
+
 Tier = Literal["480p", "720p", "1080p"]
 
 SIZES: dict[tuple[int, int], Tier] = {
@@ -158,13 +161,13 @@ class VideoRequest(_Part):
     task_type: Literal["videoInference"] = "videoInference"
     task_uuid: Annotated[str, AfterValidator(rules.uuid4)] | None = Field(default=None, alias="taskUUID")
     model: Literal["runware:201@1"] = MODEL
-    positive_prompt: Text = Field(min_length=1, max_length=2000)
-    negative_prompt: Text | None = Field(default=None, min_length=1, max_length=500)
+    positive_prompt: Text = Field(min_length=1, max_length=PROMPT_CHARACTERS)
+    negative_prompt: Text | None = Field(default=None, min_length=1, max_length=NEGATIVE_CHARACTERS)
     width: Whole | None = None
     height: Whole | None = None
     resolution: Tier | None = None
     duration: Annotated[Literal[5, 10], BeforeValidator(rules.number)] = 5
-    seed: Whole | None = Field(default=None, ge=0, le=2147483647)
+    seed: Whole | None = Field(default=None, ge=0, le=MAX_SEED)
     number_results: Whole = Field(default=1, ge=1, le=4)
     output_type: Literal["URL"] = "URL"
     output_format: Annotated[Literal["MP4", "WEBM", "MOV"], BeforeValidator(rules.upper)] = "MP4"
@@ -303,19 +306,32 @@ class VideoRequest(_Part):
         if changed:
             self._written = _Written({name: str(text) for name, text in changed.items()})
 
-    def _fingerprint_with(self, texts: Mapping[str, str]) -> str:
+    def decisive(self) -> dict[str, Any]:
+        """Returns the values that decide the video, from which `fingerprint` is computed."""
         alibaba = (self.provider_settings.alibaba if self.provider_settings else None) or AlibabaSettings()
-        decisive = {
+        return {
             **self.model_dump(include=_DECISIVE),
-            **texts,
             "image": self.image,
             "sound": self.audio,
             "has_audio": self.has_audio,
             "prompt_extend": alibaba.prompt_extend is not False,
         }
-        text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
+    def _fingerprint_with(self, texts: Mapping[str, str]) -> str:
+        return fingerprint_of(json_of({**self.decisive(), **texts}))
+
+
+def json_of(decisive: Any) -> str:
+    """Returns the JSON of values that decide a video, in the form that fingerprints are computed from."""
+    return _DECISIVE_JSON.encode(decisive)
+
+
+def fingerprint_of(json_text: str) -> str:
+    """Returns the fingerprint for the JSON of all values that decide a video."""
+    return hashlib.sha256(json_text.encode()).hexdigest()
+
+
+_DECISIVE_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 _TEXTS = ("positive_prompt", "negative_prompt")
 

@@ -51,6 +51,11 @@ def text(value: str) -> str:
     return value
 
 
+def has_control_character(value: str) -> bool:
+    """Whether `text` rejects a text."""
+    return _CONTROL.search(value) is not None
+
+
 def prompt(value: Any, info: ValidationInfo) -> Any:
     """Returns the normal form of a text, to which the length limits apply; rejects a text without visible
     characters.

@@ -4,9 +4,9 @@ from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.problems import Problem, Refusal, shortened
+from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_from
 from wan_assets.prompts.result_frame import frame_of, index_of
-from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery

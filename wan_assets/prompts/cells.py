@@ -42,15 +42,16 @@ def cells_of(layout: Layout, values: Sequence[Any]) -> Cells:
     for index, column in layout.columns:
         value = values[index]
         if value is not None and not is_absent(value):
-            _place(cells, column, value)
+            place(cells, column, value)
     for index, path, column in layout.fields:
         value = value_at(values[index], path)
         if value is not None and not is_absent(value):
-            _place(cells, column, value)
+            place(cells, column, value)
     return cells
 
 
-def _place(cells: Cells, column: Column, value: Any) -> None:
+def place(cells: Cells, column: Column, value: Any) -> None:
+    """Adds a value that is not empty to the cells of a row."""
     if column.kind == "text":
         cells.values[column.name] = value
     elif column.kind == "word":

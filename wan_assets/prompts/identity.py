@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from hashlib import blake2b, sha256
+from hashlib import sha256
+from itertools import count
 from typing import Any
 from uuid import UUID
 
+from wan_assets.models import are_texts
 from wan_assets.prompts.problems import Refusal
 
 _ID_CHARACTERS = 128
@@ -32,6 +34,14 @@ def text_of_id(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def are_plain_ids(values: Sequence[Any]) -> bool:
+    """Whether all of at least one ids are texts that break no rule of `violations_of_id`."""
+    if not are_texts(values) or not all(values) or max(map(len, values)) > _ID_CHARACTERS:
+        return False
+    has_spaces = list(map(str.strip, values)) != list(values)
+    return "".join(values).isprintable() and not has_spaces and not _FORBIDDEN.search("\n".join(values))
+
+
 def violations_of_id(prompt_id: str) -> Iterator[Refusal]:
     """Yields each rule for partition keys that a `prompt_id` breaks."""
     if len(prompt_id) > _ID_CHARACTERS:
@@ -50,7 +60,7 @@ class PromptIds:
 
     def __init__(self, part: str = "") -> None:
         self._part = part
-        self._rows: dict[int, int] = {}  # digest of the id → row number over all files, negative if the id was derived
+        self._rows: dict[int, int] = {}  # hash of the id → row number over all files, negative if the id was derived
         self._repeats: dict[int, int] = {}
         self._files: list[str] = []
         self._starts: list[int] = []
@@ -63,7 +73,15 @@ class PromptIds:
     def claim(self, prompt_id: str, row: int) -> str | None:
         """Assigns an id to a row; returns the place of the row that already has it, if any."""
         row += self._starts[-1]
-        return self._other(self._rows.setdefault(_digest(prompt_id), row), row)
+        return self._other(self._rows.setdefault(hash(prompt_id), row), row)
+
+    def claim_all(self, prompt_ids: Sequence[str], first_row: int) -> bool:
+        """Assigns ids to consecutive rows, unless one of them occurs twice or is already assigned."""
+        codes = list(map(hash, prompt_ids))
+        if len(set(codes)) < len(codes) or not self._rows.keys().isdisjoint(codes):
+            return False
+        self._rows.update(zip(codes, count(first_row + self._starts[-1]), strict=False))
+        return True
 
     def derive(self, fingerprint: str, row: int) -> tuple[str, str | None]:
         """Derives the id of a row without one; also returns the place of a row with the same explicit id, if any.
@@ -74,12 +92,12 @@ class PromptIds:
         row += self._starts[-1]
         content = sha256(f"{self._part}\n{fingerprint}".encode()).hexdigest() if self._part else fingerprint
         prompt_id = f"p-{content[:12]}"
-        digest = _digest(prompt_id)
-        holder = self._rows.setdefault(digest, -row)
+        code = hash(prompt_id)
+        holder = self._rows.setdefault(code, -row)
         if holder < 0 and holder != -row:
-            self._repeats[digest] = count = self._repeats.get(digest, 1) + 1
+            self._repeats[code] = count = self._repeats.get(code, 1) + 1
             prompt_id = f"{prompt_id}-{count}"
-            holder = self._rows.setdefault(_digest(prompt_id), -row)
+            holder = self._rows.setdefault(hash(prompt_id), -row)
         return prompt_id, self._other(holder, row)
 
     def _other(self, holder: int, row: int) -> str | None:
@@ -88,7 +106,3 @@ class PromptIds:
         at = bisect_left(self._starts, abs(holder)) - 1
         place = f"row {abs(holder) - self._starts[at]}"
         return place if self._starts[at] == self._starts[-1] else f"{place} of {self._files[at]}"
-
-
-def _digest(prompt_id: str) -> int:
-    return int.from_bytes(blake2b(prompt_id.encode(), digest_size=8).digest(), "big")

@@ -2,61 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from wan_assets.models import VideoRequest, violations_of
-from wan_assets.prompts.cells import Cells, cells_of, resolve_media
-from wan_assets.prompts.column_use import ColumnUse
-from wan_assets.prompts.columns import PRIORITY, PROMPT
+from wan_assets.models import RequestTemplate, VideoRequest, violations_of
+from wan_assets.prompts.cells import Cells, cells_of, is_absent, resolve_media
+from wan_assets.prompts.column_use import NAMES_KEPT, ColumnUse
+from wan_assets.prompts.columns import PROMPT
 from wan_assets.prompts.defaults import CONFLICTING_COLUMNS, nested
-from wan_assets.prompts.identity import PromptIds, text_of_id, violations_of_id
+from wan_assets.prompts.identity import PromptIds, are_plain_ids, text_of_id, violations_of_id
+from wan_assets.prompts.known_settings import KnownSettings
 from wan_assets.prompts.layout import Layout, Layouts, missing_prompt
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
+from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.records import MalformedRecord, Record
+from wan_assets.prompts.row_batch import RowBatch
 from wan_assets.prompts.url_rules import violations_of_urls
 
-NOT_COLUMNS = frozenset({"task_type", "task_uuid", "model"})
-"""Parameters that the package sets."""
+_FEWEST_IN_BATCH = 8
+"""Fewer records with the same names are checked faster one by one."""
 
-
-@dataclass(frozen=True, slots=True)
-class PromptRow:
-    """One valid row: its number counted from 1, its id, its request, and the text of its extra columns.
-
-    `line` is the physical line where it begins, in formats that have lines. `file` is the file's name if the table has
-    several files, and empty otherwise.
-    """
-
-    number: int
-    prompt_id: str
-    request: VideoRequest
-    extra: Mapping[str, str]
-    line: int | None = None
-    file: str = ""
-
-    @property
-    def priority(self) -> int:
-        """The priority, 0 by default; rows with a higher priority are submitted first."""
-        return int(self.extra.get(PRIORITY, "0"))
-
-    def cells(self) -> dict[str, Any]:
-        """Returns the values that the row sets, by canonical column name; nested parameters have dots."""
-        given = self.request.model_dump(exclude_unset=True, exclude=set(NOT_COLUMNS))
-        return {"prompt_id": self.prompt_id, **dict(_flat("", given)), **self.extra}
-
-
-def _flat(prefix: str, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in given.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{name}.", value)
-        else:
-            yield f"{prefix}{name}", value
+Found: TypeAlias = RowBatch | PromptRow | list[Problem]
+"""Rows in columns, one row, or the problems of one record."""
 
 
 class RowReader:
@@ -81,6 +54,7 @@ class RowReader:
         self._problem = partial(Problem.of, file=file)
         self._file = file
         self._layouts = layouts
+        self._known: dict[tuple[str, ...], KnownSettings] = {}
 
     def check_sources(self, records: Sequence[Record | MalformedRecord]) -> None:
         """Raises `PromptTableError` if the first records do not have the columns that are mapped."""
@@ -103,32 +77,90 @@ class RowReader:
             refusal = missing_prompt(names)
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=PROMPT, value=None)
 
-    def read(self, number: int, record: Record | MalformedRecord) -> PromptRow | list[Problem]:
+    def read(self, first: int, records: Sequence[Record | MalformedRecord]) -> Iterator[Found]:
+        """Yields the rows and the problems of consecutive records, the first of which has the number `first`."""
+        number = first
+        for _, run in groupby(records, key=_names_of):
+            same: list[Any] = list(run)
+            if isinstance(same[0], MalformedRecord):
+                yield [self._problem_of_malformed(at, record) for at, record in enumerate(same, number)]
+            else:
+                yield from self._read_records(number, same)
+            number += len(same)
+
+    def _read_records(self, first: int, records: list[Record]) -> Iterator[Found]:
+        """Yields the rows and the problems of records with the same names."""
+        layout = self._layouts.of(records[0].names)
+        known = self._known_settings(records[0].names, layout) if len(records) >= _FEWEST_IN_BATCH else None
+        if known is None or not known.is_usable:
+            for number, record in enumerate(records, first):
+                yield self._read_in_full(number, record, layout)
+            return
+        for part in known.check(first, records, self._file):
+            if isinstance(part, RowBatch):
+                yield from self._placed(part)
+            else:
+                yield self._read_in_full(first + part, records[part], layout)
+
+    def _known_settings(self, names: tuple[str, ...], layout: Layout) -> KnownSettings:
+        known = self._known.get(names)
+        if known is None or known.layout is not layout:
+            if len(self._known) >= NAMES_KEPT:
+                self._known.clear()
+            is_usable = self._has_header or not layout.refused
+            template_of = partial(self._template, layout)
+            known = self._known[names] = KnownSettings(layout, self._given_defaults, template_of, is_usable=is_usable)
+        return known
+
+    def _placed(self, batch: RowBatch) -> Iterator[Found]:
+        """Yields a batch with its ids, interrupted by the problems of rows whose ids are not valid."""
+        if are_plain_ids(batch.prompt_ids) and self._ids.claim_all(batch.prompt_ids, batch.numbers[0]):
+            yield batch
+            return
+        ids: list[Any] = list(batch.prompt_ids)
+        start = 0
+        for at, (number, written) in enumerate(zip(batch.numbers, batch.prompt_ids, strict=True)):
+            cells = Cells(prompt_id=None if is_absent(written) else written)
+            ids[at] = self._id(number, cells, batch.fingerprints[at].hex)
+            if cells.findings:
+                if start < at:
+                    yield replace(batch, prompt_ids=ids).taken(start, at)
+                yield self._problems(number, batch.lines[at], ids[at], cells)
+                start = at + 1
+        if start < len(batch):
+            yield replace(batch, prompt_ids=ids).taken(start, len(batch))
+
+    def _template(self, layout: Layout, values: Sequence[Any]) -> RequestTemplate | None:
+        cells = cells_of(layout, values)
+        given = self._given(cells)
+        try:
+            template = RequestTemplate(given)
+        except ValidationError:
+            return None
+        has_urls = any(True for _ in violations_of_urls(template.example))
+        return None if cells.findings or has_urls or template.example.uploads else template
+
+    def _read_in_full(self, number: int, record: Record, layout: Layout) -> PromptRow | list[Problem]:
         """Returns the row of a record, or all its problems."""
-        if isinstance(record, MalformedRecord):
-            return [self._problem_of_malformed(number, record)]
-        layout = self._layouts.of(record.names)
         cells = cells_of(layout, record.values)
         if not self._has_header:
             for index, name, refusal in layout.refused:
                 cells.refuse(name, record.values[index], refusal)
         request = self._request(layout, cells, record.names)
-        prompt_id = self._id(number, cells, request)
+        prompt_id = self._id(number, cells, request.fingerprint if request else None)
         if request is None or prompt_id is None or cells.findings:
-            problem = partial(self._problem, row=number, line=record.line, prompt_id=prompt_id)
-            return [problem(why, column=column, value=value) for column, value, why in cells.findings]
+            return self._problems(number, record.line, prompt_id, cells)
         return PromptRow(number, prompt_id, request, cells.extra, record.line, self._file)
+
+    def _problems(self, number: int, line: int | None, prompt_id: str | None, cells: Cells) -> list[Problem]:
+        problem = partial(self._problem, row=number, line=line, prompt_id=prompt_id)
+        return [problem(why, column=column, value=value) for column, value, why in cells.findings]
 
     def _gives_prompts(self, layout: Layout) -> bool:
         return layout.has(PROMPT) or any(name == PROMPT for name, _, _ in self._defaults)
 
     def _request(self, layout: Layout, cells: Cells, names: tuple[str, ...]) -> VideoRequest | None:
-        if self._defaults:
-            columns = cells.values.keys()
-            applied = [(name, value) for name, value, conflicting in self._defaults if not conflicting & columns]
-            cells.values = {**dict(applied), **cells.values}
-        resolve_media(cells, self._media)
-        given = nested(cells.values)
+        given = self._given(cells)
         try:
             request = VideoRequest.model_validate(given)
         except ValidationError as error:
@@ -143,9 +175,19 @@ class RowReader:
             cells.refuse(column, value, refusal)
         return request
 
-    def _id(self, number: int, cells: Cells, request: VideoRequest | None) -> str | None:
+    def _given(self, cells: Cells) -> dict[str, Any]:
+        """Returns the parameters of a row with the default values, as `VideoRequest` accepts them."""
+        if self._defaults:
+            columns = cells.values.keys()
+            applied = [(name, value) for name, value, conflicting in self._defaults if not conflicting & columns]
+            cells.values = {**dict(applied), **cells.values}
+        resolve_media(cells, self._media)
+        return nested(cells.values)
+
+    def _id(self, number: int, cells: Cells, fingerprint: Callable[[], str] | None) -> str | None:
+        """Returns the id of a row; `fingerprint` returns that of its request, and is None if it has no valid one."""
         if cells.prompt_id is None:
-            return self._derived_id(number, cells, request) if request and not cells.findings else None
+            return self._derived_id(number, cells, fingerprint()) if fingerprint and not cells.findings else None
         prompt_id = text_of_id(cells.prompt_id)
         if prompt_id is None:
             self._refuse_id(cells, cells.prompt_id, Refusal("must be text or a whole number", "write it as text"))
@@ -165,8 +207,8 @@ class RowReader:
         other = f"; if the column {name} is not the id, map x_{name}={name}, and ids are derived" if name else ""
         cells.refuse("prompt_id", value, Refusal(refusal.rule, f"{refusal.fix}{other}"))
 
-    def _derived_id(self, number: int, cells: Cells, request: VideoRequest) -> str:
-        prompt_id, holder = self._ids.derive(request.fingerprint(), number)
+    def _derived_id(self, number: int, cells: Cells, fingerprint: str) -> str:
+        prompt_id, holder = self._ids.derive(fingerprint, number)
         if holder:
             rule = f"is derived from the row's content, but {holder} has this id"
             cells.refuse("prompt_id", prompt_id, Refusal(rule, f"give {holder} another id"))
@@ -175,3 +217,7 @@ class RowReader:
     def _problem_of_malformed(self, row: int, record: MalformedRecord) -> Problem:
         refusal = Refusal(record.rule, record.fix)
         return self._problem(refusal, row=row, line=record.line, prompt_id=None, column="", value=record.value)
+
+
+def _names_of(record: Record | MalformedRecord) -> tuple[str, ...] | None:
+    return record.names if isinstance(record, Record) else None

@@ -57,7 +57,7 @@ def _parts_of_table(table: PromptTable) -> Iterator[bytes]:
     if not table.row_count:
         raise PromptTableError("the table has no rows; add at least one prompt")
     for row in table.rows:
-        yield _bytes_of((row.prompt_id, row.request.fingerprint(), sorted(row.extra.items())))
+        yield _bytes_of((row.prompt_id, row.fingerprint, sorted(row.extra.items())))
     for problem in table.problems:
         yield _bytes_of(problem)
 

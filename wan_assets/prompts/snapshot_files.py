@@ -24,7 +24,7 @@ from wan_assets.errors import NoSnapshotError, PromptTableError
 from wan_assets.models import DESTINATION_FIELDS, VideoRequest, violations_of, without_secrets
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.problems import Problem, Refusal, printable
-from wan_assets.prompts.rows import PromptRow
+from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.snapshot import Snapshot
 from wan_assets.prompts.table import Chunk
 from wan_assets.settings import LOCAL_PROTOCOLS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -23,9 +23,11 @@ from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.layout import Layouts
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, printable
+from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import PromptSource, prompt_source_of
 from wan_assets.prompts.records import MalformedRecord, Record
-from wan_assets.prompts.rows import PromptRow, RowReader
+from wan_assets.prompts.row_batch import RowBatch, Rows
+from wan_assets.prompts.rows import RowReader
 from wan_assets.prompts.snapshot import Snapshot, snapshot_at
 from wan_assets.prompts.sources import Source, sheets_of
 
@@ -41,7 +43,7 @@ class Chunk:
     far are used, if they were read from a source.
     """
 
-    rows: tuple[PromptRow, ...]
+    rows: Sequence[PromptRow]
     problems: tuple[Problem, ...]
     row_count: int
     media: Mapping[str, Path] = field(default_factory=dict)
@@ -214,14 +216,15 @@ def _chunk_of(
     header: tuple[Problem, ...],
     files: Mapping[str, Path],
 ) -> Chunk:
-    rows: list[PromptRow] = []
+    parts: list[RowBatch | list[PromptRow]] = []
     problems = [*header]
-    for number, record in enumerate(records, before + 1):
-        found = reader.read(number, record)
-        if isinstance(found, PromptRow):
-            rows.append(found)
+    media: dict[str, Path] = {}
+    for found in reader.read(before + 1, records):
+        if isinstance(found, RowBatch):
+            parts.append(found)
+        elif isinstance(found, PromptRow):
+            parts.append([found])
+            media |= {reference: files[reference] for reference in found.request.uploads}
         else:
             problems += found
-    named = (reference for row in rows for reference in row.request.uploads) if files else ()
-    media = {reference: files[reference] for reference in named}
-    return Chunk(tuple(rows), tuple(problems), len(records), media, reader.use)
+    return Chunk(Rows(parts), tuple(problems), len(records), media, reader.use)

@@ -157,7 +157,7 @@ def _unfinished_rows(evidence: Evidence) -> Iterator[str]:
     swallowed = {evidence.fingerprints[task_uuid] for task_uuid in evidence.undelivered()}
     have = {stored.fingerprint for stored in evidence.stored.values()}
     for row in evidence.prompts.rows:
-        if row.request.fingerprint() not in have | swallowed:
+        if row.fingerprint not in have | swallowed:
             yield f"unfinished: {row.prompt_id} has no video, and no task that the API swallowed"
 
 
@@ -165,7 +165,7 @@ def _wrong_events(evidence: Evidence) -> Iterator[str]:
     digests = {uuid: stored.videos[0].sha256 for uuid, stored in evidence.stored.items()}
     by_print = {stored.fingerprint: uuid for uuid, stored in evidence.stored.items()}
     for row in evidence.prompts.rows:
-        task_uuid, events = by_print.get(row.request.fingerprint()), evidence.events.get(row.prompt_id, [])
+        task_uuid, events = by_print.get(row.fingerprint), evidence.events.get(row.prompt_id, [])
         if bool(task_uuid) != bool(events):
             yield f"events: {row.prompt_id} is {'green' if events else 'not green'}, its task is {task_uuid}"
         elif task_uuid and events[-1]["wan_assets/sha256"] != digests[task_uuid]:

@@ -72,6 +72,10 @@ class DagsterServer:
             ... on Sensor { sensorState { ticks(limit: 50) { status runIds skipReason } } } } }"""
         return self.ask(query, selector={**self._repository, "sensorName": name})["sensorState"]["ticks"]
 
+    def has_evaluated(self, sensor: str = "default_automation_condition_sensor") -> bool:
+        """Whether a tick of the sensor has ended."""
+        return any(tick["status"] in ("SUCCESS", "SKIPPED") for tick in self.ticks(sensor))
+
     def launch(self, *assets: str, **tags: str) -> str:
         query = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""

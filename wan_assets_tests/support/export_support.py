@@ -98,7 +98,7 @@ class Shelf:
             with self.store.incoming(f".{suffix}") as path:
                 path.write_bytes(f"video {number} of {uuid}".encode() * 50)
                 name = f"{uuid}-{number}.{suffix}"
-                place = self.store.put(path, name, row.request.fingerprint(), simulated=simulated)
+                place = self.store.put(path, name, row.fingerprint, simulated=simulated)
             reported = {"video_uuid": f"v-{number}", "seed": 7, "cost_microusd": PRICE, "is_nsfw": None, "facts": FACTS}
             yield StoredVideo(*place, **{**reported, "poster": "", **video})
 

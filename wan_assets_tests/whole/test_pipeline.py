@@ -93,6 +93,7 @@ def test_the_sensor_requests_videos_of_a_changed_warehouse_and_nothing_else(plac
 def test_automation_conditions_carry_a_change_from_the_warehouse_to_the_summary(place: Place) -> None:
     dagster, keys = place.dagster, place.write("eager", 8)
     dagster.start_sensor("default_automation_condition_sensor")
+    dagster.wait("the first evaluation, which counts earlier events as handled", dagster.has_evaluated)
     assert dagster.ended(dagster.launch("warehouse/eager")) == "SUCCESS"
 
     dagster.wait("what depends on 8 videos", lambda: dagster.events("eager_bytes") == Counter(keys))

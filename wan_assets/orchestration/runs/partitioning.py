@@ -266,7 +266,7 @@ def partitioning_by_prompt(name: str, prompts: PromptsOrAsset) -> Partitioning:
         partitions_def=dg.DynamicPartitionsDefinition(name=name),
         partitions_per_run=100,
         partition_of=lambda row: row.prompt_id,
-        digest=lambda _, row: row.request.fingerprint(),
+        digest=lambda _, row: row.fingerprint,
         run=PromptRun,
     )
 

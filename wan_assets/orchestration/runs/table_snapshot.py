@@ -45,5 +45,5 @@ class PartitionStatus:
 
 def with_row(before: str, row: PromptRow) -> str:
     """Adds a row to a batch's digest; the order of rows has no effect."""
-    added = hashlib.sha256(f"{row.prompt_id}\n{row.request.fingerprint()}".encode()).digest()
+    added = hashlib.sha256(f"{row.prompt_id}\n{row.fingerprint}".encode()).digest()
     return f"{(int(before, 16) + int.from_bytes(added)) % 2**256:064x}"

@@ -58,7 +58,7 @@ def stored_rows(folder: Path, prompts) -> dict[str, object]:
     """What the store has of each row, by prompt_id."""
     store = VideoStore(folder / "store")
     rows = PromptTable.load(prompts).rows
-    return {row.prompt_id: store.find(row.request.fingerprint(), simulated=True) for row in rows}
+    return {row.prompt_id: store.find(row.fingerprint, simulated=True) for row in rows}
 
 
 def verdicts(request, facts=None, **changes) -> dict[str, object]:

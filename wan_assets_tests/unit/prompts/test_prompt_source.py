@@ -467,5 +467,5 @@ def test_a_request_in_a_list_keeps_the_text_by_which_an_older_ledger_knows_its_v
     (row,) = PromptTable.load([request]).rows
 
     assert request.former_fingerprint()
-    assert row.request.fingerprint() == request.fingerprint()
+    assert row.fingerprint == request.fingerprint()
     assert row.request.former_fingerprint() == request.former_fingerprint()

@@ -1,0 +1,150 @@
+"""Requests that differ in their texts and seeds only: their other parameters are checked once for all of them.
+
+A table of a million prompts has few different settings. A request of a template has the fingerprint, the validity and
+the price of a `VideoRequest` with the same parameters, without one being built.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from json.encoder import encode_basestring as json_of_text
+from typing import Any, TypeAlias, TypeGuard
+
+from wan_assets.models.prompt_text import is_visible, normalized
+from wan_assets.models.request import (
+    MAX_SEED,
+    PROMPT_CHARACTERS,
+    VideoRequest,
+    json_of,
+)
+from wan_assets.models.rules import has_control_character
+
+_NULL = json_of(None)
+_SEED_DIGITS = 10
+_OWN = ("negative_prompt", "positive_prompt", "seed")
+"""The parameters that differ between the requests of one template, as they are sorted in the JSON of a fingerprint."""
+
+OwnValues: TypeAlias = tuple[Any, Any, Any]
+"""The positive prompt, the negative prompt and the seed of a request; the last two may be None."""
+
+
+class RequestTemplate:
+    """The parameters that many requests share, given as `VideoRequest` accepts them.
+
+    Raises `pydantic.ValidationError` if requests with these parameters are not valid.
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = {name: value for name, value in given.items() if name not in _OWN}
+        self.example = VideoRequest.model_validate({**self._given, "positive_prompt": "A red kite"})
+        parts = ["{"]
+        for name, value in sorted(self.example.decisive().items()):
+            is_first = parts == ["{"]
+            parts[-1] += f"{'' if is_first else ','}{json_of(name)}:"
+            if name in _OWN:
+                parts.append("")
+            else:
+                parts[-1] += json_of(value)
+        before, self.to_positive, self.to_seed, rest = parts
+        self.before, self.after = before, f"{rest}}}"
+        self.before_positive = f"{before}{_NULL}{self.to_positive}"
+
+    def request(self, own: OwnValues) -> VideoRequest:
+        """Returns the request itself, with its values as they were written."""
+        positive, negative, seed = own
+        given = {"positive_prompt": positive, "negative_prompt": negative, "seed": seed}
+        return VideoRequest.model_validate({**self._given, **given})
+
+
+class TemplateRequest:
+    """One request of a template, with its own values as written and in their normal form.
+
+    The `VideoRequest` is built when it is first needed.
+    """
+
+    __slots__ = ("_fingerprint", "_own", "_request", "normal", "template")
+
+    def __init__(self, template: RequestTemplate, own: OwnValues, normal: OwnValues, fingerprint: bytes) -> None:
+        self.template = template
+        self.normal = normal
+        self._own = own
+        self._fingerprint = fingerprint
+        self._request: VideoRequest | None = None
+
+    @property
+    def request(self) -> VideoRequest:
+        """The request itself."""
+        if self._request is None:
+            self._request = self.template.request(self._own)
+        return self._request
+
+    def fingerprint(self) -> str:
+        """Returns the fingerprint of the request."""
+        return self._fingerprint.hex()
+
+    def __eq__(self, other: object) -> bool:
+        return self.request == (other.request if isinstance(other, TemplateRequest) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._fingerprint)
+
+
+def fingerprints_of(
+    templates: Sequence[RequestTemplate],
+    prompts: Sequence[str],
+    negative_prompts: Sequence[str | None],
+    seeds: Sequence[int | None],
+) -> list[bytes]:
+    """Returns the fingerprints, in binary, of requests whose texts are in their normal form."""
+    numbers = [_NULL if seed is None else seed for seed in seeds]
+    if any(negative_prompts):
+        negatives = [_NULL if text is None else json_of_text(text) for text in negative_prompts]
+        starts = [f"{t.before}{text}{t.to_positive}" for t, text in zip(templates, negatives, strict=True)]
+    else:
+        starts = [template.before_positive for template in templates]
+    return [
+        sha256(f"{start}{json_of_text(text)}{t.to_seed}{number}{t.after}".encode()).digest()
+        for t, start, text, number in zip(templates, starts, prompts, numbers, strict=True)
+    ]
+
+
+def normal_prompts(texts: Sequence[Any], characters: int = PROMPT_CHARACTERS) -> list[str | None]:
+    """Returns the normal form of each prompt; None if it is not text, not valid, or has more characters."""
+    if are_texts(texts) and _are_plain(texts) and all(texts) and max(map(len, texts)) <= characters:
+        return list(texts)
+    return [_normal_prompt(text, characters) if type(text) is str else None for text in texts]
+
+
+def _are_plain(texts: Sequence[str]) -> bool:
+    """Whether all texts are printable ASCII without spaces at their ends, and therefore in their normal form."""
+    joined = "".join(texts)
+    return joined.isascii() and joined.isprintable() and list(map(str.strip, texts)) == list(texts)
+
+
+def _normal_prompt(text: str, characters: int) -> str | None:
+    is_plain = text.isprintable() and text[:1] != " " and text[-1:] != " "
+    if is_plain and (text.isascii() or (unicodedata.is_normalized("NFC", text) and is_visible(text))):
+        normal = text
+    elif has_control_character(text) or not is_visible(text):
+        return None
+    else:
+        normal = normalized(text)
+    return normal if 1 <= len(normal) <= characters else None
+
+
+def whole_seeds(values: Sequence[Any]) -> list[int | None]:
+    """Returns the seeds that are integers or written in digits; None for all other values, valid or not."""
+    return [_whole_seed(value) for value in values] if any(value is not None for value in values) else list(values)
+
+
+def _whole_seed(value: Any) -> int | None:
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _SEED_DIGITS:
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_SEED else None
+
+
+def are_texts(values: Sequence[Any]) -> TypeGuard[Sequence[str]]:
+    """Whether all of at least one values are texts."""
+    return set(map(type, values)) == {str}

@@ -1,0 +1,96 @@
+"""Many valid rows in columns. Rows are built only when they are read one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, overload
+
+from wan_assets.models import RequestTemplate, TemplateRequest, fingerprints_of
+from wan_assets.prompts.prompt_row import PromptRow
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows of one file and one header, in order. All columns have the same length.
+
+    `own` and `normal` are the prompts, the negative prompts and the seeds, as written and in their normal form.
+    `extra` contains an empty text where a row does not have the column.
+    """
+
+    numbers: Sequence[int]
+    lines: Sequence[int | None]
+    prompt_ids: Sequence[str]
+    templates: Sequence[RequestTemplate]
+    own: tuple[Sequence[Any], Sequence[Any], Sequence[Any]]
+    normal: tuple[Sequence[str], Sequence[str | None], Sequence[int | None]]
+    extra: Mapping[str, Sequence[str]]
+    file: str = ""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @cached_property
+    def fingerprints(self) -> list[bytes]:
+        """The fingerprints of the requests, in binary."""
+        return fingerprints_of(self.templates, *self.normal)
+
+    def rows(self) -> Iterator[PromptRow]:
+        """Yields the rows."""
+        extras = self._extras()
+        cells = zip(self.numbers, self.prompt_ids, self.lines, self.templates, self.fingerprints, strict=True)
+        values = zip(zip(*self.own, strict=True), zip(*self.normal, strict=True), extras, strict=True)
+        for (number, prompt_id, line, template, fingerprint), (own, normal, extra) in zip(cells, values, strict=True):
+            request = TemplateRequest(template, own, normal, fingerprint)
+            yield PromptRow(number, prompt_id, request, extra, line, self.file)
+
+    def _extras(self) -> Iterator[dict[str, str]]:
+        if not self.extra:
+            return ({} for _ in self.numbers)
+        names = tuple(self.extra)
+        return (
+            {name: text for name, text in zip(names, texts, strict=True) if text}
+            for texts in zip(*self.extra.values(), strict=True)
+        )
+
+    def taken(self, start: int, stop: int) -> RowBatch:
+        """Returns some of the rows."""
+        part = slice(start, stop)
+        return RowBatch(
+            self.numbers[part],
+            self.lines[part],
+            self.prompt_ids[part],
+            self.templates[part],
+            (self.own[0][part], self.own[1][part], self.own[2][part]),
+            (self.normal[0][part], self.normal[1][part], self.normal[2][part]),
+            {name: texts[part] for name, texts in self.extra.items()},
+            self.file,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Sequence[PromptRow]):
+    """A sequence of rows in parts: batches, and rows that were checked one by one."""
+
+    parts: Sequence[RowBatch | Sequence[PromptRow]] = field(default_factory=tuple)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[PromptRow]:
+        return (row for part in self.parts for row in (part.rows() if isinstance(part, RowBatch) else part))
+
+    @overload
+    def __getitem__(self, index: int) -> PromptRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PromptRow]: ...
+
+    def __getitem__(self, index: int | slice) -> PromptRow | Sequence[PromptRow]:
+        return tuple(self)[index]
+
+
+def parts_of(rows: Sequence[PromptRow]) -> Sequence[RowBatch | Sequence[PromptRow]]:
+    """Returns the batches of rows that are in columns, and the others."""
+    return rows.parts if isinstance(rows, Rows) else (rows,)

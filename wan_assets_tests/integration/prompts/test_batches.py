@@ -1,0 +1,180 @@
+"""Rows in batches are the rows that are checked one by one: the same ids, requests, texts and problems."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wan_assets.prompts import Prompts, PromptSource, PromptTable, Summary, scan
+
+_LARGE = 100_000
+
+PROMPTS = (
+    *("A red kite", " A red kite ", "A red kite\nover the sea", "A red kite\r\nover the sea ", "Un cerf-volant é"),
+    *(
+        "e\u0301t\u00e9",
+        "\u200bkite",
+        "\u200b",
+        "\u3164",
+        "",
+        "   ",
+        "A\x07kite",
+        "A\ud800kite",
+        "k" * 2000,
+        "k" * 2001,
+    ),
+    *("A\u00a0kite", "\ufeffkite", "🪁", "k\u00ad", "[]", "{", '"kite"', "None", "5"),
+)
+CELLS: dict[str, Sequence[Any]] = {
+    "prompt_id": ("", "a", "a/b", "a..b", " a", "x" * 128, "x" * 129, "a|b", "a\tb", "é", "a,b"),
+    "positive_prompt": PROMPTS,
+    "negative_prompt": ("", "blurry", " blurry", "b" * 500, "b" * 501, "\u200b", "n\u0303", "x\x00"),
+    "resolution": ("480p", "720p", "1080p", " 720p", "720", "481p", "", "1080P"),
+    "width": ("", "1280", "854", "1281", "x"),
+    "height": ("", "720", "480", "7.5"),
+    "duration": ("5", "10", "5.0", "6", "", "five", "05", "\u0665"),
+    "seed": ("", "0", "7", "2147483647", "2147483648", "-1", "7.0", "7.5", "\u0667", "007", " 7", "x", "99999999999"),
+    "number_results": ("", "1", "4", "5"),
+    "output_format": ("", "mp4", "WEBM", "gif"),
+    "prompt_extend": ("", "true", "false", "maybe"),
+    "inputs.audio": ("", "", "https://example.com/a.mp3", "https://localhost/a.mp3", "missing.mp3"),
+    "webhook_url": ("", "", "https://example.com/hook", "ftp://example.com"),
+    "priority": ("", "1", "-2", "1.0", "high"),
+    "campaign": ("", "spring", "a\x07b", " spring ", "spring\nsummer"),
+    "motion_level": ("", "low", "high", "a\x00b", "  "),
+    "resoluton": ("", "720p"),
+}
+"""Values of each column: valid ones, and some that break every rule."""
+
+OBJECTS: dict[str, Sequence[Any]] = {
+    "prompt_id": (*CELLS["prompt_id"], 7, 7.0, 7.5, True, None, ["a"], Decimal(7)),
+    "positive_prompt": (*PROMPTS, None, 5, ["A kite"], float("nan")),
+    "negative_prompt": (*CELLS["negative_prompt"], None, 5),
+    "resolution": (*CELLS["resolution"], None, 720, ["720p"], True),
+    "duration": (5, 10, 5.0, 5.5, True, None, "5", Decimal(5), float("nan"), {"s": 5}),
+    "seed": (0, 7, 7.0, True, False, -1, 2**31, None, "7", float("nan"), [7]),
+    "number_results": (1, 1.0, True, None, 4, 9),
+    "audio": (True, False, None, "true", 1),
+    "provider_settings": (None, {}, {"alibaba": {"audio": False}}, {"alibaba": {"sound": 1}}, "x"),
+    "priority": (None, 1, 1.0, 1.5, "2", True),
+    "tags": (None, [], ["a", "b"], "a", {"b": 1}, 7.0, b"", b"a"),
+    "motion_level": (None, "low", 3, 3.5, float("nan"), ["x"]),
+}
+
+
+def same(source: Prompts) -> None:
+    """Compares a table in batches with the same table whose rows are read one by one."""
+    in_batches, one_by_one = list(scan(source)), list(scan(source, 1))
+    rows = [[row for chunk in chunks for row in chunk.rows] for chunks in (in_batches, one_by_one)]
+
+    assert [row.fingerprint for row in rows[0]] == [row.request.fingerprint() for row in rows[1]]
+    assert list(map(_described, rows[0])) == list(map(_described, rows[1]))
+    problems = [[problem for chunk in chunks for problem in chunk.problems] for chunks in (in_batches, one_by_one)]
+    assert problems[0] == problems[1]
+    assert _summarized(in_batches) == _summarized(one_by_one)
+
+
+def _described(row: Any) -> tuple[Any, ...]:
+    request = row.request
+    written = request.as_written(), request.model_fields_set, request.former_fingerprint()
+    return (row.number, row.prompt_id, request, written, dict(row.extra), row.line, row.file)
+
+
+def _summarized(chunks: Any) -> tuple[Any, ...]:
+    summary = Summary.of(chunks)
+    money = summary.price_microusd, summary.reserved_microusd, summary.kinds, summary.fingerprints
+    first = [(row.number, row.prompt_id) for row in summary.first]
+    return (summary.rows, summary.valid, list(summary.findings), money, summary.types, first)
+
+
+_ALWAYS = ("positive_prompt", "resolution")
+_ONE_IN_TEN = (True, *(False,) * 9)
+
+
+def table_of(draw: Callable[[Sequence[Any]], Any], cells: dict[str, Sequence[Any]], rows: int) -> list[dict[str, Any]]:
+    """Returns rows with some of the columns; most of their values are valid."""
+    names = [name for name in cells if name in _ALWAYS or draw((True, False))]
+    usual = {name: values[0] for name, values in cells.items()}
+    table = []
+    for number in range(rows):
+        row = {name: draw(cells[name]) if draw(_ONE_IN_TEN) else usual[name] for name in names}
+        if "prompt_id" in row and not draw(_ONE_IN_TEN):
+            row["prompt_id"] = f"row-{number}"
+        table.append(row)
+    return table
+
+
+def write(path: Path, table: list[dict[str, Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogatepass") as file:
+        rows = csv.DictWriter(file, list(table[0]))
+        rows.writeheader()
+        rows.writerows(table)
+    return path
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_every_list_of_objects_is_read_alike(data: st.DataObject) -> None:
+    draw = st.randoms(use_true_random=False)
+    random_of = data.draw(draw)
+    same(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)))
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_default_values_are_applied_alike(random_of: random.Random) -> None:
+    defaults = {name: random_of.choice(values) for name, values in _DEFAULTS.items() if random_of.random() < 0.4}
+    same(PromptSource(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)), defaults=defaults))
+
+
+_DEFAULTS: dict[str, Sequence[Any]] = {
+    "resolution": ("720p", "1080p"),
+    "duration": (5, "10"),
+    "seed": (7, "7"),
+    "negative_prompt": ("blurry", " blurry "),
+    "positive_prompt": ("A kite",),
+    "webhook_url": ("https://example.com/hook",),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_file_with_every_kind_of_problem_is_read_alike(tmp_path: Path, seed: int) -> None:
+    choice = random.Random(seed).choice
+    cells = {name: values for name, values in CELLS.items() if name != "resoluton"}
+    table = table_of(choice, cells, _LARGE // 4)
+    table = [{name: text.replace("\ud800", "") for name, text in row.items()} for row in table]
+
+    path = write(tmp_path / "prompts.csv", table)
+
+    same(path)
+    found = Summary.of(scan(path))
+    assert found.valid > _LARGE // 40
+    assert found.problem_count > _LARGE // 40
+
+
+def test_equal_values_of_other_types_are_checked_separately() -> None:
+    rows = [
+        {"prompt": f"Kite {n}", "resolution": "480p", "duration": (5, 5.0, "5", True, 10)[n % 5]} for n in range(20)
+    ]
+
+    same(rows)
+    assert len(PromptTable.load(rows).problems) == 4
+
+
+def test_ids_of_other_rows_are_found_across_batches(tmp_path: Path) -> None:
+    lines = [{"prompt_id": f"row-{n % 15}", "prompt": f"Kite {n}", "resolution": "480p"} for n in range(30)]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    same(path)
+    assert [problem.row for problem in PromptTable.load(path).problems] == list(range(16, 31))
