@@ -24,7 +24,7 @@ from wan_assets.orchestration.configured_resources import ledger_url_of, resourc
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import PromptSource, SqlQuery
-from wan_assets.settings import Settings, local_path, settings_from
+from wan_assets.settings import Settings, settings_from
 
 Severity = Literal["ERROR", "WARN"]
 
@@ -216,7 +216,8 @@ class _Parts:
             return SqlQuery(prompts.url, prompts.query)
         if isinstance(prompts, UpstreamAsset):
             return prompts.prompts(self.folder, self.batches)
-        return self.folder / local_path(prompts, "prompts")
+        location = table_path(prompts, "prompts")
+        return location if isinstance(location, str) else self.folder / location
 
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""
