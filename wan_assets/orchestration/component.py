@@ -24,7 +24,7 @@ from wan_assets.orchestration.configured_resources import ledger_url_of, resourc
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import PromptSource, SqlQuery
-from wan_assets.settings import Settings, settings_from
+from wan_assets.settings import Settings, settings_from, table_path
 
 Severity = Literal["ERROR", "WARN"]
 

@@ -56,15 +56,19 @@ def _batches_of(frame: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
     elif isinstance(frame, (ds.Dataset, ds.Scanner)):
         yield from frame.to_batches()
     elif hasattr(frame, "__arrow_c_stream__"):
-        yield from _sliced(pa.RecordBatchReader.from_stream(frame), batch_rows)
+        reader = pa.RecordBatchReader.from_stream(frame)
+        yield from _sliced(reader, batch_rows, is_stream=isinstance(frame, pa.RecordBatchReader))
     else:
         raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path, a DataFrame or a list")
 
 
-def _sliced(reader: pa.RecordBatchReader, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _sliced(reader: pa.RecordBatchReader, batch_rows: int, *, is_stream: bool) -> Iterator[pa.RecordBatch]:
+    batch = None
     for batch in reader:
         for start in range(0, batch.num_rows, batch_rows):
             yield batch.slice(start, batch_rows)
+    if batch is None and is_stream:
+        raise PromptTableError("the RecordBatchReader has no rows left; it can be read only once: pass its read_all()")
 
 
 def _records_of_batch(batch: pa.RecordBatch) -> Iterator[Record | MalformedRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -123,6 +124,8 @@ def is_table(name: str) -> bool:
 
 def _refuse_missing(path: Path) -> None:
     try:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) and not path.exists():
+            raise unavailable(path, "is a URL with a single slash after its colon; write two, in a text and not a Path")
         if not path.exists():
             raise unavailable(path, f"does not exist; check the name and the folder {Path.cwd()}")
         if not path.is_file():

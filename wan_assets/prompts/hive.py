@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from wan_assets.prompts.cells import is_absent, text_of
 from wan_assets.prompts.problems import printable
-from wan_assets.prompts.records import MalformedRecord, Record
+from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
@@ -23,13 +23,20 @@ def is_partition(folder: str) -> bool:
 
 
 def partition_columns(folders: Sequence[str]) -> Columns:
-    """Returns the columns of nested folders; other folders have none.
+    """Returns the columns of nested folders; other folders have none. Raises `PromptTableError` if two have the same.
 
     >>> partition_columns(["tables", "date=2026-01-01", "place=S%C3%A3o", "shard=__HIVE_DEFAULT_PARTITION__"])
     {'date': '2026-01-01', 'place': 'São', 'shard': None}
     """
-    pairs = (folder.partition("=") for folder in folders if is_partition(folder))
-    return {unquote(name): None if value == _MISSING else unquote(value) for name, _, value in pairs}
+    found: dict[str, str | None] = {}
+    for folder in filter(is_partition, folders):
+        name, _, value = folder.partition("=")
+        if unquote(name) in found:
+            raise unreadable(
+                "/".join(folders), f"has two folders for the column {printable(unquote(name))}; rename one"
+            )
+        found[unquote(name)] = None if value == _MISSING else unquote(value)
+    return found
 
 
 def with_columns(records: Generator[Record | MalformedRecord], columns: Columns) -> Generator[Record | MalformedRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -73,11 +73,11 @@ def files_at(location: UrlLocation) -> list[RemoteFile]:
 
     Raises `PromptTableError` if there are none, or if the URL cannot be read.
     """
-    _refuse_credentials(location)
+    _refuse_malformed(location)
     file_system, path = _opened(location)
     with _translated(location, location.label):
         file_system.invalidate_cache()
-        info = _info_of(file_system, path)
+        info = _info_of(location, file_system, path)
         if location.is_web or (info and info["type"] == "file"):
             return [RemoteFile(location, file_system, path, location.label, location.name, info or {})]
         is_pattern = info is None and any(letter in path for letter in _PATTERN)
@@ -94,11 +94,16 @@ def _file_of(location: UrlLocation, file_system: Any, name: str, info: Mapping[s
     return RemoteFile(location, file_system, info["name"], label, name, info)
 
 
-def _refuse_credentials(location: UrlLocation) -> None:
-    """Refuses secrets in the URL of a bucket, which no file system of a bucket takes."""
-    host = location.address.partition("://")[2].partition("/")[0]
-    if location.protocol in EXTRAS_OF_PROTOCOLS and ":" in host.rpartition("@")[0]:
+def _refuse_malformed(location: UrlLocation) -> None:
+    """Refuses URLs without a file, and secrets in the URL of a bucket, which no file system of a bucket takes."""
+    host, _, path = location.address.partition("://")[2].partition("/")
+    is_bucket = location.protocol in EXTRAS_OF_PROTOCOLS
+    if is_bucket and ":" in host.rpartition("@")[0]:
         raise unreadable(location, "was given with credentials; leave them out, and set them in the environment")
+    if is_bucket and not host:
+        raise unreadable(location, f"names no bucket; write {location.protocol}://bucket/…")
+    if location.is_web and ("*" in path or not location.name or not host):
+        raise unreadable(location, "is not the URL of one file, and a web server lists no files; give its whole URL")
 
 
 def _opened(location: UrlLocation) -> tuple[Any, str]:
@@ -107,6 +112,8 @@ def _opened(location: UrlLocation) -> tuple[Any, str]:
             return location.place.fs, location.place.path
         file_system, path = fsspec.core.url_to_fs(location.address, **_options_of(location))
     except _OPENING_ERRORS as error:
+        if isinstance(error, FileNotFoundError):
+            raise unavailable(location, "does not exist; check the URL") from None
         raise unavailable(location, f"cannot be opened: {_reason_for_failure(location, error)}") from None
     return file_system, str(path)
 
@@ -132,10 +139,11 @@ def _translated(location: UrlLocation, label: str) -> Iterator[None]:
     """Converts errors of a file system to `PromptTableError`, not chained, since a traceback could show a secret."""
     try:
         yield
-    except FileNotFoundError:
-        raise unavailable(label, "does not exist; check the URL") from None
     except file_system_errors() as error:
-        reason = _reason_of(location, error)
+        cause = error.__cause__ if location.is_web else None  # HTTPFileSystem reports a refused connection as missing
+        if isinstance(error, FileNotFoundError) and getattr(cause, "status", 404 if cause is None else 0) == 404:
+            raise unavailable(label, "does not exist; check the URL") from None
+        reason = _reason_of(location, cause if isinstance(cause, Exception) else error)
         raise unavailable(label, f"cannot be read: {reason}; check the URL and the access") from None
 
 
@@ -154,13 +162,15 @@ def _secrets_of(address: str) -> set[str]:
     return {form for part in parts for form in (part, unquote(part)) if len(form) > 3}
 
 
-def _info_of(file_system: Any, path: str) -> Mapping[str, Any] | None:
-    with suppress(FileNotFoundError):
+def _info_of(location: UrlLocation, file_system: Any, path: str) -> Mapping[str, Any] | None:
+    """Returns what is known of a file or folder, or None if there is none and the path may be a pattern."""
+    try:
         info: Mapping[str, Any] = file_system.info(path)
-        return info
-    if not any(letter in path for letter in _PATTERN):
-        raise FileNotFoundError
-    return None
+    except FileNotFoundError:
+        if location.is_web or not any(letter in path for letter in _PATTERN):
+            raise
+        return None
+    return info
 
 
 def _matches_of(file_system: Any, pattern: str) -> dict[str, Mapping[str, Any]]:

@@ -85,8 +85,9 @@ class PromptTable:
 
         Args:
             source: The path or URL of a file, a folder or a pattern, a DataFrame (pandas, or any table with Arrow's C
-                stream, such as polars), a dataset of Hugging Face, a `SqlQuery`, a list of `VideoRequest` or of mappings, a `PromptTable`, the path or URL of a
-                snapshot, a `PromptSource` with columns and defaults, or a function that returns a source.
+                stream, such as polars), a dataset of Hugging Face, a `SqlQuery`, a list of `VideoRequest` or of
+                mappings, a `PromptTable`, the path or URL of a snapshot, a `PromptSource` with columns and defaults, or
+                a function that returns a source.
             base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
             defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`. Snapshots contain
                 the values already.
