@@ -46,7 +46,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
-        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a query; or an upstream asset.
+        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a URL; a query; or an upstream
+            asset.
         columns: Source column of each parameter, such as `{positive_prompt: prompt_en}`.
         defaults: Values for cells that are empty or missing, such as `{resolution: 720p}`.
         extra: Columns that are no parameters: "keep" or "refuse".
@@ -92,8 +93,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     """
 
     prompts: str | UpstreamAsset | Query = Field(
-        description="A table, a folder of them or a pattern, relative to the folder of this file; a query; or an "
-        "upstream asset."
+        description="A table, a folder of them or a pattern, relative to the folder of this file; a URL; a query; "
+        "or an upstream asset."
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="The source column of each parameter, such as positive_prompt: prompt_en."

@@ -43,7 +43,7 @@ _END_S = 5.0
     "--prompts",
     type=TABLE,
     default=DEMO_PROMPTS,
-    help="A table, a folder or a pattern; the demo's own table by default.",
+    help="A table, a folder, a pattern or a URL; the demo's own table by default.",
 )
 @table_options
 @data_dir_option
@@ -75,7 +75,7 @@ def materialize(
 ) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
-    FILE may be a folder of tables, or a pattern in quotes.
+    FILE may be a folder of tables, a pattern in quotes, or a URL.
 
     Exit status: 0 every row has its video, even if it deviates from its request, 1 some have none, 2 it could not
     start, 130 and 143 after the signals INT and TERM.

@@ -69,8 +69,8 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 def plan(file: str | Path, as_json: bool, table_options: TableOptions, **partitions: Unpack[PartitionOptions]) -> None:
     """Validate and price the table FILE; nothing is submitted.
 
-    FILE may be a folder of tables, or a pattern in quotes. With --by, a row whose partition can never be materialized
-    is a problem too. Problems are shown by kind; --json lists all of them.
+    FILE may be a folder of tables, a pattern in quotes, or a URL. With --by, a row whose partition can never be
+    materialized is a problem too. Problems are shown by kind; --json lists all of them.
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
