@@ -41,6 +41,7 @@ _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>[^{}]*)\}|(?P<name>[A-
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(file|sqlite|postgres(ql)?|https?|s3a?|gc?s|az|abfss?):", re.IGNORECASE)
 _FSSPEC_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
+_DATABASE_URL = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql|oracle|duckdb|snowflake|bigquery)(\+\w+)?:")
 _QUOTES = "\"'"
 
 
@@ -183,6 +184,8 @@ def local_path(text: str, name: str, environment: Mapping[str, str] = os.environ
 def table_path(text: str, name: str, environment: Mapping[str, str] = os.environ) -> str | Path:
     """Returns the path or the URL of a prompt table; raises `PathError` as `local_path` does."""
     found = expanded(text, name, environment)
+    if scheme := _DATABASE_URL.match(found):
+        raise PathError(f"{name} is the URL of a database ({scheme[0]}…), not of a table: read it with an SqlQuery")
     return found if is_url(found) else local_path(text, name, environment)
 
 

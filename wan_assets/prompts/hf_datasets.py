@@ -23,8 +23,9 @@ def is_dataset(value: object) -> bool:
 
 
 def refuse_splits(value: Mapping[Any, Any]) -> None:
-    """Raises `PromptTableError` for a mapping whose values are the splits of a dataset."""
-    if value and all(map(is_dataset, value.values())):
+    """Raises `PromptTableError` for the splits of a dataset. Other mappings of datasets are the parts of one table."""
+    datasets: Any = sys.modules.get("datasets")
+    if value and datasets and isinstance(value, (datasets.DatasetDict, datasets.IterableDatasetDict)):
         kind, names = type(value).__name__, [str(name) for name in value]
         raise PromptTableError(f"the {kind} has {_listed(names)}: pass one of them, such as dataset[{names[0]!r}]")
 

@@ -50,8 +50,9 @@ class UrlLocation:
     @property
     def name(self) -> str:
         """The name of the file."""
-        path = unquote(urlsplit(self.address).path) if self.is_web else self.address.partition("::")[0]
-        return PurePosixPath(path).name
+        if self.is_web:
+            return PurePosixPath(unquote(urlsplit(self.address).path)).name
+        return PurePosixPath(next(part for part in self.address.split("::") if "://" in part)).name
 
 
 def public_address(address: str) -> str:
@@ -83,7 +84,7 @@ def location_of(source: object) -> Path | UrlLocation | None:
 def _location_of_url(address: str, place: Any) -> Path | UrlLocation:
     protocol, _, path = address.partition("://")
     is_local = protocol.lower() in LOCAL_PROTOCOLS and path.startswith("/")
-    return Path(path) if is_local else UrlLocation(address, place)
+    return Path(path) if is_local else UrlLocation(f"{protocol.lower()}://{path}", place)
 
 
 def name_of(source: object) -> str:

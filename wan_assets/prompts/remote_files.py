@@ -31,6 +31,15 @@ _SUPPORTED = (
 _OPENING_ERRORS = (OSError, ImportError, ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 _PATTERN = "*?["
 _IDLE_S = 60
+_MEDIA_TYPES: Mapping[Any, str] = {
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "application/json": ".json",
+    "application/x-ndjson": ".ndjson",
+    "application/jsonl": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+}
 _CHECKSUMS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "CRC", "sha", "blob_id", "generation", "version_id")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modify", "modified", "created")
 """What file systems report about a version of a file. A file without any of these is read to compare it."""
@@ -51,7 +60,7 @@ class RemoteFile:
     def copied(self) -> Iterator[Path]:
         """Yields a temporary copy of the file. Raises `PromptTableError` if it cannot be read."""
         with tempfile.TemporaryDirectory(prefix="wan_assets_") as folder:
-            copy = Path(folder) / f"table{PurePosixPath(self.location.name).suffix}"
+            copy = Path(folder) / f"table{PurePosixPath(self.name).suffix}"
             with _translated(self.location, self.label):
                 self.file_system.get_file(self.path, str(copy))
             size = self.info.get("size")
@@ -79,7 +88,7 @@ def files_at(location: UrlLocation) -> list[RemoteFile]:
         file_system.invalidate_cache()
         info = _info_of(location, file_system, path)
         if location.is_web or (info and info["type"] == "file"):
-            return [RemoteFile(location, file_system, path, location.label, location.name, info or {})]
+            return [RemoteFile(location, file_system, path, location.label, _name_of(location, info or {}), info or {})]
         is_pattern = info is None and any(letter in path for letter in _PATTERN)
         found = _matches_of(file_system, path) if is_pattern else _tables_in(file_system, path, "")
         files = [_file_of(location, file_system, name, info) for name, info in sorted(found.items())]
@@ -87,6 +96,11 @@ def files_at(location: UrlLocation) -> list[RemoteFile]:
         none = "matches no file; check it" if is_pattern else "is a folder without tables; add files that end in one of"
         raise unreadable(location, none if is_pattern else f"{none} {KNOWN_EXTENSIONS}")
     return files
+
+
+def _name_of(location: UrlLocation, info: Mapping[str, Any]) -> str:
+    """Returns the name of a file; one without a format gets that of its media type, such as `export?format=csv`."""
+    return location.name if is_table(location.name) else f"{location.name}{_MEDIA_TYPES.get(info.get('mimetype'), '')}"
 
 
 def _file_of(location: UrlLocation, file_system: Any, name: str, info: Mapping[str, Any]) -> RemoteFile:

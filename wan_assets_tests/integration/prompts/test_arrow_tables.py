@@ -93,6 +93,7 @@ def test_splits_are_an_error_that_names_them(tmp_path: Path) -> None:
         with pytest.raises(PromptTableError, match=r"is a saved dataset with the splits train, val: .*saved/train"):
             read(tmp_path / "saved")
     assert len(PromptTable.load(tmp_path / "saved" / "val")) == 2
+    assert len(PromptTable.load({"monday": splits["train"].select([0]), "tuesday": splits["val"].select([1])})) == 2
 
 
 def test_a_folder_of_save_to_disk_is_its_dataset(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ def test_one_file_at_a_url_is_a_table_in_every_form_of_its_address(memory: Any, 
 
     for source in (
         "memory://folder/t.csv",
+        "MEMORY://folder/t.csv",
+        "simplecache::memory://folder/t.csv",
         UPath("memory://folder/t.csv"),
         f"{web.address}/t.csv",
         f"{web.address}/t.csv.gz?sig={SECRET}",
@@ -107,6 +109,16 @@ def test_one_file_at_a_url_is_a_table_in_every_form_of_its_address(memory: Any, 
     ):
         table = PromptTable.load(source)
         assert [(row.prompt_id, row.line, row.file) for row in table.rows] == [("a", 2, ""), ("b", 3, "")], source
+
+
+def test_a_url_without_an_extension_has_the_format_of_its_media_type(web: Web) -> None:
+    web.files["/export"] = TABLE
+    with pytest.raises(PromptTableError, match="has no extension"):
+        PromptTable.load(f"{web.address}/export?format=csv")
+
+    web.headers = {"Content-Type": "text/csv; charset=utf-8"}
+
+    assert ids(f"{web.address}/export?format=csv") == ["a", "b"]
 
 
 def test_a_folder_and_a_pattern_at_a_url_are_all_their_tables(memory: Any) -> None:
@@ -184,14 +196,45 @@ def test_a_user_and_a_password_open_a_url_and_are_never_shown(
     with pytest.raises(PromptTableError) as flawed:
         PromptTable.load(f"{address}/bad.csv").refuse_problems("the table")
     shown = CliRunner().invoke(cli, ["plan", f"{address}/t.csv?token={SECRET}"])
+    web.user = "nobody"
+    with pytest.raises(PromptTableError) as signed:
+        PromptTable.load(f"{web.address}/t.csv?token={SECRET}")
 
     assert result.success
     assert event.metadata["wan_assets/source"].value == f"{web.address}/t.csv"
     assert shown.exit_code == 0
     assert f"{web.address}/t.csv: 2 rows" in shown.stdout
     assert "401" in str(refused.value)
-    for text in (*events, caplog.text, shown.output, str(refused.value), str(flawed.value), repr(source)):
+    for text in (
+        *events,
+        caplog.text,
+        shown.output,
+        str(refused.value),
+        str(flawed.value),
+        str(signed.value),
+        repr(source),
+    ):
         assert SECRET not in text
+
+
+class Talkative(fsspec.AbstractFileSystem):
+    """A file system whose errors repeat what it was given."""
+
+    protocol = "talkative"
+
+    def info(self, path: str, **_: Any) -> Any:
+        raise PermissionError(f"login of {path.replace('%2D', '-')} failed at https://me:word@cdn.example.com/x?sig=5")
+
+
+def test_an_error_of_a_file_system_that_repeats_a_secret_is_not_shown() -> None:
+    fsspec.register_implementation("talkative", Talkative, clobber=True)
+
+    for address in (f"talkative://me:{SECRET}@host/t.csv", f"talkative://me:{SECRET.replace('-', '%2D')}@host/t.csv"):
+        with pytest.raises(PromptTableError) as caught:
+            PromptTable.load(address)
+        assert str(caught.value).startswith("talkative://host/t.csv cannot be read: PermissionError; check")
+    with pytest.raises(PromptTableError, match=r"login of host/t\.csv failed at https://cdn\.example\.com/x; check"):
+        PromptTable.load("talkative://host/t.csv")
 
 
 def test_the_dagster_kinds_and_the_identity_of_a_url_ignore_its_secrets() -> None:
