@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import hf_datasets
 from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.snapshot import MARKER
 from wan_assets.prompts.table_file import TableFile
 
 _NOT_IN_PYTHON = (OverflowError, ValueError, LookupError)
@@ -79,6 +80,7 @@ def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Record | M
     """Yields the rows of a Parquet file, one batch of a row group at a time."""
     try:
         with pq.ParquetFile(table.path) as file:
+            _refuse_snapshot(table, file.schema_arrow)
             indexes = _indexes_in(file.schema_arrow)
             names = tuple(name for name in file.schema_arrow.names if name not in indexes)
             _refuse_unknown_zones(table, file.schema_arrow)
@@ -89,6 +91,13 @@ def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Record | M
         raise unreadable(table, f"contains text that is not UTF-8: {error}; write the file again") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(table, f"is not a complete Parquet file: {error}; write the file again") from error
+
+
+def _refuse_snapshot(table: TableFile, schema: pa.Schema) -> None:
+    """Refuses a snapshot that is read as a table, because its parameters are in one column and would be left out."""
+    if MARKER in (schema.metadata or {}):
+        fix = "read it alone by its path, or by a URL whose server can send parts of a file"
+        raise unreadable(table, f"is a snapshot of an accepted table, and is read here as a part of a table; {fix}")
 
 
 def _indexes_in(schema: pa.Schema) -> list[str]:

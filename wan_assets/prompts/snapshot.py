@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wan_assets.prompts.table import Chunk
 
 SUFFIX = ".parquet"
+MARKER = b"wan_assets.snapshot"
+"""The key in the metadata of a Parquet file that marks it as a snapshot."""
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,10 @@ from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.locations import public_address
 from wan_assets.prompts.problems import Problem, Refusal, printable
 from wan_assets.prompts.rows import PromptRow
-from wan_assets.prompts.snapshot import Snapshot
+from wan_assets.prompts.snapshot import MARKER, Snapshot
 from wan_assets.prompts.table import Chunk
 from wan_assets.settings import LOCAL_PROTOCOLS
 
-_MARKER = b"wan_assets.snapshot"
 _HIDDEN = "wan_assets.hidden"
 _PROMPTS = ("positivePrompt", "negativePrompt")
 _FORMAT = b"1"
@@ -51,7 +50,7 @@ _SCHEMA = pa.schema(
         pa.field("line", pa.int64()),
         pa.field("file", pa.string(), nullable=False),
     ],
-    metadata={_MARKER: _FORMAT},
+    metadata={MARKER: _FORMAT},
 )
 
 
@@ -84,7 +83,7 @@ def file_of_snapshot(source: str | UPath) -> UPath | None:
     try:
         file = UPath(source)
         with file.open("rb") as content, pq.ParquetFile(content) as found:
-            return file if _MARKER in (found.schema_arrow.metadata or {}) else None
+            return file if MARKER in (found.schema_arrow.metadata or {}) else None
     except (pa.ArrowException, *file_system_errors()):
         return None  # the reader of tables reports the error
 
@@ -114,7 +113,7 @@ def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
 def _records_of(file: UPath, chunk_rows: int) -> Iterator[list[dict[str, Any]]]:
     try:
         with _verified(file) as content, pq.ParquetFile(content) as found:
-            form = (found.schema_arrow.metadata or {}).get(_MARKER)
+            form = (found.schema_arrow.metadata or {}).get(MARKER)
             if form != _FORMAT:
                 reason = "was written by a newer release" if form else "is not a snapshot of a prompt table"
                 raise PromptTableError(f"{printable(public_address(str(file)))} {reason}")

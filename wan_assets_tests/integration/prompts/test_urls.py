@@ -300,7 +300,9 @@ def test_the_copy_of_a_remote_table_is_removed_also_when_reading_stops(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_snapshot_at_a_url_is_read_as_it_was_and_another_parquet_file_as_a_table(memory: Any, tmp_path: Path) -> None:
+def test_a_snapshot_at_a_url_is_read_as_it_was_and_another_parquet_file_as_a_table(
+    memory: Any, web: Web, tmp_path: Path
+) -> None:
     table = PromptTable.load(written(tmp_path, table_of("A kite", seed=7)))
     with snapshot_writer(tmp_path / "s.parquet") as writer:
         writer.add(table.chunk())
@@ -314,6 +316,10 @@ def test_a_snapshot_at_a_url_is_read_as_it_was_and_another_parquet_file_as_a_tab
     assert [row.request.positive_prompt for row in PromptTable.load("memory://plain.parquet").rows] == ["A kite"]
     with pytest.raises(PromptTableError, match="does not exist"):
         PromptTable.load("memory://gone.parquet")
+    web.files[f"/{name}"] = content
+    assert PromptTable.load(f"{web.address}/{name}").requests == table.requests
+    with pytest.raises(PromptTableError, match="is a snapshot of an accepted table"):
+        PromptTable.load(tmp_path / "*.parquet")
 
 
 def test_a_bucket_is_a_folder_and_its_files_are_compared_by_their_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
