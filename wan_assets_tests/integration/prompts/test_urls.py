@@ -23,13 +23,13 @@ from dagster_support import studio, table_of, written
 from s3_support import clients_of_its_own, fs, new_bucket, s3_server, use
 from upath import UPath
 
-from wan_assets import PromptSource, PromptTable, build_video_assets
+from wan_assets import PromptSource, PromptTable, WanVideosComponent
 from wan_assets.cli import cli
 from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.metadata.table import kinds_of
 from wan_assets.orchestration.partitions.sync import table_id_of
 from wan_assets.prompts import scan, signature_of, snapshot_writer
-from wan_assets.settings import settings_from
+from wan_assets.settings import PathError, settings_from
 
 TABLE = b"prompt_id,prompt,resolution\na,A kite,480p\nb,A hill,480p\n"
 OTHER = b"prompt_id,prompt,resolution\na,A kite,480p\nb,A lake,480p\n"
@@ -342,9 +342,17 @@ def test_a_bucket_is_a_folder_and_its_files_are_compared_by_their_checksums(monk
     assert json.loads(planned.stdout)["rows"] == 2
 
 
-def test_a_url_is_accepted_by_the_environment_and_a_component(web: Web) -> None:
+def test_a_url_is_accepted_by_the_environment_and_a_component(web: Web, tmp_path: Path) -> None:
     address = f"{web.address}/t.csv"
 
+    component = WanVideosComponent.resolve_from_yaml(f"name: clips\nprompts: {address}\n")
+    assets = list(component.build_defs(dg.ComponentTree.for_test().load_context).assets or ())
+    with studio(tmp_path) as made:
+        result = dg.materialize(assets, instance=made.instance, resources=made.resources(), selection="clips_prompts")
+
+    (event,) = result.asset_materializations_for_node("clips_prompts")
+    assert (event.metadata["wan_assets/source"].value, event.metadata["dagster/row_count"].value) == (address, 2)
     assert settings_from({"WAN_ASSETS_PROMPTS": address}).prompts == address
     assert ids(settings_from({"WAN_ASSETS_PROMPTS": "${HOST}/t.csv", "HOST": web.address}).prompts) == ["a", "b"]
-    assert isinstance(build_video_assets(prompts=address), dg.Definitions)
+    with pytest.raises(PathError, match="the URL of a database"):
+        settings_from({"WAN_ASSETS_PROMPTS": "postgresql+psycopg://me@host/x"})
