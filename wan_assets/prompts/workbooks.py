@@ -54,6 +54,8 @@ def _sheet_of(table: TableFile, workbook: Any, calamine: Any) -> Any:
 
 def _rows_of(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
     """Yields the number and the cells of each row that has any, up to its last cell."""
+    if not sheet.height:
+        return  # older releases of python-calamine panic at the rows of an empty sheet
     before = [None] * sheet.start[1] if sheet.start else []
     for number, cells in enumerate(sheet.iter_rows(), 1):
         values = [*before, *map(_value_of, cells)]
