@@ -44,6 +44,7 @@ The text beside each class states what the reader should do next::
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -460,6 +461,26 @@ LOCAL_FILE = "localFile"
 
 PERMANENT_REFUSALS = (ContentBlockedError, RequestRejectedError)
 """Errors for which the API would refuse the same request again."""
+
+
+_FILE_SYSTEM_ERRORS = (
+    ("aiohttp.client_exceptions", "ClientError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("gcsfs.retry", "ChecksumError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("httpx", "HTTPError"),
+)
+
+
+def file_system_errors() -> tuple[type[Exception], ...]:
+    """Returns the exceptions of fsspec's file systems. Most pass on exceptions of the packages that they use.
+
+    A package that is not imported yet cannot raise, and importing it takes up to half a second.
+    """
+    named = [getattr(sys.modules[module], name) for module, name in _FILE_SYSTEM_ERRORS if module in sys.modules]
+    return (OSError, ImportError, ValueError, NotImplementedError, *named)
 
 
 def budget_name(scope: str) -> str:

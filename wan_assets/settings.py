@@ -22,6 +22,13 @@ WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
 LOCAL_PROTOCOLS = ("", "file")
 """The protocols of a `UPath` on this machine."""
 
+EXTRAS_OF_PROTOCOLS: Mapping[str, str] = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "az"),
+}
+"""The extra of this package that installs the file system of a URL's protocol."""
+
 FILE_SERVER_PORT = 3070
 """The port of `wan-assets serve`. Dagster's pages link to it."""
 
@@ -33,6 +40,8 @@ SIMULATED_NOTICE = f"{API_KEY_VARIABLE} is not set: videos are SIMULATED, and no
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>[^{}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\{))")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(file|sqlite|postgres(ql)?|https?|s3a?|gc?s|az|abfss?):", re.IGNORECASE)
+_FSSPEC_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
+_DATABASE_URL = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql|oracle|duckdb|snowflake|bigquery)(\+\w+)?:")
 _QUOTES = "\"'"
 
 
@@ -51,7 +60,7 @@ class Settings:
     """
 
     folder: Path
-    prompts: Path
+    prompts: str | Path
     store: str
     ledger: str
     dagster_home: Path
@@ -84,7 +93,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
     prompts, dagster_home = given("WAN_ASSETS_PROMPTS"), places.get("DAGSTER_HOME")
     return Settings(
         folder=home,
-        prompts=local_path(prompts, "WAN_ASSETS_PROMPTS", environment) if prompts else DEMO_PROMPTS,
+        prompts=table_path(prompts, "WAN_ASSETS_PROMPTS", environment) if prompts else DEMO_PROMPTS,
         store=places.get("WAN_ASSETS_STORE") or escaped(home / "videos"),
         ledger=places.get(LEDGER_VARIABLE) or sqlite_url(home / "ledger.db"),
         dagster_home=local_path(dagster_home, "DAGSTER_HOME", environment) if dagster_home else home / "dagster",
@@ -170,6 +179,23 @@ def local_path(text: str, name: str, environment: Mapping[str, str] = os.environ
     if scheme := _URL.match(found):
         raise PathError(f"{name} is a URL ({scheme[0]}…), not a path on this machine")
     return Path(found)
+
+
+def table_path(text: str, name: str, environment: Mapping[str, str] = os.environ) -> str | Path:
+    """Returns the path or the URL of a prompt table; raises `PathError` as `local_path` does."""
+    found = expanded(text, name, environment)
+    if scheme := _DATABASE_URL.match(found):
+        raise PathError(f"{name} is the URL of a database ({scheme[0]}…), not of a table: read it with an SqlQuery")
+    return found if is_url(found) else local_path(text, name, environment)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL as fsspec opens it, such as `s3://bucket/prompts.csv` or `zip://a.csv::s3://bucket/a.zip`.
+
+    >>> is_url("s3://bucket/prompts.csv"), is_url("prompts/a.csv"), is_url("C:/prompts.csv")
+    (True, False, False)
+    """
+    return _FSSPEC_URL.match(text) is not None
 
 
 def sqlite_url(path: str | os.PathLike[str]) -> str:

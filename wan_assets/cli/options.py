@@ -18,7 +18,7 @@ from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
 from wan_assets.prompts import Extra, PromptSource, prompt_source_from
-from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, settings_from
+from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, is_url, settings_from
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,6 +45,17 @@ def url_option(command: Command) -> Command:
     return data_dir_option(click.option("--url", help=about)(command))
 
 
+class _TableLocation(click.ParamType[str | Path]):
+    """A path, or a URL as text, because a `Path` would change it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        return value if isinstance(value, Path) or is_url(value) else Path(value)
+
+
+TABLE = _TableLocation()
+
 mismatch_option = click.option(
     "--on-mismatch",
     type=click.Choice(("keep", "fail")),
@@ -63,11 +74,11 @@ class TableOptions:
     defaults: Mapping[str, str] = field(default_factory=dict)
     extra: Extra = "keep"
 
-    def of(self, file: Path) -> PromptSource:
+    def of(self, file: str | Path) -> PromptSource:
         """Returns a table with these options; raises `PromptTableError` if one is not valid."""
         return PromptSource(file, self.columns, self.defaults, self.extra)
 
-    def of_file_or_settings(self, file: Path | None, settings: Settings) -> PromptSource:
+    def of_file_or_settings(self, file: str | Path | None, settings: Settings) -> PromptSource:
         """Returns the table `file`, or that of the environment, whose options apply if the command has none."""
         if file or self != TableOptions():
             return self.of(file or settings.prompts)

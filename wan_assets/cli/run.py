@@ -31,7 +31,7 @@ from wan_assets.orchestration import (
     sync_table,
     table_id_of,
 )
-from wan_assets.prompts import PromptTable
+from wan_assets.prompts import PromptTable, name_of
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
@@ -78,7 +78,7 @@ class TableRun:
         """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(self.options.table.of(prompts))
-        table.refuse_problems(str(prompts))
+        table.refuse_problems(name_of(prompts))
         return table
 
     def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:

@@ -19,7 +19,7 @@ from wan_assets.engine import Outcome
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
 from wan_assets.models import usd
-from wan_assets.prompts import PromptRow
+from wan_assets.prompts import PromptRow, label_of
 from wan_assets.settings import LEDGER_VARIABLE, TABLE_OPTIONS_VARIABLE
 from wan_assets.store import StoredTask, VideoStore
 
@@ -275,7 +275,7 @@ def _show_locations(found: Summary) -> None:
     settings, python = found.run.settings, shlex.quote(sys.executable)
     places = {
         "DAGSTER_HOME": str(settings.dagster_home),
-        "WAN_ASSETS_PROMPTS": str(settings.prompts.absolute()),
+        "WAN_ASSETS_PROMPTS": label_of(settings.prompts),
         "WAN_ASSETS_STORE": settings.store,
     }
     if options := found.run.options.table.as_json:

@@ -24,7 +24,7 @@ from wan_assets.orchestration.configured_resources import ledger_url_of, resourc
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import PromptSource, SqlQuery
-from wan_assets.settings import Settings, local_path, settings_from
+from wan_assets.settings import Settings, settings_from, table_path
 
 Severity = Literal["ERROR", "WARN"]
 
@@ -46,7 +46,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
-        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a query; or an upstream asset.
+        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a URL; a query; or an upstream
+            asset.
         columns: Source column of each parameter, such as `{positive_prompt: prompt_en}`.
         defaults: Values for cells that are empty or missing, such as `{resolution: 720p}`.
         extra: Columns that are no parameters: "keep" or "refuse".
@@ -92,8 +93,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     """
 
     prompts: str | UpstreamAsset | Query = Field(
-        description="A table, a folder of them or a pattern, relative to the folder of this file; a query; or an "
-        "upstream asset."
+        description="A table, a folder of them or a pattern, relative to the folder of this file; a URL; a query; "
+        "or an upstream asset."
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="The source column of each parameter, such as positive_prompt: prompt_en."
@@ -216,7 +217,8 @@ class _Parts:
             return SqlQuery(prompts.url, prompts.query)
         if isinstance(prompts, UpstreamAsset):
             return prompts.prompts(self.folder, self.batches)
-        return self.folder / local_path(prompts, "prompts")
+        location = table_path(prompts, "prompts")
+        return location if isinstance(location, str) else self.folder / location
 
     def table(self) -> dict[str, Any]:
         """Returns the arguments that all definitions of the table share."""

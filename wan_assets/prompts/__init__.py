@@ -3,6 +3,7 @@
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
+from wan_assets.prompts.locations import format_of, identity_of, label_of, location_of, name_of
 from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_from
@@ -30,8 +31,13 @@ __all__ = [
     "SqlQuery",
     "Summary",
     "findings_of",
+    "format_of",
     "frame_of",
+    "identity_of",
     "index_of",
+    "label_of",
+    "location_of",
+    "name_of",
     "prompt_source_from",
     "scan",
     "shortened",

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from wan_assets.errors import PromptTableError
+from wan_assets.prompts import hf_datasets
 from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.snapshot import MARKER
+from wan_assets.prompts.table_file import TableFile
 
 _NOT_IN_PYTHON = (OverflowError, ValueError, LookupError)
 """Errors for values that Arrow supports and Python does not, such as a date in the year 12000."""
@@ -35,35 +38,66 @@ class _Unreadable:
 
 
 def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | MalformedRecord]:
-    """Yields the rows of a DataFrame or an Arrow table; ignores the index of a DataFrame."""
-    if not isinstance(frame, pd.DataFrame) and hasattr(frame, "__arrow_c_stream__"):
-        table = pa.table(frame)
-        table = table.drop_columns(_indexes_in(table.schema))
-        for batch in table.to_batches(max_chunksize=batch_rows):
-            yield from _records(tuple(table.column_names), [_values_of(column) for column in batch.columns])
+    """Yields the rows of a DataFrame, a dataset or an Arrow table; ignores the index of a DataFrame."""
+    if isinstance(frame, pd.DataFrame):
+        names = tuple(map(str, frame.columns))
+        for start in range(0, len(frame), batch_rows):
+            batch = frame.iloc[start : start + batch_rows]
+            yield from _records(names, [_items_of(batch.iloc[:, index]) for index in range(len(names))])
         return
-    if not isinstance(frame, pd.DataFrame):
+    for batch in _batches_of(frame, batch_rows):
+        yield from _records_of_batch(batch.drop_columns(_indexes_in(batch.schema)))
+
+
+def _batches_of(frame: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Yields a table with Arrow's C stream piece by piece; it need not fit in memory."""
+    if hf_datasets.is_dataset(frame):
+        tables = hf_datasets.batches_of(frame, batch_rows)
+        yield from (batch for table in tables for batch in table.to_batches(max_chunksize=batch_rows))
+    elif isinstance(frame, (ds.Dataset, ds.Scanner)):
+        yield from frame.to_batches()
+    elif hasattr(frame, "__arrow_c_stream__"):
+        reader = pa.RecordBatchReader.from_stream(frame)
+        yield from _sliced(reader, batch_rows, is_stream=isinstance(frame, pa.RecordBatchReader))
+    else:
         raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path, a DataFrame or a list")
-    names = tuple(map(str, frame.columns))
-    for start in range(0, len(frame), batch_rows):
-        batch = frame.iloc[start : start + batch_rows]
-        yield from _records(names, [_items_of(batch.iloc[:, index]) for index in range(len(names))])
 
 
-def records_of_parquet(path: Path, batch_rows: int) -> Iterator[Record | MalformedRecord]:
+def _sliced(reader: pa.RecordBatchReader, batch_rows: int, *, is_stream: bool) -> Iterator[pa.RecordBatch]:
+    batch = None
+    for batch in reader:
+        for start in range(0, batch.num_rows, batch_rows):
+            yield batch.slice(start, batch_rows)
+    if batch is None and is_stream:
+        raise PromptTableError("the RecordBatchReader has no rows left; it can be read only once: pass its read_all()")
+
+
+def _records_of_batch(batch: pa.RecordBatch) -> Iterator[Record | MalformedRecord]:
+    return _records(tuple(batch.schema.names), [_values_of(column) for column in batch.columns])
+
+
+def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Record | MalformedRecord]:
     """Yields the rows of a Parquet file, one batch of a row group at a time."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(table.path) as file:
+            _refuse_snapshot(table, file.schema_arrow)
             indexes = _indexes_in(file.schema_arrow)
             names = tuple(name for name in file.schema_arrow.names if name not in indexes)
-            _refuse_unknown_zones(path, file.schema_arrow)
+            _refuse_unknown_zones(table, file.schema_arrow)
             for whole in file.iter_batches(batch_size=batch_rows):
                 batch = whole.drop_columns(indexes)
                 yield from _records(names, [_values_of(column) for column in batch.columns])
     except UnicodeDecodeError as error:
-        raise unreadable(path, f"contains text that is not UTF-8: {error}; write the file again") from error
+        raise unreadable(table, f"contains text that is not UTF-8: {error}; write the file again") from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(path, f"is not a complete Parquet file: {error}; write the file again") from error
+        raise unreadable(table, f"is not a complete Parquet file: {error}; write the file again") from error
+
+
+def _refuse_snapshot(table: TableFile, schema: pa.Schema) -> None:
+    """Refuses a snapshot that is read as a table, because its parameters are in one column and would be left out."""
+    if MARKER in (schema.metadata or {}):
+        fix = "read it alone by its path, or by a URL whose server can send parts of a file"
+        raise unreadable(table, f"is a snapshot of an accepted table, and is read here as a part of a table; {fix}")
 
 
 def _indexes_in(schema: pa.Schema) -> list[str]:
@@ -87,14 +121,14 @@ def _malformed(names: tuple[str, ...], index: int, value: _Unreadable) -> Malfor
     return MalformedRecord(None, value.text, f"column {names[index]} contains {value.rule}", value.fix, names)
 
 
-def _refuse_unknown_zones(path: Path, schema: pa.Schema) -> None:
+def _refuse_unknown_zones(table: TableFile, schema: pa.Schema) -> None:
     for field in schema:
         if pa.types.is_timestamp(field.type) and field.type.tz:
             try:
                 pa.scalar(0, field.type).as_py()
             except _NOT_IN_PYTHON:
                 reason = f"column {field.name} has the unknown time zone {field.type.tz!r}"
-                raise unreadable(path, f"cannot be read: {reason}; write its times in UTC") from None
+                raise unreadable(table, f"cannot be read: {reason}; write its times in UTC") from None
 
 
 def _values_of(column: pa.Array) -> list[Any]:

@@ -1,23 +1,26 @@
-"""Readers of prompt tables: one for each file format, one for DataFrames, and one for lists of requests."""
+"""Formats of prompt tables: which reader reads a file, a DataFrame or a list of requests."""
 
 from __future__ import annotations
 
-import csv
-import json
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from wan_assets.models import VideoRequest
 from wan_assets.prompts.columns import PROMPT
-from wan_assets.prompts.keyed_objects import records_of_keyed
-from wan_assets.prompts.lookalikes import HEAD_CHARACTERS, lookalike_of_bytes, lookalike_of_line, lookalike_of_text
+from wan_assets.prompts.compression import COMPRESSIONS
+from wan_assets.prompts.delimited_files import comma_separated, tab_separated
+from wan_assets.prompts.json_files import json_lines, json_rows
+from wan_assets.prompts.lookalikes import WORKBOOKS, lookalike_of_bytes
 from wan_assets.prompts.problems import printable
+from wan_assets.prompts.prompt_lists import prompts_in
 from wan_assets.prompts.records import MalformedRecord, Record, unavailable, unreadable
+from wan_assets.prompts.table_file import TableFile, suffixes_of
 
-_CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's limit of 131,072 is less than one image in base64
 _BATCH_ROWS = 10_000
 _SIGNATURE_BYTES = 200
 
@@ -62,22 +65,67 @@ def _record_of_item(item: Any) -> Record | MalformedRecord:
     return Record(None, tuple(map(str, item)), tuple(item.values()))
 
 
+@dataclass(frozen=True)
+class _Format:
+    """How files with one end of a name are read; the rows of some share one header. Texts may be compressed."""
+
+    read: Callable[[TableFile], Iterator[Record | MalformedRecord]]
+    has_header: bool = False
+    is_text: bool = True
+
+
 def sheet_of_file(path: Path, file: str = "") -> Sheet:
     """Opens a file. Raises `PromptTableError`, here or when records are read, if the file cannot be read."""
     _refuse_missing(path)
-    reader, has_header = _READERS.get(path.suffix.lower(), (None, False))
-    if reader is None:
-        found = f"has the extension {path.suffix}" if path.suffix else "has no extension"
-        raise unreadable(path, f"{found}; supported are {KNOWN_EXTENSIONS}")
-    _refuse_other_files(path)
-    defaults = {"resolution": "720p"} if reader is _prompts else {}
-    is_keyed = reader is _json_rows
-    label = printable(str(path))
-    return Sheet(label, _guarded(path, reader), has_header, path.parent, defaults, printable(file), is_keyed)
+    table = TableFile.of(path, printable(str(path)), path.name)
+    format_ = _format_of(table)
+    _refuse_other_files(table, format_)
+    return replace(_sheet_of(table, format_, _guarded(table, format_)), folder=path.parent, file=printable(file))
+
+
+def sheet_of_copy(copied: Callable[[], AbstractContextManager[Path]], label: str, name: str, file: str = "") -> Sheet:
+    """Opens a file that is copied when its records are read. Raises `PromptTableError` for a name of no format."""
+    table = TableFile.of(Path(), label, name)
+    format_ = _format_of(table)
+    return replace(_sheet_of(table, format_, _of_copy(copied, table, format_)), file=printable(file))
+
+
+def _of_copy(
+    copied: Callable[[], AbstractContextManager[Path]], table: TableFile, format_: _Format
+) -> Generator[Record | MalformedRecord]:
+    with copied() as path:
+        copy = replace(table, path=path)
+        _refuse_other_files(copy, format_)
+        yield from _guarded(copy, format_)
+
+
+def _sheet_of(table: TableFile, format_: _Format, records: Generator[Record | MalformedRecord]) -> Sheet:
+    defaults = {"resolution": "720p"} if format_.read is prompts_in else {}
+    return Sheet(table.label, records, format_.has_header, defaults=defaults, is_keyed=format_.read is json_rows)
+
+
+def _format_of(table: TableFile) -> _Format:
+    """Returns the format of a file; raises `PromptTableError` if its name has none."""
+    format_ = _FORMATS.get(table.suffix)
+    ends = f"{table.suffix}{table.compression}"
+    if format_ is None:
+        found = f"has the extension {ends}" if ends else "has no extension"
+        raise unreadable(table, f"{found}; supported are {KNOWN_EXTENSIONS}")
+    if table.compression and not format_.is_text:
+        raise unreadable(table, f"has the extension {ends}; unpack it, because only text files may be compressed")
+    return format_
+
+
+def is_table(name: str) -> bool:
+    """Whether a file has a name of a format."""
+    suffix, compression = suffixes_of(name)
+    return suffix in _FORMATS and (not compression or _FORMATS[suffix].is_text)
 
 
 def _refuse_missing(path: Path) -> None:
     try:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) and not path.exists():
+            raise unavailable(path, "is a URL with a single slash after its colon; write two, in a text and not a Path")
         if not path.exists():
             raise unavailable(path, f"does not exist; check the name and the folder {Path.cwd()}")
         if not path.is_file():
@@ -86,32 +134,39 @@ def _refuse_missing(path: Path) -> None:
         raise unavailable(path, f"cannot be read: {error}") from error
 
 
-def _refuse_other_files(path: Path) -> None:
+def _refuse_other_files(table: TableFile, format_: _Format) -> None:
     """Refuses a file whose first bytes do not match its extension."""
     try:
-        with path.open("rb") as file:
-            found = lookalike_of_bytes(file.read(_SIGNATURE_BYTES))
+        head = table.head(_SIGNATURE_BYTES)
     except OSError:
         return  # the reader of the format reports the error
-    if found and not found.fix.endswith(f" {path.suffix.lower()}"):
-        raise unreadable(path, f"is not a table: it looks like {found.description}; {found.fix}")
+    found = lookalike_of_bytes(head)
+    if found and table.suffix not in found.suffixes:
+        raise unreadable(table, f"is not a table: it looks like {found.description}; {found.fix}")
+    if format_.is_text:
+        _refuse_other_encodings(table, head)
 
 
-def _guarded(
-    path: Path, reader: Callable[[Path], Iterator[Record | MalformedRecord]]
-) -> Generator[Record | MalformedRecord]:
+def _refuse_other_encodings(table: TableFile, head: bytes) -> None:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:4] == b"\x00\x00\xfe\xff":
+        raise unreadable(table, "is UTF-16 or UTF-32; save it as UTF-8 (in Excel: CSV UTF-8)")
+    if b"\x00" in head[:4]:
+        raise unreadable(table, "is not UTF-8 text: it begins with NUL bytes; save it as UTF-8")
+
+
+def _guarded(table: TableFile, format_: _Format) -> Generator[Record | MalformedRecord]:
     try:
-        yield from reader(path)
+        yield from format_.read(table)
     except UnicodeDecodeError as error:
-        where = _first_bad_byte(path) or error
-        raise unreadable(path, f"is not UTF-8: {where}; save it as UTF-8") from error
+        where = _first_bad_byte(table) or error
+        raise unreadable(table, f"is not UTF-8: {where}; save it as UTF-8") from error
     except OSError as error:
-        raise unavailable(path, f"cannot be read: {error.strerror or error}") from error
+        raise unavailable(table, f"cannot be read: {error.strerror or error}") from error
 
 
-def _first_bad_byte(path: Path) -> str | None:
+def _first_bad_byte(table: TableFile) -> str | None:
     offset = 0
-    with path.open("rb") as file:
+    with table.open() as file:
         for line, raw in enumerate(file, 1):
             try:
                 raw.decode()
@@ -122,145 +177,24 @@ def _first_bad_byte(path: Path) -> str | None:
     return None
 
 
-def _refuse_other_encodings(path: Path) -> None:
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head == b"\x00\x00\xfe\xff":
-        raise unreadable(path, "is UTF-16 or UTF-32; save it as UTF-8 (in Excel: CSV UTF-8)")
-    if b"\x00" in head:
-        raise unreadable(path, "is not UTF-8 text: it begins with NUL bytes; save it as UTF-8")
+def _parquet(table: TableFile) -> Iterator[Record | MalformedRecord]:
+    yield from import_module("wan_assets.prompts.dataframes").records_of_parquet(table, _BATCH_ROWS)
 
 
-def _comma_separated(path: Path) -> Iterator[Record | MalformedRecord]:
-    return _delimited(path, ",")
+def _workbook(table: TableFile) -> Iterator[Record | MalformedRecord]:
+    yield from import_module("wan_assets.prompts.workbooks").records_of_workbook(table)
 
 
-def _tab_separated(path: Path) -> Iterator[Record | MalformedRecord]:
-    return _delimited(path, "\t")
-
-
-def _delimited(path: Path, delimiter: str) -> Iterator[Record | MalformedRecord]:
-    _refuse_other_encodings(path)
-    csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next((row for row in rows if row), [])
-        except csv.Error as error:
-            raise unreadable(path, f"has a header that cannot be read: {error}; {_QUOTES}") from error
-        while header and not header[-1].strip():
-            header.pop()
-        yield from _cells(rows, tuple(header))
-
-
-_QUOTES = "enclose a cell that contains quotes or newlines in quotes, and double the quotes inside it"
-
-
-def _cells(rows: Any, names: tuple[str, ...]) -> Iterator[Record | MalformedRecord]:
-    while True:
-        line = rows.line_num + 1
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            reason = "a quote is never closed" if "end of data" in str(error) else error
-            yield MalformedRecord(line, None, f"cannot be split into cells: {reason}", _QUOTES, names)
-            continue
-        if row is None:
-            return
-        if len(row) == len(names):
-            yield Record(line, names, row)
-        elif row:
-            yield _ragged(line, names, row)
-
-
-def _ragged(line: int, names: tuple[str, ...], row: list[str]) -> Record | MalformedRecord:
-    surplus = [cell for cell in row[len(names) :] if cell.strip()]
-    if len(row) > len(names) and not surplus:
-        return Record(line, names, row[: len(names)])
-    rule = f"has {len(row)} {'cell' if len(row) == 1 else 'cells'} where the header has {len(names)}"
-    fix = "enclose a cell that contains separators, quotes or newlines in quotes"
-    if surplus:
-        return MalformedRecord(line, surplus[0], rule, fix, names)
-    return MalformedRecord(line, row[-1], rule, f"write empty cells as well, and {fix}", names)
-
-
-def _json_lines(path: Path) -> Iterator[Record | MalformedRecord]:
-    _refuse_other_encodings(path)
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for line, text in enumerate(file, 1):
-            if text.strip():
-                yield _record_of_line(line, text)
-
-
-def _record_of_line(line: int, text: str) -> Record | MalformedRecord:
-    try:
-        found = json.loads(text, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        return MalformedRecord(line, text.strip(), f"is not valid JSON: {error}", "write one JSON object per line")
-    return _record_of_object(line, found)
-
-
-def _record_of_object(line: int | None, found: Any) -> Record | MalformedRecord:
-    if not isinstance(found, dict):
-        fix = f'write an object such as {{"{PROMPT}": "A red kite"}}'
-        return MalformedRecord(line, found, "is not a JSON object", fix)
-    return Record(line, tuple(found), tuple(found.values()))
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r} occurs twice")
-    return found
-
-
-def _json_rows(path: Path) -> Iterator[Record | MalformedRecord]:
-    _refuse_other_encodings(path)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
-    except UnicodeDecodeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        hint = "write an array of objects, or save one object per line as .jsonl"
-        raise unreadable(path, f"is not valid JSON: {error}; {hint}") from error
-    if isinstance(found, dict):
-        yield from records_of_keyed(path, found)
-        return
-    if not isinstance(found, list):
-        raise unreadable(path, "does not contain a JSON array; write an array of objects")
-    yield from (_record_of_object(None, item) for item in found)
-
-
-def _prompts(path: Path) -> Iterator[Record | MalformedRecord]:
-    _refuse_other_encodings(path)
-    with path.open(encoding="utf-8-sig") as file:
-        if found := lookalike_of_text(file.read(HEAD_CHARACTERS)):
-            raise unreadable(path, f"is not a list of prompts: it looks like {found.description}; {found.fix}")
-        file.seek(0)
-        for line, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            if look := lookalike_of_line(text):
-                yield MalformedRecord(line, text.strip(), f"looks like {look.description}", look.fix, (PROMPT,))
-            else:
-                yield Record(line, (PROMPT,), (text.removesuffix("\n"),))
-
-
-def _parquet(path: Path) -> Iterator[Record | MalformedRecord]:
-    yield from import_module("wan_assets.prompts.dataframes").records_of_parquet(path, _BATCH_ROWS)
-
-
-_READERS: Mapping[str, tuple[Callable[[Path], Iterator[Record | MalformedRecord]], bool]] = {
-    ".csv": (_comma_separated, True),
-    ".tsv": (_tab_separated, True),
-    ".jsonl": (_json_lines, False),
-    ".ndjson": (_json_lines, False),
-    ".json": (_json_rows, False),
-    ".parquet": (_parquet, True),
-    ".txt": (_prompts, True),
+_FORMATS: Mapping[str, _Format] = {
+    ".csv": _Format(comma_separated, has_header=True),
+    ".tsv": _Format(tab_separated, has_header=True),
+    ".jsonl": _Format(json_lines),
+    ".ndjson": _Format(json_lines),
+    ".json": _Format(json_rows),
+    ".parquet": _Format(_parquet, has_header=True, is_text=False),
+    ".txt": _Format(prompts_in, has_header=True),
+    **dict.fromkeys(WORKBOOKS, _Format(_workbook, has_header=True, is_text=False)),
 }
-"""The reader of each extension, and whether its rows share one header."""
+"""The format of each extension."""
 
-EXTENSIONS = frozenset(_READERS)
-KNOWN_EXTENSIONS = ", ".join(_READERS)
+KNOWN_EXTENSIONS = f"{', '.join(_FORMATS)}; and texts compressed as {', '.join(COMPRESSIONS)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from wan_assets.models import normalized
@@ -14,13 +13,13 @@ from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 _FIX = "write an array of objects"
 
 
-def records_of_keyed(path: Path, found: Mapping[str, Any]) -> Iterator[Record | MalformedRecord]:
+def records_of_keyed(file: object, found: Mapping[str, Any]) -> Iterator[Record | MalformedRecord]:
     """Yields the rows of an object; the column `key` has keys that are ids, and the column `key_text` those that are
     texts, unless each key repeats a field of its row.
 
     Raises `PromptTableError` for an object that is one row, or that has one list for each column.
     """
-    _refuse_one_row(path, found)
+    _refuse_one_row(file, found)
     is_key_repeated = all(_repeats_field(key, row) for key, row in found.items())
     name = KEY_TEXT if _are_texts(found) else KEY
     for key, row in found.items():
@@ -32,15 +31,15 @@ def records_of_keyed(path: Path, found: Mapping[str, Any]) -> Iterator[Record | 
             yield Record(None, (name, *row), (key, *row.values()))
 
 
-def _refuse_one_row(path: Path, found: Mapping[str, Any]) -> None:
+def _refuse_one_row(file: object, found: Mapping[str, Any]) -> None:
     if not any(isinstance(row, Mapping) for row in found.values()):
-        raise unreadable(path, f"does not contain a JSON array; {_FIX}")
+        raise unreadable(file, f"does not contain a JSON array; {_FIX}")
     common = {name for names in COMMON_NAMES.values() for name in names}
     if columns := [key for key in found if meaning_of(key) == PROMPT or key in common]:
         reason = f"contains one object for each column, such as {columns[0]!r}"
-        raise unreadable(path, f"{reason}; {_FIX} (to_json(orient='records') in pandas)")
+        raise unreadable(file, f"{reason}; {_FIX} (to_json(orient='records') in pandas)")
     if not _has_prompts(found) and not _are_texts(found):
-        raise unreadable(path, f"contains no prompts: neither its keys nor fields of its objects are prompts; {_FIX}")
+        raise unreadable(file, f"contains no prompts: neither its keys nor fields of its objects are prompts; {_FIX}")
 
 
 def _has_prompts(found: Mapping[str, Any]) -> bool:

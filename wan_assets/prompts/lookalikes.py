@@ -9,15 +9,21 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import PurePath
 
 from wan_assets.prompts.columns import PROMPT, meaning_of
+from wan_assets.prompts.table_file import suffixes_of
 from wan_assets.prompts.text_shapes import FIX_PLAIN_LIST, FIX_SAVE_AS_CSV, TABLES, Lookalike, cells_in, shape_of
 
 HEAD_CHARACTERS = 64 * 1024
 _CHECKED_LINES = 50
 
 
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+"""The ends of the names of workbooks."""
+
+_AS_WORKBOOK = f"if it is a workbook, rename it to end in .xlsx or .ods, or {FIX_SAVE_AS_CSV}"
+_AS_OLD_WORKBOOK = f"if it is a workbook, rename it to end in .xls, or {FIX_SAVE_AS_CSV}"
 _AS_JSON_LINES = "save its prompts as JSON Lines, with a name that ends in .jsonl"
 _AS_CELL = f"remove the line; if it is a prompt, put it in a CSV file below the header {PROMPT}"
 _REMOVE = "remove the line"
@@ -30,14 +36,36 @@ _LICENSE = Lookalike("a license", FIX_PLAIN_LIST)
 _YAML = Lookalike("YAML", _AS_JSON_LINES)
 _LOG = Lookalike("a log line", _AS_CELL)
 _LABEL = Lookalike("a labelled value", _AS_CELL)
+_ZIP = Lookalike("a ZIP archive, or an Excel, Word or OpenDocument file", f"unpack it, or {FIX_SAVE_AS_CSV}", WORKBOOKS)
 
 _BYTES: tuple[tuple[bytes, Lookalike], ...] = (
     (rb"%PDF-", Lookalike("a PDF document", "copy the prompts into a plain text file")),
-    (rb"PK\x03\x04", Lookalike("a ZIP archive, or an Excel, Word or OpenDocument file", FIX_SAVE_AS_CSV)),
-    (rb"\xd0\xcf\x11\xe0\xa1\xb1", Lookalike("an old Excel or Word file", FIX_SAVE_AS_CSV)),
-    (rb"PAR1", Lookalike("a Parquet file", "rename it to end in .parquet")),
+    (
+        rb"PK\x03\x04.{26}(mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet|\[Content_Types\]|_rels/|xl/|docProps/)",
+        Lookalike("an Excel, Word or OpenDocument file", _AS_WORKBOOK, WORKBOOKS),
+    ),
+    (
+        rb"PK\x03\x04",
+        _ZIP,
+    ),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1", Lookalike("an old Excel or Word file", _AS_OLD_WORKBOOK, WORKBOOKS)),
+    (rb"PAR1", Lookalike("a Parquet file", "rename it to end in .parquet", (".parquet",))),
     (rb"ARROW1|FEA1|ORC[\0-\x1f]|Obj\x01", Lookalike("an Arrow, ORC or Avro file", "save the table as Parquet")),
-    (rb"\x1f\x8b|BZh\d1AY|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!\x1a", Lookalike("an archive", "unpack it first")),
+    *(
+        (
+            first,
+            Lookalike(
+                f"an archive, compressed with {name}", f"add {suffix} to its name if it is a table, or unpack it"
+            ),
+        )
+        for first, name, suffix in (
+            (rb"\x1f\x8b", "gzip", ".gz"),
+            (rb"BZh\d1AY", "bzip2", ".bz2"),
+            (rb"\xfd7zXZ", "xz", ".xz"),
+            (rb"\x28\xb5\x2f\xfd", "Zstandard", ".zst"),
+        )
+    ),
+    (rb"7z\xbc\xaf|Rar!\x1a", Lookalike("an archive", "unpack it first")),
     (rb"SQLite format 3\0", Lookalike("an SQLite database", "read its rows with an SqlQuery")),
     (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....(WEBP|WAVE|AVI )", _MEDIUM),
     (rb"....ftyp|\x1aE\xdf\xa3|OggS\0|fLaC\0|ID3[\x02-\x04]", _MEDIUM),
@@ -137,12 +165,13 @@ def lookalike_of_line(text: str) -> Lookalike | None:
     return found
 
 
-def is_named_as_notes(path: Path) -> bool:
+def is_named_as_notes(path: PurePath) -> bool:
     """Returns whether the name of a text file suggests notes, such as `README.en.txt`."""
-    stem = path.name.lower().removesuffix(".txt")
+    suffix, compression = suffixes_of(path.name)
+    stem = path.name.lower().removesuffix(f"{suffix}{compression}")
     words = re.findall(r"[a-z]+", stem)
-    if path.suffix.lower() != ".txt" or not words:
-        return stem.startswith(_IN_CHINESE) and path.suffix.lower() == ".txt"
+    if suffix != ".txt" or not words:
+        return stem.startswith(_IN_CHINESE) and suffix == ".txt"
     is_legal = words[0] in _LEGAL and all(len(word) <= 3 or word == "apache" for word in words[1:])
     return words[0] in _NOTES or words[:2] == ["read", "me"] or is_legal or (words[0] in _OTHERS and len(words) == 1)
 

@@ -26,8 +26,8 @@ class PromptSource:
     Accepted wherever prompts are.
 
     Args:
-        source: A path, a folder, a pattern, a DataFrame, a `SqlQuery`, a list of mappings, an upstream asset, or a
-            function that returns any of the first.
+        source: The path or URL of a file, a folder or a pattern, a DataFrame, a `SqlQuery`, a list of mappings, an
+            upstream asset, or a function that returns any of the first.
         columns: The source column of each parameter, such as `{"positive_prompt": "prompt_en"}`. A dotted path names a
             field of a nested value, such as `meta.prompt` or `prompts.0`. Columns that stay with the row can be
             renamed in the same way, such as `{"campaign": "batch"}` or `{"x_speed": "speed"}`.
@@ -48,7 +48,7 @@ class PromptSource:
         [('480p', {'motion_level': 'low'})]
     """
 
-    source: Any
+    source: Any = field(repr=False)
     columns: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     extra: Extra = "keep"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from wan_assets.errors import PromptTableError
@@ -30,11 +29,11 @@ class MalformedRecord:
     names: tuple[str, ...] = ()
 
 
-def unreadable(path: Path, reason: str) -> PromptTableError:
+def unreadable(file: object, reason: str) -> PromptTableError:
     """Returns the error for a file that is not a table; characters of its name that are not printable are escaped."""
-    return PromptTableError(f"{printable(str(path))} {reason}")
+    return PromptTableError(f"{printable(str(file))} {reason}")
 
 
-def unavailable(path: Path, reason: str) -> PromptTableError:
+def unavailable(file: object, reason: str) -> PromptTableError:
     """Returns the error for a file that is missing or that this process may not read."""
-    return PromptTableError(f"{printable(str(path))} {reason}", is_unavailable=True)
+    return PromptTableError(f"{printable(str(file))} {reason}", is_unavailable=True)

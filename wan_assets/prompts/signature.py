@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import blake2b
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
 from wan_assets.errors import PromptTableError
+from wan_assets.prompts.locations import UrlLocation, location_of
 from wan_assets.prompts.problems import repr_of
 from wan_assets.prompts.prompt_source import prompt_source_of
 from wan_assets.prompts.records import MalformedRecord, unavailable
@@ -21,8 +23,9 @@ from wan_assets.prompts.table import Prompts, PromptTable
 def signature_of(prompts: Prompts) -> str:
     """Returns a digest that changes if the source of the prompts may have changed.
 
-    Files contribute their path, size and modification time and are not read. A DataFrame or a query contributes all
-    rows in order, so a query without ORDER BY may seem changed. A `PromptTable` contributes ids, requests, extra
+    Files contribute their path, size and modification time and are not read. Files at URLs contribute the checksum or
+    the time that their file system reports, and are read only if it reports neither. A DataFrame or a query contributes
+    all rows in order, so a query without ORDER BY may seem changed. A `PromptTable` contributes ids, requests, extra
     columns and problems. A function is called. The options of a `PromptSource` are included, local images and audio
     files are not. Raises `PromptTableError` if the source is empty or missing.
     """
@@ -40,9 +43,15 @@ def _parts_of(source: Source | PromptTable | Snapshot) -> Iterator[bytes]:
         return (_bytes_of((part, file.name)) for part, file in source.files.items())
     if isinstance(source, PromptTable):
         return _parts_of_table(source)
-    if isinstance(source, (str, os.PathLike)):
-        return map(_part_of_file, files_of(Path(source))[1])
-    return _parts_of_rows(source)
+    location = location_of(source)
+    if isinstance(location, UrlLocation):
+        return _parts_of_url(location)
+    return _parts_of_rows(source) if location is None else map(_part_of_file, files_of(location)[1])
+
+
+def _parts_of_url(location: UrlLocation) -> Iterator[bytes]:
+    for file in import_module("wan_assets.prompts.remote_files").files_at(location):
+        yield _bytes_of((location.identity, file.name, file.version()))
 
 
 def _part_of_file(path: Path) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from wan_assets.prompts.locations import location_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from wan_assets.prompts.table import Chunk
 
 SUFFIX = ".parquet"
+MARKER = b"wan_assets.snapshot"
+"""The key in the metadata of a Parquet file that marks it as a snapshot."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ def snapshot_at(source: object) -> Snapshot | None:
     """Returns a snapshot, or the snapshot at a path or URL; None for any other source."""
     if isinstance(source, Snapshot):
         return source
-    if not isinstance(source, (str, os.PathLike)) or not str(source).endswith(SUFFIX):
+    location = location_of(source)
+    if location is None or not location.name.endswith(SUFFIX):
         return None
     files: Any = import_module("wan_assets.prompts.snapshot_files")
-    found: UPath | None = files.file_of_snapshot(os.fspath(source))
+    found: UPath | None = files.file_of_snapshot(source)
     return None if found is None else Snapshot({"": found})

@@ -20,16 +20,16 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from upath import UPath
 
-from wan_assets.errors import NoSnapshotError, PromptTableError
+from wan_assets.errors import NoSnapshotError, PromptTableError, file_system_errors
 from wan_assets.models import DESTINATION_FIELDS, VideoRequest, violations_of, without_secrets
 from wan_assets.prompts.identity import PromptIds
+from wan_assets.prompts.locations import public_address
 from wan_assets.prompts.problems import Problem, Refusal, printable
 from wan_assets.prompts.prompt_row import PromptRow
-from wan_assets.prompts.snapshot import Snapshot
+from wan_assets.prompts.snapshot import MARKER, Snapshot
 from wan_assets.prompts.table import Chunk
 from wan_assets.settings import LOCAL_PROTOCOLS
 
-_MARKER = b"wan_assets.snapshot"
 _HIDDEN = "wan_assets.hidden"
 _PROMPTS = ("positivePrompt", "negativePrompt")
 _FORMAT = b"1"
@@ -50,7 +50,7 @@ _SCHEMA = pa.schema(
         pa.field("line", pa.int64()),
         pa.field("file", pa.string(), nullable=False),
     ],
-    metadata={_MARKER: _FORMAT},
+    metadata={MARKER: _FORMAT},
 )
 
 
@@ -78,21 +78,14 @@ class ParquetSnapshotWriter:
             self._writer.write_table(pa.Table.from_pylist(records, schema=_SCHEMA))
 
 
-def file_of_snapshot(address: str) -> UPath | None:
-    """Returns the file at a path or URL if it is a snapshot. Raises `PromptTableError` for an unreadable URL."""
-    is_url = "://" in address
+def file_of_snapshot(source: str | UPath) -> UPath | None:
+    """Returns the file at a path or URL if it is a snapshot; None if it is another table or cannot be read."""
     try:
-        file = UPath(address)
+        file = UPath(source)
         with file.open("rb") as content, pq.ParquetFile(content) as found:
-            is_snapshot = _MARKER in (found.schema_arrow.metadata or {})
-    except (pa.ArrowException, OSError, ValueError, ImportError) as error:
-        if is_url:
-            reason = f"{printable(address)} cannot be read as a snapshot: {error}"
-            raise PromptTableError(reason, is_unavailable=True) from error
+            return file if MARKER in (found.schema_arrow.metadata or {}) else None
+    except (pa.ArrowException, *file_system_errors()):
         return None  # the reader of tables reports the error
-    if is_url and not is_snapshot:
-        raise PromptTableError(f"{printable(address)} is not a snapshot; copy the table to a local file")
-    return file if is_snapshot else None
 
 
 def has_secrets_left_out(snapshot: Snapshot) -> bool:
@@ -120,16 +113,20 @@ def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
 def _records_of(file: UPath, chunk_rows: int) -> Iterator[list[dict[str, Any]]]:
     try:
         with _verified(file) as content, pq.ParquetFile(content) as found:
-            form = (found.schema_arrow.metadata or {}).get(_MARKER)
+            form = (found.schema_arrow.metadata or {}).get(MARKER)
             if form != _FORMAT:
                 reason = "was written by a newer release" if form else "is not a snapshot of a prompt table"
-                raise PromptTableError(f"{printable(str(file))} {reason}")
+                raise PromptTableError(f"{printable(public_address(str(file)))} {reason}")
             for batch in found.iter_batches(batch_size=chunk_rows):
                 yield batch.to_pylist()
     except FileNotFoundError:
-        raise NoSnapshotError(f"the snapshot {printable(str(file))} is missing from the store") from None
+        raise NoSnapshotError(
+            f"the snapshot {printable(public_address(str(file)))} is missing from the store"
+        ) from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise PromptTableError(f"the snapshot {printable(str(file))} cannot be read: {error}") from error
+        raise PromptTableError(
+            f"the snapshot {printable(public_address(str(file)))} cannot be read: {error}"
+        ) from error
 
 
 @contextmanager
@@ -143,7 +140,9 @@ def _verified(file: UPath) -> Iterator[BinaryIO]:
             if not is_local:
                 copy.write(piece)
         if _SHA256.fullmatch(file.stem) and digest.hexdigest() != file.stem:
-            raise PromptTableError(f"the snapshot {printable(str(file))} does not contain the stored bytes")
+            raise PromptTableError(
+                f"the snapshot {printable(public_address(str(file)))} does not contain the stored bytes"
+            )
         content: BinaryIO = original if is_local else copy
         content.seek(0)
         yield content

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wan_assets.models import VideoRequest
-from wan_assets.prompts.formats import EXTENSIONS, KNOWN_EXTENSIONS, Sheet, sheet_of_file, sheet_of_frame, sheet_of_list
+from wan_assets.prompts import hf_datasets
+from wan_assets.prompts.formats import (
+    KNOWN_EXTENSIONS,
+    Sheet,
+    is_table,
+    sheet_of_copy,
+    sheet_of_file,
+    sheet_of_frame,
+    sheet_of_list,
+)
+from wan_assets.prompts.hive import is_partition, partition_columns, with_columns
+from wan_assets.prompts.locations import UrlLocation, location_of
 from wan_assets.prompts.lookalikes import is_named_as_notes
+from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import unavailable, unreadable
 from wan_assets.prompts.sql_query import SqlQuery
 
 if TYPE_CHECKING:
     import pandas as pd
+    from upath import UPath
 
 
 Requests: TypeAlias = "Sequence[Mapping[str, Any] | VideoRequest]"
 Source: TypeAlias = (
-    "str | os.PathLike[str] | pd.DataFrame | Requests | Mapping[str, pd.DataFrame | Requests] | SqlQuery"
+    "str | os.PathLike[str] | UPath | pd.DataFrame | Requests | Mapping[str, pd.DataFrame | Requests] | SqlQuery"
 )
-"""A mapping contains one DataFrame or list for each partition of an asset. Other tables with Arrow's C stream are
-accepted like DataFrames.
+"""A text is a path or a URL. A mapping contains one DataFrame or list for each partition of an asset. Other tables with
+Arrow's C stream and datasets of Hugging Face are accepted like DataFrames.
 """
 
 
@@ -33,15 +47,42 @@ def sheets_of(source: Source) -> list[Sheet]:
         records = import_module("wan_assets.prompts.database").records_of_query(source)
         return [Sheet("the query", records, has_header=True)]
     if isinstance(source, Mapping):
+        hf_datasets.refuse_splits(source)
         return [_sheet_of_value(value, str(part)) for part, value in source.items()]
-    if not isinstance(source, (str, os.PathLike)):
-        return [_sheet_of_value(source)]
-    path = Path(source)
+    location = location_of(source)
+    if isinstance(location, UrlLocation):
+        return _sheets_at(location)
+    return [_sheet_of_value(source)] if location is None else _sheets_of_path(location)
+
+
+def _sheets_of_path(path: Path) -> list[Sheet]:
+    if hf_datasets.is_saved(path):
+        return [replace(sheet_of_frame(hf_datasets.loaded(path)), label=printable(str(path)), folder=path)]
     folder, files = files_of(path)
     if files == [path]:
         _refuse_named_notes(path)
         return [sheet_of_file(path)]
-    return [sheet_of_file(file, str(file.relative_to(folder))) for file in files]
+    names = [file.relative_to(folder) for file in files]
+    return [_partitioned(sheet_of_file(file, str(name)), name.parent) for file, name in zip(files, names, strict=True)]
+
+
+def _sheets_at(location: UrlLocation) -> list[Sheet]:
+    """Opens the files at a URL; each is copied when its records are read."""
+    files = import_module("wan_assets.prompts.remote_files").files_at(location)
+    for file in files:
+        _refuse_notes_named(file.label, PurePosixPath(file.name))
+    if len(files) == 1 and files[0].label == location.label:
+        return [sheet_of_copy(files[0].copied, files[0].label, files[0].name)]
+    return [
+        _partitioned(sheet_of_copy(file.copied, file.label, file.name, file.name), PurePosixPath(file.name).parent)
+        for file in files
+    ]
+
+
+def _partitioned(sheet: Sheet, folders: PurePath) -> Sheet:
+    """Adds the columns of Hive partitions: folders such as `date=2026-01-01`."""
+    columns = partition_columns(folders.parts)
+    return replace(sheet, records=with_columns(sheet.records, columns)) if columns else sheet
 
 
 def _sheet_of_value(value: object, part: str = "") -> Sheet:
@@ -56,7 +97,7 @@ def files_of(path: Path) -> tuple[Path, list[Path]]:
     """
     try:
         if path.is_dir():
-            return path, _tables_in(path)
+            return path, hf_datasets.saved_files(path) if hf_datasets.is_saved(path) else _tables_of(path)
         if path.exists() or not any(letter in str(path) for letter in "*?["):
             return path.parent, [path]
         return _matches_of(path)
@@ -64,13 +105,23 @@ def files_of(path: Path) -> tuple[Path, list[Path]]:
         raise unavailable(path, f"cannot be read: {error}; check the name") from error
 
 
-def _tables_in(folder: Path) -> list[Path]:
-    tables = (file for file in _visible(folder, folder.iterdir()) if file.suffix.lower() in EXTENSIONS)
-    files = sorted(_inside(folder, table) for table in tables)
+def _tables_of(folder: Path) -> list[Path]:
+    files = sorted(_inside(folder, table) for table in _tables_in(folder, frozenset()))
     _refuse_notes(files)
     if not files:
         raise unreadable(folder, f"is a folder without tables; add files that end in one of {KNOWN_EXTENSIONS}")
     return files
+
+
+def _tables_in(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Yields the tables of a folder and of its Hive partitions. A link to a folder above is not followed."""
+    above |= {folder.resolve()}
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if is_partition(entry.name) and entry.resolve() not in above:
+                yield from _tables_in(entry, above)
+        elif is_table(entry.name) and not entry.name.startswith("."):
+            yield entry
 
 
 def _matches_of(pattern: Path) -> tuple[Path, list[Path]]:
@@ -99,9 +150,14 @@ def _refuse_notes(files: list[Path]) -> None:
 
 
 def _refuse_named_notes(file: Path) -> None:
-    if is_named_as_notes(file) and file.exists():
+    if file.exists():
+        _refuse_notes_named(file, file)
+
+
+def _refuse_notes_named(label: object, name: PurePath) -> None:
+    if is_named_as_notes(name):
         fix = "rename it if each of its lines is a prompt"
-        raise unreadable(file, f"has a name that suggests notes or a license and not a list of prompts; {fix}")
+        raise unreadable(label, f"has a name that suggests notes or a license and not a list of prompts; {fix}")
 
 
 def _visible(folder: Path, files: Iterator[Path]) -> Iterator[Path]:

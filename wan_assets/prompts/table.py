@@ -22,6 +22,7 @@ from wan_assets.prompts.formats import Sheet
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.layout import Layouts
 from wan_assets.prompts.local_media import LocalMedia
+from wan_assets.prompts.locations import label_of
 from wan_assets.prompts.problems import Problem, printable
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import PromptSource, prompt_source_of
@@ -85,9 +86,10 @@ class PromptTable:
         """Reads and checks a whole table.
 
         Args:
-            source: A path, a folder, a pattern, a DataFrame (pandas, or any table with Arrow's C stream, such as
-                polars), a `SqlQuery`, a list of `VideoRequest` or of mappings, a `PromptTable`, the path or URL of a
-                snapshot, a `PromptSource` with columns and defaults, or a function that returns a source.
+            source: The path or URL of a file, a folder or a pattern, a DataFrame (pandas, or any table with Arrow's C
+                stream, such as polars), a dataset of Hugging Face, a `SqlQuery`, a list of `VideoRequest` or of
+                mappings, a `PromptTable`, the path or URL of a snapshot, a `PromptSource` with columns and defaults, or
+                a function that returns a source.
             base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
             defaults: Values for columns that a row leaves empty, such as `{"resolution": "480p"}`. Snapshots contain
                 the values already.
@@ -193,7 +195,7 @@ def _chunks_of_source(
             total += chunk.row_count
             yield chunk
     if not total and not part:
-        label = sheets[0].label if len(sheets) == 1 else printable(str(given.source))
+        label = sheets[0].label if len(sheets) == 1 else printable(label_of(given.source) or str(given.source))
         raise PromptTableError(f"{label} has no rows; add at least one prompt")
 
 

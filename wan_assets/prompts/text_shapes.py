@@ -21,6 +21,8 @@ class Lookalike(NamedTuple):
 
     description: str
     fix: str
+    suffixes: tuple[str, ...] = ()
+    """The ends of the names with which the file is a table."""
 
 
 FIX_SAVE_AS_CSV = "save the table as CSV UTF-8, with a name that ends in .csv"

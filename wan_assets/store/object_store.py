@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import fsspec
 from upath import UPath
 
 from wan_assets.errors import StoreAddressError, StoreError
-from wan_assets.settings import expanded
+from wan_assets.settings import EXTRAS_OF_PROTOCOLS, expanded
 
 PART_BYTES = 8 << 20
 """The size of one part of an upload. A bucket accepts 10,000 parts, so files of up to 80 GB."""
@@ -24,10 +23,7 @@ PART_BYTES = 8 << 20
 _PARTS_AT_ONCE = 3
 
 S3 = ("s3", "s3a")
-_GS = ("gs", "gcs")
 _AZ = ("az", "abfs", "abfss")
-
-_EXTRAS = {**dict.fromkeys(S3, "s3"), **dict.fromkeys(_GS, "gs"), **dict.fromkeys(_AZ, "az")}
 
 _AZURE_MISNOMERS = ("azure", "blob", "wasb", "wasbs", "adl")
 
@@ -49,7 +45,7 @@ _UPLOADS: Mapping[str, Mapping[str, Any]] = {
     "az": {"max_concurrency": _PARTS_AT_ONCE},
 }
 
-_SCHEMES = frozenset({*_EXTRAS, "file", "http", "https", "ftp", "data", "sqlite", "postgres", "postgresql"})
+_SCHEMES = frozenset({*EXTRAS_OF_PROTOCOLS, "file", "http", "https", "ftp", "data", "sqlite", "postgres", "postgresql"})
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+-]*)(?::|//)")
 _READ_ONLY = ("data", "git", "github", "hf", "http", "https", "libarchive", "reference", "tar", "zip")
 _NOT_WRITABLE = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "generic", "simplecache"})
@@ -57,23 +53,6 @@ _NOT_WRITABLE = frozenset({*_READ_ONLY, "blockcache", "dir", "filecache", "gener
 
 _CONNECT_AT_CREATION = ("ftp", "sftp", "ssh", "smb")
 """File systems that connect when they are created."""
-
-_PACKAGE_ERRORS = (
-    ("botocore.exceptions", "BotoCoreError"),
-    ("gcsfs.retry", "ChecksumError"),
-    ("gcsfs.retry", "HttpError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("azure.core.exceptions", "AzureError"),
-)
-
-
-def store_errors() -> tuple[type[Exception], ...]:
-    """Returns the exceptions of store access. s3fs, gcsfs and adlfs pass on exceptions of the packages that they use.
-
-    A package that is not imported yet cannot raise, and importing it takes up to half a second.
-    """
-    named = [getattr(sys.modules[module], name) for module, name in _PACKAGE_ERRORS if module in sys.modules]
-    return (OSError, ImportError, ValueError, NotImplementedError, *named)
 
 
 def opened(root: str | os.PathLike[str] | UPath) -> UPath:
@@ -90,7 +69,7 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
     _refuse_credentials(protocol, rest)
     _refuse_unusable(protocol, rest)
     _refuse_pattern(protocol, rest)
-    extra = _EXTRAS.get(protocol, "")
+    extra = EXTRAS_OF_PROTOCOLS.get(protocol, "")
     try:
         fsspec.get_filesystem_class(protocol)
         # A cached listing is outdated if other processes write.
@@ -112,7 +91,7 @@ def opened(root: str | os.PathLike[str] | UPath) -> UPath:
 
 def _reason_for_failure(protocol: str, error: Exception) -> str:
     """Explains why a store cannot be opened: a missing package or an unsupported protocol."""
-    if extra := _EXTRAS.get(protocol.lower(), ""):
+    if extra := EXTRAS_OF_PROTOCOLS.get(protocol.lower(), ""):
         return f"it needs `pip install 'wan-assets[{extra}]'`"
     message = first_line_of(error)
     if "Protocol not known" not in message:
@@ -123,7 +102,7 @@ def _reason_for_failure(protocol: str, error: Exception) -> str:
 
 def is_bucket(root: UPath) -> bool:
     """Returns whether a store is a bucket, where folders need not be created."""
-    return root.protocol in _EXTRAS
+    return root.protocol in EXTRAS_OF_PROTOCOLS
 
 
 def put(path: Path, target: UPath) -> tuple[int, str]:
@@ -132,7 +111,7 @@ def put(path: Path, target: UPath) -> tuple[int, str]:
     Raises `StoreError` if the stored content differs, and removes the file in this case.
     """
     digests = _digests_of(path)
-    target.fs.put_file(str(path), target.path, **_UPLOADS.get(_EXTRAS.get(target.protocol, ""), {}))
+    target.fs.put_file(str(path), target.path, **_UPLOADS.get(EXTRAS_OF_PROTOCOLS.get(target.protocol, ""), {}))
     has_arrived = False
     try:
         has_arrived = _holds(target, digests)
@@ -207,7 +186,7 @@ def _refuse_malformed(root: str) -> None:
 
 def _refuse_unusable(protocol: str, rest: str) -> None:
     """Refuses addresses without a bucket, with a host, or with a protocol that cannot be written."""
-    if protocol in _EXTRAS and not rest.partition("/")[0]:
+    if protocol in EXTRAS_OF_PROTOCOLS and not rest.partition("/")[0]:
         raise StoreAddressError(f"the store's address {protocol}://{rest} names no bucket: write {protocol}://bucket/…")
     if protocol == "file" and rest and not rest.startswith("/"):
         raise StoreAddressError(f"the store's address {protocol}://{rest} names a host: write file:///folder")
@@ -218,7 +197,7 @@ def _refuse_unusable(protocol: str, rest: str) -> None:
 def _refuse_pattern(protocol: str, rest: str) -> None:
     """Refuses pattern characters, which file listings in a bucket would expand."""
     found = next((letter for letter in "[]*?" if letter in rest), None)
-    if found and protocol in _EXTRAS:
+    if found and protocol in EXTRAS_OF_PROTOCOLS:
         raise StoreAddressError(
             f"the store's address {protocol}://{rest} contains {found!r}, which object stores read as a pattern: "
             "use a bucket and folder without [ ] * ?"
@@ -230,7 +209,7 @@ def _refuse_credentials(protocol: str, rest: str) -> None:
     host = rest.partition("/")[0]
     user = host.rpartition("@")[0]
     is_odd = ":" in user
-    if protocol in _EXTRAS:
+    if protocol in EXTRAS_OF_PROTOCOLS:
         is_account = protocol in _AZ and not is_odd  # container@account
         is_odd = ("@" in host and not is_account) or (":" in host and not host.startswith("arn:")) or "?" in rest
     if is_odd:

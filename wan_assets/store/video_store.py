@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from upath import UPath
 
-from wan_assets.errors import StoreAddressError, StoreError
+from wan_assets.errors import StoreAddressError, StoreError, file_system_errors
 from wan_assets.ledger import is_surely_dead, new_owner
 from wan_assets.settings import LOCAL_PROTOCOLS
 from wan_assets.store import object_store, quarantine
@@ -311,7 +311,7 @@ class VideoStore:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except object_store.store_errors() as error:
+        except file_system_errors() as error:
             raise self._error(what, error) from error
 
     def _needed_inbox(self) -> Inbox:

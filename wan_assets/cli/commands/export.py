@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json
-from wan_assets.cli.options import TableOptions, current_settings, json_option, table_options, url_option
+from wan_assets.cli.options import TABLE, TableOptions, current_settings, json_option, table_options, url_option
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
 from wan_assets.ledger import Ledger
@@ -20,7 +20,7 @@ from wan_assets.store import VideoStore
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=TABLE, required=False)
 @click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="The format of the export.")
 @click.option("--output", "root", help="The folder or URL to write to; ./wan_assets_data/exports/FORMAT by default.")
 @click.option(
@@ -45,7 +45,7 @@ from wan_assets.store import VideoStore
 @table_options
 @json_option
 def export(
-    file: Path | None,
+    file: str | Path | None,
     format_: Format,
     root: str | None,
     url: str | None,

@@ -11,6 +11,7 @@ import click
 
 from wan_assets.cli.display import counted, dollars, show_json
 from wan_assets.cli.options import (
+    TABLE,
     TableOptions,
     current_settings,
     data_dir_option,
@@ -21,20 +22,20 @@ from wan_assets.cli.options import (
 from wan_assets.gallery import Gallery, write_gallery
 from wan_assets.ledger import Ledger
 from wan_assets.models import usd
-from wan_assets.prompts import PromptTable
+from wan_assets.prompts import PromptTable, location_of
 from wan_assets.settings import local_path
 from wan_assets.store import VideoStore
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=TABLE, required=False)
 @data_dir_option
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The folder to write the gallery to; DATA_DIR/gallery by default."
 )
 @table_options
 @json_option
-def gallery(file: Path | None, output: Path | None, *, table_options: TableOptions, as_json: bool) -> None:
+def gallery(file: str | Path | None, output: Path | None, *, table_options: TableOptions, as_json: bool) -> None:
     """Write a gallery of the videos of the table FILE: open its index.html in a browser.
 
     FILE is WAN_ASSETS_PROMPTS, or the demo's table, by default. Nothing is submitted; an existing gallery is replaced.
@@ -50,7 +51,7 @@ def gallery(file: Path | None, output: Path | None, *, table_options: TableOptio
             PromptTable.load(table_options.of_file_or_settings(file, settings)),
             store=VideoStore(settings.store),
             ledger=ledger,
-            title=source.name,
+            title=location.name if (location := location_of(source)) else str(source),
             now=datetime.now(UTC),
         )
     if as_json:

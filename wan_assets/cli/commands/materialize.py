@@ -17,6 +17,7 @@ from wan_assets.cli import signals
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
 from wan_assets.cli.options import (
+    TABLE,
     TableOptions,
     current_settings,
     data_dir,
@@ -40,15 +41,15 @@ _END_S = 5.0
 @click.command()
 @click.option(
     "--prompts",
-    type=click.Path(path_type=Path),
+    type=TABLE,
     default=DEMO_PROMPTS,
-    help="A table, a folder or a pattern; the demo's own table by default.",
+    help="A table, a folder, a pattern or a URL; the demo's own table by default.",
 )
 @table_options
 @data_dir_option
 @mismatch_option
 @_JSON
-def demo(prompts: Path, *, table_options: TableOptions, on_mismatch: OnMismatch, as_json: bool) -> None:
+def demo(prompts: str | Path, *, table_options: TableOptions, on_mismatch: OnMismatch, as_json: bool) -> None:
     """Generate a table's videos on the simulator, through Dagster; nothing is charged.
 
     Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start, 130 and 143 after the signals
@@ -61,7 +62,7 @@ def demo(prompts: Path, *, table_options: TableOptions, on_mismatch: OnMismatch,
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=TABLE)
 @table_options
 @data_dir_option
 @mismatch_option
@@ -70,11 +71,11 @@ def demo(prompts: Path, *, table_options: TableOptions, on_mismatch: OnMismatch,
     "--resend-refused", is_flag=True, help="Submit rows again that the provider has refused for their content."
 )
 def materialize(
-    file: Path, *, table_options: TableOptions, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool
+    file: str | Path, *, table_options: TableOptions, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool
 ) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
-    FILE may be a folder of tables, or a pattern in quotes.
+    FILE may be a folder of tables, a pattern in quotes, or a URL.
 
     Exit status: 0 every row has its video, even if it deviates from its request, 1 some have none, 2 it could not
     start, 130 and 143 after the signals INT and TERM.

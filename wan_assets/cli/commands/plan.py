@@ -13,11 +13,11 @@ from typing import Any, TypedDict, Unpack, cast
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json_with_list, show_table
-from wan_assets.cli.options import TableOptions, table_options
+from wan_assets.cli.options import TABLE, TableOptions, table_options
 from wan_assets.cli.problem_list import ProblemList
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.models import usd
-from wan_assets.prompts import Chunk, ColumnUse, Findings, Summary, scan
+from wan_assets.prompts import Chunk, ColumnUse, Findings, Summary, name_of, scan
 
 _NAMES_SHOWN = 50
 PROMPT_ID = "prompt_id"
@@ -58,7 +58,7 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=TABLE)
 @click.option("--by", type=_BY, help="Check that each row belongs to a partition of this kind, as in a component.")
 @click.option("--start-date", help="Start of the time windows, such as 2026-01-01.")
 @click.option("--end-date", help="End of the time windows; open by default.")
@@ -66,11 +66,11 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 @click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
 @table_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def plan(file: Path, as_json: bool, table_options: TableOptions, **partitions: Unpack[PartitionOptions]) -> None:
+def plan(file: str | Path, as_json: bool, table_options: TableOptions, **partitions: Unpack[PartitionOptions]) -> None:
     """Validate and price the table FILE; nothing is submitted.
 
-    FILE may be a folder of tables, or a pattern in quotes. With --by, a row whose partition can never be materialized
-    is a problem too. Problems are shown by kind; --json lists all of them.
+    FILE may be a folder of tables, a pattern in quotes, or a URL. With --by, a row whose partition can never be
+    materialized is a problem too. Problems are shown by kind; --json lists all of them.
 
     Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
     """
@@ -111,14 +111,14 @@ def _shown(chunks: Iterable[Chunk], show: ProgressDisplay, problems: ProblemList
         yield chunk
 
 
-def _show(file: Path, found: Summary) -> None:
+def _show(file: str | Path, found: Summary) -> None:
     if found.problem_count:
         _show_findings(found.findings)
     _show_columns(found.columns)
     kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
     show_table("Videos to generate", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
     distinct = counted(len(found.fingerprints), "different request")
-    click.echo(f"{printable(str(file))}: {counted(found.rows, 'row')}, {found.valid:,} valid, {distinct}")
+    click.echo(f"{printable(name_of(file))}: {counted(found.rows, 'row')}, {found.valid:,} valid, {distinct}")
     click.echo(f"list price {dollars(found.price_microusd)}; reserved at most {dollars(found.reserved_microusd)}")
     fix = "; fix the problems first: no row of a table with problems is submitted" if found.problem_count else ""
     click.echo(f"nothing was submitted{fix}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,9 +11,24 @@ import dagster as dg
 from wan_assets.models import HIDDEN, public_part_of, public_text, usd
 from wan_assets.orchestration.metadata.video import problem_table, table_of
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
-from wan_assets.prompts import PromptRow, PromptSource, PromptTable, SqlQuery, Summary
+from wan_assets.prompts import (
+    PromptRow,
+    PromptSource,
+    PromptTable,
+    SqlQuery,
+    Summary,
+    format_of,
+    label_of,
+    location_of,
+)
 
-_KINDS = {".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".txt": "text"}
+_KINDS = {
+    "tsv": "csv",
+    "jsonl": "json",
+    "ndjson": "json",
+    "txt": "text",
+    **dict.fromkeys(("xlsx", "xlsm", "xlsb", "xls"), "excel"),
+}
 _DATABASES = {"postgresql": "postgres", "mariadb": "mysql"}
 _FRAMES = {"pandas", "polars", "pyarrow"}
 _SECRET_COLUMNS = ("webhook_url", "upload_endpoint")
@@ -36,9 +49,9 @@ def kinds_of(prompts: PromptsOrAsset) -> set[str]:
     if isinstance(prompts, SqlQuery):
         database = prompts.url.partition(":")[0].partition("+")[0].lower()
         return {"sql", _DATABASES.get(database, database)} if database.isalnum() else {"sql"}
-    if isinstance(prompts, (str, os.PathLike)):
-        extension = Path(prompts).suffix.lower()
-        return {"table", _KINDS.get(extension, extension[1:])} if extension[1:].isalnum() else {"table"}
+    if location_of(prompts):
+        name = format_of(prompts)
+        return {"table", _KINDS.get(name, name)} if name.isalnum() else {"table"}
     if callable(prompts) or isinstance(prompts, (PromptTable, list, tuple)):
         return {"table", "python"}
     return {"table", *_FRAMES.intersection(type(prompts).__module__.split("."))}
@@ -83,8 +96,8 @@ def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
         return _source_of(prompts.source)
     if isinstance(prompts, SqlQuery):
         return {"wan_assets/source": "query", "wan_assets/query": _shortened(prompts.query, _QUERY_SHOWN)}
-    if isinstance(prompts, (str, os.PathLike)):
-        return {"wan_assets/source": _shown(str(Path(prompts).absolute()))}
+    if label := label_of(prompts):
+        return {"wan_assets/source": _utf8(label)}
     if callable(prompts):
         return {"wan_assets/source": f"function {getattr(prompts, '__name__', type(prompts).__name__)}"}
     return {"wan_assets/source": type(prompts).__name__}
@@ -115,8 +128,12 @@ def _texts_of(value: Any) -> Iterator[str]:
 
 def _shown(text: str) -> str:
     """Returns a text without the secrets of a URL, and without bytes that are not UTF-8."""
-    printable = text.encode("utf-8", "backslashreplace").decode()
+    printable = _utf8(text)
     return public_part_of(printable) if _URL.fullmatch(printable) else printable
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _shortened(text: str, characters: int) -> str:

@@ -6,12 +6,11 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import dagster as dg
 from more_itertools import chunked
 
-from wan_assets.prompts import PromptSource
+from wan_assets.prompts import PromptSource, identity_of
 
 _KEYS_PER_STATEMENT = 5_000
 """SQLite refuses tens of thousands of keys in one statement."""
@@ -105,12 +104,11 @@ def keys_of_tables(instance: dg.DagsterInstance, name: str, *, but: str | None) 
 
 
 def table_id_of(prompts: object) -> str | None:
-    """Returns an ID derived from the path of a table's file; None for other sources."""
+    """Returns an ID derived from the path or the URL of a table; None for other sources."""
     if isinstance(prompts, PromptSource):
         return table_id_of(prompts.source)
-    if not isinstance(prompts, (str, os.PathLike)):
-        return None
-    return hashlib.sha256(os.fsencode(Path(prompts).absolute())).hexdigest()[:16]
+    identity = identity_of(prompts)
+    return hashlib.sha256(os.fsencode(identity)).hexdigest()[:16] if identity else None
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

@@ -154,7 +154,7 @@ def test_a_parquet_table_of_the_user_is_no_snapshot(tmp_path):
 
 
 def test_an_address_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(PromptTableError, match=r"gone\.parquet cannot be read as a snapshot"):
+    with pytest.raises(PromptTableError, match=r"gone\.parquet does not exist"):
         PromptTable.load(f"file://{tmp_path}/gone.parquet")
 
 

@@ -615,7 +615,7 @@ def test_a_frame_needs_a_folder_for_its_local_files(media: Path) -> None:
         ("t.json", b"[]", "no rows"),
         ("t.json", b'{"a":', "line 1"),
         ("t.json", b"{}", "array"),
-        ("t.xlsx", b"PK", ".csv, .tsv, .jsonl, .ndjson, .json, .parquet, .txt"),
+        ("t.docx", b"PK", ".csv, .tsv, .jsonl, .ndjson, .json, .parquet, .txt"),
         ("t", b"PK", "no extension"),
         ("t.csv", b"prompt,resolution\na,720p\nb\xff,720p\n", "line 3, byte offset 26"),
         ("t.jsonl", b'{"prompt":"\xe9"}', "line 1, byte offset 11"),

@@ -1,0 +1,65 @@
+"""Records from CSV and TSV files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.table_file import TableFile
+
+_CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's limit of 131,072 is less than one image in base64
+_QUOTES = "enclose a cell that contains quotes or newlines in quotes, and double the quotes inside it"
+
+
+def comma_separated(file: TableFile) -> Iterator[Record | MalformedRecord]:
+    """Yields the rows of a CSV file."""
+    return _delimited(file, ",")
+
+
+def tab_separated(file: TableFile) -> Iterator[Record | MalformedRecord]:
+    """Yields the rows of a TSV file."""
+    return _delimited(file, "\t")
+
+
+def _delimited(table: TableFile, delimiter: str) -> Iterator[Record | MalformedRecord]:
+    csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
+    with table.open_text(newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            header = next((row for row in rows if row), [])
+        except csv.Error as error:
+            raise unreadable(table, f"has a header that cannot be read: {error}; {_QUOTES}") from error
+        while header and not header[-1].strip():
+            header.pop()
+        yield from _cells(rows, tuple(header))
+
+
+def _cells(rows: Any, names: tuple[str, ...]) -> Iterator[Record | MalformedRecord]:
+    while True:
+        line = rows.line_num + 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            reason = "a quote is never closed" if "end of data" in str(error) else error
+            yield MalformedRecord(line, None, f"cannot be split into cells: {reason}", _QUOTES, names)
+            continue
+        if row is None:
+            return
+        if len(row) == len(names):
+            yield Record(line, names, row)
+        elif row:
+            yield ragged(line, names, row)
+
+
+def ragged(line: int, names: tuple[str, ...], row: list[str]) -> Record | MalformedRecord:
+    """Returns a row whose number of cells differs from that of the header; surplus cells must be empty."""
+    surplus = [cell for cell in row[len(names) :] if cell.strip()]
+    if len(row) > len(names) and not surplus:
+        return Record(line, names, row[: len(names)])
+    rule = f"has {len(row)} {'cell' if len(row) == 1 else 'cells'} where the header has {len(names)}"
+    fix = "enclose a cell that contains separators, quotes or newlines in quotes"
+    if surplus:
+        return MalformedRecord(line, surplus[0], rule, fix, names)
+    return MalformedRecord(line, row[-1], rule, f"write empty cells as well, and {fix}", names)
