@@ -1,0 +1,326 @@
+"""The selection of a table's rows for a pilot run: conditions on columns, ids, and a number of rows."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+from typing import Any, Self
+
+from wan_assets.errors import SelectionError
+from wan_assets.models import PARAMETERS, VideoRequest, closest_name
+from wan_assets.prompts.columns import FRAME_IMAGES, GENERATE_AUDIO, INPUT_AUDIO, known_column
+from wan_assets.prompts.problems import Refusal, shortened
+from wan_assets.prompts.rows import PromptRow
+from wan_assets.prompts.table import Chunk
+
+_PROMPT_ID = "prompt_id"
+_PROMPT_EXTEND = "provider_settings.alibaba.prompt_extend"
+_FORM = re.compile(r"\s*(?P<column>[^=]*?)\s*(?P<negation>!?)=(?P<values>.*)", re.DOTALL)
+_EXPECTED = "COLUMN=VALUE[,VALUE…] or COLUMN!=VALUE[,VALUE…]"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: the column of a row has one of the values or, if `excludes`, none of them.
+
+    A column is a parameter, `prompt_id`, or a column that stays with the row. An empty value matches rows that have no
+    value.
+    """
+
+    column: str
+    values: tuple[str, ...]
+    excludes: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Reads `COLUMN=VALUE`, `COLUMN!=VALUE` or several values with commas; raises `SelectionError`.
+
+        Values with commas are in quotation marks, as in CSV.
+
+        >>> Condition.of("split!=train,test")
+        Condition(column='split', values=('train', 'test'), excludes=True)
+        """
+        found = _FORM.fullmatch(text)
+        if found is None or not found["column"]:
+            raise SelectionError(f"{shortened(repr(text))} is not of the form {_EXPECTED}")
+        try:
+            values = next(csv.reader([found["values"]], skipinitialspace=True, strict=True), [])
+        except csv.Error as error:
+            raise SelectionError(f"{shortened(repr(text))}: {error}") from None
+        given = tuple(dict.fromkeys(value.strip() for value in values)) or ("",)
+        return cls(_column_of(found["column"]), given, bool(found["negation"]))
+
+    def matches(self, row: PromptRow) -> bool:
+        """Whether a row fulfils the condition."""
+        return (self.value_in(row) in self.values) is not self.excludes
+
+    def value_in(self, row: PromptRow) -> str:
+        """Returns the value of a row in the column, or the given value that it equals in lower case."""
+        text = value_of(row, self.column)
+        if text in self.values or not _is_word(self.column):
+            return text
+        return next((value for value in self.values if value.casefold() == text.casefold()), text)
+
+    def __str__(self) -> str:
+        values = (f'"{value}"' if "," in value else value for value in self.values)
+        return f"{self.column}{'!' if self.excludes else ''}={','.join(values)}"
+
+
+@dataclass(frozen=True)
+class RowSelection:
+    """The rows of a table that a pilot run requests: all of them if nothing is given.
+
+    A row is selected if it fulfils all conditions of `select` and, if `ids` are given, has one of them. Of these rows,
+    `limit` takes the first in the order of the table. `sample` takes those with the smallest hashes of their ids: a
+    smaller sample is a part of a larger one, and a row that is added to the table replaces at most one row of a sample.
+    """
+
+    limit: int | None = None
+    sample: int | None = None
+    select: tuple[Condition, ...] = ()
+    ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, *, limit: int | None = None, sample: int | None = None, select: Iterable[str] = (), ids: Iterable[str] = ()
+    ) -> Self:
+        """Reads a selection from its texts; raises `SelectionError` if one is not valid."""
+        for name, count in (("limit", limit), ("sample", sample)):
+            if count is not None and count < 1:
+                raise SelectionError(f"{name} is {count}, but must be 1 or more")
+        if limit is not None and sample is not None:
+            raise SelectionError("limit and sample are both given: limit takes the first rows, sample a sample of them")
+        given = tuple(dict.fromkeys(stripped for each in ids if (stripped := each.strip())))
+        return cls(limit, sample, tuple(map(Condition.of, select)), given)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are selected."""
+        return self == RowSelection()
+
+    def filter(self) -> Callable[[PromptRow], bool]:
+        """Returns a function that tells whether a row fulfils the conditions and has one of the ids."""
+        ids = frozenset(self.ids)
+        return lambda row: (not ids or row.prompt_id in ids) and all(each.matches(row) for each in self.select)
+
+    def taken(self, rows: Iterable[PromptRow]) -> list[PromptRow]:
+        """Returns the selected ones of some rows, in their order."""
+        found = list(filter(self.filter(), rows))
+        if self.sample is None:
+            return found[: self.limit]
+        chosen = {row.prompt_id for row in nsmallest(self.sample, found, key=_rank)}
+        return [row for row in found if row.prompt_id in chosen]
+
+    def of_table(self, rows: Sequence[PromptRow]) -> list[PromptRow]:
+        """Returns the selected rows of a whole table.
+
+        Raises `SelectionError` for ids, columns and values that no row has, and if no row is selected.
+        """
+        if self.is_whole:
+            return list(rows)
+        found = RowsSeen(self)
+        for row in rows:
+            found.add(row)
+        taken = self.taken(rows)
+        found.verify(len(taken))
+        return taken
+
+    def __str__(self) -> str:
+        """Returns the selection in one line, as the options of the command name it."""
+        ids = f"ids={','.join(self.ids)}" if len(self.ids) <= _IDS_SHOWN else f"{len(self.ids):,} ids"
+        parts = [f"select {each}" for each in self.select] + ([ids] if self.ids else [])
+        parts += [f"limit {self.limit}"] if self.limit is not None else []
+        parts += [f"sample {self.sample}"] if self.sample is not None else []
+        return ", ".join(map(shortened, parts))
+
+
+_IDS_SHOWN = 5
+_KEPT = 1000
+_VALUES_SHOWN = 5
+
+
+class RowsSeen:
+    """What the rows of a table have of a selection: its ids, its columns, and their values."""
+
+    def __init__(self, selection: RowSelection) -> None:
+        self._missing = dict.fromkeys(selection.ids)
+        self._halves = _halves_of(selection.ids[:_VALUES_SHOWN])
+        self._similar_ids: dict[str, None] = {}
+        self._first_ids: list[str] = []
+        self._columns: dict[str, None] = {}
+        self._values: dict[Condition, dict[str, None]] = {each: {} for each in selection.select}
+        self._unseen = {each: set(each.values) for each in selection.select}
+        self._selection = selection
+
+    def add(self, row: PromptRow) -> None:
+        """Adds a row, selected or not."""
+        if self._selection.ids:
+            self._add_id(row.prompt_id)
+        for condition, values in self._values.items():
+            value = condition.value_in(row)
+            self._unseen[condition].discard(value)
+            if len(values) < _KEPT:
+                values[value] = None
+            if len(self._columns) < _KEPT:
+                self._columns.update(dict.fromkeys(row.extra))
+
+    def verify(self, selected: int) -> None:
+        """Raises `SelectionError` for an id, a column or a value that no row has, and if no row is `selected`."""
+        for condition in self._selection.select:
+            self._verify_column(condition)
+            if unseen := sorted(self._unseen[condition]):
+                raise SelectionError(self._unknown_value(condition, unseen[0]))
+        if self._missing:
+            raise SelectionError(self._unknown_ids())
+        if not selected:
+            raise SelectionError(f"no row of the table is selected by {self._selection}")
+
+    def _add_id(self, prompt_id: str) -> None:
+        self._missing.pop(prompt_id, None)
+        if len(self._first_ids) < _VALUES_SHOWN:
+            self._first_ids.append(prompt_id)
+        starts, ends = self._halves
+        if len(self._similar_ids) < _KEPT and (prompt_id.startswith(starts) or prompt_id.endswith(ends)):
+            self._similar_ids[prompt_id] = None
+
+    def _verify_column(self, condition: Condition) -> None:
+        column = condition.column
+        if column in self._columns or column == _PROMPT_ID or column in PARAMETERS:
+            return
+        near = _near(column, (*self._columns, *PARAMETERS, _PROMPT_ID))
+        known = f"the columns that stay with the rows are {_listed(self._columns)}" if self._columns else ""
+        reason = f"no row has a value in the column {shortened(column)}"
+        raise SelectionError(f"{reason}{near}" if near or not known else f"{reason}; {known}")
+
+    def _unknown_value(self, condition: Condition, value: str) -> str:
+        values = [each for each in self._values[condition] if each]
+        near = _near(value, values) or (f"; its values are {_listed(values)}" if values else "")
+        shown = shortened(value) if value else "an empty cell"
+        return f"no row has {shown} in the column {condition.column}{near}"
+
+    def _unknown_ids(self) -> str:
+        missing = list(self._missing)
+        near = _near(missing[0], self._similar_ids) or f"; its first ids are {_listed(self._first_ids)}"
+        if len(missing) == 1:
+            return f"no row has the prompt_id {shortened(missing[0])}{near}"
+        return f"no row has the prompt_ids {_listed(missing)}{near and f' ({shortened(missing[0])}{near})'}"
+
+
+class ChosenRows:
+    """The selected rows of a table that is read in chunks: counts all rows, and keeps the ids of the selected ones."""
+
+    def __init__(self, selection: RowSelection) -> None:
+        self._selection = selection
+        self._matches = selection.filter()
+        self._seen = RowsSeen(selection)
+        self._sample: list[PromptRow] = []
+        self.valid = 0
+        self.ids: list[str] = []
+
+    @property
+    def left_out(self) -> int:
+        """The number of valid rows that are not selected."""
+        return self.valid - len(self.ids)
+
+    def of(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yields the chunks with the selected rows only; a sample is complete, and in the last chunk, at the end."""
+        for chunk in chunks:
+            self.valid += len(chunk.rows)
+            yield replace(chunk, rows=tuple(self._next(chunk.rows)))
+        if self._sample:
+            rows = tuple(sorted(self._sample, key=lambda row: (row.file, row.number)))
+            self.ids += [row.prompt_id for row in rows]
+            yield Chunk(rows, (), 0)
+
+    def verify(self) -> None:
+        """Raises `SelectionError` as `RowSelection.of_table` does."""
+        self._seen.verify(len(self.ids))
+
+    def _next(self, rows: Iterable[PromptRow]) -> Iterator[PromptRow]:
+        found = []
+        for row in rows:
+            self._seen.add(row)
+            if self._matches(row):
+                found.append(row)
+        if self._selection.sample is not None:
+            self._sample = nsmallest(self._selection.sample, (*self._sample, *found), key=_rank)
+            return
+        room = None if self._selection.limit is None else self._selection.limit - len(self.ids)
+        self.ids += [row.prompt_id for row in found[:room]]
+        yield from found[:room]
+
+
+def value_of(row: PromptRow, column: str) -> str:
+    """Returns the value of a row in a column as text: of a parameter the value that applies, empty if there is none."""
+    if column == _PROMPT_ID:
+        return row.prompt_id
+    if column not in PARAMETERS:
+        return row.extra.get(column, "")
+    value = _EFFECTIVE[column](row.request) if column in _EFFECTIVE else _parameter(row.request, column)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _parameter(request: VideoRequest, column: str) -> Any:
+    value: Any = request
+    for name in column.split("."):
+        value = getattr(value, name, None)
+    return value
+
+
+def _is_enabled(column: str) -> Callable[[VideoRequest], bool]:
+    return lambda request: _parameter(request, column) is not False
+
+
+_EFFECTIVE: Mapping[str, Callable[[VideoRequest], Any]] = {
+    "resolution": lambda request: request.tier,
+    FRAME_IMAGES: lambda request: request.image,
+    f"{FRAME_IMAGES}.image": lambda request: request.image,
+    INPUT_AUDIO: lambda request: request.audio,
+    GENERATE_AUDIO: _is_enabled(GENERATE_AUDIO),
+    _PROMPT_EXTEND: _is_enabled(_PROMPT_EXTEND),
+}
+"""The parameters whose value is not the text of one field, or that the API sets if it is missing."""
+
+
+def _column_of(name: str) -> str:
+    """Returns the canonical name of a column; raises `SelectionError` for a name that means several parameters."""
+    found = known_column(name)
+    if isinstance(found, Refusal):
+        raise SelectionError(f"the column {shortened(name)} {found.rule}")
+    return name if found is None else found.name
+
+
+def _is_word(column: str) -> bool:
+    """Whether the values of a column are words or numbers, whose case has no meaning."""
+    found = known_column(column)
+    return not isinstance(found, Refusal) and found is not None and found.kind == "word"
+
+
+def _rank(row: PromptRow) -> bytes:
+    """Returns the rank of a row in every sample. Shards depend on another hash, so that a sample contains all of
+    them.
+    """
+    return hashlib.sha256(f"sample\n{row.prompt_id}".encode()).digest()
+
+
+def _halves_of(ids: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the first and the last halves of ids: an id with one typing error has one of them."""
+    named = [prompt_id for prompt_id in ids if len(prompt_id) > 1]
+    return tuple(each[: len(each) // 2] for each in named), tuple(each[-(len(each) // 2) :] for each in named)
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = [shortened(name) for name in names]
+    more = f" and {len(found) - _VALUES_SHOWN:,} more" if len(found) > _VALUES_SHOWN else ""
+    return f"{', '.join(found[:_VALUES_SHOWN])}{more}"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    found = closest_name(name, known)
+    return f"; did you mean {shortened(found)}?" if found else ""
