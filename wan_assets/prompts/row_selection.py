@@ -204,10 +204,11 @@ class RowsSeen:
 
     def _unknown_ids(self) -> str:
         missing = list(self._missing)
-        near = _near(missing[0], self._similar_ids) or f"; its first ids are {_listed(self._first_ids)}"
-        if len(missing) == 1:
-            return f"no row has the prompt_id {shortened(missing[0])}{near}"
-        return f"no row has the prompt_ids {_listed(missing)}{near and f' ({shortened(missing[0])}{near})'}"
+        noun = "prompt_id" if len(missing) == 1 else "prompt_ids"
+        found = closest_name(missing[0], self._similar_ids)
+        instead = f" instead of {shortened(missing[0])}" if len(missing) > 1 else ""
+        near = f"did you mean {found}{instead}?" if found else f"its first ids are {_listed(self._first_ids)}"
+        return f"no row of the table has the {noun} {_listed(missing)}; {near}"
 
 
 class ChosenRows:
