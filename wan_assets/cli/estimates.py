@@ -15,7 +15,6 @@ from wan_assets.prompts import PriceList
 from wan_assets.settings import MAX_IN_FLIGHT, Settings
 
 _BUSY_S = 5.0
-_DIGEST_BYTES = 16
 _SIMULATED_S = 1.0
 _REAL_S = 150.0
 """An assumption: the published examples of 5 s of video take 128 s from an image and 186 s from text."""
@@ -40,8 +39,8 @@ class Duration:
 class LedgerState:
     """What the ledger says about the configured account; nothing if there is no ledger yet, or if it is unreadable.
 
-    `paid` are digests of the requests that have a task. `caps` are the caps of the budget; those of a run are of a new
-    run. `error` is the reason why the ledger cannot be read.
+    `paid` are the first 16 bytes of the fingerprints of the requests that have a task. `caps` are the caps of the
+    budget; those of a run are of a new run. `error` is the reason why the ledger cannot be read.
     """
 
     is_simulated: bool
@@ -93,11 +92,10 @@ def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
             return ledger.quoted_microusd([request], simulated=simulated)
         return reservation_microusd(request)
 
-    requested = ledger.requested(simulated=simulated)
     return LedgerState(
         simulated,
         tuple(ledger.cap_rooms(str(uuid.uuid4()), simulated=simulated)),
-        frozenset(bytes.fromhex(fingerprint)[:_DIGEST_BYTES] for fingerprint in requested),
+        ledger.requested(simulated=simulated),
         ledger.recent_durations(simulated=simulated),
         ledger.learned_limit(account_of(settings.base_url, simulated=simulated)),
         reservation,

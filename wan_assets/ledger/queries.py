@@ -170,8 +170,8 @@ class LedgerReader:
             day = clock.today(connection)
             return rooms(connection, self.budget, kind=money_kind(simulated), run_id=run_id, day=day)
 
-    def requested(self, *, simulated: bool) -> set[str]:
-        """Returns the fingerprints of all requests that have a task, which is reused or polled at no further cost."""
+    def requested(self, *, simulated: bool) -> frozenset[bytes]:
+        """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""
         with self._transaction() as connection:
             return estimates.requested(connection, simulated=simulated)
 

@@ -36,9 +36,9 @@ class PriceLine(NamedTuple):
 class PriceList:
     """The prices of the requests added so far; each different request is added once.
 
-    `paid` are digests of requests that have a task already: nothing more is paid for them. `reservation` returns the
-    amount in µ$ that is reserved for a request. A request of several rows belongs to the campaign of the first. At most
-    1,000 campaigns are kept; the others count as one.
+    `paid` are the first 16 bytes of the fingerprints of requests that have a task already: nothing more is paid for
+    them. `reservation` returns the amount in µ$ that is reserved for a request. A request of several rows belongs to
+    the campaign of the first. At most 1,000 campaigns are kept; the others count as one.
     """
 
     paid: Collection[bytes] = frozenset()

@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
-from typing import Any, Self
+from typing import Self
 
 from wan_assets.errors import SelectionError
-from wan_assets.models import PARAMETERS, VideoRequest, closest_name
-from wan_assets.prompts.columns import FRAME_IMAGES, GENERATE_AUDIO, INPUT_AUDIO, known_column
-from wan_assets.prompts.problems import Refusal, shortened
+from wan_assets.models import PARAMETERS, closest_name
+from wan_assets.prompts.columns import normalized_name
+from wan_assets.prompts.layout import COMMON_NAMES, PROMPT_ID
+from wan_assets.prompts.problems import shortened, shown
+from wan_assets.prompts.row_conditions import Condition
 from wan_assets.prompts.rows import PromptRow
 from wan_assets.prompts.table import Chunk
-
-_PROMPT_ID = "prompt_id"
-_PROMPT_EXTEND = "provider_settings.alibaba.prompt_extend"
-_FORM = re.compile(r"\s*(?P<column>[^=]*?)\s*(?P<negation>!?)=(?P<values>.*)", re.DOTALL)
-_EXPECTED = "COLUMN=VALUE[,VALUE…] or COLUMN!=VALUE[,VALUE…]"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition: the column of a row has one of the values or, if `excludes`, none of them.
-
-    A column is a parameter, `prompt_id`, or a column that stays with the row. An empty value matches rows that have no
-    value.
-    """
-
-    column: str
-    values: tuple[str, ...]
-    excludes: bool = False
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """Reads `COLUMN=VALUE`, `COLUMN!=VALUE` or several values with commas; raises `SelectionError`.
-
-        Values with commas are in quotation marks, as in CSV.
-
-        >>> Condition.of("split!=train,test")
-        Condition(column='split', values=('train', 'test'), excludes=True)
-        """
-        found = _FORM.fullmatch(text)
-        if found is None or not found["column"]:
-            raise SelectionError(f"{shortened(repr(text))} is not of the form {_EXPECTED}")
-        try:
-            values = next(csv.reader([found["values"]], skipinitialspace=True, strict=True), [])
-        except csv.Error as error:
-            raise SelectionError(f"{shortened(repr(text))}: {error}") from None
-        given = tuple(dict.fromkeys(value.strip() for value in values)) or ("",)
-        return cls(_column_of(found["column"]), given, bool(found["negation"]))
-
-    def matches(self, row: PromptRow) -> bool:
-        """Whether a row fulfils the condition."""
-        return (self.value_in(row) in self.values) is not self.excludes
-
-    def value_in(self, row: PromptRow) -> str:
-        """Returns the value of a row in the column, or the given value that it equals in lower case."""
-        text = value_of(row, self.column)
-        if text in self.values or not _is_word(self.column):
-            return text
-        return next((value for value in self.values if value.casefold() == text.casefold()), text)
-
-    def __str__(self) -> str:
-        values = (f'"{value}"' if "," in value else value for value in self.values)
-        return f"{self.column}{'!' if self.excludes else ''}={','.join(values)}"
 
 
 @dataclass(frozen=True)
@@ -189,18 +137,18 @@ class RowsSeen:
 
     def _verify_column(self, condition: Condition) -> None:
         column = condition.column
-        if column in self._columns or column == _PROMPT_ID or column in PARAMETERS:
+        if column in self._columns or column == PROMPT_ID or column in PARAMETERS:
             return
-        near = _near(column, (*self._columns, *PARAMETERS, _PROMPT_ID))
+        near = _common_name(column) or _near(column, (*self._columns, *PARAMETERS, PROMPT_ID))
         known = f"the columns that stay with the rows are {_listed(self._columns)}" if self._columns else ""
         reason = f"no row has a value in the column {shortened(column)}"
         raise SelectionError(f"{reason}{near}" if near or not known else f"{reason}; {known}")
 
     def _unknown_value(self, condition: Condition, value: str) -> str:
         values = [each for each in self._values[condition] if each]
-        near = _near(value, values) or (f"; its values are {_listed(values)}" if values else "")
-        shown = shortened(value) if value else "an empty cell"
-        return f"no row has {shown} in the column {condition.column}{near}"
+        near = _near(value, values) or (f"; its values are {_listed(map(shown, values))}" if values else "")
+        wanted = shown(value) if value else "an empty cell"
+        return f"no row has {wanted} in the column {condition.column}{near}"
 
     def _unknown_ids(self) -> str:
         missing = list(self._missing)
@@ -255,52 +203,11 @@ class ChosenRows:
         yield from found[:room]
 
 
-def value_of(row: PromptRow, column: str) -> str:
-    """Returns the value of a row in a column as text: of a parameter the value that applies, empty if there is none."""
-    if column == _PROMPT_ID:
-        return row.prompt_id
-    if column not in PARAMETERS:
-        return row.extra.get(column, "")
-    value = _EFFECTIVE[column](row.request) if column in _EFFECTIVE else _parameter(row.request, column)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
-
-
-def _parameter(request: VideoRequest, column: str) -> Any:
-    value: Any = request
-    for name in column.split("."):
-        value = getattr(value, name, None)
-    return value
-
-
-def _is_enabled(column: str) -> Callable[[VideoRequest], bool]:
-    return lambda request: _parameter(request, column) is not False
-
-
-_EFFECTIVE: Mapping[str, Callable[[VideoRequest], Any]] = {
-    "resolution": lambda request: request.tier,
-    FRAME_IMAGES: lambda request: request.image,
-    f"{FRAME_IMAGES}.image": lambda request: request.image,
-    INPUT_AUDIO: lambda request: request.audio,
-    GENERATE_AUDIO: _is_enabled(GENERATE_AUDIO),
-    _PROMPT_EXTEND: _is_enabled(_PROMPT_EXTEND),
-}
-"""The parameters whose value is not the text of one field, or that the API sets if it is missing."""
-
-
-def _column_of(name: str) -> str:
-    """Returns the canonical name of a column; raises `SelectionError` for a name that means several parameters."""
-    found = known_column(name)
-    if isinstance(found, Refusal):
-        raise SelectionError(f"the column {shortened(name)} {found.rule}")
-    return name if found is None else found.name
-
-
-def _is_word(column: str) -> bool:
-    """Whether the values of a column are words or numbers, whose case has no meaning."""
-    found = known_column(column)
-    return not isinstance(found, Refusal) and found is not None and found.kind == "word"
+def _common_name(name: str) -> str:
+    """Returns the hint for a name under which a table may have its prompts or ids."""
+    names = ((meant, map(normalized_name, common)) for meant, common in COMMON_NAMES.items())
+    found = next((meant for meant, common in names if normalized_name(name) in common), None)
+    return f"; did you mean {found}?" if found else ""
 
 
 def _rank(row: PromptRow) -> bytes:
@@ -324,4 +231,4 @@ def _listed(names: Iterable[str]) -> str:
 
 def _near(name: str, known: Iterable[str]) -> str:
     found = closest_name(name, known)
-    return f"; did you mean {shortened(found)}?" if found else ""
+    return f"; did you mean {shown(found)}?" if found else ""

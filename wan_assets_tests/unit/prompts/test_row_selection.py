@@ -12,11 +12,18 @@ from wan_assets import PromptTable
 from wan_assets.errors import SelectionError
 from wan_assets.prompts import ChosenRows, PromptRow, RowSelection, scan
 
+URL = "https://user:a-secret@example.com/?token=another-secret"
 ROWS: list[dict[str, Any]] = [
     {"prompt_id": "kite", "prompt": "A kite", "resolution": "480p", "split": "train", "tags": "a,b"},
     {"prompt_id": "boat", "prompt": "A boat", "width": 1280, "height": 720, "split": "val"},
     {"prompt_id": "tram", "prompt": "A tram", "resolution": "720p", "duration": 10, "split": "val", "format": "webm"},
-    {"prompt_id": "gull", "prompt": "A gull", "resolution": "480p", "provider_settings.alibaba.audio": False},
+    {
+        "prompt_id": "gull",
+        "prompt": "A gull",
+        "resolution": "480p",
+        "provider_settings.alibaba.audio": False,
+        "webhook_url": URL,
+    },
 ]
 TABLE = PromptTable.load(ROWS)
 IDS = st.lists(st.text("abcdef", min_size=1, max_size=4), min_size=1, max_size=40, unique=True)
@@ -54,6 +61,8 @@ def selected(table: PromptTable = TABLE, **selection: Any) -> str:
         ({"select": ["provider_settings.alibaba.audio=False"]}, "gull"),
         ({"select": ["provider_settings.alibaba.audio=true"], "limit": 1}, "kite"),
         ({"select": ["prompt=A boat"]}, "boat"),
+        ({"select": ["webhook_url!="]}, "gull"),
+        ({"select": ["webhookURL="], "limit": 1}, "kite"),
         ({"ids": ["tram", "kite", "tram", " "]}, "kite tram"),
         ({"ids": ["tram", "boat"], "select": ["resolution=720p"], "limit": 1}, "boat"),
     ],
@@ -80,6 +89,9 @@ def test_a_selection_takes_the_rows_that_fulfil_all_of_it_in_the_order_of_the_ta
         ({"select": ["split=val,tset"]}, "no row has tset in the column split"),
         ({"select": ["split!=tset"]}, "its values are train, val"),
         ({"select": ["resolution="]}, "no row has an empty cell in the column resolution"),
+        ({"select": ["id=kite"]}, "no row has a value in the column id; did you mean prompt_id?"),
+        ({"select": [f"webhook_url={URL}"]}, "the column webhook_url may contain secrets"),
+        ({"select": [f"split={URL}"]}, "no row has 'https://example.com/' in the column split"),
         ({"ids": ["kit", "boat"]}, "no row of the table has the prompt_id kit; did you mean kite?"),
         ({"ids": ["zebra"]}, "its first ids are kite, boat, tram, gull"),
         ({"ids": ["kitte", "zebra"]}, "the prompt_ids kitte, zebra; did you mean kite instead of kitte?"),
@@ -93,6 +105,7 @@ def test_a_selection_that_the_table_does_not_have_is_an_error_with_the_closest_n
         selected(**selection)
 
     assert said in str(error.value)
+    assert "secret" not in str(error.value).replace("contain secrets", "")
     assert not error.value.is_retryable
 
 
