@@ -50,5 +50,5 @@ def _prices_of(rows: Sequence[PromptRow], settings: Settings) -> PriceList:
     with ledger_state(settings) as state:
         prices = state.prices()
         for fingerprint, request in requests.items():
-            prices.add(request, bytes.fromhex(fingerprint)[:_DIGEST_BYTES], None)
+            prices.add(request, None, new=bytes.fromhex(fingerprint)[:_DIGEST_BYTES] not in prices.paid)
     return prices

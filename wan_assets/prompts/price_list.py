@@ -48,17 +48,16 @@ class PriceList:
     _prices: dict[PricedKind, tuple[int, int]] = field(default_factory=dict)
     _campaigns: set[str] = field(default_factory=set)
 
-    def add(self, request: VideoRequest, digest: bytes, campaign: str | None) -> None:
-        """Adds a request with its digest, and the campaign of its row."""
+    def add(self, request: VideoRequest, campaign: str | None, *, count: int = 1, new: int = 1) -> None:
+        """Adds requests with the price of one of them, and the campaign of their rows; `new` of them are not paid."""
         start, tier = ("image-to-video", "as the image") if request.image else ("text-to-video", "")
         kind = PricedKind(
             request.model, start, request.tier or tier, request.duration, request.has_audio, request.number_results
         )
         if kind not in self._prices:
             self._prices[kind] = list_price_microusd(request), self.reservation(request)
-        self._counts[kind, self._kept(campaign)] += 1
-        if digest not in self.paid:
-            self._new[kind] += 1
+        self._counts[kind, self._kept(campaign)] += count
+        self._new[kind] += new
 
     @property
     def total(self) -> PriceLine:

@@ -78,7 +78,7 @@ class Summary:
         fingerprint = bytes.fromhex(request.fingerprint())[:16]
         if fingerprint not in self.fingerprints:
             self.fingerprints.add(fingerprint)
-            self.prices.add(request, fingerprint, campaign)
+            self.prices.add(request, campaign, new=fingerprint not in self.prices.paid)
             kind = "image-to-video" if request.image else "text-to-video"
             self.kinds[kind, request.tier or "as the image", request.duration] += request.number_results
             self.price_microusd += list_price_microusd(request)
