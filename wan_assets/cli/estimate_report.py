@@ -61,7 +61,7 @@ def show_estimate(prices: PriceList, state: LedgerState) -> None:
         click.echo("budget: none is set (WAN_ASSETS_BUDGET_USD)")
     expected = state.duration(new.requests)
     click.echo(f"expected duration on the {account}: {duration_text(expected.expected_s)}")
-    click.echo(f"  {counted(expected.in_flight, 'task')} in flight ({expected.limit})")
+    click.echo(f"  at most {counted(expected.in_flight, 'task')} in flight ({expected.limit})")
     click.echo(f"  {duration_text(expected.task_s)} for each task ({expected.basis})")
 
 

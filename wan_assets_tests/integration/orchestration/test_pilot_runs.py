@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import dagster as dg
 import pytest
 from dagster_support import Studio, failure_of, materialized, studio, table_of
 
-from wan_assets import build_video_assets
+from wan_assets import PromptTable, build_video_assets
+from wan_assets.errors import SelectionError
 from wan_assets.orchestration.partitions.sync import sync_partitions
+from wan_assets.orchestration.runs.pilot import RowSelector
+from wan_assets.prompts import RowSelection
 
 VIDEOS = dg.AssetKey("videos")
 DAYS = dg.StaticPartitionsDefinition(["x", "y", "z"])
@@ -131,6 +135,20 @@ def test_a_partition_whose_rows_are_left_out_is_not_an_error_although_it_has_non
         assert result.success
         assert materialized(result) == {}
         assert spent(made) == 0
+
+
+def test_a_run_that_reads_some_parts_of_a_table_warns_of_an_id_that_another_part_may_have(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    selector = RowSelector(RowSelection.of(ids=["z"]), logging.getLogger("pilot"))
+    for row in PromptTable.load(numbered(2)).rows:
+        selector.add(row)
+
+    selector.verify(is_whole_table=False)
+
+    assert "no row of the table has the prompt_id z" in caplog.text
+    with pytest.raises(SelectionError, match="prompt_id z"):
+        selector.verify(is_whole_table=True)
 
 
 def test_a_batch_with_rows_that_are_left_out_stays_missing_until_a_run_completes_it(tmp_path: Path) -> None:
