@@ -6,6 +6,8 @@ The text beside each class states what the reader should do next::
     ├── PromptTableError            fix the table
     │   └── NoSnapshotError         materialize the asset of the prompt table
     ├── EmptyRangeError             request a range that contains partitions
+    ├── SelectionError              select rows that the table has
+    ├── NotConfirmedError           confirm the price, or set a budget
     ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 resume the ledger
@@ -100,6 +102,20 @@ class EmptyRangeError(WanAssetsError):
 
     def __init__(self, first: str, last: str) -> None:
         super().__init__(f"the range from {first} to {last} contains no partition")
+
+
+class SelectionError(WanAssetsError):
+    """The selection of rows is not valid: it names an id, a column or a value that no row has, or selects no row."""
+
+    hint = "Correct the selection; `wan-assets plan FILE` with the same options shows the rows. Nothing was submitted."
+    is_retryable = False
+
+
+class NotConfirmedError(WanAssetsError):
+    """A run that may charge a real account without a budget was not confirmed."""
+
+    hint = "Pass `--yes`, or set a budget with WAN_ASSETS_BUDGET_USD. Nothing was submitted."
+    is_retryable = False
 
 
 class BudgetExceededError(WanAssetsError):

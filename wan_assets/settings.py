@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from wan_assets.errors import WanAssetsError
 
 DEFAULT_BASE_URL = "https://api.runware.ai/v1"
 DATA_FOLDER = "wan_assets_data"
+MAX_IN_FLIGHT = 50
+"""The maximum number of tasks in flight in one run, by default."""
+
 API_KEY_VARIABLE = "RUNWARE_API_KEY"
 LEDGER_VARIABLE = "WAN_ASSETS_LEDGER"
 TABLE_OPTIONS_VARIABLE = "WAN_ASSETS_TABLE_OPTIONS"
@@ -43,6 +46,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(file|sqlite|postgres(ql)?|https?
 _FSSPEC_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _DATABASE_URL = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql|oracle|duckdb|snowflake|bigquery)(\+\w+)?:")
 _QUOTES = "\"'"
+_IPV4_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 
 
 class SettingsError(WanAssetsError):
@@ -76,6 +80,15 @@ class Settings:
         """Whether the simulator replaces the API."""
         return not self.api_key
 
+    @property
+    def is_charged(self) -> bool:
+        """Whether runs charge an account: there is an API key, and the address of the API is not on this machine."""
+        try:
+            host = urlsplit(self.base_url).hostname or ""
+        except ValueError:
+            host = ""
+        return bool(self.api_key) and not is_loopback(host)
+
 
 def settings_from(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
     """Reads the settings from environment variables.
@@ -104,6 +117,11 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILE_SERVER_PORT}",
         table_options=given(TABLE_OPTIONS_VARIABLE, "").strip(),
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine, which proxies of the environment cannot reach."""
+    return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
 def _budget(text: str) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from wan_assets.ledger import Ledger, new_owner
 from wan_assets.orchestration import (
     REASON,
     AssetNames,
+    Pilot,
     assets_of,
     partitioning_by_prompt,
     range_tags,
@@ -31,7 +32,7 @@ from wan_assets.orchestration import (
     sync_table,
     table_id_of,
 )
-from wan_assets.prompts import PromptTable, name_of
+from wan_assets.prompts import PromptRow, PromptTable, RowSelection, name_of
 from wan_assets.settings import Settings, SettingsError
 from wan_assets.store import VideoStore
 
@@ -47,12 +48,15 @@ class RunOptions:
     on_mismatch: OnMismatch = "keep"
     resend_refused: bool = False
     table: TableOptions = field(default_factory=TableOptions)
+    selection: RowSelection = field(default_factory=RowSelection)
+    is_confirmed: bool = field(default=False, kw_only=True)
 
 
 @dataclass
 class TableRun:
     """One run over a table. Its state can be reported at any time, whether or not the run was interrupted.
 
+    `rows` are the rows that the run requests: all rows of the table, or the selected ones of a pilot run.
     `materialized` are the partitions that Dagster recorded, once it `has_result`. `outcomes` are the engine's results
     by row. `failure` is the error that ended the run before all rows were processed.
     """
@@ -60,6 +64,7 @@ class TableRun:
     settings: Settings
     options: RunOptions = field(default_factory=RunOptions)
     table: PromptTable | None = None
+    rows: Sequence[PromptRow] = ()
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     has_started: bool = False
     has_result: bool = False
@@ -70,15 +75,25 @@ class TableRun:
     signal: signal.Signals | None = None
 
     @property
+    def left_out(self) -> int:
+        """The number of rows of the table that the run does not request."""
+        return len(self.table.rows) - len(self.rows) if self.table and self.rows else 0
+
+    @property
     def suggestions(self) -> Suggestions:
         """The run's ledger and store."""
         return Suggestions.of(self.settings)
 
     def load(self) -> PromptTable:
-        """Reads the table; raises `PromptTableError` if it is unreadable or has problems."""
+        """Reads the table and selects the rows.
+
+        Raises `PromptTableError` if the table is unreadable or has problems, and `SelectionError` if it has none of the
+        selected rows.
+        """
         prompts = self.settings.prompts
         self.table = table = PromptTable.load(self.options.table.of(prompts))
         table.refuse_problems(name_of(prompts))
+        self.rows = self.options.selection.of_table(table.rows)
         return table
 
     def execute(self, show: ProgressDisplay, stop: StopRequest) -> None:
@@ -109,19 +124,27 @@ class TableRun:
             instance.event_log_storage.free_concurrency_slots_for_run(self.run_id)
 
     def _sync(self, instance: dg.DagsterInstance, table: PromptTable) -> None:
-        table_id = table_id_of(self.settings.prompts) or ""
+        """Adds the partitions of all rows, also of those that are not requested. A pilot run retires none."""
+        table_id, is_pilot = table_id_of(self.settings.prompts) or "", not self.options.selection.is_whole
         with locked(self.settings.dagster_home):
-            sync_table(instance, _NAME, table_id, [row.prompt_id for row in table.rows])
+            keys = [row.prompt_id for row in table.rows]
+            sync_table(instance, _NAME, table_id, keys, retires=not is_pilot)
 
     def _execute(
         self, instance: dg.DagsterInstance, show: ProgressDisplay, stop: StopRequest
     ) -> dg.ExecuteInProcessResult:
-        """Executes one run over all rows. Its partitions are independent of those of other tables."""
+        """Executes one run over all requested rows. Its partitions are independent of those of other tables."""
         table = self.table or self.load()
-        keys = [row.prompt_id for row in table.rows]
+        keys = [row.prompt_id for row in self.rows]
+        partitioning = replace(
+            partitioning_by_prompt(_NAME, table),
+            retires_partitions=False,
+            read_from=self.settings.prompts,
+            pilot=self._pilot(),
+        )
         assets = assets_of(
             _NAMES,
-            replace(partitioning_by_prompt(_NAME, table), retires_partitions=False, read_from=self.settings.prompts),
+            partitioning,
             dg.StaticPartitionsDefinition(keys),
             on_mismatch=self.options.on_mismatch,
             on_outcome=self._outcome_handler(show),
@@ -136,6 +159,10 @@ class TableRun:
             raise_on_error=False,
             tags={**range_tags(keys[0], keys[-1]), **RUN_TAGS, PROCESS_TAG: new_owner()},
         )
+
+    def _pilot(self) -> Pilot | None:
+        selection = self.options.selection
+        return None if selection.is_whole else Pilot(str(selection), len(self.rows), self.left_out)
 
     def _run_config(self) -> dict[str, Any]:
         return {**_QUIET, "ops": {_NAME: {"config": {"resend_refused": self.options.resend_refused}}}}

@@ -15,6 +15,7 @@ from wan_assets.cli.display import counted, dollars, printable, show_table
 from wan_assets.cli.failed_rows import show_failures
 from wan_assets.cli.failures import Failure, failure_of
 from wan_assets.cli.run import TableRun
+from wan_assets.cli.selection_options import selection_json, show_selection
 from wan_assets.engine import Outcome
 from wan_assets.errors import LedgerError
 from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
@@ -47,8 +48,7 @@ class Summary:
     @classmethod
     def of(cls, run: TableRun) -> Summary:
         """Reads a run's account; a run that did not start may have no ledger."""
-        rows = run.table.rows if run.table else ()
-        fingerprints = sorted({row.fingerprint for row in rows})
+        fingerprints = sorted({row.fingerprint for row in run.rows})
         if not run.has_started:
             return cls(run, RunAccount())
         try:
@@ -59,9 +59,8 @@ class Summary:
 
     @property
     def rows(self) -> Sequence[PromptRow]:
-        """The table's rows; none if the table has problems."""
-        table = self.run.table
-        return () if table is None or table.problems else table.rows
+        """The rows that the run requests; none if the table has problems."""
+        return self.run.rows
 
     @property
     def is_simulated(self) -> bool:
@@ -136,6 +135,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
     error = run.failure or found.ledger_error
     return {
         "rows": len(found.rows),
+        "selection": selection_json(run.options.selection, [row.prompt_id for row in found.rows], run.left_out),
         "succeeded": found.succeeded,
         "failed": len(failures),
         "reused": found.reused,
@@ -211,6 +211,7 @@ def _deviation(prompt_id: str, stored: StoredTask) -> dict[str, Any]:
 
 
 def _show_sums(found: Summary) -> None:
+    show_selection(found.run.options.selection, [row.prompt_id for row in found.rows], found.run.left_out)
     account, of_all = found.account, f"{found.succeeded:,} of {counted(len(found.rows), 'row')}"
     click.echo(
         f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."

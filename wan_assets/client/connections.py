@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -14,10 +13,9 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from wan_assets.settings import SettingsError
+from wan_assets.settings import SettingsError, is_loopback
 
 _PROXY_SCHEMES = ("http", "https")
-_IPV4_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 _MAX_PORT = 65_535
 
 
@@ -113,11 +111,6 @@ def _as_http_error() -> Iterator[None]:
     except Exception as error:
         message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
         raise httpx.RemoteProtocolError(f"the answer is not valid HTTP: {message}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine, which proxies of the environment cannot reach."""
-    return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
 def _proxy_to(scheme: str, host: str) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 
 from wan_assets.client.body_reader import TooLargeError, pieces_of
-from wan_assets.client.connections import is_loopback
 from wan_assets.client.http_config import HttpConfig
 from wan_assets.client.retrying import RetryMonitor, with_retries
 from wan_assets.client.transport import Transport, parse_url
 from wan_assets.errors import ApiFault, OutputUnavailableError, RunwareBusyError
+from wan_assets.settings import is_loopback
 
 _NOT_READY = {408, 409, 422, 425, 429}
 _MAX_REDIRECTS = 3

@@ -17,13 +17,14 @@ import httpx
 from wan_assets import __version__
 from wan_assets.client.body_reader import TooLargeError, pieces_of
 from wan_assets.client.bounds import clean_text, wait_in
-from wan_assets.client.connections import Connections, is_loopback
+from wan_assets.client.connections import Connections
 from wan_assets.client.error_codes import WRONG_ADDRESS
 from wan_assets.client.http_config import HttpConfig
 from wan_assets.client.redaction import Redaction
 from wan_assets.client.responses import ApiResponse, response_of
 from wan_assets.errors import AccessDeniedError, ApiFault, RunwareBusyError, RunwareError, WrongAddressError
 from wan_assets.models import public_part_of
+from wan_assets.settings import is_loopback
 
 _MAX_PORT = 65_535
 _MAX_MESSAGE = 300

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import VideoRequest
+from wan_assets.settings import MAX_IN_FLIGHT
 from wan_assets.store import StoredTask
 
 OnMismatch: TypeAlias = Literal["keep", "fail"]
@@ -42,7 +43,7 @@ class Limits:
             quarantines the file and fails the row.
     """
 
-    max_in_flight: int = 50
+    max_in_flight: int = MAX_IN_FLIGHT
     max_attempts: int = 3
     max_wait_s: float = 1200.0
     max_stall_s: float = 300.0

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
 
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import money_kind
+from wan_assets.ledger import account_of
 
 _EXCHANGE_S = 1.0
-_MAX_CHARACTERS = 256
 
 
 class SharedConcurrency:
@@ -55,10 +53,3 @@ class SharedConcurrency:
         """Exchanges the needs and the limit once. If the ledger does not answer, only time is lost."""
         with suppress(LedgerError):
             self.slots.apply_shared(await self._session.share_limit(self._account, self.slots))
-
-
-def account_of(base_url: str, *, simulated: bool) -> str:
-    """Returns the ledger's name for an account: its kind of money and its address, without credentials and query."""
-    parts = urlsplit(base_url)
-    host = parts.netloc.rpartition("@")[2].lower()
-    return f"{money_kind(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]

@@ -3,9 +3,10 @@
 This package and `prompts.database` are the only ones that import SQLAlchemy.
 """
 
-from wan_assets.ledger.budget import Budget, Shortfall, shortfalls_of
-from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
+from wan_assets.ledger.budget import Budget, CapRoom, Shortfall, shortfalls_of
+from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
+from wan_assets.ledger.estimates import RecentDurations
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
@@ -20,6 +21,7 @@ from wan_assets.ledger.video_checks import CheckRecord
 __all__ = [
     "OPEN_STATES",
     "Budget",
+    "CapRoom",
     "CheckRecord",
     "Claim",
     "DatabaseUrlError",
@@ -33,6 +35,7 @@ __all__ = [
     "Overcharge",
     "PartitionRecord",
     "PartitionRow",
+    "RecentDurations",
     "RecentPrices",
     "RunAccount",
     "RunNeeds",
@@ -42,6 +45,7 @@ __all__ = [
     "Task",
     "TaskState",
     "Totals",
+    "account_of",
     "heartbeat",
     "is_file",
     "is_surely_dead",

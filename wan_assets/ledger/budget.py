@@ -56,6 +56,20 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class CapRoom:
+    """One cap with the spent and reserved amount of its scope, in µ$."""
+
+    scope: str
+    cap_microusd: int
+    committed_microusd: int
+
+    @property
+    def room_microusd(self) -> int:
+        """The amount that may still be reserved."""
+        return max(0, self.cap_microusd - self.committed_microusd)
+
+
+@dataclass(frozen=True)
 class Shortfall:
     """The rows that one cap refused, and the amount in µ$ that the cap lacks for all of them."""
 
@@ -109,8 +123,14 @@ def committed_in(connection: sa.Connection, scope: str) -> int:
 
 def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> int | None:
     """Returns the amount in µ$ that the tightest cap still permits; None if there is no cap."""
-    caps = [(f"{kind} {name}", cap) for name, cap in budget.caps(run_id, day) if cap is not None]
-    return min((max(0, cap - committed_in(connection, scope)) for scope, cap in caps), default=None)
+    found = rooms(connection, budget, kind=kind, run_id=run_id, day=day)
+    return min((cap.room_microusd for cap in found), default=None)
+
+
+def rooms(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> list[CapRoom]:
+    """Returns each cap of a budget with the committed amount of its scope."""
+    caps = [(name, cap) for name, cap in budget.caps(run_id, day) if cap is not None]
+    return [CapRoom(name, cap, committed_in(connection, f"{kind} {name}")) for name, cap in caps]
 
 
 def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> set[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from wan_assets.ledger.clock import NOW_S
-from wan_assets.ledger.records import TaskState
+from wan_assets.ledger.records import TaskState, money_kind
 from wan_assets.ledger.schema import concurrency, tasks, upsert_into, waiting_runs
 
 _LEASE_S = 10.0
 """A run writes its needs about once a second. A run that has not written for this time has ended."""
 
+_MAX_CHARACTERS = 256
 _KEPT_S = 90 * 24 * 3600.0
 """A limit that has not changed for this time is deleted, because each simulator has a new address."""
 
@@ -112,3 +114,10 @@ def _others(connection: sa.Connection, account: str, owner: str, *, simulated: b
     for other, in_flight in connection.execute(counted):
         runs[other] = replace(runs.get(other, RunNeeds(other, 0, 0, math.inf)), in_flight=in_flight)
     return tuple(runs[other] for other in sorted(runs))
+
+
+def account_of(base_url: str, *, simulated: bool) -> str:
+    """Returns the ledger's name for an account: its kind of money and its address, without credentials and query."""
+    parts = urlsplit(base_url)
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{money_kind(simulated)} {host}{parts.path.rstrip('/')}"[:_MAX_CHARACTERS]

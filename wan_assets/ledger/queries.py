@@ -16,6 +16,7 @@ from more_itertools import chunked
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import (
     clock,
+    estimates,
     learned_prices,
     partition_records,
     pause,
@@ -25,10 +26,10 @@ from wan_assets.ledger import (
     upload_cache,
     video_checks,
 )
-from wan_assets.ledger.budget import Budget
+from wan_assets.ledger.budget import Budget, CapRoom, rooms
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.partition_records import PartitionRecord
-from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
 from wan_assets.ledger.video_checks import CheckRecord
@@ -162,6 +163,27 @@ class LedgerReader:
                 learned_prices.quoted_microusd, connection, margin=self.budget.price_margin, simulated=simulated
             )
             return sum(map(quoted, requests))
+
+    def cap_rooms(self, run_id: str, *, simulated: bool) -> list[CapRoom]:
+        """Returns the budget's caps with the committed amounts of a run, of this day and in total."""
+        with self._transaction() as connection:
+            day = clock.today(connection)
+            return rooms(connection, self.budget, kind=money_kind(simulated), run_id=run_id, day=day)
+
+    def requested(self, *, simulated: bool) -> frozenset[bytes]:
+        """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""
+        with self._transaction() as connection:
+            return estimates.requested(connection, simulated=simulated)
+
+    def recent_durations(self, *, simulated: bool) -> estimates.RecentDurations | None:
+        """Returns the durations of the latest finished tasks, in seconds; None if there are none."""
+        with self._transaction() as connection:
+            return estimates.recent_durations(connection, simulated=simulated)
+
+    def learned_limit(self, account: str) -> int | None:
+        """Returns the number of tasks in flight that runs of an account have learned, or None."""
+        with self._transaction() as connection:
+            return estimates.learned_limit(connection, account)
 
     def paused(self) -> str | None:
         """Returns the reason of the pause, or None."""

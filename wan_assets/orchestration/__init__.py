@@ -21,6 +21,7 @@ from wan_assets.orchestration.resources import (
     VideoStoreResource,
 )
 from wan_assets.orchestration.runs.partitioning import partitioning_by_prompt
+from wan_assets.orchestration.runs.pilot import Pilot
 from wan_assets.orchestration.runs.run import POOL
 from wan_assets.orchestration.tables.upstream import UpstreamPrompts
 
@@ -30,6 +31,7 @@ __all__ = [
     "AssetNames",
     "GeneratedRow",
     "LedgerResource",
+    "Pilot",
     "RunwareResource",
     "SimulatedRunwareResource",
     "UpstreamPrompts",

@@ -20,6 +20,7 @@ from wan_assets.settings import (
     API_KEY_VARIABLE,
     DATA_FOLDER,
     DEFAULT_BASE_URL,
+    MAX_IN_FLIGHT,
     SettingsError,
     local_path,
 )
@@ -67,7 +68,9 @@ class RunwareResource(dg.ConfigurableResource):
     )
     base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's address; a simulator's for tests.")
     max_in_flight: int = Field(
-        default=50, ge=1, description="Maximum number of tasks in flight in one run; fewer while the API refuses more."
+        default=MAX_IN_FLIGHT,
+        ge=1,
+        description="Maximum number of tasks in flight in one run; fewer while the API refuses more.",
     )
     max_attempts: int = Field(
         default=3, ge=1, description="Maximum number of tasks for one row when the provider fails."

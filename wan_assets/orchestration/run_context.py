@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, Unpack
 
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome, ProgressCallback, ignore_progress
 from wan_assets.orchestration.partitions.data_versions import LogEvent
 
-if TYPE_CHECKING:  # the package of the checks imports this module
+if TYPE_CHECKING:  # these modules import this one
     from wan_assets.orchestration.checks.video_check import VideoCheck
+    from wan_assets.orchestration.runs.pilot import Pilot
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -49,7 +50,7 @@ class RunContext:
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
     over that of the resource. `deps` are the upstream assets of the videos other than their requests. `run_tags` are
-    the tags of the run. `video_checks` run for each stored video.
+    the tags of the run. `video_checks` run for each stored video. `pilot` is set if the run requests some rows only.
     """
 
     asset_key: dg.AssetKey
@@ -65,6 +66,11 @@ class RunContext:
     deps: Collection[dg.AssetKey] = ()
     run_tags: Mapping[str, str] = field(default_factory=dict)
     video_checks: Sequence[VideoCheck] = ()
+    pilot: Pilot | None = None
+
+    def pilot_metadata(self, partition: str) -> dict[str, Any]:
+        """Returns the metadata that a pilot run adds to an event of a partition."""
+        return self.pilot.metadata(partition) if self.pilot else {}
 
     @classmethod
     def of(

@@ -4,10 +4,12 @@ from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.locations import format_of, identity_of, label_of, location_of, name_of
+from wan_assets.prompts.price_list import PricedKind, PriceLine, PriceList
 from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_from
 from wan_assets.prompts.result_frame import frame_of, index_of
+from wan_assets.prompts.row_selection import ChosenRows, RowSelection, RowsSeen
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery
@@ -15,18 +17,24 @@ from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 from wan_assets.prompts.table_summary import Summary
 
 __all__ = [
+    "ChosenRows",
     "Chunk",
     "ColumnUse",
     "Extra",
     "Finding",
     "Findings",
     "LocalFileError",
+    "PriceLine",
+    "PriceList",
+    "PricedKind",
     "Problem",
     "PromptRow",
     "PromptSource",
     "PromptTable",
     "Prompts",
     "Refusal",
+    "RowSelection",
+    "RowsSeen",
     "Snapshot",
     "SqlQuery",
     "Summary",

@@ -21,6 +21,9 @@ GROUPS = frozenset({"inputs", "provider_settings", "provider_settings.alibaba", 
 UNKNOWN = "is not a column of a prompt table"
 """The rule that a column of an unknown name breaks."""
 
+CAMPAIGN = "campaign"
+"""An extra column that dynamic partitions and prices are grouped by."""
+
 PRIORITY = "priority"
 """An extra column that holds a whole number: rows with a higher priority are submitted first."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from typing import Self
 
-from wan_assets.models import VideoRequest, list_price_microusd, reservation_microusd
 from wan_assets.prompts.column_types import ColumnTypes
 from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.columns import CAMPAIGN
 from wan_assets.prompts.findings import Findings
+from wan_assets.prompts.price_list import PriceList
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.row_batch import RowBatch, parts_of
 from wan_assets.prompts.table import Chunk
@@ -25,9 +26,8 @@ _KEPT_BYTES = 16
 class Summary:
     """Counts, problems and prices of the chunks added so far.
 
-    Equal requests are priced once. Prices are in µ$ and ignore stored videos. `kinds` counts videos by input (text or
-    image), resolution and duration. `findings` are the problems by kind. `columns` tells how the columns are used,
-    and `first` are the first valid rows.
+    Equal requests are priced once. `prices` has the prices by kind and campaign. `findings` are the problems by kind.
+    `columns` tells how the columns are used, and `first` are the first valid rows.
     """
 
     rows: int = 0
@@ -35,9 +35,7 @@ class Summary:
     findings: Findings = field(default_factory=Findings)
     columns: ColumnUse = field(default_factory=ColumnUse)
     fingerprints: set[bytes] = field(default_factory=set)
-    kinds: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    price_microusd: int = 0
-    reserved_microusd: int = 0
+    prices: PriceList = field(default_factory=PriceList)
     first: list[PromptRow] = field(default_factory=list)
     _types: ColumnTypes = field(default_factory=ColumnTypes)
 
@@ -52,9 +50,9 @@ class Summary:
         return self._types.by_name
 
     @classmethod
-    def of(cls, chunks: Iterable[Chunk]) -> Self:
-        """Summarizes all chunks of a table."""
-        summary = cls()
+    def of(cls, chunks: Iterable[Chunk], prices: PriceList | None = None) -> Self:
+        """Summarizes all chunks of a table; `prices` knows the requests that are paid already."""
+        summary = cls(prices=prices or PriceList())
         for chunk in chunks:
             summary.add(chunk)
         return summary
@@ -78,35 +76,17 @@ class Summary:
             fingerprint = bytes.fromhex(row.fingerprint)[:_KEPT_BYTES]
             if fingerprint not in self.fingerprints:
                 self.fingerprints.add(fingerprint)
-                self._add_priced(_Priced.of(row.request), 1)
+                self.prices.add(row.request, row.extra.get(CAMPAIGN), new=fingerprint not in self.prices.paid)
 
     def _add_batch(self, batch: RowBatch) -> None:
-        """Adds rows in columns: the requests that are new, counted by template."""
+        """Adds rows in columns: the requests that are new, counted by template, campaign, and whether they are paid."""
         fingerprints = [fingerprint[:_KEPT_BYTES] for fingerprint in batch.fingerprints]
-        by_fingerprint = dict(zip(fingerprints, batch.templates, strict=True))
-        for known in self.fingerprints & by_fingerprint.keys():
-            del by_fingerprint[known]
-        self.fingerprints |= by_fingerprint.keys()
-        for template, count in Counter(by_fingerprint.values()).items():
-            self._add_priced(_Priced.of(template.example), count)
-
-    def _add_priced(self, priced: _Priced, count: int) -> None:
-        self.kinds[priced.kind] += count * priced.videos
-        self.price_microusd += count * priced.price_microusd
-        self.reserved_microusd += count * priced.reserved_microusd
-
-
-@dataclass(frozen=True, slots=True)
-class _Priced:
-    """What requests of one template have in common; prices are in µ$."""
-
-    kind: tuple[str, str, int]
-    videos: int
-    price_microusd: int
-    reserved_microusd: int
-
-    @classmethod
-    def of(cls, request: VideoRequest) -> Self:
-        kind = "image-to-video" if request.image else "text-to-video"
-        price, reserved = list_price_microusd(request), reservation_microusd(request)
-        return cls((kind, request.tier or "as the image", request.duration), request.number_results, price, reserved)
+        campaigns = batch.extra.get(CAMPAIGN) or repeat("")
+        found = dict(reversed(list(zip(fingerprints, zip(batch.templates, campaigns, strict=False), strict=True))))
+        for known in self.fingerprints & found.keys():
+            del found[known]
+        self.fingerprints |= found.keys()
+        paid = Counter(found[fingerprint] for fingerprint in self.prices.paid & found.keys())
+        for group, count in Counter(found.values()).items():
+            template, campaign = group
+            self.prices.add(template.example, campaign or None, count=count, new=count - paid[group])

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from wan_assets.cli import signals
+from wan_assets.cli.confirmation import confirm_price
 from wan_assets.cli.display import show_error, show_json
 from wan_assets.cli.failures import failure_of, interruption
 from wan_assets.cli.options import (
@@ -29,8 +30,10 @@ from wan_assets.cli.options import (
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.run import RunOptions, TableRun, unexpected_failure
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
+from wan_assets.cli.selection_options import selection_options
 from wan_assets.engine import OnMismatch, Progress
 from wan_assets.errors import WanAssetsError
+from wan_assets.prompts import RowSelection
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, however the command ends.")
@@ -46,43 +49,63 @@ _END_S = 5.0
     help="A table, a folder, a pattern or a URL; the demo's own table by default.",
 )
 @table_options
+@selection_options
 @data_dir_option
 @mismatch_option
 @_JSON
-def demo(prompts: str | Path, *, table_options: TableOptions, on_mismatch: OnMismatch, as_json: bool) -> None:
+def demo(
+    prompts: str | Path,
+    *,
+    table_options: TableOptions,
+    selection: RowSelection,
+    on_mismatch: OnMismatch,
+    as_json: bool,
+) -> None:
     """Generate a table's videos on the simulator, through Dagster; nothing is charged.
 
     Exit status: 0 every video exists and verifies, 1 some do not, 2 it could not start, 130 and 143 after the signals
     INT and TERM.
     """
     settings = settings_from({}, data_dir() or Path(DATA_FOLDER))
-    _make(
-        replace(settings, prompts=prompts), RunOptions(on_mismatch, table=table_options), as_json=as_json, is_demo=True
-    )
+    options = RunOptions(on_mismatch, table=table_options, selection=selection)
+    _make(replace(settings, prompts=prompts), options, as_json=as_json, is_demo=True)
 
 
 @click.command()
 @click.argument("file", type=TABLE)
 @table_options
+@selection_options
 @data_dir_option
 @mismatch_option
 @_JSON
 @click.option(
     "--resend-refused", is_flag=True, help="Submit rows again that the provider has refused for their content."
 )
+@click.option("--yes", "is_confirmed", is_flag=True, help="Pay without a confirmation, also if no budget is set.")
 def materialize(
-    file: str | Path, *, table_options: TableOptions, on_mismatch: OnMismatch, resend_refused: bool, as_json: bool
+    file: str | Path,
+    *,
+    table_options: TableOptions,
+    selection: RowSelection,
+    on_mismatch: OnMismatch,
+    resend_refused: bool,
+    is_confirmed: bool,
+    as_json: bool,
 ) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
-    FILE may be a folder of tables, a pattern in quotes, or a URL.
+    FILE may be a folder of tables, a pattern in quotes, or a URL. The whole table is validated; with --limit,
+    --sample, --select or --ids, only the selected rows are requested.
+
+    With an API key, and without a budget, the command shows the price and asks before it submits anything, unless the
+    address of the API is on this machine. Without a terminal it then needs --yes.
 
     Exit status: 0 every row has its video, even if it deviates from its request, 1 some have none, 2 it could not
     start, 130 and 143 after the signals INT and TERM.
     """
     settings = current_settings()
     warn_overridden(os.environ, settings)
-    options = RunOptions(on_mismatch, resend_refused, table_options)
+    options = RunOptions(on_mismatch, resend_refused, table_options, selection, is_confirmed=is_confirmed)
     _make(replace(settings, prompts=file), options, as_json=as_json, is_demo=False)
 
 
@@ -92,6 +115,7 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
     status = 1
     try:
         run.load()
+        confirm_price(run.rows, settings, is_confirmed=options.is_confirmed)
         status = _made(run, is_quiet=as_json)
     except WanAssetsError as error:
         run.failure, status = run.suggestions.failure(failure_of(error)), 1 if run.has_started else 2
@@ -112,7 +136,7 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
 
 def _made(run: TableRun, *, is_quiet: bool) -> int:
     """Executes the run in a thread and returns the exit status; raises the error if the run could not start."""
-    rows = len(run.table.rows) if run.table else 0
+    rows = len(run.rows)
     with progress_display("videos", Progress(rows), is_quiet=is_quiet, completed=run.suggestions.completed) as show:
         ended = signals.run_supervised(partial(run.execute, show), on_signal=partial(_say_stopping, show))
     run.signal = ended.signal

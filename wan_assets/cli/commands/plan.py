@@ -13,11 +13,14 @@ from typing import Any, TypedDict, Unpack, cast
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json_with_list, show_table
-from wan_assets.cli.options import TABLE, TableOptions, table_options
+from wan_assets.cli.estimate_report import estimate_json, show_estimate, show_prices
+from wan_assets.cli.estimates import LedgerState, ledger_state
+from wan_assets.cli.options import TABLE, TableOptions, current_settings, data_dir_option, table_options
 from wan_assets.cli.problem_list import ProblemList
 from wan_assets.cli.progress import ProgressDisplay, progress_display
+from wan_assets.cli.selection_options import selection_json, selection_options, show_selection
 from wan_assets.models import usd
-from wan_assets.prompts import Chunk, ColumnUse, Findings, Summary, name_of, scan
+from wan_assets.prompts import ChosenRows, Chunk, ColumnUse, Findings, RowSelection, Summary, name_of, scan
 
 _NAMES_SHOWN = 50
 PROMPT_ID = "prompt_id"
@@ -44,6 +47,17 @@ class _Read:
         return ()
 
 
+@dataclass(frozen=True)
+class _Planned:
+    """The summary of the selected rows, the number of all valid rows, and the ledger's state."""
+
+    found: Summary
+    valid: int
+    selection: RowSelection
+    chosen: ChosenRows
+    state: LedgerState
+
+
 class PartitionOptions(TypedDict):
     """The partitions of the table; all values are None if each row has its own partition."""
 
@@ -65,24 +79,40 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 @click.option("--timezone", default="UTC", show_default=True, help="The time zone of the time windows.")
 @click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
 @table_options
+@selection_options
+@data_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def plan(file: str | Path, as_json: bool, table_options: TableOptions, **partitions: Unpack[PartitionOptions]) -> None:
+def plan(
+    file: str | Path,
+    as_json: bool,
+    table_options: TableOptions,
+    selection: RowSelection,
+    **partitions: Unpack[PartitionOptions],
+) -> None:
     """Validate and price the table FILE; nothing is submitted.
 
     FILE may be a folder of tables, a pattern in quotes, or a URL. With --by, a row whose partition can never be
-    materialized is a problem too. Problems are shown by kind; --json lists all of them.
+    materialized is a problem too. Problems are shown by kind; --json lists all of them. The whole table is validated;
+    with --limit, --sample, --select or --ids, only the selected rows are priced. The budget and the expected duration
+    are those of the configured account; without an API key, of the simulator.
 
-    Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read.
+    Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read, or has none of the selected
+    rows.
     """
-    check, source = _partition_check(**partitions), table_options.of(file)
-    with TemporaryFile("w+", encoding="utf-8") as file_of_problems:
+    check, source, settings = _partition_check(**partitions), table_options.of(file), current_settings()
+    chosen = ChosenRows(selection)
+    with TemporaryFile("w+", encoding="utf-8") as file_of_problems, ledger_state(settings) as state:
         problems = ProblemList(file_of_problems) if as_json else None
         with progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False) as show:
-            found = Summary.of(_shown(map(check, scan(source)), show, problems))
+            chunks = _shown(map(check, scan(source)), show, problems)
+            found = Summary.of(chunks if selection.is_whole else chosen.of(chunks), state.prices())
+        planned = _Planned(found, found.valid if selection.is_whole else chosen.valid, selection, chosen, state)
+        if not selection.is_whole and not found.problem_count:
+            chosen.verify()
         if problems is not None:
-            show_json_with_list(_as_json(found), "problems", problems)
+            show_json_with_list(_as_json(planned), "problems", problems)
         else:
-            _show(file, found)
+            _show(file, planned)
     sys.exit(1 if found.problem_count else 0)
 
 
@@ -111,15 +141,17 @@ def _shown(chunks: Iterable[Chunk], show: ProgressDisplay, problems: ProblemList
         yield chunk
 
 
-def _show(file: str | Path, found: Summary) -> None:
+def _show(file: str | Path, planned: _Planned) -> None:
+    found = planned.found
     if found.problem_count:
         _show_findings(found.findings)
     _show_columns(found.columns)
-    kinds = [(kind, tier, f"{length} s", f"{count:,}") for (kind, tier, length), count in sorted(found.kinds.items())]
-    show_table("Videos to generate", ("kind", "resolution", "length", "videos"), kinds, right=("videos",))
-    distinct = counted(len(found.fingerprints), "different request")
-    click.echo(f"{printable(name_of(file))}: {counted(found.rows, 'row')}, {found.valid:,} valid, {distinct}")
-    click.echo(f"list price {dollars(found.price_microusd)}; reserved at most {dollars(found.reserved_microusd)}")
+    show_prices(found.prices)
+    distinct, total = counted(len(found.fingerprints), "different request"), found.prices.total
+    click.echo(f"{printable(name_of(file))}: {counted(found.rows, 'row')}, {planned.valid:,} valid, {distinct}")
+    show_selection(planned.selection, planned.chosen.ids, planned.chosen.left_out)
+    click.echo(f"list price {dollars(total.price_microusd)}; reserved at most {dollars(total.reserved_microusd)}")
+    show_estimate(found.prices, planned.state)
     fix = "; fix the problems first: no row of a table with problems is submitted" if found.problem_count else ""
     click.echo(f"nothing was submitted{fix}")
 
@@ -155,17 +187,16 @@ def _show_columns(used: ColumnUse) -> None:
     show_table("Columns", ("parameter", "from"), rows, flexible=("from",), folded=("from",))
 
 
-def _as_json(found: Summary) -> dict[str, Any]:
+def _as_json(planned: _Planned) -> dict[str, Any]:
+    found, chosen, total = planned.found, planned.chosen, planned.found.prices.total
     return {
         "rows": found.rows,
-        "valid": found.valid,
+        "valid": planned.valid,
+        "selection": selection_json(planned.selection, chosen.ids, chosen.left_out),
         "requests": len(found.fingerprints),
-        "price_usd": float(usd(found.price_microusd)),
-        "reserved_usd": float(usd(found.reserved_microusd)),
-        "kinds": [
-            {"kind": kind, "resolution": tier, "duration_s": length, "videos": count}
-            for (kind, tier, length), count in sorted(found.kinds.items())
-        ],
+        "price_usd": float(usd(total.price_microusd)),
+        "reserved_usd": float(usd(total.reserved_microusd)),
+        **estimate_json(found.prices, planned.state),
         "columns": {name: list(names) for name, names in found.columns.sources.items()},
         "recognized": sorted(found.columns.recognized),
         "defaults": dict(found.columns.defaults),

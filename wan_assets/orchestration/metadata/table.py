@@ -75,8 +75,8 @@ def check_metadata(summary: Summary) -> dict[str, Any]:
         "dagster/row_count": summary.rows,
         "wan_assets/problems": summary.problem_count,
         "wan_assets/distinct_requests": len(summary.fingerprints),
-        "wan_assets/estimated_usd": float(usd(summary.price_microusd)),
-        "wan_assets/reserved_usd": float(usd(summary.reserved_microusd)),
+        "wan_assets/estimated_usd": float(usd(summary.prices.total.price_microusd)),
+        "wan_assets/reserved_usd": float(usd(summary.prices.total.reserved_microusd)),
     }
     if columns := list(summary.columns.lines()):
         metadata["wan_assets/columns"] = table_of([{"parameter": name, "from": source} for name, source in columns])

@@ -75,11 +75,14 @@ def dynamic_dimensions(
             yield definition.name, list(dict.fromkeys(part[dimension.name] for part in parts))
 
 
-def sync_table(instance: dg.DagsterInstance, name: str, table_id: str, prompt_ids: Sequence[str]) -> PartitionChanges:
+def sync_table(
+    instance: dg.DagsterInstance, name: str, table_id: str, prompt_ids: Sequence[str], *, retires: bool = True
+) -> PartitionChanges:
     """Synchronizes the rows of one of several tables with the dynamic partitions `name`.
 
-    It retires the partitions that this table added and no longer contains, unless another table contains them. The
-    partitions that each table added are recorded as dynamic partitions under a separate name.
+    It retires the partitions that this table added and no longer contains, unless another table contains them; without
+    `retires`, it retires none. The partitions that each table added are recorded as dynamic partitions under a separate
+    name.
     """
     mine, wanted = _name_of(name, table_id), set(prompt_ids)
     before = instance.get_dynamic_partitions(mine)
@@ -89,7 +92,7 @@ def sync_table(instance: dg.DagsterInstance, name: str, table_id: str, prompt_id
     _add(instance, _tables_of(name), [table_id])
     _add(instance, mine, [key for key in prompt_ids if key not in existing or key in others])
     _add(instance, name, added)
-    retired = [key for key in before if key not in wanted]
+    retired = [key for key in before if retires and key not in wanted]
     for key in retired:
         if key not in others:
             instance.delete_dynamic_partition(name, key)

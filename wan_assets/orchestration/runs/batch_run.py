@@ -49,7 +49,7 @@ class BatchRun:
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
                     failed += [(f"{key}/{result.job.prompt_id}", result.error) for result in failing if result.error]
-                    if failing:
+                    if failing or self._is_incomplete(key):
                         self._observe(key, results.pop(key), store)
                     else:
                         event = self._materialization(key, results[key], store)
@@ -64,16 +64,21 @@ class BatchRun:
         if failed:
             raise video.failure_of(failed, sum(map(len, self.batches.values())))
 
+    def _is_incomplete(self, key: str) -> bool:
+        pilot = self.run_context.pilot
+        return pilot is not None and key in pilot.by_partition
+
     def _result(self, outcome: Outcome, cost_reporter: CostReporter) -> RowResult:
         charged_microusd = cost_reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
         return RowResult(outcome, charged_microusd)
 
     def _observe(self, key: str, results: list[RowResult], store: VideoStore) -> None:
-        """Records the progress of a batch with failed rows, which is neither materialized nor checked.
+        """Records the progress of a batch with failed rows, or with rows that a pilot run left out. It is neither
+        materialized nor checked.
 
         It charges nothing: the materialization of the complete batch charges all its rows.
         """
-        metadata = batch_metadata(results, store, is_charged=False)
+        metadata = batch_metadata(results, store, is_charged=False) | self.run_context.pilot_metadata(key)
         self.run_context.log_event(
             dg.AssetObservation(asset_key=self.run_context.asset_key, partition=key, metadata=metadata)
         )
@@ -97,6 +102,6 @@ class BatchRun:
         return dg.AssetMaterialization(
             asset_key=self.run_context.asset_key,
             partition=key,
-            metadata=batch_metadata(results, store),
+            metadata=batch_metadata(results, store) | self.run_context.pilot_metadata(key),
             tags=self.lineage.tags(key, digest_of(results)),
         )

@@ -33,18 +33,27 @@ from wan_assets.orchestration.partitions.sync import (
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.batch_run import BatchRun
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
+from wan_assets.orchestration.runs.pilot import Pilot, Rows, RowSelector, reported
 from wan_assets.orchestration.runs.prompt_run import PromptRun
 from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.orchestration.runs.table_snapshot import NO_REQUESTS, PartitionStatus, TableSnapshot, with_row
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, TableOfRun, readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
-from wan_assets.prompts import Chunk, Problem, PromptRow, Prompts, PromptTable, Snapshot, Summary, scan
+from wan_assets.prompts import (
+    Chunk,
+    Problem,
+    PromptRow,
+    Prompts,
+    PromptTable,
+    RowSelection,
+    Snapshot,
+    Summary,
+    scan,
+)
 from wan_assets.store import VideoStore
 
 Partitions: TypeAlias = Literal["prompt"] | dg.PartitionsDefinition[str]
 """One partition per prompt, or a definition whose partitions contain many rows."""
-
-Rows: TypeAlias = Mapping[str, Sequence[PromptRow]]
 
 _RECORDED_PER_CHECK = 300
 """An event takes at least 10 ms. The next check of the table records the others."""
@@ -76,8 +85,9 @@ class Partitioning:
 
     `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
     without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
-    partitions are only added. `read_from` is the source of a table that was read before. If a method raises a
-    `PromptTableError` or a `Failure`, nothing is submitted.
+    partitions are only added. `read_from` is the source of a table that was read before. `pilot` are the rows that were
+    left out of `partitions_def`. If a method raises a `PromptTableError`, a `SelectionError` or a `Failure`, nothing is
+    submitted.
     """
 
     prompts: PromptsOrAsset
@@ -87,6 +97,7 @@ class Partitioning:
     digest: Callable[[str, PromptRow], str]
     retires_partitions: bool = field(default=True, kw_only=True)
     read_from: Prompts | None = field(default=None, kw_only=True)
+    pilot: Pilot | None = field(default=None, kw_only=True)
     run: Callable[[RunContext, Rows, Lineage], VideoRun]
 
     @property
@@ -184,13 +195,17 @@ class Partitioning:
         emptied = () if self.dynamic_name else reported.made_from
         return PartitionStatus({**dict.fromkeys(emptied, NO_REQUESTS), **snapshot.request_versions}, reported)
 
-    def begin(self, run_context: RunContext, store: VideoStore) -> PreparedRun:
-        """Reads the rows of a run's partitions, and records which requests changed."""
+    def begin(self, run_context: RunContext, store: VideoStore, selection: RowSelection | None = None) -> PreparedRun:
+        """Reads the rows of a run's partitions, and records which requests changed.
+
+        With a selection, only the selected rows are requested. The whole table is validated all the same.
+        """
+        selector = RowSelector(selection or RowSelection(), run_context.log)
         requested = run_context.run_tags.get(TABLE_VERSION)
         of_run = TableOfRun(
             self.prompts, run_context.asset_key, run_context.instance, store, run_context.log, requested
         )
-        table = of_run.read(partial(self._table_of, set(run_context.keys)))
+        table = of_run.read(partial(self._table_of, set(run_context.keys), selector))
         rows: dict[str, list[PromptRow]] = {key: [] for key in run_context.keys}
         for row in table.rows:
             rows[self.partition_of(row)].append(row)
@@ -201,7 +216,11 @@ class Partitioning:
         if len(rows) <= _RECORDED_PER_RUN:
             versions = {key: request_versions[key] for key, found in rows.items() if found}
             record_requests(run_context.instance, run_context.asset_key, versions, limit=len(versions), keys=versions)
-        return PreparedRun(self.run(run_context, rows, lineage), _jobs_of(rows), table.media)
+        requested_rows, pilot = selector.of_run(rows) or (rows, self.pilot)
+        if pilot:
+            run_context = reported(pilot, run_context)
+        run = self.run(run_context, requested_rows, lineage)
+        return PreparedRun(run, _jobs_of(requested_rows), table.media)
 
     def _parts_of(self, keys: Collection[str], source: Prompts) -> Prompts:
         """Returns only the given parts of a table whose partitions are those of the videos.
@@ -215,19 +234,27 @@ class Partitioning:
             raise NoSnapshotError(reason)
         return Snapshot({key: source.files[key] for key in sorted(keys)})
 
-    def _table_of(self, keys: Collection[str], source: Prompts) -> PromptTable:
-        """Returns the rows of some partitions; raises a `Failure` if the table has problems."""
+    def _table_of(self, keys: Collection[str], selector: RowSelector, source: Prompts) -> PromptTable:
+        """Returns the rows of some partitions.
+
+        Raises a `Failure` if the table has problems, and `SelectionError` if it has none of the selected rows.
+        """
         unplaced: list[Problem] = []
+        selector.begin()
 
         def is_wanted(row: PromptRow) -> bool:
+            selector.add(row)
             try:
                 return self.partition_of(row) in keys
             except NoPartitionError as error:
                 unplaced.append(error.problem)
                 return False
 
-        table = PromptTable.load(self._parts_of(keys, source), keep=is_wanted)
-        return _valid(replace(table, problems=(*table.problems, *unplaced)))
+        parts = self._parts_of(keys, source)
+        table = PromptTable.load(parts, keep=is_wanted)
+        table = _valid(replace(table, problems=(*table.problems, *unplaced)))
+        selector.verify(is_whole_table=parts is source)
+        return table
 
 
 def partitioning_of(

@@ -67,6 +67,7 @@ class PromptRun:
             metadata={
                 **video.video_metadata(outcome, stored, charged_microusd, store),
                 "wan_assets/row": str(self.rows[outcome.job.partition][0].number),
+                **self.run_context.pilot_metadata(outcome.job.partition),
             },
             tags=self.lineage.tags(outcome.job.partition, stored.videos[0].sha256),
         )

@@ -24,6 +24,7 @@ from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.runs.row_recording import RowRecorder
+from wan_assets.prompts import RowSelection
 from wan_assets.store import StoredTask
 
 POOL = "runware"
@@ -48,6 +49,26 @@ class GenerationConfig(dg.Config):
         description="What to do with a playable video that deviates from its request, 'keep' or 'fail'; empty uses the "
         "value of the asset or the resource `runware`.",
     )
+    limit: int | None = Field(
+        default=None,
+        description="A pilot run: request only the first rows of the run's partitions, at most this number. The other "
+        "rows are left out, and their partitions stay missing.",
+    )
+    sample: int | None = Field(
+        default=None,
+        description="A pilot run: request only a sample of this number of rows of the run's partitions. The sample "
+        "depends on the ids of the rows, and a larger sample contains a smaller one.",
+    )
+    select: list[str] = Field(
+        default=[],
+        description="A pilot run: request only rows that fulfil all conditions, such as 'split=val' or "
+        "'campaign!=a,b', on parameters and on columns that stay with the row.",
+    )
+    ids: list[str] = Field(default=[], description="A pilot run: request only the rows with these ids.")
+
+    def selection(self) -> RowSelection:
+        """Returns the rows that the run requests; raises `SelectionError` if the config is not valid."""
+        return RowSelection.of(limit=self.limit, sample=self.sample, select=self.select, ids=self.ids)
 
 
 def run_events(
@@ -80,7 +101,7 @@ def _events_of(
         open_ledger = stack.enter_context(ledger.open())
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))
         videos = store.open()
-        prepared = partitioning.begin(run_context, videos)
+        prepared = partitioning.begin(run_context, videos, config.selection())
         warn_if_simulated(runware, run_context.log)
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
         limits = _limits_of(run_context, config, runware)

@@ -31,10 +31,9 @@ from wan_assets.client.error_codes import class_of, is_over_capacity, refusal_of
 from wan_assets.engine import Limits, Outcome, Recovered, RunSnapshot, VideoJob, generate, recover
 from wan_assets.engine.concurrency import AdaptiveLimit, LimitConfig, LimitStatus, fair_share
 from wan_assets.engine.progress import Progress, progress_line
-from wan_assets.engine.shared_limit import account_of
 from wan_assets.engine.slots import Slot, Slots, SlotState
 from wan_assets.errors import ApiFault, RunwareBusyError
-from wan_assets.ledger import LearnedLimit, Ledger, SharedLimit
+from wan_assets.ledger import LearnedLimit, Ledger, SharedLimit, account_of
 from wan_assets.store import VideoStore
 
 QUICK = HttpConfig(

@@ -91,7 +91,7 @@ def _described(row: Any) -> tuple[Any, ...]:
 
 def _summarized(chunks: Any) -> tuple[Any, ...]:
     summary = Summary.of(chunks)
-    money = summary.price_microusd, summary.reserved_microusd, summary.kinds, summary.fingerprints
+    money = summary.prices.by_kind, summary.prices.by_campaign, summary.prices.new, summary.fingerprints
     first = [(row.number, row.prompt_id) for row in summary.first]
     return (summary.rows, summary.valid, list(summary.findings), money, summary.types, first)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wan_assets.client.connections import is_loopback
 from wan_assets.prompts import PromptTable
 from wan_assets.prompts.hosts import is_public_host
 from wan_assets.prompts.url_rules import is_public
+from wan_assets.settings import is_loopback
 
 PRIVATE = [
     "127.0.0.1",

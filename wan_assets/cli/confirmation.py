@@ -1,0 +1,54 @@
+"""The confirmation of a run that charges an account without a budget."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from wan_assets.cli.display import counted, dollars
+from wan_assets.cli.estimates import ledger_state
+from wan_assets.errors import NotConfirmedError
+from wan_assets.prompts import PriceList, PromptRow
+from wan_assets.settings import Settings
+
+_DIGEST_BYTES = 16
+
+
+def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed: bool) -> None:
+    """Asks whether to pay for the rows that have no task yet; raises `NotConfirmedError` unless a person agrees.
+
+    It does not ask with a budget, on the simulator, for an address on this machine, or if nothing is to be paid.
+    """
+    if is_confirmed or not settings.is_charged or settings.budget_usd is not None:
+        return
+    new = _prices_of(rows, settings).new
+    if not new.requests:
+        return
+    price, videos = dollars(new.reserved_microusd), counted(new.videos, "video")
+    if not sys.stdin.isatty():
+        reason = "no budget is set, and there is no terminal for a confirmation"
+        raise NotConfirmedError(f"{videos} may cost up to {price}: {reason}")
+    if not _agrees(f"Pay up to {price} for {videos}?"):
+        raise NotConfirmedError(f"the price of up to {price} for {videos} was not confirmed")
+
+
+def _agrees(question: str) -> bool:
+    """Asks on standard error, so that `--json` stays valid; the end of the input means no."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            return False
+        raise
+
+
+def _prices_of(rows: Sequence[PromptRow], settings: Settings) -> PriceList:
+    """Returns the prices of the different requests of some rows."""
+    requests = {row.request.fingerprint(): row.request for row in rows}
+    with ledger_state(settings) as state:
+        prices = state.prices()
+        for fingerprint, request in requests.items():
+            prices.add(request, None, new=bytes.fromhex(fingerprint)[:_DIGEST_BYTES] not in prices.paid)
+    return prices

@@ -1,0 +1,127 @@
+"""The estimate of a run as `plan` shows it: prices by kind and campaign, the budget, and the expected duration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from wan_assets.cli.display import counted, dollars, printable, show_table
+from wan_assets.cli.estimates import LedgerState
+from wan_assets.durations import duration_text
+from wan_assets.errors import budget_name
+from wan_assets.ledger import CapRoom
+from wan_assets.models import usd
+from wan_assets.prompts import PriceLine, PriceList
+
+
+def show_prices(prices: PriceList) -> None:
+    """Prints the list prices by kind, and by campaign if the rows have campaigns."""
+    kinds = prices.by_kind
+    has_models, has_silent = len({kind.model for kind in kinds}) > 1, not all(kind.has_audio for kind in kinds)
+    rows = [
+        (
+            kind.kind,
+            kind.resolution,
+            f"{kind.duration_s} s",
+            *([("yes" if kind.has_audio else "no")] if has_silent else []),
+            *([kind.model] if has_models else []),
+            f"{line.videos:,}",
+            dollars(line.price_microusd),
+        )
+        for kind, line in kinds.items()
+    ]
+    columns = ("kind", "resolution", "length", *["audio"] * has_silent, *["model"] * has_models, "videos", "list price")
+    show_table("Videos to generate", columns, rows, right=("videos", "list price"))
+    by_campaign = [
+        (name or "(none)", f"{line.videos:,}", dollars(line.price_microusd))
+        for name, line in prices.by_campaign.items()
+    ]
+    if by_campaign:
+        columns = ("campaign", "videos", "list price")
+        flexible = ("campaign",)
+        show_table("Prices by campaign", columns, by_campaign, right=("videos", "list price"), flexible=flexible)
+
+
+def show_estimate(prices: PriceList, state: LedgerState) -> None:
+    """Prints what is new, whether it fits the budget, and how long it is expected to take."""
+    new, total = prices.new, prices.total
+    account = "simulator" if state.is_simulated else "account"
+    if state.error:
+        click.echo(f"the ledger cannot be read: {printable(state.error)}")
+    if new.requests < total.requests:
+        had = total.requests - new.requests
+        have, they = ("has a task", "it costs") if had == 1 else ("have tasks", "they cost")
+        click.echo(f"{counted(had, 'request')} {have} on the {account} already: {they} nothing more")
+        click.echo(f"new: {counted(new.videos, 'video')}, {_prices(new)}")
+    for cap in state.caps:
+        click.echo(f"budget: {_fit(cap, new)}")
+    if not state.caps:
+        click.echo("budget: none is set (WAN_ASSETS_BUDGET_USD)")
+    expected = state.duration(new.requests)
+    click.echo(f"expected duration on the {account}: {duration_text(expected.expected_s)}")
+    click.echo(f"  at most {counted(expected.in_flight, 'task')} in flight ({expected.limit})")
+    click.echo(f"  {duration_text(expected.task_s)} for each task ({expected.basis})")
+
+
+def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
+    """Returns the estimate as `--json` prints it."""
+    new, expected = prices.new, state.duration(prices.new.requests)
+    return {
+        "kinds": [
+            {
+                "model": kind.model,
+                "kind": kind.kind,
+                "resolution": kind.resolution,
+                "duration_s": kind.duration_s,
+                "audio": kind.has_audio,
+                **_amounts(line),
+            }
+            for kind, line in prices.by_kind.items()
+        ],
+        "campaigns": [{"campaign": name, **_amounts(line)} for name, line in prices.by_campaign.items()],
+        "simulated": state.is_simulated,
+        "new": {"requests": new.requests, **_amounts(new)},
+        "budget": list(_budget(state, new)),
+        "expected_duration": {
+            "expected_s": expected.expected_s,
+            "in_flight": expected.in_flight,
+            "task_s": expected.task_s,
+            "limit": expected.limit,
+            "basis": expected.basis,
+        },
+        "ledger_error": state.error,
+    }
+
+
+def _budget(state: LedgerState, new: PriceLine) -> Iterator[dict[str, Any]]:
+    for cap in state.caps:
+        yield {
+            "scope": cap.scope,
+            "cap_usd": float(usd(cap.cap_microusd)),
+            "committed_usd": float(usd(cap.committed_microusd)),
+            "remaining_usd": float(usd(cap.room_microusd)),
+            "fits": new.reserved_microusd <= cap.room_microusd,
+            "shortfall_usd": float(usd(max(0, new.reserved_microusd - cap.room_microusd))),
+        }
+
+
+def _amounts(line: PriceLine) -> dict[str, Any]:
+    return {
+        "videos": line.videos,
+        "price_usd": float(usd(line.price_microusd)),
+        "reserved_usd": float(usd(line.reserved_microusd)),
+    }
+
+
+def _prices(line: PriceLine) -> str:
+    return f"list price {dollars(line.price_microusd)}; reserved at most {dollars(line.reserved_microusd)}"
+
+
+def _fit(cap: CapRoom, new: PriceLine) -> str:
+    name, left = budget_name(cap.scope), f"{dollars(cap.room_microusd)} of {dollars(cap.cap_microusd)} left"
+    missing = new.reserved_microusd - cap.room_microusd
+    if missing <= 0:
+        return f"{dollars(new.reserved_microusd)} fits in {name}: {left}"
+    return f"{dollars(new.reserved_microusd)} does not fit in {name}: {left}, {dollars(missing)} missing"

@@ -1,0 +1,102 @@
+"""Estimates of a run: what the ledger has paid already, whether the rest fits the budget, and how long it takes."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from wan_assets.errors import LedgerError, LedgerMissingError
+from wan_assets.ledger import Budget, CapRoom, Ledger, RecentDurations, account_of
+from wan_assets.models import VideoRequest, microusd, reservation_microusd
+from wan_assets.prompts import PriceList
+from wan_assets.settings import MAX_IN_FLIGHT, Settings
+
+_BUSY_S = 5.0
+_SIMULATED_S = 1.0
+_REAL_S = 150.0
+"""An assumption: the published examples of 5 s of video take 128 s from an image and 186 s from text."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """The expected duration of a run in seconds, with the values that it is computed from.
+
+    `in_flight` is the number of tasks in flight, and `task_s` the time of one task. `limit` and `basis` say where the
+    two values come from.
+    """
+
+    expected_s: float
+    in_flight: int
+    task_s: float
+    limit: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """What the ledger says about the configured account; nothing if there is no ledger yet, or if it is unreadable.
+
+    `paid` are the first 16 bytes of the fingerprints of the requests that have a task. `caps` are the caps of the
+    budget; those of a run are of a new run. `error` is the reason why the ledger cannot be read.
+    """
+
+    is_simulated: bool
+    caps: tuple[CapRoom, ...]
+    paid: frozenset[bytes] = frozenset()
+    recent: RecentDurations | None = None
+    learned_limit: int | None = None
+    reservation: Callable[[VideoRequest], int] = reservation_microusd
+    error: str = ""
+
+    def prices(self) -> PriceList:
+        """Returns a list of prices that knows the requests which are paid already, and recent prices."""
+        return PriceList(paid=self.paid, reservation=self.reservation)
+
+    def duration(self, requests: int) -> Duration:
+        """Returns the expected duration of a run over some requests that have no task yet."""
+        in_flight = min(MAX_IN_FLIGHT, self.learned_limit or MAX_IN_FLIGHT)
+        limit = "learned by earlier runs" if in_flight < MAX_IN_FLIGHT else "the default"
+        task_s = self.recent.median_s if self.recent else _SIMULATED_S if self.is_simulated else _REAL_S
+        measured = f"the median of the latest {self.recent.tasks}" if self.recent else ""
+        basis = measured or "an assumption: the ledger has no finished task"
+        rounds = math.ceil(requests / in_flight)
+        return Duration(rounds * task_s, in_flight, task_s, limit, basis)
+
+
+@contextmanager
+def ledger_state(settings: Settings) -> Iterator[LedgerState]:
+    """Reads the ledger of the settings, which stays open for the block; does not create one."""
+    usd = settings.budget_usd
+    budget = Budget(total_microusd=None if usd is None else microusd(usd))
+    nothing_spent = tuple(CapRoom(scope, cap, 0) for scope, cap in budget.caps("", "") if cap is not None)
+    unknown = LedgerState(not settings.is_charged, nothing_spent)
+    with ExitStack() as stack:
+        try:
+            ledger = stack.enter_context(Ledger(settings.ledger, budget, must_exist=True, busy_s=_BUSY_S))
+            found = _state_of(ledger, settings)
+        except LedgerMissingError:
+            found = unknown
+        except LedgerError as error:
+            found = replace(unknown, error=str(error))
+        yield found
+
+
+def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
+    simulated = not settings.is_charged
+
+    def reservation(request: VideoRequest) -> int:
+        with suppress(LedgerError):
+            return ledger.quoted_microusd([request], simulated=simulated)
+        return reservation_microusd(request)
+
+    return LedgerState(
+        simulated,
+        tuple(ledger.cap_rooms(str(uuid.uuid4()), simulated=simulated)),
+        ledger.requested(simulated=simulated),
+        ledger.recent_durations(simulated=simulated),
+        ledger.learned_limit(account_of(settings.base_url, simulated=simulated)),
+        reservation,
+    )

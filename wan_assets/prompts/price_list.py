@@ -1,0 +1,103 @@
+"""The prices of a table's requests by kind and by campaign, computed row by row with bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from wan_assets.models import VideoRequest, list_price_microusd, reservation_microusd
+
+_CAMPAIGNS_KEPT = 1000
+
+
+class PricedKind(NamedTuple):
+    """What the price of a request depends on. `resolution` is "as the image" if the image decides."""
+
+    model: str
+    kind: str
+    resolution: str
+    duration_s: int
+    has_audio: bool
+    videos: int
+
+
+class PriceLine(NamedTuple):
+    """The videos of some requests, and their prices in µ$: at the list price, and the most that is reserved."""
+
+    requests: int
+    videos: int
+    price_microusd: int
+    reserved_microusd: int
+
+
+@dataclass
+class PriceList:
+    """The prices of the requests added so far; each different request is added once.
+
+    `paid` are the first 16 bytes of the fingerprints of requests that have a task already: nothing more is paid for
+    them. `reservation` returns the amount in µ$ that is reserved for a request. A request of several rows belongs to
+    the campaign of the first. At most 1,000 campaigns are kept; the others count as one.
+    """
+
+    paid: AbstractSet[bytes] = frozenset()
+    reservation: Callable[[VideoRequest], int] = reservation_microusd
+    _new: Counter[PricedKind] = field(default_factory=Counter)
+    _counts: Counter[tuple[PricedKind, str | None]] = field(default_factory=Counter)
+    _prices: dict[PricedKind, tuple[int, int]] = field(default_factory=dict)
+    _campaigns: set[str] = field(default_factory=set)
+
+    def add(self, request: VideoRequest, campaign: str | None, *, count: int = 1, new: int = 1) -> None:
+        """Adds requests with the price of one of them, and the campaign of their rows; `new` of them are not paid."""
+        start, tier = ("image-to-video", "as the image") if request.image else ("text-to-video", "")
+        kind = PricedKind(
+            request.model, start, request.tier or tier, request.duration, request.has_audio, request.number_results
+        )
+        if kind not in self._prices:
+            self._prices[kind] = list_price_microusd(request), self.reservation(request)
+        self._counts[kind, self._kept(campaign)] += count
+        self._new[kind] += new
+
+    @property
+    def total(self) -> PriceLine:
+        """All requests."""
+        return self._line((kind, count) for (kind, _), count in self._counts.items())
+
+    @property
+    def new(self) -> PriceLine:
+        """The requests that are not paid yet."""
+        return self._line(self._new.items())
+
+    @property
+    def by_kind(self) -> dict[PricedKind, PriceLine]:
+        """The prices by kind, where `videos` of the kind is 0: requests of one and of several videos are one kind."""
+        found: dict[PricedKind, list[tuple[PricedKind, int]]] = defaultdict(list)
+        for (kind, _), count in self._counts.items():
+            found[kind._replace(videos=0)].append((kind, count))
+        return {kind: self._line(found[kind]) for kind in sorted(found)}
+
+    @property
+    def by_campaign(self) -> dict[str, PriceLine]:
+        """The prices by campaign; empty if no row has a campaign."""
+        found: dict[str, list[tuple[PricedKind, int]]] = defaultdict(list)
+        for (kind, campaign), count in self._counts.items():
+            found[campaign or ""].append((kind, count))
+        return {name: self._line(found[name]) for name in sorted(found)} if found.keys() - {""} else {}
+
+    def _kept(self, campaign: str | None) -> str | None:
+        if campaign is None or campaign in self._campaigns:
+            return campaign
+        if len(self._campaigns) >= _CAMPAIGNS_KEPT:
+            return "(other campaigns)"
+        self._campaigns.add(campaign)
+        return campaign
+
+    def _line(self, counts: Iterable[tuple[PricedKind, int]]) -> PriceLine:
+        requests = videos = price = reserved = 0
+        for kind, count in counts:
+            listed, most = self._prices[kind]
+            requests, videos = requests + count, videos + count * kind.videos
+            price, reserved = price + count * listed, reserved + count * most
+        return PriceLine(requests, videos, price, reserved)
