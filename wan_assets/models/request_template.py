@@ -136,6 +136,10 @@ def _normal_prompt(text: str, characters: int) -> str | None:
 
 def whole_seeds(values: Sequence[Any]) -> list[int | None]:
     """Returns the seeds that are integers or written in digits; None for all other values, valid or not."""
+    if are_texts(values) and all(values) and max(map(len, values)) <= _SEED_DIGITS:
+        joined = "".join(values)
+        if joined.isascii() and joined.isdigit() and max(numbers := list(map(int, values))) <= MAX_SEED:
+            return [*numbers]
     return [_whole_seed(value) for value in values] if any(value is not None for value in values) else list(values)
 
 

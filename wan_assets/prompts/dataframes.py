@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import hf_datasets
-from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, unreadable
 from wan_assets.prompts.snapshot import MARKER
 from wan_assets.prompts.table_file import TableFile
 
@@ -37,7 +36,7 @@ class _Unreadable:
     fix: str
 
 
-def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Record | MalformedRecord]:
+def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Piece]:
     """Yields the rows of a DataFrame, a dataset or an Arrow table; ignores the index of a DataFrame."""
     if isinstance(frame, pd.DataFrame):
         names = tuple(map(str, frame.columns))
@@ -72,11 +71,11 @@ def _sliced(reader: pa.RecordBatchReader, batch_rows: int, *, is_stream: bool) -
         raise PromptTableError("the RecordBatchReader has no rows left; it can be read only once: pass its read_all()")
 
 
-def _records_of_batch(batch: pa.RecordBatch) -> Iterator[Record | MalformedRecord]:
+def _records_of_batch(batch: pa.RecordBatch) -> Iterator[Piece]:
     return _records(tuple(batch.schema.names), [_values_of(column) for column in batch.columns])
 
 
-def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Record | MalformedRecord]:
+def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Piece]:
     """Yields the rows of a Parquet file, one batch of a row group at a time."""
     try:
         with pq.ParquetFile(table.path) as file:
@@ -108,13 +107,15 @@ def _indexes_in(schema: pa.Schema) -> list[str]:
     return [name for name in indexes if isinstance(name, str) and _UNNAMED_INDEX.fullmatch(name)]
 
 
-def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Record | MalformedRecord]:
+def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Piece]:
     if not any(isinstance(value, _Unreadable) for column in columns for value in column):
-        yield from map(Record, repeat(None), repeat(names), zip(*columns, strict=True))
+        values = list(zip(*columns, strict=True))
+        if values:
+            yield RecordBatch([None] * len(values), names, values)
         return
-    for values in zip(*columns, strict=True):
-        index = next((index for index, value in enumerate(values) if isinstance(value, _Unreadable)), None)
-        yield Record(None, names, values) if index is None else _malformed(names, index, values[index])
+    for row in zip(*columns, strict=True):
+        index = next((index for index, value in enumerate(row) if isinstance(value, _Unreadable)), None)
+        yield Record(None, names, row) if index is None else _malformed(names, index, row[index])
 
 
 def _malformed(names: tuple[str, ...], index: int, value: _Unreadable) -> MalformedRecord:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from typing import Any
 
-from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, unreadable
 from wan_assets.prompts.table_file import TableFile
 
 _CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's limit of 131,072 is less than one image in base64
+_BATCH_ROWS = 1000
 _QUOTES = "enclose a cell that contains quotes or newlines in quotes, and double the quotes inside it"
 
 
-def comma_separated(file: TableFile) -> Iterator[Record | MalformedRecord]:
+def comma_separated(file: TableFile) -> Iterator[Piece]:
     """Yields the rows of a CSV file."""
     return _delimited(file, ",")
 
 
-def tab_separated(file: TableFile) -> Iterator[Record | MalformedRecord]:
+def tab_separated(file: TableFile) -> Iterator[Piece]:
     """Yields the rows of a TSV file."""
     return _delimited(file, "\t")
 
 
-def _delimited(table: TableFile, delimiter: str) -> Iterator[Record | MalformedRecord]:
+def _delimited(table: TableFile, delimiter: str) -> Iterator[Piece]:
     csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
     with table.open_text(newline="") as file:
         rows = csv.reader(file, delimiter=delimiter, strict=True)
@@ -33,20 +36,36 @@ def _delimited(table: TableFile, delimiter: str) -> Iterator[Record | MalformedR
             raise unreadable(table, f"has a header that cannot be read: {error}; {_QUOTES}") from error
         while header and not header[-1].strip():
             header.pop()
-        yield from _cells(rows, tuple(header))
+        yield from _pieces(rows, tuple(header))
 
 
-def _cells(rows: Any, names: tuple[str, ...]) -> Iterator[Record | MalformedRecord]:
+def _pieces(rows: Any, names: tuple[str, ...]) -> Iterator[Piece]:
+    """Yields the rows in batches, and those that cannot be split into cells."""
+    ends = iter(partial(getattr, rows, "line_num"), None)
     while True:
-        line = rows.line_num + 1
+        before = rows.line_num
+        read: list[tuple[list[str], int]] = []
+        failed: csv.Error | None = None
         try:
-            row = next(rows, None)
+            read.extend(islice(zip(rows, ends, strict=False), _BATCH_ROWS))
         except csv.Error as error:
-            reason = "a quote is never closed" if "end of data" in str(error) else error
+            failed = error
+        yield from _pieces_of([row for row, _ in read], [end for _, end in read], before, names)
+        if failed:
+            reason = "a quote is never closed" if "end of data" in str(failed) else failed
+            line = 1 + (read[-1][1] if read else before)
             yield MalformedRecord(line, None, f"cannot be split into cells: {reason}", _QUOTES, names)
-            continue
-        if row is None:
+        elif len(read) < _BATCH_ROWS:
             return
+
+
+def _pieces_of(rows: list[list[str]], ends: list[int], before: int, names: tuple[str, ...]) -> Iterator[Piece]:
+    """Yields consecutive rows, of which each ends in one of the lines `ends`, and the first begins after `before`."""
+    lines = [last + 1 for last in (before, *ends[:-1])]
+    if set(map(len, rows)) == {len(names)}:
+        yield RecordBatch(lines, names, rows)
+        return
+    for line, row in zip(lines, rows, strict=False):
         if len(row) == len(names):
             yield Record(line, names, row)
         elif row:

@@ -18,7 +18,7 @@ from wan_assets.prompts.json_files import json_lines, json_rows
 from wan_assets.prompts.lookalikes import WORKBOOKS, lookalike_of_bytes
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.prompt_lists import prompts_in
-from wan_assets.prompts.records import MalformedRecord, Record, unavailable, unreadable
+from wan_assets.prompts.records import MalformedRecord, Piece, Record, unavailable, unreadable
 from wan_assets.prompts.table_file import TableFile, suffixes_of
 
 _BATCH_ROWS = 10_000
@@ -34,7 +34,7 @@ class Sheet:
     """
 
     label: str
-    records: Generator[Record | MalformedRecord]
+    records: Generator[Piece]
     has_header: bool
     folder: Path | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def _record_of_item(item: Any) -> Record | MalformedRecord:
 class _Format:
     """How files with one end of a name are read; the rows of some share one header. Texts may be compressed."""
 
-    read: Callable[[TableFile], Iterator[Record | MalformedRecord]]
+    read: Callable[[TableFile], Iterator[Piece]]
     has_header: bool = False
     is_text: bool = True
 
@@ -92,14 +92,14 @@ def sheet_of_copy(copied: Callable[[], AbstractContextManager[Path]], label: str
 
 def _of_copy(
     copied: Callable[[], AbstractContextManager[Path]], table: TableFile, format_: _Format
-) -> Generator[Record | MalformedRecord]:
+) -> Generator[Piece]:
     with copied() as path:
         copy = replace(table, path=path)
         _refuse_other_files(copy, format_)
         yield from _guarded(copy, format_)
 
 
-def _sheet_of(table: TableFile, format_: _Format, records: Generator[Record | MalformedRecord]) -> Sheet:
+def _sheet_of(table: TableFile, format_: _Format, records: Generator[Piece]) -> Sheet:
     defaults = {"resolution": "720p"} if format_.read is prompts_in else {}
     return Sheet(table.label, records, format_.has_header, defaults=defaults, is_keyed=format_.read is json_rows)
 
@@ -154,7 +154,7 @@ def _refuse_other_encodings(table: TableFile, head: bytes) -> None:
         raise unreadable(table, "is not UTF-8 text: it begins with NUL bytes; save it as UTF-8")
 
 
-def _guarded(table: TableFile, format_: _Format) -> Generator[Record | MalformedRecord]:
+def _guarded(table: TableFile, format_: _Format) -> Generator[Piece]:
     try:
         yield from format_.read(table)
     except UnicodeDecodeError as error:
@@ -177,11 +177,11 @@ def _first_bad_byte(table: TableFile) -> str | None:
     return None
 
 
-def _parquet(table: TableFile) -> Iterator[Record | MalformedRecord]:
+def _parquet(table: TableFile) -> Iterator[Piece]:
     yield from import_module("wan_assets.prompts.dataframes").records_of_parquet(table, _BATCH_ROWS)
 
 
-def _workbook(table: TableFile) -> Iterator[Record | MalformedRecord]:
+def _workbook(table: TableFile) -> Iterator[Piece]:
     yield from import_module("wan_assets.prompts.workbooks").records_of_workbook(table)
 
 

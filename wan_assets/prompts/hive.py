@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from wan_assets.prompts.cells import is_absent, text_of
 from wan_assets.prompts.problems import printable
-from wan_assets.prompts.records import MalformedRecord, Record, unreadable
+from wan_assets.prompts.records import MalformedRecord, Piece, Record, records_in, unreadable
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
@@ -39,13 +39,13 @@ def partition_columns(folders: Sequence[str]) -> Columns:
     return found
 
 
-def with_columns(records: Generator[Record | MalformedRecord], columns: Columns) -> Generator[Record | MalformedRecord]:
+def with_columns(records: Generator[Piece], columns: Columns) -> Generator[Piece]:
     """Yields the rows of a file with the columns of its folders; a row with another value in its cell is malformed."""
     own: tuple[str, ...] | None = None
     added: dict[str, str | None] = {}
     names: tuple[str, ...] = ()
     with closing(records):
-        for record in records:
+        for record in records_in(records):
             if record.names is not own:
                 own = record.names
                 added = {name: value for name, value in columns.items() if name not in own}

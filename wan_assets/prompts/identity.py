@@ -77,11 +77,23 @@ class PromptIds:
 
     def claim_all(self, prompt_ids: Sequence[str], first_row: int) -> bool:
         """Assigns ids to consecutive rows, unless one of them occurs twice or is already assigned."""
+        return self._assigned(prompt_ids, count(first_row + self._starts[-1]))
+
+    def derive_all(self, fingerprints: Sequence[bytes], first_row: int) -> list[str] | None:
+        """Derives the ids of consecutive rows without one, unless one of them occurs twice or is already assigned."""
+        prompt_ids = [self._derived(fingerprint.hex()) for fingerprint in fingerprints]
+        return prompt_ids if self._assigned(prompt_ids, count(-first_row - self._starts[-1], -1)) else None
+
+    def _assigned(self, prompt_ids: Sequence[str], rows: Iterator[int]) -> bool:
         codes = list(map(hash, prompt_ids))
         if len(set(codes)) < len(codes) or not self._rows.keys().isdisjoint(codes):
             return False
-        self._rows.update(zip(codes, count(first_row + self._starts[-1]), strict=False))
+        self._rows.update(zip(codes, rows, strict=False))
         return True
+
+    def _derived(self, fingerprint: str) -> str:
+        content = sha256(f"{self._part}\n{fingerprint}".encode()).hexdigest() if self._part else fingerprint
+        return f"p-{content[:12]}"
 
     def derive(self, fingerprint: str, row: int) -> tuple[str, str | None]:
         """Derives the id of a row without one; also returns the place of a row with the same explicit id, if any.
@@ -90,8 +102,7 @@ class PromptIds:
         a table, the id also depends on the name of the part, because the ids of all parts differ.
         """
         row += self._starts[-1]
-        content = sha256(f"{self._part}\n{fingerprint}".encode()).hexdigest() if self._part else fingerprint
-        prompt_id = f"p-{content[:12]}"
+        prompt_id = self._derived(fingerprint)
         code = hash(prompt_id)
         holder = self._rows.setdefault(code, -row)
         if holder < 0 and holder != -row:

@@ -13,7 +13,7 @@ from wan_assets.models import NEGATIVE_CHARACTERS, RequestTemplate, are_texts, n
 from wan_assets.prompts.cells import Cells, is_absent, place
 from wan_assets.prompts.columns import PROMPT, Column
 from wan_assets.prompts.layout import PROMPT_ID, Layout
-from wan_assets.prompts.records import Record
+from wan_assets.prompts.records import RecordBatch
 from wan_assets.prompts.row_batch import RowBatch
 
 NEGATIVE, SEED = "negative_prompt", "seed"
@@ -47,27 +47,27 @@ class KnownSettings:
         self.is_usable = is_usable and PROMPT in self._at and not layout.fields
         """Whether records of the layout can be checked here: it has prompts, and no fields of nested values."""
 
-    def check(self, first: int, records: Sequence[Record], file: str) -> Iterator[RowBatch | int]:
+    def check(self, first: int, records: RecordBatch, file: str) -> Iterator[RowBatch | int]:
         """Yields consecutive records, the first of which has the number `first`: in batches, whose ids are as written,
         and the positions of those that are not accepted.
         """
-        columns = list(zip(*(record.values for record in records), strict=True))
+        columns = list(zip(*records.values, strict=True))
         prompts, negatives, seeds = (self._given(columns, name, len(records)) for name in (PROMPT, NEGATIVE, SEED))
         own: _Values = prompts, negatives, seeds
         normal: _Values = normal_prompts(prompts), normal_prompts(negatives, NEGATIVE_CHARACTERS), whole_seeds(seeds)
         extra: dict[str, Sequence[Any]] = {column.name: _texts_of(column, columns[at]) for at, column in self._kept}
         ids: Sequence[Any] = columns[self._at[PROMPT_ID]] if PROMPT_ID in self._at else [None] * len(records)
-        numbers, lines = range(first, first + len(records)), [record.line for record in records]
+        numbers, lines = range(first, first + len(records)), records.lines
         templates: Sequence[Any] = self._templates_of(columns, len(records))
         batch = RowBatch(numbers, lines, ids, templates, own, normal, extra, file)
         start = 0
         for at in sorted(self._rejected(batch, columns)):
             if start < at:
-                yield batch.taken(start, at)
+                yield batch.taken(start, at).fingerprinted()
             yield at
             start = at + 1
         if start < len(records):
-            yield batch.taken(start, len(records)) if start else batch
+            yield (batch.taken(start, len(records)) if start else batch).fingerprinted()
 
     def _rejected(self, batch: RowBatch, columns: Sequence[Sequence[Any]]) -> set[int]:
         (_, negatives, seeds), normal = batch.own, batch.normal

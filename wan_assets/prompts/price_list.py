@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,7 +41,7 @@ class PriceList:
     the campaign of the first. At most 1,000 campaigns are kept; the others count as one.
     """
 
-    paid: AbstractSet[bytes] = frozenset()
+    paid: frozenset[bytes] = frozenset()
     reservation: Callable[[VideoRequest], int] = reservation_microusd
     _new: Counter[PricedKind] = field(default_factory=Counter)
     _counts: Counter[tuple[PricedKind, str | None]] = field(default_factory=Counter)

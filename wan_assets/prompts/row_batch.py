@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from wan_assets.models import RequestTemplate, TemplateRequest, fingerprints_of
@@ -16,7 +15,7 @@ class RowBatch:
     """Rows of one file and one header, in order. All columns have the same length.
 
     `own` and `normal` are the prompts, the negative prompts and the seeds, as written and in their normal form.
-    `extra` contains an empty text where a row does not have the column.
+    `fingerprints` are binary. `extra` contains an empty text where a row does not have the column.
     """
 
     numbers: Sequence[int]
@@ -27,14 +26,10 @@ class RowBatch:
     normal: tuple[Sequence[str], Sequence[str | None], Sequence[int | None]]
     extra: Mapping[str, Sequence[str]]
     file: str = ""
+    fingerprints: Sequence[bytes] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    @cached_property
-    def fingerprints(self) -> list[bytes]:
-        """The fingerprints of the requests, in binary."""
-        return fingerprints_of(self.templates, *self.normal)
 
     def rows(self) -> Iterator[PromptRow]:
         """Yields the rows."""
@@ -66,7 +61,12 @@ class RowBatch:
             (self.normal[0][part], self.normal[1][part], self.normal[2][part]),
             {name: texts[part] for name, texts in self.extra.items()},
             self.file,
+            self.fingerprints[part],
         )
+
+    def fingerprinted(self) -> RowBatch:
+        """Returns the batch with the fingerprints of its requests, in binary."""
+        return replace(self, fingerprints=fingerprints_of(self.templates, *self.normal))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from wan_assets.prompts.layout import Layout, Layouts, missing_prompt
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
 from wan_assets.prompts.prompt_row import PromptRow
-from wan_assets.prompts.records import MalformedRecord, Record
+from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, records_in
 from wan_assets.prompts.row_batch import RowBatch
 from wan_assets.prompts.url_rules import violations_of_urls
 
@@ -56,9 +56,9 @@ class RowReader:
         self._layouts = layouts
         self._known: dict[tuple[str, ...], KnownSettings] = {}
 
-    def check_sources(self, records: Sequence[Record | MalformedRecord]) -> None:
+    def check_sources(self, records: Sequence[Piece]) -> None:
         """Raises `PromptTableError` if the first records do not have the columns that are mapped."""
-        found = [(record.names, record.values) for record in records if isinstance(record, Record)]
+        found = [(record.names, record.values) for record in records_in(records) if isinstance(record, Record)]
         if found:
             self._layouts.check_sources(found)
 
@@ -77,30 +77,30 @@ class RowReader:
             refusal = missing_prompt(names)
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=PROMPT, value=None)
 
-    def read(self, first: int, records: Sequence[Record | MalformedRecord]) -> Iterator[Found]:
+    def read(self, first: int, pieces: Sequence[Piece]) -> Iterator[Found]:
         """Yields the rows and the problems of consecutive records, the first of which has the number `first`."""
         number = first
-        for _, run in groupby(records, key=_names_of):
-            same: list[Any] = list(run)
-            if isinstance(same[0], MalformedRecord):
-                yield [self._problem_of_malformed(at, record) for at, record in enumerate(same, number)]
+        for piece in _joined(pieces):
+            if isinstance(piece, RecordBatch):
+                yield from self._read_batch(number, piece)
+                number += len(piece)
             else:
-                yield from self._read_records(number, same)
-            number += len(same)
+                yield [self._problem_of_malformed(number, piece)]
+                number += 1
 
-    def _read_records(self, first: int, records: list[Record]) -> Iterator[Found]:
+    def _read_batch(self, first: int, records: RecordBatch) -> Iterator[Found]:
         """Yields the rows and the problems of records with the same names."""
-        layout = self._layouts.of(records[0].names)
-        known = self._known_settings(records[0].names, layout) if len(records) >= _FEWEST_IN_BATCH else None
+        layout = self._layouts.of(records.names)
+        known = self._known_settings(records.names, layout) if len(records) >= _FEWEST_IN_BATCH else None
         if known is None or not known.is_usable:
-            for number, record in enumerate(records, first):
-                yield self._read_in_full(number, record, layout)
+            for at in range(len(records)):
+                yield self._read_in_full(first + at, records.record(at), layout)
             return
         for part in known.check(first, records, self._file):
             if isinstance(part, RowBatch):
                 yield from self._placed(part)
             else:
-                yield self._read_in_full(first + part, records[part], layout)
+                yield self._read_in_full(first + part, records.record(part), layout)
 
     def _known_settings(self, names: tuple[str, ...], layout: Layout) -> KnownSettings:
         known = self._known.get(names)
@@ -117,6 +117,11 @@ class RowReader:
         if are_plain_ids(batch.prompt_ids) and self._ids.claim_all(batch.prompt_ids, batch.numbers[0]):
             yield batch
             return
+        if all(map(is_absent, batch.prompt_ids)):
+            derived = self._ids.derive_all(batch.fingerprints, batch.numbers[0])
+            if derived is not None:
+                yield replace(batch, prompt_ids=derived)
+                return
         ids: list[Any] = list(batch.prompt_ids)
         start = 0
         for at, (number, written) in enumerate(zip(batch.numbers, batch.prompt_ids, strict=True)):
@@ -219,5 +224,11 @@ class RowReader:
         return self._problem(refusal, row=row, line=record.line, prompt_id=None, column="", value=record.value)
 
 
-def _names_of(record: Record | MalformedRecord) -> tuple[str, ...] | None:
-    return record.names if isinstance(record, Record) else None
+def _joined(pieces: Sequence[Piece]) -> Iterator[RecordBatch | MalformedRecord]:
+    """Yields the pieces with consecutive single records of the same names joined to batches."""
+    for names, run in groupby(pieces, key=lambda piece: piece.names if isinstance(piece, Record) else None):
+        if names is None:
+            yield from (piece for piece in run if not isinstance(piece, Record))
+        else:
+            records = [piece for piece in run if isinstance(piece, Record)]
+            yield RecordBatch([record.line for record in records], names, [record.values for record in records])

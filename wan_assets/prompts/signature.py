@@ -14,7 +14,7 @@ from wan_assets.errors import PromptTableError
 from wan_assets.prompts.locations import UrlLocation, location_of
 from wan_assets.prompts.problems import repr_of
 from wan_assets.prompts.prompt_source import prompt_source_of
-from wan_assets.prompts.records import MalformedRecord, unavailable
+from wan_assets.prompts.records import MalformedRecord, records_in, unavailable
 from wan_assets.prompts.snapshot import Snapshot
 from wan_assets.prompts.sources import Source, files_of, sheets_of
 from wan_assets.prompts.table import Prompts, PromptTable
@@ -75,7 +75,7 @@ def _parts_of_rows(source: Source) -> Iterator[bytes]:
     is_empty = True
     for sheet in sheets_of(source):
         with closing(sheet.records):
-            for record in sheet.records:
+            for record in records_in(sheet.records):
                 is_empty = False
                 yield _bytes_of(record if isinstance(record, MalformedRecord) else (record.names, *record.values))
     if is_empty:

@@ -11,8 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
-from more_itertools import chunked
-
 from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest
 from wan_assets.prompts.column_use import ColumnUse
@@ -26,7 +24,7 @@ from wan_assets.prompts.locations import label_of
 from wan_assets.prompts.problems import Problem, printable
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import PromptSource, prompt_source_of
-from wan_assets.prompts.records import MalformedRecord, Record
+from wan_assets.prompts.records import Piece, count_of, in_chunks
 from wan_assets.prompts.row_batch import RowBatch, Rows
 from wan_assets.prompts.rows import RowReader
 from wan_assets.prompts.snapshot import Snapshot, snapshot_at
@@ -202,18 +200,18 @@ def _chunks_of_source(
 def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[str, Path]) -> Iterator[Chunk]:
     row_count = 0
     with closing(sheet.records):
-        for records in chunked(sheet.records, chunk_rows):
+        for records in in_chunks(sheet.records, chunk_rows):
             if not row_count:
                 reader.check_sources(records)
             is_first = sheet.has_header and not row_count
             header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
             yield _chunk_of(reader, records, row_count, header, files)
-            row_count += len(records)
+            row_count += count_of(records)
 
 
 def _chunk_of(
     reader: RowReader,
-    records: list[Record | MalformedRecord],
+    records: list[Piece],
     before: int,
     header: tuple[Problem, ...],
     files: Mapping[str, Path],
@@ -229,4 +227,4 @@ def _chunk_of(
             media |= {reference: files[reference] for reference in found.request.uploads}
         else:
             problems += found
-    return Chunk(Rows(parts), tuple(problems), len(records), media, reader.use)
+    return Chunk(Rows(parts), tuple(problems), count_of(records), media, reader.use)

@@ -81,12 +81,13 @@ class Summary:
     def _add_batch(self, batch: RowBatch) -> None:
         """Adds rows in columns: the requests that are new, counted by template, campaign, and whether they are paid."""
         fingerprints = [fingerprint[:_KEPT_BYTES] for fingerprint in batch.fingerprints]
-        campaigns = batch.extra.get(CAMPAIGN) or repeat("")
-        found = dict(reversed(list(zip(fingerprints, zip(batch.templates, campaigns, strict=False), strict=True))))
-        for known in self.fingerprints & found.keys():
-            del found[known]
-        self.fingerprints |= found.keys()
-        paid = Counter(found[fingerprint] for fingerprint in self.prices.paid & found.keys())
-        for group, count in Counter(found.values()).items():
+        first = dict(zip(reversed(fingerprints), reversed(range(len(fingerprints))), strict=True))
+        for known in self.fingerprints.intersection(first):
+            del first[known]
+        self.fingerprints.update(first)
+        campaigns = batch.extra.get(CAMPAIGN) or repeat("", len(batch))
+        groups = list(zip(batch.templates, campaigns, strict=True))
+        paid = Counter(groups[first[fingerprint]] for fingerprint in self.prices.paid.intersection(first))
+        for group, count in Counter(map(groups.__getitem__, first.values())).items():
             template, campaign = group
             self.prices.add(template.example, campaign or None, count=count, new=count - paid[group])
