@@ -139,7 +139,7 @@ def chain_svg(title: str, stations: list[tuple[str, str]]) -> str:
 
 def _box(left: float, top: float, name: str, about: str, width: int = BOX_WIDTH) -> list[str]:
     middle = left + width / 2
-    lines = list(enumerate(wrap(about, int(width / PIXELS_PER_LETTER)), 1))
+    lines = list(enumerate(wrap(about, int(width / PIXELS_PER_LETTER), max_lines=2, placeholder=" …"), 1))
     first = top + (30, 22, 16)[len(lines)]
     small = [_text(middle, first + 2 + 13 * row, line, PALE, size=11, anchor="middle") for row, line in lines]
     frame = _rect(left, top, width, BOX_HEIGHT, BOX, f'stroke="{LINE}" rx="5"')
