@@ -9,6 +9,7 @@ from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_from
 from wan_assets.prompts.result_frame import frame_of, index_of
+from wan_assets.prompts.row_batch import fingerprints_by_id
 from wan_assets.prompts.row_selection import ChosenRows, RowSelection, RowsSeen
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
@@ -39,6 +40,7 @@ __all__ = [
     "SqlQuery",
     "Summary",
     "findings_of",
+    "fingerprints_by_id",
     "format_of",
     "frame_of",
     "identity_of",

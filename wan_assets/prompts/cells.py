@@ -58,7 +58,7 @@ def place(cells: Cells, column: Column, value: Any) -> None:
         cells.values[column.name] = value.strip() if isinstance(value, str) else plain_number(value)
     elif column.kind == "carried":
         text = _text_in(cells, column.name, value)
-        if text is not None:
+        if text:
             cells.extra[column.name] = _escaped(text)
     else:
         _read_cell(cells, column, value)
@@ -139,7 +139,7 @@ def _read_cell(cells: Cells, column: Column, value: Any) -> None:
         _read_group(cells, column.name, value)
     elif column.kind == "extra":
         text = _text_in(cells, column.name, value)
-        if text is not None and _is_text(cells, column.name, text):
+        if text and _is_text(cells, column.name, text):
             cells.extra[column.name] = text
     elif column.kind == "priority":
         _read_priority(cells, value)

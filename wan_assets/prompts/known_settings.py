@@ -60,25 +60,8 @@ class KnownSettings:
         numbers, lines = range(first, first + len(records)), records.lines
         templates: Sequence[Any] = self._templates_of(columns, len(records))
         batch = RowBatch(numbers, lines, ids, templates, own, normal, extra, file)
-        start = 0
-        for at in sorted(self._rejected(batch, columns)):
-            if start < at:
-                yield batch.taken(start, at).fingerprinted()
-            yield at
-            start = at + 1
-        if start < len(records):
-            yield (batch.taken(start, len(records)) if start else batch).fingerprinted()
-
-    def _rejected(self, batch: RowBatch, columns: Sequence[Sequence[Any]]) -> set[int]:
-        (_, negatives, seeds), normal = batch.own, batch.normal
-        return {
-            *_missing(batch.templates),
-            *_missing(normal[0]),
-            *(at for at in _missing(normal[1]) if negatives[at] is not None),
-            *(at for at in _missing(normal[2]) if seeds[at] is not None),
-            *(at for texts in batch.extra.values() for at in _missing(texts)),
-            *(at for index in self._others for at, value in enumerate(columns[index]) if not is_absent(value)),
-        }
+        others = (at for index in self._others for at, value in enumerate(columns[index]) if not is_absent(value))
+        return batch.without({*batch.incomplete(), *others})
 
     def _given(self, columns: Sequence[Sequence[Any]], name: str, rows: int) -> Sequence[Any]:
         """Returns the values of a column, and the default value for its empty cells."""
@@ -107,11 +90,6 @@ class KnownSettings:
         for at, value in zip(self._settings, settings, strict=False):
             values[at] = value
         return values
-
-
-def _missing(values: Sequence[Any]) -> Iterator[int]:
-    """Returns the positions of the values that are None."""
-    return (at for at, value in enumerate(values) if value is None)
 
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...] | None:

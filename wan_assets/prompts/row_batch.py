@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
@@ -33,14 +33,15 @@ class RowBatch:
 
     def rows(self) -> Iterator[PromptRow]:
         """Yields the rows."""
-        extras = self._extras()
+        extras = self.extras()
         cells = zip(self.numbers, self.prompt_ids, self.lines, self.templates, self.fingerprints, strict=True)
         values = zip(zip(*self.own, strict=True), zip(*self.normal, strict=True), extras, strict=True)
         for (number, prompt_id, line, template, fingerprint), (own, normal, extra) in zip(cells, values, strict=True):
             request = TemplateRequest(template, own, normal, fingerprint)
             yield PromptRow(number, prompt_id, request, extra, line, self.file)
 
-    def _extras(self) -> Iterator[dict[str, str]]:
+    def extras(self) -> Iterator[dict[str, str]]:
+        """Yields the extra columns of each row."""
         if not self.extra:
             return ({} for _ in self.numbers)
         names = tuple(self.extra)
@@ -64,9 +65,35 @@ class RowBatch:
             self.fingerprints[part],
         )
 
+    def incomplete(self) -> set[int]:
+        """Returns the positions of rows that have no template, or whose values have no normal form."""
+        given = zip(self.own[1:], self.normal[1:], strict=True)
+        return {
+            *_missing(self.templates),
+            *_missing(self.normal[0]),
+            *(at for own, normal in given for at in _missing(normal) if own[at] is not None),
+            *(at for texts in self.extra.values() for at in _missing(texts)),
+        }
+
+    def without(self, rejected: Iterable[int]) -> Iterator[RowBatch | int]:
+        """Yields the rows in batches with their fingerprints, and the positions in between that are rejected."""
+        start = 0
+        for at in sorted(rejected):
+            if start < at:
+                yield self.taken(start, at).fingerprinted()
+            yield at
+            start = at + 1
+        if start < len(self):
+            yield (self.taken(start, len(self)) if start else self).fingerprinted()
+
     def fingerprinted(self) -> RowBatch:
         """Returns the batch with the fingerprints of its requests, in binary."""
         return replace(self, fingerprints=fingerprints_of(self.templates, *self.normal))
+
+
+def _missing(values: Sequence[Any]) -> Iterator[int]:
+    """Returns the positions of the values that are None."""
+    return (at for at, value in enumerate(values) if value is None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,3 +121,12 @@ class Rows(Sequence[PromptRow]):
 def parts_of(rows: Sequence[PromptRow]) -> Sequence[RowBatch | Sequence[PromptRow]]:
     """Returns the batches of rows that are in columns, and the others."""
     return rows.parts if isinstance(rows, Rows) else (rows,)
+
+
+def fingerprints_by_id(rows: Sequence[PromptRow]) -> Iterator[tuple[str, str]]:
+    """Yields the id and the fingerprint of each row."""
+    for part in parts_of(rows):
+        if isinstance(part, RowBatch):
+            yield from zip(part.prompt_ids, map(bytes.hex, part.fingerprints), strict=True)
+        else:
+            yield from ((row.prompt_id, row.fingerprint) for row in part)

@@ -114,11 +114,11 @@ class RowReader:
 
     def _placed(self, batch: RowBatch) -> Iterator[Found]:
         """Yields a batch with its ids, interrupted by the problems of rows whose ids are not valid."""
-        if are_plain_ids(batch.prompt_ids) and self._ids.claim_all(batch.prompt_ids, batch.numbers[0]):
+        if are_plain_ids(batch.prompt_ids) and self._ids.claim_all(batch.prompt_ids, batch.numbers):
             yield batch
             return
         if all(map(is_absent, batch.prompt_ids)):
-            derived = self._ids.derive_all(batch.fingerprints, batch.numbers[0])
+            derived = self._ids.derive_all(batch.fingerprints, batch.numbers)
             if derived is not None:
                 yield replace(batch, prompt_ids=derived)
                 return

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 SUFFIX = ".parquet"
 MARKER = b"wan_assets.snapshot"
-"""The key in the metadata of a Parquet file that marks it as a snapshot."""
+"""The key in the metadata of a Parquet file that marks it as a snapshot; its value is the version of the format."""
+
+FORMAT = b"1"
+HIDDEN = "wan_assets.hidden"
+"""The key whose value names the first row with a secret that is left out."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class SnapshotWriter(Protocol):
 
 def snapshot_writer(path: Path) -> SnapshotWriter:
     """Opens a new local file for a snapshot."""
-    writer: SnapshotWriter = import_module("wan_assets.prompts.snapshot_files").ParquetSnapshotWriter(path)
+    writer: SnapshotWriter = import_module("wan_assets.prompts.snapshot_writer").ParquetSnapshotWriter(path)
     return writer
 
 

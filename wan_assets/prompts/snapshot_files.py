@@ -1,4 +1,4 @@
-"""The Parquet files of snapshots: their columns, how rows are written, and how they are read exactly as they were."""
+"""Reads the Parquet files of snapshots: rows exactly as they were when they were written."""
 
 from __future__ import annotations
 
@@ -7,75 +7,42 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from more_itertools import chunked
+from more_itertools import ilen
 from pydantic import ValidationError
 from pydantic_core import to_json
 from upath import UPath
 
 from wan_assets.errors import NoSnapshotError, PromptTableError, file_system_errors
-from wan_assets.models import DESTINATION_FIELDS, VideoRequest, violations_of, without_secrets
+from wan_assets.models import (
+    NEGATIVE_CHARACTERS,
+    RequestTemplate,
+    VideoRequest,
+    normal_prompts,
+    violations_of,
+    whole_seeds,
+)
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.locations import public_address
 from wan_assets.prompts.problems import Problem, Refusal, printable
 from wan_assets.prompts.prompt_row import PromptRow
-from wan_assets.prompts.snapshot import MARKER, Snapshot
+from wan_assets.prompts.row_batch import RowBatch, Rows
+from wan_assets.prompts.snapshot import FORMAT, HIDDEN, MARKER, Snapshot
 from wan_assets.prompts.table import Chunk
 from wan_assets.settings import LOCAL_PROTOCOLS
 
-_HIDDEN = "wan_assets.hidden"
-_PROMPTS = ("positivePrompt", "negativePrompt")
-_FORMAT = b"1"
-_ROWS_PER_GROUP = 10_000
 _PIECE_BYTES = 1 << 20
+_MOST_SETTINGS = 4096
+"""Rows with further settings are read one by one."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-_TEXT_MAP = pa.map_(pa.string(), pa.string())
-_SCHEMA = pa.schema(
-    [
-        pa.field("prompt_id", pa.string(), nullable=False),
-        pa.field("positive_prompt", pa.string(), nullable=False),
-        pa.field("parameters", pa.string(), nullable=False),  # the other parameters that the row gives, as JSON
-        pa.field("extra", _TEXT_MAP, nullable=False),
-        pa.field("hidden", pa.list_(pa.string()), nullable=False),  # the parameters whose secrets are left out
-        pa.field("media", pa.map_(pa.string(), pa.binary()), nullable=False),  # names of files may be no UTF-8
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("line", pa.int64()),
-        pa.field("file", pa.string(), nullable=False),
-    ],
-    metadata={MARKER: _FORMAT},
-)
-
-
-class ParquetSnapshotWriter:
-    """Writes the valid rows of a table to a local file, in groups of 10,000 rows."""
-
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
-        self.first_secret = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._writer.add_key_value_metadata({_HIDDEN: self.first_secret})
-        self._writer.close()
-
-    def add(self, chunk: Chunk) -> None:
-        """Writes the rows of the next chunk."""
-        for rows in chunked(chunk.rows, _ROWS_PER_GROUP):
-            records = [_record_of(row, chunk.media) for row in rows]
-            first = next((record for record in records if record["hidden"]), None)
-            if first and not self.first_secret:
-                self.first_secret = f"row {first['row']}, column {first['hidden'][0]}"
-            self._writer.write_table(pa.Table.from_pylist(records, schema=_SCHEMA))
 
 
 def file_of_snapshot(source: str | UPath) -> UPath | None:
@@ -93,7 +60,7 @@ def has_secrets_left_out(snapshot: Snapshot) -> bool:
     for file in snapshot.files.values():
         try:
             with file.open("rb") as content, pq.ParquetFile(content) as found:
-                if (found.metadata.metadata or {}).get(_HIDDEN.encode()):
+                if (found.metadata.metadata or {}).get(HIDDEN.encode()):
                     return True
         except (pa.ArrowException, OSError, ValueError):
             continue  # the reader of the rows reports the error
@@ -105,20 +72,21 @@ def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
     ids, total = PromptIds(), 0
     for part, file in snapshot.files.items():
         ids.begin(part, total)
+        reader = _SnapshotReader(part, ids)
         for records in _records_of(file, chunk_rows):
-            total += len(records)
-            yield _chunk_of(records, part, ids)
+            total += records.num_rows
+            yield reader.chunk(records)
 
 
-def _records_of(file: UPath, chunk_rows: int) -> Iterator[list[dict[str, Any]]]:
+def _records_of(file: UPath, chunk_rows: int) -> Iterator[pa.RecordBatch]:
     try:
         with _verified(file) as content, pq.ParquetFile(content) as found:
             form = (found.schema_arrow.metadata or {}).get(MARKER)
-            if form != _FORMAT:
+            if form != FORMAT:
                 reason = "was written by a newer release" if form else "is not a snapshot of a prompt table"
                 raise PromptTableError(f"{printable(public_address(str(file)))} {reason}")
             for batch in found.iter_batches(batch_size=chunk_rows):
-                yield batch.to_pylist()
+                yield from _runs_of_one_file(batch)
     except FileNotFoundError:
         raise NoSnapshotError(
             f"the snapshot {printable(public_address(str(file)))} is missing from the store"
@@ -127,6 +95,14 @@ def _records_of(file: UPath, chunk_rows: int) -> Iterator[list[dict[str, Any]]]:
         raise PromptTableError(
             f"the snapshot {printable(public_address(str(file)))} cannot be read: {error}"
         ) from error
+
+
+def _runs_of_one_file(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for _, run in groupby(batch.column("file").to_pylist()):
+        length = ilen(run)
+        yield batch.slice(start, length)
+        start += length
 
 
 @contextmanager
@@ -148,50 +124,95 @@ def _verified(file: UPath) -> Iterator[BinaryIO]:
         yield content
 
 
-def _record_of(row: PromptRow, media: Mapping[str, Path]) -> dict[str, Any]:
-    hidden: list[str] = []
-    parameters = _stored_value("", row.request.as_written(), hidden)
+class _SnapshotReader:
+    """Reads the rows of one file: those with known settings in columns, and all others one by one."""
+
+    def __init__(self, part: str, ids: PromptIds) -> None:
+        self._part = part
+        self._ids = ids
+        self._templates: dict[str, RequestTemplate | None] = {}
+
+    def chunk(self, records: pa.RecordBatch) -> Chunk:
+        """Returns the next rows; raises `pyarrow.ArrowException` for a file that is damaged."""
+        columns = dict(zip(records.schema.names, (column.to_pylist() for column in records.columns), strict=True))
+        batch = self._batch(columns)
+        parts: list[RowBatch | list[PromptRow]] = []
+        problems: list[Problem] = []
+        media: dict[str, Path] = {}
+        for found in batch.without({*batch.incomplete(), *_with_more(columns)}):
+            if isinstance(found, RowBatch) and self._ids.claim_all(found.prompt_ids, found.numbers):
+                parts.append(found)
+                continue
+            rows = found.rows() if isinstance(found, RowBatch) else [self._row(columns, found)]
+            for row in rows:
+                if not isinstance(row, PromptRow):
+                    problems += row
+                elif holder := self._ids.claim(row.prompt_id, row.number):
+                    problems.append(_repeated(row, holder))
+                else:
+                    parts.append([row])
+            if not isinstance(found, RowBatch):
+                media |= {name: Path(os.fsdecode(path)) for name, path in columns["media"][found]}
+        return Chunk(Rows(parts), tuple(problems), records.num_rows, media)
+
+    def _row(self, columns: Mapping[str, list[Any]], at: int) -> PromptRow | list[Problem]:
+        return _row_of({name: values[at] for name, values in columns.items()}, self._part)
+
+    def _batch(self, columns: Mapping[str, list[Any]]) -> RowBatch:
+        """Returns all rows; templates and values of those that must be read one by one are None."""
+        settings, negatives, seeds = zip(*map(_settings_of, columns["parameters"]), strict=True)
+        prompts = columns["positive_prompt"]
+        templates: Sequence[Any] = list(map(self._template, settings))
+        normal: tuple[Any, Any, Any] = (
+            normal_prompts(prompts),
+            normal_prompts(negatives, NEGATIVE_CHARACTERS),
+            whole_seeds(seeds),
+        )
+        numbers, lines, ids = columns["row"], columns["line"], columns["prompt_id"]
+        extra: dict[str, Any] = _extra_columns(columns["extra"])
+        file = self._part or columns["file"][0]
+        return RowBatch(numbers, lines, ids, templates, (prompts, negatives, seeds), normal, extra, file)
+
+    def _template(self, settings: str) -> RequestTemplate | None:
+        if settings not in self._templates:
+            if len(self._templates) >= _MOST_SETTINGS:
+                return None
+            self._templates[settings] = _template_of(settings)
+        return self._templates[settings]
+
+
+def _settings_of(parameters: str) -> tuple[str, Any, Any]:
+    """Returns the JSON of a row's settings, its negative prompt and its seed."""
+    if '"negativePrompt"' not in parameters and '"seed"' not in parameters:
+        return parameters, None, None
+    given = json.loads(parameters)
+    negative_prompt, seed = given.pop("negativePrompt", None), given.pop("seed", None)
+    return to_json(given).decode(), negative_prompt, seed
+
+
+def _template_of(settings: str) -> RequestTemplate | None:
+    """Returns a template; None for settings that this release does not accept, or with local files."""
+    try:
+        template = RequestTemplate(json.loads(settings))
+    except ValidationError:
+        return None
+    return None if template.example.uploads else template
+
+
+def _with_more(columns: Mapping[str, list[Any]]) -> Iterator[int]:
+    """Returns the positions of rows that have local files, or whose secrets were left out."""
+    return (at for name in ("hidden", "media") for at, found in enumerate(columns[name]) if found)
+
+
+def _extra_columns(extras: Sequence[Sequence[tuple[str, str]]]) -> dict[str, list[str | None]]:
+    """Returns the texts by column; None for rows that have the columns in another order than the rows before."""
+    found = list(map(dict, extras))
+    names = dict.fromkeys(name for extra in found for name in extra)
+    is_ordered = [len(extra) <= 1 or list(extra) == [name for name in names if name in extra] for extra in found]
     return {
-        "prompt_id": row.prompt_id,
-        "positive_prompt": parameters.pop("positivePrompt"),
-        "parameters": to_json(parameters).decode(),
-        "extra": list(row.extra.items()),
-        "hidden": hidden,
-        "media": [(name, os.fsencode(media[name].absolute())) for name in row.request.uploads if name in media],
-        "row": row.number,
-        "line": row.line,
-        "file": row.file,
+        name: [extra.get(name, "") if ordered else None for extra, ordered in zip(found, is_ordered, strict=True)]
+        for name in names
     }
-
-
-def _stored_value(name: str, value: Any, hidden: list[str]) -> Any:
-    """Returns a parameter without the secrets of its addresses; adds the name of each that had one to `hidden`."""
-    if isinstance(value, dict):
-        return {key: _stored_value(f"{name}.{key}" if name else key, each, hidden) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_stored_value(name, each, hidden) for each in value]
-    if not isinstance(value, str) or "://" not in value or name in _PROMPTS:
-        return value
-    stored = without_secrets(value, is_destination=name in DESTINATION_FIELDS)
-    if stored != value:
-        hidden.append(name)
-    return stored
-
-
-def _chunk_of(records: list[dict[str, Any]], part: str, ids: PromptIds) -> Chunk:
-    rows: list[PromptRow] = []
-    problems: list[Problem] = []
-    media: dict[str, Path] = {}
-    for record in records:
-        found = _row_of(record, part)
-        if not isinstance(found, PromptRow):
-            problems += found
-        elif holder := ids.claim(found.prompt_id, found.number):
-            problems.append(_repeated(found, holder))
-        else:
-            rows.append(found)
-            media |= {name: Path(os.fsdecode(path)) for name, path in record["media"]}
-    return Chunk(tuple(rows), tuple(problems), len(records), media)
 
 
 def _row_of(record: Mapping[str, Any], part: str) -> PromptRow | list[Problem]:

@@ -48,6 +48,7 @@ from wan_assets.prompts import (
     RowSelection,
     Snapshot,
     Summary,
+    fingerprints_by_id,
     scan,
 )
 from wan_assets.store import VideoStore
@@ -107,6 +108,11 @@ class Partitioning:
         return definition.name if isinstance(definition, dg.DynamicPartitionsDefinition) else None
 
     @property
+    def is_by_prompt(self) -> bool:
+        """Whether each row is a partition, whose key is its id."""
+        return self.partition_of is _id_of
+
+    @property
     def source(self) -> Prompts:
         """The prompts, of a table that does not come from an upstream asset."""
         return cast("Prompts", self.prompts)
@@ -130,11 +136,15 @@ class Partitioning:
         summary, request_versions = Summary(), dict[str, str]()
         upstream = upstream_of(self.prompts)
         for read in scan(source, base_dir=upstream.base_dir if upstream else None, part=part):
-            chunk, keys = assign_partitions(read, self.partition_of)
+            if self.is_by_prompt:
+                chunk = read
+                request_versions.update(fingerprints_by_id(chunk.rows))
+            else:
+                chunk, keys = assign_partitions(read, self.partition_of)
+                for key, row in zip(keys, chunk.rows, strict=True):
+                    request_versions[key] = self.digest(request_versions.get(key, NO_REQUESTS), row)
             summary.add(chunk)
             on_chunk(chunk)
-            for key, row in zip(keys, chunk.rows, strict=True):
-                request_versions[key] = self.digest(request_versions.get(key, NO_REQUESTS), row)
         return TableSnapshot(summary, request_versions)
 
     def sync(
@@ -286,13 +296,17 @@ def _part_of(row: PromptRow) -> str:
     return row.file
 
 
+def _id_of(row: PromptRow) -> str:
+    return row.prompt_id
+
+
 def partitioning_by_prompt(name: str, prompts: PromptsOrAsset) -> Partitioning:
     """Returns one dynamic partition per `prompt_id`; `name` is the name of the dynamic partitions."""
     return Partitioning(
         prompts=prompts,
         partitions_def=dg.DynamicPartitionsDefinition(name=name),
         partitions_per_run=100,
-        partition_of=lambda row: row.prompt_id,
+        partition_of=_id_of,
         digest=lambda _, row: row.fingerprint,
         run=PromptRun,
     )

@@ -8,13 +8,26 @@ import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
-from wan_assets.prompts import Prompts, PromptSource, PromptTable, Summary, scan
+from wan_assets.prompts import (
+    Chunk,
+    PromptRow,
+    Prompts,
+    PromptSource,
+    PromptTable,
+    Snapshot,
+    Summary,
+    scan,
+    snapshot_writer,
+)
 
 _LARGE = 100_000
 
@@ -81,6 +94,25 @@ def same(source: Prompts) -> None:
     problems = [[problem for chunk in chunks for problem in chunk.problems] for chunks in (in_batches, one_by_one)]
     assert problems[0] == problems[1]
     assert _summarized(in_batches) == _summarized(one_by_one)
+    _same_snapshots(in_batches, one_by_one, rows[1])
+
+
+def _same_snapshots(in_batches: list[Chunk], one_by_one: list[Chunk], rows: list[PromptRow]) -> None:
+    """Compares the snapshots of both, and the rows that are read from them in batches and one by one."""
+    with TemporaryDirectory() as folder:
+        files = [UPath(folder) / "batches.parquet", UPath(folder) / "single.parquet"]
+        for file, chunks in zip(files, (in_batches, one_by_one), strict=True):
+            with snapshot_writer(Path(str(file))) as writer:
+                for chunk in chunks:
+                    writer.add(chunk)
+        assert pq.read_table(str(files[0])).equals(pq.read_table(str(files[1])))
+        read = list(scan(Snapshot({"": files[0]})))
+    found = {row.number: row for chunk in read for row in chunk.rows}
+    left_out = {problem.row for chunk in read for problem in chunk.problems}
+    assert found.keys() | left_out == {row.number for row in rows}
+    expected = {row.number: row for row in rows if row.number not in left_out}
+    assert {at: _described(row) for at, row in found.items()} == {at: _described(row) for at, row in expected.items()}
+    assert all(row.fingerprint == expected[at].fingerprint for at, row in found.items())
 
 
 def _described(row: Any) -> tuple[Any, ...]:
@@ -122,7 +154,7 @@ def write(path: Path, table: list[dict[str, Any]]) -> Path:
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=30, deadline=None)
 def test_every_list_of_objects_is_read_alike(data: st.DataObject) -> None:
     draw = st.randoms(use_true_random=False)
     random_of = data.draw(draw)
@@ -130,7 +162,7 @@ def test_every_list_of_objects_is_read_alike(data: st.DataObject) -> None:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=30, deadline=None)
 def test_default_values_are_applied_alike(random_of: random.Random) -> None:
     defaults = {name: random_of.choice(values) for name, values in _DEFAULTS.items() if random_of.random() < 0.4}
     same(PromptSource(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)), defaults=defaults))
