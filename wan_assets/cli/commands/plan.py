@@ -143,7 +143,7 @@ def _partition_check(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk]
         partition_of = assignment.partition_of(keys.definition_by(**partitions))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return lambda chunk: cast("Chunk", assignment.assign_partitions(chunk, partition_of)[0])
+    return lambda chunk: cast("Chunk", assignment.assign_partitions(chunk, partition_of).chunk)
 
 
 def _shown(chunks: Iterable[Chunk], show: ProgressDisplay, problems: ProblemList | None) -> Iterator[Chunk]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import dagster as dg
 
@@ -32,8 +32,16 @@ class NoPartitionError(PromptTableError):
         super().__init__(f"row {row.number} ({prompt_id}): {found}{self.problem.rule}; {self.problem.fix}")
 
 
-def assign_partitions(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, list[str]]:
-    """Returns a chunk in which rows without a valid partition are problems, and the partition key of each other row."""
+class Assigned(NamedTuple):
+    """A chunk in which rows without a valid partition are problems; its rows, and the partition key of each."""
+
+    chunk: Chunk
+    rows: Sequence[PromptRow]
+    keys: Sequence[str]
+
+
+def assign_partitions(chunk: Chunk, partition_of: PartitionOf) -> Assigned:
+    """Returns the rows of a chunk with their partitions."""
     rows: list[PromptRow] = []
     keys: list[str] = []
     problems: list[Problem] = []
@@ -43,9 +51,9 @@ def assign_partitions(chunk: Chunk, partition_of: PartitionOf) -> tuple[Chunk, l
             rows.append(row)
         except NoPartitionError as error:
             problems.append(error.problem)
-    if not problems:
-        return chunk, keys
-    return replace(chunk, rows=tuple(rows), problems=(*chunk.problems, *problems)), keys
+    if problems:
+        chunk = replace(chunk, rows=tuple(rows), problems=(*chunk.problems, *problems))
+    return Assigned(chunk, rows, keys)
 
 
 def shard_of(prompt_id: str, shards: Sequence[str]) -> str:

@@ -64,7 +64,7 @@ def check_of(partitions_def: dg.PartitionsDefinition[str], *, in_dimension: bool
     if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
         return lru_cache(_KEYS_KEPT)(partial(_refusal_of_window, partitions_def))
     if isinstance(partitions_def, dg.StaticPartitionsDefinition):
-        return partial(_refusal_of_choice, tuple(partitions_def.get_partition_keys()))
+        return partial(_refusal_of_choice, dict.fromkeys(partitions_def.get_partition_keys()))
     if isinstance(partitions_def, dg.DynamicPartitionsDefinition):
         if partitions_def.name is None:
             return partial(_refusal_of_function, partitions_def)
@@ -135,7 +135,7 @@ def _too_early(partitions_def: dg.TimeWindowPartitionsDefinition) -> Refusal:
     return Refusal(f"is before the partitions start, which is {start}", fix)
 
 
-def _refusal_of_choice(keys: Sequence[str], key: str) -> Refusal | None:
+def _refusal_of_choice(keys: Mapping[str, None], key: str) -> Refusal | None:
     if key in keys:
         return None
     fix = f"use one of {shortened(', '.join(keys))}" if keys else "add partitions: there are none"
@@ -143,7 +143,7 @@ def _refusal_of_choice(keys: Sequence[str], key: str) -> Refusal | None:
 
 
 def _refusal_of_function(partitions_def: dg.DynamicPartitionsDefinition, key: str) -> Refusal | None:
-    return _refusal_of_choice(tuple(map(str, partitions_def.get_partition_keys())), key)
+    return _refusal_of_choice(dict.fromkeys(map(str, partitions_def.get_partition_keys())), key)
 
 
 def _refusal_of_name(refused: Sequence[str], key: str) -> Refusal | None:

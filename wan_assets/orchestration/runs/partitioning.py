@@ -140,8 +140,9 @@ class Partitioning:
                 chunk = read
                 request_versions.update(fingerprints_by_id(chunk.rows))
             else:
-                chunk, keys = assign_partitions(read, self.partition_of)
-                for key, row in zip(keys, chunk.rows, strict=True):
+                assigned = assign_partitions(read, self.partition_of)
+                chunk = assigned.chunk
+                for key, row in zip(assigned.keys, assigned.rows, strict=True):
                     request_versions[key] = self.digest(request_versions.get(key, NO_REQUESTS), row)
             summary.add(chunk)
             on_chunk(chunk)

@@ -419,7 +419,7 @@ def test_keys_of_a_function_are_checked_and_its_errors_are_problems(tmp_path: Pa
     reported: dict[str, Any] = {"10-z1": "z1", "11-z2": "z9"}
     checked = partition_key_by(lambda row: reported[row.prompt_id], dg.StaticPartitionsDefinition(["z1"]))
 
-    chunk, keys = assign_partitions(PromptTable.load(path).chunk(), checked)
+    chunk, _, keys = assign_partitions(PromptTable.load(path).chunk(), checked)
 
     assert keys == ["z1"]
     assert [problem.row for problem in chunk.problems] == [2, 3]
@@ -433,7 +433,7 @@ def test_a_problem_names_the_file_and_the_line_of_its_row(tmp_path: Path) -> Non
     for name, day in (("a", "2026-01-12"), ("b", "2027-01-01")):
         (tmp_path / f"{name}.csv").write_text(f"positive_prompt,resolution,date\nA kite {name},480p,{day}\n")
 
-    chunk, _ = assign_partitions(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
+    chunk, *_ = assign_partitions(PromptTable.load(tmp_path).chunk(), partition_of(DAYS_OF_JANUARY))
 
     assert chunk.problems[0].place == "b.csv, row 1 (line 2), column date"
 
