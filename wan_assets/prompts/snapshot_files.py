@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,8 @@ from wan_assets.settings import LOCAL_PROTOCOLS
 _PIECE_BYTES = 1 << 20
 _MOST_SETTINGS = 4096
 """Rows with further settings are read one by one."""
+
+_SCALARS = ("positive_prompt", "parameters", "row", "line", "prompt_id")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -133,44 +135,39 @@ class _SnapshotReader:
         self._templates: dict[str, RequestTemplate | None] = {}
 
     def chunk(self, records: pa.RecordBatch) -> Chunk:
-        """Returns the next rows; raises `pyarrow.ArrowException` for a file that is damaged."""
-        columns = dict(zip(records.schema.names, (column.to_pylist() for column in records.columns), strict=True))
-        batch = self._batch(columns)
+        """Returns the next rows, which are of one file."""
+        batch = self._batch(records)
         parts: list[RowBatch | list[PromptRow]] = []
         problems: list[Problem] = []
         media: dict[str, Path] = {}
-        for found in batch.without({*batch.incomplete(), *_with_more(columns)}):
+        for found in batch.without({*batch.incomplete(), *_with_lists(records)}):
             if isinstance(found, RowBatch) and self._ids.claim_all(found.prompt_ids, found.numbers):
                 parts.append(found)
                 continue
-            rows = found.rows() if isinstance(found, RowBatch) else [self._row(columns, found)]
-            for row in rows:
+            record = {} if isinstance(found, RowBatch) else records.slice(found, 1).to_pylist()[0]
+            for row in found.rows() if isinstance(found, RowBatch) else [_row_of(record, self._part)]:
                 if not isinstance(row, PromptRow):
                     problems += row
                 elif holder := self._ids.claim(row.prompt_id, row.number):
                     problems.append(_repeated(row, holder))
                 else:
                     parts.append([row])
-            if not isinstance(found, RowBatch):
-                media |= {name: Path(os.fsdecode(path)) for name, path in columns["media"][found]}
+                    media |= {name: Path(os.fsdecode(path)) for name, path in record.get("media", ())}
         return Chunk(Rows(parts), tuple(problems), records.num_rows, media)
 
-    def _row(self, columns: Mapping[str, list[Any]], at: int) -> PromptRow | list[Problem]:
-        return _row_of({name: values[at] for name, values in columns.items()}, self._part)
-
-    def _batch(self, columns: Mapping[str, list[Any]]) -> RowBatch:
+    def _batch(self, records: pa.RecordBatch) -> RowBatch:
         """Returns all rows; templates and values of those that must be read one by one are None."""
-        settings, negatives, seeds = zip(*map(_settings_of, columns["parameters"]), strict=True)
-        prompts = columns["positive_prompt"]
+        prompts, parameters, numbers, lines, ids = (records.column(name).to_pylist() for name in _SCALARS)
+        settings, negatives, seeds = zip(*map(_settings_of, parameters), strict=True)
         templates: Sequence[Any] = list(map(self._template, settings))
         normal: tuple[Any, Any, Any] = (
             normal_prompts(prompts),
             normal_prompts(negatives, NEGATIVE_CHARACTERS),
             whole_seeds(seeds),
         )
-        numbers, lines, ids = columns["row"], columns["line"], columns["prompt_id"]
-        extra: dict[str, Any] = _extra_columns(columns["extra"])
-        file = self._part or columns["file"][0]
+        extras = records.column("extra")
+        extra: dict[str, Any] = _equal_columns(extras) or _extra_columns(extras.to_pylist())
+        file = self._part or records.column("file")[0].as_py()
         return RowBatch(numbers, lines, ids, templates, (prompts, negatives, seeds), normal, extra, file)
 
     def _template(self, settings: str) -> RequestTemplate | None:
@@ -199,9 +196,24 @@ def _template_of(settings: str) -> RequestTemplate | None:
     return None if template.example.uploads else template
 
 
-def _with_more(columns: Mapping[str, list[Any]]) -> Iterator[int]:
+def _with_lists(records: pa.RecordBatch) -> Iterator[int]:
     """Returns the positions of rows that have local files, or whose secrets were left out."""
-    return (at for name in ("hidden", "media") for at, found in enumerate(columns[name]) if found)
+    for name in ("hidden", "media"):
+        offsets = records.column(name).offsets
+        if offsets[0] != offsets[-1]:
+            ends = offsets.to_pylist()
+            yield from (at for at, (start, end) in enumerate(pairwise(ends)) if start != end)
+
+
+def _equal_columns(extras: pa.MapArray) -> dict[str, list[str]]:
+    """Returns the texts by column if all rows have the same columns; else nothing."""
+    start, end = extras.offsets[0].as_py(), extras.offsets[-1].as_py()
+    width = (end - start) // len(extras)
+    names = extras.keys.slice(start, end - start).to_pylist()
+    if not width or len(set(names[:width])) != width or names != names[:width] * len(extras):
+        return {}
+    texts = extras.items.slice(start, end - start).to_pylist()
+    return {name: texts[at::width] for at, name in enumerate(names[:width])}
 
 
 def _extra_columns(extras: Sequence[Sequence[tuple[str, str]]]) -> dict[str, list[str | None]]:
