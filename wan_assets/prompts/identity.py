@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -75,14 +74,14 @@ class PromptIds:
         row += self._starts[-1]
         return self._other(self._rows.setdefault(hash(prompt_id), row), row)
 
-    def claim_all(self, prompt_ids: Sequence[str], first_row: int) -> bool:
-        """Assigns ids to consecutive rows, unless one of them occurs twice or is already assigned."""
-        return self._assigned(prompt_ids, count(first_row + self._starts[-1]))
+    def claim_all(self, prompt_ids: Sequence[str], rows: Sequence[int]) -> bool:
+        """Assigns ids to rows, unless one of them occurs twice or is already assigned."""
+        return self._assigned(prompt_ids, map(self._starts[-1].__add__, rows))
 
-    def derive_all(self, fingerprints: Sequence[bytes], first_row: int) -> list[str] | None:
-        """Derives the ids of consecutive rows without one, unless one of them occurs twice or is already assigned."""
+    def derive_all(self, fingerprints: Sequence[bytes], rows: Sequence[int]) -> list[str] | None:
+        """Derives the ids of rows without one, unless one of them occurs twice or is already assigned."""
         prompt_ids = [self._derived(fingerprint.hex()) for fingerprint in fingerprints]
-        return prompt_ids if self._assigned(prompt_ids, count(-first_row - self._starts[-1], -1)) else None
+        return prompt_ids if self._assigned(prompt_ids, map((-self._starts[-1]).__sub__, rows)) else None
 
     def _assigned(self, prompt_ids: Sequence[str], rows: Iterator[int]) -> bool:
         codes = list(map(hash, prompt_ids))
