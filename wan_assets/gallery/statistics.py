@@ -36,9 +36,9 @@ class Money:
 
 @dataclass
 class GalleryTotals:
-    """The totals of the files so far; `rows` contains the numbers of the rows with a video."""
+    """The totals of the files so far; `rows` contains the ids of the rows with a video."""
 
-    rows: set[int] = field(default_factory=set)
+    rows: set[str] = field(default_factory=set)
     bytes: int = 0
     length_s: int = 0
     failed: int = 0
@@ -56,7 +56,7 @@ class GalleryTotals:
 
     def add(self, item: Item) -> None:
         (self.simulated if item.entry.stored.is_simulated else self.real).add(item)
-        self.rows.add(item.entry.dataset_row.row.number)
+        self.rows.add(item.entry.dataset_row.row.prompt_id)
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
         self.failed += bool(item.failed_checks)

@@ -15,8 +15,10 @@ from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery
 from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 from wan_assets.prompts.table_summary import Summary
+from wan_assets.prompts.variant_options import MAX_VARIANTS
 
 __all__ = [
+    "MAX_VARIANTS",
     "ChosenRows",
     "Chunk",
     "ColumnUse",

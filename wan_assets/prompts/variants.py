@@ -106,22 +106,25 @@ class Expansion:
         """Yields the rows of consecutive records, of which the first has the number `first`, in parts."""
         pending = PendingPart(self.layout, self.plain)
         for at, values in enumerate(records.values):
-            row = self._row(first + at, values, ids)
-            if pending and (row.findings or pending.is_plain is not self._is_plain(row)):
+            findings: list[Finding] = []
+            seeds = self._seeds(values, findings)
+            is_plain = seeds is None and not self._axes and not findings
+            if pending and pending.is_plain is not is_plain:
                 yield pending.taken()
-            if row.findings:
-                yield self._refused(first + at, records.taken(at, at + 1), row)
-            elif self._is_plain(row):
+            if is_plain:
                 pending.add_plain(first + at, records.lines[at], records.names, values)
             else:
-                pending.add(first + at, records.lines[at], self._names, self._expanded(values, row), row.prompt_id)
+                row = self._row(first + at, values, ids, seeds, findings)
+                if row.findings and pending:
+                    yield pending.taken()
+                if row.findings:
+                    yield self._refused(first + at, records.taken(at, at + 1), row)
+                else:
+                    pending.add(first + at, records.lines[at], self._names, self._expanded(values, row), row.prompt_id)
             if pending.is_full:
                 yield pending.taken()
         if pending:
             yield pending.taken()
-
-    def _is_plain(self, row: _Row) -> bool:
-        return row.seeds is None and not self._axes
 
     def _refused(self, number: int, record: RecordBatch, row: _Row) -> Part:
         """Returns a row that cannot be expanded as its first variant, so that its other problems are found too."""
@@ -148,21 +151,26 @@ class Expansion:
             for variant in (f"{words}{SEPARATOR}{suffix}" if words else suffix,)
         ]
 
-    def _row(self, number: int, values: Sequence[Any], ids: PromptIds) -> _Row:
-        given, seeds = self._cell(values, SEEDS), self._variants.seeds
-        findings: list[Finding] = []
-        if not is_absent(given):
-            seeds = _whole(given)
-            if seeds is None or not 0 < seeds <= MAX_VARIANTS:
-                fix = "write it in digits, such as 4"
-                findings.append((SEEDS, given, Refusal(f"must be a whole number from 1 to {MAX_VARIANTS:,}", fix)))
-            elif (count := seeds * len(self._combinations)) > MAX_VARIANTS:
-                rule = f"gives the row {count:,} variants, more than {MAX_VARIANTS:,}"
-                findings.append((SEEDS, given, Refusal(rule, "write a smaller number")))
-            elif SEED in {column.name for column in self._axes}:
-                findings.append((SEEDS, given, Refusal("excludes variants of seed", "remove one of the two")))
-        if not findings and seeds is None and not self._axes:
-            return _Row(None, 0, None)
+    def _seeds(self, values: Sequence[Any], findings: list[Finding]) -> int | None:
+        """Returns the number of seeds of a row, or None; adds a finding if it is not valid."""
+        given = self._cell(values, SEEDS)
+        if is_absent(given):
+            return self._variants.seeds
+        seeds = _whole(given)
+        if seeds is None or not 0 < seeds <= MAX_VARIANTS:
+            rule, fix = f"must be a whole number from 1 to {MAX_VARIANTS:,}", "write it in digits, such as 4"
+        elif (count := seeds * len(self._combinations)) > MAX_VARIANTS:
+            rule, fix = f"gives the row {count:,} variants, more than {MAX_VARIANTS:,}", "write a smaller number"
+        elif SEED in {column.name for column in self._axes}:
+            rule, fix = "cannot be used with variants of seed", "remove one of the two"
+        else:
+            return seeds
+        findings.append((SEEDS, given, Refusal(rule, fix)))
+        return None
+
+    def _row(
+        self, number: int, values: Sequence[Any], ids: PromptIds, seeds: int | None, findings: list[Finding]
+    ) -> _Row:
         first_seed = self._first_seed(values, findings) if seeds is not None else 0
         return _Row(seeds, first_seed, self._base(number, values, ids, findings), tuple(findings))
 
