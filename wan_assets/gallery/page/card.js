@@ -49,7 +49,7 @@
     }
 
     /* Shows the text of an entry; `showPoster` and `load` show its thumbnail and its video. */
-    fill(entry, position, count) {
+    fill(entry, position, count, isCompared) {
       this.clear();
       this.entry = entry;
       this.root.dataset.at = entry.at;
@@ -61,7 +61,8 @@
       this.deviates.title = entry.differences.join("; ");
       this.length.textContent = entry.length_s ? `${entry.length_s} s` : "";
       this.play.setAttribute("aria-label", `Play ${entry.title}`);
-      this.id.textContent = entry.title;
+      this.id.textContent = isCompared && entry.variant ? entry.variant.replaceAll("~", " · ") : entry.title;
+      this.id.title = entry.title;
       this.prompt.textContent = entry.prompt;
       this.prompt.title = entry.prompt;
       this.cost.textContent = costOf(entry);
