@@ -136,6 +136,28 @@ def test_default_values_are_applied_alike(random_of: random.Random) -> None:
     same(PromptSource(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)), defaults=defaults))
 
 
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_variants_are_read_alike(random_of: random.Random) -> None:
+    names = random_of.sample(list(_VARIANTS), random_of.randrange(3))
+    options: dict[str, Any] = {
+        "variants": {name: _VARIANTS[name] for name in names},
+        "seeds": random_of.choice((None, 1, 3)) if "seed" not in names else None,
+        "defaults": {"seed": 7} if random_of.random() < 0.3 else {},
+    }
+    cells = {**OBJECTS, "seeds": _SEEDS} if random_of.random() < 0.7 else OBJECTS
+    same(PromptSource(table_of(random_of.choice, cells, random_of.randrange(8, 20)), **options))
+
+
+_SEEDS: Sequence[Any] = (None, 1, 2, "3", 3.0, 0, -1, "many", True, 1001, [2], float("nan"))
+_VARIANTS: dict[str, Sequence[Any]] = {
+    "resolution": ("480p", "720p"),
+    "duration": (5, "10"),
+    "seed": (1, 2),
+    "negative_prompt": ("blurry", "a, b / c"),
+    "prompt_extend": (True, False),
+    "inputs.audio": ("https://example.com/a.mp3", "missing.mp3"),
+}
 _DEFAULTS: dict[str, Sequence[Any]] = {
     "resolution": ("720p", "1080p"),
     "duration": (5, "10"),
