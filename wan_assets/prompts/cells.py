@@ -23,12 +23,16 @@ from wan_assets.prompts.problems import Refusal
 
 @dataclass(slots=True)
 class Cells:
-    """The cells of one row: `values` by column, `extra` text, the id, and findings (column, value, refusal)."""
+    """The cells of one row: `values` by column, `extra` text, the id, and findings (column, value, refusal).
+
+    Parts of objects do not set the columns `fixed`.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
     prompt_id: Any = None
     findings: list[tuple[str, Any, Refusal]] = field(default_factory=list)
+    fixed: frozenset[str] = frozenset()
 
     def refuse(self, column: str, value: Any, refusal: Refusal) -> None:
         """Adds a finding."""
@@ -37,7 +41,7 @@ class Cells:
 
 def cells_of(layout: Layout, values: Sequence[Any]) -> Cells:
     """Assigns the values of a record to its columns and omits empty cells."""
-    cells = Cells()
+    cells = Cells(fixed=layout.fixed)
     for index, column in layout.columns:
         value = values[index]
         if value is not None and not is_absent(value):
@@ -170,7 +174,7 @@ def _read_group(cells: Cells, group: str, value: Any) -> None:
         column = column_of(f"{group}.{name}")
         if isinstance(column, Refusal):
             cells.refuse(f"{group}.{name}", part, column)
-        elif part is None or is_absent(part):
+        elif part is None or is_absent(part) or column.name in cells.fixed:
             continue
         elif column.name in cells.values:
             rule = f"is given twice, once in {group}"

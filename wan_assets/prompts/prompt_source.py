@@ -98,8 +98,8 @@ class PromptSource:
 
 def _kept(values: Any) -> Any:
     """Returns a list or an iterator as a tuple, which can be read again."""
-    is_single = isinstance(values, (str, bytes, Mapping))
-    return tuple(values) if isinstance(values, Iterable) and not is_single else values
+    is_list = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping, set, frozenset))
+    return tuple(values) if is_list else values
 
 
 def prompt_source_from(source: Any, options: str) -> PromptSource:

@@ -80,7 +80,11 @@ def _axis(name: object, values: object) -> Axis:
         raise _error(f"{PROMPT} cannot vary: variants belong to one prompt; write a row for each prompt")
     if column.kind not in ("text", "word", "media"):
         raise _error(f"{column.name} cannot vary; only single parameters of a request can")
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) or not (found := tuple(values)):
+    if (
+        isinstance(values, (str, bytes, Mapping, set, frozenset))
+        or not isinstance(values, Iterable)
+        or not (found := tuple(values))
+    ):
         raise _error(f"{column.name} needs a list of values, such as {_EXAMPLE}, not {shown(values)}")
     return _axis_of(column, found)
 

@@ -88,14 +88,15 @@ class Expansion:
 
     def _layout_of_variants(self, layout: Layout, names: tuple[str, ...]) -> Layout:
         """Returns the layout that reads the given values instead of the row's own."""
-        varied = {column.name for column in self._given}
-        replaced = varied | (_SIZE if varied & _SIZE else set())
-        own = _without(layout, frozenset({*replaced, SEEDS}))
+        varied = frozenset(column.name for column in self._given)
+        replaced = varied | (_SIZE if varied & _SIZE else frozenset()) | {SEEDS}
+        own = _without(layout, replaced)
         given = tuple((len(names) + at, column) for at, column in enumerate(self._given))
         taken = tuple(
             (index, names[index], _TAKEN[column.name]) for index, column in layout.columns if column.name in _TAKEN
         )
-        return replace(own, columns=(*given, *own.columns), refused=(*layout.refused, *taken))
+        refused = (*layout.refused, *taken)
+        return replace(own, columns=(*given, *own.columns), refused=refused, fixed=varied)
 
     def _combination(self, chosen: Sequence[tuple[Any, str]]) -> tuple[str, tuple[Any, ...]]:
         names = (axis.name for axis in self._variants.axes)
@@ -228,8 +229,14 @@ _TAKEN = {
 
 
 def _without(layout: Layout, names: frozenset[str]) -> Layout:
-    columns = tuple((index, column) for index, column in layout.columns if column.name not in names)
-    fields = tuple(each for each in layout.fields if each.column.name not in names)
+    """Returns a layout without some columns and without columns of their parts."""
+    heads = tuple(f"{name}." for name in names)
+
+    def is_kept(column: Column) -> bool:
+        return column.name not in names and not column.name.startswith(heads)
+
+    columns = tuple((index, column) for index, column in layout.columns if is_kept(column))
+    fields = tuple(each for each in layout.fields if is_kept(each.column))
     return Layout(columns, layout.refused, fields)
 
 

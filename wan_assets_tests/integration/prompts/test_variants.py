@@ -110,6 +110,19 @@ def test_variants_are_all_combinations_and_replace_the_values_of_the_row() -> No
     assert {row.extra["experiment"] for row in table.rows} == {"kite"}
 
 
+def test_variants_replace_parts_of_objects_and_columns_of_parts() -> None:
+    nested = {"provider_settings": {"alibaba": {"prompt_extend": True, "audio": False}}}
+    image = {"inputs.frame_images.image": "https://example.com/old.png"}
+    images = ["https://example.com/a.png", "https://example.com/b.png"]
+
+    extended = read({**KITE, **nested}, variants={"prompt_extend": [True, False]})
+    shown = read({**KITE, **image}, variants={"inputs.frame_images": images})
+
+    settings = [row.request.provider_settings.alibaba for row in extended.rows]
+    assert [(each.prompt_extend, each.audio) for each in settings] == [(True, False), (False, False)]
+    assert [row.request.image for row in shown.rows] == images
+
+
 def test_values_that_are_no_short_words_are_shortened_in_ids_and_stay_apart() -> None:
     texts = ["blurry, low quality / noise | [grain]", "blurry, low quality / noise | [dust]", "a..b"]
 
@@ -217,6 +230,7 @@ def test_other_problems_of_a_row_that_cannot_be_expanded_are_found_too() -> None
         ({"seeds": "4"}, "seeds=4 is not"),
         ({"variants": ["480p"]}, "variants is a list, not a mapping"),
         ({"variants": {"resolution": "480p"}}, "resolution needs a list of values"),
+        ({"variants": {"resolution": {"480p", "720p"}}}, "resolution needs a list of values"),
         ({"variants": {"resolution": []}}, "resolution needs a list of values"),
         ({"variants": {"resolution": ["480p", "481p"]}}, "resolution=481p: "),
         ({"variants": {"duration": [5, "5"]}}, "duration has the value 5 twice"),
