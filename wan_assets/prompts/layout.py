@@ -63,7 +63,7 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a header by position, the refused names, the fields of values, and columns that objects do not set."""
+    """The columns of a header, the refused names, the fields of nested values, and columns that objects do not set."""
 
     columns: tuple[tuple[int, Column], ...]
     refused: tuple[tuple[int, str, Refusal], ...]
