@@ -200,3 +200,15 @@ def test_ids_of_other_rows_are_found_across_batches(tmp_path: Path) -> None:
 
     same(path)
     assert [problem.row for problem in PromptTable.load(path).problems] == list(range(16, 31))
+
+
+def test_ids_of_variants_meet_those_of_other_rows_across_batches() -> None:
+    usual = {"prompt": "A kite", "resolution": "480p"}
+    plain = [{**usual, "prompt_id": f"k{n}~seed={n % 3 + 1}", "seeds": None} for n in range(10)]
+    expanded = [{**usual, "prompt_id": f"k{n}", "seeds": 3} for n in range(5, 20)]
+
+    for rows in ([*plain, *expanded], [*expanded, *plain]):
+        same(rows)
+        assert [problem.row for problem in PromptTable.load(rows).problems] == (
+            list(range(11, 16)) if rows[0] is plain[0] else list(range(21, 26))
+        )
