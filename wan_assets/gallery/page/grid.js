@@ -33,9 +33,10 @@
 
     /* Shows entries; `groups` are the same entries by experiment, or null. */
     show(found, groups) {
+      const isOtherView = (groups === null) !== (this.groups === null);
+      if (isOtherView) this.cards.forEach((card, position) => this.drop(position, card));
       this.found = found;
       this.groups = groups;
-      for (const [position, card] of this.cards) this.drop(position, card);
       this.current = Math.min(this.current, Math.max(found.length - 1, 0));
       this.measure();
       this.update(true);
