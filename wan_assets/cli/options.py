@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from wan_assets.cli.display import printable
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
-from wan_assets.prompts import Extra, PromptSource, prompt_source_from
+from wan_assets.prompts import MAX_VARIANTS, Extra, PromptSource, prompt_source_from
 from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, is_url, settings_from
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,15 +69,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How a command reads the table: the columns of parameters, default values, and columns that are no parameters."""
+    """How a command reads the table: the columns of parameters, default values, columns that are no parameters, and
+    variants.
+    """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     extra: Extra = "keep"
+    seeds: int | None = None
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, file: str | Path) -> PromptSource:
         """Returns a table with these options; raises `PromptTableError` if one is not valid."""
-        return PromptSource(file, self.columns, self.defaults, self.extra)
+        return PromptSource(file, self.columns, self.defaults, self.extra, seeds=self.seeds, variants=self.variants)
 
     def of_file_or_settings(self, file: str | Path | None, settings: Settings) -> PromptSource:
         """Returns the table `file`, or that of the environment, whose options apply if the command has none."""
@@ -87,17 +92,33 @@ class TableOptions:
     @property
     def as_json(self) -> str:
         """The options as the environment variable contains them; empty if there are none."""
-        given = {"columns": self.columns, "defaults": self.defaults, "extra": self.extra}
+        given = {
+            "columns": self.columns,
+            "defaults": self.defaults,
+            "extra": self.extra,
+            "seeds": self.seeds,
+            "variants": self.variants,
+        }
         found = {name: value for name, value in given.items() if value and value != "keep"}
         return json.dumps(found) if found else ""
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds `--column`, `--default` and `--extra`, and passes them to the command as `table_options`."""
+    """Adds `--column`, `--default`, `--extra`, `--seeds` and `--variant`, and passes them to the command as
+    `table_options`.
+    """
 
     @wraps(command)
-    def read(*args: Any, column: Mapping[str, str], default: Mapping[str, str], extra: Extra, **options: Any) -> Any:
-        return command(*args, table_options=TableOptions(column, default, extra), **options)
+    def read(
+        *args: Any,
+        column: Mapping[str, str],
+        default: Mapping[str, str],
+        extra: Extra,
+        seeds: int | None,
+        variant: Mapping[str, tuple[str, ...]],
+        **options: Any,
+    ) -> Any:
+        return command(*args, table_options=TableOptions(column, default, extra, seeds, variant), **options)
 
     for option in reversed(_OF_TABLE):
         read = option(read)
@@ -115,6 +136,17 @@ def _pairs(_: click.Context, parameter: click.Parameter, given: tuple[str, ...])
             raise click.BadParameter(f"{name.strip()} is given twice")
         found[name.strip()] = value.strip()
     return found
+
+
+def _lists(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Returns the values of an option `NAME=VALUE,…`; values with commas are in quotation marks, as in CSV."""
+    try:
+        return {
+            name: tuple(map(str.strip, next(csv.reader([values], skipinitialspace=True, strict=True))))
+            for name, values in _pairs(context, parameter, given).items()
+        }
+    except csv.Error as error:
+        raise click.BadParameter(str(error)) from None
 
 
 _OF_TABLE = (
@@ -138,6 +170,18 @@ _OF_TABLE = (
         default="keep",
         show_default=True,
         help="Keep columns that are no parameters with their row, or report them as problems.",
+    ),
+    click.option(
+        "--seeds",
+        type=click.IntRange(1, MAX_VARIANTS),
+        help="Make this number of rows of each row, with different seeds.",
+    ),
+    click.option(
+        "--variant",
+        multiple=True,
+        callback=_lists,
+        metavar="PARAMETER=VALUE,VALUE",
+        help="Make a row of each row for each of these values, such as resolution=480p,720p; repeatable.",
     ),
 )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from wan_assets.dataset import COLUMNS, Column, Entry, QualityResult
 from wan_assets.models import usd
+from wan_assets.prompts import EXPERIMENT, VARIANT
 
 _NOT_IN_AUDIT = ("prompt_id", "positive_prompt", "uri", "checks")
 """Columns outside the audit card's table: the card shows row, prompt and checks, and `uri` may reveal a machine."""
@@ -69,6 +70,11 @@ class Item:
         short = ((name, value) for name, value in self.entry.dataset_row.row.extra.items() if len(value) <= _MAX_FILTER)
         return dict(islice(short, _MAX_FILTERS))
 
+    @property
+    def experiment(self) -> str:
+        """The id that the variants of one prompt share; empty for a row without variants."""
+        return self.entry.dataset_row.row.extra.get(EXPERIMENT, "")
+
     def record(self) -> list[Any]:
         """Returns the values in the order of `FIELDS`."""
         entry = self.entry
@@ -89,6 +95,8 @@ class Item:
             self.paid_by,
             list(entry.video.differences),
             self.extra,
+            self.experiment,
+            self.entry.dataset_row.row.extra.get(VARIANT, ""),
         ]
 
     def audit(self) -> list[Any]:
@@ -109,7 +117,7 @@ class Item:
 
 FIELDS = (
     *("prompt_id", "prompt", "result", "size", "pixels", "length_s", "format", "cost", "simulated", "stored_at"),
-    *("file", "poster", "failed_checks", "paid_by", "differences", "extra"),
+    *("file", "poster", "failed_checks", "paid_by", "differences", "extra", "experiment", "variant"),
 )
 
 

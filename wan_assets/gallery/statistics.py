@@ -36,9 +36,9 @@ class Money:
 
 @dataclass
 class GalleryTotals:
-    """The totals of the files so far; `rows` contains the numbers of the rows with a video."""
+    """The totals of the files so far; `rows` contains the ids of the rows with a video."""
 
-    rows: set[int] = field(default_factory=set)
+    rows: set[str] = field(default_factory=set)
     bytes: int = 0
     length_s: int = 0
     failed: int = 0
@@ -49,6 +49,7 @@ class GalleryTotals:
     lengths: Counter[int] = field(default_factory=Counter)
     failed_checks: Counter[str] = field(default_factory=Counter)
     extra: dict[str, Counter[str]] = field(default_factory=dict)
+    experiments: set[str] = field(default_factory=set)
 
     @property
     def videos(self) -> int:
@@ -56,7 +57,8 @@ class GalleryTotals:
 
     def add(self, item: Item) -> None:
         (self.simulated if item.entry.stored.is_simulated else self.real).add(item)
-        self.rows.add(item.entry.dataset_row.row.number)
+        self.rows.add(item.entry.dataset_row.row.prompt_id)
+        self.experiments |= {item.experiment} - {""}
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
         self.failed += bool(item.failed_checks)
@@ -77,6 +79,7 @@ class GalleryTotals:
             "length_s": self.length_s,
             "failed": self.failed,
             "deviating": self.deviating,
+            "experiments": len(self.experiments),
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
             "failed_checks": [[name, count] for name, count in sorted(self.failed_checks.items())],

@@ -71,7 +71,8 @@ def write_gallery(
 def _entries(table: PromptTable, store: VideoStore, ledger: Ledger) -> Iterator[Entry]:
     """Yields real and simulated videos in table order; within a row, real videos come first."""
     both = (Entries(table, store=store, ledger=ledger, simulated=simulated) for simulated in (False, True))
-    return merge(*both, key=lambda entry: entry.dataset_row.row.number)
+    positions = {row.prompt_id: position for position, row in enumerate(table.rows)}
+    return merge(*both, key=lambda entry: positions[entry.dataset_row.row.prompt_id])
 
 
 class _GalleryBuild:

@@ -23,7 +23,7 @@ from wan_assets.orchestration.component_attributes import AssetAttributes, Batch
 from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
-from wan_assets.prompts import PromptSource, SqlQuery
+from wan_assets.prompts import MAX_VARIANTS, PromptSource, SqlQuery
 from wan_assets.settings import Settings, settings_from, table_path
 
 Severity = Literal["ERROR", "WARN"]
@@ -51,6 +51,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         columns: Source column of each parameter, such as `{positive_prompt: prompt_en}`.
         defaults: Values for cells that are empty or missing, such as `{resolution: 720p}`.
         extra: Columns that are no parameters: "keep" or "refuse".
+        seeds: Number of seeds of each row, each of which becomes a row.
+        variants: Values of parameters that vary, such as `{resolution: [480p, 720p]}`; each becomes a row.
         name: Name of the videos' asset, by default `videos`. `dg scaffold` writes the name of the component's folder.
         key: Key of the videos' asset, such as `marketing/trailers`, instead of `name` and `key_prefix`.
         key_prefix: Prefix of the keys of all assets of the component.
@@ -105,6 +107,13 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     )
     extra: Literal["keep", "refuse"] = Field(
         default="keep", description="Keep columns that are no parameters with their row, or report them as problems."
+    )
+    seeds: int | None = Field(
+        default=None, ge=1, le=MAX_VARIANTS, description="Number of seeds of each row, each of which becomes a row."
+    )
+    variants: dict[str, list[str | int | float | bool]] = Field(
+        default_factory=dict,
+        description="Values of parameters that vary, such as resolution: [480p, 720p]; each becomes a row.",
     )
     name: str | None = Field(default=None, description="The name of the videos' asset; videos by default.")
     key: str | None = Field(default=None, description="The key of the videos' asset, instead of name and key_prefix.")
@@ -208,7 +217,14 @@ class _Parts:
     @cached_property
     def prompts(self) -> PromptsOrAsset:
         attributes = self.attributes
-        given = PromptSource(self.source(), attributes.columns, attributes.defaults, attributes.extra)
+        given = PromptSource(
+            self.source(),
+            attributes.columns,
+            attributes.defaults,
+            attributes.extra,
+            seeds=attributes.seeds,
+            variants=attributes.variants,
+        )
         return given if given.has_options else given.source
 
     def source(self) -> PromptsOrAsset:

@@ -1,6 +1,7 @@
 """Prompt tables: rows from files, DataFrames and databases. Every row is validated before anything is submitted."""
 
 from wan_assets.prompts.column_use import ColumnUse
+from wan_assets.prompts.columns import EXPERIMENT, VARIANT
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.locations import format_of, identity_of, label_of, location_of, name_of
@@ -16,8 +17,12 @@ from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery
 from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
 from wan_assets.prompts.table_summary import Summary
+from wan_assets.prompts.variant_options import MAX_VARIANTS
 
 __all__ = [
+    "EXPERIMENT",
+    "MAX_VARIANTS",
+    "VARIANT",
     "ChosenRows",
     "Chunk",
     "ColumnUse",

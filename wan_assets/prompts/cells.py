@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,6 +14,7 @@ from uuid import UUID
 from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
+from wan_assets.prompts.cell_text import text_of
 from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, Column, column_of
 from wan_assets.prompts.layout import Layout, value_at
 from wan_assets.prompts.local_media import PLACEHOLDER_REFERENCE, LocalMedia, Medium
@@ -24,12 +23,16 @@ from wan_assets.prompts.problems import Refusal
 
 @dataclass(slots=True)
 class Cells:
-    """The cells of one row: `values` by column, `extra` text, the id, and findings (column, value, refusal)."""
+    """The cells of one row: `values` by column, `extra` text, the id, and findings (column, value, refusal).
+
+    Parts of objects do not set the columns `fixed`.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
     prompt_id: Any = None
     findings: list[tuple[str, Any, Refusal]] = field(default_factory=list)
+    fixed: frozenset[str] = frozenset()
 
     def refuse(self, column: str, value: Any, refusal: Refusal) -> None:
         """Adds a finding."""
@@ -38,7 +41,7 @@ class Cells:
 
 def cells_of(layout: Layout, values: Sequence[Any]) -> Cells:
     """Assigns the values of a record to its columns and omits empty cells."""
-    cells = Cells()
+    cells = Cells(fixed=layout.fixed)
     for index, column in layout.columns:
         value = values[index]
         if value is not None and not is_absent(value):
@@ -171,7 +174,7 @@ def _read_group(cells: Cells, group: str, value: Any) -> None:
         column = column_of(f"{group}.{name}")
         if isinstance(column, Refusal):
             cells.refuse(f"{group}.{name}", part, column)
-        elif part is None or is_absent(part):
+        elif part is None or is_absent(part) or column.name in cells.fixed:
             continue
         elif column.name in cells.values:
             rule = f"is given twice, once in {group}"
@@ -207,33 +210,3 @@ def _is_text(cells: Cells, column: str, value: str) -> bool:
         cells.refuse(column, value, Refusal(str(context.get("rule")), str(context.get("fix"))))
         return False
     return True
-
-
-def text_of(value: Any) -> str:
-    """Converts a value to text: 7.0 becomes "7", midnight becomes its date, lists and objects become JSON,
-    and bytes base64.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime):
-        is_midnight = value.time() == time() and value.tzinfo is None
-        return (value.date() if is_midnight else value).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (list, dict, tuple)):
-        return json.dumps(_json_value(value), ensure_ascii=False)
-    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def _json_value(value: Any) -> Any:
-    """Returns a nested value as JSON has it; NaN becomes null, and dates and other values become text."""
-    if isinstance(value, Mapping):
-        return {str(name): _json_value(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "tolist"):
-        items = value.tolist() if hasattr(value, "tolist") else value
-        return [_json_value(item) for item in items] if isinstance(items, Iterable) else _json_value(items)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (str, int, float, bool)) else text_of(value)

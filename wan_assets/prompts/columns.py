@@ -24,6 +24,12 @@ UNKNOWN = "is not a column of a prompt table"
 CAMPAIGN = "campaign"
 """An extra column that dynamic partitions and prices are grouped by."""
 
+EXPERIMENT, VARIANT = "experiment", "variant"
+"""Extra columns of rows with variants: the id that the variants of one prompt share, and the values of the variant."""
+
+SEEDS = "seeds"
+"""A column that holds the number of seeds that a row is expanded to."""
+
 PRIORITY = "priority"
 """An extra column that holds a whole number: rows with a higher priority are submitted first."""
 
@@ -32,7 +38,7 @@ EXTRA_COLUMNS = frozenset(
 )
 """Columns that are not part of a request. Their text is kept with the row, like that of `x_…` and `meta.…`."""
 
-Kind = Literal["text", "word", "media", "url", "group", "extra", "carried", "priority", "prompt_id"]
+Kind = Literal["text", "word", "media", "url", "group", "extra", "carried", "priority", "prompt_id", "seeds"]
 
 _KINDS: Mapping[str, Kind] = {
     "prompt_id": "prompt_id",
@@ -47,11 +53,13 @@ _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(GROUPS, "group"),
     **dict.fromkeys(EXTRA_COLUMNS, "extra"),
     PRIORITY: "priority",
+    SEEDS: "seeds",
 }
 
 _ALIASES = {
     "prompt": PROMPT,
     "prompt_id": "prompt_id",
+    SEEDS: SEEDS,
     "frame_image": FRAME_IMAGES,
     "input_image": FRAME_IMAGES,
     "input_audio": INPUT_AUDIO,

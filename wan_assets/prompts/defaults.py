@@ -42,7 +42,7 @@ def checked_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
             raise PromptTableError(f"defaults: {column.name} has no value; give one, or remove it")
         found[column.name] = value
     values = {name: value for name, value in found.items() if _column_of(name).kind in ("text", "word")}
-    for column_name, value, refusal in _violations_in(values):
+    for column_name, value, refusal in violations_in(values):
         raise PromptTableError(f"defaults: {column_name}={shown(value)}: {refusal.fix} ({refusal.rule})")
     return found
 
@@ -51,12 +51,15 @@ def _column_of(name: str) -> Column:
     column = column_of(name) if isinstance(name, str) else Refusal("is not text", "write the name of a parameter")
     if isinstance(column, Refusal):
         raise PromptTableError(f"defaults: {printable(str(name))} {column.rule}; {column.fix}")
+    if column.kind == "seeds":
+        raise PromptTableError("defaults: seeds is an option of its own; write seeds=4 instead")
     if column.kind not in ("text", "word", "media", "url"):
         raise PromptTableError(f"defaults: {column.name} has no default value; only single parameters have one")
     return column
 
 
-def _violations_in(values: Mapping[str, Any]) -> list[tuple[str, Any, Refusal]]:
+def violations_in(values: Mapping[str, Any]) -> list[tuple[str, Any, Refusal]]:
+    """Returns the column, the value and the refusal of each of some values that is not valid in any row."""
     given = nested({PROMPT: "A red kite", **values})
     try:
         VideoRequest.model_validate(given)

@@ -137,5 +137,5 @@ def _kind_of(rule: str) -> str:
 
 
 def _place_of(problem: Problem) -> str:
-    place = str(problem.row) if problem.row else "header"
+    place = f"{problem.row} {problem.variant}".rstrip() if problem.row else "header"
     return shortened(f"{problem.file}: {place}") if problem.file else place

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from wan_assets.prompts.cells import is_absent, text_of
+from wan_assets.prompts.cell_text import text_of
+from wan_assets.prompts.cells import is_absent
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import MalformedRecord, Piece, Record, records_in, unreadable
 

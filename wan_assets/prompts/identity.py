@@ -76,13 +76,12 @@ class PromptIds:
 
     def claim_all(self, prompt_ids: Sequence[str], rows: Sequence[int]) -> bool:
         """Assigns ids to rows, unless one of them occurs twice or is already assigned."""
-        start = self._starts[-1]
-        return self._assigned(prompt_ids, (row + start for row in rows))
+        return self._assigned(prompt_ids, map(self._starts[-1].__add__, rows))
 
     def derive_all(self, fingerprints: Sequence[bytes], rows: Sequence[int]) -> list[str] | None:
         """Derives the ids of rows without one, unless one of them occurs twice or is already assigned."""
-        start, prompt_ids = self._starts[-1], [self._derived(fingerprint.hex()) for fingerprint in fingerprints]
-        return prompt_ids if self._assigned(prompt_ids, (-row - start for row in rows)) else None
+        prompt_ids = [self._derived(fingerprint.hex()) for fingerprint in fingerprints]
+        return prompt_ids if self._assigned(prompt_ids, map((-self._starts[-1]).__sub__, rows)) else None
 
     def _assigned(self, prompt_ids: Sequence[str], rows: Iterator[int]) -> bool:
         codes = list(map(hash, prompt_ids))

@@ -47,9 +47,9 @@ class KnownSettings:
         self.is_usable = is_usable and PROMPT in self._at and not layout.fields
         """Whether records of the layout can be checked here: it has prompts, and no fields of nested values."""
 
-    def check(self, first: int, records: RecordBatch, file: str) -> Iterator[RowBatch | int]:
-        """Yields consecutive records, the first of which has the number `first`: in batches, whose ids are as written,
-        and the positions of those that are not accepted.
+    def check(self, numbers: Sequence[int], records: RecordBatch, file: str) -> Iterator[RowBatch | int]:
+        """Yields records with the given numbers: in batches, whose ids are as written, and the positions of those that
+        are not accepted.
         """
         columns = list(zip(*records.values, strict=True))
         prompts, negatives, seeds = (self._given(columns, name, len(records)) for name in (PROMPT, NEGATIVE, SEED))
@@ -57,9 +57,8 @@ class KnownSettings:
         normal: _Values = normal_prompts(prompts), normal_prompts(negatives, NEGATIVE_CHARACTERS), whole_seeds(seeds)
         extra: dict[str, Sequence[Any]] = {column.name: _texts_of(column, columns[at]) for at, column in self._kept}
         ids: Sequence[Any] = columns[self._at[PROMPT_ID]] if PROMPT_ID in self._at else [None] * len(records)
-        numbers, lines = range(first, first + len(records)), records.lines
         templates: Sequence[Any] = self._templates_of(columns, len(records))
-        batch = RowBatch(numbers, lines, ids, templates, own, normal, extra, file)
+        batch = RowBatch(numbers, records.lines, ids, templates, own, normal, extra, file)
         others = (at for index in self._others for at, value in enumerate(columns[index]) if not is_absent(value))
         return batch.without({*batch.incomplete(), *others})
 

@@ -63,11 +63,12 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a header by position, those that are fields of nested values, and the refused names."""
+    """The columns of a header, the refused names, the fields of nested values, and columns that objects do not set."""
 
     columns: tuple[tuple[int, Column], ...]
     refused: tuple[tuple[int, str, Refusal], ...]
     fields: tuple[Placed, ...] = ()
+    fixed: frozenset[str] = frozenset()
 
     def has(self, column: str) -> bool:
         """Returns whether the header contains this column under any of its names."""

@@ -27,7 +27,8 @@ class Problem:
 
     `row` counts data rows from 1 and is None for a problem of the whole table, such as its header. `line` is the
     physical line where the row begins, in formats that have lines. `value` is short and printable, and empty if the
-    cell is empty. `file` is the file's name if the table has several files, and empty otherwise.
+    cell is empty. `file` is the file's name if the table has several files, and empty otherwise. `variant` is the
+    variant of the row if only some of its variants have the problem.
     """
 
     row: int | None
@@ -38,6 +39,7 @@ class Problem:
     rule: str
     fix: str
     file: str = ""
+    variant: str = ""
 
     def __str__(self) -> str:
         found = f"{self.value or 'nothing'} {_DASH} " if self.row else ""
@@ -61,11 +63,12 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """File, row, line and column as text."""
+        """File, row, line, variant and column as text."""
         row = f"row {self.row}" if self.row else "header"
         line = f" (line {self.line})" if self.line and self.row else ""
         file = f"{self.file}, " if self.file else ""
-        return f"{file}{row}{line}" + (f", column {self.column}" if self.column else "")
+        variant = f", variant {self.variant}" if self.variant else ""
+        return f"{file}{row}{line}{variant}" + (f", column {self.column}" if self.column else "")
 
     def cells(self) -> dict[str, Any]:
         """Returns the problem as a table row; `file` is included only if the table has several files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -12,10 +12,11 @@ from wan_assets.errors import PromptTableError
 from wan_assets.prompts.columns import Column, column_of
 from wan_assets.prompts.defaults import checked_defaults
 from wan_assets.prompts.problems import Refusal, printable
+from wan_assets.prompts.variant_options import Variants, checked_variants
 
 Extra: TypeAlias = Literal["keep", "refuse"]
 
-_OPTIONS = frozenset({"columns", "defaults", "extra"})
+_OPTIONS = frozenset({"columns", "defaults", "extra", "seeds", "variants"})
 _OF_TABLE = frozenset({"extra", "priority"})
 
 
@@ -35,9 +36,14 @@ class PromptSource:
         extra: "keep" keeps columns that are no parameters with their row. "refuse" reports them as problems, except
             those that the documentation of prompt tables lists.
         base_dir: The folder of the local files that rows name. The default is the folder of each file of the table.
+        seeds: The number of seeds of each row that has no number in its column `seeds`, from 1 to 1,000. Each row
+            becomes that many rows with the seeds 1, 2 and so on, or with its own seed and the next ones.
+        variants: The values of parameters that vary, such as `{"resolution": ["480p", "720p"]}`. Each row becomes a
+            row for each combination of the values and seeds, with the id `kite~resolution=480p~seed=1` and the extra
+            columns `experiment`, the id of the row, and `variant`.
 
     Raises:
-        PromptTableError: A parameter does not exist, is mapped twice, or has a default value that is not valid.
+        PromptTableError: A parameter does not exist, is mapped twice, or has a value that is not valid in any row.
 
     Example:
         >>> import pandas as pd
@@ -46,6 +52,9 @@ class PromptSource:
         >>> source = PromptSource(frame, columns={"positive_prompt": "sentence"}, defaults={"resolution": "480p"})
         >>> [(row.request.resolution, dict(row.extra)) for row in PromptTable.load(source).rows]
         [('480p', {'motion_level': 'low'})]
+        >>> kites = PromptSource([{"prompt_id": "kite", "prompt": "A red kite", "resolution": "480p"}], seeds=2)
+        >>> [row.prompt_id for row in PromptTable.load(kites).rows]
+        ['kite~seed=1', 'kite~seed=2']
     """
 
     source: Any = field(repr=False)
@@ -53,6 +62,8 @@ class PromptSource:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     extra: Extra = "keep"
     base_dir: str | os.PathLike[str] | None = None
+    seeds: int | None = None
+    variants: Mapping[str, Iterable[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.source, PromptSource):
@@ -66,11 +77,29 @@ class PromptSource:
         object.__setattr__(self, "columns", dict(self.columns))
         object.__setattr__(self, "defaults", checked_defaults(self.defaults))
         mapped_columns(self.columns)
+        self._keep_variants()
+
+    def _keep_variants(self) -> None:
+        if isinstance(self.variants, Mapping):
+            object.__setattr__(self, "variants", {name: _kept(values) for name, values in self.variants.items()})
+        checked_variants(self.seeds, self.variants)
+
+    @property
+    def expansion(self) -> Variants:
+        """The checked seeds and variants."""
+        return checked_variants(self.seeds, self.variants)
 
     @property
     def has_options(self) -> bool:
         """Whether any option changes how the source is read."""
-        return bool(self.columns or self.defaults or self.extra != "keep")
+        has_variants = bool(self.variants) or self.seeds is not None
+        return bool(self.columns or self.defaults or self.extra != "keep" or has_variants)
+
+
+def _kept(values: Any) -> Any:
+    """Returns a list or an iterator as a tuple, which can be read again."""
+    is_list = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping, set, frozenset))
+    return tuple(values) if is_list else values
 
 
 def prompt_source_from(source: Any, options: str) -> PromptSource:

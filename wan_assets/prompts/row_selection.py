@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
+from operator import itemgetter
 from typing import Self
 
 from wan_assets.errors import SelectionError
@@ -166,7 +167,7 @@ class ChosenRows:
         self._selection = selection
         self._matches = selection.filter()
         self._seen = RowsSeen(selection)
-        self._sample: list[PromptRow] = []
+        self._sample: list[tuple[int, PromptRow]] = []
         self.valid = 0
         self.ids: list[str] = []
 
@@ -178,10 +179,10 @@ class ChosenRows:
     def of(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Yields the chunks with the selected rows only; a sample is complete, and in the last chunk, at the end."""
         for chunk in chunks:
-            self.valid += len(chunk.rows)
             yield replace(chunk, rows=tuple(self._next(chunk.rows)))
+            self.valid += len(chunk.rows)
         if self._sample:
-            rows = tuple(sorted(self._sample, key=lambda row: (row.file, row.number)))
+            rows = tuple(row for _, row in sorted(self._sample, key=itemgetter(0)))
             self.ids += [row.prompt_id for row in rows]
             yield Chunk(rows, (), 0)
 
@@ -191,16 +192,17 @@ class ChosenRows:
 
     def _next(self, rows: Iterable[PromptRow]) -> Iterator[PromptRow]:
         found = []
-        for row in rows:
+        for at, row in enumerate(rows, self.valid):
             self._seen.add(row)
             if self._matches(row):
-                found.append(row)
+                found.append((at, row))
         if self._selection.sample is not None:
-            self._sample = nsmallest(self._selection.sample, (*self._sample, *found), key=_rank)
+            self._sample = nsmallest(self._selection.sample, (*self._sample, *found), key=lambda each: _rank(each[1]))
             return
         room = None if self._selection.limit is None else self._selection.limit - len(self.ids)
-        self.ids += [row.prompt_id for row in found[:room]]
-        yield from found[:room]
+        taken = [row for _, row in found[:room]]
+        self.ids += [row.prompt_id for row in taken]
+        yield from taken
 
 
 def _common_name(name: str) -> str:

@@ -17,13 +17,17 @@ from wan_assets.prompts.columns import PROMPT
 from wan_assets.prompts.defaults import CONFLICTING_COLUMNS, nested
 from wan_assets.prompts.identity import PromptIds, are_plain_ids, text_of_id, violations_of_id
 from wan_assets.prompts.known_settings import KnownSettings
-from wan_assets.prompts.layout import Layout, Layouts, missing_prompt
+from wan_assets.prompts.layout import PROMPT_ID, Layout, Layouts, missing_prompt
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, records_in
 from wan_assets.prompts.row_batch import RowBatch
 from wan_assets.prompts.url_rules import violations_of_urls
+from wan_assets.prompts.variant_options import Variants
+from wan_assets.prompts.variant_parts import Finding, Part
+from wan_assets.prompts.variant_problems import problems_by_variant
+from wan_assets.prompts.variants import Expansion
 
 _FEWEST_IN_BATCH = 8
 """Fewer records with the same names are checked faster one by one."""
@@ -43,6 +47,7 @@ class RowReader:
         defaults: Mapping[str, Any],
         media: LocalMedia,
         ids: PromptIds,
+        variants: Variants | None = None,
         file: str = "",
     ) -> None:
         self._has_header = has_header
@@ -54,6 +59,8 @@ class RowReader:
         self._problem = partial(Problem.of, file=file)
         self._file = file
         self._layouts = layouts
+        self._variants = variants or Variants()
+        self._expansions: dict[tuple[str, ...], tuple[Layout, Expansion | None]] = {}
         self._known: dict[tuple[str, ...], KnownSettings] = {}
 
     def check_sources(self, records: Sequence[Piece]) -> None:
@@ -65,12 +72,14 @@ class RowReader:
     @property
     def use(self) -> ColumnUse:
         """The columns of all records so far."""
-        return self._layouts.use(self._given_defaults)
+        use = self._layouts.use(self._given_defaults)
+        return replace(use, variants=self._variants.listed(), seeds=self._variants.seeds)
 
     def problems_of_header(self, names: tuple[str, ...]) -> Iterator[Problem]:
         """Yields the problems of the header, once for all rows."""
         layout = self._layouts.of(names)
-        for index, name, refusal in layout.refused:
+        expansion = self._expansion(names, layout)
+        for index, name, refusal in (expansion or layout).refused:
             column = name or f"number {index + 1}"
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=column, value=None)
         if not self._gives_prompts(layout) and not layout.is_ambiguous:
@@ -91,16 +100,48 @@ class RowReader:
     def _read_batch(self, first: int, records: RecordBatch) -> Iterator[Found]:
         """Yields the rows and the problems of records with the same names."""
         layout = self._layouts.of(records.names)
+        expansion = self._expansion(records.names, layout)
+        if expansion is None:
+            yield from self._read_records(range(first, first + len(records)), records, layout)
+            return
+        for part in expansion.parts(first, records, self._ids):
+            yield from self._read_variants(part)
+
+    def _expansion(self, names: tuple[str, ...], layout: Layout) -> Expansion | None:
+        known = self._expansions.get(names)
+        if known is None or known[0] is not layout:
+            if len(self._expansions) >= NAMES_KEPT:
+                self._expansions.clear()
+            expansion = Expansion.of(layout, names, self._variants, self._given_defaults)
+            known = self._expansions[names] = (layout, expansion)
+        return known[1]
+
+    def _read_variants(self, part: Part) -> Iterator[Found]:
+        """Yields the rows and the problems of a part; each row of the source gets its problems at the end."""
+        if part.findings:
+            yield self._read_in_full(part.numbers[0], part.records.record(0), part.layout, part.findings)
+            return
+        failed: dict[int, list[list[Problem]]] = {}
+        for found in self._read_records(part.numbers, part.records, part.layout):
+            if part.experiments and isinstance(found, list):
+                failed.setdefault(found[0].row or 0, []).append(found)
+            else:
+                yield found
+        for number, problems in failed.items():
+            yield problems_by_variant(problems, part.experiments[number])
+            yield from ([] for _ in problems[1:])
+
+    def _read_records(self, numbers: Sequence[int], records: RecordBatch, layout: Layout) -> Iterator[Found]:
         known = self._known_settings(records.names, layout) if len(records) >= _FEWEST_IN_BATCH else None
         if known is None or not known.is_usable:
             for at in range(len(records)):
-                yield self._read_in_full(first + at, records.record(at), layout)
+                yield self._read_in_full(numbers[at], records.record(at), layout)
             return
-        for part in known.check(first, records, self._file):
+        for part in known.check(numbers, records, self._file):
             if isinstance(part, RowBatch):
                 yield from self._placed(part)
             else:
-                yield self._read_in_full(first + part, records.record(part), layout)
+                yield self._read_in_full(numbers[part], records.record(part), layout)
 
     def _known_settings(self, names: tuple[str, ...], layout: Layout) -> KnownSettings:
         known = self._known.get(names)
@@ -145,9 +186,16 @@ class RowReader:
         has_urls = any(True for _ in violations_of_urls(template.example))
         return None if cells.findings or has_urls or template.example.uploads else template
 
-    def _read_in_full(self, number: int, record: Record, layout: Layout) -> PromptRow | list[Problem]:
-        """Returns the row of a record, or all its problems."""
+    def _read_in_full(
+        self, number: int, record: Record, layout: Layout, findings: Sequence[Finding] = ()
+    ) -> PromptRow | list[Problem]:
+        """Returns the row of a record, or all its problems, of which some were found already."""
         cells = cells_of(layout, record.values)
+        for column, value, refusal in findings:
+            if column == PROMPT_ID:
+                self._refuse_id(cells, value, refusal)
+            else:
+                cells.refuse(column, value, refusal)
         if not self._has_header:
             for index, name, refusal in layout.refused:
                 cells.refuse(name, record.values[index], refusal)

@@ -31,7 +31,9 @@ def signature_of(prompts: Prompts) -> str:
     """
     given = prompt_source_of(prompts)
     has_options = given.has_options or given.base_dir is not None
-    options = [_bytes_of((given.columns, given.defaults, given.extra, given.base_dir))] if has_options else []
+    variants = (given.seeds, given.variants) if given.seeds is not None or given.variants else ()
+    read = (given.columns, given.defaults, given.extra, given.base_dir, *variants)
+    options = [_bytes_of(read)] if has_options else []
     digest = blake2b(digest_size=16)
     for part in chain(options, _parts_of(given.source)):
         digest.update(b"%d:" % len(part) + part)

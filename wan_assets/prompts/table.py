@@ -24,9 +24,9 @@ from wan_assets.prompts.locations import label_of
 from wan_assets.prompts.problems import Problem, printable
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import PromptSource, prompt_source_of
-from wan_assets.prompts.records import Piece, count_of, in_chunks
+from wan_assets.prompts.records import count_of, in_chunks
 from wan_assets.prompts.row_batch import RowBatch, Rows
-from wan_assets.prompts.rows import RowReader
+from wan_assets.prompts.rows import Found, RowReader
 from wan_assets.prompts.snapshot import Snapshot, snapshot_at
 from wan_assets.prompts.sources import Source, sheets_of
 
@@ -38,8 +38,9 @@ Prompts: TypeAlias = "Source | PromptSource | PromptTable | Snapshot | Callable[
 class Chunk:
     """The next rows of a table: the valid rows, the problems of the others, and the number of all rows.
 
-    `media` contains the local file of each reference in the valid rows. `columns` tells how the columns of the rows so
-    far are used, if they were read from a source.
+    `source_count` is the number of rows in the source, from which variants make more; None if it is the same. `media`
+    contains the local file of each reference in the valid rows. `columns` tells how the columns of the rows so far are
+    used, if they were read from a source.
     """
 
     rows: Sequence[PromptRow]
@@ -47,6 +48,12 @@ class Chunk:
     row_count: int
     media: Mapping[str, Path] = field(default_factory=dict)
     columns: ColumnUse = field(default_factory=ColumnUse)
+    source_count: int | None = None
+
+    @property
+    def source_rows(self) -> int:
+        """The number of rows in the source."""
+        return self.row_count if self.source_count is None else self.source_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +176,8 @@ def _read_before(given: PromptSource) -> PromptTable | Snapshot | None:
     found = source if isinstance(source, PromptTable) else snapshot_at(source)
     if found is not None and given.has_options:
         kind = "PromptTable" if isinstance(found, PromptTable) else "snapshot"
-        raise PromptTableError(f"columns and defaults have no effect on a {kind}, which was read before; remove them")
+        names = "columns, defaults, seeds and variants"
+        raise PromptTableError(f"{names} have no effect on a {kind}, which was read before; remove them")
     return found
 
 
@@ -188,9 +196,17 @@ def _chunks_of_source(
         media = media_in(Path(base_dir) if base_dir is not None else sheet.folder)
         known = merged_defaults(sheet.defaults, {**given.defaults, **defaults})
         layouts = Layouts(given, label=sheet.label, is_keyed=sheet.is_keyed)
-        reader = RowReader(layouts, has_header=sheet.has_header, defaults=known, media=media, ids=ids, file=sheet.file)
+        reader = RowReader(
+            layouts,
+            has_header=sheet.has_header,
+            defaults=known,
+            media=media,
+            ids=ids,
+            variants=given.expansion,
+            file=sheet.file,
+        )
         for chunk in _chunks_of(sheet, reader, chunk_rows, media.files):
-            total += chunk.row_count
+            total += chunk.source_rows
             yield chunk
     if not total and not part:
         label = sheets[0].label if len(sheets) == 1 else printable(label_of(given.source) or str(given.source))
@@ -205,26 +221,49 @@ def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[
                 reader.check_sources(records)
             is_first = sheet.has_header and not row_count
             header = tuple(reader.problems_of_header(records[0].names)) if is_first else ()
-            yield _chunk_of(reader, records, row_count, header, files)
+            found = _Found(chunk_rows, count_of(records), header, files)
+            for each in reader.read(row_count + 1, records):
+                if found.is_full:
+                    yield found.chunk(reader.use)
+                found.add(each)
+            yield found.chunk(reader.use)
             row_count += count_of(records)
 
 
-def _chunk_of(
-    reader: RowReader,
-    records: list[Piece],
-    before: int,
-    header: tuple[Problem, ...],
-    files: Mapping[str, Path],
-) -> Chunk:
-    parts: list[RowBatch | list[PromptRow]] = []
-    problems = [*header]
-    media: dict[str, Path] = {}
-    for found in reader.read(before + 1, records):
+class _Found:
+    """The rows and problems of the next chunk. Variants make more rows of some records than a chunk has."""
+
+    def __init__(
+        self, chunk_rows: int, source_rows: int, header: tuple[Problem, ...], files: Mapping[str, Path]
+    ) -> None:
+        self._chunk_rows, self._files, self._source_rows = chunk_rows, files, source_rows
+        self._clear(header)
+
+    def _clear(self, problems: tuple[Problem, ...] = ()) -> None:
+        self._parts: list[RowBatch | list[PromptRow]] = []
+        self._problems = [*problems]
+        self._media: dict[str, Path] = {}
+        self._row_count = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._row_count >= self._chunk_rows
+
+    def add(self, found: Found) -> None:
+        """Adds rows in columns, one row, or the problems of one row."""
         if isinstance(found, RowBatch):
-            parts.append(found)
+            self._parts.append(found)
         elif isinstance(found, PromptRow):
-            parts.append([found])
-            media |= {reference: files[reference] for reference in found.request.uploads}
+            self._parts.append([found])
+            self._media |= {reference: self._files[reference] for reference in found.request.uploads}
         else:
-            problems += found
-    return Chunk(Rows(parts), tuple(problems), count_of(records), media, reader.use)
+            self._problems += found
+        self._row_count += len(found) if isinstance(found, RowBatch) else 1
+
+    def chunk(self, use: ColumnUse) -> Chunk:
+        """Returns the chunk, and starts the next one. The first counts all rows of the source."""
+        rows, source_rows = Rows(self._parts), self._source_rows
+        chunk = Chunk(rows, tuple(self._problems), self._row_count, self._media, use, source_rows)
+        self._source_rows = 0
+        self._clear()
+        return chunk

@@ -26,11 +26,13 @@ _KEPT_BYTES = 16
 class Summary:
     """Counts, problems and prices of the chunks added so far.
 
-    Equal requests are priced once. `prices` has the prices by kind and campaign. `findings` are the problems by kind.
-    `columns` tells how the columns are used, and `first` are the first valid rows.
+    `source_rows` is the number of rows in the source, from which variants make more. Equal requests are priced once.
+    `prices` has the prices by kind and campaign. `findings` are the problems by kind. `columns` tells how the columns
+    are used, and `first` are the first valid rows.
     """
 
     rows: int = 0
+    source_rows: int = 0
     valid: int = 0
     findings: Findings = field(default_factory=Findings)
     columns: ColumnUse = field(default_factory=ColumnUse)
@@ -60,6 +62,7 @@ class Summary:
     def add(self, chunk: Chunk) -> None:
         """Adds the rows of the next chunk."""
         self.rows += chunk.row_count
+        self.source_rows += chunk.source_rows
         self.valid += len(chunk.rows)
         self.findings.add(chunk.problems)
         self.columns |= chunk.columns

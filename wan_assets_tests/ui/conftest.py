@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser_support import Visit, apart, browser, visit
-from gallery_pages import mixed_gallery
+from gallery_pages import gallery_of_variants, mixed_gallery
 from patience import PATIENCE_S
 
 
@@ -34,6 +34,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         call = [sys.executable, "-m", "wan_assets", command, "--data-dir", out]
         subprocess.run(call, check=True, capture_output=True, timeout=PATIENCE_S)
     return out / "gallery" / "index.html"
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery of two prompts with two variants each."""
+    return apart(gallery_of_variants, tmp_path_factory.mktemp("variants"))
 
 
 @pytest.fixture(scope="session")

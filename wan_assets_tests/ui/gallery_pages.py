@@ -7,6 +7,7 @@ from pathlib import Path
 from engine_support import VideoJob, request_of, stored_task, stored_video, studio
 from gallery_support import gallery_of, paid, table_of
 
+from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.store import StoredTask, VideoStore
 
 CODE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
@@ -32,6 +33,26 @@ def mixed_gallery(folder: Path) -> Path:
     paid(folder, code, content=content + b"\0\0", cost=580_000, **longer, **poster)
     extra = [{"campaign": name} for name in ("spring", CODE, "spring", "autumn")]
     return gallery_of(folder, table_of(simulated, dark, unknown, code, dark, extra=extra)).index
+
+
+def gallery_of_variants(folder: Path) -> Path:
+    """Two seeds of `kite` and of `dog`, in turns, and a row without variants."""
+    given = [("kite", "A red kite", 1), ("dog", "A dog", 1), ("kite", "A red kite", 2), ("dog", "A dog", 2)]
+    requests = [request_of(prompt, seed=seed) for _, prompt, seed in given] + [request_of("A cat")]
+    with studio(folder) as studio_:
+        studio_.run([VideoJob(request, f"v{number}") for number, request in enumerate(requests)])
+    marks = {"kite": "", "dog": "dog~"}
+    rows = [
+        PromptRow(
+            number,
+            f"{name}~seed={seed}",
+            request,
+            {"experiment": name, "variant": f"{marks[name]}seed={seed}"},
+        )
+        for number, ((name, _, seed), request) in enumerate(zip(given, requests, strict=False), 1)
+    ]
+    rows.append(PromptRow(5, "plain", requests[-1], {}))
+    return gallery_of(folder, PromptTable(tuple(rows), (), len(rows))).index
 
 
 def large_gallery(folder: Path, count: int) -> Path:

@@ -101,6 +101,30 @@ def test_filters_and_order_show_what_they_say(filters, expected, seen, mixed):
     assert seen.ids() == expected
 
 
+def test_the_variants_of_a_prompt_are_compared_side_by_side(seen, mixed, variants):
+    seen.open(variants)
+    before = seen.ids()
+    seen.choose("view", "compare")
+
+    order = "cards => cards.sort((a, b) => a.ariaPosInSet - b.ariaPosInSet)"
+    places = f"{order}.map(c => [c.querySelector('.prompt').textContent, c.getBoundingClientRect().y])"
+    lines = dict(seen.page.locator(".card").evaluate_all(places))
+    headings = [each.inner_text().split("\n") for each in seen.page.locator(".group").all()]
+    seen.page.keyboard.press("ArrowDown")
+    seen.page.keyboard.press("ArrowDown")
+    focused = seen.page.evaluate("document.activeElement.querySelector('.prompt').textContent")
+    seen.shot("gallery-variants")
+    seen.choose("view", "")
+
+    assert seen.ids() == before == ["kite~seed=1", "dog~seed=1", "kite~seed=2", "dog~seed=2", "plain"]
+    assert list(lines) == ["seed=1", "seed=2", "dog · seed=1", "dog · seed=2"]
+    assert lines["seed=1"] == lines["seed=2"] < lines["dog · seed=1"] == lines["dog · seed=2"]
+    assert headings == [["kite", "2 videos", "A red kite"], ["dog", "2 videos", "A dog"]]
+    assert focused == "dog · seed=1"
+    seen.open(mixed)
+    assert seen.page.locator("#view").is_hidden()
+
+
 def test_costs_are_limited_to_the_micro_dollar_and_what_is_no_amount_is_marked(seen, mixed):
     seen.open(mixed)
 

@@ -163,7 +163,10 @@ def _show(file: str | Path, planned: _Planned) -> None:
     _show_columns(found.columns)
     show_prices(found.prices)
     distinct, total = counted(len(found.fingerprints), "different request"), found.prices.total
-    click.echo(f"{printable(name_of(file))}: {counted(found.rows, 'row')}, {planned.valid:,} valid, {distinct}")
+    rows = counted(found.rows, "row")
+    if found.rows != found.source_rows:
+        rows = f"{rows} from {counted(found.source_rows, 'row')} of the table"
+    click.echo(f"{printable(name_of(file))}: {rows}, {planned.valid:,} valid, {distinct}")
     show_selection(planned.selection, planned.chosen.ids, planned.chosen.left_out)
     click.echo(f"list price {dollars(total.price_microusd)}; reserved at most {dollars(total.reserved_microusd)}")
     show_estimate(found.prices, planned.state)
@@ -190,8 +193,8 @@ def _text_of(cell: object) -> str:
 
 def _show_columns(used: ColumnUse) -> None:
     """Shows how the columns are used, unless all have the names of their parameters."""
-    is_obvious = not used.kept and not used.defaults and all(names == (name,) for name, names in used.sources.items())
-    if is_obvious:
+    has_options = bool(used.kept or used.defaults or used.variants or used.seeds)
+    if not has_options and all(names == (name,) for name, names in used.sources.items()):
         return
     rows = list(used.lines())
     if PROMPT_ID not in used.sources:
@@ -206,6 +209,7 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
     found, chosen, total = planned.found, planned.chosen, planned.found.prices.total
     return {
         "rows": found.rows,
+        "source_rows": found.source_rows,
         "valid": planned.valid,
         "selection": selection_json(planned.selection, chosen.ids, chosen.left_out),
         "requests": len(found.fingerprints),
@@ -216,6 +220,8 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
         "recognized": sorted(found.columns.recognized),
         "defaults": dict(found.columns.defaults),
         "extra_columns": list(found.columns.kept),
+        "variants": {name: list(values) for name, values in found.columns.variants.items()},
+        "seeds": found.columns.seeds,
         "problem_count": found.problem_count,
         "findings": [finding.cells() for finding in found.findings],
     }

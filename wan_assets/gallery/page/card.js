@@ -49,7 +49,7 @@
     }
 
     /* Shows the text of an entry; `showPoster` and `load` show its thumbnail and its video. */
-    fill(entry, position, count) {
+    fill(entry, position, count, isCompared) {
       this.clear();
       this.entry = entry;
       this.root.dataset.at = entry.at;
@@ -61,8 +61,10 @@
       this.deviates.title = entry.differences.join("; ");
       this.length.textContent = entry.length_s ? `${entry.length_s} s` : "";
       this.play.setAttribute("aria-label", `Play ${entry.title}`);
-      this.id.textContent = entry.title;
-      this.prompt.textContent = entry.prompt;
+      const isVariant = isCompared && Boolean(entry.variant);
+      this.id.textContent = isVariant ? entry.title.replace(entry.prompt_id, entry.experiment) : entry.title;
+      this.id.title = entry.title;
+      this.prompt.textContent = isVariant ? entry.variant.replaceAll("~", " · ") : entry.prompt;
       this.prompt.title = entry.prompt;
       this.cost.textContent = costOf(entry);
       this.properties.textContent = [entry.size.replace("x", "×"), entry.format].filter(Boolean).join(" · ");

@@ -1,18 +1,24 @@
 "use strict";
-/* The grid: only the cards near the screen exist, and players load when scrolling stops. */
+/* The grid: only the cards near the screen exist, and players load when scrolling stops. The cards are in lines. The
+   variants of an experiment begin a new line below a heading. */
 
 (() => {
+  const { element, counted } = wanGallery;
   const GAP = 16;
   const MIN_WIDTH = 250;
   const TEXT_HEIGHT = 106;
-  const EXTRA_ROWS = 2;
+  const HEADING_HEIGHT = 64;
+  const EXTRA_LINES = 2;
   const REST_MS = 120;
 
   wanGallery.Grid = class {
-    constructor(root, onOpen) {
+    constructor(root, headings, onOpen) {
       this.root = root;
+      this.headings = headings;
       this.onOpen = onOpen;
       this.found = [];
+      this.groups = null;
+      this.lines = [];
       this.cards = new Map();
       this.spare = [];
       this.current = 0;
@@ -25,8 +31,12 @@
       root.addEventListener("focusin", (event) => this.onFocus(event));
     }
 
-    show(found) {
+    /* Shows entries; `groups` are the same entries by experiment, or null. */
+    show(found, groups) {
+      const isOtherView = (groups === null) !== (this.groups === null);
+      if (isOtherView) this.cards.forEach((card, position) => this.drop(position, card));
       this.found = found;
+      this.groups = groups;
       this.current = Math.min(this.current, Math.max(found.length - 1, 0));
       this.measure();
       this.update(true);
@@ -38,8 +48,43 @@
       this.columns = Math.max(1, Math.floor((width + GAP) / (MIN_WIDTH + GAP)));
       this.width = Math.floor((width - GAP * (this.columns - 1)) / this.columns);
       this.rowHeight = Math.round((this.width * 9) / 16) + TEXT_HEIGHT + GAP;
-      this.root.style.height = `${Math.ceil(this.found.length / this.columns) * this.rowHeight}px`;
+      this.root.style.height = `${this.arrange()}px`;
       this.update(true);
+    }
+
+    /* Divides the cards into lines, each with its first position, the one after its last, its place and its group;
+       returns the height of all. */
+    arrange() {
+      this.lines = [];
+      let from = 0;
+      let top = 0;
+      for (const group of this.groups || [this.found]) {
+        const end = from + group.length;
+        for (let first = from; first < end; first += this.columns) {
+          const isHeaded = this.groups !== null && first === from;
+          if (isHeaded) top += HEADING_HEIGHT;
+          this.lines.push({ from: first, to: Math.min(first + this.columns, end), top, group: isHeaded ? group : null });
+          top += this.rowHeight;
+        }
+        from = end;
+      }
+      return top;
+    }
+
+    /* The index of the last line for which `isBefore` is true, or 0; it is true for the first lines only. */
+    lastLine(isBefore) {
+      let low = 0;
+      let high = this.lines.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (isBefore(this.lines[middle])) low = middle + 1;
+        else high = middle;
+      }
+      return Math.max(0, low - 1);
+    }
+
+    lineOf(position) {
+      return this.lastLine((line) => line.from <= position);
     }
 
     draw() {
@@ -51,18 +96,24 @@
       }
     }
 
-    /* The positions (from, to) of the rows on the screen and of `extra` rows on each side. */
-    range(extra) {
+    /* The lines on the screen and `extra` lines on each side. */
+    visibleLines(extra) {
       const top = this.root.getBoundingClientRect().top;
-      const first = Math.max(0, Math.floor(-top / this.rowHeight) - extra);
-      const last = Math.ceil((innerHeight - top) / this.rowHeight) + extra;
-      return [first * this.columns, Math.min(last * this.columns, this.found.length)];
+      const first = this.lastLine((line) => line.top <= -top);
+      const last = this.lastLine((line) => line.top - HEADING_HEIGHT < innerHeight - top);
+      return this.lines.slice(Math.max(0, first - extra), last + 1 + extra);
+    }
+
+    /* The positions (from, to) of the cards in these lines. */
+    range(extra) {
+      const lines = this.visibleLines(extra);
+      return lines.length ? [lines[0].from, lines[lines.length - 1].to] : [0, 0];
     }
 
     /* Updates the cards for the current screen; `all` also places the existing cards again. */
     update(all) {
       if (!this.columns) return;
-      const [from, to] = this.range(EXTRA_ROWS);
+      const [from, to] = this.range(EXTRA_LINES);
       for (const [position, card] of this.cards) {
         if (position < from || position >= to || card.entry !== this.found[position]) this.drop(position, card);
       }
@@ -72,9 +123,22 @@
         else if (all) this.place(position, card);
       }
       for (const card of this.spare) card.root.remove();
+      this.showHeadings();
       if (!this.isFast()) this.showPosters();
       clearTimeout(this.resting);
       this.resting = setTimeout(() => this.rest(), REST_MS);
+    }
+
+    showHeadings() {
+      const headed = this.visibleLines(EXTRA_LINES).filter((line) => line.group);
+      this.headings.replaceChildren(...headed.map((line) => {
+        const [{ experiment, prompt }] = line.group;
+        const heading = element("h2", "group");
+        const number = element("span", "number", counted(line.group.length, "video"));
+        heading.append(element("span", "experiment", experiment), number, element("span", "prompt-text", prompt));
+        heading.style.transform = `translateY(${line.top - HEADING_HEIGHT}px)`;
+        return heading;
+      }));
     }
 
     rest() {
@@ -95,7 +159,7 @@
 
     add(position) {
       const card = this.spare.pop() || new wanGallery.Card(this.onOpen);
-      card.fill(this.found[position], position, this.found.length);
+      card.fill(this.found[position], position, this.found.length, this.groups !== null);
       card.root.tabIndex = position === this.current ? 0 : -1;
       this.cards.set(position, card);
       if (!card.root.isConnected) this.root.append(card.root);
@@ -111,9 +175,8 @@
     }
 
     place(position, card) {
-      const column = position % this.columns;
-      const row = Math.floor(position / this.columns);
-      card.move(column * (this.width + GAP), row * this.rowHeight, this.width);
+      const line = this.lines[this.lineOf(position)];
+      card.move((position - line.from) * (this.width + GAP), line.top, this.width);
     }
 
     /* One player per frame, so that no frame creates many players. */
@@ -143,7 +206,7 @@
     focus(position) {
       if (!this.found.length) return;
       const to = Math.max(0, Math.min(position, this.found.length - 1));
-      const top = this.root.getBoundingClientRect().top + Math.floor(to / this.columns) * this.rowHeight;
+      const top = this.root.getBoundingClientRect().top + this.lines[this.lineOf(to)].top;
       const bar = document.getElementById("bar").getBoundingClientRect().bottom + GAP;
       if (top < bar) scrollBy(0, top - bar);
       else if (top + this.rowHeight > innerHeight) scrollBy(0, top + this.rowHeight - innerHeight);
@@ -152,11 +215,20 @@
       this.cards.get(to).root.focus({ preventScroll: true });
     }
 
+    /* The position in the same column of the next line (`step` 1) or of the line before (-1). */
+    beside(step) {
+      const at = this.lineOf(this.current);
+      const line = this.lines[at + step];
+      return line ? Math.min(line.from + this.current - this.lines[at].from, line.to - 1) : this.current;
+    }
+
     onKey(event) {
       if (event.target.tagName === "VIDEO" || event.ctrlKey || event.metaKey || event.altKey) return;
-      const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns };
+      const steps = { ArrowLeft: -1, ArrowRight: 1 };
+      const lines = { ArrowUp: -1, ArrowDown: 1 };
       const isOnCard = event.target.classList.contains("card");
       if (event.key in steps) this.focus(this.current + steps[event.key]);
+      else if (event.key in lines) this.focus(this.beside(lines[event.key]));
       else if (event.key === "Home") this.focus(0);
       else if (event.key === "End") this.focus(this.found.length - 1);
       else if (event.key === "Enter" && isOnCard) this.onOpen(this.found[this.current]);

@@ -63,6 +63,8 @@
     ]);
     fillExtra(summary.extra);
     options("sort", Object.entries(wanGallery.sorts));
+    at("view").hidden = summary.experiments === 0;
+    options("view", [["", "view: all videos"], ["compare", `compare variants (${count(summary.experiments)})`]]);
   }
 
   function currentQuery() {
@@ -93,13 +95,15 @@
   }
 
   function refresh(grid) {
-    const found = wanGallery.queried(wanGallery.entries, currentQuery());
+    const matching = wanGallery.queried(wanGallery.entries, currentQuery());
+    const groups = at("view").value === "compare" ? wanGallery.grouped(matching) : null;
+    const found = groups ? groups.flat() : matching;
     at("found").textContent = foundText(found);
     at("nothing").hidden = found.length > 0 || wanGallery.entries.length < wanGallery.summary.videos;
     for (const id of ["min-cost", "max-cost"]) {
       at(id).setAttribute("aria-invalid", at(id).value !== "" && wanGallery.amountOf(at(id).value) === null);
     }
-    grid.show(found);
+    grid.show(found, groups);
   }
 
   function listen(grid) {
@@ -184,7 +188,7 @@
     at("totals").open = matchMedia("(min-width: 45rem)").matches;
     fillChoices(summary);
     let audit = null;
-    const grid = new wanGallery.Grid(at("grid"), (entry) => audit.open(entry));
+    const grid = new wanGallery.Grid(at("grid"), at("groups"), (entry) => audit.open(entry));
     audit = new wanGallery.Audit(at("audit"), grid);
     listen(grid);
     try {

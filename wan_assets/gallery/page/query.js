@@ -74,6 +74,17 @@
     return query.sort === "table" ? found : found.sort(orders[query.sort]);
   };
 
+  /* The entries of experiments, grouped: the groups are in the order of their first entries. */
+  wanGallery.grouped = (found) => {
+    const groups = new Map();
+    for (const entry of found) {
+      if (!entry.experiment) continue;
+      if (!groups.has(entry.experiment)) groups.set(entry.experiment, []);
+      groups.get(entry.experiment).push(entry);
+    }
+    return [...groups.values()];
+  };
+
   /* The cost of some entries, real and simulated money separately. */
   wanGallery.costOf = (entries) => {
     const sums = { real: 0, simulated: 0, unknown: 0, has_real: false, has_simulated: false };

@@ -134,10 +134,15 @@ class GenerationPlan:
         )
 
     def frame_of(self, results: Sequence[RowResult]) -> pd.DataFrame:
-        """Returns the results in the order of the requests, with their index if there is a result for each."""
+        """Returns the results in the order of the requests, with their index if there is a result for each row.
+
+        The variants of a request have its index.
+        """
         order = {row.prompt_id: number for number, row in enumerate(self.rows)}
         found = sorted(results, key=lambda result: order[result.job.prompt_id])
-        index = self.index if len(found) == len(self.rows) else None
+        index = None
+        if self.index is not None and len(found) == len(self.rows):
+            index = self.index.take([row.number - 1 for row in self.rows])
         return frame_of_rows(map(GeneratedRow.of, found), index)
 
     def failure_of(self, results: Sequence[RowResult]) -> dg.Failure | None:

@@ -73,6 +73,7 @@ def check_metadata(summary: Summary) -> dict[str, Any]:
     """Returns the metadata of the check of a prompt table: rows, use of columns, problems and prices."""
     metadata: dict[str, Any] = {
         "dagster/row_count": summary.rows,
+        "wan_assets/source_rows": summary.source_rows,
         "wan_assets/problems": summary.problem_count,
         "wan_assets/distinct_requests": len(summary.fingerprints),
         "wan_assets/estimated_usd": float(usd(summary.prices.total.price_microusd)),

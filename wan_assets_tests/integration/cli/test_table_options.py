@@ -167,3 +167,45 @@ def test_demo_gallery_and_export_read_the_same_table_and_keep_its_extra_columns(
         "kite": {"motion_level": "low"},
         "boat": {"motion_level": "high"},
     }
+
+
+def test_seeds_and_variants_are_options_of_the_commands(tmp_path: Path) -> None:
+    path, out = tagged(tmp_path), tmp_path / "out"
+    options = (*MAPPED, "--seeds", "2", "--variant", "prompt_extend=true,false")
+
+    shown = invoked("plan", path, *options)
+    reported = json.loads(invoked("plan", path, *options, "--select", "experiment=kite", "--json").stdout)
+    made = json.loads(invoked("materialize", path, *options, "--data-dir", out, "--limit", "2", "--json").stdout)
+    again = json.loads(invoked("materialize", path, *options, "--data-dir", out, "--limit", "2", "--json").stdout)
+    gallery = json.loads(invoked("gallery", path, *options, "--data-dir", out, "--json").stdout)
+    demo = invoked("demo", "--prompts", path, *options, "--data-dir", out, "--limit", "2")
+
+    assert "table.csv: 8 rows from 2 rows of the table, 8 valid, 8 different requests" in shown.stdout
+    assert "variants true, false" in shown.stdout
+    assert "2 for each row" in shown.stdout
+    assert (reported["rows"], reported["source_rows"], reported["requests"], reported["seeds"]) == (8, 2, 4, 2)
+    assert reported["variants"] == {"provider_settings.alibaba.prompt_extend": ["true", "false"]}
+    assert [video["prompt_id"] for video in made["videos"]] == [
+        f"kite~prompt_extend=true~seed={seed}" for seed in (1, 2)
+    ]
+    assert [video["sha256"] for video in again["videos"]] == [video["sha256"] for video in made["videos"]]
+    assert gallery["videos"] == 2
+    given = shlex.split(demo.stdout.partition("WAN_ASSETS_TABLE_OPTIONS=")[2].partition("\\")[0])[0]
+    assert len(PromptTable.load(prompt_source_from(path, given)).rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--seeds", "1001"), "1001 is not in the range"),
+        (("--variant", "resolution"), "is not of the form PARAMETER=VALUE,VALUE"),
+        (("--variant", 'negative_prompt="a'), "unexpected end of data"),
+        (("--variant", "resolution=480p,481p"), "variants: resolution=481p"),
+    ],
+)
+def test_options_of_variants_that_are_not_valid_are_refused(
+    option: tuple[str, str], message: str, tmp_path: Path
+) -> None:
+    found = invoked("plan", tagged(tmp_path), *MAPPED, *option)
+
+    assert (found.exit_code, message in found.output) == (2, True), found.output

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from dagster_support import failure_of, materialized, studio, table_of, written
 
-from wan_assets import PromptTable, build_video_assets
+from wan_assets import PromptSource, PromptTable, build_video_assets
 from wan_assets.ledger import Ledger
 
 KEYS = {
@@ -56,6 +56,29 @@ def test_each_partition_is_recorded_with_its_own_cost_and_facts(tmp_path):
     assert {metadata["wan_assets/charged_usd"] for metadata in found.values()} == {0.473}
     assert {metadata["wan_assets/reserved_usd"] for metadata in found.values()} == {0.0}
     assert all(metadata["wan_assets/simulated"] and not metadata["wan_assets/reused"] for metadata in found.values())
+
+
+def test_each_variant_is_a_partition_that_is_paid_once(tmp_path):
+    path = written(tmp_path, [{"prompt_id": "kite", "positive_prompt": "A kite", "resolution": "480p", "seed": 7}])
+    few, more = PromptSource(path, seeds=1), PromptSource(path, seeds=2, variants={"duration": [5, 10]})
+
+    with studio(tmp_path) as studio_:
+        studio_.run(few)
+        first = studio_.run(more)
+        again = studio_.run(more)
+
+    assert set(materialized(first)) >= {f"kite~duration={s}~seed={seed}" for s in (5, 10) for seed in (7, 8)}
+    (table,) = [
+        event.step_materialization_data.materialization.metadata
+        for event in first.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey("videos_prompts")
+    ]
+    assert (table["dagster/row_count"].value, table["wan_assets/source_rows"].value) == (4, 1)
+    charged = {key: metadata["wan_assets/charged_usd"] for key, metadata in materialized(first).items()}
+    assert charged["kite~duration=5~seed=7"] == 0
+    assert charged["kite~duration=5~seed=8"] > 0
+    found = materialized(again).values()
+    assert all(metadata["wan_assets/reused"] and not metadata["wan_assets/charged_usd"] for metadata in found)
 
 
 def test_an_unknown_cost_keeps_its_reservation_in_every_event(tmp_path):

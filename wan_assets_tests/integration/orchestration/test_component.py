@@ -41,6 +41,22 @@ def test_a_table_is_declared_in_yaml(tmp_path: Path) -> None:
     assert definitions.resources["store"].root == "s"
 
 
+def test_seeds_and_variants_are_declared_in_yaml(tmp_path: Path) -> None:
+    table = written(tmp_path, table_of("A kite"))
+    component = WanVideosComponent.resolve_from_yaml(
+        f"{{prompts: {table}, seeds: 2, variants: {{duration: [5, 10], prompt_extend: [true, false]}}}}"
+    )
+
+    prompts = _Parts(component, tmp_path).prompts
+
+    assert [row.prompt_id for row in PromptTable.load(prompts).rows][::4] == [
+        "a~duration=5~prompt_extend=true~seed=1",
+        "a~duration=10~prompt_extend=true~seed=1",
+    ]
+    with pytest.raises(ValueError, match="less than or equal to 1000"):
+        WanVideosComponent.resolve_from_yaml("{prompts: a.csv, seeds: 1001}")
+
+
 def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     definitions = built(
         """

@@ -42,6 +42,16 @@ def quiet(generator: VideoGenerator, requests: Any, **options: Any) -> pd.DataFr
     return generator.generate(requests=requests, progress=False, **options)
 
 
+def test_variants_of_a_frame_have_the_index_of_their_row(made: Studio) -> None:
+    frame = pd.DataFrame(THREE[:2], index=[30, 10])
+
+    found = quiet(generator_of(made), PromptSource(frame, seeds=2))
+
+    assert list(found.index) == [30, 30, 10, 10]
+    assert list(found.prompt_id) == ["a~seed=1", "a~seed=2", "b~seed=1", "b~seed=2"]
+    assert list(frame.join(found[["path"]]).prompt_id) == ["a", "a", "b", "b"]
+
+
 def test_every_form_of_requests_gives_a_frame_in_their_order_and_pays_once_for_each_video(made: Studio) -> None:
     generator, (first, *_) = generator_of(made), THREE
     frame = pd.DataFrame(THREE, index=[30, 10, 20])

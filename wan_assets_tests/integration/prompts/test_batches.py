@@ -168,6 +168,28 @@ def test_default_values_are_applied_alike(random_of: random.Random) -> None:
     same(PromptSource(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)), defaults=defaults))
 
 
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_variants_are_read_alike(random_of: random.Random) -> None:
+    names = random_of.sample(list(_VARIANTS), random_of.randrange(3))
+    options: dict[str, Any] = {
+        "variants": {name: _VARIANTS[name] for name in names},
+        "seeds": random_of.choice((None, 1, 3)) if "seed" not in names else None,
+        "defaults": {"seed": 7} if random_of.random() < 0.3 else {},
+    }
+    cells = {**OBJECTS, "seeds": _SEEDS} if random_of.random() < 0.7 else OBJECTS
+    same(PromptSource(table_of(random_of.choice, cells, random_of.randrange(8, 20)), **options))
+
+
+_SEEDS: Sequence[Any] = (None, 1, 2, "3", 3.0, 0, -1, "many", True, 1001, [2], float("nan"))
+_VARIANTS: dict[str, Sequence[Any]] = {
+    "resolution": ("480p", "720p"),
+    "duration": (5, "10"),
+    "seed": (1, 2),
+    "negative_prompt": ("blurry", "a, b / c"),
+    "prompt_extend": (True, False),
+    "inputs.audio": ("https://example.com/a.mp3", "missing.mp3"),
+}
 _DEFAULTS: dict[str, Sequence[Any]] = {
     "resolution": ("720p", "1080p"),
     "duration": (5, "10"),
@@ -210,3 +232,15 @@ def test_ids_of_other_rows_are_found_across_batches(tmp_path: Path) -> None:
 
     same(path)
     assert [problem.row for problem in PromptTable.load(path).problems] == list(range(16, 31))
+
+
+def test_ids_of_variants_meet_those_of_other_rows_across_batches() -> None:
+    usual = {"prompt": "A kite", "resolution": "480p"}
+    plain = [{**usual, "prompt_id": f"k{n}~seed={n % 3 + 1}", "seeds": None} for n in range(10)]
+    expanded = [{**usual, "prompt_id": f"k{n}", "seeds": 3} for n in range(5, 20)]
+
+    for rows in ([*plain, *expanded], [*expanded, *plain]):
+        same(rows)
+        assert [problem.row for problem in PromptTable.load(rows).problems] == (
+            list(range(11, 16)) if rows[0] is plain[0] else list(range(21, 26))
+        )
