@@ -112,8 +112,9 @@ def fingerprints_of(
 
 def normal_prompts(texts: Sequence[Any], characters: int = PROMPT_CHARACTERS) -> list[str | None]:
     """Returns the normal form of each prompt; None if it is not text, not valid, or has more characters."""
-    if are_texts(texts) and _are_plain(texts) and all(texts) and max(map(len, texts)) <= characters:
-        return list(texts)
+    given = texts if None not in texts else [text for text in texts if text is not None]
+    if are_texts(given) and _are_plain(given) and max(map(len, given)) <= characters:
+        return [text or None for text in texts]
     return [_normal_prompt(text, characters) if type(text) is str else None for text in texts]
 
 

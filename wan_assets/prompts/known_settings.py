@@ -86,8 +86,9 @@ class KnownSettings:
         if name not in self._at:
             return [default] * rows
         column = columns[self._at[name]]
-        if are_texts(column) and all(map(str.strip, column)):
-            return column
+        if are_texts(column):
+            is_full = all(map(str.strip, column))
+            return column if is_full else [text if text and not text.isspace() else default for text in column]
         return [default if is_absent(value) else value for value in column]
 
     def _templates_of(self, columns: Sequence[Sequence[Any]], rows: int) -> list[RequestTemplate | None]:
@@ -111,7 +112,7 @@ class KnownSettings:
 
 def _missing(values: Sequence[Any]) -> Iterator[int]:
     """Returns the positions of the values that are None."""
-    return (at for at, value in enumerate(values) if value is None)
+    return (at for at, value in enumerate(values) if value is None) if None in values else iter(())
 
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wan_assets.prompts import Prompts, PromptSource, PromptTable, Summary, scan
+from wan_assets.prompts.records import count_of
+from wan_assets.prompts.sources import sheets_of
 
 _LARGE = 100_000
 
@@ -178,3 +180,23 @@ def test_ids_of_other_rows_are_found_across_batches(tmp_path: Path) -> None:
 
     same(path)
     assert [problem.row for problem in PromptTable.load(path).problems] == list(range(16, 31))
+
+
+def test_rows_between_malformed_ones_are_read_in_batches(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    lines = [f"{n},A red kite {n},480p{',,' if n % 7 == 0 else ''}" for n in range(90)]
+    lines[30], lines[60] = "30,A red kite", '60,"A "red" kite",480p'
+    path.write_text("\n\n".join(["prompt_id,prompt,resolution", *lines]))
+
+    same(path)
+    found = PromptTable.load(path)
+    assert (len(found.rows), [problem.line for problem in found.problems]) == (88, [63, 123])
+    assert [count_of([piece]) for piece in sheets_of(path)[0].records] == [30, 1, 29, 1, 29]
+
+
+def test_valid_prompts_between_empty_ones_keep_their_texts() -> None:
+    rows = [{"prompt": f"Kite {n}" if n % 5 else (None, "", "  ")[n % 3], "resolution": "480p"} for n in range(40)]
+
+    same(rows)
+    same(PromptSource(rows, defaults={"positive_prompt": "A red kite"}))
+    assert [problem.row for problem in PromptTable.load(rows).problems] == list(range(1, 41, 5))
