@@ -304,7 +304,7 @@ class VideoRequest(_Part):
         texts = {name: given.get(name, given.get(to_camel(name))) for name in _TEXTS}
         changed = {name: text for name, text in texts.items() if text is not None and text != getattr(self, name)}
         if changed:
-            self._written = _Written({name: str(text) for name, text in changed.items()})
+            self._written = _Written({name: str.__str__(text) for name, text in changed.items()})
 
     def decisive(self) -> dict[str, Any]:
         """Returns the values that decide the video, from which `fingerprint` is computed."""
