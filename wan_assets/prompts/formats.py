@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -156,12 +157,21 @@ def _refuse_other_encodings(table: TableFile, head: bytes) -> None:
 
 def _guarded(table: TableFile, format_: _Format) -> Generator[Piece]:
     try:
+        before = table.path.stat()
         yield from format_.read(table)
+        if _is_rewritten(before, table.path.stat()):
+            raise unavailable(table, "changed while it was read, and a row may be incomplete; read it again")
     except UnicodeDecodeError as error:
         where = _first_bad_byte(table) or error
         raise unreadable(table, f"is not UTF-8: {where}; save it as UTF-8") from error
     except OSError as error:
         raise unavailable(table, f"cannot be read: {error.strerror or error}") from error
+
+
+def _is_rewritten(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether a file was written to. One that was replaced by another file was read as it was before."""
+    is_same_file = (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
+    return is_same_file and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
 
 
 def _first_bad_byte(table: TableFile) -> str | None:
