@@ -65,10 +65,12 @@ def _pieces_of(rows: list[list[str]], ends: list[int], before: int, names: tuple
     if set(map(len, rows)) == {len(names)}:
         yield RecordBatch(lines, names, rows)
         return
-    found = [(line, _without_surplus(row, len(names))) for line, row in zip(lines, rows, strict=False) if row]
+    width = len(names)
+    pairs = zip(lines, rows, strict=False)
+    found = [(line, row if len(row) <= width else _without_surplus(row, width)) for line, row in pairs if row]
     batch = RecordBatch([line for line, _ in found], names, [row for _, row in found])
     start = 0
-    for at in [at for at, (_, row) in enumerate(found) if len(row) != len(names)]:
+    for at in [at for at, row in enumerate(batch.values) if len(row) != width]:
         if start < at:
             yield batch.taken(start, at)
         yield _ragged(*found[at], names)
@@ -79,7 +81,7 @@ def _pieces_of(rows: list[list[str]], ends: list[int], before: int, names: tuple
 
 def _without_surplus(row: list[str], count: int) -> list[str]:
     """Returns a row without the cells that the header does not have, if they are empty."""
-    return row if len(row) <= count or any(map(str.strip, row[count:])) else row[:count]
+    return row if any(map(str.strip, row[count:])) else row[:count]
 
 
 def _ragged(line: int, row: list[str], names: tuple[str, ...]) -> MalformedRecord:

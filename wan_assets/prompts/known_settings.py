@@ -110,9 +110,9 @@ class KnownSettings:
         return values
 
 
-def _missing(values: Sequence[Any]) -> Iterator[int]:
+def _missing(values: Sequence[Any]) -> list[int]:
     """Returns the positions of the values that are None."""
-    return (at for at, value in enumerate(values) if value is None) if None in values else iter(())
+    return [at for at, value in enumerate(values) if value is None] if None in values else []
 
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...] | None:

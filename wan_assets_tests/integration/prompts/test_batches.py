@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wan_assets.models import VideoRequest, normal_prompts
 from wan_assets.prompts import Prompts, PromptSource, PromptTable, Summary, scan
 from wan_assets.prompts.records import count_of
 from wan_assets.prompts.sources import sheets_of
@@ -200,3 +201,10 @@ def test_valid_prompts_between_empty_ones_keep_their_texts() -> None:
     same(rows)
     same(PromptSource(rows, defaults={"positive_prompt": "A red kite"}))
     assert [problem.row for problem in PromptTable.load(rows).problems] == list(range(1, 41, 5))
+
+
+@given(st.lists(st.one_of(st.sampled_from((*PROMPTS, None, 5)), st.text(max_size=4)), min_size=1, max_size=250))
+def test_texts_that_are_normalized_together_have_the_normal_forms_of_each(texts: list[Any]) -> None:
+    assert normal_prompts(texts) == [normal for text in texts for normal in normal_prompts([text])]
+    for text, normal in zip(texts, normal_prompts(texts), strict=True):
+        assert normal is None or VideoRequest(positive_prompt=text, resolution="480p").positive_prompt == normal
