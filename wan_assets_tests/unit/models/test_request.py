@@ -597,8 +597,11 @@ def test_rules_of_one_parameter_and_rules_between_several_are_told_in_the_same_w
 
 def test_a_prompt_that_is_too_long_is_told_its_length() -> None:
     (violation,) = violations({**BASE, "positive_prompt": "🪁" * 2001, "positivePrompt": None})
+    (negative,) = violations({**BASE, "negative_prompt": f" {'b' * 501} "})
 
     assert violation.fix == "shorten it to 2000 characters; it has 2001"
+    assert negative.rule == "string should have at most 500 characters"
+    assert negative.fix == "shorten it to 500 characters; it has 501"
 
 
 def test_a_missing_prompt_is_to_be_filled_in() -> None:
