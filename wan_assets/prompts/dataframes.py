@@ -56,10 +56,18 @@ def _batches_of(frame: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
     elif isinstance(frame, (ds.Dataset, ds.Scanner)):
         yield from frame.to_batches()
     elif hasattr(frame, "__arrow_c_stream__"):
-        reader = pa.RecordBatchReader.from_stream(frame)
+        reader = _reader_of(frame)
         yield from _sliced(reader, batch_rows, is_stream=isinstance(frame, pa.RecordBatchReader))
     else:
         raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path, a DataFrame or a list")
+
+
+def _reader_of(frame: Any) -> pa.RecordBatchReader:
+    try:
+        return pa.RecordBatchReader.from_stream(frame)
+    except pa.ArrowInvalid:
+        reason = "is a single column; pass a table in which it has a name, such as to_frame('positive_prompt')"
+        raise PromptTableError(f"the {type(frame).__name__} {reason}") from None
 
 
 def _sliced(reader: pa.RecordBatchReader, batch_rows: int, *, is_stream: bool) -> Iterator[pa.RecordBatch]:

@@ -131,3 +131,9 @@ def test_a_prompt_of_bytes_is_a_problem_and_no_other_prompt() -> None:
 
     (problem,) = PromptTable.load(frame).problems
     assert (problem.row, problem.column, problem.rule) == (2, "positive_prompt", "must be text, not bytes")
+
+
+@pytest.mark.parametrize("column", [pd.Series(["A kite"]), pa.chunked_array([["A kite"]])])
+def test_a_single_column_is_no_table(column: Any) -> None:
+    with pytest.raises(PromptTableError, match=r"is a single column; pass a table in which it has a name"):
+        PromptTable.load(column)
