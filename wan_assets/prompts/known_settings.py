@@ -6,6 +6,7 @@ which also finds its problems.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -116,7 +117,11 @@ def _missing(values: Sequence[Any]) -> list[int]:
 
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Returns a key of values and their types; None if a value cannot be hashed, such as a list."""
+    """Returns a key of values and their types; None if a value cannot be hashed, such as a list.
+
+    Each NaN differs from all others, also as a key; it is an empty cell, like None.
+    """
+    values = tuple(None if isinstance(value, float) and math.isnan(value) else value for value in values)
     key = (*values, *map(type, values))
     try:
         hash(key)

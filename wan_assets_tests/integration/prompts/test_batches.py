@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from wan_assets.models import VideoRequest, normal_prompts
 from wan_assets.prompts import Prompts, PromptSource, PromptTable, Summary, scan
 from wan_assets.prompts.records import count_of
+from wan_assets.prompts.row_batch import RowBatch, parts_of
 from wan_assets.prompts.sources import sheets_of
 
 _LARGE = 100_000
@@ -208,3 +210,12 @@ def test_texts_that_are_normalized_together_have_the_normal_forms_of_each(texts:
     assert normal_prompts(texts) == [normal for text in texts for normal in normal_prompts([text])]
     for text, normal in zip(texts, normal_prompts(texts), strict=True):
         assert normal is None or VideoRequest(positive_prompt=text, resolution="480p").positive_prompt == normal
+
+
+def test_missing_numbers_of_a_frame_are_one_setting() -> None:
+    durations = [float("nan") if n % 2 else 10.0 for n in range(60)]
+    frame = pd.DataFrame({"prompt": [f"Kite {n}" for n in range(60)], "resolution": "480p", "duration": durations})
+
+    same(frame)
+    (batch,) = (part for chunk in scan(frame) for part in parts_of(chunk.rows) if isinstance(part, RowBatch))
+    assert (len(batch), len(set(batch.templates))) == (60, 2)
