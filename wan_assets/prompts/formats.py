@@ -24,6 +24,7 @@ from wan_assets.prompts.table_file import TableFile, suffixes_of
 
 _BATCH_ROWS = 10_000
 _SIGNATURE_BYTES = 200
+_PAGE = re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)\b")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _of_copy(
     copied: Callable[[], AbstractContextManager[Path]], table: TableFile, format_: _Format
 ) -> Generator[Piece]:
     with copied() as path:
-        copy = replace(table, path=path)
+        copy = table.copied_to(path)
         _refuse_other_files(copy, format_)
         yield from _guarded(copy, format_)
 
@@ -145,14 +146,17 @@ def _refuse_other_files(table: TableFile, format_: _Format) -> None:
     if found and table.suffix not in found.suffixes:
         raise unreadable(table, f"is not a table: it looks like {found.description}; {found.fix}")
     if format_.is_text:
-        _refuse_other_encodings(table, head)
+        _refuse_other_texts(table, head)
 
 
-def _refuse_other_encodings(table: TableFile, head: bytes) -> None:
+def _refuse_other_texts(table: TableFile, head: bytes) -> None:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:4] == b"\x00\x00\xfe\xff":
         raise unreadable(table, "is UTF-16 or UTF-32; save it as UTF-8 (in Excel: CSV UTF-8)")
     if b"\x00" in head[:4]:
         raise unreadable(table, "is not UTF-8 text: it begins with NUL bytes; save it as UTF-8")
+    if table.suffix != ".txt" and _PAGE.match(head):
+        fix = "check the address, and whether it needs a login"
+        raise unreadable(table, f"is not a table: it looks like an HTML page; {fix}")
 
 
 def _guarded(table: TableFile, format_: _Format) -> Generator[Piece]:
