@@ -25,7 +25,7 @@ from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBat
 from wan_assets.prompts.row_batch import RowBatch
 from wan_assets.prompts.url_rules import violations_of_urls
 
-_FEWEST_IN_BATCH = 8
+_FEWEST_IN_BATCH = 4
 """Fewer records with the same names are checked faster one by one."""
 
 Found: TypeAlias = RowBatch | PromptRow | list[Problem]
