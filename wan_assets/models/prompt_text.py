@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _LINE_BREAK = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _LAYOUT = re.compile("[\u00ad\ufeff]")
@@ -57,6 +58,11 @@ def is_visible(text: str) -> bool:
     [True, False, False, False, False]
     """
     return any(map(_is_seen, text))
+
+
+def begin_visibly(texts: Iterable[str]) -> bool:
+    """Whether the first characters of printable texts without spaces at their ends are all visible."""
+    return not _UNSEEN.search("".join([text[:1] for text in texts]))
 
 
 def code_points_of(text: str) -> str:

@@ -59,6 +59,7 @@ SIZES: dict[tuple[int, int], Tier] = {
 """The 13 supported sizes in pixels, (width, height), and the resolution of each."""
 
 Text = Annotated[str, BeforeValidator(rules.prompt)]
+NegativeText = Annotated[str, Field(min_length=1, max_length=NEGATIVE_CHARACTERS), BeforeValidator(rules.prompt)]
 Whole = Annotated[int, BeforeValidator(rules.number)]
 Image = Annotated[str, AfterValidator(rules.image)]
 Url = Annotated[str, AfterValidator(rules.http_url)]
@@ -162,7 +163,7 @@ class VideoRequest(_Part):
     task_uuid: Annotated[str, AfterValidator(rules.uuid4)] | None = Field(default=None, alias="taskUUID")
     model: Literal["runware:201@1"] = MODEL
     positive_prompt: Text = Field(min_length=1, max_length=PROMPT_CHARACTERS)
-    negative_prompt: Text | None = Field(default=None, min_length=1, max_length=NEGATIVE_CHARACTERS)
+    negative_prompt: NegativeText | None = None
     width: Whole | None = None
     height: Whole | None = None
     resolution: Tier | None = None
@@ -304,7 +305,7 @@ class VideoRequest(_Part):
         texts = {name: given.get(name, given.get(to_camel(name))) for name in _TEXTS}
         changed = {name: text for name, text in texts.items() if text is not None and text != getattr(self, name)}
         if changed:
-            self._written = _Written({name: str(text) for name, text in changed.items()})
+            self._written = _Written({name: str.__str__(text) for name, text in changed.items()})
 
     def decisive(self) -> dict[str, Any]:
         """Returns the values that decide the video, from which `fingerprint` is computed."""

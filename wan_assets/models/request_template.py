@@ -12,7 +12,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring as json_of_text
 from typing import Any, TypeAlias, TypeGuard
 
-from wan_assets.models.prompt_text import is_visible, normalized
+from wan_assets.models.prompt_text import begin_visibly, is_visible, normalized
 from wan_assets.models.request import (
     MAX_SEED,
     PROMPT_CHARACTERS,
@@ -23,6 +23,9 @@ from wan_assets.models.rules import has_control_character
 
 _NULL = json_of(None)
 _SEED_DIGITS = 10
+_TEXTS_AT_ONCE = 100
+"""Texts that are normalized together; one that is not in its normal form delays only these."""
+
 _OWN = ("negative_prompt", "positive_prompt", "seed")
 """The parameters that differ between the requests of one template, as they are sorted in the JSON of a fingerprint."""
 
@@ -112,15 +115,25 @@ def fingerprints_of(
 
 def normal_prompts(texts: Sequence[Any], characters: int = PROMPT_CHARACTERS) -> list[str | None]:
     """Returns the normal form of each prompt; None if it is not text, not valid, or has more characters."""
-    if are_texts(texts) and _are_plain(texts) and all(texts) and max(map(len, texts)) <= characters:
-        return list(texts)
+    parts = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
+    return [normal for part in parts for normal in _normal_part(part, characters)]
+
+
+def _normal_part(texts: Sequence[Any], characters: int) -> list[str | None]:
+    given = texts if None not in texts else [text for text in texts if text is not None]
+    if are_texts(given) and _are_normal(given) and max(map(len, given)) <= characters:
+        return [text or None for text in texts]
     return [_normal_prompt(text, characters) if type(text) is str else None for text in texts]
 
 
-def _are_plain(texts: Sequence[str]) -> bool:
-    """Whether all texts are printable ASCII without spaces at their ends, and therefore in their normal form."""
+def _are_normal(texts: Sequence[str]) -> bool:
+    """Whether all texts are in their normal form: they are printable, without spaces at their ends, and in NFC, in
+    which every part of a text in NFC is.
+    """
     joined = "".join(texts)
-    return joined.isascii() and joined.isprintable() and list(map(str.strip, texts)) == list(texts)
+    if not joined.isprintable() or list(map(str.strip, texts)) != list(texts):
+        return False
+    return joined.isascii() or (unicodedata.is_normalized("NFC", joined) and begin_visibly(texts))
 
 
 def _normal_prompt(text: str, characters: int) -> str | None:

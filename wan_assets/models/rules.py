@@ -58,8 +58,10 @@ def has_control_character(value: str) -> bool:
 
 def prompt(value: Any, info: ValidationInfo) -> Any:
     """Returns the normal form of a text, to which the length limits apply; rejects a text without visible
-    characters.
+    characters, and bytes, which would be compared as they are.
     """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        _refuse("text", "must be text, not bytes", "decode it, such as with .decode('utf-8')")
     if not isinstance(value, str) or info.context == AS_RECORDED:
         return value
     text(value)

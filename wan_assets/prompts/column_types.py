@@ -37,7 +37,7 @@ class ColumnTypes:
         templates = set(batch.templates)
         used = {name for name, texts in batch.extra.items() if name not in self.by_name and any(texts)}
         own = zip(("negative_prompt", "seed"), batch.normal[1:], strict=True)
-        used |= {name for name, values in own if name not in self.by_name and any(v is not None for v in values)}
+        used |= {name for name, values in own if name not in self.by_name and values.count(None) < len(values)}
         if templates <= self._templates and not used:
             return iter(())
         self._templates |= templates

@@ -52,6 +52,12 @@ def decompressed(
             yield cast("BinaryIO", io.BufferedReader(raw, _BUFFER_BYTES))
 
 
+def is_compressed(path: Path, suffix: str) -> bool:
+    """Whether a file begins as its name says, which ends in `suffix`."""
+    with path.open("rb") as file:
+        return re.match(COMPRESSIONS[suffix].first_bytes, file.read(8), re.DOTALL) is not None
+
+
 def _refuse_other(file: BinaryIO, compression: _Compression) -> None:
     head = file.read(8)
     file.seek(0)

@@ -56,10 +56,18 @@ def _batches_of(frame: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
     elif isinstance(frame, (ds.Dataset, ds.Scanner)):
         yield from frame.to_batches()
     elif hasattr(frame, "__arrow_c_stream__"):
-        reader = pa.RecordBatchReader.from_stream(frame)
+        reader = _reader_of(frame)
         yield from _sliced(reader, batch_rows, is_stream=isinstance(frame, pa.RecordBatchReader))
     else:
         raise PromptTableError(f"{type(frame).__name__} is not a prompt table; pass a path, a DataFrame or a list")
+
+
+def _reader_of(frame: Any) -> pa.RecordBatchReader:
+    try:
+        return pa.RecordBatchReader.from_stream(frame)
+    except pa.ArrowInvalid:
+        reason = "is a single column; pass a table in which it has a name, such as to_frame('positive_prompt')"
+        raise PromptTableError(f"the {type(frame).__name__} {reason}") from None
 
 
 def _sliced(reader: pa.RecordBatchReader, batch_rows: int, *, is_stream: bool) -> Iterator[pa.RecordBatch]:
@@ -133,23 +141,26 @@ def _refuse_unknown_zones(table: TableFile, schema: pa.Schema) -> None:
 
 
 def _values_of(column: pa.Array) -> list[Any]:
-    is_binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
-    texts = _text_in(column) if is_binary else column
     try:
-        values: list[Any] = texts.to_pylist()
+        values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
         raise
     except _NOT_IN_PYTHON:
-        values = _one_by_one(len(texts), lambda place: texts[place].as_py(), lambda place: _text_of(texts, place))
-    return values
+        values = _one_by_one(len(column), lambda place: column[place].as_py(), lambda place: _text_of(column, place))
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return list(map(_text_in, values)) if is_binary else values
 
 
-def _text_in(column: pa.Array) -> pa.Array:
-    """Returns a binary column as text, or unchanged if it contains other bytes, such as images."""
+def _text_in(value: Any) -> Any:
+    """Returns the text in a binary cell, or its bytes if they are none, such as those of an image.
+
+    Other rows do not matter: a row would differ if it were read in another batch.
+    """
     try:
-        return column.cast(pa.string())
-    except pa.ArrowInvalid:
-        return column
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
 def _items_of(column: pd.Series[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, unreadable
+from wan_assets.prompts.records import MalformedRecord, Piece, RecordBatch, unreadable
 from wan_assets.prompts.table_file import TableFile
 
 _CELL_CHARACTERS = 32 * 1024 * 1024  # the csv module's limit of 131,072 is less than one image in base64
@@ -65,20 +65,30 @@ def _pieces_of(rows: list[list[str]], ends: list[int], before: int, names: tuple
     if set(map(len, rows)) == {len(names)}:
         yield RecordBatch(lines, names, rows)
         return
-    for line, row in zip(lines, rows, strict=False):
-        if len(row) == len(names):
-            yield Record(line, names, row)
-        elif row:
-            yield ragged(line, names, row)
+    width = len(names)
+    pairs = zip(lines, rows, strict=False)
+    found = [(line, row if len(row) <= width else _without_surplus(row, width)) for line, row in pairs if row]
+    batch = RecordBatch([line for line, _ in found], names, [row for _, row in found])
+    start = 0
+    for at in [at for at, row in enumerate(batch.values) if len(row) != width]:
+        if start < at:
+            yield batch.taken(start, at)
+        yield _ragged(*found[at], names)
+        start = at + 1
+    if start < len(batch):
+        yield batch.taken(start, len(batch))
 
 
-def ragged(line: int, names: tuple[str, ...], row: list[str]) -> Record | MalformedRecord:
-    """Returns a row whose number of cells differs from that of the header; surplus cells must be empty."""
-    surplus = [cell for cell in row[len(names) :] if cell.strip()]
-    if len(row) > len(names) and not surplus:
-        return Record(line, names, row[: len(names)])
+def _without_surplus(row: list[str], count: int) -> list[str]:
+    """Returns a row without the cells that the header does not have, if they are empty."""
+    return row if any(map(str.strip, row[count:])) else row[:count]
+
+
+def _ragged(line: int, row: list[str], names: tuple[str, ...]) -> MalformedRecord:
+    """Returns a row whose number of cells differs from that of the header."""
     rule = f"has {len(row)} {'cell' if len(row) == 1 else 'cells'} where the header has {len(names)}"
     fix = "enclose a cell that contains separators, quotes or newlines in quotes"
-    if surplus:
-        return MalformedRecord(line, surplus[0], rule, fix, names)
+    if len(row) > len(names):
+        surplus = next(cell for cell in row[len(names) :] if cell.strip())
+        return MalformedRecord(line, surplus, rule, fix, names)
     return MalformedRecord(line, row[-1], rule, f"write empty cells as well, and {fix}", names)

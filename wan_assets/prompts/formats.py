@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from wan_assets.prompts.table_file import TableFile, suffixes_of
 
 _BATCH_ROWS = 10_000
 _SIGNATURE_BYTES = 200
+_PAGE = re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)\b")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _of_copy(
     copied: Callable[[], AbstractContextManager[Path]], table: TableFile, format_: _Format
 ) -> Generator[Piece]:
     with copied() as path:
-        copy = replace(table, path=path)
+        copy = table.copied_to(path)
         _refuse_other_files(copy, format_)
         yield from _guarded(copy, format_)
 
@@ -144,24 +146,36 @@ def _refuse_other_files(table: TableFile, format_: _Format) -> None:
     if found and table.suffix not in found.suffixes:
         raise unreadable(table, f"is not a table: it looks like {found.description}; {found.fix}")
     if format_.is_text:
-        _refuse_other_encodings(table, head)
+        _refuse_other_texts(table, head)
 
 
-def _refuse_other_encodings(table: TableFile, head: bytes) -> None:
+def _refuse_other_texts(table: TableFile, head: bytes) -> None:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:4] == b"\x00\x00\xfe\xff":
         raise unreadable(table, "is UTF-16 or UTF-32; save it as UTF-8 (in Excel: CSV UTF-8)")
     if b"\x00" in head[:4]:
         raise unreadable(table, "is not UTF-8 text: it begins with NUL bytes; save it as UTF-8")
+    if table.suffix != ".txt" and _PAGE.match(head):
+        fix = "check the address, and whether it needs a login"
+        raise unreadable(table, f"is not a table: it looks like an HTML page; {fix}")
 
 
 def _guarded(table: TableFile, format_: _Format) -> Generator[Piece]:
     try:
+        before = table.path.stat()
         yield from format_.read(table)
+        if _is_rewritten(before, table.path.stat()):
+            raise unavailable(table, "changed while it was read, and a row may be incomplete; read it again")
     except UnicodeDecodeError as error:
         where = _first_bad_byte(table) or error
         raise unreadable(table, f"is not UTF-8: {where}; save it as UTF-8") from error
     except OSError as error:
         raise unavailable(table, f"cannot be read: {error.strerror or error}") from error
+
+
+def _is_rewritten(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether a file was written to. One that was replaced by another file was read as it was before."""
+    is_same_file = (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
+    return is_same_file and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
 
 
 def _first_bad_byte(table: TableFile) -> str | None:

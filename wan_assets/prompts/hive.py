@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -15,12 +15,27 @@ from wan_assets.prompts.records import MalformedRecord, Piece, Record, records_i
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
+_VERSIONED = (
+    ("_delta_log", "Delta", "with DeltaTable(…).to_pyarrow_dataset() of deltalake"),
+    (".hoodie", "Hudi", "as a DataFrame or as Arrow"),
+)
+
 Columns = Mapping[str, str | None]
 
 
 def is_partition(folder: str) -> bool:
     """Whether the name of a folder is that of a partition, such as `date=2026-01-01`."""
     return not folder.startswith((".", "=")) and "=" in folder
+
+
+def refuse_versions(label: object, has: Callable[[str], bool]) -> None:
+    """Raises `PromptTableError` for a folder that also contains former versions of its table; `has` tells whether it
+    contains an entry.
+    """
+    for entry, kind, fix in _VERSIONED:
+        if has(entry):
+            reason = f"is a {kind} table, whose files also contain rows that were changed or deleted"
+            raise unreadable(label, f"{reason}; pass its current rows {fix}")
 
 
 def partition_columns(folders: Sequence[str]) -> Columns:

@@ -6,6 +6,7 @@ which also finds its problems.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -68,8 +69,9 @@ class KnownSettings:
         if name not in self._at:
             return [default] * rows
         column = columns[self._at[name]]
-        if are_texts(column) and all(map(str.strip, column)):
-            return column
+        if are_texts(column):
+            is_full = all(map(str.strip, column))
+            return column if is_full else [text if text and not text.isspace() else default for text in column]
         return [default if is_absent(value) else value for value in column]
 
     def _templates_of(self, columns: Sequence[Sequence[Any]], rows: int) -> list[RequestTemplate | None]:
@@ -92,7 +94,11 @@ class KnownSettings:
 
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Returns a key of values and their types; None if a value cannot be hashed, such as a list."""
+    """Returns a key of values and their types; None if a value cannot be hashed, such as a list.
+
+    Each NaN differs from all others, also as a key; it is an empty cell, like None.
+    """
+    values = tuple(None if isinstance(value, float) and math.isnan(value) else value for value in values)
     key = (*values, *map(type, values))
     try:
         hash(key)

@@ -17,7 +17,7 @@ import fsspec
 from wan_assets.errors import file_system_errors
 from wan_assets.models import public_text
 from wan_assets.prompts.formats import KNOWN_EXTENSIONS, is_table
-from wan_assets.prompts.hive import is_partition
+from wan_assets.prompts.hive import is_partition, refuse_versions
 from wan_assets.prompts.locations import UrlLocation, public_address
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.records import unavailable, unreadable
@@ -90,7 +90,7 @@ def files_at(location: UrlLocation) -> list[RemoteFile]:
         if location.is_web or (info and info["type"] == "file"):
             return [RemoteFile(location, file_system, path, location.label, _name_of(location, info or {}), info or {})]
         is_pattern = info is None and any(letter in path for letter in _PATTERN)
-        found = _matches_of(file_system, path) if is_pattern else _tables_in(file_system, path, "")
+        found = (_matches_of if is_pattern else _tables_in)(file_system, path, location.label)
         files = [_file_of(location, file_system, name, info) for name, info in sorted(found.items())]
     if not files:
         none = "matches no file; check it" if is_pattern else "is a folder without tables; add files that end in one of"
@@ -187,10 +187,11 @@ def _info_of(location: UrlLocation, file_system: Any, path: str) -> Mapping[str,
     return info
 
 
-def _matches_of(file_system: Any, pattern: str) -> dict[str, Mapping[str, Any]]:
+def _matches_of(file_system: Any, pattern: str, label: str) -> dict[str, Mapping[str, Any]]:
     """Returns the files of a pattern by their names below the last folder without a pattern."""
     first = next(index for index, letter in enumerate(pattern) if letter in _PATTERN)
     root = pattern[:first].rpartition("/")[0]
+    refuse_versions(label, lambda name: bool(file_system.exists(f"{root}/{name}")))
     found = {path.removeprefix(root).lstrip("/"): info for path, info in file_system.glob(pattern, detail=True).items()}
     return {name: info for name, info in found.items() if info["type"] == "file" and not _is_hidden(name)}
 
@@ -199,13 +200,14 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def _tables_in(file_system: Any, folder: str, before: str) -> dict[str, Mapping[str, Any]]:
+def _tables_in(file_system: Any, folder: str, label: str, before: str = "") -> dict[str, Mapping[str, Any]]:
     """Returns the tables of a folder and of its Hive partitions by their names."""
     found: dict[str, Mapping[str, Any]] = {}
-    for info in file_system.ls(folder, detail=True):
-        name = str(info["name"]).rstrip("/").rpartition("/")[2]
+    entries = [(str(info["name"]).rstrip("/").rpartition("/")[2], info) for info in file_system.ls(folder, detail=True)]
+    refuse_versions(label, {name for name, _ in entries}.__contains__)
+    for name, info in entries:
         if info["type"] == "directory" and is_partition(name):
-            found |= _tables_in(file_system, info["name"], f"{before}{name}/")
+            found |= _tables_in(file_system, info["name"], label, f"{before}{name}/")
         elif info["type"] == "file" and is_table(name) and not _is_hidden(name):
             found[f"{before}{name}"] = info
     return found

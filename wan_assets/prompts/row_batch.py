@@ -91,9 +91,9 @@ class RowBatch:
         return replace(self, fingerprints=fingerprints_of(self.templates, *self.normal))
 
 
-def _missing(values: Sequence[Any]) -> Iterator[int]:
+def _missing(values: Sequence[Any]) -> list[int]:
     """Returns the positions of the values that are None."""
-    return (at for at, value in enumerate(values) if value is None)
+    return [at for at, value in enumerate(values) if value is None] if None in values else []
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,8 +61,10 @@ class Condition:
         return (self.value_in(row) in self.values) is not self.excludes
 
     def value_in(self, row: PromptRow) -> str:
-        """Returns the value of a row in the column, or the given value that it equals in lower case."""
-        text = value_of(row, self.column)
+        """Returns the value of a row in the column without spaces at its ends, which conditions do not have either, or
+        the given value that it equals in lower case.
+        """
+        text = value_of(row, self.column).strip()
         if _is_hidden(self.column):
             return _HIDDEN if text else ""
         if text in self.values or not _is_word(self.column):

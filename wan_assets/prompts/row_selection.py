@@ -43,7 +43,10 @@ class RowSelection:
                 raise SelectionError(f"{name} is {count}, but must be 1 or more")
         if limit is not None and sample is not None:
             raise SelectionError("limit and sample are both given: limit takes the first rows, sample a sample of them")
-        given = tuple(dict.fromkeys(stripped for each in ids if (stripped := each.strip())))
+        named = list(ids)
+        given = tuple(dict.fromkeys(stripped for each in named if (stripped := each.strip())))
+        if named and not given:
+            raise SelectionError("ids are given, but all of them are empty; remove them to select all rows")
         return cls(limit, sample, tuple(map(Condition.of, select)), given)
 
     @property

@@ -29,7 +29,7 @@ from wan_assets.prompts.variant_parts import Finding, Part
 from wan_assets.prompts.variant_problems import problems_by_variant
 from wan_assets.prompts.variants import Expansion
 
-_FEWEST_IN_BATCH = 8
+_FEWEST_IN_BATCH = 4
 """Fewer records with the same names are checked faster one by one."""
 
 Found: TypeAlias = RowBatch | PromptRow | list[Problem]

@@ -20,7 +20,7 @@ from wan_assets.prompts.formats import (
     sheet_of_frame,
     sheet_of_list,
 )
-from wan_assets.prompts.hive import is_partition, partition_columns, with_columns
+from wan_assets.prompts.hive import is_partition, partition_columns, refuse_versions, with_columns
 from wan_assets.prompts.locations import UrlLocation, location_of
 from wan_assets.prompts.lookalikes import is_named_as_notes
 from wan_assets.prompts.problems import printable
@@ -106,11 +106,16 @@ def files_of(path: Path) -> tuple[Path, list[Path]]:
 
 
 def _tables_of(folder: Path) -> list[Path]:
+    _refuse_versions(folder)
     files = sorted(_inside(folder, table) for table in _tables_in(folder, frozenset()))
     _refuse_notes(files)
     if not files:
         raise unreadable(folder, f"is a folder without tables; add files that end in one of {KNOWN_EXTENSIONS}")
     return files
+
+
+def _refuse_versions(folder: Path) -> None:
+    refuse_versions(folder, lambda name: (folder / name).exists())
 
 
 def _tables_in(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
@@ -129,6 +134,8 @@ def _matches_of(pattern: Path) -> tuple[Path, list[Path]]:
     known = next(parent for parent in pattern.parents if parent.is_dir() or parent == parent.parent)
     matches = _visible(known, known.glob(str(pattern.relative_to(known))))
     files = sorted({_inside(known, match) for match in matches})
+    for folder in {parent for file in files for parent in file.parents if parent.is_relative_to(known)}:
+        _refuse_versions(folder)
     _refuse_notes(files)
     if not files:
         raise unavailable(pattern, f"does not exist and matches no file; check it and the folder {known.absolute()}")

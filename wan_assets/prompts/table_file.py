@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import BinaryIO, TextIO
 
-from wan_assets.prompts.compression import COMPRESSIONS, DecompressionError, decompressed
+from wan_assets.prompts.compression import COMPRESSIONS, DecompressionError, decompressed, is_compressed
 from wan_assets.prompts.records import unreadable
 
 
@@ -32,6 +32,11 @@ class TableFile:
         """Returns a file whose `name` tells its format."""
         suffix, compression = suffixes_of(name)
         return cls(path, label, suffix, compression)
+
+    def copied_to(self, path: Path) -> TableFile:
+        """Returns the file for a copy, which a server may have sent uncompressed (`Content-Encoding`)."""
+        is_packed = bool(self.compression) and (not path.stat().st_size or is_compressed(path, self.compression))
+        return replace(self, path=path, compression=self.compression if is_packed else "")
 
     @contextmanager
     def open(self, *, is_read_at_once: bool = False) -> Iterator[BinaryIO]:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
@@ -107,3 +109,31 @@ def test_a_folder_of_save_to_disk_is_its_dataset(tmp_path: Path) -> None:
     assert signature_of(tmp_path / "one") != before
     with pytest.raises(PromptTableError, match="is not a complete saved dataset"):
         PromptTable.load(tmp_path / "one")
+
+
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_a_binary_cell_does_not_depend_on_other_rows(tmp_path: Path, is_encoded: bool) -> None:
+    prompts = pa.array([f"A kite {at} \u00e9 ".encode() for at in range(20)], pa.binary())
+    images = pa.array([b"plain" if at else b"\xff\x00" for at in range(20)], pa.binary())
+    rows = pa.table({"prompt": prompts, "note": images, "resolution": ["480p"] * 20})
+    encoded = rows.set_column(0, "prompt", prompts.dictionary_encode()) if is_encoded else rows
+    pq.write_table(encoded, tmp_path / "prompts.parquet")
+
+    for source in (encoded, encoded.slice(1), tmp_path / "prompts.parquet"):
+        found = PromptTable.load(source)
+        assert found.problems == ()
+        assert found.requests[-1].as_written()["positivePrompt"] == "A kite 19 \u00e9 "
+        assert found.rows[-1].extra["note"] == "plain"
+
+
+def test_a_prompt_of_bytes_is_a_problem_and_no_other_prompt() -> None:
+    frame = pd.DataFrame({"prompt": ["A kite", b"A kite "], "resolution": ["480p"] * 2}, dtype=object)
+
+    (problem,) = PromptTable.load(frame).problems
+    assert (problem.row, problem.column, problem.rule) == (2, "positive_prompt", "must be text, not bytes")
+
+
+@pytest.mark.parametrize("column", [pd.Series(["A kite"]), pa.chunked_array([["A kite"]])])
+def test_a_single_column_is_no_table(column: Any) -> None:
+    with pytest.raises(PromptTableError, match=r"is a single column; pass a table in which it has a name"):
+        PromptTable.load(column)

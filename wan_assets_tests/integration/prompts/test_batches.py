@@ -11,12 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
+from wan_assets.models import VideoRequest, normal_prompts
 from wan_assets.prompts import (
     Chunk,
     PromptRow,
@@ -28,6 +30,9 @@ from wan_assets.prompts import (
     scan,
     snapshot_writer,
 )
+from wan_assets.prompts.records import count_of
+from wan_assets.prompts.row_batch import RowBatch, parts_of
+from wan_assets.prompts.sources import sheets_of
 
 _LARGE = 100_000
 
@@ -244,3 +249,39 @@ def test_ids_of_variants_meet_those_of_other_rows_across_batches() -> None:
         assert [problem.row for problem in PromptTable.load(rows).problems] == (
             list(range(11, 16)) if rows[0] is plain[0] else list(range(21, 26))
         )
+
+
+def test_rows_between_malformed_ones_are_read_in_batches(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    lines = [f"{n},A red kite {n},480p{',,' if n % 7 == 0 else ''}" for n in range(90)]
+    lines[30], lines[60] = "30,A red kite", '60,"A "red" kite",480p'
+    path.write_text("\n\n".join(["prompt_id,prompt,resolution", *lines]))
+
+    same(path)
+    found = PromptTable.load(path)
+    assert (len(found.rows), [problem.line for problem in found.problems]) == (88, [63, 123])
+    assert [count_of([piece]) for piece in sheets_of(path)[0].records] == [30, 1, 29, 1, 29]
+
+
+def test_valid_prompts_between_empty_ones_keep_their_texts() -> None:
+    rows = [{"prompt": f"Kite {n}" if n % 5 else (None, "", "  ")[n % 3], "resolution": "480p"} for n in range(40)]
+
+    same(rows)
+    same(PromptSource(rows, defaults={"positive_prompt": "A red kite"}))
+    assert [problem.row for problem in PromptTable.load(rows).problems] == list(range(1, 41, 5))
+
+
+@given(st.lists(st.one_of(st.sampled_from((*PROMPTS, None, 5)), st.text(max_size=4)), min_size=1, max_size=250))
+def test_texts_that_are_normalized_together_have_the_normal_forms_of_each(texts: list[Any]) -> None:
+    assert normal_prompts(texts) == [normal for text in texts for normal in normal_prompts([text])]
+    for text, normal in zip(texts, normal_prompts(texts), strict=True):
+        assert normal is None or VideoRequest(positive_prompt=text, resolution="480p").positive_prompt == normal
+
+
+def test_missing_numbers_of_a_frame_are_one_setting() -> None:
+    durations = [float("nan") if n % 2 else 10.0 for n in range(60)]
+    frame = pd.DataFrame({"prompt": [f"Kite {n}" for n in range(60)], "resolution": "480p", "duration": durations})
+
+    same(frame)
+    (batch,) = (part for chunk in scan(frame) for part in parts_of(chunk.rows) if isinstance(part, RowBatch))
+    assert (len(batch), len(set(batch.templates))) == (60, 2)

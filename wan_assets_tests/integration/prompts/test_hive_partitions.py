@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
+from upath import UPath
 
 from wan_assets import PromptSource, PromptTable
 from wan_assets.errors import PromptTableError
@@ -117,3 +118,20 @@ def test_a_column_twice_in_the_folders_and_a_link_out_of_them_are_errors(tmp_pat
         PromptTable.load(tmp_path / "a")
     with pytest.raises(PromptTableError, match="is a link to a file outside"):
         PromptTable.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("entry", "kind"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])
+def test_a_table_whose_folder_contains_former_versions_of_its_rows_is_refused(
+    tmp_path: Path, entry: str, kind: str
+) -> None:
+    part(tmp_path, "date=1/a.parquet")
+    part(tmp_path, "b.parquet")
+    (tmp_path / entry).mkdir()
+    (tmp_path / entry / "00000000000000000000.json").write_text("{}")
+
+    url = f"memory://{kind.lower()}-table"
+    UPath(url).fs.put(f"{tmp_path}/", f"{url}/", recursive=True)
+    for source in (tmp_path, tmp_path / "*.parquet", tmp_path / "**" / "*.parquet", url, f"{url}/*.parquet"):
+        with pytest.raises(PromptTableError, match=f"is a {kind} table, whose files also contain"):
+            PromptTable.load(source)
+    assert len(PromptTable.load(tmp_path / "b.parquet").rows) == 2

@@ -361,3 +361,26 @@ def test_the_environment_may_name_a_pattern(tmp_path):
     folder = folder_of(tmp_path, a="A kite,480p,a\n", b="A hill,480p,b\n")
 
     assert len(PromptTable.load(settings_from({"WAN_ASSETS_PROMPTS": f"{folder}/*.csv"}).prompts)) == 2
+
+
+@pytest.mark.parametrize("name", ["prompts.csv", "prompts.txt", "prompts.jsonl"])
+def test_a_file_that_is_written_while_it_is_read_is_refused_and_one_that_is_replaced_is_not(tmp_path, name):
+    path, other = tmp_path / name, tmp_path / f"other-{name}"
+    form = '{{"prompt": "A red kite {}", "resolution": "480p"}}' if name.endswith("l") else "A red kite {} over the sea"
+    head = "prompt\n" if name.endswith("v") else ""
+    rows = "".join(f"{form.format(number)}\n" for number in range(3000))
+    for each in (path, other):
+        each.write_text(head + rows)
+
+    replaced = scan(path, 1000)
+    next(replaced)
+    other.replace(path)
+    assert sum(chunk.row_count for chunk in replaced) == 2000
+
+    written = scan(path, 1000)
+    next(written)
+    with path.open("a") as file:
+        file.write(form.format("over th")[:20])
+    with pytest.raises(PromptTableError, match="changed while it was read") as error:
+        list(written)
+    assert error.value.is_unavailable

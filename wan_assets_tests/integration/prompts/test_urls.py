@@ -121,6 +121,25 @@ def test_a_url_without_an_extension_has_the_format_of_its_media_type(web: Web) -
     assert ids(f"{web.address}/export?format=csv") == ["a", "b"]
 
 
+def test_a_compressed_table_may_be_sent_uncompressed(web: Web) -> None:
+    web.files |= {"/t.csv.gz": gzip.compress(TABLE), "/plain.csv.gz": TABLE, "/empty.csv.gz": b""}
+    assert ids(f"{web.address}/t.csv.gz") == ["a", "b"]
+    assert ids(f"{web.address}/plain.csv.gz") == ["a", "b"]
+    with pytest.raises(PromptTableError, match="is empty, which no complete gzip file is"):
+        PromptTable.load(f"{web.address}/empty.csv.gz")
+
+    web.headers = {"Content-Encoding": "gzip"}
+    assert ids(f"{web.address}/t.csv.gz") == ["a", "b"]
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Log in</title>", b"\xef\xbb\xbf\n<HTML lang=en>\nprompt,x\n"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.json", "t.csv.gz"])
+def test_a_page_instead_of_a_table_is_named(web: Web, name: str, page: bytes) -> None:
+    web.files[f"/{name}"] = page
+    with pytest.raises(PromptTableError, match="is not a table: it looks like an HTML page; check the address"):
+        PromptTable.load(f"{web.address}/{name}")
+
+
 def test_a_folder_and_a_pattern_at_a_url_are_all_their_tables(memory: Any) -> None:
     for name in ("b.csv", "a.jsonl", ".hidden.csv", "notes.md", "sub/c.csv", "day=2/d.csv", "day=1/e.csv"):
         key = name.rpartition("/")[2]

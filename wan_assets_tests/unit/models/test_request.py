@@ -501,6 +501,20 @@ SIZE_ALLOWED = ", ".join(f"{width}x{height}" for width, height in SIZES)
             "write the full URL, such as https://example.com/path",
         ),
         (
+            {"positivePrompt": b"A red kite "},
+            "text",
+            "positivePrompt",
+            "must be text, not bytes",
+            "decode it, such as with .decode('utf-8')",
+        ),
+        (
+            {"negativePrompt": bytearray(b"blurry")},
+            "text",
+            "negativePrompt",
+            "must be text, not bytes",
+            "decode it, such as with .decode('utf-8')",
+        ),
+        (
             {"inputs": {"frameImages": ["hill.png"]}},
             "image",
             "inputs.frameImages",
@@ -583,8 +597,11 @@ def test_rules_of_one_parameter_and_rules_between_several_are_told_in_the_same_w
 
 def test_a_prompt_that_is_too_long_is_told_its_length() -> None:
     (violation,) = violations({**BASE, "positive_prompt": "🪁" * 2001, "positivePrompt": None})
+    (negative,) = violations({**BASE, "negative_prompt": f" {'b' * 501} "})
 
     assert violation.fix == "shorten it to 2000 characters; it has 2001"
+    assert negative.rule == "string should have at most 500 characters"
+    assert negative.fix == "shorten it to 500 characters; it has 501"
 
 
 def test_a_missing_prompt_is_to_be_filled_in() -> None:
@@ -761,3 +778,16 @@ def test_a_task_uuid_differs_by_request_attempt_and_namespace() -> None:
 
 def test_the_task_uuid_is_the_same_in_every_release() -> None:
     assert task_uuid_of("a" * 64, 1, "default") == "b3897223-014f-40a1-a9a5-6d1f172f92c7"
+
+
+def test_a_text_of_another_type_is_kept_as_it_is_written() -> None:
+    class Prompt(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "Prompt.KITE"
+
+    request = VideoRequest.model_validate({**RESOLUTION, "positivePrompt": Prompt("A red kite ")})
+
+    assert request.as_written()["positivePrompt"] == "A red kite "
+    assert request == VideoRequest.model_validate({**RESOLUTION, "positivePrompt": "A red kite"})

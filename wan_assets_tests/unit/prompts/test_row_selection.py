@@ -93,6 +93,7 @@ def test_a_selection_takes_the_rows_that_fulfil_all_of_it_in_the_order_of_the_ta
         ({"select": [f"webhook_url={URL}"]}, "the column webhook_url may contain secrets"),
         ({"select": [f"split={URL}"]}, "no row has 'https://example.com/' in the column split"),
         ({"ids": ["kit", "boat"]}, "no row of the table has the prompt_id kit; did you mean kite?"),
+        ({"ids": ["", " "]}, "ids are given, but all of them are empty"),
         ({"ids": ["zebra"]}, "its first ids are kite, boat, tram, gull"),
         ({"ids": ["kitte", "zebra"]}, "the prompt_ids kitte, zebra; did you mean kite instead of kitte?"),
         ({"select": ["split=val"], "ids": ["kite"]}, "no row of the table is selected by select split=val, ids=kite"),
@@ -156,3 +157,16 @@ def test_the_sample_of_a_table_is_the_same_in_every_release() -> None:
     rows = rows_of([f"row-{number}" for number in range(1000)])
 
     assert [row.prompt_id for row in RowSelection(sample=3).taken(rows)] == ["row-105", "row-145", "row-340"]
+
+
+def test_spaces_at_the_ends_of_a_cell_do_not_matter() -> None:
+    campaigns = ("spring", " spring ", "spring\t", "sum mer")
+    rows = [
+        {"prompt_id": name, "prompt": name, "resolution": "480p", "campaign": campaign}
+        for name, campaign in zip("abcd", campaigns, strict=True)
+    ]
+    table = PromptTable.load(rows).rows
+
+    for condition, expected in (("campaign=spring", "abc"), ("campaign!=spring", "d"), ('campaign=" spring "', "abc")):
+        found = RowSelection.of(select=[condition]).of_table(table)
+        assert "".join(row.prompt_id for row in found) == expected
