@@ -30,10 +30,12 @@ HIDDEN = "wan_assets.hidden"
 class Snapshot:
     """An accepted table: one file, or one file for each part of a table, by the name of the part.
 
-    The name of each file is the SHA-256 of its content, which is verified when the file is read.
+    The name of each file is the SHA-256 of its content, which is verified when the file is read. With `prompt_ids`,
+    only the rows with these ids are read.
     """
 
     files: Mapping[str, UPath]
+    prompt_ids: frozenset[str] | None = None
 
     @property
     def has_secrets_left_out(self) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from more_itertools import ilen
 from pydantic import ValidationError
@@ -77,7 +78,9 @@ def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
         reader = _SnapshotReader(part, ids)
         for records in _records_of(file, chunk_rows):
             total += records.num_rows
-            yield reader.chunk(records)
+            wanted = records if snapshot.prompt_ids is None else _with_ids(records, snapshot.prompt_ids)
+            if wanted.num_rows:
+                yield reader.chunk(wanted)
 
 
 def _records_of(file: UPath, chunk_rows: int) -> Iterator[pa.RecordBatch]:
@@ -97,6 +100,10 @@ def _records_of(file: UPath, chunk_rows: int) -> Iterator[pa.RecordBatch]:
         raise PromptTableError(
             f"the snapshot {printable(public_address(str(file)))} cannot be read: {error}"
         ) from error
+
+
+def _with_ids(records: pa.RecordBatch, prompt_ids: frozenset[str]) -> pa.RecordBatch:
+    return records.filter(pc.is_in(records.column("prompt_id"), pa.array(sorted(prompt_ids), pa.string())))
 
 
 def _runs_of_one_file(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -262,6 +262,8 @@ class Partitioning:
                 return False
 
         parts = self._parts_of(keys, source)
+        if self.is_by_prompt and selector.is_whole and isinstance(parts, Snapshot):
+            parts = replace(parts, prompt_ids=frozenset(keys))
         table = PromptTable.load(parts, keep=is_wanted)
         table = _valid(replace(table, problems=(*table.problems, *unplaced)))
         selector.verify(is_whole_table=parts is source)

@@ -57,6 +57,11 @@ class RowSelector:
         self._matches = selection.filter()
         self.begin()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are selected, so that rows of other partitions need not be read."""
+        return self._selection.is_whole
+
     def begin(self) -> None:
         """Starts to read a table."""
         self._seen = RowsSeen(self._selection)
@@ -64,13 +69,13 @@ class RowSelector:
 
     def add(self, row: PromptRow) -> None:
         """Adds a row of the table, also one that does not belong to the run."""
-        if not self._selection.is_whole:
+        if not self.is_whole:
             self._seen.add(row)
             self._selected += self._matches(row)
 
     def verify(self, *, is_whole_table: bool) -> None:
         """Raises `SelectionError` if the table has none of the selected rows; a part of a table may have none."""
-        if self._selection.is_whole:
+        if self.is_whole:
             return
         try:
             self._seen.verify(self._selected)
@@ -81,7 +86,7 @@ class RowSelector:
 
     def of_run(self, rows: Rows) -> tuple[Rows, Pilot] | None:
         """Returns the selected rows of a run; None if all rows are selected."""
-        return None if self._selection.is_whole else pilot_of(self._selection, rows)
+        return None if self.is_whole else pilot_of(self._selection, rows)
 
 
 def reported(pilot: Pilot, run_context: RunContext) -> RunContext:

@@ -242,3 +242,20 @@ def test_a_table_without_secrets_has_nothing_left_out(tmp_path):
     source.write_text("A kite\nA boat\n", encoding="utf-8")
 
     assert not Snapshot({"": UPath(snapshot_of(source, tmp_path))}).has_secrets_left_out
+
+
+def test_only_the_rows_with_given_ids_are_read(tmp_path):
+    source = tmp_path / "prompts.csv"
+    lines = [
+        f"{name},A kite {name},480p,{'https://h.example.com/?token=s3cr3t' if name == 'c' else ''}" for name in "abcd"
+    ]
+    source.write_text("\n".join(["prompt_id,prompt,resolution,webhook_url", *lines]))
+    table = PromptTable.load(source)
+    file = UPath(snapshot_of(source, tmp_path))
+
+    found = PromptTable.load(Snapshot({"": file}, frozenset({"d", "b", "unknown"})))
+
+    assert [one.number for one in found.rows] == [2, 4]
+    assert found.rows == (table.by_id["b"], table.by_id["d"])
+    assert found.problems == ()
+    assert [problem.prompt_id for problem in PromptTable.load(Snapshot({"": file}, frozenset({"c"}))).problems] == ["c"]
