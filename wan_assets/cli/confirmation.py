@@ -9,6 +9,7 @@ import click
 
 from wan_assets.cli.display import counted, dollars
 from wan_assets.cli.estimates import ledger_state
+from wan_assets.client import RunwareClient
 from wan_assets.errors import NotConfirmedError
 from wan_assets.prompts import PriceList, PromptRow
 from wan_assets.settings import Settings
@@ -19,13 +20,15 @@ _DIGEST_BYTES = 16
 def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed: bool) -> None:
     """Asks whether to pay for the rows that have no task yet; raises `NotConfirmedError` unless a person agrees.
 
-    It does not ask with a budget, on the simulator, for an address on this machine, or if nothing is to be paid.
+    It does not ask with a budget, on the simulator, for an address on this machine, or if nothing is to be paid. Also
+    raises the errors of an address that cannot be used.
     """
     if is_confirmed or not settings.is_charged or settings.budget_usd is not None:
         return
     new = _prices_of(rows, settings).new
     if not new.requests:
         return
+    RunwareClient(settings.api_key, settings.base_url)  # opens no connection; refuses an address before the question
     price, videos = dollars(new.reserved_microusd), counted(new.videos, "video")
     if not sys.stdin.isatty():
         reason = "no budget is set, and there is no terminal for a confirmation"
