@@ -6,9 +6,13 @@ import az_support
 import gs_support
 import pytest
 import s3_support
+from hypothesis import settings
 from postgres_support import Cluster, cluster
 
 from wan_assets.video import Clip, render
+
+settings.register_profile("wan_assets", deadline=None)
+settings.load_profile("wan_assets")  # a busy machine makes single examples slow, which says nothing about the code
 
 
 @pytest.fixture(scope="session")
