@@ -11,10 +11,8 @@ from wan_assets.cli.display import counted, dollars
 from wan_assets.cli.estimates import ledger_state
 from wan_assets.client import RunwareClient
 from wan_assets.errors import NotConfirmedError
-from wan_assets.prompts import PriceList, PromptRow
+from wan_assets.prompts import Chunk, PriceList, PromptRow, Summary
 from wan_assets.settings import Settings
-
-_DIGEST_BYTES = 16
 
 
 def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed: bool) -> None:
@@ -49,9 +47,5 @@ def _agrees(question: str) -> bool:
 
 def _prices_of(rows: Sequence[PromptRow], settings: Settings) -> PriceList:
     """Returns the prices of the different requests of some rows."""
-    requests = {row.request.fingerprint(): row.request for row in rows}
     with ledger_state(settings) as state:
-        prices = state.prices()
-        for fingerprint, request in requests.items():
-            prices.add(request, None, new=bytes.fromhex(fingerprint)[:_DIGEST_BYTES] not in prices.paid)
-    return prices
+        return Summary.of([Chunk(rows, (), len(rows))], state.prices()).prices

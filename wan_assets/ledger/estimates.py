@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from wan_assets.ledger.claims import is_current
 from wan_assets.ledger.schema import concurrency, tasks
+from wan_assets.models import FINGERPRINT_BYTES
 
-DIGEST_BYTES = 16
 _TASKS_READ = 100
 _ROWS_PER_FETCH = 10_000
 
@@ -27,7 +27,7 @@ def requested(connection: sa.Connection, *, simulated: bool) -> frozenset[bytes]
     """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""
     query = sa.select(tasks.c.fingerprint).where(tasks.c.is_simulated == simulated, *is_current("")).distinct()
     found = connection.scalars(query.execution_options(yield_per=_ROWS_PER_FETCH))
-    return frozenset(bytes.fromhex(fingerprint)[:DIGEST_BYTES] for fingerprint in found)
+    return frozenset(bytes.fromhex(fingerprint)[:FINGERPRINT_BYTES] for fingerprint in found)
 
 
 def recent_durations(connection: sa.Connection, *, simulated: bool) -> RecentDurations | None:

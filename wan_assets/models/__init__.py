@@ -18,8 +18,8 @@ from wan_assets.models.pricing import (
 )
 from wan_assets.models.prompt_text import normalized
 from wan_assets.models.request import (
+    FINGERPRINT_BYTES,
     MODEL,
-    NEGATIVE_CHARACTERS,
     SIZES,
     AlibabaSettings,
     Safety,
@@ -33,7 +33,7 @@ from wan_assets.models.request_template import (
     are_texts,
     fingerprints_of,
     normal_prompts,
-    whole_seeds,
+    normal_values,
 )
 from wan_assets.models.rules import closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
@@ -52,11 +52,11 @@ from wan_assets.models.violations import COLUMN_ALIASES, LAST_FRAME, PARAMETERS,
 __all__ = [
     "COLUMN_ALIASES",
     "DESTINATION_FIELDS",
+    "FINGERPRINT_BYTES",
     "HIDDEN",
     "LAST_FRAME",
     "MICROUSD_PER_S",
     "MODEL",
-    "NEGATIVE_CHARACTERS",
     "PARAMETERS",
     "PLAUSIBLE_USD",
     "PRICE_MARGIN",
@@ -81,6 +81,7 @@ __all__ = [
     "microusd_of",
     "nearest_microusd",
     "normal_prompts",
+    "normal_values",
     "normalized",
     "public_part_of",
     "public_text",
@@ -92,7 +93,6 @@ __all__ = [
     "usd",
     "uuid_in",
     "violations_of",
-    "whole_seeds",
     "without_secrets",
     "without_secrets_of",
     "worst_price_microusd",

@@ -322,6 +322,10 @@ class VideoRequest(_Part):
         return fingerprint_of(json_of({**self.decisive(), **texts}))
 
 
+FINGERPRINT_BYTES = 16
+"""The first bytes of a fingerprint identify a request among those of a table or a ledger, and take less memory."""
+
+
 def json_of(decisive: Any) -> str:
     """Returns the JSON of values that decide a video, in the form that fingerprints are computed from."""
     return _DECISIVE_JSON.encode(decisive)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeGuard
 from wan_assets.models.prompt_text import begin_visibly, is_visible, normalized
 from wan_assets.models.request import (
     MAX_SEED,
+    NEGATIVE_CHARACTERS,
     PROMPT_CHARACTERS,
     VideoRequest,
     json_of,
@@ -119,6 +120,13 @@ def normal_prompts(texts: Sequence[Any], characters: int = PROMPT_CHARACTERS) ->
     return [normal for part in parts for normal in _normal_part(part, characters)]
 
 
+def normal_values(
+    prompts: Sequence[Any], negative_prompts: Sequence[Any], seeds: Sequence[Any]
+) -> tuple[list[str | None], list[str | None], list[int | None]]:
+    """Returns the values of requests in their normal form; None for those that are missing or may not be valid."""
+    return normal_prompts(prompts), normal_prompts(negative_prompts, NEGATIVE_CHARACTERS), _whole_seeds(seeds)
+
+
 def _normal_part(texts: Sequence[Any], characters: int) -> list[str | None]:
     given = texts if None not in texts else [text for text in texts if text is not None]
     if are_texts(given) and _are_normal(given) and max(map(len, given)) <= characters:
@@ -147,7 +155,7 @@ def _normal_prompt(text: str, characters: int) -> str | None:
     return normal if 1 <= len(normal) <= characters else None
 
 
-def whole_seeds(values: Sequence[Any]) -> list[int | None]:
+def _whole_seeds(values: Sequence[Any]) -> list[int | None]:
     """Returns the seeds that are integers or written in digits; None for all other values, valid or not."""
     if are_texts(values) and all(values) and max(map(len, values)) <= _SEED_DIGITS:
         joined = "".join(values)

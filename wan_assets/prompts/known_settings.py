@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from wan_assets.models import NEGATIVE_CHARACTERS, RequestTemplate, are_texts, normal_prompts, whole_seeds
+from wan_assets.models import RequestTemplate, are_texts, normal_values
 from wan_assets.prompts.cells import Cells, is_absent, place
 from wan_assets.prompts.columns import PROMPT, Column
 from wan_assets.prompts.layout import PROMPT_ID, Layout
@@ -55,7 +55,7 @@ class KnownSettings:
         columns = list(zip(*records.values, strict=True))
         prompts, negatives, seeds = (self._given(columns, name, len(records)) for name in (PROMPT, NEGATIVE, SEED))
         own: _Values = prompts, negatives, seeds
-        normal: _Values = normal_prompts(prompts), normal_prompts(negatives, NEGATIVE_CHARACTERS), whole_seeds(seeds)
+        normal: Any = normal_values(*own)  # None where a row is not accepted
         extra: dict[str, Sequence[Any]] = {column.name: _texts_of(column, columns[at]) for at, column in self._kept}
         ids: Sequence[Any] = columns[self._at[PROMPT_ID]] if PROMPT_ID in self._at else [None] * len(records)
         templates: Sequence[Any] = self._templates_of(columns, len(records))

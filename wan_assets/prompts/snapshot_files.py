@@ -23,12 +23,10 @@ from upath import UPath
 
 from wan_assets.errors import NoSnapshotError, PromptTableError, file_system_errors
 from wan_assets.models import (
-    NEGATIVE_CHARACTERS,
     RequestTemplate,
     VideoRequest,
-    normal_prompts,
+    normal_values,
     violations_of,
-    whole_seeds,
 )
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.locations import public_address
@@ -167,11 +165,7 @@ class _SnapshotReader:
         prompts, parameters, numbers, lines, ids = (records.column(name).to_pylist() for name in _SCALARS)
         settings, negatives, seeds = zip(*map(_settings_of, parameters), strict=True)
         templates: Sequence[Any] = list(map(self._template, settings))
-        normal: tuple[Any, Any, Any] = (
-            normal_prompts(prompts),
-            normal_prompts(negatives, NEGATIVE_CHARACTERS),
-            whole_seeds(seeds),
-        )
+        normal: Any = normal_values(prompts, negatives, seeds)
         extras = records.column("extra")
         extra: dict[str, Any] = _equal_columns(extras) or _extra_columns(extras.to_pylist())
         file = self._part or records.column("file")[0].as_py()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice, repeat
 from typing import Self
 
+from wan_assets.models import FINGERPRINT_BYTES
 from wan_assets.prompts.column_types import ColumnTypes
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.columns import CAMPAIGN
@@ -18,8 +19,6 @@ from wan_assets.prompts.row_batch import RowBatch, parts_of
 from wan_assets.prompts.table import Chunk
 
 _FIRST_ROWS = 20
-_KEPT_BYTES = 16
-"""A part of each fingerprint that identifies a request among all those of a table."""
 
 
 @dataclass
@@ -76,14 +75,14 @@ class Summary:
 
     def _add_rows(self, rows: Iterable[PromptRow]) -> None:
         for row in rows:
-            fingerprint = bytes.fromhex(row.fingerprint)[:_KEPT_BYTES]
+            fingerprint = bytes.fromhex(row.fingerprint)[:FINGERPRINT_BYTES]
             if fingerprint not in self.fingerprints:
                 self.fingerprints.add(fingerprint)
                 self.prices.add(row.request, row.extra.get(CAMPAIGN), new=fingerprint not in self.prices.paid)
 
     def _add_batch(self, batch: RowBatch) -> None:
         """Adds rows in columns: the requests that are new, counted by template, campaign, and whether they are paid."""
-        fingerprints = [fingerprint[:_KEPT_BYTES] for fingerprint in batch.fingerprints]
+        fingerprints = [fingerprint[:FINGERPRINT_BYTES] for fingerprint in batch.fingerprints]
         first = dict(zip(reversed(fingerprints), reversed(range(len(fingerprints))), strict=True))
         for known in self.fingerprints.intersection(first):
             del first[known]
