@@ -292,7 +292,7 @@ def _show_locations(found: Summary) -> None:
 
 
 def _row(found: Summary, row: PromptRow, task: Task | None) -> tuple[str, ...]:
-    outcome, prompt = found.run.outcomes.get(row.prompt_id), row.request.positive_prompt[:_PROMPT_SHOWN]
+    outcome, prompt = found.run.outcomes.get(row.prompt_id), row.request.prompt[:_PROMPT_SHOWN]
     if outcome is None or outcome.stored is None:
         state = "failed" if outcome else "not submitted"
         return (row.prompt_id, "", _STATES.get(task.state, state) if task else state, "", prompt)

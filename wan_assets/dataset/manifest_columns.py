@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from wan_assets.dataset.entries import Entry
-from wan_assets.models import AlibabaSettings, Safety, public_part_of, usd
+from wan_assets.models import Safety, public_part_of, usd
 
 _MAX_IDENTIFIER_CHARACTERS = 100
 """Longer text is an inline image and not an identifier."""
@@ -50,11 +50,6 @@ def _origin(name: str, description: str) -> Column:
 def _has_audio(entry: Entry) -> bool | None:
     facts = entry.video.facts
     return facts["audio_codec"] is not None if "audio_codec" in facts else None
-
-
-def _settings(entry: Entry) -> AlibabaSettings:
-    provider = entry.request.provider_settings
-    return (provider.alibaba if provider else None) or AlibabaSettings()
 
 
 def _safety(entry: Entry) -> Safety:
@@ -157,7 +152,7 @@ COLUMNS = (
         "prompt_extend",
         _BOOL,
         "Whether the provider was allowed to extend the prompt.",
-        lambda entry: _settings(entry).prompt_extend is not False,
+        lambda entry: entry.request.settings.prompt_extend is not False,
         (f"{_ALIBABA}.prompt_extend",),
     ),
     Column(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wan_assets.ledger import CheckRecord
-from wan_assets.models import MICROUSD_PER_S, VideoRequest, list_price_microusd, usd, worst_price_microusd
+from wan_assets.models import VideoRequest, lowest_price_microusd, usd, worst_price_microusd
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.video import VideoProperties, audio_mismatches, expected_of, mismatches
 
@@ -151,9 +151,8 @@ def _cost_result(request: VideoRequest, cost_microusd: int | None, tolerance: fl
 
 
 def _estimate_microusd(request: VideoRequest) -> tuple[int, int]:
-    """Returns the range from the list price to the worst price; if an image determines the size, from the lowest."""
-    lowest = min(MICROUSD_PER_S.values()) * request.duration * request.number_results
-    return list_price_microusd(request) if request.tier else lowest, worst_price_microusd(request)
+    """Returns the range from the lowest price to the worst price; both are the list price if it is determined."""
+    return lowest_price_microusd(request), worst_price_microusd(request)
 
 
 def _number(facts: Mapping[str, Any], name: str) -> float | None:

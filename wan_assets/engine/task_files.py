@@ -128,7 +128,7 @@ class TaskFiles:
             task_uuid=task.task_uuid,
             fingerprint=task.fingerprint,
             is_simulated=task.is_simulated,
-            prompt=request.positive_prompt,
+            prompt=request.prompt,
             videos=tuple(videos),
             missing=tuple(missing),
             reserved_microusd=task.reserved_microusd,

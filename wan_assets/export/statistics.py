@@ -65,8 +65,8 @@ class ExportStatistics:
         self._count_seed(entry)
         self.first_stored = min(self.first_stored or stored.stored_at, stored.stored_at)
         self.last_stored = max(self.last_stored, stored.stored_at)
-        if len(self.prompts) < _PROMPTS_SHOWN and request.positive_prompt not in self.prompts:
-            self.prompts.append(request.positive_prompt)
+        if len(self.prompts) < _PROMPTS_SHOWN and request.prompt not in self.prompts:
+            self.prompts.append(request.prompt)
 
     def _count_seed(self, entry: Entry) -> None:
         self.seeds_requested += entry.request.seed is not None

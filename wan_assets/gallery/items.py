@@ -80,7 +80,7 @@ class Item:
         entry = self.entry
         return [
             entry.dataset_row.row.prompt_id,
-            entry.request.positive_prompt,
+            entry.request.prompt,
             entry.number if entry.request.number_results > 1 else 0,
             self.size,
             self.pixels,

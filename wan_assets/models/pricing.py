@@ -1,19 +1,18 @@
-"""Computes prices of requests: the published price, and the amount to reserve.
+"""Computes prices of requests by the description of their model: the published price, and the amount to reserve.
 
-Prices are whole micro-dollars (µ$, one millionth of a dollar) per second of video. Source: the model's documentation
-page. 480p is allowed but has no published price; the 720p rate is used. The page's own image-to-video example at
-1280x720 was charged 1.5 times the 720p rate. Requests with an input image are therefore reserved at the 1080p rate.
+Prices are whole micro-dollars (µ$, one millionth of a dollar) per second of video.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from wan_assets.models.request import Tier, VideoRequest
+from pydantic.alias_generators import to_camel
 
-MICROUSD_PER_S: dict[Tier, int] = {"480p": 94_600, "720p": 94_600, "1080p": 147_600}
-
+from wan_assets.models.catalog import MODEL
+from wan_assets.models.request import VideoRequest
 
 PRICE_MARGIN = Decimal("0.02")
 """The share that is reserved above the list price, because charges of 0.5 to 1.3 % above the list were observed."""
@@ -25,33 +24,95 @@ an error of the API.
 
 
 def list_price_microusd(request: VideoRequest) -> int:
-    """Returns the published price of all results of a request, in µ$. A request without a size uses the 1080p rate."""
-    return MICROUSD_PER_S[request.tier or "1080p"] * request.duration * request.number_results
+    """Returns the published price of all results of a request, in µ$.
+
+    A request without a size has the rate of the highest resolution, and one whose duration the model chooses the price
+    of the longest video.
+    """
+    rates = _rates(request)
+    return _price(request, rates.get(request.tier or "", max(rates.values())), request.longest_s)
 
 
 def worst_price_microusd(request: VideoRequest) -> int:
-    """Returns the highest list price that all results of a request may have, in µ$."""
-    tier: Tier = "1080p" if request.image else request.tier or "1080p"
-    return MICROUSD_PER_S[tier] * request.duration * request.number_results
+    """Returns the highest list price that all results of a request may have, in µ$, with the seconds of its inputs."""
+    rates, price = _rates(request), request.description.price
+    is_open = request.tier is None or (request.image is not None and (price is None or price.any_resolution_from_image))
+    rate = max(rates.values()) if is_open else rates.get(request.tier or "", max(rates.values()))
+    inputs_s = (
+        sum(price.assumed_input_s for path, _ in request.media if _wire(path) in price.input_seconds_of) if price else 0
+    )
+    return _price(request, rate, request.longest_s) + rate * inputs_s * request.number_results
 
 
-def reservation_microusd(request: VideoRequest, margin: Decimal = PRICE_MARGIN) -> int:
+def lowest_price_microusd(request: VideoRequest) -> int:
+    """Returns the lowest list price that all results of a request may have, in µ$."""
+    rates = _rates(request)
+    return _price(request, rates.get(request.tier or "", min(rates.values())), request.shortest_s)
+
+
+def is_price_known(request: VideoRequest) -> bool:
+    """Whether the parameters of a request determine its list price: resolution, duration and seconds of inputs."""
+    return lowest_price_microusd(request) == worst_price_microusd(request)
+
+
+def price_per_s_microusd(request: VideoRequest, resolution: str) -> int:
+    """Returns the published price of one second of one result in a resolution, in µ$."""
+    rates = _rates(request)
+    return rates.get(resolution, max(rates.values())) * _times(request)
+
+
+def _price(request: VideoRequest, rate: int, seconds: int) -> int:
+    return rate * seconds * _times(request) * request.number_results
+
+
+def _times(request: VideoRequest) -> int:
+    """Returns how many times the price of the output is charged."""
+    price = request.description.price
+    return 1 + sum(_wire(path) == price.repeats_for for path, _ in request.media) if price else 1
+
+
+def _rates(request: VideoRequest) -> dict[str, int]:
+    """Returns the price in µ$ per second by resolution; without a known price, the highest plausible one."""
+    price = request.description.price
+    if price is None:
+        return {"": PLAUSIBLE_USD * 1_000_000 // request.longest_s}
+    rates = price.usd_per_s if request.has_audio else price.usd_per_s_silent or price.usd_per_s
+    return {resolution: nearest_microusd(usd_per_s) for resolution, usd_per_s in rates.items()}
+
+
+def _wire(name: str) -> str:
+    return f"inputs.{to_camel(name)}"
+
+
+def reservation_microusd(request: VideoRequest, margin: Decimal | None = None) -> int:
     """Returns the amount in µ$ that must fit in the budget before a request is submitted: the worst price and a
-    margin.
+    margin, by default that of the model.
     """
-    return int((worst_price_microusd(request) * (1 + margin)).to_integral_value(ROUND_CEILING))
+    price = request.description.price
+    share = margin if margin is not None else price.margin if price else PRICE_MARGIN
+    return int((worst_price_microusd(request) * (1 + share)).to_integral_value(ROUND_CEILING))
 
 
 def request_kind(request: VideoRequest) -> str:
     """Describes everything that the price of a request may depend on. Requests of one kind cost the same.
 
+    Kinds of the default model have no name of a model, because ledgers of release 0.1 have none.
+
     >>> request_kind(VideoRequest.model_validate({"positivePrompt": "A red kite", "width": 1280, "height": 720}))
     '1 x 720p 5 s from text'
     """
     size = f"{request.width}x{request.height}" if request.image and request.width else request.tier or "any size"
-    start = "image" if request.image else "text"
     audio = "" if request.has_audio else ", silent"
-    return f"{request.number_results} x {size} {request.duration} s from {start}{audio}"
+    model = "" if request.model == MODEL else f"{request.description.short_name}: "
+    return f"{model}{request.number_results} x {size} {request.duration} s from {_start(request)}{audio}"
+
+
+def _start(request: VideoRequest) -> str:
+    references = Counter(name.replace("_", " ") for name, _ in request.media if name not in ("frame_images", "audio"))
+    start = "image" if request.image else "text"
+    return " and ".join(
+        [*([start] if request.image or not references else []), *(f"{n} {what}" for what, n in references.items())]
+    )
 
 
 def microusd_of(cost: Any) -> int | None:

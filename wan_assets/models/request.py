@@ -1,9 +1,4 @@
-"""Defines a request for videos with Wan2.5-Preview (`runware:201@1`): its parameters, their validation and the API's
-JSON.
-
-Source of all limits, defaults and compatibility rules: the model's documentation page,
-https://runware.ai/docs/models/alibaba-wan2-5-preview
-"""
+"""Defines a request for videos: its parameters, their validation by its model's description, and the API's JSON."""
 
 from __future__ import annotations
 
@@ -16,14 +11,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
-    Tag,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -32,84 +23,33 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets.models import rules
+from wan_assets.models.catalog import MODEL, catalog, description_of
+from wan_assets.models.description import ModelDescription
+from wan_assets.models.limits import checked, violations_in
+from wan_assets.models.placement import completed, placed
+from wan_assets.models.request_parts import LISTS_OF_MEDIA, AlibabaSettings, Inputs, Part, ProviderSettings, Safety, Url
 from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_part_of
 
-MODEL: Literal["runware:201@1"] = "runware:201@1"
-
-PROMPT_CHARACTERS, NEGATIVE_CHARACTERS = 2000, 500
 MAX_SEED = 2147483647
 
-Tier = Literal["480p", "720p", "1080p"]
-
-SIZES: dict[tuple[int, int], Tier] = {
-    (854, 480): "480p",
-    (480, 854): "480p",
-    (640, 640): "480p",
-    (1280, 720): "720p",
-    (720, 1280): "720p",
-    (960, 960): "720p",
-    (1088, 832): "720p",
-    (832, 1088): "720p",
-    (1920, 1080): "1080p",
-    (1080, 1920): "1080p",
-    (1440, 1440): "1080p",
-    (1632, 1248): "1080p",
-    (1248, 1632): "1080p",
-}
-"""The 13 supported sizes in pixels, (width, height), and the resolution of each."""
-
-Text = Annotated[str, BeforeValidator(rules.prompt)]
-NegativeText = Annotated[str, Field(min_length=1, max_length=NEGATIVE_CHARACTERS), BeforeValidator(rules.prompt)]
 Whole = Annotated[int, BeforeValidator(rules.number)]
-Image = Annotated[str, AfterValidator(rules.image)]
-Url = Annotated[str, AfterValidator(rules.http_url)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
-    )
+def _model_id(value: Any, info: ValidationInfo) -> Any:
+    """Returns the id of a model for any of its names; a record may be of a model that is not described any more."""
+    known = catalog().id_of(value)
+    if known is None and not (info.context == rules.AS_RECORDED and isinstance(value, str)):
+        raise rules.error_of("unknown_model", "is not a known model", catalog().suggestion)
+    return known or value
 
 
-class FrameImage(_Part):
-    """An image and the frame that it defines; this model supports only the first frame."""
-
-    image: Image
-    frame: Annotated[Literal["first", 0] | None, BeforeValidator(rules.frame)] = None
-
-
-def _form_of(image: Any) -> str:
-    return "text" if isinstance(image, str) else "object"
+def _within_limits(value: Any, info: ValidationInfo) -> Any:
+    """Checks a value by the limits of the request's model, which is validated first."""
+    limits = description_of(info.data.get("model", MODEL)).limits(to_camel(info.field_name or ""))
+    return value if limits is None or value is None or info.context == rules.AS_RECORDED else checked(value, limits)
 
 
-class Inputs(_Part):
-    """The image and the audio that a video starts from."""
-
-    frame_images: (
-        tuple[Annotated[Annotated[Image, Tag("text")] | Annotated[FrameImage, Tag("object")], Discriminator(_form_of)]]
-        | None
-    ) = None
-    audio: Annotated[str, AfterValidator(rules.audio)] | None = None
-
-
-class AlibabaSettings(_Part):
-    """Settings of the provider; the API enables both by default."""
-
-    audio: bool | None = None
-    prompt_extend: bool | None = None
-
-
-class ProviderSettings(_Part):
-    """Settings by provider."""
-
-    alibaba: AlibabaSettings | None = None
-
-
-class Safety(_Part):
-    """Content checks; `mode` takes precedence over `check_content`."""
-
-    check_content: bool | None = None
-    mode: Literal["none", "fast", "full"] | None = None
+Text = Annotated[str, BeforeValidator(rules.prompt), AfterValidator(_within_limits)]
 
 
 @dataclass(frozen=True)
@@ -119,7 +59,7 @@ class _Written:
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-class VideoRequest(_Part):
+class VideoRequest(Part):
     """Describes one request for videos, with the parameters of the model checked.
 
     Parameters are accepted in snake case and in the API's camel case. Prompts are kept, submitted and compared in their
@@ -128,13 +68,15 @@ class VideoRequest(_Part):
     Args:
         task_type: Always "videoInference".
         task_uuid: UUID of the task. `to_task` replaces it.
-        model: Always "runware:201@1".
-        positive_prompt: 1 to 2000 characters.
-        negative_prompt: 1 to 500 characters.
-        width: Width in pixels, together with `height`: one of 13 sizes.
+        model: Id or short name of a model, such as "wan2.6". By default Wan2.5-Preview, "runware:201@1". It decides the
+            limits of the parameters below; `wan-assets models show` lists them.
+        positive_prompt: What the video shows; with the default model 1 to 2000 characters. Some models do not require
+            it with images.
+        negative_prompt: What the video does not show; with the default model 1 to 500 characters.
+        width: Width in pixels, together with `height`: with the default model one of 13 sizes.
         height: Height in pixels.
         resolution: "480p", "720p" or "1080p", instead of a size.
-        duration: 5 or 10 seconds.
+        duration: Seconds, with the default model 5 or 10; "auto" if the model may choose.
         seed: 0 to 2147483647. The API draws a seed if it is None.
         number_results: Number of videos, 1 to 4.
         output_type: Always "URL".
@@ -146,8 +88,9 @@ class VideoRequest(_Part):
         webhook_url: Address to which the API sends the result.
         upload_endpoint: Address to which the API uploads the video.
         safety: Content checks.
-        inputs: The image and the audio that the video starts from.
-        provider_settings: Settings of the provider, such as generated audio.
+        inputs: The images, videos, audio files and documents that the video starts from or refers to.
+        provider_settings: Settings of the provider, such as generated audio. `settings` is accepted too; a task has
+            them where its model expects them.
 
     Raises:
         pydantic.ValidationError: Parameters break rules. It holds every broken rule; `violations_of` reads it.
@@ -161,13 +104,13 @@ class VideoRequest(_Part):
 
     task_type: Literal["videoInference"] = "videoInference"
     task_uuid: Annotated[str, AfterValidator(rules.uuid4)] | None = Field(default=None, alias="taskUUID")
-    model: Literal["runware:201@1"] = MODEL
-    positive_prompt: Text = Field(min_length=1, max_length=PROMPT_CHARACTERS)
-    negative_prompt: NegativeText | None = None
+    model: Annotated[str, BeforeValidator(_model_id)] = MODEL
+    positive_prompt: Text | None = None
+    negative_prompt: Text | None = None
     width: Whole | None = None
     height: Whole | None = None
-    resolution: Tier | None = None
-    duration: Annotated[Literal[5, 10], BeforeValidator(rules.number)] = 5
+    resolution: Annotated[str, AfterValidator(_within_limits)] | None = None
+    duration: Annotated[int | Literal["auto"], BeforeValidator(rules.duration), AfterValidator(_within_limits)] = 5
     seed: Whole | None = Field(default=None, ge=0, le=MAX_SEED)
     number_results: Whole = Field(default=1, ge=1, le=4)
     output_type: Literal["URL"] = "URL"
@@ -196,27 +139,66 @@ class VideoRequest(_Part):
         if not isinstance(data, Mapping):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
-        violations = [
-            InitErrorDetails(type=error, loc=tuple(parameter.split(".")), input=None)
-            for parameter, error in rules.violations_between_parameters(given, SIZES)
-        ]
+        is_recorded = info.context == rules.AS_RECORDED
+        model = description_of(catalog().id_of(given.get("model", MODEL)) or MODEL)
+        try:
+            given = completed(given, model)
+            violations = [] if is_recorded else [*violations_in(given, model)]
+        except PydanticCustomError as error:
+            violations = [InitErrorDetails(type=error, loc=("settings",), input=None)]
         try:
             request = validate(given)
         except ValidationError as error:
             violations = [*map(_restated, error.errors(include_url=False)), *violations]
         if violations:
             raise ValidationError.from_exception_data(cls.__name__, violations)
-        if info.context != rules.AS_RECORDED:
+        if "duration" not in request.model_fields_set:
+            request.__dict__["duration"] = model.default("duration") or request.duration  # known before it is frozen
+        if not is_recorded:
             request.keep_as_written(given)
         return request
 
     @property
+    def description(self) -> ModelDescription:
+        """The description of the model."""
+        return description_of(self.model)
+
+    @property
+    def prompt(self) -> str:
+        """The positive prompt, or an empty text."""
+        return self.positive_prompt or ""
+
+    @property
+    def frames(self) -> Mapping[str, str]:
+        """The images by frame, "first" and "last"."""
+        return self.inputs.frames if self.inputs else {}
+
+    @property
     def image(self) -> str | None:
-        """Image of the first frame, or None."""
-        if self.inputs is None or self.inputs.frame_images is None:
-            return None
-        first = self.inputs.frame_images[0]
-        return first if isinstance(first, str) else first.image
+        """Image of the first frame or, without one, of the last frame; None if no frame is given."""
+        return self.frames.get("first") or self.frames.get("last")
+
+    @property
+    def media(self) -> tuple[tuple[str, str], ...]:
+        """The name of the parameter in `inputs`, and the value, of each input."""
+        return tuple(self.inputs.media()) if self.inputs else ()
+
+    @property
+    def settings(self) -> AlibabaSettings:
+        """The given settings."""
+        return (self.provider_settings.alibaba if self.provider_settings else None) or AlibabaSettings()
+
+    @property
+    def shortest_s(self) -> int:
+        """The shortest duration in seconds that the video may have."""
+        limits = self.description.limits("duration")
+        return self.duration if isinstance(self.duration, int) else (limits and limits.minimum) or 1
+
+    @property
+    def longest_s(self) -> int:
+        """The longest duration in seconds that the video may have."""
+        limits = self.description.limits("duration")
+        return self.duration if isinstance(self.duration, int) else (limits and limits.maximum) or self.shortest_s
 
     @property
     def audio(self) -> str | None:
@@ -226,20 +208,26 @@ class VideoRequest(_Part):
     @property
     def has_audio(self) -> bool:
         """Whether the video has an audio track, given or generated."""
-        alibaba = self.provider_settings.alibaba if self.provider_settings else None
-        return self.audio is not None or alibaba is None or alibaba.audio is not False
+        return self.audio is not None or self.settings.audio is not False
 
     @property
-    def tier(self) -> Tier | None:
-        """Requested resolution; None if the image of the first frame decides."""
+    def tier(self) -> str | None:
+        """Requested resolution, or that of the size; None if an image decides."""
         if self.resolution:
             return self.resolution
-        return SIZES[self.width, self.height] if self.width and self.height else None
+        if self.width and self.height:
+            return self.description.resolution_of_size.get((self.width, self.height))
+        return self._default_resolution
+
+    @property
+    def _default_resolution(self) -> str | None:
+        default: str | None = self.description.default("resolution")
+        return default
 
     @property
     def uploads(self) -> tuple[str, ...]:
         """References to local files that must be uploaded before the request is submitted."""
-        return tuple(media for media in (self.image, self.audio) if media and media.startswith("sha256:"))
+        return tuple(media for _, media in self.media if media.startswith("sha256:"))
 
     def to_task(self, task_uuid: str, media: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Returns the request as the API takes it: the given parameters under the API's names.
@@ -258,6 +246,12 @@ class VideoRequest(_Part):
         uploaded = {reference: (media or {})[reference] for reference in self.uploads}
         return _with_each_text(lambda text: uploaded.get(text, text), task) if uploaded else task
 
+    def with_media(self, replaced: Mapping[str, str]) -> Self:
+        """Returns the request with other values for some of its images, videos, audio files and documents."""
+        given = self._given()
+        inputs = _with_each_text(lambda text: replaced.get(text, text), given.get("inputs", {}))
+        return self.model_validate({**given, "inputs": inputs})
+
     def to_record(self) -> dict[str, Any]:
         """Returns the given parameters under the API's names without secrets: addresses lose user, password and query.
 
@@ -271,7 +265,7 @@ class VideoRequest(_Part):
     def to_addresses(self) -> dict[str, Any]:
         """Returns the addresses in the request, under the API's names."""
         named = {"webhookURL": self.webhook_url, "uploadEndpoint": self.upload_endpoint}
-        return {**named, "inputs": [self.image, self.audio]}
+        return {**named, "inputs": [media for _, media in self.media]}
 
     def as_written(self) -> dict[str, Any]:
         """Returns the given parameters under the API's names, with the prompts as they were written.
@@ -282,7 +276,8 @@ class VideoRequest(_Part):
         return {**self._given(), **{to_camel(name): text for name, text in self._written.texts.items()}}
 
     def _given(self) -> dict[str, Any]:
-        return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
+        given = self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
+        return placed(given, self.description)
 
     def fingerprint(self) -> str:
         """Returns the identity of the video that is requested.
@@ -309,14 +304,25 @@ class VideoRequest(_Part):
 
     def decisive(self) -> dict[str, Any]:
         """Returns the values that decide the video, from which `fingerprint` is computed."""
-        alibaba = (self.provider_settings.alibaba if self.provider_settings else None) or AlibabaSettings()
         return {
             **self.model_dump(include=_DECISIVE),
-            "image": self.image,
+            "resolution": self.resolution or (None if self.width else self._default_resolution),
+            "image": self.frames.get("first"),
             "sound": self.audio,
             "has_audio": self.has_audio,
-            "prompt_extend": alibaba.prompt_extend is not False,
+            "prompt_extend": self.settings.prompt_extend is not False,
+            **self._decisive_if_given(),
         }
+
+    def _decisive_if_given(self) -> dict[str, Any]:
+        """Returns the values of parameters that the first supported model does not have, and which are therefore part
+        of a fingerprint only if they are given.
+        """
+        inputs = self.inputs or Inputs()
+        others = self.settings.model_dump(exclude={"audio", "prompt_extend"}, by_alias=True, exclude_none=True)
+        found: dict[str, Any] = {"last_image": self.frames.get("last"), "settings": others}
+        found |= {name: list(getattr(inputs, name) or ()) for name in LISTS_OF_MEDIA}
+        return {name: value for name, value in found.items() if value}
 
     def _fingerprint_with(self, texts: Mapping[str, str]) -> str:
         return fingerprint_of(json_of({**self.decisive(), **texts}))

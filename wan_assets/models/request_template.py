@@ -12,14 +12,9 @@ from hashlib import sha256
 from json.encoder import encode_basestring as json_of_text
 from typing import Any, TypeAlias, TypeGuard
 
+from wan_assets.models.limits import LONGEST_TEXT
 from wan_assets.models.prompt_text import begin_visibly, is_visible, normalized
-from wan_assets.models.request import (
-    MAX_SEED,
-    NEGATIVE_CHARACTERS,
-    PROMPT_CHARACTERS,
-    VideoRequest,
-    json_of,
-)
+from wan_assets.models.request import MAX_SEED, VideoRequest, json_of
 from wan_assets.models.rules import has_control_character
 
 _NULL = json_of(None)
@@ -54,6 +49,11 @@ class RequestTemplate:
         before, self.to_positive, self.to_seed, rest = parts
         self.before, self.after = before, f"{rest}}}"
         self.before_positive = f"{before}{_NULL}{self.to_positive}"
+
+    def lengths(self, path: str) -> tuple[int, int]:
+        """Returns the fewest and the most characters of a prompt; no text fits if the model does not have it."""
+        limits = self.example.description.limits(path)
+        return (limits.min_characters or 1, limits.max_characters or LONGEST_TEXT) if limits else (1, 0)
 
     def request(self, own: OwnValues) -> VideoRequest:
         """Returns the request itself, with its values as they were written."""
@@ -114,7 +114,7 @@ def fingerprints_of(
     ]
 
 
-def normal_prompts(texts: Sequence[Any], characters: int = PROMPT_CHARACTERS) -> list[str | None]:
+def normal_prompts(texts: Sequence[Any], characters: int = LONGEST_TEXT) -> list[str | None]:
     """Returns the normal form of each prompt; None if it is not text, not valid, or has more characters."""
     parts = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
     return [normal for part in parts for normal in _normal_part(part, characters)]
@@ -123,8 +123,34 @@ def normal_prompts(texts: Sequence[Any], characters: int = PROMPT_CHARACTERS) ->
 def normal_values(
     prompts: Sequence[Any], negative_prompts: Sequence[Any], seeds: Sequence[Any]
 ) -> tuple[list[str | None], list[str | None], list[int | None]]:
-    """Returns the values of requests in their normal form; None for those that are missing or may not be valid."""
-    return normal_prompts(prompts), normal_prompts(negative_prompts, NEGATIVE_CHARACTERS), _whole_seeds(seeds)
+    """Returns the values of requests in their normal form; None for those that are missing or may not be valid.
+
+    `within_limits` checks the length of the texts, which depends on the model.
+    """
+    return normal_prompts(prompts), normal_prompts(negative_prompts), _whole_seeds(seeds)
+
+
+def within_limits(
+    templates: Sequence[RequestTemplate | None], prompts: Sequence[str | None], negative_prompts: Sequence[str | None]
+) -> tuple[list[str | None], list[str | None]]:
+    """Returns texts in their normal form; None for those that are longer or shorter than their template allows."""
+    return (
+        _lengths_checked(templates, prompts, "positivePrompt"),
+        _lengths_checked(templates, negative_prompts, "negativePrompt"),
+    )
+
+
+def _lengths_checked(
+    templates: Sequence[RequestTemplate | None], texts: Sequence[str | None], path: str
+) -> list[str | None]:
+    limits = {template: template.lengths(path) for template in set(templates) if template}
+    lengths = [len(text) for text in texts if text is not None]
+    if not lengths or all(low <= min(lengths) and max(lengths) <= high for low, high in limits.values()):
+        return list(texts)
+    return [
+        text if text is None or template is None or limits[template][0] <= len(text) <= limits[template][1] else None
+        for template, text in zip(templates, texts, strict=True)
+    ]
 
 
 def _normal_part(texts: Sequence[Any], characters: int) -> list[str | None]:

@@ -1,10 +1,10 @@
-"""Validates single values, and the compatibility rules between parameters."""
+"""Validates single values of parameters."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -15,6 +15,9 @@ from wan_assets.models.prompt_text import code_points_of, is_visible, normalized
 
 AS_RECORDED = {"as_recorded": True}
 """The validation context that accepts texts as an older release submitted them."""
+
+AUTO = "auto"
+"""A duration that the model chooses."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _UUID4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
@@ -72,10 +75,18 @@ def prompt(value: Any, info: ValidationInfo) -> Any:
 
 
 def frame(value: Any) -> Any:
-    """Converts the text "0" to the number 0; rejects booleans, which Python treats as numbers."""
+    """Converts the texts "0" and "-1" to numbers; rejects booleans, which Python treats as numbers."""
     if isinstance(value, bool):
         _refuse("frame", "must be 'first' or 0", "use 'first'")
-    return 0 if value in ("0", 0) else value
+    known = (number for number in (0, -1) if value in (number, str(number)))
+    return next(known, value)
+
+
+def duration(value: Any) -> Any:
+    """Converts a duration to a whole number, and `AUTO` to `auto`."""
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    return number(value)
 
 
 def uuid4(value: str) -> str:
@@ -117,31 +128,18 @@ def audio(value: str) -> str:
     return value
 
 
-def violations_between_parameters(
-    given: Mapping[str, Any], sizes: Iterable[tuple[int, int]]
-) -> Iterator[tuple[str, PydanticCustomError]]:
-    """Yields (parameter, error) for each broken compatibility rule between the given parameters.
+def video(value: str) -> str:
+    """Requires a UUID or a URL; `sha256:…` refers to a local file that is uploaded first."""
+    if not _is_reference(value):
+        _refuse("video", "is neither a UUID nor a URL", "name an existing video file")
+    return value
 
-    It uses the given values before validation, so that an invalid number elsewhere does not hide a broken rule.
-    """
-    inputs = _part(given, "inputs")
-    width, height, resolution = (_given(given, name) for name in ("width", "height", "resolution"))
-    has_size = width is not None or height is not None
-    if not has_size and resolution is None and not _given(inputs, "frameImages", "frame_images"):
-        fix = "give resolution, or width and height, or inputs.frameImages"
-        yield "resolution", _error("size_missing", "no size: no parameter of the request determines it", fix)
-    if resolution is not None and has_size:
-        fix = "remove resolution, or width and height"
-        yield "resolution", _error("size_twice", "cannot be used with width/height", fix)
-    if has_size and (width is None or height is None):
-        lone, other = ("width", "height") if height is None else ("height", "width")
-        yield other, _error("size_half", f"must be given together with {lone}", f"add {other}, or use resolution")
-    elif has_size:
-        yield from _size_violations(width, height, list(sizes))
-    alibaba = _part(_part(given, "providerSettings", "provider_settings"), "alibaba")
-    if _given(inputs, "audio") is not None and _given(alibaba, "audio") is not None:
-        fix = "remove one of them: inputs.audio is used as given, the other generates new audio"
-        yield "inputs.audio", _error("audio_twice", "cannot be used with providerSettings.alibaba.audio", fix)
+
+def document(value: str) -> str:
+    """Requires a UUID or a URL; `sha256:…` refers to a local file that is uploaded first."""
+    if not _is_reference(value):
+        _refuse("document", "is neither a UUID nor a URL", "name an existing document")
+    return value
 
 
 def closest_name(name: str, known: Iterable[str], maximum: int | None = None) -> str | None:
@@ -173,33 +171,6 @@ def _edits_between(one: str, other: str) -> int:
     return last[-1]
 
 
-def _size_violations(
-    width: Any, height: Any, sizes: list[tuple[int, int]]
-) -> Iterator[tuple[str, PydanticCustomError]]:
-    try:
-        requested = (number(width), number(height))
-    except PydanticCustomError:
-        return
-    if requested not in sizes:
-        w, h = min(sizes, key=lambda size: abs(size[0] - requested[0]) + abs(size[1] - requested[1]))
-        allowed = ", ".join(f"{w}x{h}" for w, h in sizes)
-        yield (
-            "width",
-            _error("size", f"{requested[0]}x{requested[1]} is not supported; allowed: {allowed}", f"try {w}x{h}"),
-        )
-
-
-def _part(given: Any, *names: str) -> Mapping[str, Any]:
-    found = _given(given, *names)
-    if hasattr(found, "model_dump"):
-        found = found.model_dump(by_alias=True, exclude_none=True)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _given(given: Mapping[str, Any], *names: str) -> Any:
-    return next((given[name] for name in names if given.get(name) is not None), None)
-
-
 def _is_reference(value: str) -> bool:
     return bool(_UUID.fullmatch(value) or _UPLOAD.fullmatch(value)) or _is_url(value)
 
@@ -212,9 +183,10 @@ def _is_url(value: str) -> bool:
         return False
 
 
-def _error(kind: str, rule: str, fix: str) -> PydanticCustomError:
+def error_of(kind: str, rule: str, fix: str) -> PydanticCustomError:
+    """Returns the error of a broken rule, with its fix."""
     return PydanticCustomError(kind, "{rule}", {"rule": rule, "fix": fix})
 
 
 def _refuse(kind: str, rule: str, fix: str) -> NoReturn:
-    raise _error(kind, rule, fix)
+    raise error_of(kind, rule, fix)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
+from wan_assets.models.catalog import MODEL, catalog, description_of
+from wan_assets.models.description import ModelDescription
 from wan_assets.models.prompt_text import normalized
 from wan_assets.models.request import VideoRequest
 from wan_assets.models.rules import closest_name
@@ -64,7 +66,7 @@ def _literals_in(annotation: Any) -> Iterator[Any]:
 
 
 PARAMETERS: Mapping[str, Parameter] = {found.column: found for found in _parameters_of(VideoRequest)}
-"""Every parameter of the model by its column. Nested parameters have dots: `provider_settings.alibaba.audio`."""
+"""Every parameter of all models by its column. Nested parameters have dots: `provider_settings.alibaba.audio`."""
 
 COLUMN_ALIASES = {
     **dict.fromkeys(("text", "caption", "description"), "positive_prompt"),
@@ -112,10 +114,10 @@ _FIXES = {
     "string_too_long": "shorten it to {max_length} characters",
     "greater_than_equal": "use {ge} or more",
     "less_than_equal": "use {le} or less",
-    "too_long": "give {max_length}",
+    "too_long": "give at most {max_length}",
     "too_short": "give {min_length}",
     "model_type": "write an object with named fields",
-    "tuple_type": "write a list of one image",
+    "tuple_type": "write a list",
 }
 
 
@@ -126,6 +128,7 @@ def violations_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Vio
 
 def _violation_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
     context = details.get("ctx", {})
+    model = description_of(catalog().id_of(given.get("model") or MODEL) or MODEL)
     column = ".".join(to_snake(part) for part in details["loc"] if isinstance(part, str) and part not in _TAGS)
     known = PARAMETERS.get(column)
     rule, fix = str(context.get("rule", details["msg"])), context.get("fix")
@@ -136,15 +139,21 @@ def _violation_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
         fix = f"{_FIXES['string_too_long'].format(**context)}; it has {length}"
     return Violation(
         column=column,
-        path=known.path if known else ".".join(str(part) for part in details["loc"]),
+        path=model.wire_path(known.path if known else ".".join(str(part) for part in details["loc"])),
         value=_value_at(given, column),
         rule=rule[:1].lower() + rule[1:],
         fix=fix or _FIXES.get(details["type"], "correct it").format(**context),
-        allowed_values=known.allowed_values if known else (),
+        allowed_values=_allowed_values(known, model) if known else (),
     )
 
 
 _TAGS = ("text", "object")
+
+
+def _allowed_values(parameter: Parameter, model: ModelDescription) -> tuple[Any, ...]:
+    frames = model.limits(parameter.path.removesuffix(".frame")) if parameter.path.endswith(".frame") else None
+    limits = model.limits(parameter.path)
+    return frames.frames if frames else (limits.values if limits else ()) or parameter.allowed_values
 
 
 def _suggestion(column: str) -> str:
@@ -156,6 +165,17 @@ def _suggestion(column: str) -> str:
 
 
 def _value_at(given: Any, column: str) -> Any:
+    """Returns the given value of a column; settings may be given in either place."""
+    found = _value_in(given, column)
+    if found is None and column.startswith(_SETTINGS):
+        return _value_in(given, f"settings{column.removeprefix(_SETTINGS)}")
+    return found
+
+
+_SETTINGS = "provider_settings.alibaba"
+
+
+def _value_in(given: Any, column: str) -> Any:
     for name in column.split("."):
         if isinstance(given, (list, tuple)) and len(given) == 1:
             given = given[0]

@@ -13,12 +13,14 @@ _CAMPAIGNS_KEPT = 1000
 
 
 class PricedKind(NamedTuple):
-    """What the price of a request depends on. `resolution` is "as the image" if the image decides."""
+    """What the price of a request depends on. `resolution` is "as the image" if the image decides, and `duration_s` is
+    "auto" if the model chooses it.
+    """
 
     model: str
     kind: str
     resolution: str
-    duration_s: int
+    duration_s: int | str
     has_audio: bool
     videos: int
 
@@ -50,7 +52,7 @@ class PriceList:
 
     def add(self, request: VideoRequest, campaign: str | None, *, count: int = 1, new: int = 1) -> None:
         """Adds requests with the price of one of them, and the campaign of their rows; `new` of them are not paid."""
-        start, tier = ("image-to-video", "as the image") if request.image else ("text-to-video", "")
+        start, tier = ("image-to-video", "as the image") if request.image else (_start_of(request), "as the input")
         kind = PricedKind(
             request.model, start, request.tier or tier, request.duration, request.has_audio, request.number_results
         )
@@ -75,7 +77,7 @@ class PriceList:
         found: dict[PricedKind, list[tuple[PricedKind, int]]] = defaultdict(list)
         for (kind, _), count in self._counts.items():
             found[kind._replace(videos=0)].append((kind, count))
-        return {kind: self._line(found[kind]) for kind in sorted(found)}
+        return {kind: self._line(found[kind]) for kind in sorted(found, key=_in_order)}
 
     @property
     def by_campaign(self) -> dict[str, PriceLine]:
@@ -100,3 +102,15 @@ class PriceList:
             requests, videos = requests + count, videos + count * kind.videos
             price, reserved = price + count * listed, reserved + count * most
         return PriceLine(requests, videos, price, reserved)
+
+
+def _start_of(request: VideoRequest) -> str:
+    """Returns the name of a kind that depends on the number of each input."""
+    counts = Counter(name.replace("_", " ") for name, _ in request.media if name != "audio")
+    references = " and ".join(f"{count} {name if count > 1 else name[:-1]}" for name, count in counts.items())
+    return f"{references} to video" if references else "text-to-video"
+
+
+def _in_order(kind: PricedKind) -> tuple[str, ...]:
+    duration = f"{kind.duration_s:06}" if isinstance(kind.duration_s, int) else kind.duration_s
+    return (kind.model, kind.kind, kind.resolution, duration, str(kind.has_audio))

@@ -19,6 +19,7 @@ from wan_assets.simulator.tasks import (
     charge_microusd,
     data_of,
     errors_of,
+    key_of,
     poll_status_of,
     price_microusd,
 )
@@ -94,10 +95,11 @@ class Endpoint:
     def _accept(self, task: Mapping[str, Any], root: str) -> tuple[str, RefusalError | None]:
         request = valid_request(task)
         fingerprint = self._fingerprint_of(task, request)
-        behaviour, price = self._behaviour, price_microusd(request, self._behaviour)
+        behaviour = self._behaviour
         earlier = self._journal.task(str(task["taskUUID"]))
         again = earlier is not None and self._runs_again(earlier)
         copy = self._journal.count("run", earlier.task_uuid) + 1 if earlier and again else 1
+        price = price_microusd(key_of(str(task["taskUUID"]), copy), request, behaviour)
         accepted = accepted_task(task, request, fingerprint, behaviour, copy=copy, root=root)
         amount, limit = charge_microusd(accepted, price, behaviour), microusd(behaviour.balance_usd)
         if earlier and self._is_race(earlier):
@@ -123,16 +125,11 @@ class Endpoint:
 
     def _fingerprint_of(self, task: Mapping[str, Any], request: VideoRequest) -> str:
         """Computes the fingerprint as a ledger does: from the content of uploads. Refuses deleted uploads."""
-        media = dict(media_in(request))
-        known = self._uploads.references(media.values())
-        for parameter, media_uuid in media.items():
-            if known.get(media_uuid) == "":
+        known = self._uploads.references(media for _, media in request.media)
+        for parameter, media in media_in(request):
+            if known.get(media) == "":
                 raise RefusalError(400, error_item("mediaNotFound", "It was deleted.", task, parameter=parameter))
-        if not known:
-            return request.fingerprint()
-        reported = {parameter.partition(".")[2]: known.get(media, media) for parameter, media in media.items()}
-        inputs = {name: [media] if name == "frameImages" else media for name, media in reported.items()}
-        return VideoRequest.model_validate({**task, "inputs": inputs}).fingerprint()
+        return request.with_media(known).fingerprint() if known else request.fingerprint()
 
     def _polled(self, polls: Tasks, root: str) -> Response:
         if fault := self._poll_fault(str(polls[0].get("taskUUID"))):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from wan_assets.models import VideoRequest, Violation, violations_of
 
@@ -14,14 +15,21 @@ _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 _DOCUMENTATION = "https://runware.ai/docs/models/alibaba-wan2-5-preview"
 _CODES = {
     "missing": "missing{}",
-    "size_missing": "missing{}",
-    "size_half": "missing{}",
-    "size_twice": "incompatibleParameters",
-    "audio_twice": "incompatibleParameters",
+    "needs_one_of": "missing{}",
+    "required_without": "missing{}",
+    "requires": "missing{}",
+    "together": "missing{}",
+    "excludes": "incompatibleParameters",
+    "requires_value": "incompatibleParameters",
+    "not_of_model": "unsupportedParameter",
     "extra_forbidden": "unknownParameter",
+    "unknown_model": "invalid{}",
     "literal_error": "unsupported{}",
-    "size": "unsupportedDimensions",
+    "in_sizes": "unsupportedDimensions",
 }
+_SETTINGS = ("settings", "providerSettings")
+"""A request accepts the settings in both places; the API only in that of the model."""
+
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "width": (int,),
     "height": (int,),
@@ -68,6 +76,8 @@ def valid_request(task: Mapping[str, Any]) -> VideoRequest:
         raise RefusalError(400, *(_refused(task, code, path) for code, path in invalid))
     try:
         request = VideoRequest.model_validate(task)
+        if misplaced := [name for name in _SETTINGS if name in task and name not in request.to_task("")]:
+            raise RefusalError(400, *(_refused(task, "unsupportedParameter", name) for name in misplaced))
     except ValidationError as error:
         found = zip(error.errors(include_url=False), violations_of(error, task), strict=True)
         broken = [_broken(task, details["type"], violation) for details, violation in found]
@@ -78,11 +88,8 @@ def valid_request(task: Mapping[str, Any]) -> VideoRequest:
 
 
 def media_in(request: VideoRequest) -> Iterator[tuple[str, str]]:
-    """Yields the image and the audio of a request with their parameters."""
-    if request.image:
-        yield "inputs.frameImages", request.image
-    if request.audio:
-        yield "inputs.audio", request.audio
+    """Yields each input of a request with its parameter."""
+    yield from ((f"inputs.{to_camel(name)}", media) for name, media in request.media)
 
 
 def _format_errors(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

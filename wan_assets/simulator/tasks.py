@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wan_assets.models import MICROUSD_PER_S, SIZES, Tier, VideoRequest
+from pydantic.alias_generators import to_camel
+
+from wan_assets.models import VideoRequest, price_per_s_microusd
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import DEVIATIONS, TASK_FAULTS
 from wan_assets.simulator.journal import AcceptedTask
@@ -23,6 +25,8 @@ _FAILURES = {
 _ROUNDED_TO = 32
 _LONGER_S = 2
 _SHORT_AUDIO_S = 0.2
+_INPUT_S = 5
+"""Every input video has this length, because the simulator does not open any."""
 _SEEDS = 2**32
 _COST_STEP_MICROUSD = 100  # results report dollars with four decimals
 
@@ -38,7 +42,7 @@ def accepted_task(
 ) -> AcceptedTask:
     """Decides all results of a task; `copy` numbers runs under one UUID, and `root` is the URL for files."""
     now, task_uuid = behaviour.clock(), str(task["taskUUID"])
-    key = task_uuid if copy == 1 else f"{task_uuid} {copy}"
+    key = key_of(task_uuid, copy)
     fault = _fault_of(key, request, behaviour)
     results = range(request.number_results)
     plan = tuple(_planned(key, number, request, behaviour, fault) for number in results)
@@ -48,11 +52,35 @@ def accepted_task(
     return AcceptedTask(task_uuid, task, fingerprint, now, timed)
 
 
-def price_microusd(request: VideoRequest, behaviour: Behaviour) -> int:
-    """Returns the price of one result; a size given by an image costs the 1080p rate, as in the price list."""
-    tier: Tier = "1080p" if request.image and request.resolution is None else request.tier or "1080p"
-    price = MICROUSD_PER_S[tier] * request.duration * behaviour.cost_factor
+def key_of(task_uuid: str, copy: int) -> str:
+    """Returns the text that decides the results of a run under a UUID."""
+    return task_uuid if copy == 1 else f"{task_uuid} {copy}"
+
+
+def price_microusd(key: str, request: VideoRequest, behaviour: Behaviour) -> int:
+    """Returns the price of one result. A size given by an image costs the highest rate, as observed."""
+    seconds = _duration_s(key, request, behaviour) + _input_s(request)
+    price = price_per_s_microusd(request, _charged_resolution(request)) * seconds * behaviour.cost_factor
     return round(price / _COST_STEP_MICROUSD) * _COST_STEP_MICROUSD
+
+
+def _charged_resolution(request: VideoRequest) -> str:
+    price = request.description.price
+    is_open = request.image is not None and request.resolution is None and price and price.any_resolution_from_image
+    return "" if is_open else request.tier or ""
+
+
+def _duration_s(key: str, request: VideoRequest, behaviour: Behaviour) -> int:
+    """Returns the duration of the results; a duration that the model chooses is at random, but always the same."""
+    choices = range(request.shortest_s, request.longest_s + 1)
+    return choices[int(behaviour.chance("duration", key) * len(choices))]
+
+
+def _input_s(request: VideoRequest) -> int:
+    """Returns the seconds of input videos that are charged."""
+    price = request.description.price
+    charged = price.input_seconds_of if price else ()
+    return _INPUT_S * sum(f"inputs.{to_camel(name)}" in charged for name, _ in request.media)
 
 
 def charge_microusd(task: AcceptedTask, price: int, behaviour: Behaviour) -> int:
@@ -79,8 +107,9 @@ def _planned(
         "fault": kind,
         "code": codes[int(behaviour.chance("code", key) * len(codes))],
         "cost": _reported_cost(key, request, behaviour),
+        "duration_s": _duration_s(key, request, behaviour),
         "has_url": not behaviour.has_fault("no_url", key),
-        "is_nsfw": behaviour.has_fault("nsfw", key) or "nsfw" in request.positive_prompt.lower(),
+        "is_nsfw": behaviour.has_fault("nsfw", key) or "nsfw" in request.prompt.lower(),
     }
 
 
@@ -90,7 +119,7 @@ def _fault_of(key: str, request: VideoRequest, behaviour: Behaviour) -> str:
 
 
 def _reported_cost(key: str, request: VideoRequest, behaviour: Behaviour) -> Any:
-    cost = price_microusd(request, behaviour) / 1e6
+    cost = price_microusd(key, request, behaviour) / 1e6
     faulty = {"cost_missing": None, "cost_zero": 0, "cost_string": str(cost), "cost_nan": float("nan")}
     return next((value for fault, value in faulty.items() if behaviour.has_fault(fault, key)), cost)
 
@@ -156,10 +185,10 @@ def clip_of(task: AcceptedTask, number: int) -> Clip:
         container=request.output_format,
         width=width,
         height=height,
-        duration_s=request.duration,
+        duration_s=int(task.plan[number].get("duration_s") or request.shortest_s),
         has_audio=request.has_audio,
         seed=int(task.plan[number]["seed"]),
-        prompt=request.positive_prompt,
+        prompt=request.prompt,
     )
 
 
@@ -185,8 +214,8 @@ def served_clip(task: AcceptedTask, number: int, behaviour: Behaviour) -> Clip:
 def _size_of(request: VideoRequest) -> tuple[int, int]:
     if request.width and request.height:
         return request.width, request.height
-    tier = request.tier or "720p"
-    return next(size for size, of_tier in SIZES.items() if of_tier == tier)
+    sizes = request.description.sizes
+    return sizes[request.tier or "720p"][0]
 
 
 def _head(task: AcceptedTask) -> dict[str, Any]:

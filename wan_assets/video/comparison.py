@@ -21,7 +21,8 @@ _SAME_CODEC = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-
 class Expected:
     """The requested properties; `width` and `height` are None if the request does not determine them.
 
-    In this case, `sizes` are the allowed sizes, or `pixels` is the allowed range of width times height.
+    In this case, `sizes` are the allowed sizes, or `pixels` is the allowed range of width times height. If the model
+    chooses the duration, it is from `duration_s` to `longest_s`.
     """
 
     container: str
@@ -31,6 +32,7 @@ class Expected:
     has_audio: bool
     pixels: tuple[int, int] | None = None
     sizes: tuple[tuple[int, int], ...] = ()
+    longest_s: float | None = None
 
 
 def mismatches(facts: VideoProperties, expected: Expected) -> tuple[str, ...]:
@@ -91,9 +93,11 @@ def _size_mismatch(facts: VideoProperties, expected: Expected) -> str:
 
 
 def _length_mismatch(facts: VideoProperties, expected: Expected) -> str:
-    if abs(facts.duration_s - expected.duration_s) <= LENGTH_TOLERANCE_S:
+    longest_s = expected.longest_s or expected.duration_s
+    if expected.duration_s - LENGTH_TOLERANCE_S <= facts.duration_s <= longest_s + LENGTH_TOLERANCE_S:
         return ""
-    return f"length is {facts.duration_s:.2f} s, requested {expected.duration_s:g} s"
+    up_to = f" to {longest_s:g}" if longest_s > expected.duration_s else ""
+    return f"length is {facts.duration_s:.2f} s, requested {expected.duration_s:g}{up_to} s"
 
 
 def _frames_mismatch(facts: VideoProperties) -> str:

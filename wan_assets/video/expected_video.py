@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wan_assets.models import SIZES, Tier, VideoRequest
+from wan_assets.models import VideoRequest
 from wan_assets.video import Expected
 
 _PIXEL_TOLERANCE = 0.15
@@ -17,13 +17,16 @@ def expected_of(request: VideoRequest) -> Expected:
         container=request.output_format,
         width=request.width if is_fixed else None,
         height=request.height if is_fixed else None,
-        duration_s=float(request.duration),
+        duration_s=float(request.shortest_s),
+        longest_s=float(request.longest_s),
         has_audio=request.has_audio,
-        pixels=None if is_fixed or is_preset or request.tier is None else _pixels_of(request.tier),
-        sizes=tuple(size for size, tier in SIZES.items() if tier == request.resolution) if is_preset else (),
+        pixels=None if is_fixed or is_preset else _pixels_of(request),
+        sizes=tuple(request.description.sizes.get(request.resolution or "", ())) if is_preset else (),
     )
 
 
-def _pixels_of(tier: Tier) -> tuple[int, int]:
-    areas = [width * height for (width, height), of_tier in SIZES.items() if of_tier == tier]
+def _pixels_of(request: VideoRequest) -> tuple[int, int] | None:
+    areas = [width * height for width, height in request.description.sizes.get(request.tier or "", ())]
+    if not areas:
+        return None
     return int(min(areas) * (1 - _PIXEL_TOLERANCE)), int(max(areas) * (1 + _PIXEL_TOLERANCE))

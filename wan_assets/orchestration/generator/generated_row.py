@@ -62,7 +62,7 @@ class GeneratedRow:
         """Reads a row from the engine's result; one without a video has an error."""
         job, stored = result.job, result.outcome.stored
         partition = None if job.partition == NO_PARTITION else job.partition
-        row = cls(job.prompt_id, job.request.positive_prompt, partition=partition)
+        row = cls(job.prompt_id, job.request.prompt, partition=partition)
         if stored is None:
             return replace(row, charged_usd=Decimal(0), error=result.error)
         first = stored.videos[0]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wan_assets.models.catalog import MODEL, description_of
 from wan_assets.models.pricing import (
     dollars,
     list_price_microusd,
@@ -19,7 +20,9 @@ from wan_assets.models.pricing import (
     usd,
     worst_price_microusd,
 )
-from wan_assets.models.request import SIZES, VideoRequest
+from wan_assets.models.request import VideoRequest
+
+SIZES = description_of(MODEL).resolution_of_size
 
 PICTURE = {"frameImages": ["https://example.com/hill.png"]}
 

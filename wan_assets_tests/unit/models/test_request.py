@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic.alias_generators import to_snake
 
+from wan_assets.models.catalog import MODEL, description_of
 from wan_assets.models.prompt_text import is_visible, normalized
-from wan_assets.models.request import SIZES, VideoRequest, task_uuid_of
+from wan_assets.models.request import VideoRequest, task_uuid_of
 from wan_assets.models.violations import PARAMETERS, Violation, violations_of
+
+SIZES = description_of(MODEL).resolution_of_size
 
 U = "5f0c1c9e-6a5e-4c53-9f5a-3b1d4c3b2a10"
 MODEL_PAGE = SHARED / "reference" / "wan2.5-preview.md"
@@ -530,42 +533,42 @@ SIZE_ALLOWED = ", ".join(f"{width}x{height}" for width, height in SIZES)
         ),
         (
             {"resolution": None},
-            "size_missing",
+            "needs_one_of",
             "resolution",
             "no size: no parameter of the request determines it",
             "give resolution, or width and height, or inputs.frameImages",
         ),
         (
             {"width": 1280, "height": 720},
-            "size_twice",
+            "excludes",
             "resolution",
             "cannot be used with width/height",
             "remove resolution, or width and height",
         ),
         (
             {"resolution": None, "width": 1280},
-            "size_half",
+            "together",
             "height",
             "must be given together with width",
             "add height, or use resolution",
         ),
         (
             {"resolution": None, "height": 720},
-            "size_half",
+            "together",
             "width",
             "must be given together with height",
             "add width, or use resolution",
         ),
         (
             {"resolution": None, "width": 1280, "height": 721},
-            "size",
+            "in_sizes",
             "width",
             f"1280x721 is not supported; allowed: {SIZE_ALLOWED}",
             "try 1280x720",
         ),
         (
             {"inputs": {"audio": SOUND}, "providerSettings": {"alibaba": {"audio": True}}},
-            "audio_twice",
+            "excludes",
             "inputs.audio",
             "cannot be used with providerSettings.alibaba.audio",
             "remove one of them: inputs.audio is used as given, the other generates new audio",
@@ -591,7 +594,7 @@ def test_rules_of_one_parameter_and_rules_between_several_are_told_in_the_same_w
     assert reported == {
         "literal_error": (("duration",), "Input should be 5 or 10", 7),
         "whole_number": (("seed",), "must be a whole number", "a"),
-        "size_half": (("height",), "must be given together with width", None),
+        "together": (("height",), "must be given together with width", None),
     }
 
 

@@ -1,0 +1,156 @@
+"""The known models: those described in this package, and those in a folder of descriptions that a user adds.
+
+`WAN_ASSETS_MODELS` names the folder. A description there replaces one of this package with the same id.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from wan_assets.models.description import ModelDescription
+
+MODEL = "runware:201@1"
+"""The default model, Wan2.5-Preview."""
+
+MODELS_VARIABLE = "WAN_ASSETS_MODELS"
+_MAX_BYTES = 1 << 20
+
+
+class ModelDescriptionError(Exception):
+    """A file of the user's folder does not describe a model."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The known models by id; `ids` also contains their other names, in lower case."""
+
+    models: Mapping[str, ModelDescription]
+    ids: Mapping[str, str]
+
+    @classmethod
+    def of(cls, models: Mapping[str, ModelDescription]) -> Catalog:
+        """Raises `ModelDescriptionError` if two models have the same name."""
+        ids: dict[str, str] = {}
+        for each in models.values():
+            for name in (each.id, *each.short_names):
+                if ids.setdefault(name.lower(), each.id) != each.id:
+                    raise ModelDescriptionError(f"{each.id} and {ids[name.lower()]} are both named {name}; rename one")
+        return cls(models, ids)
+
+    def id_of(self, name: Any) -> str | None:
+        """Returns the id of a model by its id or a short name; None if it is not known."""
+        return self.ids.get(name.strip().lower()) if isinstance(name, str) else None
+
+    @property
+    def suggestion(self) -> str:
+        """Returns what to write instead of the name of an unknown model."""
+        names = ", ".join(each.short_name for each in self.models.values())
+        return f"use one of {names}, or describe the model in a folder that {MODELS_VARIABLE} names"
+
+
+def description_of(model: str) -> ModelDescription:
+    """Returns the description of a model by its id.
+
+    A ledger may contain tasks of a model that is not described any more: its requests have no limits and no price.
+    """
+    return catalog().models.get(model) or _without_description(model)
+
+
+def is_known(model: str) -> bool:
+    """Whether a model is described."""
+    return model in catalog().models
+
+
+def catalog() -> Catalog:
+    """Returns the known models; raises `ModelDescriptionError` if the user's folder cannot be read."""
+    return _catalog(os.environ.get(MODELS_VARIABLE, ""), _added())
+
+
+def add_models(folder: str) -> None:
+    """Adds the descriptions in a folder for this process, beside those that `WAN_ASSETS_MODELS` names."""
+    if folder and folder not in _FOLDERS:
+        _catalog(os.environ.get(MODELS_VARIABLE, ""), (*_added(), folder))  # reports errors before it is added
+        _FOLDERS.append(folder)
+
+
+_FOLDERS: list[str] = []
+
+
+def _added() -> tuple[str, ...]:
+    return tuple(_FOLDERS)
+
+
+@lru_cache(8)
+def _catalog(folder: str, added: tuple[str, ...]) -> Catalog:
+    models = dict(_packaged())
+    for each in (folder, *added):
+        if each:
+            models.update((found.id, found) for found in _in_folder(Path(each)))
+    return Catalog.of(models)
+
+
+@lru_cache(1)
+def _packaged() -> Mapping[str, ModelDescription]:
+    folder = files("wan_assets.models") / "descriptions"
+    texts = sorted((each.name, each.read_text("utf-8")) for each in folder.iterdir() if each.name.endswith(".toml"))
+    found = (read_description(text) for _, text in texts)
+    return {each.id: each for each in found}
+
+
+def _in_folder(folder: Path) -> Iterator[ModelDescription]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+    except OSError as error:
+        reason = f"the folder of models {folder} cannot be read: {error.strerror}"
+        raise ModelDescriptionError(f"{reason}; correct {MODELS_VARIABLE}") from None
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MAX_BYTES)
+            yield read_description(content.decode())
+        except (OSError, ValueError, ModelDescriptionError) as error:
+            raise ModelDescriptionError(f"{path} does not describe a model: {error}") from None
+
+
+def read_description(text: str) -> ModelDescription:
+    """Reads a description in TOML; raises `ModelDescriptionError` that names each wrong field."""
+    try:
+        return ModelDescription.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ModelDescriptionError(f"it is not valid TOML: {error}") from None
+    except ValidationError as error:
+        found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+        raise ModelDescriptionError("; ".join(found)) from None
+
+
+@lru_cache(64)
+def _without_description(model: str) -> ModelDescription:
+    return ModelDescription.model_construct(
+        id=model,
+        name=model,
+        short_names=(),
+        page="",
+        status="ended",
+        released=None,
+        ends=None,
+        successor="",
+        summary="",
+        makes_videos_from=(),
+        settings_path="settings",
+        parameters={},
+        sizes={},
+        sizes_source="unknown",
+        rules=(),
+        price=None,
+        latency=None,
+        notes=(),
+    )

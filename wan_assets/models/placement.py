@@ -1,0 +1,58 @@
+"""Where the settings of a request are in the API's JSON: all models have the same ones in one of two places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from wan_assets.models import rules
+from wan_assets.models.description import ModelDescription
+
+_PROVIDERS, _PROVIDER = ("providerSettings", "provider_settings"), "alibaba"
+
+
+def completed(given: Mapping[str, Any], model: ModelDescription) -> dict[str, Any]:
+    """Returns the given values with `settings` among those of the provider, and with the defaults that are sent.
+
+    Raises `PydanticCustomError` if a setting is given twice with different values.
+    """
+    found = dict(given)
+    limits = model.limits("duration")
+    if limits and limits.send_default:
+        found.setdefault("duration", limits.default)
+    settings = found.pop("settings", None)
+    if settings is None:
+        return found
+    if hasattr(settings, "model_dump"):
+        settings = settings.model_dump(by_alias=True, exclude_none=True)
+    if not isinstance(settings, Mapping):
+        raise rules.error_of("model_type", "must be an object with named fields", "write an object")
+    name = next((name for name in _PROVIDERS if found.get(name) is not None), _PROVIDERS[0])
+    provider = _as_mapping(found.get(name))
+    alibaba = _in_camel_case(_as_mapping(provider.get(_PROVIDER)))
+    twice = [key for key, value in _in_camel_case(settings).items() if alibaba.get(key, value) != value]
+    if twice:
+        rule = f"gives {twice[0]} another value than providerSettings.alibaba"
+        raise rules.error_of("given_twice", rule, "remove one of them")
+    found[name] = {**provider, _PROVIDER: {**alibaba, **_in_camel_case(settings)}}
+    return found
+
+
+def placed(given: dict[str, Any], model: ModelDescription) -> dict[str, Any]:
+    """Returns the JSON of a request with its settings where the model expects them."""
+    if model.settings_path == "settings" and "providerSettings" in given:
+        alibaba = given.pop("providerSettings").get(_PROVIDER)
+        return {**given, "settings": alibaba} if alibaba is not None else given
+    return given
+
+
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(by_alias=True, exclude_none=True)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _in_camel_case(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {to_camel(name) if "_" in name else name: value for name, value in settings.items() if value is not None}
