@@ -12,21 +12,24 @@ from wan_assets.cli.estimates import LedgerState
 from wan_assets.durations import duration_text
 from wan_assets.errors import budget_name
 from wan_assets.ledger import CapRoom
-from wan_assets.models import usd
+from wan_assets.models import MODEL, description_of, usd
 from wan_assets.prompts import PriceLine, PriceList
 
 
 def show_prices(prices: PriceList) -> None:
     """Prints the list prices by kind, and by campaign if the rows have campaigns."""
     kinds = prices.by_kind
-    has_models, has_silent = len({kind.model for kind in kinds}) > 1, not all(kind.has_audio for kind in kinds)
+    has_models, has_silent = (
+        {kind.model for kind in kinds} - {MODEL} != set(),
+        not all(kind.has_audio for kind in kinds),
+    )
     rows = [
         (
             kind.kind,
             kind.resolution,
-            f"{kind.duration_s} s",
+            f"{kind.duration_s} s" if isinstance(kind.duration_s, int) else kind.duration_s,
             *([("yes" if kind.has_audio else "no")] if has_silent else []),
-            *([kind.model] if has_models else []),
+            *([description_of(kind.model).short_name] if has_models else []),
             f"{line.videos:,}",
             dollars(line.price_microusd),
         )

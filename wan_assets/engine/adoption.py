@@ -73,7 +73,7 @@ class _Adoption:
         return self._session.store.task(task.fingerprint, task.task_uuid, simulated=task.is_simulated)
 
     async def _store(self, task: Task) -> StoredTask:
-        request = VideoRequest.model_validate(task.request)
+        request = VideoRequest.from_record(task.request)
         seconds = self._session.seconds_since(task.submitted_at or task.created_at)
         videos, missing = list[StoredVideo](), list[str]()
         for number in range(1, max(task.number_results, len(task.results)) + 1):

@@ -150,7 +150,7 @@ class Ledger(LedgerReader):
         cost, held = sum(known), reserved // max(1, row["number_results"]) * (len(costs) - len(known))
         self._correct(connection, row, cost + held - reserved)
         if len(known) == len(costs):
-            request = VideoRequest.model_validate_json(row["request"])
+            request = VideoRequest.from_record(json.loads(row["request"]))
             learned_prices.learn(connection, request, cost, simulated=row["is_simulated"])
         if (excess := cost + held - reserved) > 0:
             over = {"reserved_microusd": reserved, "excess_microusd": excess}

@@ -16,7 +16,7 @@ from wan_assets.models.pricing import (
     PRICE_MARGIN,
     dollars,
     implausible_usd,
-    is_price_known,
+    is_length_known,
     list_price_microusd,
     lowest_price_microusd,
     microusd,
@@ -28,7 +28,7 @@ from wan_assets.models.pricing import (
     usd,
     worst_price_microusd,
 )
-from wan_assets.models.prompt_text import normalized
+from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import (
     FINGERPRINT_BYTES,
     VideoRequest,
@@ -42,7 +42,6 @@ from wan_assets.models.request_template import (
     fingerprints_of,
     normal_prompts,
     normal_values,
-    within_limits,
 )
 from wan_assets.models.rules import closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
@@ -93,7 +92,8 @@ __all__ = [
     "fingerprints_of",
     "http_url",
     "implausible_usd",
-    "is_price_known",
+    "is_length_known",
+    "is_visible",
     "list_price_microusd",
     "lowest_price_microusd",
     "may_hold_password",
@@ -114,7 +114,6 @@ __all__ = [
     "usd",
     "uuid_in",
     "violations_of",
-    "within_limits",
     "without_secrets",
     "without_secrets_of",
     "worst_price_microusd",

@@ -64,9 +64,9 @@ def _listed(expected: Sequence[str]) -> str:
     return f"{', '.join(expected[:-1])} or {expected[-1]}" if len(expected) > 1 else "".join(expected)
 
 
-def violations_in(given: Mapping[str, Any], model: ModelDescription) -> Iterator[InitErrorDetails]:
-    """Yields an error for each parameter that the model does not have, each missing one, each input beyond the limits,
-    and each broken rule between parameters.
+def violations_of_parameters(given: Mapping[str, Any], model: ModelDescription) -> Iterator[InitErrorDetails]:
+    """Yields an error for each parameter that the model does not have, each missing one, and each input or setting
+    beyond its limits.
     """
     for path in _paths_in(given):
         limits = model.limits(path)
@@ -77,6 +77,10 @@ def violations_in(given: Mapping[str, Any], model: ModelDescription) -> Iterator
     for path, limits in model.parameters.items():
         if limits.required and value_at(given, path) is None:
             yield _details(path, PydanticKnownError("missing"))
+
+
+def violations_between_parameters(given: Mapping[str, Any], model: ModelDescription) -> Iterator[InitErrorDetails]:
+    """Yields an error for each broken rule of the model."""
     view = Given(given, tuple(model.resolution_of_size), model.default)
     for rule in model.rules:
         for at, placeholders in PREDICATES[rule.predicate](rule, view):

@@ -50,9 +50,11 @@ def lowest_price_microusd(request: VideoRequest) -> int:
     return _price(request, rates.get(request.tier or "", min(rates.values())), request.shortest_s)
 
 
-def is_price_known(request: VideoRequest) -> bool:
-    """Whether the parameters of a request determine its list price: resolution, duration and seconds of inputs."""
-    return lowest_price_microusd(request) == worst_price_microusd(request)
+def is_length_known(request: VideoRequest) -> bool:
+    """Whether a request determines the seconds that are charged: those of the output and of its input videos."""
+    price = request.description.price
+    charged = price.input_seconds_of if price else ()
+    return request.shortest_s == request.longest_s and not any(_wire(name) in charged for name, _ in request.media)
 
 
 def price_per_s_microusd(request: VideoRequest, resolution: str) -> int:

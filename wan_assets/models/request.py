@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,13 +20,13 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets.models import rules
 from wan_assets.models.catalog import MODEL, catalog, description_of
 from wan_assets.models.description import ModelDescription
-from wan_assets.models.limits import checked, violations_in
+from wan_assets.models.limits import checked, violations_between_parameters, violations_of_parameters
 from wan_assets.models.placement import completed, placed
 from wan_assets.models.request_parts import LISTS_OF_MEDIA, AlibabaSettings, Inputs, Part, ProviderSettings, Safety, Url
 from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_part_of
@@ -141,17 +142,22 @@ class VideoRequest(Part):
         given = {name: value for name, value in data.items() if value is not None}
         is_recorded = info.context == rules.AS_RECORDED
         model = description_of(catalog().id_of(given.get("model", MODEL)) or MODEL)
+        violations: list[InitErrorDetails] = []
         try:
             given = completed(given, model)
-            violations = [] if is_recorded else [*violations_in(given, model)]
         except PydanticCustomError as error:
-            violations = [InitErrorDetails(type=error, loc=("settings",), input=None)]
+            violations.append(InitErrorDetails(type=error, loc=("settings",), input=None))
+        between = []
+        if not is_recorded:
+            violations += violations_of_parameters(given, model)
+            between = [*violations_between_parameters(given, model)]
         try:
             request = validate(given)
         except ValidationError as error:
-            violations = [*map(_restated, error.errors(include_url=False)), *violations]
-        if violations:
-            raise ValidationError.from_exception_data(cls.__name__, violations)
+            violations += map(_restated, error.errors(include_url=False))
+        if violations or between:
+            in_order = sorted(violations, key=partial(_position, [*cls.model_fields]))
+            raise ValidationError.from_exception_data(cls.__name__, [*in_order, *between])
         if "duration" not in request.model_fields_set:
             request.__dict__["duration"] = model.default("duration") or request.duration  # known before it is frozen
         if not is_recorded:
@@ -378,6 +384,12 @@ def _with_each_text(change: Callable[[str], str], value: Any) -> Any:
     if isinstance(value, list):
         return [_with_each_text(change, item) for item in value]
     return change(value) if isinstance(value, str) else value
+
+
+def _position(names: Sequence[str], error: InitErrorDetails) -> int:
+    """Returns the position of the parameter of an error; unknown ones are the last."""
+    name = to_snake(str(error["loc"][0])) if error.get("loc") else ""
+    return names.index(name) if name in names else len(names)
 
 
 def _restated(error: ErrorDetails) -> InitErrorDetails:

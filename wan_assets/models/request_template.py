@@ -121,22 +121,18 @@ def normal_prompts(texts: Sequence[Any], characters: int = LONGEST_TEXT) -> list
 
 
 def normal_values(
-    prompts: Sequence[Any], negative_prompts: Sequence[Any], seeds: Sequence[Any]
+    templates: Sequence[RequestTemplate | None],
+    prompts: Sequence[Any],
+    negative_prompts: Sequence[Any],
+    seeds: Sequence[Any],
 ) -> tuple[list[str | None], list[str | None], list[int | None]]:
-    """Returns the values of requests in their normal form; None for those that are missing or may not be valid.
-
-    `within_limits` checks the length of the texts, which depends on the model.
+    """Returns the values of requests of some templates in their normal form; None for those that are missing or may not
+    be valid, such as texts that are longer than the model of the template allows.
     """
-    return normal_prompts(prompts), normal_prompts(negative_prompts), _whole_seeds(seeds)
-
-
-def within_limits(
-    templates: Sequence[RequestTemplate | None], prompts: Sequence[str | None], negative_prompts: Sequence[str | None]
-) -> tuple[list[str | None], list[str | None]]:
-    """Returns texts in their normal form; None for those that are longer or shorter than their template allows."""
     return (
-        _lengths_checked(templates, prompts, "positivePrompt"),
-        _lengths_checked(templates, negative_prompts, "negativePrompt"),
+        _lengths_checked(templates, normal_prompts(prompts), "positivePrompt"),
+        _lengths_checked(templates, normal_prompts(negative_prompts), "negativePrompt"),
+        _whole_seeds(seeds),
     )
 
 

@@ -15,9 +15,10 @@ from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
 from wan_assets.prompts.cell_text import text_of
-from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, Column, column_of
+from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, REFERENCES, Column, column_of
+from wan_assets.prompts.image_size import Medium
 from wan_assets.prompts.layout import Layout, value_at
-from wan_assets.prompts.local_media import PLACEHOLDER_REFERENCE, LocalMedia, Medium
+from wan_assets.prompts.local_media import PLACEHOLDER_REFERENCE, LocalMedia
 from wan_assets.prompts.problems import Refusal
 
 
@@ -116,6 +117,9 @@ def resolve_media(cells: Cells, media: LocalMedia) -> None:
         values[FRAME_IMAGES] = [_with_reference(cells, item, media) for item in images]
     if isinstance(values.get(INPUT_AUDIO), str):
         values[INPUT_AUDIO] = _reference(cells, INPUT_AUDIO, values[INPUT_AUDIO], media)
+    for column in REFERENCES & values.keys():
+        items = values[column] if isinstance(values[column], (list, tuple)) else [values[column]]
+        values[column] = [_reference(cells, column, item, media) if isinstance(item, str) else item for item in items]
 
 
 def _with_reference(cells: Cells, item: Any, media: LocalMedia) -> Any:
@@ -127,12 +131,26 @@ def _with_reference(cells: Cells, item: Any, media: LocalMedia) -> Any:
 
 
 def _reference(cells: Cells, column: str, value: str, media: LocalMedia) -> str:
-    medium: Medium = "image" if column == FRAME_IMAGES else "audio"
+    medium = _MEDIA[column]
+    if medium is None:
+        return value
     found = media.reference_of(value, medium)
     if isinstance(found, Refusal):
         cells.refuse(column, value, found)
         return PLACEHOLDER_REFERENCE
     return found
+
+
+_MEDIA: Mapping[str, Medium | None] = {
+    FRAME_IMAGES: "image",
+    INPUT_AUDIO: "audio",
+    "inputs.reference_images": "image",
+    "inputs.reference_videos": "video",
+    "inputs.reference_audios": "audio",
+    "inputs.documents": "document",
+    "inputs.urls": None,
+}
+"""The medium of the local files in each column of inputs; None if it holds addresses only."""
 
 
 def _read_cell(cells: Cells, column: Column, value: Any) -> None:

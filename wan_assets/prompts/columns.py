@@ -8,14 +8,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, closest_name
+from pydantic.alias_generators import to_camel, to_snake
+
+from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, catalog, closest_name
 from wan_assets.prompts.problems import Refusal
 
 PROMPT = "positive_prompt"
+MODEL_COLUMN = "model"
 FRAME_IMAGES = "inputs.frame_images"
 INPUT_AUDIO = "inputs.audio"
 GENERATE_AUDIO = "provider_settings.alibaba.audio"
-GROUPS = frozenset({"inputs", "provider_settings", "provider_settings.alibaba", "safety"})
+SETTINGS_COLUMN = "provider_settings.alibaba"
+REFERENCES = frozenset(
+    {
+        *("inputs.reference_images", "inputs.reference_videos", "inputs.reference_audios"),
+        *("inputs.documents", "inputs.urls"),
+    }
+)
+"""The columns of further inputs. A cell holds one of them or a list."""
+
+GROUPS = frozenset({"inputs", "provider_settings", SETTINGS_COLUMN, "settings", "safety"})
 """Columns whose cells hold an object of several parameters."""
 
 UNKNOWN = "is not a column of a prompt table"
@@ -48,6 +60,7 @@ _KINDS: Mapping[str, Kind] = {
     f"{FRAME_IMAGES}.image": "media",
     f"{FRAME_IMAGES}.frame": "word",
     INPUT_AUDIO: "media",
+    **dict.fromkeys(REFERENCES, "media"),
     "webhook_url": "url",
     "upload_endpoint": "url",
     **dict.fromkeys(GROUPS, "group"),
@@ -63,6 +76,7 @@ _ALIASES = {
     "frame_image": FRAME_IMAGES,
     "input_image": FRAME_IMAGES,
     "input_audio": INPUT_AUDIO,
+    "settings": "settings",
 }
 
 _SUGGESTIONS = {**COLUMN_ALIASES, **dict.fromkeys(("id", "key", "row_id", "video_id"), "prompt_id")}
@@ -102,7 +116,7 @@ def known_column(name: str) -> Column | Refusal | None:
     written = name.strip()
     if _is_extra(written):
         return Column(written, "extra")
-    meant = _COLUMNS_BY_NAME.get(normalized_name(written), ())
+    meant = _COLUMNS_BY_NAME.get(normalized_name(written)) or _further_setting(written)
     if len(meant) > 1:
         both = " or ".join(meant)
         return Refusal(f"may mean {both}", f"rename it to {both}")
@@ -111,6 +125,16 @@ def known_column(name: str) -> Column | Refusal | None:
     if meant[0] == "task_uuid":
         return Refusal("task UUIDs are derived", "remove the column")
     return Column(meant[0], _KINDS.get(meant[0], "word"))
+
+
+def _further_setting(name: str) -> tuple[str, ...]:
+    """Returns the column of a setting that only a model of the user's folder has, by its full name."""
+    for head in (SETTINGS_COLUMN, "settings"):
+        if name.startswith(f"{head}."):
+            setting = to_snake(name.removeprefix(f"{head}."))
+            if any(model.limits(f"settings.{to_camel(setting)}") for model in catalog().models.values()):
+                return (f"{SETTINGS_COLUMN}.{setting}",)
+    return ()
 
 
 def meaning_of(name: str) -> str | None:
@@ -124,7 +148,7 @@ def meaning_of(name: str) -> str | None:
 @lru_cache(_NAMES_CACHED)
 def parameter_meant_by(name: str) -> str | None:
     """Returns the parameter that a column of an unknown name probably sets: its name is misspelled, or a synonym.
-    For a last frame, which the model does not accept, it returns "last_frame".
+    For a last frame, which no parameter is named after, it returns "last_frame".
 
     Names that tables often use for other things, such as `quality`, and ordinary words, such as `speed`, mean none.
     """
@@ -148,6 +172,8 @@ def is_probably(name: str, column: str) -> bool:
 
 def suggestion_for(name: str) -> str:
     """Returns what to do about a column whose name is not known."""
+    if LAST_FRAME.match(name):
+        return f"remove it, or give both images in {FRAME_IMAGES}, with a model that has a last frame"
     if not name:
         return "name the column or remove it (pandas writes its index this way; to_csv(index=False) omits it)"
     found = _nearest_columns(name)
@@ -169,14 +195,19 @@ def _tails(column: str) -> Iterator[str]:
 def _columns_by_name() -> dict[str, tuple[str, ...]]:
     meant: dict[str, tuple[str, ...]] = {}
     for column in PARAMETERS:
-        for tail in _tails(column):
+        for tail in _tails(column) if column not in _IN_FULL else (column,):
             meant[normalized_name(tail)] = (*meant.get(normalized_name(tail), ()), column)
     exact = [*((column, column) for column in (*PARAMETERS, *EXTRA_COLUMNS)), *_ALIASES.items()]
-    return meant | {normalized_name(name): (column,) for name, column in exact}
+    settings = (column for column in PARAMETERS if column.startswith(f"{SETTINGS_COLUMN}."))
+    elsewhere = {normalized_name(f"settings{column.removeprefix(SETTINGS_COLUMN)}"): (column,) for column in settings}
+    return meant | elsewhere | {normalized_name(name): (column,) for name, column in exact}
 
+
+_IN_FULL = frozenset({"inputs.documents", "inputs.urls"})
+"""Their last parts are names of ordinary columns."""
 
 _COLUMNS_BY_NAME = _columns_by_name()
-_TAILS = {tail for column in PARAMETERS for tail in _tails(column)}
+_TAILS = {tail for column in PARAMETERS if column not in _IN_FULL for tail in _tails(column)}
 _SPELLINGS = sorted({*_TAILS, *_ALIASES, *EXTRA_COLUMNS})
 _SUGGESTIONS_BY_NAME = {normalized_name(name): meaning for name, meaning in _SUGGESTIONS.items()}
 _OTHER_MEANINGS = frozenset(map(normalized_name, _NOT_MISSPELLED))

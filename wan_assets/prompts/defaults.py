@@ -8,8 +8,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from wan_assets.errors import PromptTableError
-from wan_assets.models import VideoRequest, violations_of
-from wan_assets.prompts.columns import FRAME_IMAGES, GENERATE_AUDIO, INPUT_AUDIO, PROMPT, Column, column_of
+from wan_assets.models import MODEL, VideoRequest, catalog, violations_of
+from wan_assets.prompts.columns import (
+    FRAME_IMAGES,
+    GENERATE_AUDIO,
+    INPUT_AUDIO,
+    MODEL_COLUMN,
+    PROMPT,
+    Column,
+    column_of,
+)
 from wan_assets.prompts.problems import Refusal, printable, shown
 
 _SIZE = frozenset({"width", "height", "resolution", FRAME_IMAGES, f"{FRAME_IMAGES}.image", "inputs"})
@@ -59,13 +67,24 @@ def _column_of(name: str) -> Column:
 
 
 def violations_in(values: Mapping[str, Any]) -> list[tuple[str, Any, Refusal]]:
-    """Returns the column, the value and the refusal of each of some values that is not valid in any row."""
+    """Returns the column, the value and the refusal of each of some values that is not valid in any row, which may be
+    of any model unless the values name one.
+    """
+    models = [MODEL] if MODEL_COLUMN in values else [MODEL, *catalog().models]
+    found = [_violations_with({MODEL_COLUMN: model, **values}) for model in models]
+    everywhere = set.intersection(*({column for column, _, _ in each} for each in found))
+    return [each for each in found[0] if each[0] in everywhere and each[0] in values]
+
+
+def _violations_with(values: Mapping[str, Any]) -> list[tuple[str, Any, Refusal]]:
     given = nested({PROMPT: "A red kite", **values})
     try:
         VideoRequest.model_validate(given)
     except ValidationError as error:
-        found = (violation for violation in violations_of(error, given) if violation.column in values)
-        return [(each.column, each.value, Refusal(printable(each.rule), printable(each.fix))) for each in found]
+        return [
+            (each.column, each.value, Refusal(printable(each.rule), printable(each.fix)))
+            for each in violations_of(error, given)
+        ]
     return []
 
 

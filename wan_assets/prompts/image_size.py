@@ -1,4 +1,4 @@
-"""Size limits for local images and audio files, checked without decoding them."""
+"""Size limits for local images, videos, audio files and documents, checked without decoding them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from PIL import Image
 
 from wan_assets.prompts.problems import Refusal
 
-MAX_BYTES: Mapping[Literal["image", "audio"], int] = {"image": 32 << 20, "audio": 50 << 20}
-NOUNS: Mapping[Literal["image", "audio"], str] = {"image": "image", "audio": "audio file"}
+Medium = Literal["image", "audio", "video", "document"]
+
+MAX_BYTES: Mapping[Medium, int] = {"image": 32 << 20, "audio": 50 << 20, "video": 50 << 20, "document": 50 << 20}
+NOUNS: Mapping[Medium, str] = {
+    "image": "an image",
+    "audio": "an audio file",
+    "video": "a video file",
+    "document": "a document",
+}
 MAX_PIXELS = 64_000_000
 """The largest video frame has two million pixels."""
 
 
-def too_large(content: bytes, medium: Literal["image", "audio"]) -> Refusal | None:
+def too_large(content: bytes, medium: Medium) -> Refusal | None:
     """Returns the refusal of a file that is too large, or None."""
     size, maximum = len(content), MAX_BYTES[medium]
     if size > maximum:
         noun = NOUNS[medium]
-        return Refusal(f"the file has {size:,} bytes; an {noun} may have {maximum:,}", f"use a smaller {noun}")
+        smaller = f"use a smaller {noun.partition(' ')[2]}"
+        return Refusal(f"the file has {size:,} bytes; {noun} may have {maximum:,}", smaller)
     return _too_many_pixels(content) if medium == "image" else None
 
 

@@ -55,10 +55,10 @@ class KnownSettings:
         columns = list(zip(*records.values, strict=True))
         prompts, negatives, seeds = (self._given(columns, name, len(records)) for name in (PROMPT, NEGATIVE, SEED))
         own: _Values = prompts, negatives, seeds
-        normal: Any = normal_values(*own)  # None where a row is not accepted
         extra: dict[str, Sequence[Any]] = {column.name: _texts_of(column, columns[at]) for at, column in self._kept}
         ids: Sequence[Any] = columns[self._at[PROMPT_ID]] if PROMPT_ID in self._at else [None] * len(records)
         templates: Sequence[Any] = self._templates_of(columns, len(records))
+        normal: Any = normal_values(templates, *own)  # None where a row is not accepted
         batch = RowBatch(numbers, records.lines, ids, templates, own, normal, extra, file)
         others = (at for index in self._others for at, value in enumerate(columns[index]) if not is_absent(value))
         return batch.without({*batch.incomplete(), *others})

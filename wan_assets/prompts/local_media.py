@@ -10,22 +10,29 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from pydantic_core import PydanticCustomError
 
-from wan_assets.models import rules
-from wan_assets.prompts.image_size import NOUNS, too_large
+from wan_assets.models import is_visible, rules
+from wan_assets.prompts.image_size import NOUNS, Medium, too_large
 from wan_assets.prompts.local_files import MAX_BYTES, LocalFileError, content_in_folder, reference_to
 from wan_assets.prompts.problems import Refusal
-
-Medium = Literal["image", "audio"]
 
 PLACEHOLDER_REFERENCE = f"sha256:{0:064}"
 """Replaces a refused file, so that the other rules of the row can still be checked."""
 
-_FORMATS: Mapping[Medium, str] = {"image": "PNG, JPEG or WEBP", "audio": "MP3, WAV, M4A, OGG or FLAC"}
-_RULES: Mapping[Medium, Callable[[str], str]] = {"image": rules.image, "audio": rules.audio}
+_FORMATS: Mapping[Medium, str] = {
+    "image": "PNG, JPEG or WEBP",
+    "audio": "MP3, WAV, M4A, OGG or FLAC",
+    "video": "MP4, MOV or WEBM",
+    "document": "PDF, or plain text in UTF-8",
+}
+_RULES: Mapping[Medium, Callable[[str], str]] = {
+    "image": rules.image,
+    "audio": rules.audio,
+    "video": rules.video,
+    "document": rules.document,
+}
 
 
 @dataclass(frozen=True)
@@ -62,17 +69,17 @@ class LocalMedia:
                 return Refusal("must not point outside the table's folder", "copy the file into that folder")
             return self._reference(folder, path, medium)
         except LocalFileError as error:
-            return Refusal(str(error), f"use an {NOUNS[medium]} of at most {MAX_BYTES >> 20} MB")
+            return Refusal(str(error), f"use {NOUNS[medium]} of at most {MAX_BYTES >> 20} MB")
         except (OSError, ValueError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            return Refusal(f"cannot be read: {reason}", f"use an {NOUNS[medium]} that can be read")
+            return Refusal(f"cannot be read: {reason}", f"use {NOUNS[medium]} that can be read")
 
     def _reference(self, folder: Path, path: Path, medium: Medium) -> str | Refusal:
         if not path.exists() or path.is_dir():
-            fix = f"use an {NOUNS[medium]} in {self.folder}, a UUID or a URL"
+            fix = f"use {NOUNS[medium]} in {self.folder}, a UUID or a URL"
             return Refusal("no such file", fix)
         content = content_in_folder(folder, path.relative_to(folder))
-        if not _is_known(content[:32], path.suffix.lower(), medium):
+        if not _is_known(content, path.suffix.lower(), medium):
             return Refusal(f"the file is not {_FORMATS[medium]}", f"convert it to {_FORMATS[medium]}")
         if refusal := too_large(content, medium):
             return refusal
@@ -91,10 +98,22 @@ def _satisfies(rule: Callable[[str], str], value: str) -> bool:
 def _is_known(head: bytes, suffix: str, medium: Medium) -> bool:
     if medium == "image":
         return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or _riff(head) == b"WEBP"
+    if medium == "video":
+        is_audio = head[8:11] in (b"M4A", b"M4B")
+        return head.startswith(b"\x1aE\xdf\xa3") or (head[4:8] == b"ftyp" and not is_audio)
+    if medium == "document":
+        return head.startswith(b"%PDF-") or _is_text(head)
     if head[4:8] == b"ftyp":
         return head[8:11] in (b"M4A", b"M4B") or suffix == ".m4a"
     is_mp3 = head.startswith(b"ID3") or (head[:1] == b"\xff" and b"\xe0" <= head[1:2] < b"\xff")
     return is_mp3 or head.startswith((b"OggS", b"fLaC")) or _riff(head) == b"WAVE"
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return is_visible(content.decode()) and b"\0" not in content
+    except UnicodeDecodeError:
+        return False
 
 
 def _riff(head: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from wan_assets.models import TemplateRequest, VideoRequest
 from wan_assets.prompts.columns import PRIORITY
 
-NOT_COLUMNS = frozenset({"task_type", "task_uuid", "model"})
+NOT_COLUMNS = frozenset({"task_type", "task_uuid"})
 """Parameters that the package sets."""
 
 

@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from wan_assets.errors import SelectionError
-from wan_assets.models import PARAMETERS, VideoRequest, public_text
-from wan_assets.prompts.columns import FRAME_IMAGES, GENERATE_AUDIO, INPUT_AUDIO, known_column
+from wan_assets.models import PARAMETERS, VideoRequest, catalog, public_text
+from wan_assets.prompts.columns import (
+    FRAME_IMAGES,
+    GENERATE_AUDIO,
+    INPUT_AUDIO,
+    MODEL_COLUMN,
+    SETTINGS_COLUMN,
+    known_column,
+)
 from wan_assets.prompts.layout import PROMPT_ID
 from wan_assets.prompts.problems import Refusal, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 
-_PROMPT_EXTEND = "provider_settings.alibaba.prompt_extend"
+_PROMPT_EXTEND = f"{SETTINGS_COLUMN}.prompt_extend"
 _FORM = re.compile(r"\s*(?P<column>[^=]*?)\s*(?P<negation>!?)=(?P<values>.*)", re.DOTALL)
 _EXPECTED = "COLUMN=VALUE[,VALUE…] or COLUMN!=VALUE[,VALUE…]"
 _HIDDEN = "a value"
@@ -51,6 +58,8 @@ class Condition:
             raise SelectionError(f"{shortened(repr(text))}: {error}") from None
         given = tuple(dict.fromkeys(value.strip() for value in values)) or ("",)
         column = _column_of(found["column"])
+        if column == MODEL_COLUMN:
+            given = tuple(catalog().id_of(value) or value for value in given)
         if _is_hidden(column) and given != ("",):
             reason = "may contain secrets, so that only an empty or any value can be selected"
             raise SelectionError(f"the column {column} {reason}: write '{column}=' or '{column}!='")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from wan_assets.models import RequestTemplate, VideoRequest, violations_of
 from wan_assets.prompts.cells import Cells, cells_of, is_absent, resolve_media
 from wan_assets.prompts.column_use import NAMES_KEPT, ColumnUse
-from wan_assets.prompts.columns import PROMPT
+from wan_assets.prompts.columns import MODEL_COLUMN, PROMPT
 from wan_assets.prompts.defaults import CONFLICTING_COLUMNS, nested
 from wan_assets.prompts.identity import PromptIds, are_plain_ids, text_of_id, violations_of_id
 from wan_assets.prompts.known_settings import KnownSettings
@@ -82,7 +82,7 @@ class RowReader:
         for index, name, refusal in (expansion or layout).refused:
             column = name or f"number {index + 1}"
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=column, value=None)
-        if not self._gives_prompts(layout) and not layout.is_ambiguous:
+        if not self._gives_prompts(layout) and not layout.is_ambiguous and not self._may_lack_prompts(layout):
             refusal = missing_prompt(names)
             yield self._problem(refusal, row=None, line=None, prompt_id=None, column=PROMPT, value=None)
 
@@ -212,12 +212,16 @@ class RowReader:
     def _gives_prompts(self, layout: Layout) -> bool:
         return layout.has(PROMPT) or any(name == PROMPT for name, _, _ in self._defaults)
 
+    def _may_lack_prompts(self, layout: Layout) -> bool:
+        """Whether the rows may be of models that do not always require a prompt."""
+        return layout.has(MODEL_COLUMN) or any(name == MODEL_COLUMN for name, _, _ in self._defaults)
+
     def _request(self, layout: Layout, cells: Cells, names: tuple[str, ...]) -> VideoRequest | None:
         given = self._given(cells)
         try:
             request = VideoRequest.model_validate(given)
         except ValidationError as error:
-            has_prompts = self._gives_prompts(layout)
+            has_prompts = self._gives_prompts(layout) or self._may_lack_prompts(layout)
             for violation in violations_of(error, given):
                 if has_prompts or violation.column != PROMPT:
                     cells.refuse(violation.column, violation.value, Refusal(violation.rule, violation.fix))

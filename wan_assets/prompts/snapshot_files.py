@@ -165,7 +165,7 @@ class _SnapshotReader:
         prompts, parameters, numbers, lines, ids = (records.column(name).to_pylist() for name in _SCALARS)
         settings, negatives, seeds = zip(*map(_settings_of, parameters), strict=True)
         templates: Sequence[Any] = list(map(self._template, settings))
-        normal: Any = normal_values(prompts, negatives, seeds)
+        normal: Any = normal_values(templates, prompts, negatives, seeds)
         extras = records.column("extra")
         extra: dict[str, Any] = _equal_columns(extras) or _extra_columns(extras.to_pylist())
         file = self._part or records.column("file")[0].as_py()
@@ -229,7 +229,7 @@ def _extra_columns(extras: Sequence[Sequence[tuple[str, str]]]) -> dict[str, lis
 
 
 def _row_of(record: Mapping[str, Any], part: str) -> PromptRow | list[Problem]:
-    given = {**json.loads(record["parameters"]), "positivePrompt": record["positive_prompt"]}
+    given = {**json.loads(record["parameters"]), "positivePrompt": record["positive_prompt"] or None}
     number, line, prompt_id, file = record["row"], record["line"], record["prompt_id"], part or record["file"]
     if record["hidden"]:
         refusal = Refusal(

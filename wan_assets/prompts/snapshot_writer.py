@@ -25,7 +25,7 @@ _TEXT_MAP = pa.map_(pa.string(), pa.string())
 _SCHEMA = pa.schema(
     [
         pa.field("prompt_id", pa.string(), nullable=False),
-        pa.field("positive_prompt", pa.string(), nullable=False),
+        pa.field("positive_prompt", pa.string(), nullable=False),  # empty if the row has none
         pa.field("parameters", pa.string(), nullable=False),  # the other parameters that the row gives, as JSON
         pa.field("extra", _TEXT_MAP, nullable=False),
         pa.field("hidden", pa.list_(pa.string()), nullable=False),  # the parameters whose secrets are left out
@@ -140,7 +140,7 @@ def _record_of(row: PromptRow, media: Mapping[str, Path]) -> dict[str, Any]:
     parameters = _stored_value("", row.request.as_written(), hidden)
     return {
         "prompt_id": row.prompt_id,
-        "positive_prompt": parameters.pop("positivePrompt"),
+        "positive_prompt": parameters.pop("positivePrompt", ""),
         "parameters": _json(parameters),
         "extra": list(row.extra.items()),
         "hidden": hidden,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from wan_assets.models import VideoRequest
-from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO
 from wan_assets.prompts.hosts import is_public_host
 from wan_assets.prompts.problems import Refusal
 
@@ -18,13 +17,8 @@ _INVISIBLE = re.compile(r"[\x00-\x20\x7f]")
 
 def violations_of_urls(request: VideoRequest) -> Iterator[tuple[str, str, Refusal]]:
     """Yields column, value and refusal for each URL of a request whose host is not public."""
-    named = {
-        FRAME_IMAGES: request.image,
-        INPUT_AUDIO: request.audio,
-        "webhook_url": request.webhook_url,
-        "upload_endpoint": request.upload_endpoint,
-    }
-    for column, value in named.items():
+    sent_to = [("webhook_url", request.webhook_url), ("upload_endpoint", request.upload_endpoint)]
+    for column, value in [*((f"inputs.{name}", media) for name, media in request.media), *sent_to]:
         if value and re.match(r"https?:", value, re.IGNORECASE) and not is_public(value):
             yield column, value, Refusal(_RULE, _FIX)
 

@@ -264,7 +264,7 @@ def test_the_unnamed_index_of_a_csv_is_kept_and_no_error(tmp_path: Path) -> None
         ({"columns": {"seed": " "}}, "seed needs the name of a column"),
         ({"defaults": {"resoluton": "720p"}}, "defaults: resoluton is not a column"),
         ({"defaults": {"resolution": "721p"}}, "defaults: resolution=721p: use '480p', '720p' or '1080p'"),
-        ({"defaults": {"duration": 7}}, "defaults: duration=7: use 5 or 10"),
+        ({"defaults": {"duration": 31}}, "defaults: duration=31: use 5 or 10"),
         ({"defaults": {"prompt_id": "a"}}, "prompt_id has no default value"),
         ({"defaults": {"seed": ""}}, "seed has no value"),
         ({"defaults": {"seed": 1, "Seed": 2}}, "seed has two values"),
