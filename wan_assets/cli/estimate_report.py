@@ -19,10 +19,8 @@ from wan_assets.prompts import PriceLine, PriceList
 def show_prices(prices: PriceList) -> None:
     """Prints the list prices by kind, and by campaign if the rows have campaigns."""
     kinds = prices.by_kind
-    has_models, has_silent = (
-        {kind.model for kind in kinds} - {MODEL} != set(),
-        not all(kind.has_audio for kind in kinds),
-    )
+    has_models = any(kind.model != MODEL for kind in kinds)
+    has_silent = not all(kind.has_audio for kind in kinds)
     rows = [
         (
             kind.kind,

@@ -13,7 +13,6 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from wan_assets.errors import BudgetExceededError, budget_name
 from wan_assets.ledger.schema import given, insert_into, spend
-from wan_assets.models import PRICE_MARGIN
 
 _NO_CAP = 2**62
 """An unreachable cap in µ$."""
@@ -35,13 +34,13 @@ class Budget:
     """Caps in µ$ on spent and reserved money together; None means no cap. A day is a UTC day.
 
     While the real prices of a kind of request are unknown, its list price plus `price_margin`, a share of it, is
-    reserved.
+    reserved; by default the share that the description of its model states.
     """
 
     per_run_microusd: int | None = None
     per_day_microusd: int | None = None
     total_microusd: int | None = None
-    price_margin: Decimal = PRICE_MARGIN
+    price_margin: Decimal | None = None
 
     @property
     def has_caps(self) -> bool:

@@ -45,7 +45,9 @@ class RecentPrices:
     highest_microusd: int
 
 
-def quoted_microusd(connection: sa.Connection, request: VideoRequest, margin: Decimal, *, simulated: bool) -> int:
+def quoted_microusd(
+    connection: sa.Connection, request: VideoRequest, margin: Decimal | None, *, simulated: bool
+) -> int:
     """Returns the amount to reserve for a request, in µ$: the worst list price plus a margin, or the highest recent
     price. Recent prices do not lower the reservation of a request whose length is not known beforehand.
     """

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
-from wan_assets.models import PRICE_MARGIN, http_url, microusd
+from wan_assets.models import http_url, microusd
 from wan_assets.settings import (
     API_KEY_VARIABLE,
     DATA_FOLDER,
@@ -285,7 +285,7 @@ class LedgerResource(dg.ConfigurableResource):
         budget_usd_per_day: Budget of one UTC day, in US dollars. None is no limit.
         budget_usd_total: Budget of all spent and reserved money, in US dollars. None is no limit.
         price_margin: Share of the list price, from 0 to 1, that is reserved in addition to it until real prices are
-            known.
+            known. By default, the share in the description of the model, 0.02.
         max_in_flight: Maximum number of tasks in flight in all runs that share the ledger. None is no limit.
 
     Raises:
@@ -307,12 +307,12 @@ class LedgerResource(dg.ConfigurableResource):
     budget_usd_total: float | None = Field(
         default=None, ge=0, description="Budget in dollars for all costs and reservations."
     )
-    price_margin: float = Field(
-        default=float(PRICE_MARGIN),
+    price_margin: float | None = Field(
+        default=None,
         ge=0,
         le=1,
         description="Share of the list price that is reserved in addition to it until real prices of the same kind of "
-        "request are known.",
+        "request are known. By default, that of the model.",
     )
     max_in_flight: int | None = Field(
         default=None, ge=1, description="Maximum number of tasks in flight in all runs together, on all machines."
@@ -335,7 +335,7 @@ class LedgerResource(dg.ConfigurableResource):
             per_run_microusd=cap(self.budget_usd_per_run),
             per_day_microusd=cap(self.budget_usd_per_day),
             total_microusd=cap(self.budget_usd_total),
-            price_margin=Decimal(str(self.price_margin)),
+            price_margin=None if self.price_margin is None else Decimal(str(self.price_margin)),
         )
         return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
 
