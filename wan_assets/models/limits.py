@@ -29,7 +29,8 @@ OF_ALL_MODELS = frozenset(
 
 def checked(value: Any, limits: ParameterLimits) -> Any:
     """Returns a text or a number; raises an error of pydantic if it breaks the limits of its parameter."""
-    error = _error_of_text(value, limits) if isinstance(value, str) and not limits.values else _error_of(value, limits)
+    is_text = not limits.values and limits.maximum is None
+    error = _error_of_text(value, limits) if is_text else _error_of(value, limits)
     if error:
         raise error
     return value

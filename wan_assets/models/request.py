@@ -147,6 +147,7 @@ class VideoRequest(Part):
             given = completed(given, model)
         except PydanticCustomError as error:
             violations.append(InitErrorDetails(type=error, loc=("settings",), input=None))
+            given = {name: value for name, value in given.items() if name != "settings"}
         between = []
         if not is_recorded:
             violations += violations_of_parameters(given, model)
