@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from wan_assets.dataset.entries import Entry
-from wan_assets.models import Safety, public_part_of, usd
+from wan_assets.models import AUTO, LISTS_OF_MEDIA, Safety, VideoRequest, public_part_of, usd
 
 _MAX_IDENTIFIER_CHARACTERS = 100
 """Longer text is an inline image and not an identifier."""
@@ -63,6 +63,14 @@ def _media_identifier(media: str | None) -> str | None:
     if "://" in media:
         return public_part_of(media)
     return f"sha256:{hashlib.sha256(media.encode()).hexdigest()}" if len(media) > _MAX_IDENTIFIER_CHARACTERS else media
+
+
+def _references(request: VideoRequest) -> str | None:
+    found: dict[str, list[str | None]] = {}
+    for name, media in request.media:
+        if name in LISTS_OF_MEDIA:
+            found.setdefault(name, []).append(_media_identifier(media))
+    return json.dumps(found, ensure_ascii=False) if found else None
 
 
 def _money(microusd: int | None) -> Decimal | None:
@@ -122,7 +130,13 @@ COLUMNS = (
         lambda entry: entry.request.tier,
         _SIZE,
     ),
-    _requested("requested_duration_s", _INT, "Requested duration in seconds.", "duration"),
+    Column(
+        "requested_duration_s",
+        _INT,
+        "Requested duration in seconds; null if the model chooses it.",
+        lambda entry: None if entry.request.duration == AUTO else entry.request.duration,
+        ("duration",),
+    ),
     _requested("requested_seed", _LONG, "Requested seed; null if the model chose it.", "seed"),
     _requested("number_results", _INT, "Number of videos that the row requests."),
     _requested("output_format", _TEXT, "Requested container: MP4, WEBM or MOV."),
@@ -130,7 +144,8 @@ COLUMNS = (
     Column(
         "image",
         _TEXT,
-        "Input image: UUID, URL without query, or hash of a local or inline image.",
+        "Input image, of the first frame if two are given: UUID, URL without query, or hash of a local or inline "
+        "image.",
         lambda entry: _media_identifier(entry.request.image),
         ("inputs.frame_images",),
     ),
@@ -140,6 +155,21 @@ COLUMNS = (
         "Input audio: UUID, URL without query, or hash of a local file.",
         lambda entry: _media_identifier(entry.request.audio),
         ("inputs.audio",),
+    ),
+    Column(
+        "last_image",
+        _TEXT,
+        "Input image of the last frame, if two are given, in the same form.",
+        lambda entry: _media_identifier(entry.request.frames.get("last")) if len(entry.request.frames) > 1 else None,
+        ("inputs.frame_images",),
+    ),
+    Column(
+        "references",
+        _TEXT,
+        "Reference images, videos and audio files, documents and web pages, as a JSON object of lists; null without "
+        "any.",
+        lambda entry: _references(entry.request),
+        tuple(f"inputs.{name}" for name in LISTS_OF_MEDIA),
     ),
     Column(
         "requested_audio",
@@ -154,6 +184,13 @@ COLUMNS = (
         "Whether the provider was allowed to extend the prompt.",
         lambda entry: entry.request.settings.prompt_extend is not False,
         (f"{_ALIBABA}.prompt_extend",),
+    ),
+    Column(
+        "shot_type",
+        _TEXT,
+        "Requested type of shots: single or multi; null if not set.",
+        lambda entry: entry.request.settings.shot_type,
+        (f"{_ALIBABA}.shot_type",),
     ),
     Column(
         "safety_mode",

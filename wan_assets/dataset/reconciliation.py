@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -59,28 +60,32 @@ def days_without_unknown_charges(days: Sequence[DayCompared]) -> set[date]:
 async def reconciled(client: RunwareClient, ledger: Ledger, first: date, last: date) -> list[DayCompared]:
     """Compares every UTC day from `first` to `last` (inclusive) on which the ledger or the account has tasks.
 
-    The account counts all tasks for the model, including those of other ledgers.
+    The account counts all tasks for the models of the ledger and for the default model, including those of other
+    ledgers.
     """
     simulated = await client.is_simulated()
     recorded = await asyncio.to_thread(ledger.tasks_by_day, first, last, simulated=simulated)
     ledger_days = {date.fromisoformat(day.day): day for day in recorded}
-    account_days: dict[date, DayOfUsage] = {}
-    for start, end in _spans(first, last):
-        account_days |= {usage.day: usage for usage in await client.usage(start, end, MODEL)}
+    spent = await asyncio.to_thread(ledger.spending, "model")
+    account_days: defaultdict[date, list[DayOfUsage]] = defaultdict(list)
+    for model in sorted({MODEL, *(line.key for line in spent if line.is_simulated == simulated)}):
+        for start, end in _spans(first, last):
+            for usage in await client.usage(start, end, model):
+                account_days[usage.day].append(usage)
     return [
-        _compared(day, ledger_days.get(day), account_days.get(day))
+        _compared(day, ledger_days.get(day), account_days.get(day, []))
         for day in sorted(ledger_days.keys() | account_days.keys())
     ]
 
 
-def _compared(day: date, ledger_days: DayOfTasks | None, account_days: DayOfUsage | None) -> DayCompared:
+def _compared(day: date, ledger_days: DayOfTasks | None, account_days: Sequence[DayOfUsage]) -> DayCompared:
     return DayCompared(
         day=day,
         ledger_tasks=ledger_days.tasks if ledger_days else 0,
         ledger_microusd=ledger_days.cost_microusd if ledger_days else 0,
         reserved_microusd=ledger_days.reserved_microusd if ledger_days else 0,
-        account_tasks=account_days.count if account_days else 0,
-        account_microusd=nearest_microusd(account_days.spend_usd) if account_days else 0,
+        account_tasks=sum(usage.count for usage in account_days),
+        account_microusd=sum(nearest_microusd(usage.spend_usd) for usage in account_days),
     )
 
 

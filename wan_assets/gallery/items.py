@@ -66,9 +66,9 @@ class Item:
 
     @property
     def extra(self) -> dict[str, str]:
-        """The row's extra columns that can be filters: short values of the first columns."""
+        """The model, and the row's extra columns that can be filters: short values of the first columns."""
         short = ((name, value) for name, value in self.entry.dataset_row.row.extra.items() if len(value) <= _MAX_FILTER)
-        return dict(islice(short, _MAX_FILTERS))
+        return {"model": self.entry.request.description.short_name, **dict(islice(short, _MAX_FILTERS))}
 
     @property
     def experiment(self) -> str:

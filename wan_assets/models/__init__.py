@@ -34,7 +34,7 @@ from wan_assets.models.request import (
     VideoRequest,
     task_uuid_of,
 )
-from wan_assets.models.request_parts import AlibabaSettings, Safety
+from wan_assets.models.request_parts import LISTS_OF_MEDIA, AlibabaSettings, Safety
 from wan_assets.models.request_template import (
     RequestTemplate,
     TemplateRequest,
@@ -43,7 +43,7 @@ from wan_assets.models.request_template import (
     normal_prompts,
     normal_values,
 )
-from wan_assets.models.rules import closest_name, http_url, uuid_in
+from wan_assets.models.rules import AUTO, closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
     HIDDEN,
@@ -58,11 +58,13 @@ from wan_assets.models.url_secrets import (
 from wan_assets.models.violations import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, Violation, violations_of
 
 __all__ = [
+    "AUTO",
     "COLUMN_ALIASES",
     "DESTINATION_FIELDS",
     "FINGERPRINT_BYTES",
     "HIDDEN",
     "LAST_FRAME",
+    "LISTS_OF_MEDIA",
     "MODEL",
     "MODELS_VARIABLE",
     "PARAMETERS",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from wan_assets.models import MODEL
+from wan_assets.models import MODEL, description_of
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.journal import Journal, Usage
 from wan_assets.simulator.refusals import RefusalError, checked_uuid, error_item
@@ -68,14 +68,18 @@ class Account:
             message = f"Request 1 to {_MAX_DAYS} days."
             raise RefusalError(400, error_item("invalidEndDate", message, task, parameter="endDate"))
         models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
-        is_other = MODEL not in models
-        days = [] if is_other else self._journal.usage(first.isoformat(), last.isoformat())
+        span = first.isoformat(), last.isoformat()
+        days = self._journal.usage(*span, models)
+        by_model = {model: self._journal.usage(*span, [model]) for model in models}
         meta = {
             "totalRequests": sum(day.tasks for day in days),
             "totalResults": sum(day.results for day in days),
             "totalSpend": _usd(days),
         }
-        rows = {"date": [_row([day], date=day.day) for day in days], "model": [_row(days)] if days else []}
+        rows = {
+            "date": [_row(models[0], [day], date=day.day) for day in days],
+            "model": [_row(model, found) for model, found in by_model.items() if found],
+        }
         names = {"date": "timeseries", "model": "model"}
         return {"usage": {names[by]: {"data": rows[by], "meta": meta} for by in groups if by in names}}
 
@@ -104,9 +108,9 @@ def _names_of(task: Mapping[str, Any], name: str, default: str) -> list[str]:
     raise RefusalError(400, error_item(f"invalid{name[0].upper()}{name[1:]}", message, task, parameter=name))
 
 
-def _row(days: Iterable[Usage], **head: Any) -> dict[str, Any]:
+def _row(model: str, days: Iterable[Usage], **head: Any) -> dict[str, Any]:
     days = list(days)
-    about = {**head, "model": MODEL, "modelName": "Wan2.5-Preview"}
+    about = {**head, "model": model, "modelName": description_of(model).name}
     return {**about, "count": sum(day.tasks for day in days), "spend": _usd(days)}
 
 

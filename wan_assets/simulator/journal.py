@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,15 +106,16 @@ class Journal:
         """Returns the sum of all charges in µ$."""
         return int(self.rows("SELECT spent_microusd FROM account")[0][0])
 
-    def usage(self, first: str, last: str) -> list[Usage]:
-        """Returns the charges by UTC day, from one ISO date to another, inclusive."""
+    def usage(self, first: str, last: str, models: Collection[str] = ()) -> list[Usage]:
+        """Returns the charges by UTC day, from one ISO date to another, inclusive; of some models, or of all."""
         query = (
             "SELECT date(c.charged_at, 'unixepoch') AS day, count(*), "
             "sum(coalesce(json_extract(t.request, '$.numberResults'), 1)), sum(c.amount_microusd) "
             "FROM charges c JOIN tasks t ON t.task_uuid = c.task_uuid "
-            "GROUP BY day HAVING day BETWEEN ? AND ? ORDER BY day"
+            "WHERE ?1 = '[]' OR json_extract(t.request, '$.model') IN (SELECT value FROM json_each(?1)) "
+            "GROUP BY day HAVING day BETWEEN ?2 AND ?3 ORDER BY day"
         )
-        return [Usage(*row) for row in self.rows(query, first, last)]
+        return [Usage(*row) for row in self.rows(query, json.dumps([*models]), first, last)]
 
     def note_submission(self, task_uuid: str, at: float, outcome: str) -> None:
         with self.transaction():

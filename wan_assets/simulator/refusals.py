@@ -9,10 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from wan_assets.models import VideoRequest, Violation, violations_of
+from wan_assets.models import MODEL, VideoRequest, Violation, catalog, description_of, violations_of
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
-_DOCUMENTATION = "https://runware.ai/docs/models/alibaba-wan2-5-preview"
 _CODES = {
     "missing": "missing{}",
     "needs_one_of": "missing{}",
@@ -56,7 +55,12 @@ class RefusalError(Exception):
 def error_item(code: str, message: str, task: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """Returns one error item that identifies its task."""
     about = {key: task[key] for key in ("taskType", "taskUUID") if key in task} if task else {}
-    return {"code": code, "message": message, **about, "documentation": _DOCUMENTATION, **more}
+    return {"code": code, "message": message, **about, "documentation": _page_of(task or {}), **more}
+
+
+def _page_of(task: Mapping[str, Any]) -> str:
+    """Returns the page of a task's model, or of the default model."""
+    return description_of(catalog().id_of(task.get("model")) or MODEL).page
 
 
 def checked_uuid(task: Mapping[str, Any]) -> str:
@@ -126,5 +130,5 @@ def _refused(task: Mapping[str, Any], code: str, path: str, rule: str = "", **mo
     last = path.rpartition(".")[2] or "request"
     message = f"Invalid value for {last} parameter. {rule}".strip()
     anchor = f"request-{path.lower().replace('.', '-')}"
-    named = {**more, "parameter": path, "documentation": f"{_DOCUMENTATION}#{anchor}"}
+    named = {**more, "parameter": path, "documentation": f"{_page_of(task)}#{anchor}"}
     return {**error_item(code.format(last[0].upper() + last[1:]), message, task), **named}

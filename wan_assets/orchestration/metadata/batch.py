@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 from wan_assets.engine import Outcome, VideoJob
 from wan_assets.errors import LOCAL_FILE, PERMANENT_REFUSALS, WanAssetsError
-from wan_assets.models import usd
+from wan_assets.models import VideoRequest, usd
 from wan_assets.orchestration.metadata.previews import SheetVideo, contact_sheet
 from wan_assets.orchestration.metadata.video import failure_row, table_of
 from wan_assets.store import VideoStore
@@ -75,7 +75,8 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore, *, is_charge
         "wan_assets/deviating": sum(bool(result.differences) for result in results),
         "wan_assets/failed": sum(result.error is not None and not result.is_refused for result in results),
         "wan_assets/simulated": any(result.outcome.stored.is_simulated for result in stored if result.outcome.stored),
-        "wan_assets/cost_by_tier_usd": dg.MetadataValue.json(_by_tier(results)),
+        "wan_assets/cost_by_tier_usd": _costs_by(results, lambda request: request.tier or "from image"),
+        "wan_assets/cost_by_model_usd": _costs_by(results, lambda request: request.model),
     }
     if costs:
         metadata["wan_assets/min_cost_usd"] = float(usd(min(costs)))
@@ -101,11 +102,11 @@ def _sheet_videos(results: Sequence[RowResult]) -> Iterator[SheetVideo]:
             yield SheetVideo(result.outcome.stored.videos[0], result.job.prompt_id, result.cost_microusd)
 
 
-def _by_tier(results: Sequence[RowResult]) -> dict[str, float]:
+def _costs_by(results: Sequence[RowResult], key: Callable[[VideoRequest], str]) -> dg.JsonMetadataValue:
     sums: Counter[str] = Counter()
     for result in results:
-        sums[result.job.request.tier or "from image"] += result.cost_microusd or 0
-    return {tier: float(usd(cost)) for tier, cost in sorted(sums.items())}
+        sums[key(result.job.request)] += result.cost_microusd or 0
+    return dg.MetadataValue.json({name: float(usd(cost)) for name, cost in sorted(sums.items())})
 
 
 def _row(result: RowResult) -> dict[str, Any]:

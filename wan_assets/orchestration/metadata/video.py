@@ -37,6 +37,7 @@ def video_metadata(
         "wan_assets/contact_sheet": previews.frames(stored, store),
         "wan_assets/video": previews.link(first, store),
         "wan_assets/prompt": stored.prompt,
+        "wan_assets/model": outcome.job.request.model,
         "wan_assets/cost_usd": _dollars(stored.cost_microusd),
         "wan_assets/charged_usd": _dollars(charged_microusd),
         "wan_assets/reserved_usd": float(usd(reserved_microusd)),
