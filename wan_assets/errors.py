@@ -150,6 +150,13 @@ class OverchargedError(WanAssetsError):
         )
 
 
+class ModelEndedError(WanAssetsError):
+    """The model of a request has ended. Nothing is reserved or submitted; stored videos are reused."""
+
+    hint = "Change the model of the row, in the column `model` or with `--default model=…`. Nothing was paid."
+    is_retryable = False
+
+
 class PausedError(WanAssetsError):
     """The ledger is paused: no run submits further tasks, and tasks in flight complete."""
 

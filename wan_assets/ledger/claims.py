@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import PausedError
+from wan_assets.errors import ModelEndedError, PausedError
 from wan_assets.ledger import pause
 from wan_assets.ledger.clock import NOW_ISO, NOW_S
 from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.ledger.records import Origin, TaskState
 from wan_assets.ledger.schema import given, tasks
-from wan_assets.models import VideoRequest, task_uuid_of
+from wan_assets.models import VideoRequest, retirement_of, task_uuid_of
 
 _IS_ALIVE = (tasks.c.state != TaskState.FAILED) & (tasks.c.state != TaskState.REJECTED)
 _OF_REQUEST = (tasks.c.fingerprint == given(tasks.c.fingerprint)) & (
@@ -49,14 +50,18 @@ def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, si
 def new_row(
     connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str
 ) -> dict[str, Any]:
-    """Returns the row of a request's next task, without its reservation and owner; raises `PausedError` if the ledger
-    is paused.
+    """Returns the row of a request's next task, without its reservation and owner.
+
+    Raises `PausedError` if the ledger is paused, and `ModelEndedError` if the model has ended.
     """
     fingerprint = request.fingerprint()
     parameters = {"given_fingerprint": fingerprint, "given_is_simulated": simulated}
     found = connection.execute(_BEFORE_A_NEW_ONE, parameters).one()
     if found.paused is not None:
         raise PausedError(found.paused)
+    retirement = retirement_of(request.description, date.fromisoformat(found.now[:10]))
+    if retirement and retirement.is_ended:
+        raise ModelEndedError(retirement.message)
     attempt = found.last + 1
     return {
         "task_uuid": task_uuid_of(fingerprint, attempt, namespace),

@@ -76,7 +76,7 @@ class Ledger(LedgerReader):
         A request gets a new task if all its earlier tasks failed or were rejected, if it has no task under the
         requested purchase, or if its latest task is the lost task that `instead_of` names. Raises, without writing,
         `BudgetExceededError` if the reservation does not fit, `ConcurrencyLimitError` if too many tasks are in flight,
-        and `PausedError` if the ledger is paused.
+        `PausedError` if the ledger is paused, and `ModelEndedError` if the model has ended.
         """
         fingerprint, requested_at = request.fingerprint(), Instant.now()
         with self._transaction() as connection:

@@ -43,6 +43,7 @@ from wan_assets.models.request_template import (
     normal_prompts,
     normal_values,
 )
+from wan_assets.models.retirement import Retirement, retirement_of
 from wan_assets.models.rules import AUTO, closest_name, http_url, uuid_in
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
@@ -80,6 +81,7 @@ __all__ = [
     "ParameterLimits",
     "Price",
     "RequestTemplate",
+    "Retirement",
     "Rule",
     "Safety",
     "TemplateRequest",
@@ -110,6 +112,7 @@ __all__ = [
     "public_text",
     "request_kind",
     "reservation_microusd",
+    "retirement_of",
     "rules",
     "secrets_in",
     "task_uuid_of",

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 
-from wan_assets.models import VideoRequest, list_price_microusd, reservation_microusd
+from wan_assets.models import (
+    Retirement,
+    VideoRequest,
+    description_of,
+    list_price_microusd,
+    reservation_microusd,
+    retirement_of,
+)
 
 _CAMPAIGNS_KEPT = 1000
 
@@ -70,6 +78,15 @@ class PriceList:
     def new(self) -> PriceLine:
         """The requests that are not paid yet."""
         return self._line(self._new.items())
+
+    def retirements(self, today: date) -> dict[Retirement, int]:
+        """Returns the models that have ended or end soon, each with the number of its requests that are new."""
+        found: dict[Retirement, int] = {}
+        for kind, count in self._new.items():
+            retirement = retirement_of(description_of(kind.model), today) if count else None
+            if retirement:
+                found[retirement] = found.get(retirement, 0) + count
+        return found
 
     @property
     def by_kind(self) -> dict[PricedKind, PriceLine]:

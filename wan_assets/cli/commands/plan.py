@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -21,7 +22,7 @@ from wan_assets.cli.options import TABLE, TableOptions, current_settings, data_d
 from wan_assets.cli.problem_list import ProblemList
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.selection_options import selection_json, selection_options, show_selection
-from wan_assets.models import usd
+from wan_assets.models import Retirement, usd
 from wan_assets.prompts import ChosenRows, Chunk, ColumnUse, Findings, RowSelection, Summary, name_of, scan
 
 _NAMES_SHOWN = 50
@@ -59,6 +60,11 @@ class _Planned:
     selection: RowSelection
     chosen: ChosenRows
     state: LedgerState
+
+    @property
+    def retirements(self) -> dict[Retirement, int]:
+        """The models of new requests that have ended or end soon."""
+        return self.found.prices.retirements(datetime.now(UTC).date())
 
 
 class PartitionOptions(TypedDict):
@@ -99,8 +105,8 @@ def plan(
     with --limit, --sample, --select or --ids, only the selected rows are priced. The budget and the expected duration
     are those of the configured account; without an API key, of the simulator.
 
-    Exit status: 0 every row is valid, 1 some have problems, 2 the table cannot be read, or has none of the selected
-    rows.
+    Exit status: 0 every row is valid, 1 some have problems or request a model that has ended, 2 the table cannot be
+    read, or has none of the selected rows.
     """
     check, source, settings = _partition_check(**partitions), table_options.of(file), current_settings()
     chosen = ChosenRows(selection)
@@ -117,7 +123,7 @@ def plan(
             show_json_with_list(_as_json(planned), "problems", problems)
         else:
             _show(file, planned)
-    sys.exit(1 if found.problem_count else 0)
+    sys.exit(1 if found.problem_count or any(retirement.is_ended for retirement in planned.retirements) else 0)
 
 
 @contextmanager
@@ -170,6 +176,9 @@ def _show(file: str | Path, planned: _Planned) -> None:
     show_selection(planned.selection, planned.chosen.ids, planned.chosen.left_out)
     click.echo(f"list price {dollars(total.price_microusd)}; reserved at most {dollars(total.reserved_microusd)}")
     show_estimate(found.prices, planned.state)
+    for retirement, requests in planned.retirements.items():
+        kind = "problem" if retirement.is_ended else "warning"
+        click.echo(f"{kind}: {printable(retirement.message)} ({counted(requests, 'new request')})")
     fix = "; fix the problems first: no row of a table with problems is submitted" if found.problem_count else ""
     click.echo(f"nothing was submitted{fix}")
 
@@ -222,6 +231,10 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
         "extra_columns": list(found.columns.kept),
         "variants": {name: list(values) for name, values in found.columns.variants.items()},
         "seeds": found.columns.seeds,
+        "retirements": [
+            {"model": each.model, "is_ended": each.is_ended, "message": each.message, "new_requests": requests}
+            for each, requests in planned.retirements.items()
+        ],
         "problem_count": found.problem_count,
         "findings": [finding.cells() for finding in found.findings],
     }

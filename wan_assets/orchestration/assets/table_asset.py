@@ -9,7 +9,7 @@ from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import AssetOptions, asset_arguments, defined_asset, shared_options
 from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.metadata.table import check_metadata, kinds_of
+from wan_assets.orchestration.metadata.table import check_metadata, kinds_of, retirements_in
 from wan_assets.orchestration.resources import VideoStoreResource
 from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
@@ -116,6 +116,8 @@ def _materialized(
     check = dg.AssetCheckResult(
         check_name=_VALID_CHECK, passed=snapshot.is_valid, metadata=check_metadata(snapshot.summary)
     )
+    for message in retirements_in(snapshot.summary):
+        context.log.warning(message)
     version = dg.DataVersion(snapshot.version)
     return dg.MaterializeResult(metadata=checked.metadata, check_results=[check], data_version=version)
 

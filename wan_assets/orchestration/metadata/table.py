@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -83,9 +84,16 @@ def check_metadata(summary: Summary) -> dict[str, Any]:
         metadata["wan_assets/columns"] = table_of([{"parameter": name, "from": source} for name, source in columns])
     if kept := summary.columns.kept:
         metadata["wan_assets/extra_columns"] = ", ".join(map(_shown, kept[:_EXTRA_COLUMNS_SHOWN]))
+    if found := retirements_in(summary):
+        metadata["wan_assets/retirements"] = "; ".join(found)
     if summary.problem_count:
         metadata["wan_assets/problem_table"] = problem_table(summary.findings)
     return metadata
+
+
+def retirements_in(summary: Summary) -> list[str]:
+    """Returns a message for each model of the table that has ended or ends within 30 days."""
+    return [each.message for each in summary.prices.retirements(datetime.now(UTC).date())]
 
 
 def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
