@@ -456,7 +456,8 @@ RULES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     (FLASH, {"inputs": SEEN}, {"inputs": None}, "inputs"),
     (FLASH, {"inputs": FRAME}, {"inputs": {"audio": SOUND}}, "inputs"),
     (W27, {**NO_SIZE, "inputs": FRAME}, {"inputs": FRAME}, "inputs.frameImages"),
-    (W27, {**NO_SIZE, "resolution": "720p", "inputs": FRAME}, {**NO_SIZE, "resolution": "720p"}, "width"),
+    (W27, {**NO_SIZE, "resolution": "720p", "inputs": FRAME}, {**NO_SIZE, "resolution": "720p"}, "resolution"),
+    (W27, {}, NO_SIZE, "width"),
     (W27, {"inputs": SEEN}, {**NO_SIZE, "inputs": {**FRAME, **SEEN}}, "inputs.frameImages"),
     (
         W27,
@@ -528,11 +529,11 @@ def test_a_rule_accepts_and_refuses(model: str, accepted: Any, refused: Any, pat
     assert violation.fix
 
 
-@pytest.mark.parametrize("model", [W30, PRIME])
+@pytest.mark.parametrize("model", [W27, W30, PRIME])
 def test_a_resolution_alone_does_not_make_a_video_from_text(model: str) -> None:
-    found = violations(model, **{**NO_SIZE, "resolution": "720p"})
+    (violation,) = violations(model, **{**NO_SIZE, "resolution": "720p"})
 
-    assert {violation.path for violation in found} == {"width", "resolution"}
+    assert (violation.path, violation.fix) == ("resolution", "give width and height instead")
 
 
 # prices
