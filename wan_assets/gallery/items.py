@@ -18,6 +18,9 @@ from wan_assets.prompts import EXPERIMENT, VARIANT
 _NOT_IN_AUDIT = ("prompt_id", "positive_prompt", "uri", "checks")
 """Columns outside the audit card's table: the card shows row, prompt and checks, and `uri` may reveal a machine."""
 
+MODEL_FILTER = "model"
+"""The filter of models, beside those of the extra columns."""
+
 _MAX_FILTER, _MAX_FILTERS = 80, 20
 """The longest value of an extra column that is a filter, in characters, and the number of such columns."""
 
@@ -68,7 +71,7 @@ class Item:
     def extra(self) -> dict[str, str]:
         """The model, and the row's extra columns that can be filters: short values of the first columns."""
         short = ((name, value) for name, value in self.entry.dataset_row.row.extra.items() if len(value) <= _MAX_FILTER)
-        return {"model": self.entry.request.description.short_name, **dict(islice(short, _MAX_FILTERS))}
+        return {MODEL_FILTER: self.entry.request.description.short_name, **dict(islice(short, _MAX_FILTERS))}
 
     @property
     def experiment(self) -> str:

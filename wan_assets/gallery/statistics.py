@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from wan_assets.gallery.items import Item, money_text
+from wan_assets.gallery.items import MODEL_FILTER, Item, money_text
 from wan_assets.ledger import Ledger, SpendLine, money_kind
 
 _MAX_DAYS = 92
@@ -71,6 +71,11 @@ class GalleryTotals:
             if value in values or len(values) <= _MAX_CHOICES:
                 values[value] += 1
 
+    def _filters(self) -> Iterator[tuple[str, Counter[str]]]:
+        """Yields the columns with few values; the model only if there are several."""
+        few = ((name, values) for name, values in self.extra.items() if len(values) <= _MAX_CHOICES)
+        return ((name, values) for name, values in few if name != MODEL_FILTER or len(values) > 1)
+
     def reported(self) -> dict[str, Any]:
         """Returns the totals as JSON values for the page."""
         return {
@@ -83,9 +88,7 @@ class GalleryTotals:
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
             "failed_checks": [[name, count] for name, count in sorted(self.failed_checks.items())],
-            "extra": [
-                [name, sorted(values.items())] for name, values in self.extra.items() if len(values) <= _MAX_CHOICES
-            ],
+            "extra": [[name, sorted(values.items())] for name, values in self._filters()],
             "money": [_money_totals("real", self.real), _money_totals("simulated", self.simulated)],
         }
 

@@ -56,6 +56,16 @@ def test_every_file_of_a_run_is_in_the_gallery_as_a_link_to_the_stores_file(tmp_
     assert reported["sizes"] == [["854x480", 3]]
 
 
+def test_several_models_are_a_filter(tmp_path):
+    models = enumerate(("wan2.5", "wan2.6", "wan2.6"))
+    requests = [request_of(f"Kite {number}", model=name, resolution="720p") for number, name in models]
+    for request in requests:
+        paid(tmp_path, request)
+    gallery = gallery_of(tmp_path, table_of(*requests))
+
+    assert summary_of(gallery)["extra"] == [["model", [["wan2.5", 1], ["wan2.6", 2]]]]
+
+
 def test_extra_columns_with_few_short_values_are_filters(tmp_path):
     requests = [request_of(f"Kite {number}") for number in range(52)]
     for request in requests:
@@ -65,7 +75,7 @@ def test_extra_columns_with_few_short_values_are_filters(tmp_path):
     gallery = gallery_of(tmp_path, table_of(*requests, extra=extra))
 
     assert summary_of(gallery)["extra"] == [["kind", [["a", 26], ["b", 26]]]]
-    assert records_of(gallery)[1]["extra"] == {"kind": "b", "own": "1"}
+    assert records_of(gallery)[1]["extra"] == {"model": "wan2.5", "kind": "b", "own": "1"}
 
 
 def test_the_money_of_the_videos_is_the_ledgers_and_a_shared_video_costs_once_and_names_who_paid(tmp_path):
