@@ -12,14 +12,14 @@ from wan_assets.cli.estimates import LedgerState
 from wan_assets.durations import duration_text
 from wan_assets.errors import budget_name
 from wan_assets.ledger import CapRoom
-from wan_assets.models import MODEL, description_of, usd
+from wan_assets.models import description_of, is_default, usd
 from wan_assets.prompts import PriceLine, PriceList
 
 
 def show_prices(prices: PriceList) -> None:
     """Prints the list prices by kind, and by campaign if the rows have campaigns."""
     kinds = prices.by_kind
-    has_models = any(kind.model != MODEL for kind in kinds)
+    has_models = any(not is_default(kind.model) for kind in kinds)
     has_silent = not all(kind.has_audio for kind in kinds)
     rows = [
         (

@@ -9,6 +9,7 @@ from wan_assets.models.catalog import (
     add_models,
     catalog,
     description_of,
+    is_default,
 )
 from wan_assets.models.description import SETTINGS, Latency, ModelDescription, ParameterLimits, Price, Rule
 from wan_assets.models.pricing import (
@@ -96,6 +97,7 @@ __all__ = [
     "fingerprints_of",
     "http_url",
     "implausible_usd",
+    "is_default",
     "is_length_known",
     "is_visible",
     "list_price_microusd",

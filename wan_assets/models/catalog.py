@@ -65,9 +65,9 @@ def description_of(model: str) -> ModelDescription:
     return catalog().models.get(model) or _without_description(model)
 
 
-def is_known(model: str) -> bool:
-    """Whether a model is described."""
-    return model in catalog().models
+def is_default(model: str) -> bool:
+    """Whether requests are of this model unless they name one."""
+    return model == MODEL
 
 
 def catalog() -> Catalog:
