@@ -60,7 +60,7 @@ def show_estimate(prices: PriceList, state: LedgerState) -> None:
         click.echo(f"budget: {_fit(cap, new)}")
     if not state.caps:
         click.echo("budget: none is set (WAN_ASSETS_BUDGET_USD)")
-    expected = state.duration(new.requests)
+    expected = state.duration(prices)
     click.echo(f"expected duration on the {account}: {duration_text(expected.expected_s)}")
     click.echo(f"  at most {counted(expected.in_flight, 'task')} in flight ({expected.limit})")
     click.echo(f"  {duration_text(expected.task_s)} for each task ({expected.basis})")
@@ -68,7 +68,7 @@ def show_estimate(prices: PriceList, state: LedgerState) -> None:
 
 def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
     """Returns the estimate as `--json` prints it."""
-    new, expected = prices.new, state.duration(prices.new.requests)
+    new, expected = prices.new, state.duration(prices)
     return {
         "kinds": [
             {

@@ -16,8 +16,6 @@ from wan_assets.settings import MAX_IN_FLIGHT, Settings
 
 _BUSY_S = 5.0
 _SIMULATED_S = 1.0
-_REAL_S = 150.0
-"""An assumption: the published examples of 5 s of video take 128 s from an image and 186 s from text."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,14 @@ class LedgerState:
         """Returns a list of prices that knows the requests which are paid already, and recent prices."""
         return PriceList(paid=self.paid, reservation=self.reservation)
 
-    def duration(self, requests: int) -> Duration:
-        """Returns the expected duration of a run over some requests that have no task yet."""
+    def duration(self, prices: PriceList) -> Duration:
+        """Returns the expected duration of a run over the requests of a table that have no task yet."""
         in_flight = min(MAX_IN_FLIGHT, self.learned_limit or MAX_IN_FLIGHT)
         limit = "learned by earlier runs" if in_flight < MAX_IN_FLIGHT else "the default"
-        task_s = self.recent.median_s if self.recent else _SIMULATED_S if self.is_simulated else _REAL_S
+        task_s = self.recent.median_s if self.recent else _SIMULATED_S if self.is_simulated else prices.typical_s
         measured = f"the median of the latest {self.recent.tasks}" if self.recent else ""
         basis = measured or "an assumption: the ledger has no finished task"
-        rounds = math.ceil(requests / in_flight)
+        rounds = math.ceil(prices.new.requests / in_flight)
         return Duration(rounds * task_s, in_flight, task_s, limit, basis)
 
 

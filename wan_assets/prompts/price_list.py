@@ -18,6 +18,8 @@ from wan_assets.models import (
 )
 
 _CAMPAIGNS_KEPT = 1000
+_TYPICAL_S = 150.0
+"""For models without a stated time: the published examples of 5 s of video take 128 s from an image, 186 s from text."""
 
 
 class PricedKind(NamedTuple):
@@ -78,6 +80,14 @@ class PriceList:
     def new(self) -> PriceLine:
         """The requests that are not paid yet."""
         return self._line(self._new.items())
+
+    @property
+    def typical_s(self) -> float:
+        """The mean of the typical times of the new requests' tasks, in seconds, as the descriptions of models state."""
+        known = {kind: description_of(kind.model).latency for kind in self._new}
+        times = {kind: latency.typical_s if latency else _TYPICAL_S for kind, latency in known.items()}
+        count = self._new.total()
+        return sum(times[kind] * new for kind, new in self._new.items()) / count if count else _TYPICAL_S
 
     def retirements(self, today: date) -> dict[Retirement, int]:
         """Returns the models that have ended or end soon, each with the number of its requests that are new."""
