@@ -19,7 +19,7 @@ from wan_assets.models import (
 
 _CAMPAIGNS_KEPT = 1000
 _TYPICAL_S = 150.0
-"""For models without a stated time: the published examples of 5 s of video take 128 s from an image, 186 s from text."""
+"""For models without a stated time. Published examples of 5 s of video take 128 s from an image and 186 s from text."""
 
 
 class PricedKind(NamedTuple):
