@@ -8,6 +8,7 @@ The text beside each class states what the reader should do next::
     ├── EmptyRangeError             request a range that contains partitions
     ├── SelectionError              select rows that the table has
     ├── NotConfirmedError           confirm the price, or set a budget
+    ├── ModelEndedError             use the successor of the model
     ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 resume the ledger
@@ -118,6 +119,13 @@ class NotConfirmedError(WanAssetsError):
     is_retryable = False
 
 
+class ModelEndedError(WanAssetsError):
+    """The model of a request has ended. Nothing is reserved or submitted; stored videos are reused."""
+
+    hint = "Change the model of the row, in the column `model` or with `--default model=…`. Nothing was paid."
+    is_retryable = False
+
+
 class BudgetExceededError(WanAssetsError):
     """A reservation does not fit under a cap. The task is not submitted."""
 
@@ -148,13 +156,6 @@ class OverchargedError(WanAssetsError):
             f"the API charged ${charged_microusd / 1e6:.4f} for task {task_uuid}, "
             f"but ${reserved_microusd / 1e6:.4f} was reserved: the run submits no further tasks"
         )
-
-
-class ModelEndedError(WanAssetsError):
-    """The model of a request has ended. Nothing is reserved or submitted; stored videos are reused."""
-
-    hint = "Change the model of the row, in the column `model` or with `--default model=…`. Nothing was paid."
-    is_retryable = False
 
 
 class PausedError(WanAssetsError):
