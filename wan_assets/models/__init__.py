@@ -5,10 +5,10 @@ from wan_assets.models.catalog import (
     MODEL,
     MODELS_VARIABLE,
     Catalog,
-    ModelDescriptionError,
     add_models,
     catalog,
     description_of,
+    read_description,
 )
 from wan_assets.models.description import SETTINGS, Latency, ModelDescription, ParameterLimits, Price, Rule
 from wan_assets.models.pricing import (
@@ -74,7 +74,6 @@ __all__ = [
     "Catalog",
     "Latency",
     "ModelDescription",
-    "ModelDescriptionError",
     "ParameterLimits",
     "Price",
     "RequestTemplate",
@@ -106,6 +105,7 @@ __all__ = [
     "price_per_s_microusd",
     "public_part_of",
     "public_text",
+    "read_description",
     "request_kind",
     "reservation_microusd",
     "rules",

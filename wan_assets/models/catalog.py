@@ -16,17 +16,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from wan_assets.errors import ModelDescriptionError
 from wan_assets.models.description import ModelDescription
+from wan_assets.models.description_checks import faults_of
+from wan_assets.settings import PathError, local_path
 
 MODEL = "runware:201@1"
 """The default model, Wan2.5-Preview."""
 
 MODELS_VARIABLE = "WAN_ASSETS_MODELS"
-_MAX_BYTES = 1 << 20
-
-
-class ModelDescriptionError(Exception):
-    """A file of the user's folder does not describe a model."""
+MAX_BYTES = 1 << 20
+"""The longest file of a description or of a schema."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,27 @@ def _added() -> tuple[str, ...]:
 
 @lru_cache(8)
 def _catalog(folder: str, added: tuple[str, ...]) -> Catalog:
-    models = dict(_packaged())
-    for each in (folder, *added):
-        if each:
-            models.update((found.id, found) for found in _in_folder(Path(each)))
-    return Catalog.of(models)
+    folders = {_path_of(text, name).resolve(): name for text, name in _named(folder, added)}
+    own: dict[str, tuple[Path, ModelDescription]] = {}
+    for place, name in folders.items():
+        for path, found in _in_folder(place, name):
+            if found.id in own:
+                raise ModelDescriptionError(f"{own[found.id][0]} and {path} both describe {found.id}; remove one")
+            own[found.id] = path, found
+    return Catalog.of({**_packaged(), **{model: found for model, (_, found) in own.items()}})
+
+
+def _named(folder: str, added: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yields each folder with what names it."""
+    yield from [(folder, MODELS_VARIABLE)] if folder.strip() else []
+    yield from ((each, "RunwareResource(models=…)") for each in added)
+
+
+def _path_of(text: str, name: str) -> Path:
+    try:
+        return local_path(text, name)
+    except PathError as error:
+        raise ModelDescriptionError(str(error)) from None
 
 
 @lru_cache(1)
@@ -106,30 +122,41 @@ def _packaged() -> Mapping[str, ModelDescription]:
     return {each.id: each for each in found}
 
 
-def _in_folder(folder: Path) -> Iterator[ModelDescription]:
+def _in_folder(folder: Path, name: str) -> Iterator[tuple[Path, ModelDescription]]:
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
     except OSError as error:
         reason = f"the folder of models {folder} cannot be read: {error.strerror}"
-        raise ModelDescriptionError(f"{reason}; correct {MODELS_VARIABLE}") from None
+        raise ModelDescriptionError(f"{reason}; correct {name}") from None
     for path in paths:
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_BYTES)
-            yield read_description(content.decode())
+            yield path, read_description(_text_in(path))
         except (OSError, ValueError, ModelDescriptionError) as error:
             raise ModelDescriptionError(f"{path} does not describe a model: {error}") from None
+
+
+def _text_in(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ModelDescriptionError(f"it has more than {MAX_BYTES:,} bytes")
+    return content.decode()
 
 
 def read_description(text: str) -> ModelDescription:
     """Reads a description in TOML; raises `ModelDescriptionError` that names each wrong field."""
     try:
-        return ModelDescription.model_validate(tomllib.loads(text))
+        found = ModelDescription.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ModelDescriptionError(f"it is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ModelDescriptionError("it is nested too deeply") from None
     except ValidationError as error:
-        found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
-        raise ModelDescriptionError("; ".join(found)) from None
+        wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+        raise ModelDescriptionError("; ".join(wrong)) from None
+    if faults := [*faults_of(found)]:
+        raise ModelDescriptionError("; ".join(faults))
+    return found
 
 
 @lru_cache(64)

@@ -24,6 +24,9 @@ SETTINGS = "providerSettings.alibaba"
 """The settings of all models are given under this name; a request has them where its model expects them."""
 
 
+_NAME = r"^[\w.:@/-]+$"
+
+
 def _size(text: Any) -> Any:
     width, separator, height = text.partition("x") if isinstance(text, str) else ("", "", "")
     return (int(width), int(height)) if separator and width.isdecimal() and height.isdecimal() else text
@@ -65,6 +68,19 @@ class ParameterLimits(_Part):
         """Whether a limit is known, or none exists for the type."""
         given = (self.max_characters, self.maximum, self.max_items)
         return bool(self.values) or self.type in ("boolean", "size") or any(limit is not None for limit in given)
+
+    @property
+    def shortest(self) -> int | None:
+        """The lowest allowed number; None if it is not known."""
+        return min(self._with(self.minimum), default=None)
+
+    @property
+    def longest(self) -> int | None:
+        """The highest allowed number; None if it is not known."""
+        return max(self._with(self.maximum), default=None)
+
+    def _with(self, limit: int | None) -> list[int]:
+        return [value for value in (limit, *self.values) if type(value) is int]
 
 
 class Rule(_Part):
@@ -115,9 +131,9 @@ class Latency(_Part):
 class ModelDescription(_Part):
     """Everything that this package knows about one model."""
 
-    id: Annotated[str, Field(min_length=3, max_length=100, pattern=r"^[\w.:@/-]+$")]
+    id: Annotated[str, Field(min_length=3, max_length=100, pattern=_NAME)]
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    short_names: tuple[str, ...] = ()
+    short_names: tuple[Annotated[str, Field(max_length=100, pattern=_NAME)], ...] = ()
     page: str
     status: Status
     released: date | None = None

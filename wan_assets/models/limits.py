@@ -11,6 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownEr
 from wan_assets.models import rules
 from wan_assets.models.catalog import catalog
 from wan_assets.models.description import SETTINGS, ModelDescription, ParameterLimits
+from wan_assets.models.description_checks import INPUTS, OF_MODELS
 from wan_assets.models.predicates import PREDICATES, Given, frame_of, value_at
 
 Error: TypeAlias = PydanticCustomError | PydanticKnownError
@@ -94,16 +95,12 @@ def _paths_in(given: Mapping[str, Any]) -> Iterator[str]:
         camel = to_camel(name) if "_" in name else name
         if camel == "inputs":
             part = value_at(given, camel)
-            yield from (f"{camel}.{each}" for each in _INPUTS if value_at(part, each) is not None)
+            yield from (f"{camel}.{each}" for each in INPUTS if value_at(part, each) is not None)
         elif camel == "providerSettings" and isinstance(settings := value_at(given, SETTINGS), Mapping):
             named = {str(key): value for key, value in settings.items() if value is not None}
             yield from (f"{SETTINGS}.{to_camel(key) if '_' in key else key}" for key in named)
-        elif camel in _OF_MODELS:
+        elif camel in OF_MODELS:
             yield camel
-
-
-_INPUTS = ("frameImages", "audio", "referenceImages", "referenceVideos", "referenceAudios", "documents", "urls")
-_OF_MODELS = frozenset({"positivePrompt", "negativePrompt", "width", "height", "resolution", "duration"})
 
 
 def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tuple[str, Error]]:
