@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,24 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Catalog:
-    """The known models by id; `ids` also contains their other names, in lower case."""
+    """The known models by id; `ids` also contains their other names, in lower case. `files` are those of models that a
+    user described, by id.
+    """
 
     models: Mapping[str, ModelDescription]
     ids: Mapping[str, str]
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, models: Mapping[str, ModelDescription]) -> Catalog:
+    def of(cls, models: Mapping[str, ModelDescription], files: Mapping[str, Path]) -> Catalog:
         """Raises `ModelDescriptionError` if two models have the same name."""
         ids: dict[str, str] = {}
         for each in models.values():
             for name in (each.id, *each.short_names):
                 if ids.setdefault(name.lower(), each.id) != each.id:
-                    raise ModelDescriptionError(f"{each.id} and {ids[name.lower()]} are both named {name}; rename one")
-        return cls(models, ids)
+                    both = " and ".join(_described(model, files) for model in (ids[name.lower()], each.id))
+                    raise ModelDescriptionError(f"{both} are both named {name}; rename one")
+        return cls(models, ids, files)
 
     def id_of(self, name: Any) -> str | None:
         """Returns the id of a model by its id or a short name; None if it is not known."""
@@ -55,6 +59,10 @@ class Catalog:
         """Returns what to write instead of the name of an unknown model."""
         names = ", ".join(each.short_name for each in self.models.values())
         return f"use one of {names}, or describe the model in a folder that {MODELS_VARIABLE} names"
+
+
+def _described(model: str, files: Mapping[str, Path]) -> str:
+    return f"{model} (in {files[model]})" if model in files else model
 
 
 def description_of(model: str) -> ModelDescription:
@@ -92,13 +100,14 @@ def _added() -> tuple[str, ...]:
 @lru_cache(8)
 def _catalog(folder: str, added: tuple[str, ...]) -> Catalog:
     folders = {_path_of(text, name).resolve(): name for text, name in _named(folder, added)}
-    own: dict[str, tuple[Path, ModelDescription]] = {}
+    own: dict[str, ModelDescription] = {}
+    paths: dict[str, Path] = {}
     for place, name in folders.items():
         for path, found in _in_folder(place, name):
             if found.id in own:
-                raise ModelDescriptionError(f"{own[found.id][0]} and {path} both describe {found.id}; remove one")
-            own[found.id] = path, found
-    return Catalog.of({**_packaged(), **{model: found for model, (_, found) in own.items()}})
+                raise ModelDescriptionError(f"{paths[found.id]} and {path} both describe {found.id}; remove one")
+            own[found.id], paths[found.id] = found, path
+    return Catalog.of({**_packaged(), **own}, paths)
 
 
 def _named(folder: str, added: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -116,7 +125,7 @@ def _path_of(text: str, name: str) -> Path:
 
 @lru_cache(1)
 def _packaged() -> Mapping[str, ModelDescription]:
-    folder = files("wan_assets.models") / "descriptions"
+    folder = resources.files("wan_assets.models") / "descriptions"
     texts = sorted((each.name, each.read_text("utf-8")) for each in folder.iterdir() if each.name.endswith(".toml"))
     found = (read_description(text) for _, text in texts)
     return {each.id: each for each in found}
