@@ -2,6 +2,7 @@
 
 from wan_assets.models import rules
 from wan_assets.models.catalog import (
+    MAX_BYTES,
     MODEL,
     MODELS_VARIABLE,
     Catalog,
@@ -21,6 +22,7 @@ from wan_assets.models.description_text import (
     rule_text,
     status_text,
 )
+from wan_assets.models.drafts import Draft, draft_of
 from wan_assets.models.pricing import (
     PLAUSIBLE_USD,
     PRICE_MARGIN,
@@ -73,6 +75,7 @@ __all__ = [
     "FINGERPRINT_BYTES",
     "HIDDEN",
     "LAST_FRAME",
+    "MAX_BYTES",
     "MODEL",
     "MODELS_VARIABLE",
     "PARAMETERS",
@@ -82,6 +85,7 @@ __all__ = [
     "SETTINGS",
     "AlibabaSettings",
     "Catalog",
+    "Draft",
     "Latency",
     "ModelDescription",
     "ParameterLimits",
@@ -99,6 +103,7 @@ __all__ = [
     "default_text",
     "description_of",
     "dollars",
+    "draft_of",
     "duration_text",
     "fingerprints_of",
     "http_url",

@@ -38,6 +38,14 @@ def _known_predicate(name: str) -> str:
     return name
 
 
+def _given_path(path: str) -> str:
+    """Returns the path at which requests have a setting, wherever the model expects it."""
+    return f"{SETTINGS}.{path.removeprefix('settings.')}" if path.startswith("settings.") else path
+
+
+_Path = Annotated[str, AfterValidator(_given_path)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -89,9 +97,9 @@ class Rule(_Part):
     """
 
     predicate: Annotated[str, AfterValidator(_known_predicate)]
-    at: str
-    parameters: tuple[str, ...]
-    others: tuple[str, ...] = ()
+    at: _Path
+    parameters: tuple[_Path, ...]
+    others: tuple[_Path, ...] = ()
     value: Any = None
     sentence: str
     fix: str
