@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from wan_assets.errors import ModelDescriptionError
 from wan_assets.models.description import ModelDescription
 from wan_assets.models.description_checks import faults_of
-from wan_assets.settings import PathError, local_path
+from wan_assets.settings import PathError, escaped, local_path
 
 MODEL = "runware:201@1"
 """The default model, Wan2.5-Preview."""
@@ -85,9 +85,12 @@ def catalog() -> Catalog:
 
 def add_models(folder: str) -> None:
     """Adds the descriptions in a folder for this process, beside those that `WAN_ASSETS_MODELS` names."""
-    if folder and folder not in _FOLDERS:
-        _catalog(os.environ.get(MODELS_VARIABLE, ""), (*_added(), folder))  # reports errors before it is added
-        _FOLDERS.append(folder)
+    if not folder.strip():
+        return
+    path = str(_path_of(folder, _FIELD).absolute())
+    if path not in _FOLDERS:
+        _catalog(os.environ.get(MODELS_VARIABLE, ""), (*_added(), path))  # reports errors before it is added
+        _FOLDERS.append(path)
 
 
 _FOLDERS: list[str] = []
@@ -113,7 +116,10 @@ def _catalog(folder: str, added: tuple[str, ...]) -> Catalog:
 def _named(folder: str, added: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yields each folder with what names it."""
     yield from [(folder, MODELS_VARIABLE)] if folder.strip() else []
-    yield from ((each, "RunwareResource(models=…)") for each in added)
+    yield from ((escaped(each), _FIELD) for each in added)
+
+
+_FIELD = "RunwareResource(models=…)"
 
 
 def _path_of(text: str, name: str) -> Path:

@@ -12,6 +12,7 @@ from wan_assets.models import rules
 from wan_assets.models.catalog import catalog
 from wan_assets.models.description import SETTINGS, ModelDescription, ParameterLimits
 from wan_assets.models.description_checks import INPUTS, OF_MODELS
+from wan_assets.models.placement import KNOWN_SETTINGS
 from wan_assets.models.predicates import PREDICATES, Given, frame_of, value_at
 
 Error: TypeAlias = PydanticCustomError | PydanticKnownError
@@ -119,8 +120,19 @@ def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tu
         named = [{"first": 0, "last": -1}.get(frame, frame) for frame in frames if frame is not None]
         if len(set(named)) < len(named):
             yield path, rules.error_of("frame_twice", "gives two images for one frame", "give each frame one image")
-    elif path.startswith(SETTINGS) and limits.values and not _is_among(value, limits.values):
-        yield path, PydanticKnownError("literal_error", {"expected": _listed([*map(repr, limits.values)])})
+    elif path.startswith(SETTINGS) and (error := _setting_error(path, value, limits)):
+        yield path, error
+
+
+def _setting_error(path: str, value: Any, limits: ParameterLimits) -> PydanticKnownError | None:
+    """Checks a setting; pydantic checks the types of those that the package knows."""
+    is_limited = limits.values or (limits.minimum, limits.maximum) != (None, None)
+    if limits.type == "boolean" and not limits.values:
+        is_known = path.removeprefix(f"{SETTINGS}.") in KNOWN_SETTINGS
+        return None if is_known or isinstance(value, bool) else PydanticKnownError("bool_type")
+    if isinstance(value, str) and not is_limited:
+        return _error_of_text(value, limits)
+    return _error_of(value, limits) if is_limited else None
 
 
 def _not_of(model: ModelDescription, path: str) -> PydanticCustomError:

@@ -20,7 +20,7 @@ from wan_assets.models.drafts.notes import Note, Notes, excerpt, listed, mapping
 from wan_assets.models.drafts.parameters import parameters_of, settings_path_of
 from wan_assets.models.drafts.rules import DraftRule, rules_of, sizes_of
 
-_MAX_RULES, _MAX_PARAMETERS = 60, 60
+_MAX_RULES, _MAX_PARAMETERS = 40, 60
 _PAGES = "https://runware.ai/docs/models/"
 _MADE_FROM = {
     "positivePrompt": "text",

@@ -10,6 +10,9 @@ from wan_assets.models.drafts.rules import DraftRule
 from wan_assets.models.predicates import PREDICATES, Given
 
 _MAX_PARAMETERS = 3
+_MAX_ATOMS = 16
+"""Parameters that are tried, so that the time is limited for any schema."""
+
 _SAMPLES = {"documents": "story.pdf", "urls": "story", "audio": "wind.mp3", "referenceAudios": "wind.mp3"}
 
 Request = dict[str, Any]
@@ -48,7 +51,7 @@ class Examples:
         """Yields requests, those with the rule's parameters first."""
         pairs = [("width", "height")] if {"width", "height"} <= self._samples.keys() else []
         single = [(path,) for path in self._samples if path not in self._required]
-        atoms = sorted([*pairs, *single], key=lambda atom: not {*atom} & {*rule.named})
+        atoms = sorted([*pairs, *single], key=lambda atom: not {*atom} & {*rule.named})[:_MAX_ATOMS]
         for count in range(_MAX_PARAMETERS + 1):
             for chosen in combinations(atoms, count):
                 paths = [*self._required, *dict.fromkeys(path for atom in chosen for path in atom)]
