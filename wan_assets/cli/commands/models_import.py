@@ -10,7 +10,7 @@ import click
 from wan_assets.cli.display import counted, printable, show_json
 from wan_assets.cli.options import json_option
 from wan_assets.errors import ModelDescriptionError
-from wan_assets.models import MAX_BYTES, Draft, draft_of
+from wan_assets.models import MAX_BYTES, Draft, catalog, draft_of
 
 
 @click.command(name="import")
@@ -28,6 +28,7 @@ def import_(*, schema: IO[bytes], output: Path | None, force: bool, as_json: boo
 
     Exit status: 0 the draft is written, 2 SCHEMA is not the schema of a model, or the file exists.
     """
+    catalog()  # errors in other descriptions are not those of the schema
     try:
         draft = draft_of(_text_in(schema))
     except ModelDescriptionError as error:

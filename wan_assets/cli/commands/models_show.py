@@ -96,7 +96,7 @@ def _show_sizes(model: ModelDescription) -> None:
 
 
 def _show_rules(model: ModelDescription) -> None:
-    rows = [(rule.at, *rule_text(rule), rule.source) for rule in model.rules]
+    rows = [(model.wire_path(rule.at), *rule_text(rule), rule.source) for rule in model.rules]
     columns = ("parameter", "rule", "what to do", "source")
     if rows:
         show_table("Rules", columns, rows, flexible=columns[:3], folded=columns[:3])

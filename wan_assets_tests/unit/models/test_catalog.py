@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from model_support import described
 from pydantic import ValidationError
 
 from wan_assets import RunwareResource, VideoRequest
 from wan_assets.errors import ModelDescriptionError
 from wan_assets.models import add_models, catalog
 from wan_assets.models.catalog import _FOLDERS, MAX_BYTES
-
-WAN = (files("wan_assets.models") / "descriptions" / "wan2_6.toml").read_text("utf-8")
 
 
 @pytest.fixture
@@ -32,14 +30,6 @@ def _forgotten() -> Iterator[None]:
     before = list(_FOLDERS)
     yield
     _FOLDERS[:] = before
-
-
-def described(folder: Path, model: str, name: str = "", short_name: str = "") -> Path:
-    """A description like that of Wan2.6, of another model."""
-    text = WAN.replace("alibaba:wan@2.6", model).replace('["wan2.6"]', f'["{short_name or model.replace(":", "-")}"]')
-    path = folder / f"{name or model.replace(':', '_')}.toml"
-    path.write_text(text.replace('720p = "0.10"', '720p = "0.37"'), encoding="utf-8")
-    return path
 
 
 def refusal() -> str:
