@@ -60,7 +60,7 @@ def test_the_list_as_json_is_the_whole_description_with_prices_as_numbers() -> N
 
 @pytest.mark.parametrize("name", ["wan3.0", "alibaba:wan@3.0", " WAN3.0 "])
 def test_a_model_is_shown_by_any_of_its_names(name: str) -> None:
-    shown = invoked("models", "show", name, columns=60)
+    shown = invoked("models", "show", name, columns=40)
     words = " ".join(shown.stdout.split())
     reported = json.loads(invoked("models", "show", name, "--json").stdout)
 
