@@ -72,6 +72,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python docs/drawings.py
+	$(BIN)/python docs/models_reference.py
 
 dev: $(READY)
 	mkdir -p wan_assets_data/dagster

@@ -5,6 +5,7 @@ The text beside each class states what the reader should do next::
     WanAssetsError
     ├── PromptTableError            fix the table
     │   └── NoSnapshotError         materialize the asset of the prompt table
+    ├── ModelDescriptionError       correct the description of a model
     ├── EmptyRangeError             request a range that contains partitions
     ├── SelectionError              select rows that the table has
     ├── NotConfirmedError           confirm the price, or set a budget
@@ -93,6 +94,16 @@ class NoSnapshotError(PromptTableError):
     """The table comes from an upstream asset, and no table has been accepted and stored yet, or its file is gone."""
 
     hint = "Materialize the asset of the prompt table; it reads the upstream asset and stores a snapshot."
+
+
+class ModelDescriptionError(WanAssetsError):
+    """A file of a folder of models does not describe a model, or two models have the same name."""
+
+    hint = (
+        "Correct the file, or the folder that WAN_ASSETS_MODELS or RunwareResource(models=…) names, then run again. "
+        "Nothing was submitted."
+    )
+    is_retryable = False
 
 
 class EmptyRangeError(WanAssetsError):

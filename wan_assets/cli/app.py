@@ -21,6 +21,7 @@ from wan_assets.errors import PromptTableError, WanAssetsError
 _COMMANDS = {
     "demo": LazyCommand("materialize", "demo", "Generate the demo's videos on the simulator, through Dagster."),
     "materialize": LazyCommand("materialize", "materialize", "Generate a table's videos with the configured API."),
+    "models": LazyCommand("models", "models", "List the models, their limits and prices; describe new ones."),
     "plan": LazyCommand("plan", "plan", "Validate and price a table; nothing is submitted."),
     "export": LazyCommand("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
     "ledger": LazyCommand("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),

@@ -8,43 +8,47 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from wan_assets.errors import ModelDescriptionError
 from wan_assets.models.description import ModelDescription
+from wan_assets.models.description_checks import faults_of
+from wan_assets.settings import PathError, escaped, local_path
 
 MODEL = "runware:201@1"
 """The default model, Wan2.5-Preview."""
 
 MODELS_VARIABLE = "WAN_ASSETS_MODELS"
-_MAX_BYTES = 1 << 20
-
-
-class ModelDescriptionError(Exception):
-    """A file of the user's folder does not describe a model."""
+MAX_BYTES = 1 << 20
+"""The longest file of a description or of a schema."""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The known models by id; `ids` also contains their other names, in lower case."""
+    """The known models by id; `ids` also contains their other names, in lower case. `files` are those of models that a
+    user described, by id.
+    """
 
     models: Mapping[str, ModelDescription]
     ids: Mapping[str, str]
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, models: Mapping[str, ModelDescription]) -> Catalog:
+    def of(cls, models: Mapping[str, ModelDescription], files: Mapping[str, Path]) -> Catalog:
         """Raises `ModelDescriptionError` if two models have the same name."""
         ids: dict[str, str] = {}
         for each in models.values():
             for name in (each.id, *each.short_names):
                 if ids.setdefault(name.lower(), each.id) != each.id:
-                    raise ModelDescriptionError(f"{each.id} and {ids[name.lower()]} are both named {name}; rename one")
-        return cls(models, ids)
+                    both = " and ".join(_described(model, files) for model in (ids[name.lower()], each.id))
+                    raise ModelDescriptionError(f"{both} are both named {name}; rename one")
+        return cls(models, ids, files)
 
     def id_of(self, name: Any) -> str | None:
         """Returns the id of a model by its id or a short name; None if it is not known."""
@@ -55,6 +59,10 @@ class Catalog:
         """Returns what to write instead of the name of an unknown model."""
         names = ", ".join(each.short_name for each in self.models.values())
         return f"use one of {names}, or describe the model in a folder that {MODELS_VARIABLE} names"
+
+
+def _described(model: str, files: Mapping[str, Path]) -> str:
+    return f"{model} (in {files[model]})" if model in files else model
 
 
 def description_of(model: str) -> ModelDescription:
@@ -77,9 +85,12 @@ def catalog() -> Catalog:
 
 def add_models(folder: str) -> None:
     """Adds the descriptions in a folder for this process, beside those that `WAN_ASSETS_MODELS` names."""
-    if folder and folder not in _FOLDERS:
-        _catalog(os.environ.get(MODELS_VARIABLE, ""), (*_added(), folder))  # reports errors before it is added
-        _FOLDERS.append(folder)
+    if not folder.strip():
+        return
+    path = str(_path_of(folder, _FIELD).absolute())
+    if path not in _FOLDERS:
+        _catalog(os.environ.get(MODELS_VARIABLE, ""), (*_added(), path))  # reports errors before it is added
+        _FOLDERS.append(path)
 
 
 _FOLDERS: list[str] = []
@@ -91,45 +102,76 @@ def _added() -> tuple[str, ...]:
 
 @lru_cache(8)
 def _catalog(folder: str, added: tuple[str, ...]) -> Catalog:
-    models = dict(_packaged())
-    for each in (folder, *added):
-        if each:
-            models.update((found.id, found) for found in _in_folder(Path(each)))
-    return Catalog.of(models)
+    folders = {_path_of(text, name).resolve(): name for text, name in _named(folder, added)}
+    own: dict[str, ModelDescription] = {}
+    paths: dict[str, Path] = {}
+    for place, name in folders.items():
+        for path, found in _in_folder(place, name):
+            if found.id in own:
+                raise ModelDescriptionError(f"{paths[found.id]} and {path} both describe {found.id}; remove one")
+            own[found.id], paths[found.id] = found, path
+    return Catalog.of({**_packaged(), **own}, paths)
+
+
+def _named(folder: str, added: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yields each folder with what names it."""
+    yield from [(folder, MODELS_VARIABLE)] if folder.strip() else []
+    yield from ((escaped(each), _FIELD) for each in added)
+
+
+_FIELD = "RunwareResource(models=…)"
+
+
+def _path_of(text: str, name: str) -> Path:
+    try:
+        return local_path(text, name)
+    except PathError as error:
+        raise ModelDescriptionError(str(error)) from None
 
 
 @lru_cache(1)
 def _packaged() -> Mapping[str, ModelDescription]:
-    folder = files("wan_assets.models") / "descriptions"
+    folder = resources.files("wan_assets.models") / "descriptions"
     texts = sorted((each.name, each.read_text("utf-8")) for each in folder.iterdir() if each.name.endswith(".toml"))
     found = (read_description(text) for _, text in texts)
     return {each.id: each for each in found}
 
 
-def _in_folder(folder: Path) -> Iterator[ModelDescription]:
+def _in_folder(folder: Path, name: str) -> Iterator[tuple[Path, ModelDescription]]:
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
     except OSError as error:
         reason = f"the folder of models {folder} cannot be read: {error.strerror}"
-        raise ModelDescriptionError(f"{reason}; correct {MODELS_VARIABLE}") from None
+        raise ModelDescriptionError(f"{reason}; correct {name}") from None
     for path in paths:
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_BYTES)
-            yield read_description(content.decode())
+            yield path, read_description(_text_in(path))
         except (OSError, ValueError, ModelDescriptionError) as error:
             raise ModelDescriptionError(f"{path} does not describe a model: {error}") from None
+
+
+def _text_in(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ModelDescriptionError(f"it has more than {MAX_BYTES:,} bytes")
+    return content.decode()
 
 
 def read_description(text: str) -> ModelDescription:
     """Reads a description in TOML; raises `ModelDescriptionError` that names each wrong field."""
     try:
-        return ModelDescription.model_validate(tomllib.loads(text))
+        found = ModelDescription.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ModelDescriptionError(f"it is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ModelDescriptionError("it is nested too deeply") from None
     except ValidationError as error:
-        found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
-        raise ModelDescriptionError("; ".join(found)) from None
+        wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+        raise ModelDescriptionError("; ".join(wrong)) from None
+    if faults := [*faults_of(found)]:
+        raise ModelDescriptionError("; ".join(faults))
+    return found
 
 
 @lru_cache(64)

@@ -24,6 +24,9 @@ SETTINGS = "providerSettings.alibaba"
 """The settings of all models are given under this name; a request has them where its model expects them."""
 
 
+_NAME = r"^[\w.:@/-]+$"
+
+
 def _size(text: Any) -> Any:
     width, separator, height = text.partition("x") if isinstance(text, str) else ("", "", "")
     return (int(width), int(height)) if separator and width.isdecimal() and height.isdecimal() else text
@@ -33,6 +36,14 @@ def _known_predicate(name: str) -> str:
     if name not in PREDICATES:
         raise ValueError(f"is not a predicate; known: {', '.join(sorted(PREDICATES))}")
     return name
+
+
+def _given_path(path: str) -> str:
+    """Returns the path at which requests have a setting, wherever the model expects it."""
+    return f"{SETTINGS}.{path.removeprefix('settings.')}" if path.startswith("settings.") else path
+
+
+_Path = Annotated[str, AfterValidator(_given_path)]
 
 
 class _Part(BaseModel):
@@ -66,6 +77,19 @@ class ParameterLimits(_Part):
         given = (self.max_characters, self.maximum, self.max_items)
         return bool(self.values) or self.type in ("boolean", "size") or any(limit is not None for limit in given)
 
+    @property
+    def shortest(self) -> int | None:
+        """The lowest allowed number; None if it is not known."""
+        return min(self._with(self.minimum), default=None)
+
+    @property
+    def longest(self) -> int | None:
+        """The highest allowed number; None if it is not known."""
+        return max(self._with(self.maximum), default=None)
+
+    def _with(self, limit: int | None) -> list[int]:
+        return [value for value in (limit, *self.values) if type(value) is int]
+
 
 class Rule(_Part):
     """A rule between parameters: a named predicate, the sentence that a broken rule shows after the name of the
@@ -73,9 +97,9 @@ class Rule(_Part):
     """
 
     predicate: Annotated[str, AfterValidator(_known_predicate)]
-    at: str
-    parameters: tuple[str, ...]
-    others: tuple[str, ...] = ()
+    at: _Path
+    parameters: tuple[_Path, ...]
+    others: tuple[_Path, ...] = ()
     value: Any = None
     sentence: str
     fix: str
@@ -115,9 +139,9 @@ class Latency(_Part):
 class ModelDescription(_Part):
     """Everything that this package knows about one model."""
 
-    id: Annotated[str, Field(min_length=3, max_length=100, pattern=r"^[\w.:@/-]+$")]
+    id: Annotated[str, Field(min_length=3, max_length=100, pattern=_NAME)]
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    short_names: tuple[str, ...] = ()
+    short_names: tuple[Annotated[str, Field(max_length=100, pattern=_NAME)], ...] = ()
     page: str
     status: Status
     released: date | None = None

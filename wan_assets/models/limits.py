@@ -11,6 +11,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownEr
 from wan_assets.models import rules
 from wan_assets.models.catalog import catalog
 from wan_assets.models.description import SETTINGS, ModelDescription, ParameterLimits
+from wan_assets.models.description_checks import INPUTS, OF_MODELS
+from wan_assets.models.placement import KNOWN_SETTINGS
 from wan_assets.models.predicates import PREDICATES, Given, frame_of, value_at
 
 Error: TypeAlias = PydanticCustomError | PydanticKnownError
@@ -95,16 +97,12 @@ def _paths_in(given: Mapping[str, Any]) -> Iterator[str]:
         camel = to_camel(name) if "_" in name else name
         if camel == "inputs":
             part = value_at(given, camel)
-            yield from (f"{camel}.{each}" for each in _INPUTS if value_at(part, each) is not None)
+            yield from (f"{camel}.{each}" for each in INPUTS if value_at(part, each) is not None)
         elif camel == "providerSettings" and isinstance(settings := value_at(given, SETTINGS), Mapping):
             named = {str(key): value for key, value in settings.items() if value is not None}
             yield from (f"{SETTINGS}.{to_camel(key) if '_' in key else key}" for key in named)
-        elif camel in _OF_MODELS:
+        elif camel in OF_MODELS:
             yield camel
-
-
-_INPUTS = ("frameImages", "audio", "referenceImages", "referenceVideos", "referenceAudios", "documents", "urls")
-_OF_MODELS = frozenset({"positivePrompt", "negativePrompt", "width", "height", "resolution", "duration"})
 
 
 def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tuple[str, Error]]:
@@ -123,8 +121,19 @@ def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tu
         named = [{"first": 0, "last": -1}.get(frame, frame) for frame in frames if frame is not None]
         if len(set(named)) < len(named):
             yield path, rules.error_of("frame_twice", "gives two images for one frame", "give each frame one image")
-    elif path.startswith(SETTINGS) and limits.values and not _is_among(value, limits.values):
-        yield path, PydanticKnownError("literal_error", {"expected": _listed([*map(repr, limits.values)])})
+    elif path.startswith(SETTINGS) and (error := _setting_error(path, value, limits)):
+        yield path, error
+
+
+def _setting_error(path: str, value: Any, limits: ParameterLimits) -> PydanticKnownError | None:
+    """Checks a setting; pydantic checks the types of those that the package knows."""
+    is_limited = limits.values or (limits.minimum, limits.maximum) != (None, None)
+    if limits.type == "boolean" and not limits.values:
+        is_known = path.removeprefix(f"{SETTINGS}.") in KNOWN_SETTINGS
+        return None if is_known or isinstance(value, bool) else PydanticKnownError("bool_type")
+    if isinstance(value, str) and not is_limited:
+        return _error_of_text(value, limits)
+    return _error_of(value, limits) if is_limited else None
 
 
 def _not_of(model: ModelDescription, path: str) -> PydanticCustomError:

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from wan_assets.models import rules
-from wan_assets.models.description import ModelDescription
+from wan_assets.models.description import ModelDescription, ParameterLimits
+
+KNOWN_SETTINGS = frozenset({"audio", "promptExtend", "shotType"})
+"""The settings whose types are those of fields of requests; a described model may have further ones."""
 
 _PROVIDERS, _PROVIDER = ("providerSettings", "provider_settings"), "alibaba"
 
@@ -24,7 +28,7 @@ def completed(given: Mapping[str, Any], model: ModelDescription) -> dict[str, An
         found.setdefault("duration", limits.default)
     settings = found.pop("settings", None)
     if settings is None:
-        return found
+        return _with_types(found, model)
     if hasattr(settings, "model_dump"):
         settings = settings.model_dump(by_alias=True, exclude_none=True)
     if not isinstance(settings, Mapping):
@@ -37,7 +41,31 @@ def completed(given: Mapping[str, Any], model: ModelDescription) -> dict[str, An
         rule = f"gives {twice[0]} another value than providerSettings.alibaba"
         raise rules.error_of("given_twice", rule, "remove one of them")
     found[name] = {**provider, _PROVIDER: {**alibaba, **_in_camel_case(settings)}}
-    return found
+    return _with_types(found, model)
+
+
+def _with_types(given: dict[str, Any], model: ModelDescription) -> dict[str, Any]:
+    """Converts the texts of settings that only this model has to numbers and booleans, as its limits say."""
+    name = next((name for name in _PROVIDERS if given.get(name) is not None), "")
+    provider = _as_mapping(given.get(name))
+    settings = _in_camel_case(_as_mapping(provider.get(_PROVIDER)))
+    own = {key: _typed(value, limits) for key, value in settings.items() if (limits := _own_limits(key, model))}
+    return {**given, name: {**provider, _PROVIDER: {**settings, **own}}} if own else given
+
+
+def _own_limits(setting: str, model: ModelDescription) -> ParameterLimits | None:
+    return None if setting in KNOWN_SETTINGS else model.limits(f"settings.{setting}")
+
+
+def _typed(value: Any, limits: ParameterLimits) -> Any:
+    if not isinstance(value, str) or value in limits.values:
+        return value
+    if limits.type == "boolean":
+        return {"true": True, "false": False}.get(value.strip().lower(), value)
+    try:
+        return value if limits.longest is None and limits.shortest is None else rules.number(value)
+    except PydanticCustomError:
+        return value
 
 
 def placed(given: dict[str, Any], model: ModelDescription) -> dict[str, Any]:

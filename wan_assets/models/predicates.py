@@ -157,3 +157,14 @@ PREDICATES: Mapping[str, Predicate] = {
     "not_only_last": _not_only_last,
 }
 """The predicates by name; the docstring of each says what it demands."""
+
+PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
+    "together": ("given", "missing"),
+    "in_sizes": ("given", "allowed", "nearest"),
+    "required_without": ("missing",),
+    "at_most_with": ("given",),
+}
+"""The placeholders that a rule's sentence and fix may have, by predicate; the others have none."""
+
+COMPARED_WITH_OTHERS = frozenset({"excludes", "requires", "required_without", "requires_value", "at_most_with"})
+"""The predicates whose rules need `others`."""

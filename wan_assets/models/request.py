@@ -41,6 +41,9 @@ def _model_id(value: Any, info: ValidationInfo) -> Any:
     known = catalog().id_of(value)
     if known is None and not (info.context == rules.AS_RECORDED and isinstance(value, str)):
         raise rules.error_of("unknown_model", "is not a known model", catalog().suggestion)
+    if known and description_of(known).price is None and info.context != rules.AS_RECORDED:
+        rule = f"has no price in its description, so that no budget can be checked: {known}"
+        raise rules.error_of("no_price", rule, "add [price] with usd_per_s to its description, or use another model")
     return known or value
 
 
@@ -199,13 +202,13 @@ class VideoRequest(Part):
     def shortest_s(self) -> int:
         """The shortest duration in seconds that the video may have."""
         limits = self.description.limits("duration")
-        return self.duration if isinstance(self.duration, int) else (limits and limits.minimum) or 1
+        return self.duration if isinstance(self.duration, int) else (limits and limits.shortest) or 1
 
     @property
     def longest_s(self) -> int:
         """The longest duration in seconds that the video may have."""
         limits = self.description.limits("duration")
-        return self.duration if isinstance(self.duration, int) else (limits and limits.maximum) or self.shortest_s
+        return self.duration if isinstance(self.duration, int) else (limits and limits.longest) or self.shortest_s
 
     @property
     def audio(self) -> str | None:

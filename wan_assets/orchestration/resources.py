@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.ledger import Budget, Ledger
-from wan_assets.models import http_url, microusd
+from wan_assets.models import add_models, http_url, microusd
 from wan_assets.settings import (
     API_KEY_VARIABLE,
     DATA_FOLDER,
@@ -50,9 +50,12 @@ class RunwareResource(dg.ConfigurableResource):
         initial_poll_delay_s: Time from the submission to the first poll, in seconds.
         max_poll_interval_s: Maximum time between two polls of a task, in seconds.
         webhook_url: Public address of `wan-assets webhook`, with its secret.
+        models: Folder with descriptions of further models. It applies to the whole process from then on, and only to
+            tables that are read later; `WAN_ASSETS_MODELS` applies from the start.
 
     Raises:
         pydantic.ValidationError: A value is outside its range.
+        ModelDescriptionError: A file in `models` does not describe a model.
 
     Example:
         >>> from wan_assets import RunwareResource
@@ -116,11 +119,22 @@ class RunwareResource(dg.ConfigurableResource):
         description="The URL at which the API reports results, with the secret in its query: that of `wan-assets "
         "webhook`. Pass it as `dg.EnvVar('WAN_ASSETS_WEBHOOK_URL')`.",
     )
+    models: str = Field(
+        default="",
+        description="A folder with descriptions of further models, one TOML file each. Create the resource before the "
+        "assets, because tables are validated with the models that are known then, or set WAN_ASSETS_MODELS.",
+    )
 
     if not TYPE_CHECKING:  # the signature is that of the fields
 
         def __init__(self, **values: Any) -> None:
-            """Drops a reference to RUNWARE_API_KEY: Dagster would refuse runs if the variable is not set."""
+            """Drops a reference to RUNWARE_API_KEY: Dagster would refuse runs if the variable is not set.
+
+            Adds the models, so that tables which are read from then on can use them.
+            """
+            models = values.get("models", "")
+            if isinstance(models, str) and not isinstance(models, dg.EnvVar):
+                add_models(models)
             key = values.get("api_key")
             if isinstance(key, dg.EnvVar) and key.env_var_name == API_KEY_VARIABLE:
                 del values["api_key"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from wan_assets.cli.display import printable
+from wan_assets.models import catalog
 from wan_assets.settings import DATA_FOLDER, local_path
 from wan_assets.simulator import FAULTS, Behaviour, parse_rates, serve
 
@@ -44,6 +45,7 @@ def simulator(
     balance: float,
 ) -> None:
     """Serve the Runware API locally: real small videos, no charges. Stop it with Ctrl-C."""
+    catalog()  # reports errors in descriptions of models before it serves
     behaviour = Behaviour(
         latency_s=latency, faults=parse_rates(faults), seed=seed, api_key=api_key, balance_usd=balance
     )

@@ -15,6 +15,8 @@ import pytest
 import wan_assets
 from wan_assets import errors
 from wan_assets.cli import cli
+from wan_assets.models import Latency, ModelDescription, ParameterLimits, Price, Rule
+from wan_assets.models.predicates import PLACEHOLDERS, PREDICATES
 
 ROOT = Path(wan_assets.__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -136,6 +138,22 @@ def test_the_pictures_are_drawn_from_the_code_as_it_is(name: str) -> None:
     drawn = runpy.run_path(str(DOCS / "drawings.py"))["drawings"]()
 
     assert (DOCS / name).read_text(encoding="utf-8") == drawn[name], "make format draws them anew"
+
+
+def test_the_page_of_models_is_written_from_their_descriptions() -> None:
+    written = runpy.run_path(str(DOCS / "models_reference.py"))["page"]()
+
+    assert page("models-reference") == written, "make format writes it anew"
+
+
+def test_the_page_of_models_explains_every_field_and_predicate_of_a_description() -> None:
+    text = page("models")
+    kinds = (ModelDescription, ParameterLimits, Rule, Price, Latency)
+    names = [name for kind in kinds for name in kind.model_fields]
+
+    assert not [name for name in names if not re.search(rf"`\[*{name}\]*`", text)]
+    assert not [name for name in PREDICATES if f"| `{name}` |" not in text]
+    assert not [hole for holes in PLACEHOLDERS.values() for hole in holes if f"`{{{hole}}}`" not in text]
 
 
 def test_an_import_that_points_up_would_be_seen_in_the_picture() -> None:
