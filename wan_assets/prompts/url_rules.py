@@ -12,6 +12,9 @@ from wan_assets.prompts.problems import Refusal
 
 _RULE = "must not have a private, local or reserved host"
 _FIX = "use a public host"
+_HTTP = re.compile(r"[\x00-\x20]*https?:", re.IGNORECASE)
+"""An address of the web, also after characters that clients remove."""
+
 _INVISIBLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -19,7 +22,7 @@ def violations_of_urls(request: VideoRequest) -> Iterator[tuple[str, str, Refusa
     """Yields column, value and refusal for each URL of a request whose host is not public."""
     sent_to = [("webhook_url", request.webhook_url), ("upload_endpoint", request.upload_endpoint)]
     for column, value in [*((f"inputs.{name}", media) for name, media in request.media), *sent_to]:
-        if value and re.match(r"https?:", value, re.IGNORECASE) and not is_public(value):
+        if value and _HTTP.match(value) and not is_public(value):
             yield column, value, Refusal(_RULE, _FIX)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from wan_assets.models import MODEL, VideoRequest, Violation, catalog, description_of, violations_of
+from wan_assets.models import AUTO, MODEL, VideoRequest, Violation, catalog, description_of, violations_of
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _CODES = {
@@ -104,7 +104,9 @@ def _format_errors(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, types in _TYPES.items():
         value = task.get(name)
         is_whole = isinstance(value, float) and value.is_integer() and int in types
-        if value is not None and not is_whole and (type(value) not in types or str(value).lower() == value):
+        if value is None or is_whole or (name == "duration" and value == AUTO):
+            continue
+        if type(value) not in types or str(value).lower() == value:
             yield "invalid{}", name
 
 

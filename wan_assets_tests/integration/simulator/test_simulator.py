@@ -296,6 +296,14 @@ def test_an_unsupported_duration_is_told_as_the_documentation_shows(api):
     assert error["taskUUID"] == task_of()["taskUUID"]
 
 
+def test_a_duration_that_the_model_chooses_is_accepted_as_a_word(api):
+    automatic = task_of(1, model="alibaba:wan@3.0", resolution=None, width=832, height=480, duration="auto")
+    digits = {**automatic, "taskUUID": task_of(2)["taskUUID"], "duration": "5"}
+
+    assert api.post(automatic).status_code == 200
+    assert api.post(digits).json()["errors"][0]["parameter"] == "duration"
+
+
 def test_an_unknown_task_type_is_refused(shared):
     assert shared.ask("dance").json()["errors"][0]["code"] == "unsupportedTaskType"
 

@@ -195,6 +195,20 @@ def test_a_table_tells_row_column_and_value(column: str, url: str) -> None:
     assert url in problem.value
 
 
+@pytest.mark.parametrize(
+    "inputs",
+    [{"reference_videos": ["{}"]}, {"frame_images": ["{}"]}, {"urls": ["{}"]}, {"reference_audios": ["{}"]}],
+)
+@pytest.mark.parametrize("before", ["", "\x01", "\x02\x03"])
+def test_no_input_of_any_model_has_a_private_host_after_characters_that_clients_remove(inputs, before) -> None:
+    given = {name: [f"{before}http://127.0.0.1/a"] for name in inputs}
+    row = {"positive_prompt": "Kite", "model": "wan3.0", "width": 1280, "height": 720, "inputs": given}
+    table = PromptTable.load(pd.DataFrame([row]))
+
+    assert not table.rows
+    assert "must not have a private, local or reserved host" in {problem.rule for problem in table.problems}
+
+
 @pytest.mark.parametrize("scheme", ["http", "ftp"])
 @pytest.mark.parametrize("column", ["inputs.frame_images", "webhook_url"])
 def test_a_problem_with_an_address_tells_no_secret_of_it(column: str, scheme: str) -> None:
