@@ -90,6 +90,7 @@ ROWS: list[dict[str, Any]] = [
         "reference_images": ["hill.png", PICTURE],
     },
 ]
+IDS = {catalog().id_of(row.get("model", "wan2.5")) for row in ROWS}
 LIST_USD = {
     # seconds x price of a second; 5 seconds of each reference video are charged by the simulator for Wan2.7
     "runware:201@1": 5 * Decimal("0.0946") * 3,
@@ -218,7 +219,7 @@ def test_plan_prices_each_model_and_reserves_the_worst_case(made: Any) -> None:
         by_model[kind["model"]] = by_model.get(kind["model"], 0) + kind["price_usd"]
     (auto,) = [kind for kind in kinds if kind["duration_s"] == "auto"]
 
-    assert by_model.keys() == catalog().models.keys()
+    assert by_model.keys() == IDS
     assert by_model["alibaba:wan@2.6-flash"] == 0.05
     assert (auto["price_usd"], auto["reserved_usd"]) == (1.5, 1.53)
 
@@ -227,7 +228,7 @@ def test_the_ledger_and_the_account_agree_for_all_models(made: Any) -> None:
     place, *_ = made
     by_model = run(place, "ledger", "--by", "model")["by"]["model"]
 
-    assert {line["key"] for line in by_model} == set(catalog().models)
+    assert {line["key"] for line in by_model} == IDS
     today = datetime.now(UTC).date()
     days = run(place, "ledger", "reconcile", "--since", (today - timedelta(days=1)).isoformat())["days"]
     assert {day["result"] for day in days} == {"equal"}

@@ -94,7 +94,7 @@ def violations(model: str, /, **changes: Any) -> tuple[Violation, ...]:
 def test_the_six_models_have_their_ids_and_short_names() -> None:
     known = catalog()
 
-    assert set(known.models) == set(BASE)
+    assert known.models.keys() >= BASE.keys()
     assert {name: known.id_of(name.upper()) for name in SHORT} == SHORT
     assert {model: model for model in BASE} == {model: known.id_of(f" {model} ") for model in BASE}
 
