@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets.models import rules
 from wan_assets.models.catalog import MODEL, catalog, description_of
-from wan_assets.models.description import ModelDescription
+from wan_assets.models.description import SETTINGS, ModelDescription
 from wan_assets.models.limits import checked, violations_between_parameters, violations_of_parameters
 from wan_assets.models.placement import completed, placed
 from wan_assets.models.request_parts import LISTS_OF_MEDIA, AlibabaSettings, Inputs, Part, ProviderSettings, Safety, Url
@@ -49,8 +49,10 @@ def _model_id(value: Any, info: ValidationInfo) -> Any:
 
 def _within_limits(value: Any, info: ValidationInfo) -> Any:
     """Checks a value by the limits of the request's model, which is validated first."""
-    limits = description_of(info.data.get("model", MODEL)).limits(to_camel(info.field_name or ""))
-    return value if limits is None or value is None or info.context == rules.AS_RECORDED else checked(value, limits)
+    if value is None or "model" not in info.data or info.context == rules.AS_RECORDED:
+        return value
+    limits = description_of(info.data["model"]).limits(to_camel(info.field_name or ""))
+    return value if limits is None else checked(value, limits)
 
 
 Text = Annotated[str, BeforeValidator(rules.prompt), AfterValidator(_within_limits)]
@@ -144,7 +146,8 @@ class VideoRequest(Part):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
         is_recorded = info.context == rules.AS_RECORDED
-        model = description_of(catalog().id_of(given.get("model", MODEL)) or MODEL)
+        known = catalog().id_of(given.get("model", MODEL))
+        model = description_of(known or MODEL)
         violations: list[InitErrorDetails] = []
         try:
             given = completed(given, model)
@@ -152,7 +155,7 @@ class VideoRequest(Part):
             violations.append(InitErrorDetails(type=error, loc=("settings",), input=None))
             given = {name: value for name, value in given.items() if name != "settings"}
         between = []
-        if not is_recorded:
+        if known and not is_recorded:
             violations += violations_of_parameters(given, model)
             between = [*violations_between_parameters(given, model)]
         try:
@@ -217,8 +220,11 @@ class VideoRequest(Part):
 
     @property
     def has_audio(self) -> bool:
-        """Whether the video has an audio track, given or generated."""
-        return self.audio is not None or self.settings.audio is not False
+        """Whether the video has an audio track, given or generated. Models without the setting make silent videos."""
+        if self.audio is not None:
+            return True
+        is_silent = bool(self.description.parameters) and self.description.limits(f"{SETTINGS}.audio") is None
+        return not is_silent and self.settings.audio is not False
 
     @property
     def tier(self) -> str | None:

@@ -69,6 +69,16 @@ def request_of(model: ModelDescription, given: Any) -> VideoRequest:
     return VideoRequest.model_validate({**given, "model": model.id})
 
 
+def broken_rules(model: ModelDescription, given: Any) -> set[tuple[str, str]]:
+    """The rules that a request breaks, and their fixes, but for the missing price of a model without one."""
+    try:
+        request_of(model, given)
+    except ValidationError as error:
+        found = {(violation.rule, violation.fix) for violation in violations_of(error, {**given, "model": model.id})}
+        return {each for each in found if model.price or not each[0].startswith("has no price")}
+    return set()
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_file_is_named_after_its_model(name: str) -> None:
     assert name == re.sub(r"[^a-z0-9]+", "_", MODELS[name].name.lower()) + ".toml"
@@ -85,7 +95,8 @@ def test_every_parameter_has_a_limit_or_says_that_none_is_known(name: str) -> No
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_fact_has_a_source(name: str) -> None:
     written = tomllib.loads(TEXTS[name])
-    facts = [*written["parameters"].values(), *written["rules"], written["price"], written["latency"]]
+    of_price = [written["price"]] if "price" in written else []
+    facts = [*written["parameters"].values(), *written["rules"], *of_price, written["latency"]]
 
     assert all(fact["source"] for fact in facts)
     assert written["sizes_source"]
@@ -97,19 +108,19 @@ def test_every_resolution_has_sizes_or_is_only_requested_by_name_and_has_a_price
     limits, price = model.limits("resolution"), model.price
 
     assert limits
-    assert price
     assert set(model.sizes) <= set(limits.values)
+    if price is None:
+        assert any("no price" in note for note in model.notes)
+        return
     assert set(price.usd_per_s) == set(limits.values)
     assert set(price.usd_per_s_silent) in (set(), set(limits.values))
 
 
 @pytest.mark.parametrize(("model", "rule"), RULES)
 def test_a_rule_accepts_its_valid_example_and_refuses_the_invalid_one_with_its_sentence(model: Any, rule: Any) -> None:
-    with pytest.raises(ValidationError) as refused:
-        request_of(model, rule.invalid)
+    found = broken_rules(model, rule.invalid)
 
-    assert request_of(model, rule.valid).model == model.id
-    found = {(violation.rule, violation.fix) for violation in violations_of(refused.value, rule.invalid)}
+    assert broken_rules(model, rule.valid) == set()
     sentence, fix = (re.sub(r"\\{\w+\\}", ".+", re.escape(text)) for text in (rule.sentence, rule.fix))
     assert [1 for said, hint in found if re.fullmatch(sentence, said) and re.fullmatch(fix, hint)], found
 
