@@ -10,6 +10,7 @@ from engine_support import Studio
 from python_process import PythonProcess
 
 RUN = """
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from engine_support import Studio, jobs_of

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import ModuleType
 
 MODULES = (
     "alembic.command",
@@ -47,15 +48,20 @@ def serve(requests: socket.socket) -> tuple[str, ...]:
         ours, theirs = os.pipe()
         if not (parent := os.fork()):
             # Its parent ends at once, so that the system gives it to the process that asked for it.
-            if child := os.fork():
-                os.write(theirs, str(child).encode())
+            parent = os.getpid()
+            if os.fork():
                 os._exit(0)
+            while os.getppid() == parent:
+                time.sleep(0.001)
+            what = _become(asked, descriptors)
+            os.write(theirs, str(os.getpid()).encode())
             for each in (ours, theirs, requests.detach()):
                 os.close(each)
-            return _become(asked, descriptors)
+            return what
         os.waitpid(parent, 0)
-        requests.sendall(os.read(ours, 8).ljust(8))
-        for each in (ours, theirs, *descriptors):
+        os.close(theirs)
+        requests.sendall(os.read(ours, 8).ljust(8))  # when it is what was asked for
+        for each in (ours, *descriptors):
             os.close(each)
 
 
@@ -88,7 +94,8 @@ def run(what: str, *arguments: str) -> None:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     elif what == "-c":
         sys.argv[:] = ["-c", *arguments[1:]]
-        exec(compile(arguments[0], "<string>", "exec"), sys.modules["__main__"].__dict__)
+        program = sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(arguments[0], "<string>", "exec"), program.__dict__)
     else:
         sys.argv[:] = [what, *arguments]
         runpy.run_path(what, run_name="__main__")

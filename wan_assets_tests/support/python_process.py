@@ -59,17 +59,21 @@ class PythonProcess(subprocess.Popen):
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
-def run_python(arguments: list[Any], *, check: bool = False, timeout: float | None = None, **how: Any) -> Any:
-    """As `subprocess.run` of this interpreter, by a PythonProcess."""
+def run_python(
+    arguments: list[Any], *, said: Any = None, check: bool = False, timeout: float | None = None, **how: Any
+) -> subprocess.CompletedProcess[Any]:
+    """As `subprocess.run` of this interpreter, by a PythonProcess; `said` is what it reads."""
+    if said is not None:
+        how["stdin"] = subprocess.PIPE
     if how.pop("capture_output", False):
         how |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with PythonProcess(arguments, **how) as process:
         try:
-            said = process.communicate(timeout=timeout)
+            outputs = process.communicate(said, timeout)
         except BaseException:
             process.kill()
             raise
-    done = subprocess.CompletedProcess(process.args, process.returncode, *said)
+    done = subprocess.CompletedProcess(process.args, process.returncode, *outputs)
     if check:
         done.check_returncode()
     return done
@@ -106,7 +110,7 @@ class _ForkServer:
             socket.send_fds(self._requests, [str(len(request)).encode().ljust(8)], streams)
             self._requests.sendall(request)
             answer = self._requests.recv(8, socket.MSG_WAITALL)
-        assert answer, "the fork server has ended"
+        assert answer.strip(), "no process was forked"
         return int(answer)
 
     def _end(self) -> None:
