@@ -24,14 +24,13 @@ test: $(READY)
 	$(BIN)/pytest
 
 test-whole: $(READY)
-	$(BIN)/pytest -m slow
-	$(BIN)/pytest $(TESTS)/whole
+	$(BIN)/pytest -n 6 -m 'slow or whole' $(TESTS)/unit $(TESTS)/integration $(TESTS)/whole
 
 test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui
 
 test-cluster: $(READY)
-	$(BIN)/pytest -n 0 -s wan_assets_tests/cluster/test_cluster.py
+	$(BIN)/pytest -n 2 -rP wan_assets_tests/cluster/test_cluster.py
 
 # The assets with the oldest Dagster that pyproject.toml allows, in an environment of its own.
 test-oldest: $(READY)

@@ -1,5 +1,6 @@
 """What many tests share: a clip, and servers of Postgres and object stores, made for the first test that asks."""
 
+import gc
 from collections.abc import Iterator
 
 import az_support
@@ -11,8 +12,21 @@ from postgres_support import Cluster, cluster
 
 from wan_assets.video import Clip, render
 
+gc.disable()  # until all tests are collected: nothing of them becomes garbage
+
+_COLLECTED_AFTER = 20_000
+"""Python's own 700 new objects are soon allocated beside the millions that a process of all tests and Dagster holds."""
+
 settings.register_profile("wan_assets", deadline=None)
 settings.load_profile("wan_assets")  # a busy machine makes single examples slow, which says nothing about the code
+
+
+def pytest_collection_finish() -> None:
+    """Lets the garbage collector look at what the tests allocate, and no more at what was imported and collected."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

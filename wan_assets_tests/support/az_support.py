@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 
-import adlfs
+import fsspec
 import pytest
 
 ACCOUNT = "devstoreaccount1"
@@ -35,11 +35,11 @@ def use(address: str, environment: pytest.MonkeyPatch) -> None:
     parts["BlobEndpoint"] = f"{address}/{ACCOUNT}"
     said = ";".join(f"{name}={value}" for name, value in parts.items())
     environment.setenv("AZURE_STORAGE_CONNECTION_STRING", said)
-    adlfs.AzureBlobFileSystem.clear_instance_cache()
+    fsspec.get_filesystem_class("az").clear_instance_cache()
 
 
 def new_container() -> str:
     """The URL of a fresh container."""
     name = f"videos-{uuid.uuid4().hex}"
-    adlfs.AzureBlobFileSystem().mkdir(name)
+    fsspec.filesystem("az").mkdir(name)
     return f"az://{name}"

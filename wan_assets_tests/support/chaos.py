@@ -26,6 +26,7 @@ import click
 from chaos_audit import PROMISES, Evidence, evidence_in, summary, violations
 from chaos_run import LEASE_S, POINTS, SUSPENSIONS
 from patience import PATIENCE_S
+from python_process import PythonProcess
 
 from wan_assets.simulator import FAULTS, Behaviour, LocalSimulator
 
@@ -192,9 +193,9 @@ class Campaign:
 def started(folder: Path, base_url: str, *trap: str) -> subprocess.Popen[bytes]:
     """A run of the folder's table in a process of its own, which kills itself at the trap's point."""
     script = Path(__file__).with_name("chaos_run.py")
-    command = [sys.executable, script, folder, base_url, *trap]
+    command = [script, folder, base_url, *trap]
     with (folder / "runs.log").open("ab") as log:
-        return subprocess.Popen(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=log, stderr=log)
+        return PythonProcess(command, stdout=log, stderr=log)
 
 
 def is_suspended(process: subprocess.Popen[bytes]) -> bool:

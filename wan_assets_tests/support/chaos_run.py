@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -220,6 +221,7 @@ def run(folder: Path, base_url: str) -> bool:
 
 if __name__ == "__main__":
     folder, base_url, *trap = sys.argv[1:]
+    warnings.simplefilter("ignore")
     if trap:
         TRAP.set(trap[0], int(trap[1]), signal.Signals[trap[2]])
     sys.exit(0 if run(Path(folder), base_url) else 1)

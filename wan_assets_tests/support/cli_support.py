@@ -1,22 +1,20 @@
 """The command, run as people run it: in a process of its own."""
 
 import os
-import subprocess
-import sys
 
 from patience import PATIENCE_S
+from python_process import run_python
 
 
 def wan_assets(*arguments, cwd=None, **environment):
     """Runs the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "wan_assets", *map(str, arguments)],
+    return run_python(
+        ["-m", "wan_assets", *arguments],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         cwd=cwd,
         env=clean(**environment),
-        check=False,
     )
 
 

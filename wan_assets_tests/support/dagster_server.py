@@ -46,11 +46,12 @@ class DagsterServer:
 
     def wait(self, what: str, look: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         """The first true thing that is seen; fails when the time is up."""
-        until = time.monotonic() + within_s
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while (waited_s := time.monotonic() - began) < within_s:
             if seen := look():
                 return seen
-            time.sleep(0.3)  # nothing but time brings another process further
+            # Nothing but time brings another process further, and each look costs it some.
+            time.sleep(min(0.2 + waited_s / 10, 1.0))
         raise AssertionError(f"not seen within {within_s:g} s: {what}\n{self.history()}")
 
     def history(self) -> str:

@@ -17,6 +17,9 @@ from wan_assets import (
 from wan_assets.prompts import SqlQuery
 
 EAGER = dg.AutomationCondition.eager()
+OFTEN = dg.AutomationConditionSensorDefinition(
+    "default_automation_condition_sensor", target=dg.AssetSelection.all(), minimum_interval_seconds=5
+)  # Dagster's own, which looks each 30 s
 
 
 def pipeline(name, condition=None, partitions_per_run=100):
@@ -70,6 +73,7 @@ defs = dg.Definitions.merge(
     pipeline("watched"),
     pipeline("eager", EAGER),
     dg.Definitions(
+        sensors=[OFTEN],
         executor=dg.in_process_executor,
         resources={
             "runware": RunwareResource(

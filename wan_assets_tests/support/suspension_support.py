@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine_support import Studio
 from patience import PATIENCE_S
+from python_process import PythonProcess
 
 LEASE_S = 2.0
 
@@ -78,8 +79,8 @@ sys.exit(sum(outcome.stored is None for outcome in outcomes))
 def suspended(made: Studio, rows: int, point: str, passes: int = 1) -> Iterator[subprocess.Popen[bytes]]:
     """A run that has suspended itself at a point; it goes on when the block ends, and is waited for."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows), point, str(passes)]
-    process = subprocess.Popen(command, env=environment)
+    command = ["-c", RUN, made.folder, made.simulator.base_url, str(rows), point, str(passes)]
+    process = PythonProcess(command, env=environment)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     try:
         assert os.WIFSTOPPED(status), "the run ended before it came to its point"

@@ -6,13 +6,13 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from patience import PATIENCE_S
+from python_process import PythonProcess
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -36,8 +36,8 @@ def on_terminal(*arguments: Any, columns: int, **environment: str) -> Shown:
     """Runs the command with a terminal of so many columns as its standard error."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wan_assets", *map(str, arguments)],
+    process = PythonProcess(
+        ["-m", "wan_assets", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=theirs,

@@ -4,7 +4,6 @@ from itertools import chain
 
 import pytest
 
-_WORKERS = 4
 _LONGEST = (
     "test_dagster_dev.py",
     "test_chaos.py::test_runs_killed_at_every_point_with_all_faults_on_pay_once_and_lose_nothing",
@@ -14,11 +13,17 @@ _LONGEST = (
 """One group for each worker. A module whose tests share a server is one group."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts a group at the beginning of each worker's share, which is a part of the list."""
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks the tests of this folder, so that they can be selected together with slow ones of others."""
+    item.add_marker("whole")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Puts a group at the beginning of each worker's share, which is a part of the list of what is selected."""
     groups = [[item for item in items if name in item.nodeid] for name in _LONGEST]
     for item in chain.from_iterable(groups):
         items.remove(item)
-    share = len(items) // _WORKERS + 1
+    share = len(items) // getattr(config, "workerinput", {"workercount": 1})["workercount"] + 1
     for number, group in reversed(list(enumerate(groups))):
         items[number * share : number * share] = group

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -132,12 +133,11 @@ def wait_for_charges(journal: Path, count: int, process: subprocess.Popen) -> No
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         if journal.exists():
-            try:
-                with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
-                    if db.execute("SELECT count(*) FROM charges").fetchone()[0] >= count:
-                        return
-            except sqlite3.OperationalError:
-                continue
+            with suppress(sqlite3.OperationalError), sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
+                if db.execute("SELECT count(*) FROM charges").fetchone()[0] >= count:
+                    return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
     raise AssertionError(f"{count} charges were not seen")
 
 

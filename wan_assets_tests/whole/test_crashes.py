@@ -2,14 +2,13 @@
 
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from crash_support import ended, killed
 from engine_support import CHARGES_EVERY_COPY, Studio, errors_of, jobs_of, studio
+from python_process import run_python
 
 SCRIPT = """
 import sys
@@ -73,10 +72,10 @@ def test_runs_killed_at_any_point_pay_once_for_each_video_and_store_it_whole(
 def test_a_script_that_is_killed_half_way_pays_nothing_twice_when_it_runs_again(tmp_path: Path) -> None:
     rows = 12
     with studio(tmp_path, latency_s=0.2, **CHARGES_EVERY_COPY) as made:
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path), made.simulator.base_url, str(rows)]
+        command = ["-c", SCRIPT, str(tmp_path), made.simulator.base_url, str(rows)]
         end = ended(command, when=lambda: made.paid >= rows // 2)
         paid_before = made.paid
-        again = subprocess.run(command, capture_output=True, text=True, check=True)
+        again = run_python(command, capture_output=True, text=True, check=True)
         charges = made.journal.charges()
 
     assert end == -signal.SIGKILL

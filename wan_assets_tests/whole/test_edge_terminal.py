@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from cli_support import clean, lines, wan_assets
 from patience import PATIENCE_S
+from python_process import PythonProcess
 from rich.cells import cell_len
 from terminal_support import on_terminal
 
@@ -36,8 +37,8 @@ LATER: dict[str, Any] = {"latency_s": 0.1, "clock": lambda: time.time() + 1000}
 @contextmanager
 def started(*arguments: Any, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, which ends with the block at the latest."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wan_assets", *map(str, arguments)],
+    process = PythonProcess(
+        ["-m", "wan_assets", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 from export_support import ROWS, SMALL, Shelf
 from folders import SUPPORT
+from python_process import run_python
 
 from wan_assets.export import FORMATS
 
@@ -39,9 +38,9 @@ def test_an_export_that_died_is_finished_by_the_next_and_leaves_nothing_behind(t
     shelf.export(shelf.buy(*ROWS[:4]), format_, **SMALL)
     wanted = shelf.export(shelf.buy(*ROWS[2:]), format_, root=tmp_path / "wanted", **SMALL)
 
-    command = [sys.executable, "-c", _DIES, tmp_path, format_, str(moves)]
+    command = ["-c", _DIES, tmp_path, format_, str(moves)]
     path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    dead = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": path})
+    dead = run_python(command, env={**os.environ, "PYTHONPATH": path})
     left = list(out.glob(".partial*"))
     exported = shelf.export(shelf.buy(*ROWS[2:]), format_, **SMALL)
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from accounts import assert_charged_once, assert_nothing_reserved
 from bent_api import PATIENT
 from engine_support import CHARGES_EVERY_COPY, PRICE, Studio, errors_of, jobs_of, studio
 from folders import SUPPORT
+from python_process import PythonProcess
 
 from wan_assets.engine import Limits
 
@@ -47,8 +47,8 @@ def ran_together(
 ) -> list[dict[str, int]]:
     """The same run in several processes at once, watched to the end: how often each kind of error came in each."""
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
-    command = [sys.executable, "-c", RUN, made.folder, made.simulator.base_url, str(rows), str(cap_microusd)]
-    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(processes)]
+    command = ["-c", RUN, made.folder, made.simulator.base_url, str(rows), str(cap_microusd)]
+    running = [PythonProcess(command, env=environment, stdout=subprocess.PIPE) for _ in range(processes)]
     while alive := [process for process in running if process.poll() is None]:
         on_progress()
         with contextlib.suppress(subprocess.TimeoutExpired):
