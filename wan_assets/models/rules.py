@@ -123,23 +123,17 @@ def image(value: str) -> str:
 
 def audio(value: str) -> str:
     """Requires a UUID or a URL; `sha256:…` refers to a local file that is uploaded first."""
-    if not _is_reference(value):
-        _refuse("audio", "is neither a UUID nor a URL", "name an existing audio file")
-    return value
+    return _reference_to(value, "audio", "an existing audio file")
 
 
 def video(value: str) -> str:
-    """Requires a UUID or a URL; `sha256:…` refers to a local file that is uploaded first."""
-    if not _is_reference(value):
-        _refuse("video", "is neither a UUID nor a URL", "name an existing video file")
-    return value
+    """As `audio`."""
+    return _reference_to(value, "video", "an existing video file")
 
 
 def document(value: str) -> str:
-    """Requires a UUID or a URL; `sha256:…` refers to a local file that is uploaded first."""
-    if not _is_reference(value):
-        _refuse("document", "is neither a UUID nor a URL", "name an existing document")
-    return value
+    """As `audio`."""
+    return _reference_to(value, "document", "an existing document")
 
 
 def closest_name(name: str, known: Iterable[str], maximum: int | None = None) -> str | None:
@@ -169,6 +163,12 @@ def _edits_between(one: str, other: str) -> int:
                 now[-1] = min(now[-1], before[column - 2] + 1)
         before, last = last, now
     return last[-1]
+
+
+def _reference_to(value: str, kind: str, noun: str) -> str:
+    if not _is_reference(value):
+        _refuse(kind, "is neither a UUID nor a URL", f"name {noun}")
+    return value
 
 
 def _is_reference(value: str) -> bool:
