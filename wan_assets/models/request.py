@@ -33,6 +33,9 @@ from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_pa
 
 MAX_SEED = 2147483647
 
+LONGEST_S = 300
+"""Seconds that no video exceeds whose duration the model chooses, if no limit of the model is known."""
+
 Whole = Annotated[int, BeforeValidator(rules.number)]
 
 
@@ -45,8 +48,10 @@ def _model_id(value: Any, info: ValidationInfo) -> Any:
 
 
 def _within_limits(value: Any, info: ValidationInfo) -> Any:
-    """Checks a value by the limits of the request's model, which is validated first."""
-    limits = description_of(info.data.get("model", MODEL)).limits(to_camel(info.field_name or ""))
+    """Checks a value by the limits of the request's model, which is validated first; an unknown one has none."""
+    if "model" not in info.data:
+        return value
+    limits = description_of(info.data["model"]).limits(to_camel(info.field_name or ""))
     return value if limits is None or value is None or info.context == rules.AS_RECORDED else checked(value, limits)
 
 
@@ -141,7 +146,8 @@ class VideoRequest(Part):
             return validate(data)
         given = {name: value for name, value in data.items() if value is not None}
         is_recorded = info.context == rules.AS_RECORDED
-        model = description_of(catalog().id_of(given.get("model", MODEL)) or MODEL)
+        known = catalog().id_of(given.get("model", MODEL))
+        model = description_of(known or MODEL)
         violations: list[InitErrorDetails] = []
         try:
             given = completed(given, model)
@@ -149,7 +155,7 @@ class VideoRequest(Part):
             violations.append(InitErrorDetails(type=error, loc=("settings",), input=None))
             given = {name: value for name, value in given.items() if name != "settings"}
         between = []
-        if not is_recorded:
+        if known and not is_recorded:
             violations += violations_of_parameters(given, model)
             between = [*violations_between_parameters(given, model)]
         try:
@@ -205,7 +211,7 @@ class VideoRequest(Part):
     def longest_s(self) -> int:
         """The longest duration in seconds that the video may have."""
         limits = self.description.limits("duration")
-        return self.duration if isinstance(self.duration, int) else (limits and limits.maximum) or self.shortest_s
+        return self.duration if isinstance(self.duration, int) else (limits and limits.maximum) or LONGEST_S
 
     @property
     def audio(self) -> str | None:
@@ -214,8 +220,16 @@ class VideoRequest(Part):
 
     @property
     def has_audio(self) -> bool:
-        """Whether the video has an audio track, given or generated."""
-        return self.audio is not None or self.settings.audio is not False
+        """Whether the video has an audio track, given or generated. Videos of a model that has no sound do not."""
+        if self.audio is not None or self.settings.audio is not None:
+            return self.audio is not None or self.settings.audio is True
+        limits = self.description.limits("settings.audio")
+        return limits.default is not False if limits else not self.description.parameters
+
+    @property
+    def _is_prompt_extended(self) -> bool:
+        given = self.settings.prompt_extend
+        return self.description.default("settings.promptExtend") is not False if given is None else given
 
     @property
     def tier(self) -> str | None:
@@ -317,7 +331,7 @@ class VideoRequest(Part):
             "image": self.frames.get("first"),
             "sound": self.audio,
             "has_audio": self.has_audio,
-            "prompt_extend": self.settings.prompt_extend is not False,
+            "prompt_extend": self._is_prompt_extended,
             **self._decisive_if_given(),
         }
 
@@ -328,6 +342,7 @@ class VideoRequest(Part):
         inputs = self.inputs or Inputs()
         others = self.settings.model_dump(exclude={"audio", "prompt_extend"}, by_alias=True, exclude_none=True)
         found: dict[str, Any] = {"last_image": self.frames.get("last"), "settings": others}
+        found["further_images"] = inputs.further_frames
         found |= {name: list(getattr(inputs, name) or ()) for name in LISTS_OF_MEDIA}
         return {name: value for name, value in found.items() if value}
 
