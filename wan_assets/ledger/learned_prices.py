@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from wan_assets.ledger.records import money_kind
 from wan_assets.ledger.schema import given, insert_into, prices
-from wan_assets.models import VideoRequest, is_length_known, request_kind, reservation_microusd
+from wan_assets.models import VideoRequest, is_length_known, is_rate_known, request_kind, reservation_microusd
 
 _REMEMBERED = 20
 """How many recent costs are kept for each kind. An unusual cost is removed after some time."""
@@ -49,14 +49,15 @@ def quoted_microusd(
     connection: sa.Connection, request: VideoRequest, margin: Decimal | None, *, simulated: bool
 ) -> int:
     """Returns the amount to reserve for a request, in µ$: the worst list price plus a margin, or the highest recent
-    price. Recent prices do not lower the reservation of a request whose length is not known beforehand.
+    price. Recent prices do not lower the reservation of a request whose length or rate is not known beforehand.
     """
     worst = reservation_microusd(request, margin)
     row = _row_of(connection, request_kind(request), simulated=simulated)
     if row is None:
         return worst
     highest = int(max(json.loads(row["recent"])))
-    return highest if row["tasks"] >= _ENOUGH and is_length_known(request) else max(worst, highest)
+    is_known = is_length_known(request) and is_rate_known(request)
+    return highest if row["tasks"] >= _ENOUGH and is_known else max(worst, highest)
 
 
 def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:

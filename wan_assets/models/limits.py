@@ -118,7 +118,8 @@ def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tu
             if is_right_type and frame is not None and not _is_among(frame, limits.frames):
                 expected = _listed([*map(repr, limits.frames)])
                 yield f"{path}.frame", PydanticKnownError("literal_error", {"expected": expected})
-        named = [{"first": 0, "last": -1}.get(frame, frame) for frame in frames if frame is not None]
+        known = (frame for frame in frames if type(frame) in (str, int))
+        named = [{"first": 0, "last": -1}.get(frame, frame) for frame in known]
         if len(set(named)) < len(named):
             yield path, rules.error_of("frame_twice", "gives two images for one frame", "give each frame one image")
     elif path.startswith(SETTINGS) and (error := _setting_error(path, value, limits)):

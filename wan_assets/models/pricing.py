@@ -57,6 +57,14 @@ def is_length_known(request: VideoRequest) -> bool:
     return request.shortest_s == request.longest_s and not any(_wire(name) in charged for name, _ in request.media)
 
 
+def is_rate_known(request: VideoRequest) -> bool:
+    """Whether a request determines the price of a second. Without a size, the input decides it, unless the model
+    charges all images at one rate.
+    """
+    price = request.description.price
+    return request.tier is not None or (price is not None and price.any_resolution_from_image)
+
+
 def price_per_s_microusd(request: VideoRequest, resolution: str) -> int:
     """Returns the published price of one second of one result in a resolution, in µ$."""
     rates = _rates(request)

@@ -25,13 +25,16 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wan_assets.models import rules
 from wan_assets.models.catalog import MODEL, catalog, description_of
-from wan_assets.models.description import SETTINGS, ModelDescription
+from wan_assets.models.description import ModelDescription
 from wan_assets.models.limits import checked, violations_between_parameters, violations_of_parameters
 from wan_assets.models.placement import completed, placed
 from wan_assets.models.request_parts import LISTS_OF_MEDIA, AlibabaSettings, Inputs, Part, ProviderSettings, Safety, Url
 from wan_assets.models.url_secrets import DESTINATION_FIELDS, host_of, public_part_of
 
 MAX_SEED = 2147483647
+
+LONGEST_S = 300
+"""Seconds that no video exceeds whose duration the model chooses, if no limit of the model is known."""
 
 Whole = Annotated[int, BeforeValidator(rules.number)]
 
@@ -211,7 +214,7 @@ class VideoRequest(Part):
     def longest_s(self) -> int:
         """The longest duration in seconds that the video may have."""
         limits = self.description.limits("duration")
-        return self.duration if isinstance(self.duration, int) else (limits and limits.longest) or self.shortest_s
+        return self.duration if isinstance(self.duration, int) else (limits and limits.longest) or LONGEST_S
 
     @property
     def audio(self) -> str | None:
@@ -220,11 +223,16 @@ class VideoRequest(Part):
 
     @property
     def has_audio(self) -> bool:
-        """Whether the video has an audio track, given or generated. Models without the setting make silent videos."""
-        if self.audio is not None:
-            return True
-        is_silent = bool(self.description.parameters) and self.description.limits(f"{SETTINGS}.audio") is None
-        return not is_silent and self.settings.audio is not False
+        """Whether the video has an audio track, given or generated. Videos of a model that has no sound do not."""
+        if self.audio is not None or self.settings.audio is not None:
+            return self.audio is not None or self.settings.audio is True
+        limits = self.description.limits("settings.audio")
+        return limits.default is not False if limits else not self.description.parameters
+
+    @property
+    def _is_prompt_extended(self) -> bool:
+        given = self.settings.prompt_extend
+        return self.description.default("settings.promptExtend") is not False if given is None else given
 
     @property
     def tier(self) -> str | None:
@@ -326,7 +334,7 @@ class VideoRequest(Part):
             "image": self.frames.get("first"),
             "sound": self.audio,
             "has_audio": self.has_audio,
-            "prompt_extend": self.settings.prompt_extend is not False,
+            "prompt_extend": self._is_prompt_extended,
             **self._decisive_if_given(),
         }
 
@@ -337,6 +345,7 @@ class VideoRequest(Part):
         inputs = self.inputs or Inputs()
         others = self.settings.model_dump(exclude={"audio", "prompt_extend"}, by_alias=True, exclude_none=True)
         found: dict[str, Any] = {"last_image": self.frames.get("last"), "settings": others}
+        found["further_images"] = inputs.further_frames
         found |= {name: list(getattr(inputs, name) or ()) for name in LISTS_OF_MEDIA}
         return {name: value for name, value in found.items() if value}
 

@@ -67,6 +67,14 @@ class Inputs(Part):
         free = (name for name in ("first", "last") if name not in found)
         return found | dict(zip(free, without, strict=False))
 
+    @property
+    def further_frames(self) -> list[str]:
+        """The images for which no frame is left, of a model that takes more than two."""
+        images = [item if isinstance(item, str) else item.image for item in self.frame_images or ()]
+        for image in self.frames.values():
+            images.remove(image)
+        return images
+
     def media(self) -> Iterator[tuple[str, str]]:
         """Yields each image, video, audio file, document and URL with the name of its parameter in snake case."""
         yield from (
