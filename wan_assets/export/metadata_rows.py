@@ -45,6 +45,9 @@ _REQUIRED_COLUMNS = frozenset(
 )
 """Numeric and boolean columns that have a value for every file."""
 
+_CHOSEN_BY_MODEL = {"requested_duration_s": 0}
+"""The value of such a column if the request leaves it to the model."""
+
 _DATE_OR_TIME = re.compile(
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d(?::?\d\d(?::?\d\d(?:\.\d+)?)?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
@@ -63,7 +66,9 @@ PARQUET_SCHEMA = pa.schema(
 
 def json_of(entry: Entry, file_name: str) -> bytes:
     """Returns one record as JSON without a newline; raises `ExportError` if the sidecar lacks a required value."""
-    record = {FILE_NAME: file_name, **{column.name: _plain(column.name, column.value(entry)) for column in _COLUMNS}}
+    values = {column.name: column.value(entry) for column in _COLUMNS}
+    values |= {name: value for name, value in _CHOSEN_BY_MODEL.items() if values[name] is None}
+    record = {FILE_NAME: file_name, **{name: _plain(name, value) for name, value in values.items()}}
     for name in _REQUIRED_COLUMNS:
         if record[name] == "":
             raise ExportError(f"the sidecar of task {entry.stored.task_uuid} has no value for {name}")

@@ -181,6 +181,18 @@ class ModelDescription(_Part):
         found = self.limits(path)
         return found.default if found else None
 
+    @property
+    def sizes_of_image_rows(self) -> frozenset[str]:
+        """The parameters of a size that an image does not replace: the model takes a resolution only with inputs, or
+        has one resolution for all images without a size.
+        """
+        with_inputs = any(
+            rule.predicate == "requires" and rule.parameters == ("resolution",) and "inputs.frameImages" in rule.others
+            for rule in self.rules
+        )
+        every = ("width", "height") if self.default("resolution") is not None else ()
+        return frozenset((*every, *(["resolution"] if with_inputs else [])))
+
     def wire_path(self, path: str) -> str:
         """Returns the path of a parameter in the JSON that this model takes."""
         return f"{self.settings_path}{path.removeprefix(SETTINGS)}" if path.startswith(SETTINGS) else path

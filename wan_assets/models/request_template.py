@@ -50,6 +50,14 @@ class RequestTemplate:
         self.before, self.after = before, f"{rest}}}"
         self.before_positive = f"{before}{_NULL}{self.to_positive}"
 
+    @property
+    def has_rules_of_own_values(self) -> bool:
+        """Whether the model has a rule between parameters that the values of a single request may break."""
+        return any(
+            "positivePrompt" in rule.others or {"negativePrompt", "seed"} & {*rule.parameters, *rule.others}
+            for rule in self.example.description.rules
+        )
+
     def lengths(self, path: str) -> tuple[int, int]:
         """Returns the fewest and the most characters of a prompt; no text fits if the model does not have it."""
         limits = self.example.description.limits(path)

@@ -118,8 +118,15 @@ def resolve_media(cells: Cells, media: LocalMedia) -> None:
     if isinstance(values.get(INPUT_AUDIO), str):
         values[INPUT_AUDIO] = _reference(cells, INPUT_AUDIO, values[INPUT_AUDIO], media)
     for column in REFERENCES & values.keys():
+        if isinstance(values[column], str) and _SEVERAL.search(values[column]):
+            cells.refuse(column, values[column], Refusal("holds several addresses", 'write a list: ["https://…", "…"]'))
+            values[column] = [PLACEHOLDER_REFERENCE]
+            continue
         items = values[column] if isinstance(values[column], (list, tuple)) else [values[column]]
         values[column] = [_reference(cells, column, item, media) if isinstance(item, str) else item for item in items]
+
+
+_SEVERAL = re.compile(r"[,;|\s]\s*https?://", re.IGNORECASE)
 
 
 def _with_reference(cells: Cells, item: Any, media: LocalMedia) -> Any:
@@ -186,7 +193,8 @@ def _read_group(cells: Cells, group: str, value: Any) -> None:
     if parts == PLACEHOLDER_REFERENCE:
         return
     if not isinstance(parts, Mapping):
-        cells.refuse(group, value, Refusal("must be an object", f"write its parts as columns {group}.…"))
+        other = f", or map x_{group}={group} if it is an extra column" if group == "settings" else ""
+        cells.refuse(group, value, Refusal("must be an object", f"write its parts as columns {group}.…{other}"))
         return
     for name, part in parts.items():
         column = column_of(f"{group}.{name}")

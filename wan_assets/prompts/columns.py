@@ -145,6 +145,12 @@ def meaning_of(name: str) -> str | None:
     return _SUGGESTIONS_BY_NAME.get(normalized_name(name)) or (name.strip() if _is_extra(name) else None)
 
 
+def input_named(name: str) -> str | None:
+    """Returns the input that a column has the name of, although the column is kept as an extra column."""
+    column = f"inputs.{normalized_name(name)}"
+    return column if column in _IN_FULL else None
+
+
 @lru_cache(_NAMES_CACHED)
 def parameter_meant_by(name: str) -> str | None:
     """Returns the parameter that a column of an unknown name probably sets: its name is misspelled, or a synonym.
@@ -179,7 +185,7 @@ def suggestion_for(name: str) -> str:
     found = _nearest_columns(name)
     if not found:
         return "remove it, or start its name with x_ to keep it as an extra column"
-    return f"did you mean {' or '.join(found)}?"
+    return f"did you mean {' or '.join((*found, *_ALSO.get(normalized_name(name), ())))}?"
 
 
 def normalized_name(name: str) -> str:
@@ -202,6 +208,12 @@ def _columns_by_name() -> dict[str, tuple[str, ...]]:
     elsewhere = {normalized_name(f"settings{column.removeprefix(SETTINGS_COLUMN)}"): (column,) for column in settings}
     return meant | elsewhere | {normalized_name(name): (column,) for name, column in exact}
 
+
+_ALSO = {
+    **dict.fromkeys(("referenceimage", "refimage"), ("inputs.reference_images",)),
+    "referenceaudio": ("inputs.reference_audios",),
+}
+"""What else a name may mean: tables for a model without references name its only image or sound this way."""
 
 _IN_FULL = frozenset({"inputs.documents", "inputs.urls"})
 """Their last parts are names of ordinary columns."""

@@ -26,7 +26,12 @@ CONFLICTING_COLUMNS: Mapping[str, frozenset[str]] = {
     INPUT_AUDIO: frozenset({GENERATE_AUDIO}),
     GENERATE_AUDIO: frozenset({INPUT_AUDIO}),
 }
-"""A default value is not applied to a row that sets one of these columns."""
+"""A default value is not applied to a row that sets one of these columns, except for sizes that an image does not
+replace.
+"""
+
+_REQUIRES = "requires"
+"""The rule that a parameter needs another one, which rows may have."""
 
 
 def merged_defaults(of_format: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,9 +86,11 @@ def _violations_with(values: Mapping[str, Any]) -> list[tuple[str, Any, Refusal]
     try:
         VideoRequest.model_validate(given)
     except ValidationError as error:
+        found = zip(error.errors(include_url=False), violations_of(error, given), strict=True)
         return [
             (each.column, each.value, Refusal(printable(each.rule), printable(each.fix)))
-            for each in violations_of(error, given)
+            for details, each in found
+            if details["type"] != _REQUIRES
         ]
     return []
 

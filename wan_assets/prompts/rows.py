@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from wan_assets.models import RequestTemplate, VideoRequest, violations_of
+from wan_assets.models import MODEL, RequestTemplate, VideoRequest, catalog, description_of, violations_of
 from wan_assets.prompts.cells import Cells, cells_of, is_absent, resolve_media
 from wan_assets.prompts.column_use import NAMES_KEPT, ColumnUse
-from wan_assets.prompts.columns import MODEL_COLUMN, PROMPT
+from wan_assets.prompts.columns import FRAME_IMAGES, MODEL_COLUMN, PROMPT, input_named
 from wan_assets.prompts.defaults import CONFLICTING_COLUMNS, nested
 from wan_assets.prompts.identity import PromptIds, are_plain_ids, text_of_id, violations_of_id
 from wan_assets.prompts.known_settings import KnownSettings
@@ -31,6 +31,9 @@ from wan_assets.prompts.variants import Expansion
 
 _FEWEST_IN_BATCH = 4
 """Fewer records with the same names are checked faster one by one."""
+
+_GIVEN_SIZE = frozenset({"width", "height", "resolution"})
+_FRAMES = frozenset({FRAME_IMAGES, f"{FRAME_IMAGES}.image"})
 
 Found: TypeAlias = RowBatch | PromptRow | list[Problem]
 """Rows in columns, one row, or the problems of one record."""
@@ -54,6 +57,7 @@ class RowReader:
         self._given_defaults = defaults
         conflicting = {name: CONFLICTING_COLUMNS.get(name, frozenset()) for name in defaults}
         self._defaults = tuple((name, value, conflicting[name]) for name, value in defaults.items())
+        self._sizes = tuple((name, value) for name, value in defaults.items() if name in _GIVEN_SIZE)
         self._media = media
         self._ids = ids
         self._problem = partial(Problem.of, file=file)
@@ -184,7 +188,9 @@ class RowReader:
         except ValidationError:
             return None
         has_urls = any(True for _ in violations_of_urls(template.example))
-        return None if cells.findings or has_urls or template.example.uploads else template
+        has_others = any(_is_input(column.name, template.example) for _, column in layout.columns)
+        is_special = has_urls or has_others or template.example.uploads or template.has_rules_of_own_values
+        return None if cells.findings or is_special else template
 
     def _read_in_full(
         self, number: int, record: Record, layout: Layout, findings: Sequence[Finding] = ()
@@ -230,14 +236,22 @@ class RowReader:
             return None
         for column, value, refusal in violations_of_urls(request):
             cells.refuse(column, value, refusal)
+        for name in [name for name in cells.extra if _is_input(name, request)]:
+            fix = f"rename it to {input_named(name)}, or map x_{name}={name} if it is an extra column"
+            cells.refuse(name, cells.extra[name], Refusal(f"may be an input of {request.description.name}", fix))
         return request
 
     def _given(self, cells: Cells) -> dict[str, Any]:
         """Returns the parameters of a row with the default values, as `VideoRequest` accepts them."""
         if self._defaults:
             columns = cells.values.keys()
-            applied = [(name, value) for name, value, conflicting in self._defaults if not conflicting & columns]
-            cells.values = {**dict(applied), **cells.values}
+            defaults = {name: value for name, value, conflicting in self._defaults if not conflicting & columns}
+            sizes = {name: value for name, value in self._sizes if not _GIVEN_SIZE & columns}
+            if sizes and _FRAMES & columns:
+                model = catalog().id_of(cells.values.get(MODEL_COLUMN, self._given_defaults.get(MODEL_COLUMN, MODEL)))
+                applied = description_of(model or MODEL).sizes_of_image_rows
+                defaults |= {name: value for name, value in sizes.items() if name in applied}
+            cells.values = {**defaults, **cells.values}
         resolve_media(cells, self._media)
         return nested(cells.values)
 
@@ -274,6 +288,12 @@ class RowReader:
     def _problem_of_malformed(self, row: int, record: MalformedRecord) -> Problem:
         refusal = Refusal(record.rule, record.fix)
         return self._problem(refusal, row=row, line=record.line, prompt_id=None, column="", value=record.value)
+
+
+def _is_input(name: str, request: VideoRequest) -> bool:
+    """Whether an extra column has the name of an input that the model of a request takes."""
+    column = input_named(name)
+    return column is not None and request.description.limits(column) is not None
 
 
 def _joined(pieces: Sequence[Piece]) -> Iterator[RecordBatch | MalformedRecord]:

@@ -211,6 +211,20 @@ def run(place: Studio, *arguments: str) -> dict[str, Any]:
     return json.loads(answer.output)
 
 
+@pytest.mark.parametrize("form", ["videofolder", "webdataset", "parquet"])
+def test_rows_without_a_prompt_or_a_duration_are_exported(made: Any, tmp_path: Path, form: str) -> None:
+    place, table, *_ = made
+    run(place, "export", str(table), "--format", form, "--output", str(tmp_path / "out"))
+    lines = [line for path in (tmp_path / "out").rglob("metadata.jsonl") for line in path.read_text().splitlines()]
+    found = {record["prompt_id"]: record for record in map(json.loads, lines)}
+
+    assert (form == "videofolder") == bool(found)
+    if found:
+        assert found["auto-3.0"]["requested_duration_s"] == 0
+        assert found["text-2.5"]["requested_duration_s"] == 5
+        assert found["frames-2.7"]["positive_prompt"] == ""
+
+
 def test_plan_prices_each_model_and_reserves_the_worst_case(made: Any) -> None:
     place, table, *_ = made
     kinds = run(place, "plan", str(table))["kinds"]

@@ -220,7 +220,7 @@ def test_a_line_of_any_length_is_looked_at_in_linear_time(piece: str) -> None:
             (name, "inputs.frame_images")
             for name in (
                 *("first_image", "first_frame", "firstFrame", "First Image", "start_image", "init_image", "image_url"),
-                *("fist_frame", "inputs.first_frame", "image_path", "reference_image", "photo", "input_images"),
+                *("fist_frame", "inputs.first_frame", "image_path", "init_image", "photo", "input_images"),
             )
         ),
         *((name, "inputs.audio") for name in ("audio_url", "sound", "soundtrack", "audio_urls", "music")),
