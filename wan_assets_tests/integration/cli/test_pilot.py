@@ -49,6 +49,7 @@ def table(folder: Path, count: int = 5, **parameters: Any) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_pilot_makes_some_videos_and_the_later_run_pays_for_the_others_only(tmp_path: Path) -> None:
     table(tmp_path, 6)
     first = invoked("demo", tmp_path, "--limit", 1)

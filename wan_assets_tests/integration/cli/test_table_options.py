@@ -169,6 +169,7 @@ def test_demo_gallery_and_export_read_the_same_table_and_keep_its_extra_columns(
     }
 
 
+@pytest.mark.slow
 def test_seeds_and_variants_are_options_of_the_commands(tmp_path: Path) -> None:
     path, out = tagged(tmp_path), tmp_path / "out"
     options = (*MAPPED, "--seeds", "2", "--variant", "prompt_extend=true,false")

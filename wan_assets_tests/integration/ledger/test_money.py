@@ -582,6 +582,7 @@ def test_a_ledger_of_garbage_is_told_before_money_is_spent_and_without_it_nothin
     assert errors_of(outcomes) == [""] * 4
 
 
+@pytest.mark.slow
 def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_nothing_is_paid_twice(
     tmp_path: Path,
 ) -> None:

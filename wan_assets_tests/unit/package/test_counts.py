@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 import sqlalchemy as sa
 from bent_api import POLL, SUBMIT, bent
 from dagster_support import studio as dagster_studio
@@ -37,6 +38,7 @@ def counted_statements() -> Iterator[Counter[str]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
 
+@pytest.mark.slow
 def test_a_row_is_one_submission_and_polls_are_shared(tmp_path: Path) -> None:
     with bent(tmp_path, latency_s=1.0) as made:
         outcomes = made.run(jobs_of(ROWS), limits=TOGETHER, http_config=HttpConfig())
@@ -46,6 +48,7 @@ def test_a_row_is_one_submission_and_polls_are_shared(tmp_path: Path) -> None:
         assert len(made.calls(POLL)) <= ROWS / 4
 
 
+@pytest.mark.slow
 def test_a_row_that_is_there_is_no_post_at_all(tmp_path: Path) -> None:
     with bent(tmp_path) as made:
         made.run(jobs_of(ROWS), limits=TOGETHER)
@@ -56,6 +59,7 @@ def test_a_row_that_is_there_is_no_post_at_all(tmp_path: Path) -> None:
         assert len(made.kinds) == before
 
 
+@pytest.mark.slow
 def test_a_row_takes_few_statements_and_none_that_is_there_takes_any_of_its_own(tmp_path: Path) -> None:
     with bent(tmp_path) as made:
         with counted_statements() as bought:
@@ -72,6 +76,7 @@ def test_a_row_takes_few_statements_and_none_that_is_there_takes_any_of_its_own(
     assert reused.total() < 50
 
 
+@pytest.mark.slow
 def test_a_row_is_few_events_of_dagster(tmp_path: Path) -> None:
     with dagster_studio(tmp_path) as made:
         result = made.run(written(tmp_path, table_of(*(f"Kite {number}" for number in range(20)))))

@@ -83,6 +83,7 @@ def test_each_public_name_is_in_an_example_that_the_tests_run(name: str) -> None
     assert re.search(rf"\b{name}\b", examples) or re.search(rf">>> .*\b{name}\b", own)
 
 
+@pytest.mark.slow
 def test_the_examples_in_docstrings_do_what_they_say() -> None:
     tried = 0
     for name in MODULES:
