@@ -1,5 +1,10 @@
 """Prompt tables: rows from files, DataFrames and databases. Every row is validated before anything is submitted."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.columns import EXPERIMENT, VARIANT
 from wan_assets.prompts.findings import Finding, Findings, findings_of
@@ -16,19 +21,30 @@ from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery
 from wan_assets.prompts.table import Chunk, Prompts, PromptTable, scan
+from wan_assets.prompts.table_blocks import SMALLEST_BYTES, IndexUnusableError
 from wan_assets.prompts.table_summary import Summary
 from wan_assets.prompts.variant_options import MAX_VARIANTS
+
+if TYPE_CHECKING:
+    from wan_assets.prompts.indexed_file import IndexedFile
+    from wan_assets.prompts.indexed_table import ChangedTable, IndexedReading, changed_table
+    from wan_assets.prompts.table_index import TableIndex
 
 __all__ = [
     "EXPERIMENT",
     "MAX_VARIANTS",
+    "SMALLEST_BYTES",
     "VARIANT",
+    "ChangedTable",
     "ChosenRows",
     "Chunk",
     "ColumnUse",
     "Extra",
     "Finding",
     "Findings",
+    "IndexUnusableError",
+    "IndexedFile",
+    "IndexedReading",
     "LocalFileError",
     "PriceLine",
     "PriceList",
@@ -44,6 +60,8 @@ __all__ = [
     "Snapshot",
     "SqlQuery",
     "Summary",
+    "TableIndex",
+    "changed_table",
     "findings_of",
     "fingerprints_by_id",
     "format_of",
@@ -60,3 +78,19 @@ __all__ = [
     "snapshot_writer",
     "verified_content",
 ]
+
+_WITH_ARROW = {
+    "ChangedTable": "indexed_table",
+    "IndexedFile": "indexed_file",
+    "IndexedReading": "indexed_table",
+    "TableIndex": "table_index",
+    "changed_table": "indexed_table",
+}
+"""Names that need pyarrow, and their modules: they are imported on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name on first use."""
+    if name not in _WITH_ARROW:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WITH_ARROW[name]}"), name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -16,30 +16,44 @@ _BATCH_ROWS = 1000
 _QUOTES = "enclose a cell that contains quotes or newlines in quotes, and double the quotes inside it"
 
 
+DELIMITERS: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
+
+
 def comma_separated(file: TableFile) -> Iterator[Piece]:
     """Yields the rows of a CSV file."""
-    return _delimited(file, ",")
+    return _delimited(file, DELIMITERS[".csv"])
 
 
 def tab_separated(file: TableFile) -> Iterator[Piece]:
     """Yields the rows of a TSV file."""
-    return _delimited(file, "\t")
+    return _delimited(file, DELIMITERS[".tsv"])
 
 
 def _delimited(table: TableFile, delimiter: str) -> Iterator[Piece]:
-    csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
     with table.open_text(newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        rows = rows_of(file, delimiter)
         try:
-            header = next((row for row in rows if row), [])
+            names = names_of(rows)
         except csv.Error as error:
             raise unreadable(table, f"has a header that cannot be read: {error}; {_QUOTES}") from error
-        while header and not header[-1].strip():
-            header.pop()
-        yield from _pieces(rows, tuple(header))
+        yield from pieces_of(rows, names)
 
 
-def _pieces(rows: Any, names: tuple[str, ...]) -> Iterator[Piece]:
+def rows_of(lines: Iterable[str], delimiter: str) -> Any:
+    """Returns a reader of the `csv` module."""
+    csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def names_of(rows: Any) -> tuple[str, ...]:
+    """Reads the header, the first row that is not empty; raises `csv.Error` if it cannot be split into cells."""
+    header: list[str] = next((row for row in rows if row), [])
+    while header and not header[-1].strip():
+        header.pop()
+    return tuple(header)
+
+
+def pieces_of(rows: Any, names: tuple[str, ...]) -> Iterator[Piece]:
     """Yields the rows in batches, and those that cannot be split into cells."""
     ends = iter(partial(getattr, rows, "line_num"), None)
     while True:

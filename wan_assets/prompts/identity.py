@@ -54,6 +54,11 @@ def violations_of_id(prompt_id: str) -> Iterator[Refusal]:
         yield Refusal(_FORBIDDEN_RULE, f"replace {found[0]} by another character")
 
 
+def derived_id(content: str) -> str:
+    """Returns the id that is derived from a digest."""
+    return f"p-{content[:12]}"
+
+
 class PromptIds:
     """The ids of all files of one table and their rows. Takes about 100 bytes of memory per id."""
 
@@ -92,7 +97,7 @@ class PromptIds:
 
     def _derived(self, fingerprint: str) -> str:
         content = sha256(f"{self._part}\n{fingerprint}".encode()).hexdigest() if self._part else fingerprint
-        return f"p-{content[:12]}"
+        return derived_id(content)
 
     def derive(self, fingerprint: str, row: int) -> tuple[str, str | None]:
         """Derives the id of a row without one; also returns the place of a row with the same explicit id, if any.

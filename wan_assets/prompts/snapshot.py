@@ -13,6 +13,7 @@ from wan_assets.prompts.locations import location_of
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import pyarrow as pa
     from upath import UPath
 
     from wan_assets.prompts.table import Chunk
@@ -60,6 +61,9 @@ class SnapshotWriter(Protocol):
 
     def add(self, chunk: Chunk) -> None:
         """Writes the rows of the next chunk."""
+
+    def add_stored(self, rows: pa.Table, row: int, line: int) -> None:
+        """Writes rows of another snapshot without secrets; adds `row` and `line` to their numbers."""
 
 
 def snapshot_writer(path: Path) -> SnapshotWriter:

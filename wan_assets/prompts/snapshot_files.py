@@ -83,7 +83,7 @@ def chunks_of_snapshot(snapshot: Snapshot, chunk_rows: int) -> Iterator[Chunk]:
 
 def _records_of(file: UPath, chunk_rows: int) -> Iterator[pa.RecordBatch]:
     try:
-        with _verified(file) as content, pq.ParquetFile(content) as found:
+        with verified(file) as content, pq.ParquetFile(content) as found:
             form = (found.schema_arrow.metadata or {}).get(MARKER)
             if form != FORMAT:
                 reason = "was written by a newer release" if form else "is not a snapshot of a prompt table"
@@ -113,7 +113,7 @@ def _runs_of_one_file(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 @contextmanager
-def _verified(file: UPath) -> Iterator[BinaryIO]:
+def verified(file: UPath) -> Iterator[BinaryIO]:
     """Opens a file after its content was compared with the SHA-256 in its name; a remote file is copied first."""
     with file.open("rb") as original, tempfile.TemporaryFile() as copy:
         is_local = file.protocol in LOCAL_PROTOCOLS

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic_core import to_json
 
@@ -39,10 +41,16 @@ _SCHEMA = pa.schema(
 
 
 class ParquetSnapshotWriter:
-    """Writes the valid rows of a table to a local file, in groups of 10,000 rows."""
+    """Writes the valid rows of a table to a local file, in groups of 10,000 rows.
+
+    A thread compresses each group while the next rows are read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._group: Future[None] | None = None
         self._parameters: dict[tuple[RequestTemplate, bool, bool], _Parameters] = {}
         self.first_secret = ""
 
@@ -50,14 +58,42 @@ class ParquetSnapshotWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._thread:
+            self._write(_ROWS_PER_GROUP if kind else 1)
+            self._finish_group()
         self._writer.add_key_value_metadata({HIDDEN: self.first_secret})
         self._writer.close()
 
     def add(self, chunk: Chunk) -> None:
         """Writes the rows of the next chunk."""
-        tables = [self._table(part, chunk.media) for part in parts_of(chunk.rows)]
-        if tables:
-            self._writer.write_table(pa.concat_tables(tables).combine_chunks(), row_group_size=_ROWS_PER_GROUP)
+        self._waiting += [self._table(part, chunk.media) for part in parts_of(chunk.rows)]
+        self._write(_ROWS_PER_GROUP)
+
+    def add_stored(self, rows: pa.Table, row: int, line: int) -> None:
+        """Writes rows of another snapshot without secrets; adds `row` and `line` to their numbers."""
+        columns = dict(zip(rows.column_names, rows.columns, strict=True))
+        columns["row"] = pc.add(columns["row"], row) if row else columns["row"]
+        columns["line"] = pc.add(columns["line"], line) if line else columns["line"]
+        self._waiting.append(pa.table([columns[name] for name in _SCHEMA.names], schema=_SCHEMA))
+        self._write(_ROWS_PER_GROUP)
+
+    def _write(self, fewest: int) -> None:
+        """Writes full groups of rows, and the last one if it has at least `fewest` rows.
+
+        The groups depend on the rows only, so that a table has the same snapshot however it is read.
+        """
+        while (waiting := sum(map(len, self._waiting))) >= fewest:
+            rows = pa.concat_tables(self._waiting)
+            self._finish_group()
+            self._group = self._thread.submit(self._write_group, rows.slice(0, _ROWS_PER_GROUP))
+            self._waiting = [rows.slice(_ROWS_PER_GROUP)] if waiting > _ROWS_PER_GROUP else []
+
+    def _write_group(self, rows: pa.Table) -> None:
+        self._writer.write_table(rows.combine_chunks(), row_group_size=_ROWS_PER_GROUP)
+
+    def _finish_group(self) -> None:
+        if self._group is not None:
+            self._group.result()
 
     def _table(self, part: RowBatch | Sequence[PromptRow], media: Mapping[str, Path]) -> pa.Table:
         if isinstance(part, RowBatch):

@@ -194,23 +194,28 @@ def _chunks_of_source(
     for sheet in sheets:
         ids.begin(sheet.file, total)
         media = media_in(Path(base_dir) if base_dir is not None else sheet.folder)
-        known = merged_defaults(sheet.defaults, {**given.defaults, **defaults})
-        layouts = Layouts(given, label=sheet.label, is_keyed=sheet.is_keyed)
-        reader = RowReader(
-            layouts,
-            has_header=sheet.has_header,
-            defaults=known,
-            media=media,
-            ids=ids,
-            variants=given.expansion,
-            file=sheet.file,
-        )
+        reader = row_reader(given, sheet, ids, media, defaults)
         for chunk in _chunks_of(sheet, reader, chunk_rows, media.files):
             total += chunk.source_rows
             yield chunk
     if not total and not part:
         label = sheets[0].label if len(sheets) == 1 else printable(label_of(given.source) or str(given.source))
         raise PromptTableError(f"{label} has no rows; add at least one prompt")
+
+
+def row_reader(
+    given: PromptSource, sheet: Sheet, ids: PromptIds, media: LocalMedia, defaults: Mapping[str, Any]
+) -> RowReader:
+    """Returns the reader for the records of a file."""
+    return RowReader(
+        Layouts(given, label=sheet.label, is_keyed=sheet.is_keyed),
+        has_header=sheet.has_header,
+        defaults=merged_defaults(sheet.defaults, {**given.defaults, **defaults}),
+        media=media,
+        ids=ids,
+        variants=given.expansion,
+        file=sheet.file,
+    )
 
 
 def _chunks_of(sheet: Sheet, reader: RowReader, chunk_rows: int, files: Mapping[str, Path]) -> Iterator[Chunk]:

@@ -18,7 +18,7 @@ from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.row_batch import RowBatch, parts_of
 from wan_assets.prompts.table import Chunk
 
-_FIRST_ROWS = 20
+FIRST_ROWS = 20
 
 
 @dataclass
@@ -27,7 +27,8 @@ class Summary:
 
     `source_rows` is the number of rows in the source, from which variants make more. Equal requests are priced once.
     `prices` has the prices by kind and campaign. `findings` are the problems by kind. `columns` tells how the columns
-    are used, and `first` are the first valid rows.
+    are used, and `first` are the first valid rows. `distinct_before` is the number of different requests that were
+    counted without their fingerprints.
     """
 
     rows: int = 0
@@ -38,12 +39,18 @@ class Summary:
     fingerprints: set[bytes] = field(default_factory=set)
     prices: PriceList = field(default_factory=PriceList)
     first: list[PromptRow] = field(default_factory=list)
+    distinct_before: int = 0
     _types: ColumnTypes = field(default_factory=ColumnTypes)
 
     @property
     def problem_count(self) -> int:
         """The number of all problems."""
         return self.findings.count
+
+    @property
+    def distinct_requests(self) -> int:
+        """The number of different requests."""
+        return self.distinct_before + len(self.fingerprints)
 
     @property
     def types(self) -> Mapping[str, str]:
@@ -65,13 +72,17 @@ class Summary:
         self.valid += len(chunk.rows)
         self.findings.add(chunk.problems)
         self.columns |= chunk.columns
-        self.first += islice(chunk.rows, _FIRST_ROWS - len(self.first))
+        self.first += islice(chunk.rows, FIRST_ROWS - len(self.first))
         for part in parts_of(chunk.rows):
             self._types.add(part)
             if isinstance(part, RowBatch):
                 self._add_batch(part)
             else:
                 self._add_rows(part)
+
+    def add_types(self, rows: Iterable[PromptRow]) -> None:
+        """Adds the columns of rows, which are counted otherwise."""
+        self._types.add(rows)
 
     def _add_rows(self, rows: Iterable[PromptRow]) -> None:
         for row in rows:

@@ -230,6 +230,16 @@ class VideoStore:
         """Returns the file of a snapshot of the prompt table `asset`, whether or not it exists."""
         return self.root / "tables" / "/".join(quote(part, safe="") for part in asset) / f"{version}.parquet"
 
+    def put_table_index(self, incoming: Path, asset: Sequence[str]) -> None:
+        """Replaces the index of the last snapshot of a prompt table atomically."""
+        with self._translated("write to"):
+            self._stored(incoming, self.table_index(asset))
+
+    def table_index(self, asset: Sequence[str]) -> UPath:
+        """Returns the file of the index of the prompt table `asset`, whether or not it exists."""
+        *folders, name = (quote(part, safe="") for part in asset)
+        return self.root.joinpath("table_indexes", *folders, f"{name}.arrow")
+
     def commit(self, task: StoredTask) -> None:
         """Writes the sidecar. From then on the task counts as stored."""
         with self._translated("write to"):

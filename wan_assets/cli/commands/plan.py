@@ -168,7 +168,7 @@ def _show(file: str | Path, planned: _Planned) -> None:
         _show_findings(found.findings)
     _show_columns(found.columns)
     show_prices(found.prices)
-    distinct, total = counted(len(found.fingerprints), "different request"), found.prices.total
+    distinct, total = counted(found.distinct_requests, "different request"), found.prices.total
     rows = counted(found.rows, "row")
     if found.rows != found.source_rows:
         rows = f"{rows} from {counted(found.source_rows, 'row')} of the table"
@@ -221,7 +221,7 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
         "source_rows": found.source_rows,
         "valid": planned.valid,
         "selection": selection_json(planned.selection, chosen.ids, chosen.left_out),
-        "requests": len(found.fingerprints),
+        "requests": found.distinct_requests,
         "price_usd": float(usd(total.price_microusd)),
         "reserved_usd": float(usd(total.reserved_microusd)),
         **estimate_json(found.prices, planned.state),

@@ -22,6 +22,7 @@ from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions,
 from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.acceptance import accept_in_tick
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, needed_table
+from wan_assets.orchestration.tables.indexing import IndexedReader, accepted_snapshot
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts, newer_upstream, upstream_of
 from wan_assets.prompts import signature_of
 from wan_assets.store import VideoStore
@@ -177,6 +178,11 @@ class TableSensor:
             return self.partitioning.read(table.snapshot(store)), table.version
         known = AcceptedTable(AssetNames(self.asset_key).prompts, {"": version})
         if version and all(file.exists() for file in known.snapshot(store).files.values()):
+            versions = IndexedReader(self.partitioning, store, known.key.path).versions(
+                self.partitioning.source, version
+            )
+            if versions is not None:
+                return accepted_snapshot(versions), version
             return self.partitioning.read(known.snapshot(store)), version
         checked = accept_in_tick(self.partitioning, instance, self.asset_key, store)
         return checked.snapshot, checked.version

@@ -76,7 +76,7 @@ def check_metadata(summary: Summary) -> dict[str, Any]:
         "dagster/row_count": summary.rows,
         "wan_assets/source_rows": summary.source_rows,
         "wan_assets/problems": summary.problem_count,
-        "wan_assets/distinct_requests": len(summary.fingerprints),
+        "wan_assets/distinct_requests": summary.distinct_requests,
         "wan_assets/estimated_usd": float(usd(summary.prices.total.price_microusd)),
         "wan_assets/reserved_usd": float(usd(summary.prices.total.reserved_microusd)),
     }

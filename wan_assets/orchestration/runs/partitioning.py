@@ -87,7 +87,8 @@ class Partitioning:
     `partition_of` returns the partition of a row. `digest` returns the digest of a partition's rows from the digest
     without the last row. `run` creates a run over the rows of some partitions. Without `retires_partitions`, dynamic
     partitions are only added. `read_from` is the source of a table that was read before. `pilot` are the rows that were
-    left out of `partitions_def`. If a method raises a `PromptTableError`, a `SelectionError` or a `Failure`, nothing is
+    left out of `partitions_def`. `rule` identifies the rule of `partition_of`; it is empty if the code of a user
+    decides. If a method raises a `PromptTableError`, a `SelectionError` or a `Failure`, nothing is
     submitted.
     """
 
@@ -99,6 +100,7 @@ class Partitioning:
     retires_partitions: bool = field(default=True, kw_only=True)
     read_from: Prompts | None = field(default=None, kw_only=True)
     pilot: Pilot | None = field(default=None, kw_only=True)
+    rule: str = field(default="", kw_only=True)
     run: Callable[[RunContext, Rows, Lineage], VideoRun]
 
     @property
@@ -127,25 +129,27 @@ class Partitioning:
         return self.read(readable_prompts(self.prompts, videos, instance, store))
 
     def read(
-        self, source: Prompts, *, part: str = "", on_chunk: Callable[[Chunk], None] = lambda _: None
+        self, source: Prompts, *, part: str = "", on_chunk: Callable[[Chunk, Sequence[str]], None] = lambda _, __: None
     ) -> TableSnapshot:
         """Reads the whole table in chunks, and keeps only a digest for each partition.
 
-        A row whose partition can never be materialized is a problem of the table.
+        A row whose partition can never be materialized is a problem of the table. `on_chunk` receives each chunk, and
+        the partitions of its rows unless each row is one.
         """
         summary, request_versions = Summary(), dict[str, str]()
+        keys: Sequence[str]
         upstream = upstream_of(self.prompts)
         for read in scan(source, base_dir=upstream.base_dir if upstream else None, part=part):
             if self.is_by_prompt:
-                chunk = read
+                chunk, keys = read, ()
                 request_versions.update(fingerprints_by_id(chunk.rows))
             else:
                 assigned = assign_partitions(read, self.partition_of)
-                chunk = assigned.chunk
+                chunk, keys = assigned.chunk, assigned.keys
                 for key, row in zip(assigned.keys, assigned.rows, strict=True):
                     request_versions[key] = self.digest(request_versions.get(key, NO_REQUESTS), row)
             summary.add(chunk)
-            on_chunk(chunk)
+            on_chunk(chunk, keys)
         return TableSnapshot(summary, request_versions)
 
     def sync(
@@ -285,6 +289,7 @@ def partitioning_of(
         partitioning = replace(partitioning_by_batch(partitions, prompts, _part_of), retires_partitions=False)
     elif isinstance(partitions, dg.PartitionsDefinition):
         partitioning = partitioning_by_batch(partitions, prompts, _partition_of(partitions, partition_key_of))
+        partitioning = replace(partitioning, rule="" if partition_key_of else _rule_of(partitions))
     else:
         raise ValueError(f"partitions={partitions!r} is neither 'prompt' nor a partitions definition")
     return replace(partitioning, partitions_per_run=partitions_per_run or partitioning.partitions_per_run)
@@ -292,6 +297,13 @@ def partitioning_of(
 
 def _partition_of(partitions: dg.PartitionsDefinition[str], partition_key_of: PartitionOf | None) -> PartitionOf:
     return partition_key_by(partition_key_of, partitions) if partition_key_of else partition_of(partitions)
+
+
+def _rule_of(partitions: dg.PartitionsDefinition[str]) -> str:
+    """Returns the definition as text, if rows depend on nothing else; empty for others."""
+    is_fixed = isinstance(partitions, (dg.StaticPartitionsDefinition, dg.TimeWindowPartitionsDefinition))
+    is_named = isinstance(partitions, dg.DynamicPartitionsDefinition) and partitions.name is not None
+    return repr(partitions) if is_fixed or is_named else ""
 
 
 def _part_of(row: PromptRow) -> str:
@@ -311,6 +323,7 @@ def partitioning_by_prompt(name: str, prompts: PromptsOrAsset) -> Partitioning:
         partitions_per_run=100,
         partition_of=_id_of,
         digest=lambda _, row: row.fingerprint,
+        rule="prompt",
         run=PromptRun,
     )
 

@@ -16,8 +16,9 @@ from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
+from wan_assets.orchestration.tables.indexing import IndexedReader
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
-from wan_assets.prompts import Prompts, Snapshot, snapshot_writer
+from wan_assets.prompts import Prompts, Snapshot
 from wan_assets.store import VideoStore
 
 
@@ -43,15 +44,17 @@ class CheckedTable:
 def checked_table(
     partitioning: Partitioning, source: Prompts, videos: dg.AssetKey, store: VideoStore, part: str = ""
 ) -> CheckedTable:
-    """Reads a table once, in chunks; stores its snapshot unless it has problems."""
+    """Reads a table, and stores its snapshot unless it has problems; of a table with an index only what changed."""
+    reader = IndexedReader(partitioning, store, AssetNames(videos).prompts.path)
     with store.incoming(".parquet") as path:
-        with snapshot_writer(path) as writer:
-            snapshot = partitioning.read(source, part=part, on_chunk=writer.add)
-        if not snapshot.is_valid:
-            return CheckedTable(snapshot, partitioning.described)
-        _refuse_secrets(partitioning, writer.first_secret)
-        file = store.put_table(path, AssetNames(videos).prompts.path)
-    return CheckedTable(snapshot, partitioning.described, str(file), file.stem)
+        read = reader.read(source, path, part)
+        if not read.snapshot.is_valid:
+            return CheckedTable(read.snapshot, partitioning.described)
+        _refuse_secrets(partitioning, read.first_secret)
+        file = store.put_table(path, reader.asset)
+    if read.index is not None and not read.first_secret:
+        reader.save(read.index, file.stem)
+    return CheckedTable(read.snapshot, partitioning.described, str(file), file.stem)
 
 
 def _refuse_secrets(partitioning: Partitioning, first_secret: str) -> None:

@@ -13,7 +13,7 @@ import wan_assets
 
 ROOT = Path(wan_assets.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
-LAZY = ("video",)
+LAZY = ("prompts", "video")
 """Packages that import some of their public names on first use."""
 
 
