@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ class Catalog:
     def id_of(self, name: Any) -> str | None:
         """Returns the id of a model by its id or a short name; None if it is not known."""
         return self.ids.get(name.strip().lower()) if isinstance(name, str) else None
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all descriptions, which decide whether rows are valid."""
+        known = "".join(self.models[name].model_dump_json() for name in sorted(self.models))
+        return hashlib.sha256(known.encode()).hexdigest()
 
     @property
     def suggestion(self) -> str:

@@ -16,6 +16,7 @@ import pydantic
 
 from wan_assets import __version__
 from wan_assets.errors import PromptTableError
+from wan_assets.models import catalog
 from wan_assets.prompts.columns import SEEDS
 from wan_assets.prompts.delimited_files import DELIMITERS, names_of, rows_of
 from wan_assets.prompts.identity import PromptIds
@@ -36,7 +37,8 @@ _BUFFER_BYTES = 1 << 20
 class IndexedFile:
     """A CSV file whose rows can be indexed: each depends on its own record only.
 
-    `key` identifies everything else that decides how a record is read: the header, the options, and the release.
+    `key` identifies everything else that decides how a record is read: the header, the options, the release, and the
+    descriptions of models.
     """
 
     path: Path
@@ -76,7 +78,7 @@ class IndexedFile:
         layout = Layouts(given).of(names)
         if layout.refused or layout.fields or layout.has(SEEDS) or header.count(b"\r") != header.count(b"\r\n"):
             return None
-        releases = (_INDEX_FORMAT, __version__, sys.version, pydantic.VERSION)
+        releases = (_INDEX_FORMAT, __version__, sys.version, pydantic.VERSION, catalog().digest)
         options = (delimiter, header, given.columns, given.defaults, given.extra, partitioning)
         key = sha256(repr((releases, options)).encode(errors="surrogatepass")).hexdigest()
         return cls(path, given, delimiter, names, header, key, stat)
