@@ -83,4 +83,5 @@ def _as_mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _in_camel_case(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {to_camel(name) if "_" in name else name: value for name, value in settings.items() if value is not None}
+    named = {str(name): value for name, value in settings.items() if value is not None}
+    return {to_camel(name) if "_" in name else name: value for name, value in named.items()}

@@ -128,7 +128,7 @@ def violations_of(error: ValidationError, given: Mapping[str, Any]) -> tuple[Vio
 
 def _violation_of(details: ErrorDetails, given: Mapping[str, Any]) -> Violation:
     context = details.get("ctx", {})
-    model = description_of(catalog().id_of(given.get("model") or MODEL) or MODEL)
+    model = description_of(catalog().id_of(given.get("model")) or MODEL)
     column = ".".join(to_snake(part) for part in details["loc"] if isinstance(part, str) and part not in _TAGS)
     known = PARAMETERS.get(column)
     rule, fix = str(context.get("rule", details["msg"])), context.get("fix")

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -98,6 +99,18 @@ def test_a_frame_that_is_a_list_is_a_problem() -> None:
     found = violations(model="wan2.7", inputs={"frameImages": [{"image": IMAGES[0], "frame": [0]}, IMAGES[1]]})
 
     assert {column for column, _ in found} == {"inputs.frame_images.frame"}
+
+
+@pytest.mark.parametrize("key", [None, True, 1, ("a", "b")])
+def test_a_setting_whose_name_is_not_text_is_a_problem(key: Any) -> None:
+    assert violations(model="wan3.0", **SIZE, settings={key: 1}) == [
+        (f"provider_settings.alibaba.{str(key).lower()}", "is not a parameter of this model")
+    ]
+
+
+@pytest.mark.parametrize("model", [np.array([]), np.array(["wan2.6", "wan2.7"]), [], {}, 0, False, 2.6])
+def test_a_model_that_is_not_text_is_a_problem(model: Any) -> None:
+    assert violations(model=model) == [("model", "is not a known model")]
 
 
 def test_of_an_unknown_model_nothing_else_is_said() -> None:
