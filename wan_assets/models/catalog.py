@@ -158,6 +158,8 @@ def _in_folder(folder: Path, name: str) -> Iterator[tuple[Path, ModelDescription
 
 
 def _text_in(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ModelDescriptionError("it is not a file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

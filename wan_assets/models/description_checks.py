@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from string import Formatter
 from typing import Any
 
@@ -65,6 +66,8 @@ def _faults_of_parameter(path: str, limits: ParameterLimits) -> Iterator[str]:
         yield "is not a parameter that requests can have; use one of the API's, or settings.NAME"
     if not limits.is_limited and limits.source != "unknown":
         yield 'has no limit; add one, or source = "unknown"'
+    if limits.minimum is not None and limits.maximum is not None and limits.minimum > limits.maximum:
+        yield "minimum is above maximum"
     if limits.default is not None and not allows(limits, limits.default):
         yield f"the default {limits.default!r} is not within the limits"
 
@@ -139,6 +142,10 @@ def _is_broken(rule: Rule, example: Mapping[str, Any], model: ModelDescription) 
     return bool(is_comparable and rule.parameters and [*PREDICATES[rule.predicate](rule, given)])
 
 
+_LOWEST_USD, _HIGHEST_USD = Decimal("0.000001"), Decimal(100)
+"""Prices of a second are whole micro-dollars; a higher one would be no plausible cost of a video."""
+
+
 def _faults_of_price(price: Price, model: ModelDescription) -> Iterator[str]:
     limits = model.limits("resolution")
     resolutions = dict.fromkeys([*model.sizes, *(limits.values if limits else ())])
@@ -150,7 +157,8 @@ def _faults_of_price(price: Price, model: ModelDescription) -> Iterator[str]:
         missing = [str(each) for each in resolutions if each not in table]
         if missing or not table:
             yield f"{name}: has no price for {', '.join(missing) or 'any resolution'}"
-        yield from (f"{name}.{key}: must be more than 0" for key, usd_per_s in table.items() if usd_per_s <= 0)
+        wrong = (key for key, usd_per_s in table.items() if not _LOWEST_USD <= usd_per_s <= _HIGHEST_USD)
+        yield from (f"{name}.{key}: must be at least {_LOWEST_USD:f} and at most {_HIGHEST_USD}" for key in wrong)
     named = [*price.input_seconds_of, *([price.repeats_for] if price.repeats_for else [])]
     yield from (f"{path} is not a parameter of the model" for path in named if not model.limits(path))
     if price.input_seconds_of and price.assumed_input_s < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,12 @@ def test_a_file_that_describes_no_model_is_named_with_the_reason(folder: Path, c
 
     assert f"{folder / 'broken.toml'} does not describe a model" in found
     assert said in found
+
+
+def test_a_pipe_in_the_folder_is_an_error_instead_of_an_endless_wait(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.toml")
+
+    assert "pipe.toml does not describe a model: it is not a file" in refusal()
 
 
 @pytest.mark.parametrize("text", ["/nowhere", "$NO_SUCH_VARIABLE/models", "s3://bucket/models"])

@@ -42,6 +42,7 @@ DAMAGES = [
         "values = [5, 10, 15], default = 6",
         "the default 6 is not within the limits",
     ),
+    ("max_characters = 1500", "minimum = 3, maximum = 2", "parameters.positivePrompt: minimum is above maximum"),
     ("\n1080p = [", "\n4k = [", "sizes.4k: is not a value of resolution"),
     ('\n1080p = ["1920x1080"', '\n1080p = ["1280x720"', "sizes: 1280x720 is given twice"),
     ('predicate = "together"', 'predicate = "jointly"', "is not a predicate; known: at_most_with"),
@@ -58,7 +59,10 @@ DAMAGES = [
         "the valid example breaks the rule needs_one_of at resolution",
     ),
     ('720p = "0.10"', '480p = "0.10"', "price.usd_per_s: has no price for 720p"),
-    ('720p = "0.10"', '720p = "0"', "price.usd_per_s.720p: must be more than 0"),
+    *(
+        ('720p = "0.10"', f'720p = "{price}"', "price.usd_per_s.720p: must be at least 0.000001 and at most 100")
+        for price in ("0", "-0.10", "1e-9", "101", "1e400")
+    ),
     ("[price]", '[price]\nrepeats_for = "inputs.urls"', "price.inputs.urls is not a parameter of the model"),
     ("[price]", '[price]\ninput_seconds_of = ["inputs.referenceVideos"]', "price.assumed_input_s: is missing"),
     ("[sizes]", "[sizes", "it is not valid TOML"),
