@@ -126,12 +126,14 @@ def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tu
         yield path, error
 
 
-def _setting_error(path: str, value: Any, limits: ParameterLimits) -> PydanticKnownError | None:
+def _setting_error(path: str, value: Any, limits: ParameterLimits) -> Error | None:
     """Checks a setting; pydantic checks the types of those that the package knows."""
     is_limited = limits.values or (limits.minimum, limits.maximum) != (None, None)
     if limits.type == "boolean" and not limits.values:
         is_known = path.removeprefix(f"{SETTINGS}.") in KNOWN_SETTINGS
         return None if is_known or isinstance(value, bool) else PydanticKnownError("bool_type")
+    if limits.type == "number" and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        return rules.error_of("number", "must be a number", "write it in digits, such as 0.5")
     if isinstance(value, str) and not is_limited:
         return _error_of_text(value, limits)
     return _error_of(value, limits) if is_limited else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,10 +63,19 @@ def _typed(value: Any, limits: ParameterLimits) -> Any:
         return value
     if limits.type == "boolean":
         return {"true": True, "false": False}.get(value.strip().lower(), value)
+    is_number = limits.type == "number" or limits.longest is not None or limits.shortest is not None
+    return _number(value) if is_number and _NUMBER.fullmatch(value) else value
+
+
+def _number(text: str) -> int | float:
     try:
-        return value if limits.longest is None and limits.shortest is None else rules.number(value)
+        whole: int = rules.number(text)
     except PydanticCustomError:
-        return value
+        return float(text)
+    return whole
+
+
+_NUMBER = re.compile(r"\s*[+-]?\d{1,15}(\.\d{1,15})?\s*")
 
 
 def placed(given: dict[str, Any], model: ModelDescription) -> dict[str, Any]:

@@ -110,13 +110,18 @@ def column_of(name: str) -> Column | Refusal:
     return known_column(name) or Refusal(UNKNOWN, suggestion_for(name.strip()))
 
 
-@lru_cache(_NAMES_CACHED)
 def known_column(name: str) -> Column | Refusal | None:
     """Returns the column for a name as `column_of` does; None for an unknown name, without a slow suggestion."""
+    return column_of_any_model(name) or _further_setting(name.strip())
+
+
+@lru_cache(_NAMES_CACHED)
+def column_of_any_model(name: str) -> Column | Refusal | None:
+    """Returns the column of a parameter that this package knows, or of other data; None for any other name."""
     written = name.strip()
     if _is_extra(written):
         return Column(written, "extra")
-    meant = _COLUMNS_BY_NAME.get(normalized_name(written)) or _further_setting(written)
+    meant = _COLUMNS_BY_NAME.get(normalized_name(written), ())
     if len(meant) > 1:
         both = " or ".join(meant)
         return Refusal(f"may mean {both}", f"rename it to {both}")
@@ -127,14 +132,16 @@ def known_column(name: str) -> Column | Refusal | None:
     return Column(meant[0], _KINDS.get(meant[0], "word"))
 
 
-def _further_setting(name: str) -> tuple[str, ...]:
-    """Returns the column of a setting that only a model of the user's folder has, by its full name."""
+def _further_setting(name: str) -> Column | None:
+    """Returns the column of a setting that only a model of the user's folder has, by its full name. The models of a
+    process may change.
+    """
     for head in (SETTINGS_COLUMN, "settings"):
         if name.startswith(f"{head}."):
             setting = to_snake(name.removeprefix(f"{head}."))
             if any(model.limits(f"settings.{to_camel(setting)}") for model in catalog().models.values()):
-                return (f"{SETTINGS_COLUMN}.{setting}",)
-    return ()
+                return Column(f"{SETTINGS_COLUMN}.{setting}", "word")
+    return None
 
 
 def meaning_of(name: str) -> str | None:

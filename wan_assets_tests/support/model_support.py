@@ -9,6 +9,7 @@ WAN = (files("wan_assets.models") / "descriptions" / "wan2_6.toml").read_text("u
 SETTINGS = """\
 "settings.cameraMotion" = { values = ["still", "pan"], default = "still", source = "documented" }
 "settings.strength" = { minimum = 1, maximum = 9, source = "documented" }
+"settings.weight" = { type = "number", source = "unknown" }
 "settings.loop" = { type = "boolean", source = "documented" }
 """
 

@@ -92,7 +92,7 @@ def _head_of(info: Mapping[str, Any], task: Mapping[str, Any], notes: Notes) -> 
     model = info.get("x-air-id") or mapping(mapping(task["properties"]).get("model")).get("const")
     if not isinstance(model, str) or not re.fullmatch(r"[\w.:@/-]{3,100}", model):
         raise ModelDescriptionError("the schema has no id of a model in info.x-air-id")
-    name = plain(re.sub(r"^Runware API\s*-\s*", "", str(info.get("title") or model)))[:100]
+    name = plain(re.sub(r"^Runware API\s*-\s*", "", str(info.get("title") or "")))[:100] or model
     return {
         "id": model,
         "name": name,

@@ -10,7 +10,7 @@ from wan_assets.models.drafts.rules import DraftRule
 from wan_assets.models.predicates import PREDICATES, Given
 
 _MAX_PARAMETERS = 3
-_MAX_ATOMS = 16
+_MAX_ATOMS = 12
 """Parameters that are tried, so that the time is limited for any schema."""
 
 _SAMPLES = {"documents": "story.pdf", "urls": "story", "audio": "wind.mp3", "referenceAudios": "wind.mp3"}
@@ -31,17 +31,28 @@ class Examples:
             self._samples |= dict(zip(("width", "height"), self._sizes[0], strict=True))
 
     def of(self, rule: DraftRule, rules: Sequence[DraftRule]) -> tuple[Request, Request] | None:
-        """Returns a valid and an invalid example of a rule, or None."""
-        intact = [each for each in self._requests(rule) if not any(self._breaks(each, one) for one in rules)]
-        valid = min(intact, key=lambda each: not {*each} & {*rule.parameters}, default=None)
-        broken = [each for each in self._requests(rule) if self._breaks(each, rule)]
-        invalid = min(broken, key=lambda each: sum(self._breaks(each, one) for one in rules), default=None)
-        return None if valid is None or invalid is None else (_nested(valid), _nested(invalid))
+        """Returns a valid and an invalid example of a rule, or None. The best ones have a parameter of the rule, and
+        break no other rule.
+        """
+        valid: dict[int, Request] = {}
+        invalid: dict[int, Request] = {}
+        for request in self._requests(rule):
+            view = Given(_nested(request, of_provider=True), self._sizes, self._default)
+            is_broken, others = (
+                self._breaks(view, rule),
+                sum(self._breaks(view, each) for each in rules if each != rule),
+            )
+            if is_broken:
+                invalid.setdefault(others, request)
+            elif not others:
+                valid.setdefault(int(not {*request} & {*rule.parameters}), request)
+            if 0 in valid and 0 in invalid:
+                break
+        return (_nested(valid[min(valid)]), _nested(invalid[min(invalid)])) if valid and invalid else None
 
-    def _breaks(self, given: Mapping[str, Any], rule: DraftRule) -> bool:
+    def _breaks(self, view: Given, rule: DraftRule) -> bool:
         if rule.predicate == "in_sizes" and not self._sizes:
             return False
-        view = Given(_nested(given, of_provider=True), self._sizes, self._default)
         return bool([*PREDICATES[rule.predicate](_as_given(rule), view)])
 
     def _default(self, path: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wan_assets.models.description_checks import INPUTS, OF_MODELS
+from wan_assets.models.description import ParameterLimits, Source
+from wan_assets.models.description_checks import INPUTS, OF_MODELS, allows
 from wan_assets.models.drafts.notes import Notes, excerpt, is_plain, listed, mapping
 from wan_assets.models.limits import OF_ALL_MODELS
 
@@ -108,16 +109,15 @@ def _limits_of(path: str, node: Mapping[str, Any], notes: Notes) -> dict[str, An
         found = {**_of_media(node), "type": "media"}
     elif node.get("type") == "boolean":
         found["type"] = "boolean"
-    if "values" in found and "default" in found and not _allows(found):
+    source: Source = "schema" if _is_limited(found) else "unknown"
+    found["source"] = source
+    if "default" in found and not allows(ParameterLimits(**found), found["default"]):
         notes.add(path, f"the default {excerpt(found.pop('default'))} is not an allowed value")
-    is_limited = found.keys() & {"values", "maximum", "max_characters", "max_items"} or found.get("type") == "boolean"
-    return {**found, "source": "schema" if is_limited else "unknown"}
+    return found
 
 
-def _allows(found: Mapping[str, Any]) -> bool:
-    default = found["default"]
-    is_in_range = type(default) is int and found.get("minimum", default) <= default <= found.get("maximum", default)
-    return default in found["values"] or ("maximum" in found and is_in_range)
+def _is_limited(found: Mapping[str, Any]) -> bool:
+    return bool(found.keys() & {"values", "maximum", "max_characters", "max_items"}) or found.get("type") == "boolean"
 
 
 def _limits_in(path: str, node: Mapping[str, Any], notes: Notes) -> Iterator[tuple[str, Any]]:

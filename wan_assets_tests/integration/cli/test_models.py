@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +132,18 @@ def test_a_model_of_a_folder_is_listed_validated_and_priced(tmp_path: Path) -> N
         ("models", "show", "wan2.5"),
         ("plan", "table.csv"),
         ("materialize", "table.csv"),
-        ("simulator", "--port", 1),
+        ("simulator", "--port", "a port in use"),
     ],
     ids=lambda command: command[0],
 )
 def test_a_wrong_folder_ends_each_command_with_the_reason(command: tuple[Any, ...], tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("id = 1")
     (tmp_path / "table.csv").write_text(TABLE)
-    arguments = [tmp_path / part if part == "table.csv" else part for part in command]
+    places = {"WAN_ASSETS_MODELS": tmp_path, "WAN_ASSETS_STORE": tmp_path, "DAGSTER_HOME": tmp_path}
 
-    shown = invoked(*arguments, WAN_ASSETS_MODELS=tmp_path, WAN_ASSETS_STORE=tmp_path, DAGSTER_HOME=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        meant = {"table.csv": tmp_path / "table.csv", "a port in use": server.getsockname()[1]}
+        shown = invoked(*(meant.get(part, part) for part in command), **places)
 
     assert shown.exit_code == 2
     assert f"error: {tmp_path / 'broken.toml'} does not describe a model: id: " in shown.stderr

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from model_support import described
 from pydantic import ValidationError
 
-from wan_assets import RunwareResource, VideoRequest
+from wan_assets import PromptTable, RunwareResource, VideoRequest
 from wan_assets.errors import ModelDescriptionError
 from wan_assets.models import add_models, catalog
 from wan_assets.models.catalog import _FOLDERS, MAX_BYTES
@@ -130,6 +132,35 @@ def test_a_resource_adds_models_to_its_process(tmp_path: Path) -> None:
     RunwareResource(models=f"{tmp_path}/")
 
     assert VideoRequest.model_validate(given).model == "a:added@1"
+
+
+def test_a_column_of_a_setting_is_known_as_soon_as_its_model_is(tmp_path: Path) -> None:
+    described(tmp_path, "a:late@1", short_name="late")
+    row = {"positive_prompt": "A red kite", "model": "late", "resolution": "720p", "settings.camera_motion": "pan"}
+    table = pd.DataFrame([row])
+
+    before = PromptTable.load(table).problems
+    RunwareResource(models=str(tmp_path))
+    after = PromptTable.load(table)
+
+    assert {problem.column for problem in before} >= {"model"}
+    assert after.problems == ()
+    assert after.requests[0].to_task("x")["providerSettings"] == {"alibaba": {"cameraMotion": "pan"}}
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [("0.25", 0.25), (" 2 ", 2), (0.5, 0.5), ("much", "must be a number"), (True, "must be a number")],
+)
+def test_a_number_of_a_setting_is_sent_as_a_number(written: Any, sent: Any, folder: Path) -> None:
+    described(folder, "a:one@1")
+    given = {"model": "a:one@1", "positivePrompt": "A red kite", "resolution": "720p", "settings": {"weight": written}}
+
+    if isinstance(sent, str):
+        with pytest.raises(ValidationError, match=sent):
+            VideoRequest.model_validate(given)
+    else:
+        assert VideoRequest.model_validate(given).to_task("x")["providerSettings"]["alibaba"] == {"weight": sent}
 
 
 def test_a_resource_with_a_wrong_folder_is_refused_and_changes_nothing(tmp_path: Path) -> None:

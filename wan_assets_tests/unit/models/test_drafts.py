@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
-from schema_support import given, published_schema, size
+from hypothesis import settings
+from hypothesis import strategies as st
+from schema_support import RULES, given, published_schema, size
 
 from wan_assets.errors import ModelDescriptionError
 from wan_assets.models import MAX_BYTES, ModelDescription, draft_of, read_description
@@ -184,6 +189,40 @@ def test_a_duration_without_a_default_is_sent_and_noted() -> None:
 
     assert (limits.default, limits.send_default) == (4, True)
     assert "duration: the schema has no default; 4 s are requested if a row has no duration" in notes_of(**changes)
+
+
+@pytest.mark.parametrize("duration", [{"minimum": 2, "maximum": 9}, {"enum": [2, 9]}])
+def test_a_default_that_is_not_allowed_is_noted_and_left_out(duration: dict[str, Any]) -> None:
+    changes = {"properties": {"duration": {**duration, "default": "auto"}}, "rules": []}
+
+    assert described(**changes).parameters["duration"].default == 2
+    assert 'duration: the default "auto" is not an allowed value' in notes_of(**changes)
+
+
+@settings(max_examples=60, deadline=None)
+@hypothesis.given(st.data())
+def test_no_change_of_a_schema_makes_a_draft_fail(data: st.DataObject) -> None:
+    schema = json.loads(published_schema(rules=RULES[:4]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        parent, key = data.draw(st.sampled_from([*_places_in(schema)]))
+        parent[key] = data.draw(st.sampled_from(PARTS).map(copy.deepcopy))
+
+    try:
+        draft = draft_of(json.dumps(schema))
+    except ModelDescriptionError:
+        return
+    if len(draft.missing) == 1:
+        assert read_description(draft.toml).price is None
+    assert draft.toml.encode()
+
+
+PARTS = [None, True, -1, 0.5, 10**30, "", "x", EVIL, [], {}, [None], ["width"], {"required": "width"}, {"anyOf": {}}]
+
+
+def _places_in(node: Any) -> Iterator[tuple[Any, Any]]:
+    for key in node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
+        yield node, key
+        yield from _places_in(node[key])
 
 
 def test_a_size_without_a_resolution_is_noted() -> None:

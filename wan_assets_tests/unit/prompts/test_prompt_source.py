@@ -18,7 +18,7 @@ from folders import SHARED
 from wan_assets import PromptSource, PromptTable, VideoRequest
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import Summary, findings_of, scan, signature_of
-from wan_assets.prompts.columns import known_column, parameter_meant_by
+from wan_assets.prompts.columns import column_of_any_model, parameter_meant_by
 
 HD = {"resolution": "720p"}
 
@@ -451,13 +451,13 @@ def test_bytes_and_deeply_nested_values_do_not_stop_the_table(tmp_path: Path) ->
 def test_each_unknown_name_is_compared_with_the_parameters_once_however_the_records_combine_them() -> None:
     names = [f"attribute_{number}" for number in range(12)]
     records = [{"prompt": "A kite", "resolution": "480p", one: 1, other: 2} for one, other in combinations(names, 2)]
-    known_column.cache_clear()
+    column_of_any_model.cache_clear()
     parameter_meant_by.cache_clear()
 
     table = PromptTable.load(records)
 
     assert table.problems == ()
-    assert known_column.cache_info().misses <= len(names) + 6
+    assert column_of_any_model.cache_info().misses <= len(names) + 6
     assert parameter_meant_by.cache_info().misses <= len(names) + 6
 
 
