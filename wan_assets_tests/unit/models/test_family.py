@@ -645,3 +645,19 @@ def test_a_record_of_a_model_that_is_not_described_can_still_be_read() -> None:
 
     assert (found.model, found.prompt, found.tier, found.duration) == ("alibaba:wan@1.0", "A red kite", "720p", 5)
     assert worst_price_microusd(found) > 0
+
+
+GOLDEN = {
+    PREVIEW: "41db79b6ed1b8a02db3b27b5d9fcac9775e1297f3ecda9ef991ba8ccfb36911c",
+    W26: "d39fef2ef5da470982622e8c84c16f323d4acd9dfe2c2d51631e9378a939b72f",
+    FLASH: "94961c38db3979def77925443896d7c22255ed106c6bc702d3c3b700183ed33a",
+    W27: "c63a4f6132b919de74317933047a985e6f6435b682641fd0331107fe1eca244a",
+    W30: "2cba523d7e2211c1ba6e70fc4f31beb9b76e8962e6129e7c06162e4139565cb0",
+    PRIME: "cebd613035d8120ef0b8129ad42630ad3c0ca69939bf96e91e35a013c2cdbcb0",
+}
+
+
+@pytest.mark.parametrize(("model", "fingerprint"), GOLDEN.items())
+def test_the_fingerprint_is_the_same_in_every_release_also_with_assumed_defaults(model: str, fingerprint: str) -> None:
+    """Another fingerprint would pay for every stored video again."""
+    assert request(model, duration=None).fingerprint() == fingerprint
