@@ -53,7 +53,7 @@ def page() -> str:
 def _overview() -> Iterator[str]:
     yield from ("| model | seconds | $ per second |", "|---|---|---|")
     for model in catalog().models.values():
-        prices = [price for _, price, _ in prices_of(model.price)] if model.price else []
+        prices = [price for _, price, _ in prices_of(model.price)] if model.price else ["not known"]
         yield f"| `{model.short_name}` | {duration_text(model)} | {' · '.join(prices)} |"
     yield ""
 
