@@ -17,6 +17,7 @@ from PIL import Image
 from upath import UPath
 
 from wan_assets import PromptSource, VideoStoreResource, build_video_sensor
+from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.partitions.assignment import shard_of
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
@@ -272,6 +273,15 @@ def test_an_id_that_occurs_in_two_blocks_is_a_problem_until_one_is_removed(tmp_p
     assert accepted(reader, tmp_path).snapshot.is_valid
     stored(tmp_path / "t.csv", [*lines, *lines[256:512]])
     assert accepted(reader, tmp_path).snapshot.summary.problem_count == 256
+
+
+def test_a_table_that_loses_all_rows_is_an_error_also_with_an_index(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, stored(tmp_path / "t.csv", rows_of(600)))
+    accepted(reader, tmp_path)
+    stored(tmp_path / "t.csv", [])
+
+    with pytest.raises(PromptTableError, match="has no rows"):
+        accepted(reader, tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"defaults": {"negative_prompt": "blurry"}}, {"extra": "refuse"}])
