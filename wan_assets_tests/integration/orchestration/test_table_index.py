@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,6 +30,7 @@ from wan_assets.prompts import (
     IndexedFile,
     IndexUnusableError,
     Prompts,
+    Summary,
     TableIndex,
     changed_table,
     snapshot_writer,
@@ -368,3 +370,12 @@ def test_a_small_table_has_no_index(tmp_path: Path) -> None:
     reader = replace(reader_of(tmp_path, stored(tmp_path / "t.csv", rows_of(600))), smallest_bytes=SMALLEST_BYTES)
 
     assert reader.read(reader.partitioning.source, tmp_path / "new.parquet").index is None
+
+
+@pytest.mark.parametrize("start", ["row", "it's", "back\\slash", "é\u200b"])
+@pytest.mark.parametrize("count", [0, 1, 10_000, 10_001])
+def test_the_version_of_a_table_is_that_of_release_0_1_0(start: str, count: int) -> None:
+    versions = {f"{start}{at * 7919 % 100_003}": f"{at:064x}" for at in range(count)}
+
+    expected = hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()
+    assert TableSnapshot(Summary(), versions).version == expected
