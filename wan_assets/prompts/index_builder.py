@@ -58,7 +58,7 @@ class IndexBuilder:
         _refuse_repeated(ids, fingerprints)
         numbers = [self._partitions.setdefault(key, len(self._partitions)) for key in keys] or [0] * len(ids)
         binary = np.frombuffer(fingerprints, np.uint8).reshape(-1, DIGEST_BYTES)
-        return RowColumns(pa.array(ids, pa.string()), binary, np.array(groups, np.int64), np.array(numbers, np.int64))
+        return RowColumns(pa.array(ids, pa.string()), binary, np.array(groups, np.int32), np.array(numbers, np.int32))
 
     def _groups_of(self, part: RowBatch | Sequence[PromptRow]) -> Iterator[int]:
         if isinstance(part, RowBatch):

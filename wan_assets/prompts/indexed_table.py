@@ -33,7 +33,7 @@ from wan_assets.prompts.table_blocks import (
     blocks_of,
     parts_of,
 )
-from wan_assets.prompts.table_index import RowColumns, TableIndex
+from wan_assets.prompts.table_index import DIGEST_BYTES, RowColumns, TableIndex
 from wan_assets.prompts.table_summary import FIRST_ROWS, Summary
 
 KeysOf: TypeAlias = Callable[[Chunk], Sequence[str]]
@@ -48,22 +48,27 @@ class IndexedReading:
     def __init__(self, file: IndexedFile) -> None:
         self._file = file
         self._builder: IndexBuilder | None = IndexBuilder()
-        self._columns: list[RowColumns] = []
-        self._lines = array("q")
+        self._ids: list[pa.Array] = []
+        self._fingerprints = bytearray()
+        self._groups, self._partitions, self._lines = array("i"), array("i"), array("q")
 
     def add(self, chunk: Chunk, keys: Sequence[str]) -> None:
         """Adds the rows of the next chunk."""
         if self._builder is None:
             return
         try:
-            self._columns.append(self._builder.columns(chunk, keys))
+            columns = self._builder.columns(chunk, keys)
+            self._ids.append(columns.ids)
+            self._fingerprints += columns.fingerprints.tobytes()
+            self._groups.frombytes(columns.groups.tobytes())
+            self._partitions.frombytes(columns.partitions.tobytes())
             self._lines.extend(_lines_of(chunk))
         except IndexUnusableError:
             self._builder = None
 
     def index(self) -> TableIndex | None:
         """Returns the index; None if the rows cannot be indexed, or if the file changed since."""
-        if self._builder is None or not self._columns:
+        if self._builder is None or not self._ids:
             return None
         before = self._file.header_lines
         try:
@@ -71,7 +76,9 @@ class IndexedReading:
                 blocks = list(blocks_of(file, [line - before for line in self._lines]))
         except (OSError, IndexUnusableError):
             return None
-        rows = RowColumns.joined(self._columns)
+        fingerprints = np.frombuffer(self._fingerprints, np.uint8).reshape(-1, DIGEST_BYTES)
+        groups, partitions = (np.frombuffer(numbers, np.int32) for numbers in (self._groups, self._partitions))
+        rows = RowColumns(pa.concat_arrays(self._ids), fingerprints, groups, partitions)
         return TableIndex(self._file.key, before, blocks, self._builder.groups, rows, self._builder.partitions)
 
 
@@ -151,7 +158,7 @@ class _Changes:
         return ChangedTable(index, summary, self.added, list(self._removed(kept)))
 
     def _index(self) -> TableIndex:
-        if len(self.first) < min(FIRST_ROWS, self.row):
+        if not self.row or len(self.first) < min(FIRST_ROWS, self.row):
             raise IndexUnusableError
         rows = RowColumns.joined(self.columns)
         added = pa.concat_arrays([columns.ids for columns in self.added]) if self.added else pa.array([], pa.string())

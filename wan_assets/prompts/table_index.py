@@ -24,7 +24,7 @@ from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.table_blocks import Block, IndexUnusableError
 from wan_assets.prompts.table_summary import Summary
 
-Numbers: TypeAlias = npt.NDArray[np.int64]
+Numbers: TypeAlias = npt.NDArray[np.int32]
 
 DIGEST_BYTES = 32
 _WORD_BYTES = 8
@@ -68,12 +68,15 @@ class RowColumns(NamedTuple):
         return RowColumns(self.ids[part], self.fingerprints[part], self.groups[part], self.partitions[part])
 
     @classmethod
-    def joined(cls, parts: Sequence[RowColumns]) -> RowColumns:
-        """Returns the rows of all parts."""
-        ids, fingerprints, groups, partitions = zip(*parts, strict=True)
-        return cls(
-            pa.concat_arrays(ids), np.concatenate(fingerprints), np.concatenate(groups), np.concatenate(partitions)
-        )
+    def joined(cls, parts: list[RowColumns]) -> RowColumns:
+        """Returns the rows of all parts. The list is emptied, so that a million rows are in memory once."""
+        columns = [list(column) for column in zip(*parts, strict=True)]
+        parts.clear()
+        joined = []
+        for join in (pa.concat_arrays, np.concatenate, np.concatenate, np.concatenate):
+            joined.append(join(columns[0]))
+            del columns[0]
+        return cls(*joined)
 
     def hexadecimal(self) -> list[str]:
         """Returns the fingerprints as text."""
@@ -186,7 +189,7 @@ def _counted(numbers: Numbers) -> Iterator[tuple[int, int]]:
     return zip(order.tolist(), counts[order].tolist(), strict=True)
 
 
-def _first_of_each(fingerprints: npt.NDArray[np.uint8]) -> Numbers:
+def _first_of_each(fingerprints: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Returns the positions of the rows whose request no earlier row has, in order.
 
     Raises `IndexUnusableError` if two requests differ, but not in their first bytes.

@@ -212,7 +212,8 @@ class TableSensor:
         changes = self.partitioning.sync(instance, snapshot, max_added=_ADDED_PER_TICK, max_retired=_RETIRED_PER_TICK)
         status = self.partitioning.status(instance, self.asset_key, snapshot)
         request_versions, reported = status.request_versions, status.reported
-        left = _after(self.partitioning.existing(instance), cursor.after)
+        existing = self.partitioning.existing(instance, changes)
+        left = _after(existing, cursor.after)
         wanted = set(filter(status.needs_run, left))
         length, row_of = self.partitioning.partitions_per_run, row_function_of(self.partitioning.partitions_def)
         found = partition_ranges(left, wanted, length, row_of)
@@ -221,7 +222,7 @@ class TableSensor:
         record_changes(
             self.asset_key, reported, {key: request_versions[key] for key in keys}, instance.report_runless_asset_event
         )
-        unrecorded = self.partitioning.record_requests(instance, self.asset_key, status, _RECORDED_PER_TICK)
+        unrecorded = self.partitioning.record_requests(instance, self.asset_key, status, existing, _RECORDED_PER_TICK)
         tags = {**self.tags, TABLE_VERSION: cursor.table} if cursor.table else self.tags
         selection = [self.asset_key] if self._upstream else None
         requests = [

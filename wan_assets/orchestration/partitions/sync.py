@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 from more_itertools import chunked
@@ -18,11 +18,15 @@ _KEYS_PER_STATEMENT = 5_000
 
 @dataclass(frozen=True)
 class PartitionChanges:
-    """Keys that a sync added and retired, in order, and the number of remaining changes."""
+    """Keys that a sync added and retired, in order, and the number of remaining changes.
+
+    `existing` are all keys in Dagster's order, if none was added or retired: reading a million takes 2 s.
+    """
 
     added: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
     left: int = 0
+    existing: Sequence[str] | None = field(default=None, compare=False, repr=False)
 
 
 def sync_partitions(
@@ -47,7 +51,9 @@ def sync_partitions(
     _add(instance, name, changes.added)
     for key in changes.retired:
         instance.delete_dynamic_partition(name, key)
-    return replace(changes, left=len(new) + len(old) - len(changes.added) - len(changes.retired))
+    is_same = not changes.added and not changes.retired
+    left = len(new) + len(old) - len(changes.added) - len(changes.retired)
+    return replace(changes, left=left, existing=existing if is_same else None)
 
 
 def add_partitions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -180,8 +180,10 @@ class Partitioning:
         others = keys_of_tables(instance, name, but=table_id_of(self.prompts))
         return sync_partitions(instance, name, list(snapshot.request_versions), kept=others | set(kept), **maximum)
 
-    def existing(self, instance: dg.DagsterInstance) -> Sequence[str]:
-        """Returns all existing partitions in Dagster's order."""
+    def existing(self, instance: dg.DagsterInstance, changes: PartitionChanges | None = None) -> Sequence[str]:
+        """Returns all existing partitions in Dagster's order, after a sync with these changes."""
+        if changes is not None and changes.existing is not None:
+            return changes.existing
         return self.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
 
     def sync_and_record(
@@ -191,17 +193,23 @@ class Partitioning:
         changes = self.sync(run_context.instance, snapshot, kept)
         status = self.status(run_context.instance, run_context.asset_key, snapshot)
         changed = record_changes(run_context.asset_key, status.reported, status.request_versions, run_context.log_event)
-        self.record_requests(run_context.instance, run_context.asset_key, status, _RECORDED_PER_CHECK)
+        existing = self.existing(run_context.instance, changes)
+        self.record_requests(run_context.instance, run_context.asset_key, status, existing, _RECORDED_PER_CHECK)
         counts = len(changes.added), len(changes.retired), changed
         run_context.log.info("partitions: %d added, %d retired, %d changed", *counts)
         return status
 
     def record_requests(
-        self, instance: dg.DagsterInstance, videos: dg.AssetKey, status: PartitionStatus, limit: int
+        self,
+        instance: dg.DagsterInstance,
+        videos: dg.AssetKey,
+        status: PartitionStatus,
+        existing: Iterable[str],
+        limit: int,
     ) -> int:
         """Records new and changed requests of existing partitions, at most `limit`; returns how many are left."""
-        existing = set(self.existing(instance))
-        versions = {key: version for key, version in status.request_versions.items() if key in existing}
+        known = set(existing)
+        versions = {key: version for key, version in status.request_versions.items() if key in known}
         return record_requests(instance, videos, versions, limit=limit, made_from=status.reported.made_from)
 
     def status(self, instance: dg.DagsterInstance, videos: dg.AssetKey, snapshot: TableSnapshot) -> PartitionStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from PIL import Image
 from upath import UPath
 
 from wan_assets import PromptSource, VideoStoreResource, build_video_sensor
+from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.partitions.assignment import shard_of
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
@@ -28,6 +30,7 @@ from wan_assets.prompts import (
     IndexedFile,
     IndexUnusableError,
     Prompts,
+    Summary,
     TableIndex,
     changed_table,
     snapshot_writer,
@@ -274,6 +277,15 @@ def test_an_id_that_occurs_in_two_blocks_is_a_problem_until_one_is_removed(tmp_p
     assert accepted(reader, tmp_path).snapshot.summary.problem_count == 256
 
 
+def test_a_table_that_loses_all_rows_is_an_error_also_with_an_index(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, stored(tmp_path / "t.csv", rows_of(600)))
+    accepted(reader, tmp_path)
+    stored(tmp_path / "t.csv", [])
+
+    with pytest.raises(PromptTableError, match="has no rows"):
+        accepted(reader, tmp_path)
+
+
 @pytest.mark.parametrize("options", [{"defaults": {"negative_prompt": "blurry"}}, {"extra": "refuse"}])
 def test_an_index_is_not_used_with_other_options(tmp_path: Path, options: Any) -> None:
     path = stored(tmp_path / "t.csv", rows_of(600))
@@ -358,3 +370,12 @@ def test_a_small_table_has_no_index(tmp_path: Path) -> None:
     reader = replace(reader_of(tmp_path, stored(tmp_path / "t.csv", rows_of(600))), smallest_bytes=SMALLEST_BYTES)
 
     assert reader.read(reader.partitioning.source, tmp_path / "new.parquet").index is None
+
+
+@pytest.mark.parametrize("start", ["row", "it's", "back\\slash", "é\u200b"])
+@pytest.mark.parametrize("count", [0, 1, 10_000, 10_001])
+def test_the_version_of_a_table_is_that_of_release_0_1_0(start: str, count: int) -> None:
+    versions = {f"{start}{at * 7919 % 100_003}": f"{at:064x}" for at in range(count)}
+
+    expected = hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()
+    assert TableSnapshot(Summary(), versions).version == expected
