@@ -75,7 +75,8 @@ def violations_in(values: Mapping[str, Any]) -> list[tuple[str, Any, Refusal]]:
     """Returns the column, the value and the refusal of each of some values that is not valid in any row, which may be
     of any model unless the values name one.
     """
-    models = [MODEL] if MODEL_COLUMN in values else [MODEL, *catalog().models]
+    usable = (model.id for model in catalog().models.values() if model.price)
+    models = [MODEL] if MODEL_COLUMN in values else [MODEL, *usable]
     found = [_violations_with({MODEL_COLUMN: model, **values}) for model in models]
     everywhere = set.intersection(*({column for column, _, _ in each} for each in found))
     return [each for each in found[0] if each[0] in everywhere and each[0] in values]
