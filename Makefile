@@ -24,7 +24,7 @@ test: $(READY)
 	$(BIN)/pytest
 
 test-whole: $(READY)
-	$(BIN)/pytest -n 6 -m 'slow or whole' $(TESTS)/unit $(TESTS)/integration $(TESTS)/whole
+	$(BIN)/pytest -m 'slow or whole' $(TESTS)/unit $(TESTS)/integration $(TESTS)/whole
 
 test-ui: $(READY)
 	$(BIN)/pytest -n 0 wan_assets_tests/ui

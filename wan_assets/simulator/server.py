@@ -153,7 +153,8 @@ def _with_raw_access(app: ASGIApp) -> ASGIApp:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
         if transport is not None:
             scope["hang_up"], scope["write_raw"] = transport.close, transport.write
-        await app(scope, receive, send)
+        with suppress(asyncio.CancelledError):  # only the end of the server cancels; uvicorn would log a traceback
+            await app(scope, receive, send)
 
     return with_hang_up
 

@@ -593,7 +593,7 @@ def test_a_ledger_that_turns_to_garbage_on_the_way_stops_sending_and_without_it_
                 overwritten(file)
             return [first, *[outcome async for outcome in outcomes]]
 
-    with studio(tmp_path, latency_s=0.5) as made:  # a busy machine is to be faster than the API
+    with studio(tmp_path, latency_s=2) as made:  # a busy machine is to be faster than the API
         first = asyncio.run(spoil_after_one(made))
         sent = made.journal.submissions()
         for file in ledger_files(made):
@@ -616,7 +616,7 @@ def test_a_ledger_whose_pages_turn_to_garbage_on_the_way_costs_nothing_twice_eit
                 overwritten(tmp_path / name, 4096)
             return [first, *[outcome async for outcome in outcomes]]
 
-    with studio(tmp_path, latency_s=0.5) as made:  # a busy machine is to be faster than the API
+    with studio(tmp_path, latency_s=2) as made:  # a busy machine is to be faster than the API
         first = asyncio.run(spoil_after_one(made))
         sent = made.journal.submissions()
         with pytest.raises(LedgerError, match=r"ledger\.db: .*(malformed|not a database)"):
