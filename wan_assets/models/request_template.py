@@ -147,9 +147,12 @@ def normal_values(
 def _lengths_checked(
     templates: Sequence[RequestTemplate | None], texts: Sequence[str | None], path: str
 ) -> list[str | None]:
-    limits = {template: template.lengths(path) for template in set(templates) if template}
     lengths = [len(text) for text in texts if text is not None]
-    if not lengths or all(low <= min(lengths) and max(lengths) <= high for low, high in limits.values()):
+    if not lengths:
+        return list(texts)
+    limits = {template: template.lengths(path) for template in set(templates) if template}
+    shortest, longest = min(lengths), max(lengths)
+    if all(low <= shortest and longest <= high for low, high in limits.values()):
         return list(texts)
     return [
         text if text is None or template is None or limits[template][0] <= len(text) <= limits[template][1] else None
