@@ -27,6 +27,7 @@ from wan_assets.models.drafts import Draft, draft_of
 from wan_assets.models.pricing import (
     PLAUSIBLE_USD,
     PRICE_MARGIN,
+    charged_inputs,
     dollars,
     implausible_usd,
     is_length_known,
@@ -105,6 +106,7 @@ __all__ = [
     "add_models",
     "are_texts",
     "catalog",
+    "charged_inputs",
     "closest_name",
     "default_text",
     "description_of",

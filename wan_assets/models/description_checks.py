@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from string import Formatter
 from typing import Any
@@ -19,6 +19,14 @@ INPUTS = ("frameImages", "audio", "referenceImages", "referenceVideos", "referen
 
 OF_MODELS = frozenset({"positivePrompt", "negativePrompt", "width", "height", "resolution", "duration"})
 """The parameters beside inputs and settings that a model may have or not."""
+
+OF_ALL_MODELS = frozenset(
+    {
+        *("taskType", "taskUUID", "model", "seed", "numberResults", "outputType", "outputFormat", "outputQuality"),
+        *("deliveryMethod", "includeCost", "ttl", "webhookURL", "uploadEndpoint", "safety"),
+    }
+)
+"""The parameters of the task, which no description contains, because all models have them."""
 
 
 def faults_of(model: ModelDescription) -> Iterator[str]:
@@ -37,7 +45,7 @@ def faults_of(model: ModelDescription) -> Iterator[str]:
 
 def allows(limits: ParameterLimits, value: Any) -> bool:
     """Whether a number or a word is within limits."""
-    if any(value == each and type(value) is type(each) for each in limits.values):
+    if is_among(value, limits.values):
         return True
     if isinstance(value, bool) or limits.type == "boolean":
         return isinstance(value, bool) and not limits.values
@@ -46,6 +54,11 @@ def allows(limits: ParameterLimits, value: Any) -> bool:
             limits.maximum is None or value <= limits.maximum
         )
     return not limits.values and limits.minimum is None and limits.maximum is None
+
+
+def is_among(value: Any, values: Sequence[Any]) -> bool:
+    """Whether a value is one of some values of the same type: 1 and True are equal, but not the same value."""
+    return any(value == each and type(value) is type(each) for each in values)
 
 
 def is_parameter(path: str) -> bool:

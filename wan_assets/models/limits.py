@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownEr
 from wan_assets.models import rules
 from wan_assets.models.catalog import catalog
 from wan_assets.models.description import SETTINGS, ModelDescription, ParameterLimits
-from wan_assets.models.description_checks import INPUTS, OF_MODELS
+from wan_assets.models.description_checks import INPUTS, OF_MODELS, is_among
 from wan_assets.models.placement import KNOWN_SETTINGS
 from wan_assets.models.predicates import PREDICATES, Given, frame_of, value_at
 
@@ -19,14 +19,6 @@ Error: TypeAlias = PydanticCustomError | PydanticKnownError
 
 LONGEST_TEXT = 20_000
 """Characters of a text whose limit is not known."""
-
-OF_ALL_MODELS = frozenset(
-    {
-        *("taskType", "taskUUID", "model", "seed", "numberResults", "outputType", "outputFormat", "outputQuality"),
-        *("deliveryMethod", "includeCost", "ttl", "webhookURL", "uploadEndpoint", "safety"),
-    }
-)
-"""The parameters of the task, which all models have."""
 
 
 def checked(value: Any, limits: ParameterLimits) -> Any:
@@ -46,7 +38,7 @@ def _error_of_text(value: str, limits: ParameterLimits) -> PydanticKnownError | 
 
 
 def _error_of(value: Any, limits: ParameterLimits) -> PydanticKnownError | None:
-    if _is_among(value, limits.values):
+    if is_among(value, limits.values):
         return None
     if (limits.minimum is None and limits.maximum is None) or isinstance(value, str):
         others = [f"a whole number from {limits.minimum} to {limits.maximum}"] if limits.maximum is not None else []
@@ -57,10 +49,6 @@ def _error_of(value: Any, limits: ParameterLimits) -> PydanticKnownError | None:
     if limits.maximum is not None and value > limits.maximum:
         return PydanticKnownError("less_than_equal", {"le": limits.maximum})
     return None
-
-
-def _is_among(value: Any, values: Sequence[Any]) -> bool:
-    return any(value == each and type(value) is type(each) for each in values)
 
 
 def _listed(expected: Sequence[str]) -> str:
@@ -115,7 +103,7 @@ def _input_errors(path: str, value: Any, limits: ParameterLimits) -> Iterator[tu
         frames = [frame_of(image) for image in value] if limits.frames else []
         for frame in frames:
             is_right_type = frame is None or type(frame) in (str, int)
-            if is_right_type and frame is not None and not _is_among(frame, limits.frames):
+            if is_right_type and frame is not None and not is_among(frame, limits.frames):
                 expected = _listed([*map(repr, limits.frames)])
                 yield f"{path}.frame", PydanticKnownError("literal_error", {"expected": expected})
         known = (frame for frame in frames if type(frame) in (str, int))

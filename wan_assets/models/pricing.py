@@ -38,9 +38,7 @@ def worst_price_microusd(request: VideoRequest) -> int:
     rates, price = _rates(request), request.description.price
     is_open = request.tier is None or (request.image is not None and (price is None or price.any_resolution_from_image))
     rate = max(rates.values()) if is_open else rates.get(request.tier or "", max(rates.values()))
-    inputs_s = (
-        sum(price.assumed_input_s for path, _ in request.media if _wire(path) in price.input_seconds_of) if price else 0
-    )
+    inputs_s = charged_inputs(request) * (price.assumed_input_s if price else 0)
     return _price(request, rate, request.longest_s) + rate * inputs_s * request.number_results
 
 
@@ -52,9 +50,13 @@ def lowest_price_microusd(request: VideoRequest) -> int:
 
 def is_length_known(request: VideoRequest) -> bool:
     """Whether a request determines the seconds that are charged: those of the output and of its input videos."""
+    return request.shortest_s == request.longest_s and not charged_inputs(request)
+
+
+def charged_inputs(request: VideoRequest) -> int:
+    """Returns the number of input videos whose seconds are charged too."""
     price = request.description.price
-    charged = price.input_seconds_of if price else ()
-    return request.shortest_s == request.longest_s and not any(_wire(name) in charged for name, _ in request.media)
+    return sum(_wire(name) in price.input_seconds_of for name, _ in request.media) if price else 0
 
 
 def is_rate_known(request: VideoRequest) -> bool:

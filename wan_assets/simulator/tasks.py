@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
-from wan_assets.models import VideoRequest, price_per_s_microusd
+from wan_assets.models import VideoRequest, charged_inputs, price_per_s_microusd
 from wan_assets.simulator.behaviour import Behaviour
 from wan_assets.simulator.faults import DEVIATIONS, TASK_FAULTS
 from wan_assets.simulator.journal import AcceptedTask
@@ -59,7 +57,7 @@ def key_of(task_uuid: str, copy: int) -> str:
 
 def price_microusd(key: str, request: VideoRequest, behaviour: Behaviour) -> int:
     """Returns the price of one result. A size given by an image costs the highest rate, as observed."""
-    seconds = _duration_s(key, request, behaviour) + _input_s(request)
+    seconds = _duration_s(key, request, behaviour) + _INPUT_S * charged_inputs(request)
     price = price_per_s_microusd(request, _charged_resolution(request)) * seconds * behaviour.cost_factor
     return round(price / _COST_STEP_MICROUSD) * _COST_STEP_MICROUSD
 
@@ -74,13 +72,6 @@ def _duration_s(key: str, request: VideoRequest, behaviour: Behaviour) -> int:
     """Returns the duration of the results; a duration that the model chooses is at random, but always the same."""
     choices = range(request.shortest_s, request.longest_s + 1)
     return choices[int(behaviour.chance("duration", key) * len(choices))]
-
-
-def _input_s(request: VideoRequest) -> int:
-    """Returns the seconds of input videos that are charged."""
-    price = request.description.price
-    charged = price.input_seconds_of if price else ()
-    return _INPUT_S * sum(f"inputs.{to_camel(name)}" in charged for name, _ in request.media)
 
 
 def charge_microusd(task: AcceptedTask, price: int, behaviour: Behaviour) -> int:

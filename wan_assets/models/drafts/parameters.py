@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wan_assets.models.description import ParameterLimits, Source
-from wan_assets.models.description_checks import INPUTS, OF_MODELS, allows
+from wan_assets.models.description_checks import INPUTS, OF_ALL_MODELS, OF_MODELS, allows
 from wan_assets.models.drafts.notes import Notes, excerpt, is_plain, listed, mapping
-from wan_assets.models.limits import OF_ALL_MODELS
 
 _SIZE = ("width", "height")
 _KNOWN = frozenset(
