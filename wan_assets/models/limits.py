@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 from wan_assets.models import rules
 from wan_assets.models.catalog import catalog
 from wan_assets.models.description import SETTINGS, ModelDescription, ParameterLimits
 from wan_assets.models.description_checks import INPUTS, OF_MODELS, is_among
-from wan_assets.models.placement import KNOWN_SETTINGS
+from wan_assets.models.placement import KNOWN_SETTINGS, camel_name
 from wan_assets.models.predicates import PREDICATES, Given, frame_of, value_at
 
 Error: TypeAlias = PydanticCustomError | PydanticKnownError
@@ -82,13 +81,13 @@ def violations_between_parameters(given: Mapping[str, Any], model: ModelDescript
 def _paths_in(given: Mapping[str, Any]) -> Iterator[str]:
     """Yields the paths of the parameters of the model that are given."""
     for name in given:
-        camel = to_camel(name) if "_" in name else name
+        camel = camel_name(name)
         if camel == "inputs":
             part = value_at(given, camel)
             yield from (f"{camel}.{each}" for each in INPUTS if value_at(part, each) is not None)
         elif camel == "providerSettings" and isinstance(settings := value_at(given, SETTINGS), Mapping):
             named = {str(key): value for key, value in settings.items() if value is not None}
-            yield from (f"{SETTINGS}.{to_camel(key) if '_' in key else key}" for key in named)
+            yield from (f"{SETTINGS}.{camel_name(key)}" for key in named)
         elif camel in OF_MODELS:
             yield camel
 

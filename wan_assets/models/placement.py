@@ -27,21 +27,20 @@ def completed(given: Mapping[str, Any], model: ModelDescription) -> dict[str, An
     limits = model.limits("duration")
     if limits and limits.send_default:
         found.setdefault("duration", limits.default)
-    settings = found.pop("settings", None)
-    if settings is None:
+    given_settings = found.pop("settings", None)
+    if given_settings is None:
         return _with_types(found, model)
-    if hasattr(settings, "model_dump"):
-        settings = settings.model_dump(by_alias=True, exclude_none=True)
-    if not isinstance(settings, Mapping):
+    if not isinstance(_plain(given_settings), Mapping):
         raise rules.error_of("model_type", "must be an object with named fields", "write an object")
+    settings = _in_camel_case(_as_mapping(given_settings))
     name = next((name for name in _PROVIDERS if found.get(name) is not None), _PROVIDERS[0])
     provider = _as_mapping(found.get(name))
     alibaba = _in_camel_case(_as_mapping(provider.get(_PROVIDER)))
-    twice = [key for key, value in _in_camel_case(settings).items() if alibaba.get(key, value) != value]
+    twice = [key for key, value in settings.items() if alibaba.get(key, value) != value]
     if twice:
         rule = f"gives {twice[0]} another value than providerSettings.alibaba"
         raise rules.error_of("given_twice", rule, "remove one of them")
-    found[name] = {**provider, _PROVIDER: {**alibaba, **_in_camel_case(settings)}}
+    found[name] = {**provider, _PROVIDER: {**alibaba, **settings}}
     return _with_types(found, model)
 
 
@@ -86,12 +85,19 @@ def placed(given: dict[str, Any], model: ModelDescription) -> dict[str, Any]:
     return given
 
 
+def _plain(value: Any) -> Any:
+    return value.model_dump(by_alias=True, exclude_none=True) if hasattr(value, "model_dump") else value
+
+
 def _as_mapping(value: Any) -> Mapping[str, Any]:
-    if hasattr(value, "model_dump"):
-        value = value.model_dump(by_alias=True, exclude_none=True)
-    return value if isinstance(value, Mapping) else {}
+    plain = _plain(value)
+    return plain if isinstance(plain, Mapping) else {}
 
 
 def _in_camel_case(settings: Mapping[str, Any]) -> dict[str, Any]:
-    named = {str(name): value for name, value in settings.items() if value is not None}
-    return {to_camel(name) if "_" in name else name: value for name, value in named.items()}
+    return {camel_name(str(name)): value for name, value in settings.items() if value is not None}
+
+
+def camel_name(name: str) -> str:
+    """Returns a name in camel case; one without underscores is in camel case already."""
+    return to_camel(name) if "_" in name else name

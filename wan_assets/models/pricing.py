@@ -119,8 +119,13 @@ def request_kind(request: VideoRequest) -> str:
     return f"{model}{request.number_results} x {size} {request.duration} s from {_start(request)}{audio}"
 
 
+def references_of(request: VideoRequest) -> Counter[str]:
+    """Returns the number of each kind of reference, such as `reference videos`: the inputs but frames and audio."""
+    return Counter(name.replace("_", " ") for name, _ in request.media if name not in ("frame_images", "audio"))
+
+
 def _start(request: VideoRequest) -> str:
-    references = Counter(name.replace("_", " ") for name, _ in request.media if name not in ("frame_images", "audio"))
+    references = references_of(request)
     start = "image" if request.image else "text"
     return " and ".join(
         [*([start] if request.image or not references else []), *(f"{n} {what}" for what, n in references.items())]

@@ -13,6 +13,7 @@ from wan_assets.models import (
     VideoRequest,
     description_of,
     list_price_microusd,
+    references_of,
     reservation_microusd,
     retirement_of,
 )
@@ -133,8 +134,8 @@ class PriceList:
 
 def _start_of(request: VideoRequest) -> str:
     """Returns the name of a kind that depends on the number of each input."""
-    counts = Counter(name.replace("_", " ") for name, _ in request.media if name != "audio")
-    references = " and ".join(f"{count} {name if count > 1 else name[:-1]}" for name, count in counts.items())
+    counts = references_of(request).items()
+    references = " and ".join(f"{count} {name if count > 1 else name[:-1]}" for name, count in counts)
     return f"{references} to video" if references else "text-to-video"
 
 
