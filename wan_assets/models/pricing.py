@@ -36,8 +36,9 @@ def list_price_microusd(request: VideoRequest) -> int:
 def worst_price_microusd(request: VideoRequest) -> int:
     """Returns the highest list price that all results of a request may have, in µ$, with the seconds of its inputs."""
     rates, price = _rates(request), request.description.price
-    is_open = request.tier is None or (request.image is not None and (price is None or price.any_resolution_from_image))
-    rate = max(rates.values()) if is_open else rates.get(request.tier or "", max(rates.values()))
+    highest = max(rates.values())
+    is_open = request.image is not None and price is not None and price.any_resolution_from_image
+    rate = highest if is_open else rates.get(request.tier or "", highest)
     inputs_s = charged_inputs(request) * (price.assumed_input_s if price else 0)
     return _price(request, rate, request.longest_s) + rate * inputs_s * request.number_results
 
