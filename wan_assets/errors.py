@@ -10,6 +10,8 @@ The text beside each class states what the reader should do next::
     ├── SelectionError              select rows that the table has
     ├── NotConfirmedError           confirm the price, or set a budget
     ├── ModelEndedError             use the successor of the model
+    ├── NotApprovedError            approve the draft
+    ├── DecisionError               correct the decision
     ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 resume the ledger
@@ -134,6 +136,23 @@ class ModelEndedError(WanAssetsError):
     """The model of a request has ended. Nothing is reserved or submitted; stored videos are reused."""
 
     hint = "Change the model of the row, in the column `model` or with `--default model=…`. Nothing was paid."
+    is_retryable = False
+
+
+class NotApprovedError(WanAssetsError):
+    """A task needs an approved draft, and the draft is not approved, or not any more. The task is not submitted."""
+
+    hint = "Review the draft with `wan-assets review TABLE`, then run again. Nothing was submitted for this row."
+    is_retryable = False
+
+    def __init__(self, draft: str, reason: str) -> None:
+        super().__init__(f"the draft {draft} is not approved: {reason}")
+
+
+class DecisionError(WanAssetsError):
+    """A decision about a video cannot be recorded."""
+
+    hint = "Correct the decision, or reload the page if the video was generated again."
     is_retryable = False
 
 
@@ -519,7 +538,7 @@ def file_system_errors() -> tuple[type[Exception], ...]:
 
 
 def budget_name(scope: str) -> str:
-    """Returns the name of the budget of a scope for messages: `total`, or a day or run with its name."""
+    """Returns the name of the budget of a scope for messages: `total`, `retakes`, or a day or run with its name."""
     return "the total budget" if scope == "total" else f"the budget of {scope}"
 
 

@@ -48,7 +48,7 @@ T = TypeVar("T")
 WaitForCapacity: TypeAlias = Callable[[RunwareBusyError], Awaitable[None]]
 """Waits after a refusal until the API may accept one more task."""
 
-CheckBeforePost: TypeAlias = Callable[[bool], None]
+CheckBeforePost: TypeAlias = Callable[[bool], Awaitable[None]]
 """Is called before each POST with whether an earlier POST may have been accepted. An error that it raises stops the
 POST."""
 

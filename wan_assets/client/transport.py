@@ -6,7 +6,7 @@ import asyncio
 import email.utils
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ _KEY = re.compile(r"[\x21-\x7e]*")
 ResponseHook: TypeAlias = Callable[[Sequence[Mapping[str, Any]], ApiResponse], None]
 """Is called for each exchange with the submitted tasks and the response."""
 
-BeforePost: TypeAlias = Callable[[], None]
+BeforePost: TypeAlias = Callable[[], Awaitable[None]]
 """Is called when a connection is open and before the first byte of a body is written. An error that it raises stops the
 POST."""
 
@@ -189,7 +189,7 @@ class _CheckedBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            self._before_post()
+            await self._before_post()
         except Exception as error:
             self.refusal = error
             raise

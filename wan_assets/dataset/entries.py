@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wan_assets.dataset.cost_shares import costs_of
 from wan_assets.dataset.rows import DatasetRow, dataset_rows_of, is_all_simulated
-from wan_assets.ledger import CheckRecord, Ledger, Origin
+from wan_assets.ledger import CheckRecord, Decision, DecisionValue, Ledger, Origin, VideoKey
 from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptTable
 from wan_assets.store import StoredTask, StoredVideo, VideoStore
@@ -35,6 +35,22 @@ class Entry:
         return [check for check in self.dataset_row.checks if check.number == self.number]
 
     @property
+    def key(self) -> VideoKey:
+        """The key under which decisions about the file are recorded."""
+        return VideoKey(self.stored.fingerprint, self.video.sha256, self.number)
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """All decisions about the file, oldest first."""
+        return self.dataset_row.decisions.get(self.key, ())
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision that applies; None if nobody has decided, or the decision was withdrawn."""
+        last = self.decisions[-1] if self.decisions else None
+        return None if last is None or last.value is DecisionValue.UNDECIDED else last
+
+    @property
     def origin(self) -> Origin | None:
         """The run, asset and partition of the task; None if the ledger does not contain the task."""
         return self.dataset_row.task.origin if self.dataset_row.task else None
@@ -56,12 +72,24 @@ class Entries:
 
     By default, simulated videos are included only if no row has a real task. The data of 500 rows is in memory at a
     time. If several rows share a task, its cost is assigned to the first of them and is 0 for the others.
+
+    A row has the files of its chosen take; with `all_takes`, those of all takes.
     """
 
-    def __init__(self, table: PromptTable, *, store: VideoStore, ledger: Ledger, simulated: bool | None = None) -> None:
+    def __init__(
+        self,
+        table: PromptTable,
+        *,
+        store: VideoStore,
+        ledger: Ledger,
+        simulated: bool | None = None,
+        all_takes: bool = False,
+    ) -> None:
         self.is_simulated = is_all_simulated(table.rows, ledger) if simulated is None else simulated
         self.totals = EntryTotals()
-        self._dataset_rows = dataset_rows_of(table.rows, store, ledger, simulated=self.is_simulated)
+        self._dataset_rows = dataset_rows_of(
+            table.rows, store, ledger, simulated=self.is_simulated, all_takes=all_takes
+        )
         self._reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Entry]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from more_itertools import chunked
 
-from wan_assets.ledger import CheckRecord, Ledger, Task
-from wan_assets.models import VideoRequest
+from wan_assets.ledger import CheckRecord, Decision, Ledger, Task, VideoKey
+from wan_assets.models import VideoRequest, request_of_take
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.store import StoredTask, VideoStore
 
@@ -17,14 +17,20 @@ ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """One row with its current task and its stored videos."""
+    """One row with its current task and its stored videos.
+
+    `row` has the request of the take that is the row's video, which is take number `take`. `checks` are the results of
+    checks that users define. `decisions` are all decisions about each of the videos, oldest first.
+    """
 
     row: PromptRow
     fingerprint: str
     task: Task | None
     stored: StoredTask | None
     checks: tuple[CheckRecord, ...] = ()
-    """The results of checks that users define."""
+    decisions: Mapping[VideoKey, Sequence[Decision]] = field(default_factory=dict)
+    take: int = 1
+    is_chosen: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,22 +58,50 @@ def is_all_simulated(rows: Sequence[PromptRow], ledger: Ledger) -> bool:
 
 
 def dataset_rows_of(
-    rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool
+    rows: Iterable[PromptRow], store: VideoStore, ledger: Ledger, *, simulated: bool, all_takes: bool = False
 ) -> Iterator[DatasetRow]:
-    """Yields the rows in order with their tasks and videos, reading at most `ROWS_AT_ONCE` at a time."""
+    """Yields the rows in order with their tasks and videos, reading at most `ROWS_AT_ONCE` at a time.
+
+    A row has its chosen take; with `all_takes`, it is repeated for each take that has videos.
+    """
     for some in chunked(rows, ROWS_AT_ONCE):
-        fingerprints = [row.fingerprint for row in some]
-        tasks = ledger.latest(list(dict.fromkeys(fingerprints)), simulated=simulated)
-        requests = {fingerprint: row.request for fingerprint, row in zip(fingerprints, some, strict=True)}
+        takes = list(_takes_of(some, ledger, simulated=simulated, all_takes=all_takes))
+        tasks = ledger.latest(list(dict.fromkeys(take.fingerprint for take in takes)), simulated=simulated)
         stored = {
-            fingerprint: _stored(store, fingerprint, tasks.get(fingerprint), request, simulated=simulated)
-            for fingerprint, request in requests.items()
+            take.fingerprint: _stored(
+                store, take.fingerprint, tasks.get(take.fingerprint), take.row.request, simulated=simulated
+            )
+            for take in takes
         }
         checks = ledger.recorded_checks({task.task_uuid for task in stored.values() if task})
-        for row, fingerprint in zip(some, fingerprints, strict=True):
-            found = stored[fingerprint]
-            of_row = tuple(checks.get(found.task_uuid, ())) if found else ()
-            yield DatasetRow(row, fingerprint, tasks.get(fingerprint), found, of_row)
+        decisions = ledger.decisions([key for task in stored.values() if task for key in keys_of(task)])
+        for take in takes:
+            found = stored[take.fingerprint]
+            if found is None and not take.is_chosen:
+                continue
+            yield replace(
+                take,
+                task=tasks.get(take.fingerprint),
+                stored=found,
+                checks=tuple(checks.get(found.task_uuid, ())) if found else (),
+                decisions={key: decisions[key] for key in keys_of(found) if key in decisions} if found else {},
+            )
+
+
+def keys_of(stored: StoredTask) -> list[VideoKey]:
+    """Returns the keys under which decisions about the videos of a task are recorded."""
+    return [VideoKey(stored.fingerprint, video.sha256, number) for number, video in enumerate(stored.videos, 1)]
+
+
+def _takes_of(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool, all_takes: bool) -> Iterator[DatasetRow]:
+    """Yields each row with the request of its chosen take, or of each of its takes."""
+    known = ledger.takes([row.fingerprint for row in rows], simulated=simulated)
+    for row in rows:
+        takes = known.get(row.fingerprint)
+        chosen = takes.chosen.number if takes else 1
+        for number in (take.number for take in takes.takes) if takes and all_takes else (chosen,):
+            taken = row._replace(requested=request_of_take(row.request, number)) if number > 1 else row
+            yield DatasetRow(taken, taken.fingerprint, None, None, take=number, is_chosen=number == chosen)
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:

@@ -98,7 +98,7 @@ class _Engine:
         self._shared = SharedConcurrency(session, self.slots, client.base_url)
         self._row_runner = RowRunner(session, task_runner, limits, circuit_breaker, self.slots)
         self._circuit_breaker = circuit_breaker
-        self._resend_refused = limits.resend_refused
+        self._limits = limits
         self._active_rows = asyncio.Semaphore(limits.max_active_rows)
         self._in_progress: dict[str, asyncio.Task[Outcome]] = {}
         hints = webhook_hints.background_tasks_for(client, session, poller)
@@ -120,10 +120,11 @@ class _Engine:
                 await self._begin(group, some, on_outcome)
 
     async def _begin(self, group: asyncio.TaskGroup, some: list[VideoJob], on_outcome: OnOutcome) -> None:
-        prints = {id(job): job.request.fingerprint() for job in some}
         try:
+            some = await self._session.current_takes(some, self._limits)
+            prints = {id(job): job.request.fingerprint() for job in some}
             latest, stored = await self._session.known({prints[id(job)]: job.request for job in some})
-            refused = {} if self._resend_refused else await self._session.refused(list(prints.values()))
+            refused = {} if self._limits.resend_refused else await self._session.refused(list(prints.values()))
         except (LedgerError, StoreError) as error:
             self._circuit_breaker.close(error)
             for job in some:

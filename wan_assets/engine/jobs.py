@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
+from wan_assets.ledger import Approval
 from wan_assets.models import VideoRequest
 from wan_assets.settings import MAX_IN_FLIGHT
 from wan_assets.store import StoredTask
@@ -39,6 +40,9 @@ class Limits:
             until it has this age in seconds. After that it counts as lost: the API may have charged and forgotten it.
         check_balance: Submits nothing unless the account's balance covers all rows that must be paid.
         resend_refused: Submits a request again that was refused permanently for its content or its parameters.
+        max_takes: The most takes of a row. A video with the decision `retake` is generated again, with another seed, up
+            to this number.
+        retake_rejected: Generates rejected videos again too, within `max_takes`.
         on_mismatch: `"keep"` stores a playable video that deviates from its request, with the differences; `"fail"`
             quarantines the file and fails the row.
     """
@@ -52,6 +56,8 @@ class Limits:
     max_resubmit_age_s: float = 3600.0
     check_balance: bool = False
     resend_refused: bool = False
+    max_takes: int = 3
+    retake_rejected: bool = False
     on_mismatch: OnMismatch = "keep"
 
     @property
@@ -64,11 +70,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class VideoJob:
-    """A request for a row's video, with the partition and row that it is recorded under."""
+    """A request for a row's video, with the partition and row that it is recorded under.
+
+    With `approval`, the request is submitted only while that draft is approved. `take` is the number of the take that
+    the request is, of the row whose own request has the fingerprint `row_fingerprint`.
+    """
 
     request: VideoRequest
     partition: str = NO_PARTITION
     prompt_id: str = "-"
+    approval: Approval | None = None
+    take: int = 1
+    row_fingerprint: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,24 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from wan_assets.client import UPLOAD_IS_GONE, task_error_of
 from wan_assets.engine.in_flight import Tally
-from wan_assets.engine.jobs import VideoJob
+from wan_assets.engine.jobs import Limits, VideoJob
 from wan_assets.engine.ledger_writer import LedgerWriter
 from wan_assets.engine.slots import Slots
 from wan_assets.errors import PERMANENT_REFUSALS, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
-from wan_assets.ledger import Claim, Instant, Lease, Ledger, Origin, SharedLimit, Task, TaskState, new_owner, renewed
-from wan_assets.models import VideoRequest
+from wan_assets.ledger import (
+    Claim,
+    Instant,
+    Lease,
+    Ledger,
+    Origin,
+    SharedLimit,
+    Takes,
+    Task,
+    TaskState,
+    new_owner,
+    renewed,
+)
+from wan_assets.models import VideoRequest, request_of_take
 from wan_assets.store import StoredTask, VideoStore
 
 P = ParamSpec("P")
@@ -70,7 +82,14 @@ class LedgerSession:
 
     async def claim(self, job: VideoJob, *, instead_of: str = "") -> Claim:
         """Claims the task of a job for this run."""
-        origin = replace(self._origin, partition=job.partition, prompt_id=job.prompt_id)
+        origin = replace(
+            self._origin,
+            partition=job.partition,
+            prompt_id=job.prompt_id,
+            take=job.take,
+            row_fingerprint=job.row_fingerprint,
+            approval=job.approval.as_text() if job.approval else None,
+        )
         method = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
         return self._counted(await self.call(method, job.request, origin, self._owner))
 
@@ -134,10 +153,29 @@ class LedgerSession:
         final = {key: error for key, error in errors.items() if isinstance(error, PERMANENT_REFUSALS)}
         return {key: error for key, error in final.items() if error.code not in UPLOAD_IS_GONE}
 
+    async def refuse_unless_approved(self, task: Task) -> None:
+        """Raises `NotApprovedError` if a task needs a draft that is not approved now."""
+        if task.origin.approval:
+            await self.call(self.ledger.refuse_unless_approved, task.task_uuid)
+
     async def refuse_if_paused(self) -> None:
         """Raises `PausedError` if the ledger is paused."""
         if (why := await self.call(self.ledger.paused)) is not None:
             raise PausedError(why)
+
+    async def current_takes(self, jobs: Sequence[VideoJob], limits: Limits) -> list[VideoJob]:
+        """Returns the jobs with the request of the take that is each row's video, or that is to be generated next.
+
+        A regeneration under a purchase generates the rows' own requests.
+        """
+        if self._origin.purchase:
+            return list(jobs)
+        prints = [job.request.fingerprint() for job in jobs]
+        found = await self.call(self.ledger.takes, prints, simulated=self.simulated)
+        return [
+            _with_take(job, fingerprint, found[fingerprint], limits) if fingerprint in found else job
+            for job, fingerprint in zip(jobs, prints, strict=True)
+        ]
 
     async def known(self, distinct: Mapping[str, VideoRequest]) -> tuple[dict[str, Task], dict[str, StoredTask]]:
         """Returns the tasks and the stored videos of requests given by fingerprint, also those of an older release."""
@@ -198,6 +236,13 @@ class LedgerSession:
         if claim.status in ("new", "resumed"):
             self.tally.record(claim.task)
         return claim
+
+
+def _with_take(job: VideoJob, fingerprint: str, takes: Takes, limits: Limits) -> VideoJob:
+    number = takes.next_number(limits.max_takes, retakes_rejected=limits.retake_rejected)
+    if number == 1:
+        return job
+    return replace(job, request=request_of_take(job.request, number), take=number, row_fingerprint=fingerprint)
 
 
 def _task_error_of(task: Task) -> RunwareError:

@@ -32,6 +32,7 @@ from wan_assets.engine.video_ingest import VideoIngest, report_of_delivery
 from wan_assets.errors import (
     LOCAL_FILE,
     ApiFault,
+    NotApprovedError,
     OutputUnavailableError,
     RequestRejectedError,
     RunwareBusyError,
@@ -95,6 +96,10 @@ class TaskRunner:
         task = claim.task
         try:
             await self._submit(job, claim, slot, capacity, on_post)
+        except NotApprovedError as error:
+            if claim.status == "new":
+                await self.withdraw(task, error)
+            raise
         except RunwareError as error:
             if _keeps_reservation(error):
                 await self._session.call_held(self._ledger.note_error, task.task_uuid, error.fault)
@@ -134,8 +139,17 @@ class TaskRunner:
         await self._client.submit(submission, capacity, partial(self._check_before_post, claim, on_post))
         slot.accepted()
 
-    def _check_before_post(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
-        """Refuses the POST of a task that another process may hold, or that is too old to be submitted again."""
+    async def _check_before_post(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
+        """Refuses the POST of a task that another process may hold, that is too old to be submitted again, or whose
+        draft is not approved any more.
+        """
+        try:
+            await self._session.refuse_unless_approved(claim.task)
+        except NotApprovedError as error:
+            if may_be_accepted:
+                fault = ApiFault("notApproved", str(error), task_uuid=claim.task.task_uuid)
+                raise SubmissionUnconfirmedError(fault) from None
+            raise
         self._session.refuse_if_expired(claim)
         if may_be_accepted and self.is_too_old(claim.task):
             raise SubmissionUnconfirmedError(self._too_old(claim.task))

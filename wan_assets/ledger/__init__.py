@@ -3,9 +3,11 @@
 This package and `prompts.database` are the only ones that import SQLAlchemy.
 """
 
+from wan_assets.ledger.approvals import Approval
 from wan_assets.ledger.budget import Budget, CapRoom, Shortfall, shortfalls_of
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
+from wan_assets.ledger.decisions import MAX_LABELS, MAX_NOTE, Decision, DecisionValue, NewDecision, Source, VideoKey
 from wan_assets.ledger.estimates import RecentDurations
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
@@ -16,21 +18,28 @@ from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
 from wan_assets.ledger.run_account import RunAccount
 from wan_assets.ledger.spend_lines import DayOfTasks, Grouping, Overcharge, SpendLine, Totals
+from wan_assets.ledger.takes import Take, Takes
 from wan_assets.ledger.video_checks import CheckRecord
 
 __all__ = [
+    "MAX_LABELS",
+    "MAX_NOTE",
     "OPEN_STATES",
+    "Approval",
     "Budget",
     "CapRoom",
     "CheckRecord",
     "Claim",
     "DatabaseUrlError",
     "DayOfTasks",
+    "Decision",
+    "DecisionValue",
     "Grouping",
     "Instant",
     "LearnedLimit",
     "Lease",
     "Ledger",
+    "NewDecision",
     "Origin",
     "Overcharge",
     "PartitionRecord",
@@ -41,10 +50,14 @@ __all__ = [
     "RunNeeds",
     "SharedLimit",
     "Shortfall",
+    "Source",
     "SpendLine",
+    "Take",
+    "Takes",
     "Task",
     "TaskState",
     "Totals",
+    "VideoKey",
     "account_of",
     "heartbeat",
     "is_file",

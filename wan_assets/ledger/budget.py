@@ -17,6 +17,9 @@ from wan_assets.ledger.schema import given, insert_into, spend
 _NO_CAP = 2**62
 """An unreachable cap in µ$."""
 
+RETAKES = "retakes"
+"""The scope of all further takes."""
+
 _COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
 
 _CORRECTED = (
@@ -33,6 +36,8 @@ sums.
 class Budget:
     """Caps in µ$ on spent and reserved money together; None means no cap. A day is a UTC day.
 
+    `retakes_microusd` caps the further takes of rows, which count under the other caps too.
+
     While the real prices of a kind of request are unknown, its list price plus `price_margin`, a share of it, is
     reserved; by default the share that the description of its model states.
     """
@@ -41,14 +46,17 @@ class Budget:
     per_day_microusd: int | None = None
     total_microusd: int | None = None
     price_margin: Decimal | None = None
+    retakes_microusd: int | None = None
 
     @property
     def has_caps(self) -> bool:
         """Whether any cap is set."""
         return any(cap is not None for _, cap in self.caps("", ""))
 
-    def caps(self, run_id: str, day: str) -> Iterator[tuple[str, int | None]]:
+    def caps(self, run_id: str, day: str, *, is_retake: bool = False) -> Iterator[tuple[str, int | None]]:
         """Yields each scope that a task of a run and day counts in, with its cap."""
+        if is_retake:
+            yield RETAKES, self.retakes_microusd
         yield "total", self.total_microusd
         yield f"day {day}", self.per_day_microusd
         yield f"run {run_id}", self.per_run_microusd
@@ -97,11 +105,20 @@ def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
     return Shortfall(scope, len(refused), requested - (refused[-1].cap_microusd - refused[-1].committed_microusd))
 
 
-def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, microusd: int) -> None:
+def commit(
+    connection: sa.Connection,
+    budget: Budget,
+    *,
+    kind: str,
+    run_id: str,
+    day: str,
+    microusd: int,
+    is_retake: bool = False,
+) -> None:
     """Adds an amount to every scope of a task; raises `BudgetExceededError`, and the caller's transaction is rolled
     back.
     """
-    caps = dict(budget.caps(run_id, day))
+    caps = dict(budget.caps(run_id, day, is_retake=is_retake))
     added = _added(connection, {f"{kind} {name}": cap for name, cap in caps.items()}, microusd)
     for name, cap in caps.items():
         if cap is not None and (f"{kind} {name}" not in added or microusd > cap):
@@ -109,9 +126,11 @@ def commit(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str,
             raise BudgetExceededError(name, cap, before, microusd)
 
 
-def correct(connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int) -> None:
+def correct(
+    connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int, is_retake: bool = False
+) -> None:
     """Adds a difference to every scope of a task without a check: the money is already spent, or is not needed."""
-    scopes = [f"{kind} {name}" for name, _ in Budget().caps(run_id, day)]
+    scopes = [f"{kind} {name}" for name, _ in Budget().caps(run_id, day, is_retake=is_retake)]
     connection.execute(_CORRECTED, {"scopes": scopes, "microusd": microusd})
 
 

@@ -76,6 +76,8 @@ def new_row(
         "partition": origin.partition,
         "prompt_id": origin.prompt_id,
         "purchase": origin.purchase,
+        "take": origin.take,
+        "approval": origin.approval,
         "created_at": found.now,
     }
 

@@ -12,12 +12,15 @@ import sqlalchemy as sa
 
 from wan_assets.errors import ApiFault, ConcurrencyLimitError, LeaseExpiredError, SettlementRefusedError
 from wan_assets.ledger import (
+    approvals,
     concurrency,
+    decisions,
     fingerprints,
     learned_prices,
     partition_records,
     pause,
     run_leases,
+    takes,
     transitions,
     unreported_costs,
     upload_cache,
@@ -25,10 +28,12 @@ from wan_assets.ledger import (
     webhook_hints,
 )
 from wan_assets.ledger.amounts import MAX_MICROUSD
+from wan_assets.ledger.approvals import Approval
 from wan_assets.ledger.budget import Budget, commit, correct, room
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
 from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
+from wan_assets.ledger.decisions import Decision, NewDecision
 from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.queries import LedgerReader
@@ -76,17 +81,39 @@ class Ledger(LedgerReader):
         A request gets a new task if all its earlier tasks failed or were rejected, if it has no task under the
         requested purchase, or if its latest task is the lost task that `instead_of` names. Raises, without writing,
         `BudgetExceededError` if the reservation does not fit, `ConcurrencyLimitError` if too many tasks are in flight,
-        `PausedError` if the ledger is paused, and `ModelEndedError` if the model has ended.
+        `PausedError` if the ledger is paused, `ModelEndedError` if the model has ended, and `NotApprovedError` if the
+        task needs a draft that is not approved.
         """
         fingerprint, requested_at = request.fingerprint(), Instant.now()
         with self._transaction() as connection:
             lock_number(connection, int.from_bytes(bytes.fromhex(fingerprint[:16]), signed=True))
+            if origin.take > 1:
+                takes.record(connection, origin.row_fingerprint, origin.take, fingerprint, simulated=simulated)
             latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
             if latest is not None and latest["task_uuid"] != instead_of:
                 return self._joined(connection, latest, owner, requested_at)
             return Claim(
                 self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", requested_at
             )
+
+    def refuse_unless_approved(self, task_uuid: str) -> None:
+        """Raises `NotApprovedError` if a task needs a draft that is not approved now."""
+        with self._transaction() as connection:
+            row = transitions.found(connection, task_uuid)
+            if row["approval"]:
+                approval = Approval.of_text(row["approval"])
+                approvals.refuse_unless_approved(connection, approval, simulated=row["is_simulated"])
+
+    def decide(self, new: Sequence[NewDecision]) -> list[Decision]:
+        """Records decisions about videos in one transaction, in their order, and returns them.
+
+        Raises `DecisionError`, and records nothing, for a video that is not a current one of the ledger.
+        """
+        with self._transaction() as connection:
+            for video in sorted({each.video for each in new}):
+                approvals.lock_decisions(connection, video)
+            takes.refuse_unknown(connection, [each.video for each in new])
+            return decisions.record(connection, new)
 
     def rename(self, present: Mapping[str, str]) -> None:
         """Updates tasks of an older release to present fingerprints, given by their former ones."""
@@ -306,10 +333,13 @@ class Ledger(LedgerReader):
         self, connection: sa.Connection, request: VideoRequest, origin: Origin, *, owner: str, simulated: bool
     ) -> Task:
         kind = money_kind(simulated)
+        if origin.approval:
+            approvals.refuse_unless_approved(connection, Approval.of_text(origin.approval), simulated=simulated)
         reserved = learned_prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
         day = row["created_at"][:10]
-        commit(connection, self.budget, kind=kind, run_id=origin.run_id, day=day, microusd=reserved)
+        where = {"kind": kind, "run_id": origin.run_id, "day": day}
+        commit(connection, self.budget, **where, microusd=reserved, is_retake=origin.take > 1)
         self._refuse_if_at_limit(connection, simulated=simulated)
         row |= {"reserved_microusd": reserved, "owner": owner}
         return task_of(transitions.reserved(connection, row, self.lease_s))
@@ -351,7 +381,8 @@ class Ledger(LedgerReader):
         if microusd == 0:
             return  # All processes wait for the rows of the sums, so they are not locked without need.
         kind, day = money_kind(row["is_simulated"]), row["created_at"][:10]
-        correct(connection, kind=kind, run_id=row["run_id"], day=day, microusd=microusd)
+        where = {"kind": kind, "run_id": row["run_id"], "day": day}
+        correct(connection, **where, microusd=microusd, is_retake=row["take"] > 1)
 
 
 def _held(row: sa.RowMapping, owner: str | None) -> sa.RowMapping:

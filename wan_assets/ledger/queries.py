@@ -16,22 +16,26 @@ from more_itertools import chunked
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import (
     clock,
+    decisions,
     estimates,
     learned_prices,
     partition_records,
     pause,
     run_leases,
     spend_lines,
+    takes,
     unreported_costs,
     upload_cache,
     video_checks,
 )
 from wan_assets.ledger.budget import Budget, CapRoom, rooms
 from wan_assets.ledger.claims import is_current, last_rows
+from wan_assets.ledger.decisions import Decision, VideoKey
 from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
+from wan_assets.ledger.takes import Takes
 from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest
 
@@ -90,6 +94,33 @@ class LedgerReader:
         """Returns the results of checks that users define, by task."""
         with self._transaction() as connection:
             return video_checks.recorded(connection, task_uuids)
+
+    def decisions(self, videos: Collection[VideoKey]) -> dict[VideoKey, list[Decision]]:
+        """Returns all decisions about some videos, oldest first; the last one applies."""
+        with self._transaction() as connection:
+            return decisions.history(connection, videos)
+
+    def decisions_after(self, number: int, limit: int = 1_000) -> list[Decision]:
+        """Returns the first decisions with a higher number, in order."""
+        with self._transaction() as connection:
+            return decisions.after(connection, number, limit)
+
+    def last_decision(self) -> int:
+        """Returns the number of the latest decision; 0 if there is none."""
+        with self._transaction() as connection:
+            return decisions.last_number(connection)
+
+    def takes(self, fingerprints: Collection[str], *, simulated: bool) -> dict[str, Takes]:
+        """Returns the takes of rows by the fingerprint of their request; rows without a decision and without a further
+        take are missing.
+        """
+        with self._transaction() as connection:
+            return takes.of_rows(connection, fingerprints, simulated=simulated)
+
+    def row_fingerprints(self, fingerprints: Collection[str]) -> dict[str, str]:
+        """Returns the fingerprint of the row's own request for each request that is a further take."""
+        with self._transaction() as connection:
+            return takes.row_fingerprints(connection, fingerprints)
 
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
         """Returns the current task of each request by fingerprint, for at most a few hundred requests."""

@@ -47,7 +47,9 @@ def money_kind(simulated: bool) -> Literal["real", "simulated"]:
 class Origin:
     """The run, asset, partition and row that a task is recorded under.
 
-    A `purchase` is the name of a regeneration: under it, every request is generated and paid once more.
+    A `purchase` is the name of a regeneration: under it, every request is generated and paid once more. `take` is the
+    number of a further take of the row whose own request has the fingerprint `row_fingerprint`. `approval` is the
+    approved draft that the task needs, as text.
     """
 
     run_id: str = "-"
@@ -55,6 +57,9 @@ class Origin:
     partition: str = "-"
     purchase: str = ""
     prompt_id: str = "-"
+    take: int = 1
+    row_fingerprint: str = ""
+    approval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,15 @@ def task_of(row: RowMapping) -> Task:
         cost_microusd=row["cost_microusd"],
         request=json.loads(row["request"]),
         results=tuple(json.loads(row["results"])),
-        origin=Origin(row["run_id"], row["asset"], row["partition"], row["purchase"], row["prompt_id"]),
+        origin=Origin(
+            row["run_id"],
+            row["asset"],
+            row["partition"],
+            row["purchase"],
+            row["prompt_id"],
+            take=row["take"],
+            approval=row["approval"],
+        ),
         created_at=row["created_at"],
         submitted_at=row["submitted_at"],
         finished_at=row["finished_at"],

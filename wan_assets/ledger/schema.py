@@ -20,15 +20,15 @@ from wan_assets.ledger import amounts, database_urls, fingerprints
 from wan_assets.ledger.clock import Clock, register_clock
 from wan_assets.ledger.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 Step: TypeAlias = str | Callable[[sa.Connection], None]
 
 
-def _add_column(name: str, connection: sa.Connection) -> None:
-    """Adds a column for names to the tasks, unless it exists."""
+def _add_column(name: str, connection: sa.Connection, kind: str = "VARCHAR(64)") -> None:
+    """Adds a column to the tasks, unless it exists."""
     if name not in {column["name"] for column in sa.inspect(connection).get_columns("wan_tasks")}:
-        connection.exec_driver_sql(f"ALTER TABLE wan_tasks ADD COLUMN {name} VARCHAR(64)")
+        connection.exec_driver_sql(f"ALTER TABLE wan_tasks ADD COLUMN {name} {kind}")
 
 
 _UPGRADES: dict[int, tuple[Step, ...]] = {
@@ -41,6 +41,10 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
         partial(_add_column, "settled_by"),
         fingerprints.upgrade,
         amounts.upgrade,
+    ),
+    5: (
+        partial(_add_column, "take", kind="INTEGER NOT NULL DEFAULT 1"),
+        partial(_add_column, "approval", kind="TEXT"),
     ),
 }
 """The steps from each older schema version to the next. New tables need no step; they are created if they are missing.
@@ -84,6 +88,8 @@ tasks = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.Column("submitted_by", sa.String(64)),
     sa.Column("settled_by", sa.String(64)),
+    sa.Column("take", sa.Integer, nullable=False, default=1, server_default="1"),
+    sa.Column("approval", sa.Text),
     sa.Index("wan_tasks_fingerprint", "fingerprint", "is_simulated", "attempt"),
     sa.Index("wan_tasks_state", "state"),
     sa.Index("wan_tasks_owner", "owner"),
@@ -183,6 +189,35 @@ video_checks = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("code_version", sa.Text, nullable=False),
     sa.Column("is_error", sa.Boolean, nullable=False),
+)
+
+decisions = sa.Table(
+    "wan_decisions",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("result", sa.Integer, nullable=False),
+    sa.Column("value", sa.String(16), nullable=False),
+    sa.Column("rating", sa.Integer),
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("reviewer", sa.String(128), nullable=False),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("decided_at", sa.String(32), nullable=False),
+    sa.Column("key", sa.String(64), unique=True),
+    sa.Index("wan_decisions_video", "fingerprint", "sha256", "result", "number"),
+)
+
+takes = sa.Table(
+    "wan_takes",
+    metadata,
+    sa.Column("row_fingerprint", sa.String(64), primary_key=True),
+    sa.Column("is_simulated", sa.Boolean, primary_key=True),
+    sa.Column("take", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Index("wan_takes_fingerprint", "fingerprint"),
 )
 
 ledger_info = sa.Table(

@@ -61,6 +61,7 @@ from wan_assets.models.request_template import (
 )
 from wan_assets.models.retirement import Retirement, retirement_of
 from wan_assets.models.rules import AUTO, closest_name, http_url, uuid_in
+from wan_assets.models.takes import request_of_take
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
     HIDDEN,
@@ -140,6 +141,7 @@ __all__ = [
     "read_description",
     "references_of",
     "request_kind",
+    "request_of_take",
     "reservation_microusd",
     "retirement_of",
     "rule_text",

@@ -882,7 +882,7 @@ def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
     Ledger(url, caps()).close()
     rows_of(url, "UPDATE wan_ledger SET value = '99'")
 
-    with pytest.raises(LedgerError, match="schema version 99, this package knows 5"):
+    with pytest.raises(LedgerError, match="schema version 99, this package knows 6"):
         Ledger(url, caps())
 
 
@@ -921,7 +921,7 @@ def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> None:
     task_uuid = claimed(Ledger(url, caps()))
-    for column in ("prompt_id", "former_fingerprint", "submitted_by", "settled_by"):
+    for column in ("prompt_id", "former_fingerprint", "submitted_by", "settled_by", "take", "approval"):
         rows_of(url, f"ALTER TABLE wan_tasks DROP COLUMN {column}")
     rows_of(url, "UPDATE wan_ledger SET value = '1'")
 
@@ -929,7 +929,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> 
 
     assert task
     assert (task.state, task.origin.prompt_id) == ("reserved", "-")
-    assert rows_of(url, "SELECT value FROM wan_ledger") == [("5",)]
+    assert rows_of(url, "SELECT value FROM wan_ledger") == [("6",)]
 
 
 def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(file_url: str) -> None:

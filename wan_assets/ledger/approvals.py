@@ -1,0 +1,75 @@
+"""Refuses tasks that need an approved video: the final version of a draft is submitted only while the draft is
+approved.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import sqlalchemy as sa
+
+from wan_assets.errors import NotApprovedError
+from wan_assets.ledger.decisions import VideoKey, latest
+from wan_assets.ledger.records import TaskState
+from wan_assets.ledger.schema import lock_number, tasks
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The approved video that a task needs: the draft of a final video, and the name under which messages show it."""
+
+    fingerprint: str
+    sha256: str
+    result: int = 1
+    is_simulated: bool = False
+    name: str = ""
+
+    @property
+    def video(self) -> VideoKey:
+        """The video that must be approved."""
+        return VideoKey(self.fingerprint, self.sha256, self.result)
+
+    def as_text(self) -> str:
+        """Returns the form in which a task records it."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Reads the form in which a task records it."""
+        return cls(**json.loads(text))
+
+
+def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, simulated: bool) -> None:
+    """Raises `NotApprovedError` unless the latest decision approves the video, and the video is still the current one
+    of its request. A simulated video approves no real purchase.
+    """
+    lock_decisions(connection, approval.video)
+    name = approval.name or f"{approval.fingerprint[:12]}…"
+    if approval.is_simulated and not simulated:
+        raise NotApprovedError(name, "it is simulated, and this task would be paid for with real money")
+    decision = latest(connection, approval.video)
+    if decision is None:
+        raise NotApprovedError(name, "nobody has decided about it")
+    if not decision.is_approved:
+        raise NotApprovedError(name, f"{decision.reviewer} decided {decision.value} at {decision.decided_at}")
+    if not _is_current(connection, approval):
+        raise NotApprovedError(name, "the ledger has no such video, or a newer one of the same request")
+
+
+def lock_decisions(connection: sa.Connection, video: VideoKey) -> None:
+    """Orders decisions about a video and the tasks that need them: one of two transactions waits for the other."""
+    lock_number(connection, int.from_bytes(bytes.fromhex(video.fingerprint[:16]), signed=True) ^ 1)
+
+
+def _is_current(connection: sa.Connection, approval: Approval) -> bool:
+    """Whether the file is the given result of the newest stored task of its request."""
+    here = (
+        tasks.c.fingerprint == approval.fingerprint,
+        tasks.c.is_simulated == approval.is_simulated,
+        tasks.c.state == TaskState.STORED,
+    )
+    newest = sa.select(tasks.c.results).where(*here).order_by(tasks.c.attempt.desc()).limit(1)
+    results = json.loads(connection.execute(newest).scalar() or "[]")
+    return len(results) >= approval.result and results[approval.result - 1].get("sha256") == approval.sha256

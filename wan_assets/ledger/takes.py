@@ -1,0 +1,181 @@
+"""Records the takes of rows, and determines which of them is the row's video.
+
+The first take of a row is its own request; each further take is the same request with another seed. A further take is
+generated after the decision `retake` about the newest one. All takes are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from more_itertools import chunked
+
+from wan_assets.errors import DecisionError
+from wan_assets.ledger import decisions
+from wan_assets.ledger.claims import is_current
+from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey
+from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.schema import insert_into, takes, tasks
+
+_PER_STATEMENT = 300
+
+
+@dataclass(frozen=True)
+class Take:
+    """One take of a row: its number from 1, its request, its current task, and the decisions about its videos."""
+
+    number: int
+    fingerprint: str
+    task: Task | None = None
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its videos are in the store."""
+        return self.task is not None and self.task.state is TaskState.STORED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the API may have its task."""
+        return self.task is not None and self.task.state in OPEN_STATES
+
+    @property
+    def value(self) -> DecisionValue:
+        """The decision about the take: `approved` if any of its videos is, else `retake` if any is, `rejected` if all
+        are, and `undecided` otherwise.
+        """
+        values = {decision.value for decision in self.decisions}
+        for value in (DecisionValue.APPROVED, DecisionValue.RETAKE):
+            if value in values:
+                return value
+        videos = len(self.task.results) if self.task else 0
+        is_rejected = values == {DecisionValue.REJECTED} and len(self.decisions) >= videos
+        return DecisionValue.REJECTED if is_rejected else DecisionValue.UNDECIDED
+
+    @property
+    def decided(self) -> int:
+        """The number of its latest decision; 0 without any."""
+        return max((decision.number for decision in self.decisions), default=0)
+
+
+@dataclass(frozen=True)
+class Takes:
+    """The takes of one row, in order. The row has at least its first take."""
+
+    takes: tuple[Take, ...]
+
+    @property
+    def chosen(self) -> Take:
+        """The take that is the row's video.
+
+        The approved take with the latest decision; else the newest one that nobody has rejected or sent back; else the
+        newest one.
+        """
+        stored = [take for take in self.takes if take.is_stored]
+        approved = [take for take in stored if take.value is DecisionValue.APPROVED]
+        if approved:
+            return max(approved, key=lambda take: take.decided)
+        possible = [take for take in stored if take.value is DecisionValue.UNDECIDED]
+        return (possible or stored or self.takes[:1])[-1]
+
+    def next_number(self, max_takes: int, *, retakes_rejected: bool = False) -> int:
+        """Returns the number of the take that a run brings: the chosen one, or one that is to be generated.
+
+        A new take is generated if the newest one was sent back and no take is approved, up to `max_takes`. A take that
+        was begun is completed first.
+        """
+        newest = self.takes[-1]
+        if newest.number > 1 and newest.is_open:
+            return newest.number
+        asked = {DecisionValue.RETAKE, *([DecisionValue.REJECTED] if retakes_rejected else [])}
+        stored = [take for take in self.takes if take.is_stored]
+        is_approved = any(take.value is DecisionValue.APPROVED for take in stored)
+        if not stored or is_approved or stored[-1].value not in asked:
+            return self.chosen.number
+        following = stored[-1].number + 1
+        return following if following <= max_takes else self.chosen.number
+
+
+def record(connection: sa.Connection, row_fingerprint: str, take: int, fingerprint: str, *, simulated: bool) -> None:
+    """Records that a request is a further take of a row."""
+    values = {"row_fingerprint": row_fingerprint, "is_simulated": simulated, "take": take, "fingerprint": fingerprint}
+    new = insert_into(connection.dialect.name, takes).values(values)
+    connection.execute(new.on_conflict_do_nothing(index_elements=list(takes.primary_key)))
+
+
+def of_rows(connection: sa.Connection, fingerprints: Collection[str], *, simulated: bool) -> dict[str, Takes]:
+    """Returns the takes of rows by the fingerprint of their request; only of rows with a decision or a further take."""
+    found: dict[str, Takes] = {}
+    for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
+        found |= _of_some(connection, some, simulated=simulated)
+    return found
+
+
+def row_fingerprints(connection: sa.Connection, fingerprints: Collection[str]) -> dict[str, str]:
+    """Returns the fingerprint of the row's request for each request that is a further take."""
+    found: dict[str, str] = {}
+    for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
+        query = sa.select(takes.c.fingerprint, takes.c.row_fingerprint).where(takes.c.fingerprint.in_(some))
+        found |= {row.fingerprint: row.row_fingerprint for row in connection.execute(query)}
+    return found
+
+
+def refuse_unknown(connection: sa.Connection, videos: Collection[VideoKey]) -> None:
+    """Raises `DecisionError` for a video that is not a result of a current task of its request."""
+    prints = list({video.fingerprint for video in videos})
+    known = [_tasks(connection, prints, simulated=simulated) for simulated in (False, True)]
+    current = {
+        VideoKey(fingerprint, str(each.get("sha256")), result)
+        for found in known
+        for fingerprint, task in found.items()
+        for result, each in enumerate(task.results, 1)
+        if task.state is TaskState.STORED
+    }
+    for video in videos:
+        if video not in current:
+            raise DecisionError(
+                f"the ledger has no video {video.sha256[:12]}… of the request {video.fingerprint[:12]}…"
+            )
+
+
+def _of_some(connection: sa.Connection, rows: Sequence[str], *, simulated: bool) -> dict[str, Takes]:
+    numbered = {row: {1: row} for row in rows}
+    further = takes.select().where(takes.c.row_fingerprint.in_(rows), takes.c.is_simulated == simulated)
+    for take in connection.execute(further).mappings():
+        numbered[take["row_fingerprint"]][take["take"]] = take["fingerprint"]
+    prints = [fingerprint for row in numbered.values() for fingerprint in row.values()]
+    decided = decisions.applying(connection, prints)
+    used = {row: each for row, each in numbered.items() if len(each) > 1 or any(p in decided for p in each.values())}
+    if not used:
+        return {}
+    prints = [fingerprint for row in used.values() for fingerprint in row.values()]
+    known = _tasks(connection, prints, simulated=simulated)
+    return {
+        row: Takes(
+            tuple(
+                _take(number, fingerprint, known.get(fingerprint), decided.get(fingerprint, {}))
+                for number, fingerprint in sorted(each.items())
+            )
+        )
+        for row, each in used.items()
+    }
+
+
+def _take(number: int, fingerprint: str, task: Task | None, decided: dict[VideoKey, Decision]) -> Take:
+    """Returns a take with the decisions about the files that its task has now."""
+    results = task.results if task else ()
+    keys = (VideoKey(fingerprint, str(each.get("sha256")), result) for result, each in enumerate(results, 1))
+    return Take(number, fingerprint, task, tuple(decided[key] for key in keys if key in decided))
+
+
+def _tasks(connection: sa.Connection, fingerprints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
+    """Returns the current task of each request."""
+    found: dict[str, Task] = {}
+    for some in chunked(fingerprints, _PER_STATEMENT):
+        here = (tasks.c.fingerprint.in_(some), tasks.c.is_simulated == simulated, *is_current(""))
+        rows = [task_of(row) for row in connection.execute(tasks.select().where(*here)).mappings()]
+        ordered = sorted(rows, key=lambda task: (not task.is_lost, task.attempt))
+        found |= {task.fingerprint: task for task in ordered}
+    return found

@@ -1,0 +1,175 @@
+"""Finals of drafts are submitted only while the draft is approved, and videos that are sent back get another take."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_support import PRICE, Studio, caps, errors_of, jobs_of, request_of, studio
+
+from wan_assets.engine import Limits, Outcome, VideoJob
+from wan_assets.errors import DecisionError, NotApprovedError
+from wan_assets.ledger import Approval, Decision, DecisionValue, NewDecision, Origin, VideoKey
+from wan_assets.models import request_of_take
+
+
+def key_of(outcome: Outcome, result: int = 1) -> VideoKey:
+    assert outcome.stored is not None
+    return VideoKey(outcome.stored.fingerprint, outcome.stored.videos[result - 1].sha256, result)
+
+
+def decide(made: Studio, outcomes: Sequence[Outcome], value: str, **details: Any) -> list[Decision]:
+    new = [NewDecision(key_of(each), DecisionValue(value), "ada", **details) for each in outcomes]
+    with made.ledger() as ledger:
+        return ledger.decide(new)
+
+
+def final_of(outcome: Outcome) -> VideoJob:
+    """The job of a final, in another resolution than its draft."""
+    video = key_of(outcome)
+    approval = Approval(video.fingerprint, video.sha256, video.result, is_simulated=True, name=outcome.job.prompt_id)
+    final = request_of(outcome.job.request.prompt, resolution="720p")
+    return VideoJob(final, outcome.job.partition, outcome.job.prompt_id, approval)
+
+
+@pytest.mark.parametrize("value", ["", "rejected", "retake", "undecided"])
+def test_a_final_of_a_draft_that_is_not_approved_is_neither_reserved_nor_submitted(tmp_path: Path, value: str) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        if value:
+            decide(made, drafts, "approved")
+            decide(made, drafts, value)
+        (refused,) = made.run([final_of(drafts[0])])
+
+        assert isinstance(refused.error, NotApprovedError)
+        assert made.journal.submissions() == 1
+    assert made.states() == ["stored"]
+
+
+def test_a_final_of_an_approved_draft_is_bought_once(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        decide(made, drafts, "rejected")
+        decide(made, drafts, "approved")
+        runs = [made.run([final_of(drafts[0])]) for _ in range(2)]
+
+        assert [errors_of(run) for run in runs] == [[""], [""]]
+        assert made.paid == 2
+
+
+def test_a_final_that_was_bought_is_kept_when_its_approval_is_withdrawn(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        decide(made, drafts, "approved")
+        made.run([final_of(drafts[0])])
+        decide(made, drafts, "rejected")
+        (kept,) = made.run([final_of(drafts[0])])
+
+        assert kept.is_reused
+        assert made.paid == 2
+
+
+def test_an_approval_that_is_withdrawn_while_the_api_is_busy_stops_the_final_and_frees_its_reservation(
+    tmp_path: Path,
+) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        decide(made, drafts, "approved")
+    with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
+
+        def withdraw() -> None:
+            while made.journal.submissions() < 2:
+                time.sleep(0.02)
+            decide(made, drafts, "rejected")
+
+        async def finals() -> list[Outcome]:
+            async with asyncio.TaskGroup() as group, made.running([final_of(drafts[0])]) as outcomes:
+                group.create_task(asyncio.to_thread(withdraw))
+                return [outcome async for outcome in outcomes]
+
+        assert errors_of(asyncio.run(finals())) == ["NotApprovedError"]
+        assert made.paid == 1
+    assert made.states() == ["stored", "rejected"]
+    assert made.rows("SELECT sum(reserved_microusd) FROM wan_tasks") == [(0,)]
+
+
+def test_a_simulated_draft_approves_no_real_purchase(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        decide(made, drafts, "approved")
+        final = final_of(drafts[0])
+        assert final.approval is not None
+        origin = Origin(approval=final.approval.as_text())
+        with made.ledger() as ledger, pytest.raises(NotApprovedError, match="simulated"):
+            ledger.claim(final.request, origin, "owner", simulated=False)
+    assert made.states() == ["stored"]
+
+
+def test_a_decision_about_an_unknown_video_is_refused(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        (draft,) = made.run(jobs_of(1))
+        video = key_of(draft)
+        for other in (video._replace(sha256="0" * 64), video._replace(fingerprint="0" * 64), video._replace(result=2)):
+            with made.ledger() as ledger, pytest.raises(DecisionError):
+                ledger.decide([NewDecision(other, DecisionValue.APPROVED, "ada")])
+    assert made.rows("SELECT count(*) FROM wan_decisions") == [(0,)]
+
+
+def test_a_video_that_is_sent_back_gets_another_take_once(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(2))
+        decide(made, first[:1], "retake")
+        second, third = made.run(jobs_of(2)), made.run(jobs_of(2))
+
+        assert made.paid == 3
+    take = request_of_take(first[0].job.request, 2)
+    assert [outcome.job.request for outcome in second] == [take, first[1].job.request]
+    assert [outcome.is_reused for outcome in second] == [False, True]
+    assert [outcome.stored for outcome in third] == [outcome.stored for outcome in second]
+    assert made.rows("SELECT take FROM wan_tasks ORDER BY created_at, attempt") == [(1,), (1,), (2,)]
+
+
+def test_the_approved_take_is_the_video_of_the_row(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(1))
+        decide(made, first, "retake")
+        second = made.run(jobs_of(1))
+        decide(made, first, "approved")
+        third = made.run(jobs_of(1))
+        decide(made, second, "approved")
+        fourth = made.run(jobs_of(1))
+
+        assert made.paid == 2
+    assert [run[0].job.take for run in (first, second, third, fourth)] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(("limits", "takes"), [(Limits(max_takes=1), 1), (Limits(max_takes=2), 2), (Limits(), 3)])
+def test_a_row_has_at_most_the_given_number_of_takes(tmp_path: Path, limits: Limits, takes: int) -> None:
+    with studio(tmp_path) as made:
+        for _ in range(5):
+            decide(made, made.run(jobs_of(1), limits=limits), "retake")
+
+        assert made.paid == takes
+
+
+def test_rejected_videos_are_generated_again_only_if_that_is_set(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        decide(made, made.run(jobs_of(1)), "rejected")
+        made.run(jobs_of(1))
+        assert made.paid == 1
+        made.run(jobs_of(1), limits=Limits(retake_rejected=True))
+        assert made.paid == 2
+
+
+def test_takes_have_a_budget_of_their_own(tmp_path: Path) -> None:
+    budget = caps(retakes_microusd=PRICE)
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(3), budget=budget)
+        decide(made, first, "retake")
+        second = made.run(jobs_of(3), budget=budget)
+
+        assert made.paid == 4
+    assert sorted(errors_of(second)) == ["", "BudgetExceededError", "BudgetExceededError"]
+    assert made.rows("SELECT committed_microusd FROM wan_spend WHERE scope = 'simulated retakes'") == [(PRICE,)]
