@@ -35,9 +35,10 @@ if TYPE_CHECKING:
         load_videos,
         video_check,
     )
-    from wan_assets.prompts import PromptSource, PromptTable
+    from wan_assets.prompts import ApprovedVideos, PromptSource, PromptTable
 
 __all__ = [
+    "ApprovedVideos",
     "ExportOptions",
     "GeneratedRow",
     "LedgerResource",
@@ -66,6 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ApprovedVideos": "prompts",
     "ExportOptions": "export",
     "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",

@@ -5,7 +5,7 @@ Dagster.
 from wan_assets.engine.adoption import Adopted, adopt
 from wan_assets.engine.engine import generate
 from wan_assets.engine.in_flight import OnProgress, Pending, RunSnapshot
-from wan_assets.engine.jobs import NO_PARTITION, Limits, OnMismatch, Outcome, VideoJob
+from wan_assets.engine.jobs import NO_PARTITION, Limits, OnMismatch, Outcome, VideoJob, job_of
 from wan_assets.engine.progress import (
     Clock,
     Estimate,
@@ -47,6 +47,7 @@ __all__ = [
     "generate",
     "ignore_progress",
     "iterate_in_thread",
+    "job_of",
     "progress_line",
     "progress_logged",
     "recover",

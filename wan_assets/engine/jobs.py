@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Approval
 from wan_assets.models import VideoRequest
+from wan_assets.prompts import PromptRow, approval_of
 from wan_assets.settings import MAX_IN_FLIGHT
 from wan_assets.store import StoredTask
 
@@ -82,6 +83,11 @@ class VideoJob:
     approval: Approval | None = None
     take: int = 1
     row_fingerprint: str = ""
+
+
+def job_of(row: PromptRow, partition: str) -> VideoJob:
+    """Returns the job for a row of a table, with the approved draft that the row needs."""
+    return VideoJob(row.request, partition, row.prompt_id, approval_of(row))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ from wan_assets.models.pricing import (
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.request import (
     FINGERPRINT_BYTES,
+    MAX_SEED,
     VideoRequest,
     task_uuid_of,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "LAST_FRAME",
     "LISTS_OF_MEDIA",
     "MAX_BYTES",
+    "MAX_SEED",
     "MODEL",
     "MODELS_VARIABLE",
     "PARAMETERS",

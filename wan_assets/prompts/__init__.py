@@ -5,6 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wan_assets.prompts.approved_videos import (
+    APPROVAL,
+    APPROVED_AT,
+    APPROVED_BY,
+    DRAFT,
+    DRAFT_ASSET,
+    DRAFT_SHA256,
+    ApprovedRows,
+    ApprovedVideos,
+    approval_of,
+)
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.columns import EXPERIMENT, VARIANT
 from wan_assets.prompts.findings import Finding, Findings, findings_of
@@ -31,10 +42,18 @@ if TYPE_CHECKING:
     from wan_assets.prompts.table_index import TableIndex
 
 __all__ = [
+    "APPROVAL",
+    "APPROVED_AT",
+    "APPROVED_BY",
+    "DRAFT",
+    "DRAFT_ASSET",
+    "DRAFT_SHA256",
     "EXPERIMENT",
     "MAX_VARIANTS",
     "SMALLEST_BYTES",
     "VARIANT",
+    "ApprovedRows",
+    "ApprovedVideos",
     "ChangedTable",
     "ChosenRows",
     "Chunk",
@@ -61,6 +80,7 @@ __all__ = [
     "SqlQuery",
     "Summary",
     "TableIndex",
+    "approval_of",
     "changed_table",
     "findings_of",
     "fingerprints_by_id",

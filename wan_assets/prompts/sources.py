@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wan_assets.models import VideoRequest
 from wan_assets.prompts import hf_datasets
+from wan_assets.prompts.approved_videos import ApprovedRows, ApprovedVideos
 from wan_assets.prompts.formats import (
     KNOWN_EXTENSIONS,
     Sheet,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Requests: TypeAlias = "Sequence[Mapping[str, Any] | VideoRequest]"
 Source: TypeAlias = (
     "str | os.PathLike[str] | UPath | pd.DataFrame | Requests | Mapping[str, pd.DataFrame | Requests] | SqlQuery"
+    " | ApprovedVideos"
 )
 """A text is a path or a URL. A mapping contains one DataFrame or list for each partition of an asset. Other tables with
 Arrow's C stream and datasets of Hugging Face are accepted like DataFrames.
@@ -43,6 +45,8 @@ Arrow's C stream and datasets of Hugging Face are accepted like DataFrames.
 
 def sheets_of(source: Source) -> list[Sheet]:
     """Opens all files of a source. Raises `PromptTableError`, here or when records are read, if it cannot be read."""
+    if isinstance(source, ApprovedVideos):
+        return [_sheet_of_approved(source)]
     if isinstance(source, SqlQuery):
         records = import_module("wan_assets.prompts.database").records_of_query(source)
         return [Sheet("the query", records, has_header=True)]
@@ -53,6 +57,14 @@ def sheets_of(source: Source) -> list[Sheet]:
     if isinstance(location, UrlLocation):
         return _sheets_at(location)
     return [_sheet_of_value(source)] if location is None else _sheets_of_path(location)
+
+
+def _sheet_of_approved(source: ApprovedVideos) -> Sheet:
+    """Reads the approved drafts with the ledger that the source names."""
+    read = import_module("wan_assets.prompts.table").PromptTable.load
+    table = read(source.prompts) if source.prompts is not None else None
+    with source.opened_ledger() as ledger:
+        return _sheet_of_value(source.rows(ledger, table=table))
 
 
 def _sheets_of_path(path: Path) -> list[Sheet]:
@@ -86,6 +98,8 @@ def _partitioned(sheet: Sheet, folders: PurePath) -> Sheet:
 
 
 def _sheet_of_value(value: object, part: str = "") -> Sheet:
+    if isinstance(value, ApprovedRows):  # their files are relative to the root
+        return replace(sheet_of_list(value), label="the approved drafts", folder=Path(Path.cwd().anchor))
     return sheet_of_list(value, part) if isinstance(value, (list, tuple)) else sheet_of_frame(value, part)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeAlias
 
 from wan_assets.errors import PromptTableError
 from wan_assets.models import VideoRequest
+from wan_assets.prompts.approved_videos import ApprovedRows, ApprovedVideos
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.defaults import merged_defaults
 from wan_assets.prompts.findings import findings_of
@@ -198,7 +199,7 @@ def _chunks_of_source(
         for chunk in _chunks_of(sheet, reader, chunk_rows, media.files):
             total += chunk.source_rows
             yield chunk
-    if not total and not part:
+    if not total and not part and not isinstance(given.source, (ApprovedRows, ApprovedVideos)):
         label = sheets[0].label if len(sheets) == 1 else printable(label_of(given.source) or str(given.source))
         raise PromptTableError(f"{label} has no rows; add at least one prompt")
 

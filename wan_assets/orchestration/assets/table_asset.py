@@ -10,10 +10,11 @@ from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import AssetOptions, asset_arguments, defined_asset, shared_options
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.metadata.table import check_metadata, kinds_of, retirements_in
-from wan_assets.orchestration.resources import VideoStoreResource
+from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.tables.acceptance import accept_in_run
+from wan_assets.orchestration.tables.approved import DECISIONS, approved_videos_in, with_approved_rows
 from wan_assets.orchestration.tables.upstream import UpstreamPrompts, upstream_of, with_options_of
 from wan_assets.prompts import Prompts, PromptTable
 
@@ -46,7 +47,7 @@ def table_asset(names: AssetNames, partitioning: Partitioning, options: AssetOpt
         _compute_of(names.videos, partitioning),
         key=names.prompts,
         check_specs=[dg.AssetCheckSpec(_VALID_CHECK, asset=names.prompts, blocking=True)],
-        required_resource_keys={"store"},
+        required_resource_keys={"store", "ledger"} if approved_videos_in(partitioning.prompts) else {"store"},
         **_value_arguments(upstream),
         **arguments,
     )
@@ -107,9 +108,15 @@ def _compute_of(videos: dg.AssetKey, partitioning: Partitioning) -> Callable[...
 def _materialized(
     context: dg.AssetExecutionContext, videos: dg.AssetKey, partitioning: Partitioning, source: Prompts, part: str = ""
 ) -> dg.MaterializeResult:
-    store: VideoStoreResource = context.resources.store
+    resource: VideoStoreResource = context.resources.store
     try:
-        checked = accept_in_run(partitioning, source, RunContext.of(context, videos), store.open(), part)
+        store, metadata = resource.open(), dict[str, Any]()
+        if approved := approved_videos_in(partitioning.prompts):
+            ledger: LedgerResource = context.resources.ledger
+            with ledger.open() as opened:
+                metadata[DECISIONS] = opened.last_decision()
+                source = with_approved_rows(source, approved, context.instance, opened, store)
+        checked = accept_in_run(partitioning, source, RunContext.of(context, videos), store, part)
     except WanAssetsError as error:
         raise video.failure_to_start(error) from None
     snapshot = checked.snapshot
@@ -119,7 +126,8 @@ def _materialized(
     for message in retirements_in(snapshot.summary):
         context.log.warning(message)
     version = dg.DataVersion(snapshot.version)
-    return dg.MaterializeResult(metadata=checked.metadata, check_results=[check], data_version=version)
+    metadata |= checked.metadata
+    return dg.MaterializeResult(metadata=metadata, check_results=[check], data_version=version)
 
 
 def _part_of(context: dg.AssetExecutionContext) -> str:

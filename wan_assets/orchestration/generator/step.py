@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 
 import dagster as dg
 
-from wan_assets.engine import NO_PARTITION, VideoJob
+from wan_assets.engine import NO_PARTITION, VideoJob, job_of
 from wan_assets.orchestration.asset_names import Key, key_of
 from wan_assets.orchestration.partitions.assignment import (
     NoPartitionError,
@@ -78,7 +78,7 @@ class Step:
                 problems.append(error.problem)
             else:
                 if key in jobs:
-                    jobs[key].append(VideoJob(row.request, key, row.prompt_id))
+                    jobs[key].append(job_of(row, key))
         return jobs, problems
 
     def _partition_of(self, row: PromptRow) -> str:

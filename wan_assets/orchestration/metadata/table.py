@@ -13,6 +13,7 @@ from wan_assets.models import HIDDEN, public_part_of, public_text, usd
 from wan_assets.orchestration.metadata.video import problem_table, table_of
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
 from wan_assets.prompts import (
+    ApprovedVideos,
     PromptRow,
     PromptSource,
     PromptTable,
@@ -43,10 +44,16 @@ _QUERY_SHOWN = 1000
 
 def kinds_of(prompts: PromptsOrAsset) -> set[str]:
     """Returns Dagster's kinds of a source: its format, or what produces it."""
-    if upstream := upstream_of(prompts):
-        return {"table"} if upstream.source is None else kinds_of(upstream.source)
-    if isinstance(prompts, PromptSource):
-        return kinds_of(prompts.source)
+    upstream = upstream_of(prompts)
+    source = upstream.source if upstream else prompts
+    if source is None or isinstance(source, ApprovedVideos):
+        return {"table"}
+    if isinstance(source, PromptSource):
+        return kinds_of(source.source)
+    return _kinds_of_source(source)
+
+
+def _kinds_of_source(prompts: PromptsOrAsset) -> set[str]:
     if isinstance(prompts, SqlQuery):
         database = prompts.url.partition(":")[0].partition("+")[0].lower()
         return {"sql", _DATABASES.get(database, database)} if database.isalnum() else {"sql"}
@@ -98,6 +105,8 @@ def retirements_in(summary: Summary) -> list[str]:
 
 def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
     """Returns where the rows come from; the URL of a database is never shown."""
+    if isinstance(prompts, ApprovedVideos):
+        return _source_of_approved(prompts)
     if upstream := upstream_of(prompts):
         value = {"wan_assets/source": f"asset {upstream.key.to_user_string()}"}
         return value if upstream.source is None else _source_of(upstream.source)
@@ -107,9 +116,13 @@ def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
         return {"wan_assets/source": "query", "wan_assets/query": _shortened(prompts.query, _QUERY_SHOWN)}
     if label := label_of(prompts):
         return {"wan_assets/source": _utf8(label)}
-    if callable(prompts):
-        return {"wan_assets/source": f"function {getattr(prompts, '__name__', type(prompts).__name__)}"}
-    return {"wan_assets/source": type(prompts).__name__}
+    function = f"function {getattr(prompts, '__name__', type(prompts).__name__)}"
+    return {"wan_assets/source": function if callable(prompts) else type(prompts).__name__}
+
+
+def _source_of_approved(approved: ApprovedVideos) -> dict[str, Any]:
+    overrides = ", ".join(f"{name}={_cell(name, value)}" for name, value in approved.overrides.items())
+    return {"wan_assets/source": f"approved videos of {approved.asset_name}", "wan_assets/overrides": overrides}
 
 
 def _preview_of(row: PromptRow, columns: list[str]) -> dict[str, str]:

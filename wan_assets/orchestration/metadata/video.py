@@ -59,6 +59,8 @@ def video_metadata(
         metadata["wan_assets/missing_results"] = len(stored.missing)
     if stored.differences:
         metadata["wan_assets/differences"] = "; ".join(stored.differences)
+    if outcome.job.take > 1:
+        metadata["wan_assets/take"] = outcome.job.take
     if any(video.is_nsfw is not None for video in stored.videos):
         metadata["wan_assets/nsfw"] = any(video.is_nsfw for video in stored.videos)
     return {key: value for key, value in metadata.items() if value is not None}

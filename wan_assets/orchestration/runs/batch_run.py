@@ -12,6 +12,7 @@ from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video
 from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
+from wan_assets.orchestration.metadata.drafts import drafts_metadata
 from wan_assets.orchestration.partitions.data_versions import Lineage
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
@@ -102,6 +103,8 @@ class BatchRun:
         return dg.AssetMaterialization(
             asset_key=self.run_context.asset_key,
             partition=key,
-            metadata=batch_metadata(results, store) | self.run_context.pilot_metadata(key),
+            metadata=batch_metadata(results, store)
+            | drafts_metadata(self.batches[key])
+            | self.run_context.pilot_metadata(key),
             tags=self.lineage.tags(key, digest_of(results)),
         )

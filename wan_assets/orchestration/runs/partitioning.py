@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import dagster as dg
 
-from wan_assets.engine import Outcome, VideoJob
+from wan_assets.engine import Outcome, VideoJob, job_of
 from wan_assets.errors import NoSnapshotError
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.metadata import video
@@ -354,7 +354,7 @@ def _jobs_of(rows: Rows) -> list[VideoJob]:
     """Returns the videos to generate, higher priorities first."""
     keyed = [(key, row) for key, found in rows.items() for row in found]
     keyed.sort(key=lambda pair: -pair[1].priority)
-    return [VideoJob(row.request, key, row.prompt_id) for key, row in keyed]
+    return [job_of(row, key) for key, row in keyed]
 
 
 def _valid(table: PromptTable) -> PromptTable:

@@ -11,6 +11,7 @@ from wan_assets.engine import FailureLog, Outcome
 from wan_assets.errors import PromptTableError, WanAssetsError
 from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video
+from wan_assets.orchestration.metadata.drafts import draft_metadata
 from wan_assets.orchestration.partitions.data_versions import Lineage
 from wan_assets.orchestration.run_context import Event, RunContext
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
@@ -67,6 +68,7 @@ class PromptRun:
             metadata={
                 **video.video_metadata(outcome, stored, charged_microusd, store),
                 "wan_assets/row": str(self.rows[outcome.job.partition][0].number),
+                **draft_metadata(self.rows[outcome.job.partition][0]),
                 **self.run_context.pilot_metadata(outcome.job.partition),
             },
             tags=self.lineage.tags(outcome.job.partition, stored.videos[0].sha256),

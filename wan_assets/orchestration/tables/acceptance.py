@@ -18,7 +18,7 @@ from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
 from wan_assets.orchestration.tables.indexing import IndexedReader
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
-from wan_assets.prompts import Prompts, Snapshot
+from wan_assets.prompts import ApprovedVideos, Prompts, Snapshot
 from wan_assets.store import VideoStore
 
 
@@ -60,7 +60,8 @@ def checked_table(
 def _refuse_secrets(partitioning: Partitioning, first_secret: str) -> None:
     """Raises `PromptTableError` for a value of an upstream asset with secrets: runs read it from its snapshot only."""
     upstream = upstream_of(partitioning.prompts)
-    if first_secret and upstream and upstream.source is None:
+    is_read_once = upstream is not None and (upstream.source is None or isinstance(upstream.source, ApprovedVideos))
+    if first_secret and upstream and is_read_once:
         name = upstream.key.to_user_string()
         raise PromptTableError(
             f"{first_secret} of the table from {name} has a secret in an address, and the table would be stored; set a "

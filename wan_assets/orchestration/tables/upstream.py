@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 
 import dagster as dg
 
-from wan_assets.prompts import Prompts, PromptSource, PromptTable, Snapshot
+from wan_assets.prompts import ApprovedVideos, Prompts, PromptSource, PromptTable, Snapshot
 
 Upstream: TypeAlias = dg.AssetKey | dg.AssetSpec | dg.AssetsDefinition | str | Sequence[str]
 
@@ -78,6 +78,8 @@ def upstream_of(prompts: PromptsOrAsset) -> UpstreamPrompts | None:
         return _upstream_with_options(prompts)
     if isinstance(prompts, UpstreamPrompts):
         return _with_folder(prompts)
+    if isinstance(prompts, ApprovedVideos):
+        return UpstreamPrompts(dg.AssetKey.from_user_string(prompts.asset_name), prompts)
     is_asset = isinstance(prompts, (dg.AssetKey, dg.AssetSpec, dg.AssetsDefinition))
     return UpstreamPrompts(cast("Upstream", prompts)) if is_asset else None
 

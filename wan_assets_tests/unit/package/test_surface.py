@@ -12,6 +12,7 @@ import pytest
 import wan_assets
 
 NAMES = [
+    "ApprovedVideos",
     "ExportOptions",
     "GeneratedRow",
     "LedgerResource",

@@ -1,0 +1,146 @@
+"""Finals of approved drafts in Dagster: their table, partitions, lineage, settings, and the refusal of all others."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_support import failure_of, materialized, studio, table_of, written
+from review_support import FINALS, TABLE, Project
+
+from wan_assets import ApprovedVideos, PromptTable
+from wan_assets.errors import PromptTableError
+from wan_assets.video import sample_image
+
+
+def test_approved_drafts_become_finals_with_their_lineage_and_no_other_draft_does(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog", "A cat", seed=7)), {"resolution": "720p"})
+        assert project.make("drafts").success
+        project.decide("approved", "a", "b")
+        project.decide("rejected", "c")
+        first, again = project.make("finals"), project.make("finals")
+
+        assert made.instance.get_dynamic_partitions("finals") == ["a", "b"]
+        found = materialized(first)
+        assert made.simulator.journal.submissions() == 5
+        assert {key: event["wan_assets/reused"] for key, event in materialized(again).items()} == {"a": True, "b": True}
+    assert found["a"]["wan_assets/height"] == 720
+    assert found["a"]["wan_assets/seed"] == "7"
+    assert found["a"]["wan_assets/draft"] == "drafts/a"
+    assert found["a"]["wan_assets/approved_by"] == "ada"
+    with project.ledger as ledger:
+        (task,) = [task for task in ledger.stored_tasks("finals", simulated=True) if task.origin.prompt_id == "a"]
+        assert '"name":"drafts/a"' in (task.origin.approval or "")
+
+
+def test_a_table_without_an_approved_draft_is_empty_and_valid(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite")))
+        project.make("drafts")
+        assert project.run(TABLE).success
+        assert not made.instance.get_dynamic_partitions("finals")
+
+
+def test_a_withdrawn_approval_stops_the_run_and_then_removes_the_row(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
+        project.make("drafts")
+        project.decide("approved", "a", "b")
+        assert project.run(TABLE).success
+        project.decide("undecided", "a", reviewer="bob")
+        failed = project.videos("finals")
+
+        assert list(materialized(failed)) == ["b"]
+        assert "the draft drafts/a is not approved: bob decided undecided" in failure_of(failed)
+        assert made.simulator.journal.submissions() == 3
+        assert project.make("finals").success
+        assert made.instance.get_dynamic_partitions("finals") == ["b"]
+
+
+def test_a_reported_seed_that_no_request_can_have_is_replaced_by_one_of_the_file(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
+        project.make("drafts")
+        project.decide("approved", *"ab")
+        kite, dog = PromptTable.load(ApprovedVideos("drafts", ledger=project.ledger.url)).rows
+
+    assert int(kite.extra["draft_seed"]) > 2**31 > int(dog.extra["draft_seed"])
+    assert kite.request.seed == int(kite.extra["draft_sha256"][:16], 16) % 2**31
+    assert dog.request.seed == int(dog.extra["draft_seed"])
+
+
+def test_without_keep_seed_the_model_draws_the_seed(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", seed=7)))
+        project.make("drafts")
+        project.decide("approved", "a")
+        (row,) = PromptTable.load(ApprovedVideos("drafts", keep_seed=False, ledger=project.ledger.url)).rows
+
+    assert row.request.seed is None
+
+
+def test_another_take_that_is_approved_is_the_draft_of_the_final(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite")))
+        project.make("drafts")
+        project.decide("retake", "a")
+        seeds = [materialized(project.videos("drafts"))["a"]["wan_assets/seed"]]
+        project.decide("approved", "a")
+        seeds.append(materialized(project.make("finals"))["a"]["wan_assets/seed"])
+
+        assert seeds[0] == seeds[1]
+        assert made.simulator.journal.submissions() == 3
+
+
+def test_the_graph_of_a_project_leads_from_the_drafts_to_the_finals(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite")))
+        graph = project.definitions.resolve_asset_graph()
+
+        assert graph.get(TABLE).parent_keys == {dg.AssetKey("drafts")}
+        assert graph.get(FINALS).parent_keys == {dg.AssetKey("finals_requests")}
+
+
+def test_a_draft_with_several_results_has_a_final_for_each_approved_one(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", number_results=2)))
+        project.make("drafts")
+        project.decide("approved", "a")
+        found = materialized(project.make("finals"))
+
+        assert sorted(found) == ["a~result=1", "a~result=2"]
+        assert len({event["wan_assets/seed"] for event in found.values()}) == 2
+        assert len({event["wan_assets/draft_sha256"] for event in found.values()}) == 2
+
+
+def test_drafts_with_local_images_and_extra_columns_keep_them(tmp_path: Path) -> None:
+    (tmp_path / "kite.png").write_bytes(sample_image(1))
+    row = {"prompt_id": "a", "positive_prompt": "A kite", "frame_images": "kite.png", "campaign": "spring"}
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, [row]), {"duration": 10})
+        assert project.make("drafts").success
+        project.decide("approved", "a")
+        (final,) = materialized(project.make("finals")).values()
+
+        assert final["wan_assets/duration_s"] == 10
+    with project.ledger as ledger:
+        (record,) = ledger.recorded_partitions("finals").values()
+    assert record.rows[0].extra["campaign"] == "spring"
+
+
+def test_a_script_reads_the_approved_drafts_of_a_ledger(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
+        project.make("drafts")
+        project.decide("approved", "b", rating=5)
+        source = ApprovedVideos("drafts", {"model": "wan2.6", "resolution": "1080p"}, ledger=project.ledger.url)
+        (row,) = PromptTable.load(source).rows
+
+    assert (row.prompt_id, row.request.model, row.request.resolution) == ("b", "alibaba:wan@2.6", "1080p")
+    assert (row.extra["draft"], row.extra["approved_by"]) == ("b", "ada")
+
+
+@pytest.mark.parametrize("overrides", [{"resolutoin": "720p"}, {"resolution": "9000p"}, {"seeds": 2}])
+def test_an_override_that_no_row_can_have_is_refused_at_once(overrides: dict[str, object]) -> None:
+    with pytest.raises(PromptTableError, match=r"^overrides: "):
+        ApprovedVideos("drafts", overrides)
