@@ -9,11 +9,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.errors import PromptTableError
-from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take
 from wan_assets.models import DESTINATION_FIELDS, MAX_SEED, VideoRequest, request_of_take
 from wan_assets.prompts.columns import FRAME_IMAGES
 from wan_assets.prompts.defaults import checked_defaults
@@ -21,7 +21,8 @@ from wan_assets.prompts.problems import printable, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.settings import settings_from
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the ledger needs SQLAlchemy, which other tables do without
+    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take
     from wan_assets.prompts.table import PromptTable
 
 DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED = "draft", "draft_asset", "draft_result", "draft_seed"
@@ -94,12 +95,15 @@ class ApprovedVideos:
 
     def opened_ledger(self) -> AbstractContextManager[Ledger]:
         """Opens the ledger with the decisions; raises `LedgerError`."""
-        if isinstance(self.ledger, Ledger):
-            return nullcontext(self.ledger)
-        if hasattr(self.ledger, "open"):
-            opened: Ledger = self.ledger.open()
+        opened: Ledger
+        if self.ledger is None or isinstance(self.ledger, str):
+            url = self.ledger or settings_from(os.environ).ledger
+            opened = import_module("wan_assets.ledger").Ledger(url, must_exist=True)
             return opened
-        return Ledger(self.ledger or settings_from(os.environ).ledger, must_exist=True)
+        if hasattr(self.ledger, "open"):
+            opened = self.ledger.open()
+            return opened
+        return nullcontext(self.ledger)
 
     def rows(
         self,
@@ -182,7 +186,10 @@ def approval_of(row: PromptRow) -> Approval | None:
     result = row.extra.get(DRAFT_RESULT, "1")
     name = "/".join(filter(None, (row.extra.get(DRAFT_ASSET), row.extra.get(DRAFT))))
     is_simulated = row.extra.get(DRAFT_SIMULATED) == "yes"
-    return Approval(fingerprint, sha256, int(result) if result.isdecimal() else 0, is_simulated, shortened(name))
+    approval: Approval = import_module("wan_assets.ledger").Approval(
+        fingerprint, sha256, int(result) if result.isdecimal() else 0, is_simulated, shortened(name)
+    )
+    return approval
 
 
 def _below_root(path: Path) -> str:
