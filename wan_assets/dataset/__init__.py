@@ -14,6 +14,7 @@ from wan_assets.dataset.quality import (
     request_result,
 )
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges, reconciled
+from wan_assets.dataset.recorded_entries import recorded_entries
 from wan_assets.dataset.rows import Dataset, DatasetRow
 from wan_assets.dataset.video import Video
 
@@ -37,6 +38,7 @@ __all__ = [
     "days_without_unknown_charges",
     "quality_results_of",
     "reconciled",
+    "recorded_entries",
     "recorded_result",
     "request_result",
     "row_videos",

@@ -31,7 +31,7 @@ from wan_assets.ledger import (
 from wan_assets.ledger.budget import Budget, CapRoom, rooms
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
-from wan_assets.ledger.partition_records import PartitionRecord
+from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
@@ -117,10 +117,15 @@ class LedgerReader:
         with self._transaction() as connection:
             return takes.of_rows(connection, fingerprints, simulated=simulated)
 
-    def row_fingerprints(self, fingerprints: Collection[str]) -> dict[str, str]:
-        """Returns the fingerprint of the row's own request for each request that is a further take."""
+    def partitions_of(self, asset: str, fingerprints: Collection[str]) -> dict[str, list[str]]:
+        """Returns the partitions of an asset that have a task of some requests, by fingerprint."""
         with self._transaction() as connection:
-            return takes.row_fingerprints(connection, fingerprints)
+            return takes.partitions_of(connection, asset, fingerprints)
+
+    def takes_of(self, rows: Sequence[PartitionRow]) -> list[Takes]:
+        """Returns the takes of each row of recorded partitions."""
+        with self._transaction() as connection:
+            return takes.of_recorded(connection, rows)
 
     def latest(self, fingerprints: Sequence[str], *, simulated: bool, purchase: str = "") -> dict[str, Task]:
         """Returns the current task of each request by fingerprint, for at most a few hundred requests."""

@@ -16,6 +16,7 @@ from wan_assets.errors import DecisionError
 from wan_assets.ledger import decisions
 from wan_assets.ledger.claims import is_current
 from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey
+from wan_assets.ledger.partition_records import PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import insert_into, takes, tasks
 
@@ -110,6 +111,32 @@ def of_rows(connection: sa.Connection, fingerprints: Collection[str], *, simulat
     found: dict[str, Takes] = {}
     for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
         found |= _of_some(connection, some, simulated=simulated)
+    return found
+
+
+def of_recorded(connection: sa.Connection, rows: Sequence[PartitionRow]) -> list[Takes]:
+    """Returns the takes of each recorded row, also of rows that have only one and no decision."""
+    own = row_fingerprints(connection, [row.fingerprint for row in rows])
+    prints = [own.get(row.fingerprint, row.fingerprint) for row in rows]
+    known: dict[tuple[str, bool], Takes] = {}
+    for simulated in (False, True):
+        some = [print_ for print_, row in zip(prints, rows, strict=True) if row.is_simulated == simulated]
+        found = of_rows(connection, some, simulated=simulated)
+        rest = [print_ for print_ in some if print_ not in found]
+        tasks_ = _tasks(connection, rest, simulated=simulated)
+        alone = {print_: Takes((Take(1, print_, tasks_.get(print_)),)) for print_ in rest}
+        known |= {(print_, simulated): each for print_, each in (found | alone).items()}
+    return [known[print_, row.is_simulated] for print_, row in zip(prints, rows, strict=True)]
+
+
+def partitions_of(connection: sa.Connection, asset: str, fingerprints: Collection[str]) -> dict[str, list[str]]:
+    """Returns the partitions of an asset that have a task of some requests, by fingerprint."""
+    found: dict[str, list[str]] = {}
+    for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
+        here = (tasks.c.asset == asset, tasks.c.fingerprint.in_(some))
+        query = sa.select(tasks.c.fingerprint, tasks.c.partition).where(*here).distinct().order_by(tasks.c.partition)
+        for row in connection.execute(query):
+            found.setdefault(row.fingerprint, []).append(row.partition)
     return found
 
 

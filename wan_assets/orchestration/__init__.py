@@ -4,7 +4,12 @@ from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.export_assets import build_export_asset
 from wan_assets.orchestration.assets.video_assets import assets_of, build_video_assets
-from wan_assets.orchestration.automation import build_lost_run_sensor, build_missing_job, build_video_sensor
+from wan_assets.orchestration.automation import (
+    build_lost_run_sensor,
+    build_missing_job,
+    build_review_sensor,
+    build_video_sensor,
+)
 from wan_assets.orchestration.checks import VideoCheckResult, build_video_checks, video_check
 from wan_assets.orchestration.component import WanVideosComponent
 from wan_assets.orchestration.configured_resources import resources_of
@@ -45,6 +50,7 @@ __all__ = [
     "build_export_asset",
     "build_lost_run_sensor",
     "build_missing_job",
+    "build_review_sensor",
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",

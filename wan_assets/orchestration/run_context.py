@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome, ProgressCallback, ignore_progress
+from wan_assets.ledger import PartitionRow, Takes
 from wan_assets.orchestration.partitions.data_versions import LogEvent
 
 if TYPE_CHECKING:  # these modules import this one
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # these modules import this one
     from wan_assets.orchestration.runs.pilot import Pilot
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
+TakesOf: TypeAlias = Callable[[Sequence[PartitionRow]], Sequence[Takes]]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
@@ -41,6 +43,9 @@ class RunContextOptions(TypedDict, total=False):
     on_mismatch: OnMismatch | None
     deps: Collection[dg.AssetKey]
     video_checks: Sequence[VideoCheck]
+    is_reviewed: bool
+    max_takes: int | None
+    retake_rejected: bool | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ class RunContext:
     `log_event` records an observation. `on_outcome` is called with each outcome, and `on_progress` with the progress of
     the run. With `severities`, the check `quality` evaluates each partition's videos. `on_mismatch` takes precedence
     over that of the resource. `deps` are the upstream assets of the videos other than their requests. `run_tags` are
-    the tags of the run. `video_checks` run for each stored video. `pilot` is set if the run requests some rows only.
+    the tags of the run. `video_checks` run for each stored video. `pilot` is set if the run requests some rows only. If
+    the videos are reviewed, `takes_of` returns the takes of rows. `max_takes` and `retake_rejected` override those of
+    the resource.
     """
 
     asset_key: dg.AssetKey
@@ -66,6 +73,10 @@ class RunContext:
     deps: Collection[dg.AssetKey] = ()
     run_tags: Mapping[str, str] = field(default_factory=dict)
     video_checks: Sequence[VideoCheck] = ()
+    is_reviewed: bool = False
+    max_takes: int | None = None
+    retake_rejected: bool | None = None
+    takes_of: TakesOf | None = None
     pilot: Pilot | None = None
 
     def pilot_metadata(self, partition: str) -> dict[str, Any]:

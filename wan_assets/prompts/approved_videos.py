@@ -22,7 +22,7 @@ from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.settings import settings_from
 
 if TYPE_CHECKING:  # the ledger needs SQLAlchemy, which other tables do without
-    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take
+    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take, Takes
     from wan_assets.prompts.table import PromptTable
 
 DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED = "draft", "draft_asset", "draft_result", "draft_seed"
@@ -123,8 +123,8 @@ class ApprovedVideos:
         requests = {row.fingerprint: row.request for row in table.rows} if table else {}
         files = {reference: _below_root(path) for reference, path in table.media.items()} if table else {}
         return ApprovedRows(
-            self._row(draft, _request_of(draft, requests.get(row), take), take, decision, files)
-            for draft, row, take, decision in _approved(drafts, ledger)
+            self._row(draft, _request_of(draft, requests, takes), takes.chosen, decision, files)
+            for draft, takes, decision in _approved(drafts, ledger)
         )
 
     def _row(
@@ -157,9 +157,10 @@ class ApprovedVideos:
         return {"prompt_id": name, **_with_paths(given, files), **draft.extra, **approval}
 
 
-def _request_of(draft: PartitionRow, request: VideoRequest | None, take: Take) -> VideoRequest:
+def _request_of(draft: PartitionRow, requests: Mapping[str, VideoRequest], takes: Takes) -> VideoRequest:
     """Returns the request of a draft: that of the table of the drafts, or the ledger's if it is complete."""
-    if request is not None:
+    take = takes.chosen
+    if request := requests.get(takes.takes[0].fingerprint):
         return request_of_take(request, take.number)
     recorded = VideoRequest.from_record(take.task.request) if take.task else None
     if recorded is None or recorded.fingerprint() != take.fingerprint:
@@ -207,24 +208,12 @@ def _with_paths(value: Any, files: Mapping[str, str]) -> Any:
     return files.get(value, value) if isinstance(value, str) else value
 
 
-def _approved(drafts: Sequence[PartitionRow], ledger: Ledger) -> Iterator[tuple[PartitionRow, str, Take, Decision]]:
-    """Yields each draft with the fingerprint of its row, its chosen take, and the decision about an approved result."""
-    rows = ledger.row_fingerprints([draft.fingerprint for draft in drafts])
-    prints = [rows.get(draft.fingerprint, draft.fingerprint) for draft in drafts]
-    known = {
-        simulated: ledger.takes(
-            [row for row, draft in zip(prints, drafts, strict=True) if draft.is_simulated == simulated],
-            simulated=simulated,
-        )
-        for simulated in (False, True)
-    }
-    for draft, row in zip(drafts, prints, strict=True):
-        takes = known[draft.is_simulated].get(row)
-        if takes is None:
-            continue
+def _approved(drafts: Sequence[PartitionRow], ledger: Ledger) -> Iterator[tuple[PartitionRow, Takes, Decision]]:
+    """Yields each draft with its takes, and the decision about an approved result of the chosen take."""
+    for draft, takes in zip(drafts, ledger.takes_of(drafts), strict=True):
         for decision in takes.chosen.decisions:
             if decision.is_approved:
-                yield draft, row, takes.chosen, decision
+                yield draft, takes, decision
 
 
 def _incomplete(draft: PartitionRow, reason: str) -> PromptTableError:

@@ -6,7 +6,7 @@ import dagster as dg
 from dagster_support import Studio
 
 from wan_assets import ApprovedVideos, build_video_assets
-from wan_assets.ledger import Decision, DecisionValue, Ledger, NewDecision, Take, Takes, VideoKey
+from wan_assets.ledger import Decision, DecisionValue, Ledger, NewDecision, Takes, VideoKey
 from wan_assets.settings import sqlite_url
 
 DRAFTS, FINALS, TABLE = dg.AssetKey("drafts"), dg.AssetKey("finals"), dg.AssetKey("finals_prompts")
@@ -64,6 +64,4 @@ class Project:
     def _takes(self, ledger: Ledger, prompt_id: str) -> Takes:
         rows = [row for record in ledger.recorded_partitions("drafts").values() for row in record.rows]
         (row,) = [row for row in rows if row.prompt_id == prompt_id]
-        own = ledger.row_fingerprints([row.fingerprint]).get(row.fingerprint, row.fingerprint)
-        found = ledger.takes([own], simulated=row.is_simulated).get(own)
-        return found or Takes((Take(1, own, ledger.task(row.task_uuid)),))
+        return ledger.takes_of([row])[0]

@@ -14,7 +14,7 @@ from wan_assets.orchestration.resources import LedgerResource, VideoStoreResourc
 from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.tables.acceptance import accept_in_run
-from wan_assets.orchestration.tables.approved import DECISIONS, approved_videos_in, with_approved_rows
+from wan_assets.orchestration.tables.approved import approved_videos_in, state_of_approvals, with_approved_rows
 from wan_assets.orchestration.tables.upstream import UpstreamPrompts, upstream_of, with_options_of
 from wan_assets.prompts import Prompts, PromptTable
 
@@ -114,7 +114,7 @@ def _materialized(
         if approved := approved_videos_in(partitioning.prompts):
             ledger: LedgerResource = context.resources.ledger
             with ledger.open() as opened:
-                metadata[DECISIONS] = opened.last_decision()
+                metadata |= state_of_approvals(context.instance, approved, opened)
                 source = with_approved_rows(source, approved, context.instance, opened, store)
         checked = accept_in_run(partitioning, source, RunContext.of(context, videos), store, part)
     except WanAssetsError as error:

@@ -23,6 +23,7 @@ from wan_assets.orchestration.checks import (
     VideoCheck,
     checks_after_failure,
     partition_check_spec,
+    review_check_spec,
     severities_of,
     verified_checks,
     video_check_specs,
@@ -58,6 +59,9 @@ class VideoOptions(AssetOptions, total=False):
     on_mismatch: OnMismatch
     on_progress: ProgressCallback
     video_checks: Sequence[VideoCheck]
+    review: bool
+    max_takes: int
+    retake_rejected: bool
 
 
 @known_keywords(VideoOptions)
@@ -102,7 +106,10 @@ def build_video_assets(
             check `quality` of each partition, with severities by check name; `{}` uses the defaults. `on_mismatch`
             overrides the resource for a playable video that deviates from its request: "keep" stores it, and the check
             `matches_request` fails; "fail" fails the row. `video_checks` are functions decorated with `@video_check`,
-            which check each stored video. `on_progress` is called about once a second with the run's `Progress`.
+            which check each stored video. `review` adds the check `reviewed` of each partition, which fails until its
+            videos are approved. `max_takes` (by default 3) is the most takes of a row: a video with the decision
+            `retake` is generated again with another seed; `retake_rejected` does the same for rejected videos.
+            `on_progress` is called about once a second with the run's `Progress`.
 
     Returns:
         Definitions of the three assets.
@@ -210,12 +217,16 @@ def _run_options(on_outcome: OnOutcome, options: VideoOptions) -> RunContextOpti
         "severities": severities_of(options["severities"]) if "severities" in options else None,
         "on_mismatch": options.get("on_mismatch"),
         "video_checks": verified_checks(options.get("video_checks", ())),
+        "is_reviewed": options.get("review", False),
+        "max_takes": options.get("max_takes"),
+        "retake_rejected": options.get("retake_rejected"),
     }
 
 
 def _check_specs(videos: dg.AssetKey, run_options: RunContextOptions) -> list[dg.AssetCheckSpec]:
     quality = [] if run_options["severities"] is None else [partition_check_spec(videos)]
-    return [*quality, *video_check_specs(videos, run_options["video_checks"])]
+    review = [review_check_spec(videos)] if run_options["is_reviewed"] else []
+    return [*quality, *review, *video_check_specs(videos, run_options["video_checks"])]
 
 
 def _outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:

@@ -34,6 +34,9 @@ class MissingJobOptions(TypedDict, total=False):
     on_mismatch: OnMismatch | None
     deps: Deps
     video_checks: Sequence[VideoCheck]
+    review: bool
+    max_takes: int | None
+    retake_rejected: bool | None
 
 
 @known_keywords(MissingJobOptions)
@@ -61,7 +64,7 @@ def build_missing_job(
         **options: `on_mismatch` is the handling of a playable video that deviates from its request, "keep" or "fail".
             None uses the resource's value. `deps` are the further upstream assets of the videos, if
             `build_video_assets` has `deps`: the job records their data versions, so that its videos are not stale.
-            `video_checks` are checks of each stored video, as for `build_video_assets`.
+            `video_checks`, `review`, `max_takes` and `retake_rejected` are those of `build_video_assets`.
 
     Returns:
         The job `<name>_missing`.
@@ -81,6 +84,9 @@ def build_missing_job(
         "on_mismatch": options.get("on_mismatch"),
         "deps": dependency_keys(options.get("deps") or ()),
         "video_checks": verified_checks(options.get("video_checks") or ()),
+        "is_reviewed": options.get("review", False),
+        "max_takes": options.get("max_takes"),
+        "retake_rejected": options.get("retake_rejected"),
     }
     make_missing = _make_missing_op(names, partitioning, run_options)
 

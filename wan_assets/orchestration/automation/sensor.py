@@ -17,14 +17,15 @@ from wan_assets.orchestration.automation.cursor import Cursor
 from wan_assets.orchestration.automation.ranges import partition_ranges, row_function_of
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.partitions.data_versions import record_changes
-from wan_assets.orchestration.resources import VideoStoreResource
+from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.acceptance import accept_in_tick
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, needed_table
+from wan_assets.orchestration.tables.approved import approved_videos_in, newer_approvals
 from wan_assets.orchestration.tables.indexing import IndexedReader, accepted_snapshot
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, UpstreamPrompts, newer_upstream, upstream_of
-from wan_assets.prompts import signature_of
+from wan_assets.prompts import ApprovedVideos, signature_of
 from wan_assets.store import VideoStore
 
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
@@ -98,6 +99,11 @@ def build_video_sensor(
     table_sensor = TableSensor(names.videos, partitioning, requests_runs, runs_per_tick, run_tags or {})
     needs_store = requests_runs or upstream_of(prompts) is not None
 
+    def tick_with_ledger(
+        context: dg.SensorEvaluationContext, store: VideoStoreResource, ledger: LedgerResource
+    ) -> dg.SensorResult:
+        return table_sensor.tick(context.instance, Cursor.parse(context.cursor), store, ledger)
+
     def tick_with_store(context: dg.SensorEvaluationContext, store: VideoStoreResource) -> dg.SensorResult:
         return table_sensor.tick(context.instance, Cursor.parse(context.cursor), store)
 
@@ -111,6 +117,8 @@ def build_video_sensor(
         minimum_interval_seconds=options.get("minimum_interval_seconds"),
         default_status=options.get("default_status", dg.DefaultSensorStatus.STOPPED),
     )
+    if table_sensor.approved:
+        return decorated(tick_with_ledger)
     return decorated(tick_with_store if needs_store else tick)
 
 
@@ -133,11 +141,23 @@ class TableSensor:
     def _upstream(self) -> UpstreamPrompts | None:
         return upstream_of(self.partitioning.prompts)
 
+    @property
+    def approved(self) -> ApprovedVideos | None:
+        """The approved drafts that are the source of the table, or None."""
+        return approved_videos_in(self.partitioning.prompts)
+
     def tick(
-        self, instance: dg.DagsterInstance, cursor: Cursor, store: VideoStoreResource | None = None
+        self,
+        instance: dg.DagsterInstance,
+        cursor: Cursor,
+        store: VideoStoreResource | None = None,
+        ledger: LedgerResource | None = None,
     ) -> dg.SensorResult:
         """Does a bounded amount of work, and returns the new cursor."""
-        requests = self._runs_of_table(instance)
+        try:
+            requests = self._runs_of_table(instance, ledger)
+        except WanAssetsError as error:
+            return _skipped(f"{error}. {error.hint}", cursor)
         result = self._tick(instance, cursor, store)
         if not requests:
             return result
@@ -158,11 +178,18 @@ class TableSensor:
             return _skipped(problem, cursor.model_copy(update={"error": problem}))
         return self._evaluate(instance, cursor.model_copy(update={"table": version}), snapshot)
 
-    def _runs_of_table(self, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-        """Returns requests for runs of the table's asset, if the upstream asset has newer materializations."""
+    def _runs_of_table(self, instance: dg.DagsterInstance, ledger: LedgerResource | None) -> list[dg.RunRequest]:
+        """Returns requests for runs of the table's asset, if the upstream asset has newer materializations, or if there
+        are newer decisions about its videos.
+        """
         if self._upstream is None or not self.requests_runs:
             return []
         table = AssetNames(self.asset_key).prompts
+        if self.approved and ledger:
+            with ledger.open() as opened:
+                state = newer_approvals(instance, self.approved, table, opened)
+            run_key = f"{table.to_user_string()}/{state}"
+            return [dg.RunRequest(run_key, asset_selection=[table])] if state else []
         newer = newer_upstream(instance, self._upstream, table)
         return [
             dg.RunRequest(f"{table.to_user_string()}/{part}/{number}", partition_key=part, asset_selection=[table])

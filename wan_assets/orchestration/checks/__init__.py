@@ -12,6 +12,7 @@ from wan_assets.orchestration.checks.definition import (
     severities_of,
 )
 from wan_assets.orchestration.checks.partition_checks import PartitionChecks
+from wan_assets.orchestration.checks.reviewed import REVIEW_CHECK, review_check, review_check_spec, review_metadata
 from wan_assets.orchestration.checks.video_check import (
     VideoCheck,
     VideoCheckResult,
@@ -23,6 +24,7 @@ from wan_assets.orchestration.checks.video_check_run import VideoCheckRun
 
 __all__ = [
     "DATASET_CHECKS",
+    "REVIEW_CHECK",
     "VIDEO_CHECKS",
     "CheckResult",
     "FailedRow",
@@ -39,6 +41,9 @@ __all__ = [
     "partition_check",
     "partition_check_spec",
     "quality_results_of",
+    "review_check",
+    "review_check_spec",
+    "review_metadata",
     "severities_of",
     "verified_checks",
     "video_check",

@@ -9,8 +9,11 @@ import dagster as dg
 
 from wan_assets.dataset import MATCH_CHECK
 from wan_assets.engine import Outcome
+from wan_assets.ledger import PartitionRow
 from wan_assets.orchestration.checks.definition import match_check, partition_check
+from wan_assets.orchestration.checks.reviewed import review_check
 from wan_assets.orchestration.run_context import RunContext
+from wan_assets.store import StoredTask
 
 _MAX_ALL_RECORDED = 100
 """Recording an event takes about 10 ms, half as long as everything else for a partition."""
@@ -36,6 +39,10 @@ class PartitionChecks:
             yield matching
         if severities is not None:
             yield partition_check(run_context.asset_key, partition, outcomes, severities)
+        if run_context.takes_of is not None:
+            rows = [_row_of(outcome.job.prompt_id, outcome.stored) for outcome in outcomes if outcome.stored]
+            takes = zip((row.prompt_id for row in rows), run_context.takes_of(rows), strict=True)
+            yield review_check(run_context.asset_key, partition, list(takes))
 
     @cached_property
     def _failed_before(self) -> frozenset[str | None]:
@@ -44,3 +51,7 @@ class PartitionChecks:
         events = self._run_context.instance.event_log_storage
         history = events.get_asset_check_execution_history(key, limit=_EVALUATIONS_SEARCHED)
         return frozenset(record.partition for record in history if record.status.value == "FAILED")
+
+
+def _row_of(prompt_id: str, stored: StoredTask) -> PartitionRow:
+    return PartitionRow(prompt_id, stored.task_uuid, stored.fingerprint, stored.is_simulated)

@@ -124,7 +124,7 @@ def record_requests(
     before = {**(made_from or {}), **shown}
     versions = {key: version[:_VERSION_CHARACTERS] for key, version in request_versions.items()}
     new = [key for key, version in versions.items() if before.get(key) != version]
-    with _quiet_migrations():
+    with quiet_migrations():
         for key in new[:limit]:
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(
@@ -138,7 +138,7 @@ def record_requests(
 
 
 @contextmanager
-def _quiet_migrations() -> Iterator[None]:
+def quiet_migrations() -> Iterator[None]:
     """Keeps alembic from logging while Dagster creates the SQLite file of events that belong to no run.
 
     Dagster holds a lock then. If its setting `managed_python_loggers` includes alembic, the line would become an event,
@@ -161,13 +161,19 @@ def dependency_tags(instance: dg.DagsterInstance, deps: Iterable[dg.AssetKey]) -
     tags: dict[str, str] = {}
     for dep in deps:
         found = [instance.fetch_materializations(dep, limit=1), instance.fetch_observations(dep, limit=1)]
-        records = [record for result in found for record in result.records]
+        records = [record for result in found for record in result.records if _has_version(record)]
         latest = max(records, key=lambda record: record.storage_id, default=None)
         event = latest and (latest.asset_materialization or latest.asset_observation)
         version = (event.tags or {}).get(DATA_VERSION) if event else None
         tags[f"dagster/input_data_version/{dep.to_user_string()}"] = version or _NO_VERSION
         tags[f"dagster/input_event_pointer/{dep.to_user_string()}"] = str(latest.storage_id if latest else _BEFORE_ALL)
     return tags
+
+
+def _has_version(record: dg.EventLogRecord) -> bool:
+    """Whether an event may change the version of its asset: observations without a version report other things."""
+    observed = record.asset_observation
+    return observed is None or DATA_VERSION in (observed.tags or {})
 
 
 def record_changes(

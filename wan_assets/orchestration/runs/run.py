@@ -101,6 +101,8 @@ def _events_of(
         open_ledger = stack.enter_context(ledger.open())
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))
         videos = store.open()
+        if run_context.is_reviewed:
+            run_context = replace(run_context, takes_of=open_ledger.takes_of)
         prepared = partitioning.begin(run_context, videos, config.selection())
         warn_if_simulated(runware, run_context.log)
         on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
@@ -140,4 +142,8 @@ def _limits_of(run_context: RunContext, config: GenerationConfig, runware: Runwa
         limits,
         resend_refused=limits.resend_refused or config.resend_refused,
         on_mismatch=config.on_mismatch or run_context.on_mismatch or limits.on_mismatch,
+        max_takes=limits.max_takes if run_context.max_takes is None else run_context.max_takes,
+        retake_rejected=(
+            limits.retake_rejected if run_context.retake_rejected is None else run_context.retake_rejected
+        ),
     )

@@ -119,7 +119,7 @@ def newer_upstream(
     these events; None stands for the whole asset.
     """
     if upstream.partitions is None:
-        made, read = _last_event(instance, upstream.key), _last_event(instance, table)
+        made, read = last_event(instance, upstream.key), last_event(instance, table)
         return {None: made} if made > read else {}
     kind, events = dg.DagsterEventType.ASSET_MATERIALIZATION, instance.event_log_storage
     of_parts = events.get_latest_storage_id_by_partition(upstream.key, kind)
@@ -127,6 +127,7 @@ def newer_upstream(
     return {part: number for part, number in sorted(of_parts.items()) if number > of_table.get(part, 0)}
 
 
-def _last_event(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:
+def last_event(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:
+    """Returns the number of the latest materialization of an asset; 0 if there is none."""
     records = instance.fetch_materializations(key, limit=1).records
     return records[0].storage_id if records else 0

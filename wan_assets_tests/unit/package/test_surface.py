@@ -33,6 +33,7 @@ NAMES = [
     "build_export_asset",
     "build_lost_run_sensor",
     "build_missing_job",
+    "build_review_sensor",
     "build_video_assets",
     "build_video_checks",
     "build_video_sensor",

@@ -1,0 +1,183 @@
+"""A sensor that brings decisions about videos to Dagster, and requests runs for videos that were sent back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, Unpack
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wan_assets.errors import LedgerError
+from wan_assets.ledger import Decision, Ledger, PartitionRow, Takes
+from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_options import known_keywords
+from wan_assets.orchestration.automation.sensor import SensorOptions
+from wan_assets.orchestration.checks import review_check, review_metadata
+from wan_assets.orchestration.partitions.data_versions import quiet_migrations
+from wan_assets.orchestration.resources import LedgerResource
+
+_PARTITIONS_PER_TICK = 200
+_DECISIONS_READ = 1_000
+
+
+class _Cursor(BaseModel):
+    """The number of the last decision that was reported."""
+
+    model_config = ConfigDict(frozen=True)
+
+    decision: int = 0
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self:
+        """Reads the cursor of the previous tick; an unreadable one reports all decisions again, which is cheap."""
+        try:
+            return cls.model_validate_json(text or "{}")
+        except ValidationError:
+            return cls()
+
+
+class ReviewSensorOptions(SensorOptions, total=False):
+    """The key of the videos' asset, and Dagster's own settings of a sensor."""
+
+    key: Key
+    key_prefix: KeyPrefix
+
+
+@known_keywords(ReviewSensorOptions)
+def build_review_sensor(
+    *,
+    name: str | None = None,
+    max_takes: int = 3,
+    retake_rejected: bool = False,
+    requests_runs: bool = True,
+    run_tags: Mapping[str, str] | None = None,
+    **options: Unpack[ReviewSensorOptions],
+) -> dg.SensorDefinition:
+    """Builds a sensor that reports new decisions about the videos of an asset.
+
+    For each partition with a new decision, the sensor evaluates the check `reviewed` and records an observation with
+    the decisions. It requests a run for each partition whose video was sent back, and for each partition whose video is
+    another take now. It needs the resource `ledger`.
+
+    Args:
+        name: Name of the videos' asset, by default `videos`.
+        max_takes: The most takes of a row, as for `build_video_assets`.
+        retake_rejected: Whether rejected videos are generated again too, as for `build_video_assets`.
+        requests_runs: Whether runs are requested. Without it, decisions are only reported.
+        run_tags: Tags of the runs, such as `{"dagster/priority": "5"}`.
+        **options: `key` is the key of the videos' asset, instead of `name`; `key_prefix` is a prefix of `name`.
+            `minimum_interval_seconds` (in seconds) and `default_status` are Dagster's.
+
+    Returns:
+        The sensor `<name>_review_sensor`.
+
+    Raises:
+        dagster.DagsterInvalidDefinitionError: The name is not valid.
+        TypeError: A keyword does not exist.
+
+    Example:
+        >>> from wan_assets import build_review_sensor
+        >>> build_review_sensor(name="drafts", max_takes=2).name
+        'drafts_review_sensor'
+    """
+    names = AssetNames.of(name, options.get("key"), options.get("key_prefix"))
+    review_sensor = ReviewSensor(names.videos, max_takes, retake_rejected, requests_runs, run_tags or {})
+
+    @dg.sensor(
+        name=names.named("review_sensor"),
+        asset_selection=dg.AssetSelection.assets(names.videos),
+        description="Reports decisions about the videos, and requests runs for videos that were sent back.",
+        minimum_interval_seconds=options.get("minimum_interval_seconds"),
+        default_status=options.get("default_status", dg.DefaultSensorStatus.STOPPED),
+    )
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        try:
+            with ledger.open() as opened:
+                return review_sensor.tick(context.instance, context.cursor, opened)
+        except LedgerError as error:
+            return dg.SensorResult(skip_reason=f"{error}. {error.hint}", cursor=context.cursor)
+
+    return sensor
+
+
+@dataclass(frozen=True)
+class ReviewSensor:
+    """Reports the decisions about the videos of one asset."""
+
+    asset_key: dg.AssetKey
+    max_takes: int
+    retake_rejected: bool
+    requests_runs: bool
+    tags: Mapping[str, str]
+
+    def tick(self, instance: dg.DagsterInstance, cursor: str | None, ledger: Ledger) -> dg.SensorResult:
+        """Reports the next decisions, at most those of some partitions, and returns the new cursor."""
+        before = _Cursor.parse(cursor)
+        decisions = ledger.decisions_after(before.decision, _DECISIONS_READ)
+        if not decisions:
+            return dg.SensorResult(skip_reason="there is no new decision", cursor=before.model_dump_json())
+        partitions, last = self._partitions(decisions, ledger)
+        requests = list(self._reported(instance, partitions, last, ledger))
+        cursor = _Cursor(decision=last).model_dump_json()
+        if not requests:
+            reason = f"reported decisions about {len(partitions)} partitions; no video is to be generated again"
+            return dg.SensorResult(skip_reason=reason, cursor=cursor)
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+    def _partitions(self, decisions: Sequence[Decision], ledger: Ledger) -> tuple[list[str], int]:
+        """Returns the partitions that decisions concern, and the number of the last decision that they include."""
+        asset = self.asset_key.to_user_string()
+        found: dict[str, None] = {}
+        prints = {decision.video.fingerprint for decision in decisions}
+        of_request = ledger.partitions_of(asset, prints)
+        last = 0
+        for decision in decisions:
+            partitions = of_request.get(decision.video.fingerprint, ())
+            if found and len(found) + len(partitions) > _PARTITIONS_PER_TICK:
+                break
+            found.update(dict.fromkeys(partitions))
+            last = decision.number
+        return list(found), last
+
+    def _reported(
+        self, instance: dg.DagsterInstance, partitions: Sequence[str], last: int, ledger: Ledger
+    ) -> Iterator[dg.RunRequest]:
+        """Reports the decisions about partitions; yields the requests of runs."""
+        records = ledger.recorded_partitions(self.asset_key.to_user_string(), partitions)
+        for partition in partitions:
+            rows = records[partition].rows if partition in records else ()
+            takes = ledger.takes_of(rows)
+            named = [(row.prompt_id, each) for row, each in zip(rows, takes, strict=True)]
+            if not named:
+                continue
+            metadata = review_metadata(named)
+            with quiet_migrations():
+                _report_check(instance, review_check(self.asset_key, partition, named))
+                instance.report_runless_asset_event(
+                    dg.AssetObservation(self.asset_key, partition=partition, metadata=metadata)
+                )
+            if self.requests_runs and any(map(self._needs_run, rows, takes)):
+                run_key = f"{self.asset_key.to_user_string()}/{partition}/{last}"
+                yield dg.RunRequest(run_key, partition_key=partition, tags=self.tags)
+
+    def _needs_run(self, row: PartitionRow, takes: Takes) -> bool:
+        """Whether a run would bring another take than the one that the partition has."""
+        number = takes.next_number(self.max_takes, retakes_rejected=self.retake_rejected)
+        recorded = {take.fingerprint: take.number for take in takes.takes}
+        return recorded.get(row.fingerprint) != number
+
+
+def _report_check(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> None:
+    """Records the evaluation of a partition as one of the run that materialized it.
+
+    Dagster stores only one evaluation of a partition that belongs to no run, and refuses the next one.
+    """
+    here = dg.AssetRecordsFilter(evaluation.asset_key, asset_partitions=[evaluation.partition or ""])
+    records = instance.fetch_materializations(here, limit=1).records
+    event = dg.DagsterEvent(
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, job_name="review", event_specific_data=evaluation
+    )
+    for record in records:
+        instance.report_dagster_event(event, run_id=record.run_id)

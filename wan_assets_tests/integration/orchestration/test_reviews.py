@@ -1,0 +1,142 @@
+"""Decisions in Dagster: the check of each partition, its metadata, the sensors, and videos that were sent back."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster_support import materialized, studio, table_of, written
+from review_support import DRAFTS, TABLE, Project
+
+from wan_assets import build_review_sensor, build_video_sensor
+from wan_assets.ledger import DecisionValue, NewDecision
+
+REVIEWED = dg.AssetCheckKey(DRAFTS, "reviewed")
+
+
+def project_of(made: Any, folder: Path, *prompts: str, **options: Any) -> Project:
+    drafts = {"review": True, **options.pop("drafts", {})}
+    sensors = [build_review_sensor(name="drafts", **options.pop("sensor", {}))]
+    return Project(made, written(folder, table_of(*prompts)), drafts=drafts, sensors=sensors, **options)
+
+
+def tick(project: Project, name: str, cursor: str | None = None) -> dg.SensorResult:
+    """The next tick of a sensor."""
+    repository = project.definitions.get_repository_def()
+    (sensor,) = [sensor for sensor in repository.sensor_defs if sensor.name == name]
+    with dg.build_sensor_context(
+        instance=project.made.instance,
+        repository_def=repository,
+        cursor=cursor,
+        resources={
+            name: each for name, each in project.made.resources().items() if name in sensor.required_resource_keys
+        },
+    ) as context:
+        return sensor(context)
+
+
+def evaluations(made: Any) -> dict[str | None, tuple[bool, str]]:
+    """The latest evaluation of the check `reviewed` by partition."""
+    history = made.instance.event_log_storage.get_asset_check_execution_history(REVIEWED, limit=100)
+    found: dict[str | None, tuple[bool, str]] = {}
+    for record in history:
+        evaluation = record.event.dagster_event.event_specific_data
+        if isinstance(evaluation, dg.AssetCheckEvaluation):
+            found.setdefault(evaluation.partition, (evaluation.passed, evaluation.description or ""))
+    return found
+
+
+def test_a_partition_is_reviewed_once_its_video_is_approved(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", "A dog", "A cat")
+        project.make("drafts")
+        assert evaluations(made) == {key: (False, f"{key} is undecided") for key in "abc"}
+
+        project.decide("approved", "a", rating=4, labels=("sharp",), note="good")
+        project.decide("rejected", "b", reviewer="bob")
+        first = tick(project, "drafts_review_sensor")
+        again = tick(project, "drafts_review_sensor", first.cursor)
+
+        assert not first.run_requests
+        assert again.skip_reason is not None
+        assert "no new decision" in str(again.skip_reason.skip_message)
+        assert evaluations(made) == {"a": (True, ""), "b": (False, "b is rejected"), "c": (False, "c is undecided")}
+        (observed,) = made.instance.fetch_observations(
+            dg.AssetRecordsFilter(DRAFTS, asset_partitions=["a"]), limit=10
+        ).records
+        metadata = observed.asset_observation.metadata
+        assert metadata["wan_assets/approved"].value == 1
+        (row,) = metadata["wan_assets/decisions"].records
+        assert (row.data["reviewer"], row.data["rating"], row.data["labels"]) == ("ada", "4", "sharp")
+
+
+def test_a_video_that_is_sent_back_is_requested_generated_and_reviewed_again(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", "A dog")
+        project.make("drafts")
+        project.decide("retake", "b")
+        result = tick(project, "drafts_review_sensor")
+
+        assert [request.partition_key for request in result.run_requests or ()] == ["b"]
+        assert evaluations(made)["b"] == (False, "b is sent back")
+        (event,) = [event for key, event in materialized(project.videos("drafts")).items() if key == "b"]
+        assert event["wan_assets/take"] == 2
+        assert evaluations(made)["b"] == (False, "b is undecided")
+        project.decide("approved", "b")
+        assert not tick(project, "drafts_review_sensor", result.cursor).run_requests
+        assert evaluations(made)["b"] == (True, "")
+        assert made.simulator.journal.submissions() == 3
+
+
+def test_an_earlier_take_that_is_approved_later_is_materialized_again_at_no_cost(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite")
+        first = materialized(project.make("drafts"))["a"]
+        (decision,) = project.decide("retake", "a")
+        cursor = tick(project, "drafts_review_sensor").cursor
+        second = materialized(project.videos("drafts"))["a"]
+        with project.ledger as ledger:
+            ledger.decide([NewDecision(decision.video, DecisionValue.APPROVED, "bob")])
+        result = tick(project, "drafts_review_sensor", cursor)
+        third = materialized(project.videos("drafts"))["a"]
+
+        assert [request.partition_key for request in result.run_requests or ()] == ["a"]
+        assert first["wan_assets/sha256"] == third["wan_assets/sha256"] != second["wan_assets/sha256"]
+        assert made.simulator.journal.submissions() == 2
+
+
+def test_the_sensor_of_the_finals_reads_their_table_again_after_each_decision(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        drafts = written(tmp_path, table_of("A kite", "A dog"))
+        project = Project(made, drafts)
+        project.definitions = dg.Definitions.merge(
+            project.definitions,
+            dg.Definitions(sensors=[build_video_sensor(name="finals", prompts=project.approved)]),
+        )
+        project.make("drafts")
+        asked = []
+        for prompt_id in ("a", "b"):
+            project.decide("approved", prompt_id)
+            result = tick(project, "finals_sensor")
+            asked.append([request.asset_selection for request in result.run_requests or ()])
+            assert project.run(TABLE).success
+        after = tick(project, "finals_sensor")
+
+        assert asked[0] == [[TABLE]]
+        assert [TABLE] in asked[1]
+        assert [request.asset_selection for request in after.run_requests or ()] == [[dg.AssetKey("finals")]]
+
+
+@pytest.mark.parametrize("options", [{"max_takes": 1}, {"max_takes": 2}])
+def test_a_row_has_no_more_takes_than_the_asset_permits(tmp_path: Path, options: dict[str, Any]) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", drafts=options, sensor=options)
+        project.make("drafts")
+        requested = []
+        for _ in range(3):
+            project.decide("retake", "a")
+            requested.append(len(tick(project, "drafts_review_sensor").run_requests or ()))
+            project.videos("drafts")
+
+        assert made.simulator.journal.submissions() == options["max_takes"]
+        assert sum(requested) == options["max_takes"] - 1
