@@ -5,12 +5,13 @@ approved.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 import sqlalchemy as sa
 
 from wan_assets.errors import NotApprovedError
+from wan_assets.ledger.clock import NOW_ISO
 from wan_assets.ledger.decisions import VideoKey, latest
 from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import lock_number, tasks
@@ -18,13 +19,19 @@ from wan_assets.ledger.schema import lock_number, tasks
 
 @dataclass(frozen=True)
 class Approval:
-    """The approved video that a task needs: the draft of a final video, and the name under which messages show it."""
+    """The approved video that a task needs: the draft of a final video, and the name under which messages show it.
+
+    `decision` is the number of the decision that approved it when the task was last submitted, and `checked_at` the
+    moment before that submission, as ISO 8601 in UTC.
+    """
 
     fingerprint: str
     sha256: str
     result: int = 1
     is_simulated: bool = False
     name: str = ""
+    decision: int | None = None
+    checked_at: str | None = None
 
     @property
     def video(self) -> VideoKey:
@@ -41,9 +48,9 @@ class Approval:
         return cls(**json.loads(text))
 
 
-def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, simulated: bool) -> None:
+def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, simulated: bool) -> Approval:
     """Raises `NotApprovedError` unless the latest decision approves the video, and the video is still the current one
-    of its request. A simulated video approves no real purchase.
+    of its request. A simulated video approves no real purchase. Returns the approval with decision and time.
     """
     lock_decisions(connection, approval.video)
     name = approval.name or f"{approval.fingerprint[:12]}…"
@@ -56,6 +63,8 @@ def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, sim
         raise NotApprovedError(name, f"{decision.reviewer} decided {decision.value} at {decision.decided_at}")
     if not _is_current(connection, approval):
         raise NotApprovedError(name, "the ledger has no such video, or a newer one of the same request")
+    now = str(connection.execute(sa.select(NOW_ISO)).scalar_one())
+    return replace(approval, decision=decision.number, checked_at=now)
 
 
 def lock_decisions(connection: sa.Connection, video: VideoKey) -> None:

@@ -97,12 +97,13 @@ class Ledger(LedgerReader):
             )
 
     def refuse_unless_approved(self, task_uuid: str) -> None:
-        """Raises `NotApprovedError` if a task needs a draft that is not approved now."""
+        """Raises `NotApprovedError` if a task needs a draft that is not approved now; records the valid decision."""
         with self._transaction() as connection:
             row = transitions.found(connection, task_uuid)
             if row["approval"]:
                 approval = Approval.of_text(row["approval"])
-                approvals.refuse_unless_approved(connection, approval, simulated=row["is_simulated"])
+                checked = approvals.refuse_unless_approved(connection, approval, simulated=row["is_simulated"])
+                transitions.changed(connection, task_uuid, approval=checked.as_text())
 
     def decide(self, new: Sequence[NewDecision]) -> list[Decision]:
         """Records decisions about videos in one transaction, in their order, and returns them.
