@@ -125,7 +125,7 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
-def _pairs(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def pairs(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Returns the values of an option `NAME=VALUE`, which may be repeated."""
     found: dict[str, str] = {}
     for text in given:
@@ -143,7 +143,7 @@ def _lists(context: click.Context, parameter: click.Parameter, given: tuple[str,
     try:
         return {
             name: tuple(map(str.strip, next(csv.reader([values], skipinitialspace=True, strict=True))))
-            for name, values in _pairs(context, parameter, given).items()
+            for name, values in pairs(context, parameter, given).items()
         }
     except csv.Error as error:
         raise click.BadParameter(str(error)) from None
@@ -153,14 +153,14 @@ _OF_TABLE = (
     click.option(
         "--column",
         multiple=True,
-        callback=_pairs,
+        callback=pairs,
         metavar="PARAMETER=COLUMN",
         help="The column of a parameter, such as positive_prompt=prompt_en or seed=meta.seed; repeatable.",
     ),
     click.option(
         "--default",
         multiple=True,
-        callback=_pairs,
+        callback=pairs,
         metavar="PARAMETER=VALUE",
         help="The value of a parameter in rows that have none, such as resolution=720p; repeatable.",
     ),

@@ -15,6 +15,7 @@ from wan_assets.prompts.approved_videos import (
     ApprovedRows,
     ApprovedVideos,
     approval_of,
+    with_overrides,
 )
 from wan_assets.prompts.column_use import ColumnUse
 from wan_assets.prompts.columns import EXPERIMENT, VARIANT
@@ -97,6 +98,7 @@ __all__ = [
     "signature_of",
     "snapshot_writer",
     "verified_content",
+    "with_overrides",
 ]
 
 _WITH_ARROW = {

@@ -134,13 +134,10 @@ class ApprovedVideos:
             raise _incomplete(draft, "a local file")
         result = decision.video.result
         name = draft.prompt_id if request.number_results == 1 else f"{draft.prompt_id}~result={result}"
-        cells = {name: value for name, value in PromptRow(1, name, request, {}).cells().items() if name != "prompt_id"}
-        if _SIZE_OF.intersection(self.overrides):
-            cells = {column: value for column, value in cells.items() if column not in _SIZE}
         reported = take.task.results[result - 1].get("seed") if take.task else None
         is_distinct = self.keep_seed or request.number_results > 1
         seed = _seed_of(reported if self.keep_seed else None, decision.video.sha256) if is_distinct else None
-        cells = {**cells, "seed": seed, "number_results": 1, **self.overrides}
+        cells = with_overrides(request, {"seed": seed, "number_results": 1, **self.overrides})
         approval = {
             DRAFT: draft.prompt_id,
             DRAFT_ASSET: self.asset_name,
@@ -153,8 +150,7 @@ class ApprovedVideos:
             APPROVED_AT: decision.decided_at,
             APPROVAL: str(decision.number),
         }
-        given = {column: value for column, value in cells.items() if value is not None and column not in _NOT_COPIED}
-        return {"prompt_id": name, **_with_paths(given, files), **draft.extra, **approval}
+        return {"prompt_id": name, **_with_paths(cells, files), **draft.extra, **approval}
 
 
 def _request_of(draft: PartitionRow, requests: Mapping[str, VideoRequest], takes: Takes) -> VideoRequest:
@@ -175,6 +171,18 @@ def _seed_of(reported: object, sha256: str) -> int:
 
 
 _SIZE_OF = frozenset({*_SIZE, FRAME_IMAGES})
+
+
+def with_overrides(request: VideoRequest, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the cells of a request with other values by column; another size replaces that of the request.
+
+    A value of None leaves the column out. Addresses to which the request sends its results are left out too.
+    """
+    cells = PromptRow(1, "", request, {}).cells()
+    if _SIZE_OF.intersection(overrides):
+        cells = {column: value for column, value in cells.items() if column not in _SIZE}
+    left_out = {"prompt_id", *_NOT_COPIED}
+    return {name: value for name, value in {**cells, **overrides}.items() if value is not None and name not in left_out}
 
 
 def approval_of(row: PromptRow) -> Approval | None:

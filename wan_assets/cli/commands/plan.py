@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,14 +16,26 @@ from typing import Any, TypedDict, Unpack, cast
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json_with_list, show_table
+from wan_assets.cli.draft_estimate import DraftEstimate, comparison_json, show_comparison
 from wan_assets.cli.estimate_report import estimate_json, show_estimate, show_prices
 from wan_assets.cli.estimates import LedgerState, ledger_state
-from wan_assets.cli.options import TABLE, TableOptions, current_settings, data_dir_option, table_options
+from wan_assets.cli.options import TABLE, TableOptions, current_settings, data_dir_option, pairs, table_options
 from wan_assets.cli.problem_list import ProblemList
 from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.selection_options import selection_json, selection_options, show_selection
 from wan_assets.models import Retirement, usd
-from wan_assets.prompts import ChosenRows, Chunk, ColumnUse, Findings, RowSelection, Summary, name_of, scan
+from wan_assets.prompts import (
+    ApprovedVideos,
+    ChosenRows,
+    Chunk,
+    ColumnUse,
+    Findings,
+    PriceList,
+    RowSelection,
+    Summary,
+    name_of,
+    scan,
+)
 
 _NAMES_SHOWN = 50
 _ALLOCATIONS = 100_000
@@ -60,6 +72,7 @@ class _Planned:
     selection: RowSelection
     chosen: ChosenRows
     state: LedgerState
+    drafts: DraftEstimate | None = None
 
     @property
     def retirements(self) -> dict[Retirement, int]:
@@ -87,6 +100,20 @@ _BY = click.Choice(("hour", "day", "week", "month", "shard", "campaign"))
 @click.option("--end-date", help="End of the time windows; open by default.")
 @click.option("--timezone", default="UTC", show_default=True, help="The time zone of the time windows.")
 @click.option("--shards", type=click.IntRange(1, 10_000), help="The number of shards.")
+@click.option(
+    "--draft",
+    "has_drafts",
+    is_flag=True,
+    help="Compare drafts and finals of the approved ones with finals of all rows.",
+)
+@click.option(
+    "--override",
+    "overrides",
+    multiple=True,
+    callback=pairs,
+    metavar="PARAMETER=VALUE",
+    help="A value of the finals, with --draft, such as resolution=1080p; repeatable. FILE then has the drafts.",
+)
 @table_options
 @selection_options
 @data_dir_option
@@ -96,6 +123,8 @@ def plan(
     as_json: bool,
     table_options: TableOptions,
     selection: RowSelection,
+    has_drafts: bool,
+    overrides: Mapping[str, str],
     **partitions: Unpack[PartitionOptions],
 ) -> None:
     """Validate and price the table FILE; nothing is submitted.
@@ -105,18 +134,24 @@ def plan(
     with --limit, --sample, --select or --ids, only the selected rows are priced. The budget and the expected duration
     are those of the configured account; without an API key, of the simulator.
 
+    With --draft, the price of drafts of all rows and of finals of the approved ones is compared with that of finals of
+    all rows. The rows of FILE are the drafts if --override gives the values of the finals. Otherwise they are the
+    finals, and drafts have the lowest resolution of their model.
+
     Exit status: 0 every row is valid, 1 some have problems or request a model that has ended, 2 the table cannot be
     read, or has none of the selected rows.
     """
     check, source, settings = _partition_check(**partitions), table_options.of(file), current_settings()
-    chosen = ChosenRows(selection)
+    chosen, drafts = ChosenRows(selection), _draft_estimate(overrides, is_asked=has_drafts)
     with TemporaryFile("w+", encoding="utf-8") as file_of_problems, ledger_state(settings) as state:
         problems = ProblemList(file_of_problems) if as_json else None
         progress = progress_display("rows", _Read(), is_quiet=as_json, is_persistent=False)
         with _rare_collections(), progress as show:
             chunks = _shown(map(check, scan(source)), show, problems)
-            found = Summary.of(chunks if selection.is_whole else chosen.of(chunks), state.prices())
-        planned = _Planned(found, found.valid if selection.is_whole else chosen.valid, selection, chosen, state)
+            chunks = chunks if selection.is_whole else chosen.of(chunks)
+            found = Summary.of(drafts.adding(chunks) if drafts else chunks, state.prices())
+        valid = found.valid if selection.is_whole else chosen.valid
+        planned = _Planned(found, valid, selection, chosen, state, drafts)
         if not selection.is_whole and not found.problem_count:
             chosen.verify()
         if problems is not None:
@@ -135,6 +170,12 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def _draft_estimate(overrides: Mapping[str, str], *, is_asked: bool) -> DraftEstimate | None:
+    if overrides and not is_asked:
+        raise click.UsageError("--override needs --draft")
+    return DraftEstimate(ApprovedVideos("drafts", overrides).overrides, PriceList()) if is_asked else None
 
 
 def _partition_check(**partitions: Unpack[PartitionOptions]) -> Callable[[Chunk], Chunk]:
@@ -176,6 +217,8 @@ def _show(file: str | Path, planned: _Planned) -> None:
     show_selection(planned.selection, planned.chosen.ids, planned.chosen.left_out)
     click.echo(f"list price {dollars(total.price_microusd)}; reserved at most {dollars(total.reserved_microusd)}")
     show_estimate(found.prices, planned.state)
+    if planned.drafts:
+        show_comparison(planned.drafts.compared(found.prices), planned.drafts)
     for retirement, requests in planned.retirements.items():
         kind = "problem" if retirement.is_ended else "warning"
         click.echo(f"{kind}: {printable(retirement.message)} ({counted(requests, 'new request')})")
@@ -225,6 +268,7 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
         "price_usd": float(usd(total.price_microusd)),
         "reserved_usd": float(usd(total.reserved_microusd)),
         **estimate_json(found.prices, planned.state),
+        "draft": comparison_json(planned.drafts.compared(found.prices), planned.drafts) if planned.drafts else None,
         "columns": {name: list(names) for name, names in found.columns.sources.items()},
         "recognized": sorted(found.columns.recognized),
         "defaults": dict(found.columns.defaults),
