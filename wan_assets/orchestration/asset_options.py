@@ -36,6 +36,14 @@ class AssetOptions(TypedDict, total=False):
     freshness_policy: dg.FreshnessPolicy
 
 
+class ReviewOptions(TypedDict, total=False):
+    """Options of reviews, which the videos' asset and the job for missing videos share."""
+
+    review: bool
+    max_takes: int
+    retake_rejected: bool
+
+
 ASSET_OPTIONS = AssetOptions.__optional_keys__
 
 

@@ -14,12 +14,20 @@ import dagster as dg
 from pydantic import Field
 
 from wan_assets.orchestration.asset_names import AssetNames
-from wan_assets.orchestration.asset_options import AssetOptions, shared_options
+from wan_assets.orchestration.asset_options import AssetOptions, ReviewOptions, shared_options
 from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
-from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
+from wan_assets.orchestration.automation import build_missing_job, build_review_sensor, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
-from wan_assets.orchestration.component_attributes import AssetAttributes, Batches, Query, Sensor, UpstreamAsset
+from wan_assets.orchestration.component_attributes import (
+    ApprovedDrafts,
+    AssetAttributes,
+    Batches,
+    Query,
+    ReviewSensor,
+    Sensor,
+    UpstreamAsset,
+)
 from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -46,8 +54,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     """Declares a prompt table, its videos, its resources and its automation in YAML.
 
     Args:
-        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a URL; a query; or an upstream
-            asset.
+        prompts: A table, a folder or a pattern, relative to the folder of `defs.yaml`; a URL; a query; an upstream
+            asset; or the approved videos of another asset.
         columns: Source column of each parameter, such as `{positive_prompt: prompt_en}`.
         defaults: Values for cells that are empty or missing, such as `{resolution: 720p}`.
         extra: Columns that are no parameters: "keep" or "refuse".
@@ -71,6 +79,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         severities: Enables the check `quality` of each partition; severity by check name, `{}` for the defaults.
         on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
         video_checks: Import paths of checks that are decorated with `@video_check`, such as `my_project.checks.sharp`.
+        review: Whether each partition has the check `reviewed`, which fails until its videos are approved.
+        max_takes: The most takes of a row whose videos are sent back, by default 3.
+        retake_rejected: Whether rejected videos are generated again too.
+        review_sensor: Options of the sensor that reports decisions. None builds no sensor.
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
@@ -94,9 +106,9 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         ('trailers', 25.0)
     """
 
-    prompts: str | UpstreamAsset | Query = Field(
+    prompts: str | UpstreamAsset | ApprovedDrafts | Query = Field(
         description="A table, a folder of them or a pattern, relative to the folder of this file; a URL; a query; "
-        "or an upstream asset."
+        "an upstream asset; or the approved videos of another asset."
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="The source column of each parameter, such as positive_prompt: prompt_en."
@@ -137,6 +149,15 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         default_factory=list,
         description="Import paths of checks that are decorated with @video_check, such as my_project.checks.sharp.",
     )
+    review: bool = Field(
+        default=False,
+        description="Define the check reviewed, which fails until the videos of a partition are approved.",
+    )
+    max_takes: int | None = Field(
+        default=None, ge=1, description="The most takes of a row whose videos are sent back; 3 by default."
+    )
+    retake_rejected: bool | None = Field(default=None, description="Generate rejected videos again too.")
+    review_sensor: ReviewSensor | None = Field(default=None, description="A sensor that reports decisions.")
     sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
         default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
@@ -233,6 +254,8 @@ class _Parts:
             return SqlQuery(prompts.url, prompts.query)
         if isinstance(prompts, UpstreamAsset):
             return prompts.prompts(self.folder, self.batches)
+        if isinstance(prompts, ApprovedDrafts):
+            return prompts.prompts()
         location = table_path(prompts, "prompts")
         return location if isinstance(location, str) else self.folder / location
 
@@ -243,7 +266,7 @@ class _Parts:
 
     def videos(self) -> dg.Definitions:
         attributes = self.attributes
-        options = cast(VideoOptions, {**attributes.options(), "table": self.table_options()})
+        options = cast(VideoOptions, {**attributes.options(), "table": self.table_options(), **self.review_options()})
         if attributes.retries:
             options["retry_policy"] = dg.RetryPolicy(max_retries=attributes.retries)
         if attributes.on_mismatch:
@@ -255,6 +278,16 @@ class _Parts:
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
             }
         return build_video_assets(**self.table(), partitions_per_run=attributes.partitions_per_run, **options)
+
+    def review_options(self) -> ReviewOptions:
+        """Returns the options of reviews that the videos and the job for missing ones share."""
+        attributes = self.attributes
+        given = {
+            "review": attributes.review,
+            "max_takes": attributes.max_takes,
+            "retake_rejected": attributes.retake_rejected,
+        }
+        return cast(ReviewOptions, {name: value for name, value in given.items() if value is not None})
 
     def table_options(self) -> AssetOptions:
         options = self.attributes.table.options() if self.attributes.table else AssetOptions()
@@ -269,12 +302,15 @@ class _Parts:
         attributes = self.attributes
         if attributes.sensor:
             yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
+        if attributes.review_sensor:
+            yield dg.Definitions(sensors=[self.review_sensor(attributes.review_sensor)])
         if attributes.missing_schedule:
             job = build_missing_job(
                 **self.table(),
                 on_mismatch=attributes.on_mismatch,
                 deps=attributes.deps or (),
                 video_checks=self.checks_of_videos(),
+                **self.review_options(),
             )
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
         if attributes.checks:
@@ -288,6 +324,13 @@ class _Parts:
         settings["run_tags"] = {name: str(value) for name, value in wanted.run_tags.items()}
         per_run = self.attributes.partitions_per_run
         return build_video_sensor(**self.table(), partitions_per_run=per_run, **settings, default_status=status)
+
+    def review_sensor(self, wanted: ReviewSensor) -> dg.SensorDefinition:
+        status = dg.DefaultSensorStatus.RUNNING if wanted.is_running else dg.DefaultSensorStatus.STOPPED
+        takes: dict[str, Any] = {name: value for name, value in self.review_options().items() if name != "review"}
+        settings: dict[str, Any] = wanted.model_dump(exclude={"is_running", "run_tags"})
+        settings["run_tags"] = {name: str(value) for name, value in wanted.run_tags.items()}
+        return build_review_sensor(key=self.names.videos, **takes, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:
         options = cast(DatasetOptions, shared_options(self.attributes.options()))

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from wan_assets.orchestration.asset_options import AssetOptions
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.tables.upstream import UpstreamPrompts
-from wan_assets.prompts import SqlQuery
+from wan_assets.prompts import ApprovedVideos, SqlQuery
 from wan_assets.settings import local_path
 
 Condition = Annotated[
@@ -80,6 +80,20 @@ class UpstreamAsset(dg.Model, dg.Resolvable):
         )
 
 
+class ApprovedDrafts(dg.Model, dg.Resolvable):
+    """Prompts of the approved videos of another asset, with other settings for their final versions."""
+
+    approved_videos_of: str = Field(description="The key of the videos asset of the drafts, such as drafts.")
+    overrides: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Values that differ from the draft, such as resolution: 1080p."
+    )
+    keep_seed: bool = Field(default=True, description="Whether a final has the seed of its draft.")
+
+    def prompts(self) -> ApprovedVideos:
+        """Returns the source of the prompts."""
+        return ApprovedVideos(self.approved_videos_of, self.overrides, self.keep_seed)
+
+
 class Batches(dg.Model, dg.Resolvable):
     """Partitions of many rows each: time windows by the column `date`, shards, or campaigns by `campaign`."""
 
@@ -95,6 +109,17 @@ class Batches(dg.Model, dg.Resolvable):
             return definition_by(**self.model_dump(), campaigns=f"{name}_campaigns")
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+
+
+class ReviewSensor(dg.Model, dg.Resolvable):
+    """A sensor that reports decisions about the videos, and requests runs for videos that were sent back."""
+
+    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    requests_runs: bool = Field(default=True, description="False: only report decisions.")
+    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
+    run_tags: dict[str, str | int] = Field(
+        default_factory=dict, description="Tags of the runs, such as dagster/priority."
+    )
 
 
 class Sensor(dg.Model, dg.Resolvable):

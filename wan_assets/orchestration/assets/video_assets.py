@@ -12,6 +12,7 @@ from wan_assets.errors import EmptyRangeError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import (
     AssetOptions,
+    ReviewOptions,
     asset_arguments,
     check_options,
     given_options,
@@ -49,7 +50,7 @@ _NOTHING: Any = dg.Nothing
 """Dagster takes this class as a type, although its annotation names only instances."""
 
 
-class VideoOptions(AssetOptions, total=False):
+class VideoOptions(AssetOptions, ReviewOptions, total=False):
     """Optional arguments of `build_video_assets`: options of the videos' asset, and of its runs."""
 
     table: AssetOptions
@@ -59,9 +60,6 @@ class VideoOptions(AssetOptions, total=False):
     on_mismatch: OnMismatch
     on_progress: ProgressCallback
     video_checks: Sequence[VideoCheck]
-    review: bool
-    max_takes: int
-    retake_rejected: bool
 
 
 @known_keywords(VideoOptions)

@@ -1,7 +1,7 @@
 """A job that generates all missing partitions in one run, even if they are not adjacent."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import dagster as dg
 from pydantic import Field
@@ -9,7 +9,7 @@ from pydantic import Field
 from wan_assets.engine import OnMismatch
 from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
-from wan_assets.orchestration.asset_options import Deps, dependency_keys, known_keywords
+from wan_assets.orchestration.asset_options import Deps, ReviewOptions, dependency_keys, known_keywords
 from wan_assets.orchestration.checks import VideoCheck, verified_checks
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
@@ -28,15 +28,12 @@ class MissingConfig(GenerationConfig):
     )
 
 
-class MissingJobOptions(TypedDict, total=False):
+class MissingJobOptions(ReviewOptions, total=False):
     """Options of the videos' asset that its job needs as well."""
 
     on_mismatch: OnMismatch | None
     deps: Deps
     video_checks: Sequence[VideoCheck]
-    review: bool
-    max_takes: int | None
-    retake_rejected: bool | None
 
 
 @known_keywords(MissingJobOptions)

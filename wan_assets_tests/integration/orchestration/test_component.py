@@ -57,6 +57,25 @@ def test_seeds_and_variants_are_declared_in_yaml(tmp_path: Path) -> None:
         WanVideosComponent.resolve_from_yaml("{prompts: a.csv, seeds: 1001}")
 
 
+def test_drafts_their_reviews_and_their_finals_are_declared_in_yaml() -> None:
+    drafts = built(
+        "{name: drafts, prompts: prompts.csv, review: true, max_takes: 2, "
+        "review_sensor: {is_running: true, run_tags: {dagster/priority: 5}}, missing_schedule: '0 2 * * *'}"
+    )
+    finals = built(
+        "{name: finals, prompts: {approved_videos_of: drafts, overrides: {resolution: 1080p}, keep_seed: false}}"
+    )
+    both = dg.Definitions.merge(drafts, dg.Definitions(assets=finals.assets))
+
+    assert dg.AssetCheckKey(dg.AssetKey("drafts"), "reviewed") in drafts.resolve_asset_graph().asset_check_keys
+    sensor = drafts.get_repository_def().get_sensor_def("drafts_review_sensor")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    graph = both.resolve_asset_graph()
+    assert graph.get(dg.AssetKey("finals_prompts")).parent_keys == {dg.AssetKey("drafts")}
+    with pytest.raises(PromptTableError, match=r"overrides: resolutoin"):
+        built("{prompts: {approved_videos_of: drafts, overrides: {resolutoin: 1080p}}}")
+
+
 def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     definitions = built(
         """
