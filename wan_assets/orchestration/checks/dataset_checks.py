@@ -156,7 +156,9 @@ def _why_missing(dataset_row: DatasetRow) -> str:
 
 
 def _orphans(dataset: Dataset) -> CheckResult:
-    requested = {dataset_row.fingerprint for dataset_row in dataset.dataset_rows}
+    requested = {row.fingerprint for row in dataset.table.rows}
+    takes = dataset.ledger.takes(requested, simulated=dataset.is_simulated)
+    requested |= {take.fingerprint for each in takes.values() for take in each.takes}
     stored_tasks_of_asset = dataset.ledger.stored_tasks(dataset.name, simulated=dataset.is_simulated)
     failed_rows = tuple(
         FailedRow(task.origin.partition, f"no row requests the video of task {task.task_uuid}")

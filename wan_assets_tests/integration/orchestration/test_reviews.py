@@ -8,8 +8,10 @@ import pytest
 from dagster_support import materialized, studio, table_of, written
 from review_support import DRAFTS, TABLE, Project
 
-from wan_assets import build_review_sensor, build_video_sensor
+from wan_assets import PromptTable, build_review_sensor, build_video_sensor
+from wan_assets.dataset import Dataset, Entries
 from wan_assets.ledger import DecisionValue, NewDecision
+from wan_assets.orchestration.checks import check_results
 
 REVIEWED = dg.AssetCheckKey(DRAFTS, "reviewed")
 
@@ -103,6 +105,29 @@ def test_an_earlier_take_that_is_approved_later_is_materialized_again_at_no_cost
         assert [request.partition_key for request in result.run_requests or ()] == ["a"]
         assert first["wan_assets/sha256"] == third["wan_assets/sha256"] != second["wan_assets/sha256"]
         assert made.simulator.journal.submissions() == 2
+
+
+def test_the_dataset_of_a_row_with_takes_has_the_chosen_one_and_no_orphan(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        prompts = written(tmp_path, table_of("A kite", "A dog"))
+        project = Project(made, prompts)
+        project.make("drafts")
+        project.decide("retake", "b")
+        second = materialized(project.videos("drafts"))["b"]["wan_assets/sha256"]
+        store = made.resources()["store"].open()
+        with project.ledger as ledger:
+            table = PromptTable.load(prompts)
+            dataset = Dataset.read("drafts", table, store, ledger)
+            results = dict(check_results(dataset, ["no_orphan_video", "every_row_has_its_video"]))
+            chosen = [entry.video.sha256 for entry in Entries(table, store=store, ledger=ledger)]
+            takes = [
+                (entry.dataset_row.take, entry.dataset_row.is_chosen)
+                for entry in Entries(table, store=store, ledger=ledger, all_takes=True)
+            ]
+
+    assert {name: result.passed for name, result in results.items()} == dict.fromkeys(results, True)
+    assert chosen[1] == second
+    assert takes == [(1, True), (1, False), (2, True)]
 
 
 def test_the_sensor_of_the_finals_reads_their_table_again_after_each_decision(tmp_path: Path) -> None:
