@@ -61,7 +61,7 @@ def assets_of(definitions: dg.Definitions) -> Iterator[dg.AssetsDefinition]:
 
 
 def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstance) -> None:
-    """Materializes all assets, of partitions the first, and runs all checks; on the simulator."""
+    """Materializes all assets, of partitions the first, if there are any, and runs all checks; on the simulator."""
     account = RunwareResource(api_key="a-key-for-tests", base_url=base_url, initial_poll_delay_s=0.1)
     means: dict[str, Any] = {"instance": instance, "resources": {**(definitions.resources or {}), "runware": account}}
     together = [*(definitions.assets or ()), *(definitions.asset_checks or ())]
@@ -69,6 +69,8 @@ def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstanc
         tags = {}
         if asset.partitions_def:
             keys = asset.partitions_def.get_partition_keys(dynamic_partitions_store=instance)[:2]
+            if not keys:
+                continue
             tags = {RANGE_START: keys[0], RANGE_END: keys[-1]}
         result = dg.materialize(together, selection=[asset], tags=tags, raise_on_error=False, **means)
         assert result.success, failure_of(result)
