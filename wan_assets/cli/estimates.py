@@ -67,9 +67,9 @@ class LedgerState:
 @contextmanager
 def ledger_state(settings: Settings) -> Iterator[LedgerState]:
     """Reads the ledger of the settings, which stays open for the block; does not create one."""
-    usd = settings.budget_usd
-    budget = Budget(total_microusd=None if usd is None else microusd(usd))
-    nothing_spent = tuple(CapRoom(scope, cap, 0) for scope, cap in budget.caps("", "") if cap is not None)
+    budget = _budget_of(settings)
+    caps = budget.caps("", "", is_retake=True)
+    nothing_spent = tuple(CapRoom(scope, cap, 0) for scope, cap in caps if cap is not None)
     unknown = LedgerState(not settings.is_charged, nothing_spent)
     with ExitStack() as stack:
         try:
@@ -80,6 +80,14 @@ def ledger_state(settings: Settings) -> Iterator[LedgerState]:
         except LedgerError as error:
             found = replace(unknown, error=str(error))
         yield found
+
+
+def _budget_of(settings: Settings) -> Budget:
+    total, retakes = settings.budget_usd, settings.budget_usd_retakes
+    return Budget(
+        total_microusd=None if total is None else microusd(total),
+        retakes_microusd=None if retakes is None else microusd(retakes),
+    )
 
 
 def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:

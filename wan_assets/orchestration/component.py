@@ -82,6 +82,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         budget_usd_total: Budget of all spent and reserved money, in US dollars. The default is `WAN_ASSETS_BUDGET_USD`.
         budget_usd_per_day: Budget of one UTC day, in US dollars.
         budget_usd_per_run: Budget of one run, in US dollars.
+        budget_usd_retakes: Budget of further takes of rows, in US dollars. The default is
+            `WAN_ASSETS_BUDGET_USD_RETAKES`.
         max_in_flight: Maximum number of tasks in flight in all runs.
 
     Raises:
@@ -160,6 +162,11 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     )
     budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
     budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
+    budget_usd_retakes: float | None = Field(
+        default=None,
+        ge=0,
+        description="Budget in dollars for further takes of rows; WAN_ASSETS_BUDGET_USD_RETAKES by default.",
+    )
     max_in_flight: int | None = Field(
         default=None, ge=1, description="Maximum number of tasks in flight in all runs together."
     )
@@ -174,9 +181,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         given = {
             "WAN_ASSETS_STORE": self.store,
             "WAN_ASSETS_LEDGER": self.ledger,
-            "WAN_ASSETS_BUDGET_USD": None if self.budget_usd_total is None else str(self.budget_usd_total),
+            "WAN_ASSETS_BUDGET_USD": self.budget_usd_total,
+            "WAN_ASSETS_BUDGET_USD_RETAKES": self.budget_usd_retakes,
         }
-        return settings_from(os.environ | {name: value for name, value in given.items() if value is not None})
+        return settings_from(os.environ | {name: str(value) for name, value in given.items() if value is not None})
 
     def _caps(self) -> tuple[float | None, float | None, int | None]:
         return self.budget_usd_per_day, self.budget_usd_per_run, self.max_in_flight
@@ -192,6 +200,7 @@ def _resources_of(
         budget_usd_total=settings.budget_usd,
         budget_usd_per_day=per_day,
         budget_usd_per_run=per_run,
+        budget_usd_retakes=settings.budget_usd_retakes,
         max_in_flight=max_in_flight,
     )
     return {**resources_of(settings), "ledger": ledger}
