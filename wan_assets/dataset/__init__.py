@@ -1,6 +1,6 @@
 """A dataset: the rows of a table with their tasks and stored videos; its manifest, quality and reconciliation."""
 
-from wan_assets.dataset.entries import Entries, Entry, EntryTotals
+from wan_assets.dataset.entries import WITHOUT_VIDEO, Entries, Entry, EntryTotals, Only
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
 from wan_assets.dataset.partition_videos import PartitionVideos, row_videos, videos_of
@@ -23,6 +23,7 @@ __all__ = [
     "MATCH_CHECK",
     "SCHEMA",
     "VIDEO_CHECKS",
+    "WITHOUT_VIDEO",
     "Column",
     "Dataset",
     "DatasetRow",
@@ -31,6 +32,7 @@ __all__ = [
     "Entry",
     "EntryTotals",
     "Manifest",
+    "Only",
     "PartitionVideos",
     "QualityResult",
     "Video",

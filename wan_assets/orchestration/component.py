@@ -19,7 +19,14 @@ from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_video_sensor
 from wan_assets.orchestration.checks import build_video_checks
-from wan_assets.orchestration.component_attributes import AssetAttributes, Batches, Query, Sensor, UpstreamAsset
+from wan_assets.orchestration.component_attributes import (
+    AssetAttributes,
+    Batches,
+    Manifest,
+    Query,
+    Sensor,
+    UpstreamAsset,
+)
 from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -74,7 +81,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
-        dataset: Whether a manifest of all videos and a report of costs are built.
+        dataset: Whether a manifest of all videos and a report of costs are built. `{only: approved}` limits the
+            manifest to approved videos.
         fresh_within_hours: Maximum age in hours of the table, the manifest and the costs.
         resources: Whether the component provides the resources `runware`, `store` and `ledger`.
         store: Root of the store. The default is `WAN_ASSETS_STORE`.
@@ -144,8 +152,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
     )
     checks: bool = Field(default=False, description="Whether to define checks of the whole dataset.")
-    dataset: bool = Field(
-        default=False, description="Whether to define a manifest of all videos and a report of costs."
+    dataset: bool | Manifest = Field(
+        default=False,
+        description="Whether to define a manifest of all videos and a report of costs; {only: approved} limits the "
+        "manifest to approved videos.",
     )
     fresh_within_hours: float | None = Field(
         default=None, gt=0, description="Hours after which table, manifest and costs are stale."
@@ -302,7 +312,9 @@ class _Parts:
         options = cast(DatasetOptions, shared_options(self.attributes.options()))
         if freshness := self.freshness():
             options["freshness_policy"] = freshness
-        return build_dataset_assets(key=self.names.videos, prompts=self.prompts, **options)
+        wanted = self.attributes.dataset
+        only = wanted.only if isinstance(wanted, Manifest) else None
+        return build_dataset_assets(key=self.names.videos, prompts=self.prompts, only=only, **options)
 
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours

@@ -57,6 +57,16 @@ def test_seeds_and_variants_are_declared_in_yaml(tmp_path: Path) -> None:
         WanVideosComponent.resolve_from_yaml("{prompts: a.csv, seeds: 1001}")
 
 
+def test_a_manifest_of_approved_videos_and_the_budget_of_takes_are_declared_in_yaml() -> None:
+    definitions = built("{prompts: prompts.csv, dataset: {only: approved}, budget_usd_retakes: 5}")
+    spec = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key.path == ["videos_dataset"])
+
+    assert spec.description == "A Parquet manifest of all approved videos: one row for each file."
+    assert definitions.resources["ledger"].budget_usd_retakes == 5
+    with pytest.raises(ValueError, match="rejected"):
+        built("{prompts: prompts.csv, dataset: {only: rejected}}")
+
+
 def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     definitions = built(
         """
