@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from wan_assets.dataset import Video
+    from wan_assets.dataset import ApprovalPolicy, ApprovalRule, Video
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from wan_assets.prompts import PromptSource, PromptTable
 
 __all__ = [
+    "ApprovalPolicy",
+    "ApprovalRule",
     "ExportOptions",
     "GeneratedRow",
     "LedgerResource",
@@ -66,6 +68,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ApprovalPolicy": "dataset",
+    "ApprovalRule": "dataset",
     "ExportOptions": "export",
     "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",

@@ -1,9 +1,11 @@
 """A dataset: the rows of a table with their tasks and stored videos; its manifest, quality and reconciliation."""
 
+from wan_assets.dataset.approval_policy import ApprovalPolicy, ApprovalRule
 from wan_assets.dataset.entries import WITHOUT_VIDEO, Entries, Entry, EntryTotals, Only
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
 from wan_assets.dataset.partition_videos import PartitionVideos, row_videos, videos_of
+from wan_assets.dataset.policy_result import PolicyResult, RuleCount, apply_policy
 from wan_assets.dataset.quality import (
     COST_TOLERANCE,
     MATCH_CHECK,
@@ -24,6 +26,8 @@ __all__ = [
     "SCHEMA",
     "VIDEO_CHECKS",
     "WITHOUT_VIDEO",
+    "ApprovalPolicy",
+    "ApprovalRule",
     "Column",
     "Dataset",
     "DatasetRow",
@@ -34,8 +38,11 @@ __all__ = [
     "Manifest",
     "Only",
     "PartitionVideos",
+    "PolicyResult",
     "QualityResult",
+    "RuleCount",
     "Video",
+    "apply_policy",
     "days_without_unknown_charges",
     "quality_results_of",
     "reconciled",

@@ -102,6 +102,16 @@ class LedgerReader:
         with self._transaction() as connection:
             return decisions.history(connection, videos)
 
+    def recorded_keys(self, keys: Collection[str]) -> set[str]:
+        """Returns those of some keys under which a decision is recorded."""
+        with self._transaction() as connection:
+            return decisions.recorded_keys(connection, keys)
+
+    def unknown_videos(self, videos: Collection[VideoKey]) -> set[VideoKey]:
+        """Returns the videos that are no current ones of the ledger, so that no decision about them is recorded."""
+        with self._transaction() as connection:
+            return set(takes.unknown(connection, videos))
+
     def decisions_after(self, number: int, limit: int = 1_000) -> list[Decision]:
         """Returns the first decisions with a higher number, in order."""
         with self._transaction() as connection:
