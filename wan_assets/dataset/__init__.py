@@ -1,6 +1,7 @@
 """A dataset: the rows of a table with their tasks and stored videos; its manifest, quality and reconciliation."""
 
 from wan_assets.dataset.approval_policy import ApprovalPolicy, ApprovalRule
+from wan_assets.dataset.decision_file import DECISION_FILE_FORMAT, DecisionFile, FileDecision, InvalidDecision
 from wan_assets.dataset.entries import WITHOUT_VIDEO, Entries, Entry, EntryTotals, Only
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
@@ -16,12 +17,13 @@ from wan_assets.dataset.quality import (
     request_result,
 )
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges, reconciled
-from wan_assets.dataset.rows import Dataset, DatasetRow
+from wan_assets.dataset.rows import Dataset, DatasetRow, is_all_simulated
 from wan_assets.dataset.video import Video
 
 __all__ = [
     "COLUMNS",
     "COST_TOLERANCE",
+    "DECISION_FILE_FORMAT",
     "MATCH_CHECK",
     "SCHEMA",
     "VIDEO_CHECKS",
@@ -32,9 +34,12 @@ __all__ = [
     "Dataset",
     "DatasetRow",
     "DayCompared",
+    "DecisionFile",
     "Entries",
     "Entry",
     "EntryTotals",
+    "FileDecision",
+    "InvalidDecision",
     "Manifest",
     "Only",
     "PartitionVideos",
@@ -44,6 +49,7 @@ __all__ = [
     "Video",
     "apply_policy",
     "days_without_unknown_charges",
+    "is_all_simulated",
     "quality_results_of",
     "reconciled",
     "recorded_result",

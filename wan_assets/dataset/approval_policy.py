@@ -38,7 +38,7 @@ class ApprovalRule(BaseModel):
     """One rule of a policy. It applies to a video that fulfils all of its conditions.
 
     Args:
-        decision: "approved", "rejected", "retake" (another take of the row is generated) or "person" (a person decides).
+        decision: "approved"; "rejected"; "retake", which asks for another take of the row; or "person", who decides.
         all_checks_pass: Requires that no check of the video fails or ends with an error. A check that was not measured
             counts as passed.
         passed_checks: Requires that each of these checks was measured and passes.
@@ -172,7 +172,8 @@ class ApprovalPolicy(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ApprovalPolicyError(f"the policy {path} is not valid TOML: {error}") from None
         except ValidationError as error:
-            wrong = (f"{_place(each['loc'])}{each['msg']}" for each in error.errors(include_url=False))
+            found = error.errors(include_url=False)
+            wrong = (f"{_place(each['loc'])}{each['msg'].removeprefix('Value error, ')}" for each in found)
             raise ApprovalPolicyError(f"the policy {path} is not valid: {'; '.join(wrong)}") from None
 
     @property
@@ -192,5 +193,5 @@ class ApprovalPolicy(BaseModel):
 
 def _place(location: tuple[int | str, ...]) -> str:
     """Returns the place of a fault in a file; rules are counted from 1."""
-    parts = [f"rule {part + 1}" if isinstance(part, int) else part for part in location if part != "rules"]
-    return f"{', '.join(map(str, parts))}: " if parts else ""
+    text = ", ".join(f"{part + 1}" if isinstance(part, int) else part for part in location)
+    return f"{text.replace('rules, ', 'rule ', 1)}: " if text else ""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from wan_assets.errors import DecisionError
-from wan_assets.ledger import NewDecision, VideoKey
+from wan_assets.ledger import Decision, NewDecision, VideoKey
 
-FORMAT = "wan-assets decisions 1"
+DECISION_FILE_FORMAT = "wan-assets decisions 1"
 """The value of `format` in a file of decisions."""
 
 _MAX_BYTES = 64 << 20
@@ -33,6 +33,12 @@ class FileDecision:
     place: int
     new: NewDecision
     decided_at: datetime | None
+
+    def is_before(self, made: Sequence[Decision]) -> bool:
+        """Returns whether the last of some recorded decisions was made later."""
+        if self.decided_at is None or not made:
+            return False
+        return self.decided_at < datetime.fromisoformat(made[-1].decided_at)
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ def _items(content: bytes, name: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "it is nested too deeply"
         raise DecisionError(f"{name} is not valid JSON: {reason}") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise DecisionError(f"{name} is no file of decisions: its `format` is not {FORMAT!r}")
+    if not isinstance(document, dict) or document.get("format") != DECISION_FILE_FORMAT:
+        raise DecisionError(f"{name} is no file of decisions: its `format` is not {DECISION_FILE_FORMAT!r}")
     items = document.get("decisions")
     if not isinstance(items, list):
         raise DecisionError(f"{name} is no file of decisions: `decisions` is not a list")
