@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import click
-from more_itertools import chunked
 
 from wan_assets.cli.display import counted, printable, show_json, show_json_with_list, show_table
 from wan_assets.cli.review_options import ReviewActions
@@ -18,9 +17,6 @@ from wan_assets.errors import DecisionError, SelectionError
 from wan_assets.ledger import Decision, DecisionValue, Ledger, NewDecision, VideoKey
 from wan_assets.prompts import PromptRow, PromptTable, RowSelection
 from wan_assets.store import VideoStore
-
-AT_ONCE = 500
-"""The decisions of a policy or of a file that are recorded in one transaction."""
 
 _WITH_RESULT = re.compile(r"(.+):([0-9]{1,4})", re.DOTALL)
 _HINT = "`wan-assets review TABLE --list` lists the ids. Nothing was recorded."
@@ -105,11 +101,6 @@ def show_history(review: Review, prompt_id: str, *, as_json: bool) -> None:
         flexible = ("video", "labels", "reviewer", "note", "source")
         show_table(f"Decisions about {printable(prompt_id)}", columns, rows, right=("rating",), flexible=flexible)
     click.echo(f"{counted(len(pairs), 'decision')} about {counted(len(entries), 'video')} of {printable(prompt_id)}")
-
-
-def record(ledger: Ledger, new: Sequence[NewDecision]) -> list[Decision]:
-    """Records decisions in several transactions, so that none of them holds the ledger for long."""
-    return [decision for some in chunked(new, AT_ONCE) for decision in ledger.decide(some)]
 
 
 def name_of(entry: Entry) -> str:

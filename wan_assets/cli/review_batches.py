@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, printable, show_json, show_table
-from wan_assets.cli.review_actions import Review, name_of, record
+from wan_assets.cli.review_actions import Review, name_of
 from wan_assets.dataset import (
     ApprovalPolicy,
     DecisionFile,
@@ -19,6 +19,7 @@ from wan_assets.dataset import (
     PolicyResult,
     RuleCount,
     apply_policy,
+    record_decisions,
 )
 from wan_assets.ledger import Ledger
 
@@ -49,7 +50,7 @@ def import_file(ledger: Ledger, path: Path, *, is_dry_run: bool, as_json: bool) 
     """Records the decisions of a file once; returns whether the ledger has all of them."""
     found = _sorted(ledger, DecisionFile.read(path))
     if not is_dry_run:
-        record(ledger, [each.new for each in found.recorded])
+        record_decisions(ledger, [each.new for each in found.recorded])
     if as_json:
         show_json(_import_json(found, is_dry_run=is_dry_run))
     else:
@@ -62,7 +63,7 @@ def apply(review: Review, path: Path, *, is_dry_run: bool, as_json: bool) -> Non
     policy = ApprovalPolicy.load(path)
     entries = list(review.entries())
     result = apply_policy(entries, policy)
-    recorded = [] if is_dry_run else record(review.ledger, result.decisions)
+    recorded = [] if is_dry_run else record_decisions(review.ledger, result.decisions)
     by_others = 0 if is_dry_run else len(result.decisions) - len(recorded)
     names = {entry.key: name_of(entry) for entry in entries}
     if as_json:

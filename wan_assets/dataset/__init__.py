@@ -1,7 +1,13 @@
 """A dataset: the rows of a table with their tasks and stored videos; its manifest, quality and reconciliation."""
 
 from wan_assets.dataset.approval_policy import ApprovalPolicy, ApprovalRule
-from wan_assets.dataset.decision_file import DECISION_FILE_FORMAT, DecisionFile, FileDecision, InvalidDecision
+from wan_assets.dataset.decision_file import (
+    DECISION_FILE_FORMAT,
+    DecisionFile,
+    FileDecision,
+    InvalidDecision,
+    record_decisions,
+)
 from wan_assets.dataset.entries import WITHOUT_VIDEO, Entries, Entry, EntryTotals, Only
 from wan_assets.dataset.manifest import Manifest, write_manifest
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
@@ -52,6 +58,7 @@ __all__ = [
     "is_all_simulated",
     "quality_results_of",
     "reconciled",
+    "record_decisions",
     "recorded_result",
     "request_result",
     "row_videos",

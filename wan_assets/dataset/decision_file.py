@@ -10,8 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from more_itertools import chunked
+
 from wan_assets.errors import DecisionError
-from wan_assets.ledger import Decision, NewDecision, VideoKey
+from wan_assets.ledger import Decision, Ledger, NewDecision, VideoKey
 
 DECISION_FILE_FORMAT = "wan-assets decisions 1"
 """The value of `format` in a file of decisions."""
@@ -20,6 +22,7 @@ _MAX_BYTES = 64 << 20
 _MAX_DECISIONS = 200_000
 _MAX_RESULT = 1_000
 _SHOWN = 40
+_AT_ONCE = 500
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REQUIRED = ("fingerprint", "sha256", "decision", "reviewer", "key")
@@ -80,6 +83,11 @@ class DecisionFile:
             else:
                 found.decisions.append(FileDecision(place, new, decided_at))
         return found
+
+
+def record_decisions(ledger: Ledger, new: Sequence[NewDecision]) -> list[Decision]:
+    """Records many decisions in several transactions, so that none of them holds the ledger for long."""
+    return [decision for some in chunked(new, _AT_ONCE) for decision in ledger.decide(some)]
 
 
 def _items(content: bytes, name: str) -> list[Any]:

@@ -32,7 +32,7 @@ from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.run import RunOptions, TableRun, unexpected_failure
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
 from wan_assets.cli.selection_options import selection_options
-from wan_assets.engine import OnMismatch, Progress
+from wan_assets.engine import Limits, OnMismatch, Progress
 from wan_assets.errors import WanAssetsError
 from wan_assets.prompts import RowSelection
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
@@ -123,7 +123,8 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
     status = 1
     try:
         run.load()
-        confirm_price(run.rows, settings, is_confirmed=options.is_confirmed)
+        limits = Limits(**options.limits)
+        confirm_price(run.rows, settings, is_confirmed=options.is_confirmed, limits=limits)
         status = _made(run, is_quiet=as_json)
     except WanAssetsError as error:
         run.failure, status = run.suggestions.failure(failure_of(error)), 1 if run.has_started else 2
