@@ -73,7 +73,13 @@ def show_list(review: Review, actions: ReviewActions, *, as_json: bool) -> None:
         if actions.only in (None, value):
             found.append(entry)
     totals = {"videos": entries.totals.rows, **{value.value: count for value, count in counts.items()}}
-    content = {**totals, "missing": entries.totals.missing, "simulated": entries.is_simulated}
+    problems = review.table.row_count - len(review.table.rows)
+    content = {
+        **totals,
+        "missing": entries.totals.missing,
+        "problems": problems,
+        "simulated": entries.is_simulated,
+    }
     if as_json:
         show_json_with_list(content, "list", (_as_json(entry, entry.decision) for entry in found))
         return
@@ -82,6 +88,8 @@ def show_list(review: Review, actions: ReviewActions, *, as_json: bool) -> None:
     click.echo(", ".join(f"{count:,} {value.value}" for value, count in counts.items()))
     if entries.totals.missing:
         click.echo(f"{counted(entries.totals.missing, 'row has', 'rows have')} no video")
+    if problems:
+        click.echo(f"{counted(problems, 'row')} with problems left out; `wan-assets plan FILE` lists the problems")
 
 
 def show_history(review: Review, prompt_id: str, *, as_json: bool) -> None:

@@ -66,9 +66,9 @@ class DecisionFile:
             with path.open("rb") as file:
                 content = file.read(_MAX_BYTES + 1)
         except OSError as error:
-            raise DecisionError(f"{path} cannot be read: {error.strerror or error}") from None
+            raise _refused(f"{path} cannot be read: {error.strerror or error}") from None
         if len(content) > _MAX_BYTES:
-            raise DecisionError(f"{path} has more than {_MAX_BYTES:,} bytes")
+            raise _refused(f"{path} has more than {_MAX_BYTES:,} bytes")
         return cls.of_text(content, str(path))
 
     @classmethod
@@ -90,19 +90,25 @@ def record_decisions(ledger: Ledger, new: Sequence[NewDecision]) -> list[Decisio
     return [decision for some in chunked(new, _AT_ONCE) for decision in ledger.decide(some)]
 
 
+def _refused(reason: str) -> DecisionError:
+    error = DecisionError(reason)
+    error.hint = "Name a file that the gallery wrote. Nothing was recorded."
+    return error
+
+
 def _items(content: bytes, name: str) -> list[Any]:
     try:
         document = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "it is nested too deeply"
-        raise DecisionError(f"{name} is not valid JSON: {reason}") from None
+        raise _refused(f"{name} is not valid JSON: {reason}") from None
     if not isinstance(document, dict) or document.get("format") != DECISION_FILE_FORMAT:
-        raise DecisionError(f"{name} is no file of decisions: its `format` is not {DECISION_FILE_FORMAT!r}")
+        raise _refused(f"{name} is no file of decisions: its `format` is not {DECISION_FILE_FORMAT!r}")
     items = document.get("decisions")
     if not isinstance(items, list):
-        raise DecisionError(f"{name} is no file of decisions: `decisions` is not a list")
+        raise _refused(f"{name} is no file of decisions: `decisions` is not a list")
     if len(items) > _MAX_DECISIONS:
-        raise DecisionError(f"{name} has {len(items):,} decisions, more than {_MAX_DECISIONS:,}")
+        raise _refused(f"{name} has {len(items):,} decisions, more than {_MAX_DECISIONS:,}")
     return items
 
 

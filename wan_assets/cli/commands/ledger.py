@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from wan_assets.cli.display import dollars, printable, show_json, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import json_option, open_ledger, url_option
 from wan_assets.cli.suggestions import Suggestions
@@ -136,13 +136,14 @@ def _show_takes(takes: list[TakeCosts]) -> None:
             f"{costs.retakes:,}",
             dollars(costs.retakes_microusd),
             dollars(costs.per_approved_microusd),
-            f"{costs.unknown:,}",
         )
         for costs in takes
     ]
-    columns = ("money", "approved", "rows", "spent", "retakes", "spent on retakes", "per approved video", "unknown")
+    columns = ("money", "approved", "rows", "spent", "retakes", "on retakes", "per approved")
     if rows:
         show_table("Approved videos, with all takes of their rows", columns, rows, right=columns[1:])
+    if unknown := sum(costs.unknown for costs in takes):
+        click.echo(f"the cost of {counted(unknown, 'task')} of these rows is unknown and not included")
 
 
 def _show_overcharged(overcharged: list[Overcharge]) -> None:

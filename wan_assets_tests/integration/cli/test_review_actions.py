@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from dagster_support import table_of, written
 from engine_support import Studio, studio
+from pydantic import ValidationError
 
+from wan_assets import ApprovalPolicy, ApprovalRule
 from wan_assets.cli import cli
+from wan_assets.dataset.approval_policy import CheckedVideo
 from wan_assets.engine import VideoJob
 from wan_assets.ledger import CheckRecord, Decision, DecisionValue, NewDecision, VideoKey
 from wan_assets.prompts import PromptTable
@@ -177,6 +181,9 @@ def test_the_list_and_the_history_fit_terminals_and_show_no_control_characters(d
         assert history.stdout.index("ada") < history.stdout.index("bea")
     only = desk.report("--list", "--only", "rejected")
     assert [(each["prompt_id"], each["reviewer"]) for each in only["list"]] == [("a", "bea")]
+    with desk.path.open("a") as file:
+        file.write('{"prompt_id": "bad", "positive_prompt": "A kite", "resolution": "9p"}\n')
+    assert "1 row with problems left out" in desk.invoke("--list").stdout
     assert [each["decision"] for each in desk.report("--history", "a")["decisions"]] == ["approved", "rejected"]
 
 
@@ -410,3 +417,55 @@ def test_a_table_that_needs_no_store_or_ledger_creates_neither(tmp_path: Path) -
     assert result.exit_code == 2
     assert "LedgerMissingError" in result.stdout + result.stderr or "ledger" in result.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_a_policy_is_the_same_in_python_in_toml_and_as_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(POLICY)
+    mapping = yaml.safe_load(
+        """
+        rules:
+          - {decision: rejected, failed_checks: [not_black, sharp]}
+          - {decision: approved, all_checks_pass: true, min_scores: {aesthetic: 0.7}}
+        """
+    )
+    policy = ApprovalPolicy(
+        rules=[
+            ApprovalRule(decision="rejected", failed_checks=["not_black", "sharp"]),
+            ApprovalRule(decision="approved", all_checks_pass=True, min_scores={"aesthetic": 0.7}),
+        ]
+    )
+
+    assert policy == ApprovalPolicy.load(path) == ApprovalPolicy.model_validate(mapping)
+    with pytest.raises(ValidationError):
+        policy.name = "other"
+
+
+@pytest.mark.parametrize(
+    ("rule", "applies"),
+    [
+        ({"all_checks_pass": True}, False),
+        ({"passed_checks": ["a"]}, True),
+        ({"passed_checks": ["a", "unmeasured"]}, False),
+        ({"failed_checks": ["a", "b"]}, True),
+        ({"failed_checks": ["a", "c"]}, False),
+        ({"min_scores": {"a": 0.5}, "max_scores": {"a": 0.5}}, True),
+        ({"min_scores": {"a": 0.51}}, False),
+        ({"max_scores": {"a": 0.49}}, False),
+        ({"min_scores": {"b": 0.0}}, False),
+        ({"max_scores": {"b": 1.0}}, False),
+        ({"failed_checks": ["b"], "min_scores": {"a": 0.9}}, False),
+    ],
+)
+def test_a_rule_applies_if_all_its_conditions_are_fulfilled(rule: dict[str, Any], applies: bool) -> None:
+    video = CheckedVideo(frozenset("a"), {"b": "blurred"}, frozenset("c"), {"a": 0.5})
+
+    assert ApprovalRule(decision="rejected", **rule).matches(video) is applies
+
+
+def test_a_check_that_ended_with_an_error_is_neither_passed_nor_failed() -> None:
+    unfinished = CheckedVideo(frozenset(), {}, frozenset("c"), {})
+
+    assert not ApprovalRule(decision="approved", all_checks_pass=True).matches(unfinished)
+    assert not ApprovalRule(decision="rejected", failed_checks=["c"]).matches(unfinished)
+    assert not ApprovalRule(decision="approved", passed_checks=["c"]).matches(unfinished)
