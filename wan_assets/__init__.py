@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from wan_assets.dataset import Video
+    from wan_assets.dataset import ApprovalPolicy, ApprovalRule, Video
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from wan_assets.prompts import ApprovedVideos, PromptSource, PromptTable
 
 __all__ = [
+    "ApprovalPolicy",
+    "ApprovalRule",
     "ApprovedVideos",
     "ExportOptions",
     "GeneratedRow",
@@ -69,6 +71,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ApprovalPolicy": "dataset",
+    "ApprovalRule": "dataset",
     "ApprovedVideos": "prompts",
     "ExportOptions": "export",
     "GeneratedRow": "orchestration",

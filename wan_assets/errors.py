@@ -12,6 +12,7 @@ The text beside each class states what the reader should do next::
     ├── ModelEndedError             use the successor of the model
     ├── NotApprovedError            approve the draft
     ├── DecisionError               correct the decision
+    ├── ApprovalPolicyError         correct the policy
     ├── BudgetExceededError         raise the budget or submit fewer rows
     ├── OverchargedError            compare the prices: the API charged more than was reserved
     ├── PausedError                 resume the ledger
@@ -153,6 +154,16 @@ class DecisionError(WanAssetsError):
     """A decision about a video cannot be recorded."""
 
     hint = "Correct the decision, or reload the page if the video was generated again."
+    is_retryable = False
+
+
+class ApprovalPolicyError(WanAssetsError):
+    """A policy cannot be read, or its rules are not valid."""
+
+    hint = (
+        "Correct the policy; `wan-assets review TABLE --policy FILE --dry-run` shows what it decides. Nothing was "
+        "recorded."
+    )
     is_retryable = False
 
 

@@ -69,6 +69,7 @@ class Settings:
     ledger: str
     dagster_home: Path
     budget_usd: float | None
+    budget_usd_retakes: float | None
     api_key: str
     base_url: str
     has_webhook: bool
@@ -94,7 +95,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
     """Reads the settings from environment variables.
 
     The variables are RUNWARE_API_KEY, RUNWARE_BASE_URL, DAGSTER_HOME and WAN_ASSETS_PROMPTS, _TABLE_OPTIONS, _STORE,
-    _LEDGER, _BUDGET_USD, _WEBHOOK_URL and _FILES_URL.
+    _LEDGER, _BUDGET_USD, _BUDGET_USD_RETAKES, _WEBHOOK_URL and _FILES_URL.
 
     An explicit `folder` takes precedence over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. In paths, `~` and
     variables are expanded. Raises `SettingsError` for an invalid budget, and `PathError` for text that cannot be a
@@ -110,7 +111,8 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         store=places.get("WAN_ASSETS_STORE") or escaped(home / "videos"),
         ledger=places.get(LEDGER_VARIABLE) or sqlite_url(home / "ledger.db"),
         dagster_home=local_path(dagster_home, "DAGSTER_HOME", environment) if dagster_home else home / "dagster",
-        budget_usd=_budget(given("WAN_ASSETS_BUDGET_USD", "").strip()),
+        budget_usd=_budget("WAN_ASSETS_BUDGET_USD", environment),
+        budget_usd_retakes=_budget("WAN_ASSETS_BUDGET_USD_RETAKES", environment),
         api_key=given(API_KEY_VARIABLE, "").strip(),
         base_url=given("RUNWARE_BASE_URL") or DEFAULT_BASE_URL,
         has_webhook=bool(given(WEBHOOK_VARIABLE, "").strip()),
@@ -124,13 +126,14 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
-def _budget(text: str) -> float | None:
+def _budget(name: str, environment: Mapping[str, str]) -> float | None:
+    text = environment.get(name, "").strip()
     try:
         budget = float(text or "0")
     except ValueError:
         budget = -1.0
     if not 0 <= budget < float("inf"):
-        raise SettingsError(f"WAN_ASSETS_BUDGET_USD is {text!r}, which is not an amount in dollars")
+        raise SettingsError(f"{name} is {text!r}, which is not an amount in dollars")
     return budget if text else None
 
 

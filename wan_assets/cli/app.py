@@ -24,6 +24,7 @@ _COMMANDS = {
     "models": LazyCommand("models", "models", "List the models, their limits and prices; describe new ones."),
     "plan": LazyCommand("plan", "plan", "Validate and price a table; nothing is submitted."),
     "export": LazyCommand("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
+    "review": LazyCommand("review", "review", "Review a table's videos: record, list and import decisions."),
     "ledger": LazyCommand("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
     "gallery": LazyCommand("gallery", "gallery", "Write static pages that show a table's videos."),
     "serve": LazyCommand("serve", "serve", "Serve the store's videos to browsers; Dagster's pages link to them."),

@@ -10,20 +10,24 @@ import click
 from wan_assets.cli.display import counted, dollars
 from wan_assets.cli.estimates import ledger_state
 from wan_assets.client import RunwareClient
+from wan_assets.engine import Limits
 from wan_assets.errors import NotConfirmedError
+from wan_assets.ledger import Takes
+from wan_assets.models import request_of_take
 from wan_assets.prompts import Chunk, PriceList, PromptRow, Summary
 from wan_assets.settings import Settings
 
 
-def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed: bool) -> None:
-    """Asks whether to pay for the rows that have no task yet; raises `NotConfirmedError` unless a person agrees.
+def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed: bool, limits: Limits) -> None:
+    """Asks whether to pay for the rows that have no task yet, and for further takes. Raises `NotConfirmedError` unless
+    a person agrees.
 
     It does not ask with a budget, on the simulator, for an address on this machine, or if nothing is to be paid. Also
     raises the errors of an address that cannot be used.
     """
     if is_confirmed or not settings.is_charged or settings.budget_usd is not None:
         return
-    new = _prices_of(rows, settings).new
+    new = _prices_of(rows, settings, limits).new
     if not new.requests:
         return
     RunwareClient(settings.api_key, settings.base_url)  # opens no connection; refuses an address before the question
@@ -45,7 +49,14 @@ def _agrees(question: str) -> bool:
         raise
 
 
-def _prices_of(rows: Sequence[PromptRow], settings: Settings) -> PriceList:
-    """Returns the prices of the different requests of some rows."""
+def _prices_of(rows: Sequence[PromptRow], settings: Settings, limits: Limits) -> PriceList:
+    """Returns the prices of the different requests of some rows, or of the further takes that a run generates."""
     with ledger_state(settings) as state:
-        return Summary.of([Chunk(rows, (), len(rows))], state.prices()).prices
+        takes = state.takes([row.fingerprint for row in rows])
+        requested = [_next_take(row, takes.get(row.fingerprint), limits) for row in rows]
+        return Summary.of([Chunk(requested, (), len(rows))], state.prices()).prices
+
+
+def _next_take(row: PromptRow, takes: Takes | None, limits: Limits) -> PromptRow:
+    number = takes.next_number(limits.max_takes, retakes_rejected=limits.retake_rejected) if takes else 1
+    return row._replace(requested=request_of_take(row.request, number)) if number > 1 else row

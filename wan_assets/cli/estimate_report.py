@@ -58,7 +58,7 @@ def show_estimate(prices: PriceList, state: LedgerState) -> None:
         click.echo(f"new: {counted(new.videos, 'video')}, {_prices(new)}")
     for cap in state.caps:
         click.echo(f"budget: {_fit(cap, new)}")
-    if not state.caps:
+    if all(cap.is_of_retakes for cap in state.caps):
         click.echo("budget: none is set (WAN_ASSETS_BUDGET_USD)")
     expected = state.duration(prices)
     click.echo(f"expected duration on the {account}: {duration_text(expected.expected_s)}")
@@ -98,14 +98,20 @@ def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
 
 def _budget(state: LedgerState, new: PriceLine) -> Iterator[dict[str, Any]]:
     for cap in state.caps:
+        missing = _missing_microusd(cap, new)
         yield {
             "scope": cap.scope,
             "cap_usd": float(usd(cap.cap_microusd)),
             "committed_usd": float(usd(cap.committed_microusd)),
             "remaining_usd": float(usd(cap.room_microusd)),
-            "fits": new.reserved_microusd <= cap.room_microusd,
-            "shortfall_usd": float(usd(max(0, new.reserved_microusd - cap.room_microusd))),
+            "fits": not missing,
+            "shortfall_usd": float(usd(missing)),
         }
+
+
+def _missing_microusd(cap: CapRoom, new: PriceLine) -> int:
+    """Returns the amount that a cap lacks for the new requests of a table, which are no further takes."""
+    return 0 if cap.is_of_retakes else max(0, new.reserved_microusd - cap.room_microusd)
 
 
 def _amounts(line: PriceLine) -> dict[str, Any]:
@@ -122,7 +128,9 @@ def _prices(line: PriceLine) -> str:
 
 def _fit(cap: CapRoom, new: PriceLine) -> str:
     name, left = budget_name(cap.scope), f"{dollars(cap.room_microusd)} of {dollars(cap.cap_microusd)} left"
-    missing = new.reserved_microusd - cap.room_microusd
-    if missing <= 0:
+    if cap.is_of_retakes:
+        return f"{name}: {left}"
+    missing = _missing_microusd(cap, new)
+    if not missing:
         return f"{dollars(new.reserved_microusd)} fits in {name}: {left}"
     return f"{dollars(new.reserved_microusd)} does not fit in {name}: {left}, {dollars(missing)} missing"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from wan_assets.errors import LedgerError, LedgerMissingError
-from wan_assets.ledger import Budget, CapRoom, Ledger, RecentDurations, account_of
+from wan_assets.ledger import Budget, CapRoom, Ledger, RecentDurations, Takes, account_of
 from wan_assets.models import VideoRequest, microusd, reservation_microusd
 from wan_assets.prompts import PriceList
 from wan_assets.settings import MAX_IN_FLIGHT, Settings
@@ -38,7 +39,8 @@ class LedgerState:
     """What the ledger says about the configured account; nothing if there is no ledger yet, or if it is unreadable.
 
     `paid` are the first 16 bytes of the fingerprints of the requests that have a task. `caps` are the caps of the
-    budget; those of a run are of a new run. `error` is the reason why the ledger cannot be read.
+    budget; those of a run are of a new run. `takes` returns the takes of rows by their fingerprints. `error` is the
+    reason why the ledger cannot be read.
     """
 
     is_simulated: bool
@@ -47,6 +49,7 @@ class LedgerState:
     recent: RecentDurations | None = None
     learned_limit: int | None = None
     reservation: Callable[[VideoRequest], int] = reservation_microusd
+    takes: Callable[[Sequence[str]], Mapping[str, Takes]] = lambda _: {}
     error: str = ""
 
     def prices(self) -> PriceList:
@@ -67,9 +70,9 @@ class LedgerState:
 @contextmanager
 def ledger_state(settings: Settings) -> Iterator[LedgerState]:
     """Reads the ledger of the settings, which stays open for the block; does not create one."""
-    usd = settings.budget_usd
-    budget = Budget(total_microusd=None if usd is None else microusd(usd))
-    nothing_spent = tuple(CapRoom(scope, cap, 0) for scope, cap in budget.caps("", "") if cap is not None)
+    budget = _budget_of(settings)
+    caps = budget.caps("", "", is_retake=True)
+    nothing_spent = tuple(CapRoom(scope, cap, 0) for scope, cap in caps if cap is not None)
     unknown = LedgerState(not settings.is_charged, nothing_spent)
     with ExitStack() as stack:
         try:
@@ -80,6 +83,14 @@ def ledger_state(settings: Settings) -> Iterator[LedgerState]:
         except LedgerError as error:
             found = replace(unknown, error=str(error))
         yield found
+
+
+def _budget_of(settings: Settings) -> Budget:
+    total, retakes = settings.budget_usd, settings.budget_usd_retakes
+    return Budget(
+        total_microusd=None if total is None else microusd(total),
+        retakes_microusd=None if retakes is None else microusd(retakes),
+    )
 
 
 def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
@@ -97,4 +108,5 @@ def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
         ledger.recent_durations(simulated=simulated),
         ledger.learned_limit(account_of(settings.base_url, simulated=simulated)),
         reservation,
+        partial(ledger.takes, simulated=simulated),
     )

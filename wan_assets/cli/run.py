@@ -43,13 +43,21 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of the command line for the rows of a run."""
+    """Options of the command line for the rows of a run; `max_takes` is that of the resource `runware` if None."""
 
     on_mismatch: OnMismatch = "keep"
     resend_refused: bool = False
     table: TableOptions = field(default_factory=TableOptions)
     selection: RowSelection = field(default_factory=RowSelection)
     is_confirmed: bool = field(default=False, kw_only=True)
+    max_takes: int | None = field(default=None, kw_only=True)
+    retake_rejected: bool = field(default=False, kw_only=True)
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The fields of the resource `runware` that the options set."""
+        given = {"max_takes": self.max_takes, "retake_rejected": self.retake_rejected or None}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass
@@ -150,7 +158,8 @@ class TableRun:
             on_outcome=self._outcome_handler(show),
             on_progress=self._progress_handler(instance, show, stop),
         )
-        definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources_of(self.settings)))
+        resources = resources_of(self.settings, **self.options.limits)
+        definitions = dg.Definitions.merge(assets, dg.Definitions(resources=resources))
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=[_NAMES.prompts, _NAMES.videos],

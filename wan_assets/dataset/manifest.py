@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from more_itertools import chunked
 
-from wan_assets.dataset.entries import Entries
+from wan_assets.dataset.entries import Entries, Only
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA
 from wan_assets.ledger import Ledger
 from wan_assets.prompts import PromptTable
@@ -23,7 +23,10 @@ _FIRST_ROWS = 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """A written manifest; `missing` counts rows of the table without a video, and money is in µ$."""
+    """A written manifest; `missing` counts rows of the table without a video, and money is in µ$.
+
+    `left_out` counts the rows without an approved video, by reason, if the manifest has only approved videos.
+    """
 
     uri: str
     bytes: int
@@ -35,14 +38,17 @@ class Manifest:
     is_simulated: bool
     first: tuple[Mapping[str, Any], ...]
     extra_columns: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: Ledger) -> Manifest:
+def write_manifest(
+    name: str, table: PromptTable, *, store: VideoStore, ledger: Ledger, only: Only | None = None
+) -> Manifest:
     """Writes `datasets/<name>.parquet` in the store's root; the old file is replaced atomically.
 
-    The same table, ledger and store produce the same bytes.
+    The same table, ledger and store produce the same bytes. `only="approved"` leaves out videos that are not approved.
     """
-    entries = Entries(table, store=store, ledger=ledger)
+    entries = Entries(table, store=store, ledger=ledger, only=only)
     with store.incoming(".parquet") as path:
         first = _write(path, entries)
         uri, size, sha256 = store.put_dataset(path, f"{name}.parquet")
@@ -58,6 +64,7 @@ def write_manifest(name: str, table: PromptTable, *, store: VideoStore, ledger: 
         is_simulated=entries.is_simulated,
         first=tuple(first),
         extra_columns=tuple(sorted(totals.extra_columns)),
+        left_out=totals.left_out,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from wan_assets.dataset.entries import Entry
+from wan_assets.ledger import Decision
 from wan_assets.models import AUTO, LISTS_OF_MEDIA, Safety, VideoRequest, public_part_of, usd
 
 _MAX_IDENTIFIER_CHARACTERS = 100
@@ -45,6 +46,10 @@ def _video(name: str, type_: pa.DataType, description: str) -> Column:
 
 def _origin(name: str, description: str) -> Column:
     return Column(name, pa.string(), description, lambda entry: entry.origin and getattr(entry.origin, name))
+
+
+def _decision(name: str, type_: pa.DataType, description: str, value: Callable[[Decision], Any]) -> Column:
+    return Column(name, type_, description, lambda entry: entry.decision and value(entry.decision))
 
 
 def _has_audio(entry: Entry) -> bool | None:
@@ -288,6 +293,28 @@ COLUMNS = (
         _TEXT,
         "Results of checks that users define, as a JSON object by name: passed, score and message; null without any.",
         _checks,
+    ),
+    Column("take", _INT, "Number of the take of the row that the video is, from 1.", lambda entry: entry.take),
+    _decision(
+        "decision",
+        _TEXT,
+        "Decision about the video: approved, rejected or retake; null if it is undecided.",
+        lambda made: made.value.value,
+    ),
+    _decision("rating", _INT, "Rating of the video, 1 to 5; null without one.", lambda made: made.rating),
+    _decision(
+        "labels",
+        _TEXT,
+        "Labels of the video, as a JSON list; null without any.",
+        lambda made: json.dumps(made.labels, ensure_ascii=False) if made.labels else None,
+    ),
+    _decision("note", _TEXT, "Note of the decision; null without one.", lambda made: made.note or None),
+    _decision("reviewer", _TEXT, "Person or policy that made the decision.", lambda made: made.reviewer),
+    _decision(
+        "decided_at",
+        pa.timestamp("us", tz="UTC"),
+        "Time of the decision.",
+        lambda made: datetime.fromisoformat(made.decided_at),
     ),
     Column("extra", _TEXT, "Extra columns of the row, as a JSON object of text values.", _extra, ()),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from more_itertools import chunked
 
-from wan_assets.ledger import CheckRecord, Decision, Ledger, Task, VideoKey
+from wan_assets.ledger import CheckRecord, Decision, DecisionValue, Ledger, Take, Takes, Task, VideoKey
 from wan_assets.models import VideoRequest, request_of_take
 from wan_assets.prompts import PromptRow, PromptTable
 from wan_assets.store import StoredTask, VideoStore
@@ -19,8 +19,9 @@ ROWS_AT_ONCE = 500
 class DatasetRow:
     """One row with its current task and its stored videos.
 
-    `row` has the request of the take that is the row's video, which is take number `take`. `checks` are the results of
-    checks that users define. `decisions` are all decisions about each of the videos, oldest first.
+    `row` has the request of the take that is the row's video, which is take number `take`; `row_fingerprint` is that of
+    the row's own request. `checks` are the results of checks that users define. `decisions` are all decisions about
+    each of the videos, oldest first, and `value` is the decision about the take.
     """
 
     row: PromptRow
@@ -31,6 +32,8 @@ class DatasetRow:
     decisions: Mapping[VideoKey, Sequence[Decision]] = field(default_factory=dict)
     take: int = 1
     is_chosen: bool = True
+    value: DecisionValue = DecisionValue.UNDECIDED
+    row_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,20 @@ def _takes_of(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool, all
     """Yields each row with the request of its chosen take, or of each of its takes."""
     known = ledger.takes([row.fingerprint for row in rows], simulated=simulated)
     for row in rows:
-        takes = known.get(row.fingerprint)
-        chosen = takes.chosen.number if takes else 1
-        for number in (take.number for take in takes.takes) if takes and all_takes else (chosen,):
-            taken = row._replace(requested=request_of_take(row.request, number)) if number > 1 else row
-            yield DatasetRow(taken, taken.fingerprint, None, None, take=number, is_chosen=number == chosen)
+        takes = known.get(row.fingerprint, Takes((Take(1, row.fingerprint),)))
+        chosen = takes.chosen.number
+        for take in takes.takes if all_takes else (takes.chosen,):
+            taken = row._replace(requested=request_of_take(row.request, take.number)) if take.number > 1 else row
+            yield DatasetRow(
+                taken,
+                taken.fingerprint,
+                None,
+                None,
+                take=take.number,
+                is_chosen=take.number == chosen,
+                value=take.value,
+                row_fingerprint=row.fingerprint,
+            )
 
 
 def _any_task(rows: Sequence[PromptRow], ledger: Ledger, *, simulated: bool) -> bool:

@@ -98,6 +98,10 @@ def _title(statistics: ExportStatistics, totals: EntryTotals, options: ExportOpt
     lines = [f"# {escaped(options.title)}", "", summary]
     if is_simulated:
         lines += ["", "**SIMULATED: the videos are placeholders from a simulator. No model generated them.**"]
+    if options.only:
+        left_out = sum(totals.left_out.values())
+        have = "row of the prompt table has" if left_out == 1 else "rows of the prompt table have"
+        lines += ["", f"Only approved videos are included. {left_out:,} {have} no approved video."]
     if totals.missing:
         have = "row of the prompt table has" if totals.missing == 1 else "rows of the prompt table have"
         lines += ["", f"{totals.missing:,} {have} no video and {'is' if totals.missing == 1 else 'are'} not included."]

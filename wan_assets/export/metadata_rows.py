@@ -40,6 +40,7 @@ _REQUIRED_COLUMNS = frozenset(
         "generation_s",
         "bytes",
         "matches_request",
+        "take",
         "is_simulated",
     }
 )

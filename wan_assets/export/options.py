@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from wan_assets.dataset import Only
+
 Format = Literal["videofolder", "parquet", "webdataset"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)
+ONLY: tuple[Only, ...] = get_args(Only)
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class ExportOptions:
         shard_bytes: Maximum size of the videos in a shard, in bytes. A single video may be larger.
         title: Title of the dataset's card.
         license: License on the card, best as an identifier of the Hugging Face Hub.
+        only: "approved" exports only videos that are approved. None exports all videos.
 
     Raises:
         ValueError: A value is not valid, or the options contradict each other.
@@ -42,10 +46,13 @@ class ExportOptions:
     shard_bytes: int = 500_000_000
     title: str = "Generated videos"
     license: str = "unknown"
+    only: Only | None = None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise ValueError(f"format: {self.format!r} is not supported; choose one of {', '.join(FORMATS)}")
+        if self.only not in (None, *ONLY):
+            raise ValueError(f"only: {self.only!r} is not supported; choose {', '.join(ONLY)}, or leave it out")
         if not 0 <= self.validation <= 1:
             raise ValueError(f"validation: {self.validation} is not between 0 and 1")
         if self.shard_bytes < 1:

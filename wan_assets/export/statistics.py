@@ -45,7 +45,7 @@ class ExportStatistics:
     def counting(self, entries: Entries, validation: float) -> Iterator[tuple[Split, Entry]]:
         """Counts each entry and yields it with its split."""
         for entry in entries:
-            split = split_of(entry.dataset_row.fingerprint, validation)
+            split = split_of(entry.dataset_row.row_fingerprint, validation)
             self._count(split, entry)
             yield split, entry
 

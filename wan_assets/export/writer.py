@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wan_assets.dataset import Entries
 from wan_assets.errors import PromptTableError
@@ -25,7 +25,8 @@ from wan_assets.store import VideoStore
 class Exported:
     """The content and the file changes of an export; `missing` counts rows without a video, and money is in µ$.
 
-    Exports with the same content have the same `version`.
+    With `only="approved"`, `left_out` counts the rows without an approved video, by reason. Exports with the same
+    content have the same `version`.
     """
 
     uri: str
@@ -37,6 +38,7 @@ class Exported:
     is_simulated: bool
     card: str
     changes: Changes
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def export_dataset(
@@ -54,7 +56,7 @@ def export_dataset(
     """
     if table.problems:
         raise PromptTableError(f"the table has {findings_of(table.problems)}")
-    entries, statistics = Entries(table, store=store, ledger=ledger), ExportStatistics()
+    entries, statistics = Entries(table, store=store, ledger=ledger, only=options.only), ExportStatistics()
     target = Target(root, options.format, links=options.links)
     _write(entries, statistics, target, options)
     card = card_of(statistics, entries.totals, options, is_simulated=entries.is_simulated)
@@ -70,6 +72,7 @@ def export_dataset(
         is_simulated=entries.is_simulated,
         card=card,
         changes=target.changes,
+        left_out=entries.totals.left_out,
     )
 
 

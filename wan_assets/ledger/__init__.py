@@ -18,6 +18,7 @@ from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
 from wan_assets.ledger.run_account import RunAccount
 from wan_assets.ledger.spend_lines import DayOfTasks, Grouping, Overcharge, SpendLine, Totals
+from wan_assets.ledger.take_costs import TakeCosts
 from wan_assets.ledger.takes import Take, Takes
 from wan_assets.ledger.video_checks import CheckRecord
 
@@ -53,6 +54,7 @@ __all__ = [
     "Source",
     "SpendLine",
     "Take",
+    "TakeCosts",
     "Takes",
     "Task",
     "TaskState",

@@ -71,6 +71,11 @@ class CapRoom:
     committed_microusd: int
 
     @property
+    def is_of_retakes(self) -> bool:
+        """Whether the cap applies to further takes only."""
+        return self.scope == RETAKES
+
+    @property
     def room_microusd(self) -> int:
         """The amount that may still be reserved."""
         return max(0, self.cap_microusd - self.committed_microusd)
@@ -145,9 +150,11 @@ def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, d
     return min((cap.room_microusd for cap in found), default=None)
 
 
-def rooms(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> list[CapRoom]:
+def rooms(
+    connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, is_retake: bool = False
+) -> list[CapRoom]:
     """Returns each cap of a budget with the committed amount of its scope."""
-    caps = [(name, cap) for name, cap in budget.caps(run_id, day) if cap is not None]
+    caps = [(name, cap) for name, cap in budget.caps(run_id, day, is_retake=is_retake) if cap is not None]
     return [CapRoom(name, cap, committed_in(connection, f"{kind} {name}")) for name, cap in caps]
 
 

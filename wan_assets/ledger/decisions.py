@@ -106,6 +106,22 @@ def record(connection: sa.Connection, new: Iterable[NewDecision]) -> list[Decisi
     return [_recorded(connection, one) for one in new]
 
 
+def without_overriding(connection: sa.Connection, new: Iterable[NewDecision]) -> list[NewDecision]:
+    """Returns decisions without those of policies about videos that a person has decided about."""
+    found = list(new)
+    made = history(connection, [each.video for each in found if each.source == "policy"])
+    by_person = {video for video, its in made.items() if any(decision.source != "policy" for decision in its)}
+    return [each for each in found if each.source != "policy" or each.video not in by_person]
+
+
+def recorded_keys(connection: sa.Connection, keys: Iterable[str]) -> set[str]:
+    """Returns the keys under which a decision is recorded."""
+    found: set[str] = set()
+    for some in chunked(keys, _PER_STATEMENT):
+        found.update(connection.scalars(sa.select(decisions.c.key).where(decisions.c.key.in_(some))))
+    return found
+
+
 def history(connection: sa.Connection, videos: Collection[VideoKey]) -> dict[VideoKey, list[Decision]]:
     """Returns all decisions about some videos, oldest first."""
     found: dict[VideoKey, list[Decision]] = {}

@@ -108,13 +108,14 @@ class Ledger(LedgerReader):
     def decide(self, new: Sequence[NewDecision]) -> list[Decision]:
         """Records decisions about videos in one transaction, in their order, and returns them.
 
-        Raises `DecisionError`, and records nothing, for a video that is not a current one of the ledger.
+        A decision of a policy about a video that a person has decided about is not recorded. Raises `DecisionError`,
+        and records nothing, for a video that is not a current one of the ledger.
         """
         with self._transaction() as connection:
             for video in sorted({each.video for each in new}):
                 approvals.lock_decisions(connection, video)
             takes.refuse_unknown(connection, [each.video for each in new])
-            return decisions.record(connection, new)
+            return decisions.record(connection, decisions.without_overriding(connection, new))
 
     def rename(self, present: Mapping[str, str]) -> None:
         """Updates tasks of an older release to present fingerprints, given by their former ones."""

@@ -23,6 +23,7 @@ from wan_assets.ledger import (
     pause,
     run_leases,
     spend_lines,
+    take_costs,
     takes,
     unreported_costs,
     upload_cache,
@@ -35,6 +36,7 @@ from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
 from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
+from wan_assets.ledger.take_costs import TakeCosts
 from wan_assets.ledger.takes import Takes
 from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest
@@ -99,6 +101,16 @@ class LedgerReader:
         """Returns all decisions about some videos, oldest first; the last one applies."""
         with self._transaction() as connection:
             return decisions.history(connection, videos)
+
+    def recorded_keys(self, keys: Collection[str]) -> set[str]:
+        """Returns those of some keys under which a decision is recorded."""
+        with self._transaction() as connection:
+            return decisions.recorded_keys(connection, keys)
+
+    def unknown_videos(self, videos: Collection[VideoKey]) -> set[VideoKey]:
+        """Returns the videos that are no current ones of the ledger, so that no decision about them is recorded."""
+        with self._transaction() as connection:
+            return set(takes.unknown(connection, videos))
 
     def decisions_after(self, number: int, limit: int = 1_000) -> list[Decision]:
         """Returns the first decisions with a higher number, in order."""
@@ -182,6 +194,11 @@ class LedgerReader:
         with self._transaction() as connection:
             return spend_lines.spending(connection, by)
 
+    def take_costs(self) -> list[TakeCosts]:
+        """Returns the cost of all takes of rows with an approved video, of real and of simulated money."""
+        with self._transaction() as connection:
+            return take_costs.take_costs(connection)
+
     def tasks_by_day(self, first: date, last: date, *, simulated: bool) -> list[spend_lines.DayOfTasks]:
         """Returns the tasks that the API has or may have, by UTC day, both days included."""
         with self._transaction() as connection:
@@ -201,10 +218,11 @@ class LedgerReader:
             return sum(map(quoted, requests))
 
     def cap_rooms(self, run_id: str, *, simulated: bool) -> list[CapRoom]:
-        """Returns the budget's caps with the committed amounts of a run, of this day and in total."""
+        """Returns the budget's caps with the committed amounts of a run, of this day, in total and of further takes."""
         with self._transaction() as connection:
             day = clock.today(connection)
-            return rooms(connection, self.budget, kind=money_kind(simulated), run_id=run_id, day=day)
+            kind = money_kind(simulated)
+            return rooms(connection, self.budget, kind=kind, run_id=run_id, day=day, is_retake=True)
 
     def requested(self, *, simulated: bool) -> frozenset[bytes]:
         """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""

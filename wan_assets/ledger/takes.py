@@ -151,6 +151,12 @@ def row_fingerprints(connection: sa.Connection, fingerprints: Collection[str]) -
 
 def refuse_unknown(connection: sa.Connection, videos: Collection[VideoKey]) -> None:
     """Raises `DecisionError` for a video that is not a result of a current task of its request."""
+    for video in unknown(connection, videos):
+        raise DecisionError(f"the ledger has no video {video.sha256[:12]}… of the request {video.fingerprint[:12]}…")
+
+
+def unknown(connection: sa.Connection, videos: Collection[VideoKey]) -> list[VideoKey]:
+    """Returns the videos that are not a result of a current task of their request."""
     prints = list({video.fingerprint for video in videos})
     known = [_tasks(connection, prints, simulated=simulated) for simulated in (False, True)]
     current = {
@@ -160,11 +166,7 @@ def refuse_unknown(connection: sa.Connection, videos: Collection[VideoKey]) -> N
         for result, each in enumerate(task.results, 1)
         if task.state is TaskState.STORED
     }
-    for video in videos:
-        if video not in current:
-            raise DecisionError(
-                f"the ledger has no video {video.sha256[:12]}… of the request {video.fingerprint[:12]}…"
-            )
+    return [video for video in videos if video not in current]
 
 
 def _of_some(connection: sa.Connection, rows: Sequence[str], *, simulated: bool) -> dict[str, Takes]:

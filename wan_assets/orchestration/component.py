@@ -23,6 +23,7 @@ from wan_assets.orchestration.component_attributes import (
     ApprovedDrafts,
     AssetAttributes,
     Batches,
+    Manifest,
     Query,
     ReviewSensor,
     Sensor,
@@ -86,7 +87,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
-        dataset: Whether a manifest of all videos and a report of costs are built.
+        dataset: Whether a manifest of all videos and a report of costs are built. `{only: approved}` limits the
+            manifest to approved videos.
         fresh_within_hours: Maximum age in hours of the table, the manifest and the costs.
         resources: Whether the component provides the resources `runware`, `store` and `ledger`.
         store: Root of the store. The default is `WAN_ASSETS_STORE`.
@@ -94,6 +96,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         budget_usd_total: Budget of all spent and reserved money, in US dollars. The default is `WAN_ASSETS_BUDGET_USD`.
         budget_usd_per_day: Budget of one UTC day, in US dollars.
         budget_usd_per_run: Budget of one run, in US dollars.
+        budget_usd_retakes: Budget of further takes of rows, in US dollars. The default is
+            `WAN_ASSETS_BUDGET_USD_RETAKES`.
         max_in_flight: Maximum number of tasks in flight in all runs.
 
     Raises:
@@ -163,8 +167,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
     )
     checks: bool = Field(default=False, description="Whether to define checks of the whole dataset.")
-    dataset: bool = Field(
-        default=False, description="Whether to define a manifest of all videos and a report of costs."
+    dataset: bool | Manifest = Field(
+        default=False,
+        description="Whether to define a manifest of all videos and a report of costs; {only: approved} limits the "
+        "manifest to approved videos.",
     )
     fresh_within_hours: float | None = Field(
         default=None, gt=0, description="Hours after which table, manifest and costs are stale."
@@ -181,6 +187,11 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     )
     budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
     budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
+    budget_usd_retakes: float | None = Field(
+        default=None,
+        ge=0,
+        description="Budget in dollars for further takes of rows; WAN_ASSETS_BUDGET_USD_RETAKES by default.",
+    )
     max_in_flight: int | None = Field(
         default=None, ge=1, description="Maximum number of tasks in flight in all runs together."
     )
@@ -195,9 +206,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         given = {
             "WAN_ASSETS_STORE": self.store,
             "WAN_ASSETS_LEDGER": self.ledger,
-            "WAN_ASSETS_BUDGET_USD": None if self.budget_usd_total is None else str(self.budget_usd_total),
+            "WAN_ASSETS_BUDGET_USD": self.budget_usd_total,
+            "WAN_ASSETS_BUDGET_USD_RETAKES": self.budget_usd_retakes,
         }
-        return settings_from(os.environ | {name: value for name, value in given.items() if value is not None})
+        return settings_from(os.environ | {name: str(value) for name, value in given.items() if value is not None})
 
     def _caps(self) -> tuple[float | None, float | None, int | None]:
         return self.budget_usd_per_day, self.budget_usd_per_run, self.max_in_flight
@@ -213,6 +225,7 @@ def _resources_of(
         budget_usd_total=settings.budget_usd,
         budget_usd_per_day=per_day,
         budget_usd_per_run=per_run,
+        budget_usd_retakes=settings.budget_usd_retakes,
         max_in_flight=max_in_flight,
     )
     return {**resources_of(settings), "ledger": ledger}
@@ -336,7 +349,9 @@ class _Parts:
         options = cast(DatasetOptions, shared_options(self.attributes.options()))
         if freshness := self.freshness():
             options["freshness_policy"] = freshness
-        return build_dataset_assets(key=self.names.videos, prompts=self.prompts, **options)
+        wanted = self.attributes.dataset
+        only = wanted.only if isinstance(wanted, Manifest) else None
+        return build_dataset_assets(key=self.names.videos, prompts=self.prompts, only=only, **options)
 
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours

@@ -122,6 +122,14 @@ class ReviewSensor(dg.Model, dg.Resolvable):
     )
 
 
+class Manifest(dg.Model, dg.Resolvable):
+    """A manifest of the videos, and a report of costs."""
+
+    only: Literal["approved"] | None = Field(
+        default=None, description="Limit the manifest to approved videos; all videos by default."
+    )
+
+
 class Sensor(dg.Model, dg.Resolvable):
     """A sensor that watches the table."""
 

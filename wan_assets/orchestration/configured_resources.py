@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -68,20 +68,24 @@ def ledger_url_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
     return dg.EnvVar(name)
 
 
-def resources_of(settings: Settings) -> dict[str, object]:
-    """Returns the resources `runware`, `store` and `ledger` of the settings; without an API key, the simulator's."""
-    simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"))
+def resources_of(settings: Settings, **limits: Any) -> dict[str, object]:
+    """Returns the resources `runware`, `store` and `ledger` of the settings; without an API key, the simulator's.
+
+    `limits` are further fields of `runware`, such as `max_takes`.
+    """
+    simulated = SimulatedRunwareResource(state=escaped(settings.folder / "simulator"), **limits)
     return {
-        "runware": simulated if settings.is_simulated else account_of(settings),
+        "runware": simulated if settings.is_simulated else account_of(settings, **limits),
         "store": store_of(settings),
         "ledger": ledger_of(settings),
     }
 
 
-def account_of(settings: Settings) -> RunwareResource:
+def account_of(settings: Settings, **limits: Any) -> RunwareResource:
     """Returns the account of the settings, which becomes the simulator if there is no key when a run starts."""
     hook = dg.EnvVar(WEBHOOK_VARIABLE) if settings.has_webhook else ""
-    return RunwareResource(api_key=dg.EnvVar(API_KEY_VARIABLE), base_url=settings.base_url, webhook_url=hook)
+    key = dg.EnvVar(API_KEY_VARIABLE)
+    return RunwareResource(api_key=key, base_url=settings.base_url, webhook_url=hook, **limits)
 
 
 def store_of(settings: Settings) -> VideoStoreResource:
@@ -90,5 +94,9 @@ def store_of(settings: Settings) -> VideoStoreResource:
 
 
 def ledger_of(settings: Settings) -> LedgerResource:
-    """Returns the ledger of the settings, with their budget."""
-    return LedgerResource(url=ledger_url_of(settings.ledger), budget_usd_total=settings.budget_usd)
+    """Returns the ledger of the settings, with their budgets."""
+    return LedgerResource(
+        url=ledger_url_of(settings.ledger),
+        budget_usd_total=settings.budget_usd,
+        budget_usd_retakes=settings.budget_usd_retakes,
+    )

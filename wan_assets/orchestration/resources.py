@@ -44,6 +44,9 @@ class RunwareResource(dg.ConfigurableResource):
         on_lost: Handling of a task that the API no longer knows: "keep" polls it, "resubmit" pays for a new task.
         max_resubmit_age_s: Maximum age in seconds of an unconfirmed task that is submitted again.
         resend_refused: Whether requests that the provider refused are submitted again.
+        max_takes: Maximum number of takes of a row. A video with the decision `retake` is generated again, with another
+            seed, up to this number.
+        retake_rejected: Whether rejected videos are generated again too, within `max_takes`.
         on_mismatch: Handling of a playable video that deviates from its request: "keep" or "fail".
         check_balance: Whether the account's balance must cover a run before it submits tasks.
         allowed_download_hosts: Hosts of result files, in addition to the API's host and `*.runware.ai`.
@@ -97,6 +100,15 @@ class RunwareResource(dg.ConfigurableResource):
     resend_refused: bool = Field(
         default=False,
         description="Submit rows again that the provider has refused for their content or parameters.",
+    )
+    max_takes: int = Field(
+        default=3,
+        ge=1,
+        description="Maximum number of takes of a row: a video with the decision retake is generated again, with "
+        "another seed, up to this number. 1 generates none again.",
+    )
+    retake_rejected: bool = Field(
+        default=False, description="Generate rejected videos again too, within max_takes and the budgets."
     )
     on_mismatch: Literal["keep", "fail"] = Field(
         default="keep",
@@ -172,6 +184,8 @@ class RunwareResource(dg.ConfigurableResource):
             on_lost=self.on_lost,
             max_resubmit_age_s=self.max_resubmit_age_s,
             resend_refused=self.resend_refused,
+            max_takes=self.max_takes,
+            retake_rejected=self.retake_rejected,
             on_mismatch=self.on_mismatch,
             check_balance=self.check_balance,
         )
@@ -298,6 +312,8 @@ class LedgerResource(dg.ConfigurableResource):
         budget_usd_per_run: Budget of one run, in US dollars. None is no limit.
         budget_usd_per_day: Budget of one UTC day, in US dollars. None is no limit.
         budget_usd_total: Budget of all spent and reserved money, in US dollars. None is no limit.
+        budget_usd_retakes: Budget of further takes of rows, in US dollars, which count under the other budgets too.
+            None is no limit.
         price_margin: Share of the list price, from 0 to 1, that is reserved in addition to it until real prices are
             known. By default, the share in the description of the model, 0.02.
         max_in_flight: Maximum number of tasks in flight in all runs that share the ledger. None is no limit.
@@ -320,6 +336,9 @@ class LedgerResource(dg.ConfigurableResource):
     budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
     budget_usd_total: float | None = Field(
         default=None, ge=0, description="Budget in dollars for all costs and reservations."
+    )
+    budget_usd_retakes: float | None = Field(
+        default=None, ge=0, description="Budget in dollars for all further takes of rows, within the other budgets."
     )
     price_margin: float | None = Field(
         default=None,
@@ -349,6 +368,7 @@ class LedgerResource(dg.ConfigurableResource):
             per_run_microusd=cap(self.budget_usd_per_run),
             per_day_microusd=cap(self.budget_usd_per_day),
             total_microusd=cap(self.budget_usd_total),
+            retakes_microusd=cap(self.budget_usd_retakes),
             price_margin=None if self.price_margin is None else Decimal(str(self.price_margin)),
         )
         return Ledger(self.url, budget, max_in_flight=self.max_in_flight)

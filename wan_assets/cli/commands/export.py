@@ -12,11 +12,19 @@ import click
 from wan_assets.cli.display import counted, dollars, printable, show_json
 from wan_assets.cli.options import TABLE, TableOptions, current_settings, json_option, table_options, url_option
 from wan_assets.cli.suggestions import Suggestions
-from wan_assets.export import FORMATS, Exported, ExportOptions, Format, export_dataset
-from wan_assets.ledger import Ledger
+from wan_assets.dataset import WITHOUT_VIDEO
+from wan_assets.export import FORMATS, ONLY, Exported, ExportOptions, Format, export_dataset
+from wan_assets.ledger import DecisionValue, Ledger
 from wan_assets.models import usd
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
+
+_REASONS = {
+    DecisionValue.UNDECIDED: "undecided",
+    DecisionValue.REJECTED: "rejected",
+    DecisionValue.RETAKE: "waiting for another take",
+    WITHOUT_VIDEO: "without a video",
+}
 
 
 @click.command()
@@ -30,6 +38,7 @@ from wan_assets.store import VideoStore
     show_default=True,
     help="The share of the videos used for validation.",
 )
+@click.option("--only", type=click.Choice(ONLY), help="Export only videos that are approved; all videos by default.")
 @click.option("--link", "links", is_flag=True, help="Make hard links to the store's files where both are on one disk.")
 @click.option(
     "--shard-mb",
@@ -59,6 +68,8 @@ def export(
     """Write the videos of the table FILE as a dataset, or update an earlier export of it.
 
     FILE is WAN_ASSETS_PROMPTS, or the demo's table, by default. Nothing is submitted. Dagster is not needed.
+
+    With --only approved, rows without an approved video are left out and counted, and do not change the exit status.
 
     Exit status: 0 every row's video is exported, 1 some rows have no video, 2 the export cannot be written.
     """
@@ -101,8 +112,13 @@ def _show(exported: Exported, suggestions: Suggestions) -> None:
     if exported.unknown_cost_count:
         hint = suggestions.of_unknown_costs(simulated=exported.is_simulated)
         click.echo(f"  what to do  {printable(hint)}")
+    if left_out := sum(exported.left_out.values()):
+        reasons = ", ".join(f"{count:,} {_REASONS[reason]}" for reason, count in exported.left_out.items() if count)
+        click.echo(f"{counted(left_out, 'row has', 'rows have')} no approved video: {reasons}")
+        click.echo("  what to do  `wan-assets review TABLE` records decisions about videos")
     if exported.missing:
-        click.echo(f"{counted(exported.missing, 'row has', 'rows have')} no video")
+        kind = "approved video in the store" if exported.left_out else "video"
+        click.echo(f"{counted(exported.missing, 'row has', 'rows have')} no {kind}")
 
 
 def _as_json(exported: Exported) -> dict[str, Any]:
@@ -111,6 +127,7 @@ def _as_json(exported: Exported) -> dict[str, Any]:
         "version": exported.version,
         "rows": exported.rows,
         "missing": exported.missing,
+        "left_out": exported.left_out,
         "cost_usd": float(usd(exported.cost_microusd)),
         "unknown_cost_count": exported.unknown_cost_count,
         "simulated": exported.is_simulated,

@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import click
 
-from wan_assets.cli.display import dollars, printable, show_json, show_table
+from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import json_option, open_ledger, url_option
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import TaskUnknownError
-from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendLine, Task, Totals, money_kind
+from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendLine, TakeCosts, Task, Totals, money_kind
 from wan_assets.models import usd
 
 _COMMANDS = {
@@ -38,6 +38,7 @@ class _Account:
     unknown: list[Task]
     overcharged: list[Overcharge]
     prices: list[RecentPrices]
+    takes: list[TakeCosts]
 
 
 @click.group(cls=LazyGroup, lazy_commands=_COMMANDS, invoke_without_command=True)
@@ -68,6 +69,7 @@ def _account_of(ledger: Ledger, by: tuple[Grouping, ...]) -> _Account:
         unknown=ledger.unknown_costs(),
         overcharged=ledger.overcharged(),
         prices=ledger.recent_prices(),
+        takes=ledger.take_costs(),
     )
 
 
@@ -82,6 +84,7 @@ def _as_json(account: _Account) -> dict[str, Any]:
         "unknown_cost": [_task(task) for task in account.unknown],
         "overcharged": [_overcharge(over) for over in account.overcharged],
         "prices": [_price(price) for price in account.prices],
+        "approved": [_approved(costs) for costs in account.takes],
     }
 
 
@@ -89,6 +92,7 @@ def _show(account: _Account, suggestions: Suggestions) -> None:
     for group, found in account.groups.items():
         _show_group(group, found)
     _show_prices(account.prices)
+    _show_takes(account.takes)
     _show_tasks("Open: these tasks may still produce a video", account.still_open)
     _show_tasks("Lost: the API does not know these tasks; every run polls them again", account.lost)
     if account.lost:
@@ -120,6 +124,26 @@ def _show_prices(prices: list[RecentPrices]) -> None:
     columns = ("request", "money", "tasks", "spent", "lowest", "highest")
     if rows:
         show_table("Recent prices", columns, rows, right=columns[2:], flexible=columns[:1])
+
+
+def _show_takes(takes: list[TakeCosts]) -> None:
+    rows = [
+        (
+            money_kind(costs.is_simulated),
+            f"{costs.approved:,}",
+            f"{costs.rows:,}",
+            dollars(costs.cost_microusd),
+            f"{costs.retakes:,}",
+            dollars(costs.retakes_microusd),
+            dollars(costs.per_approved_microusd),
+        )
+        for costs in takes
+    ]
+    columns = ("money", "approved", "rows", "spent", "retakes", "on retakes", "per approved")
+    if rows:
+        show_table("Approved videos, with all takes of their rows", columns, rows, right=columns[1:])
+    if unknown := sum(costs.unknown for costs in takes):
+        click.echo(f"the cost of {counted(unknown, 'task')} of these rows is unknown and not included")
 
 
 def _show_overcharged(overcharged: list[Overcharge]) -> None:
@@ -192,6 +216,20 @@ def _overcharge(over: Overcharge) -> dict[str, Any]:
         "reserved_usd": float(usd(over.reserved_microusd)),
         "excess_usd": float(usd(over.excess_microusd)),
         "simulated": over.is_simulated,
+    }
+
+
+def _approved(costs: TakeCosts) -> dict[str, Any]:
+    return {
+        "simulated": costs.is_simulated,
+        "approved": costs.approved,
+        "rows": costs.rows,
+        "tasks": costs.tasks,
+        "cost_usd": float(usd(costs.cost_microusd)),
+        "retakes": costs.retakes,
+        "retakes_usd": float(usd(costs.retakes_microusd)),
+        "per_approved_usd": float(usd(costs.per_approved_microusd)),
+        "unknown_cost_count": costs.unknown,
     }
 
 

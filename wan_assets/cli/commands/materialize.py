@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,7 +32,7 @@ from wan_assets.cli.progress import ProgressDisplay, progress_display
 from wan_assets.cli.run import RunOptions, TableRun, unexpected_failure
 from wan_assets.cli.run_summary import Summary, show_summary, summary_json
 from wan_assets.cli.selection_options import selection_options
-from wan_assets.engine import OnMismatch, Progress
+from wan_assets.engine import Limits, OnMismatch, Progress
 from wan_assets.errors import WanAssetsError
 from wan_assets.prompts import RowSelection
 from wan_assets.settings import DATA_FOLDER, DEMO_PROMPTS, Settings, settings_from
@@ -81,6 +82,13 @@ def demo(
 @click.option(
     "--resend-refused", is_flag=True, help="Submit rows again that the provider has refused for their content."
 )
+@click.option(
+    "--max-takes",
+    type=click.IntRange(1),
+    help="The most takes of a row: videos with the decision retake are generated again up to this number; 3 by "
+    "default.",
+)
+@click.option("--retake-rejected", is_flag=True, help="Generate rejected videos again too, within --max-takes.")
 @click.option("--yes", "is_confirmed", is_flag=True, help="Pay without a confirmation, also if no budget is set.")
 def materialize(
     file: str | Path,
@@ -89,8 +97,8 @@ def materialize(
     selection: RowSelection,
     on_mismatch: OnMismatch,
     resend_refused: bool,
-    is_confirmed: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Generate the videos of the table FILE through Dagster, with the configuration of the environment.
 
@@ -105,8 +113,8 @@ def materialize(
     """
     settings = current_settings()
     warn_overridden(os.environ, settings)
-    options = RunOptions(on_mismatch, resend_refused, table_options, selection, is_confirmed=is_confirmed)
-    _make(replace(settings, prompts=file), options, as_json=as_json, is_demo=False)
+    run_options = RunOptions(on_mismatch, resend_refused, table_options, selection, **options)
+    _make(replace(settings, prompts=file), run_options, as_json=as_json, is_demo=False)
 
 
 def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bool) -> None:
@@ -115,7 +123,8 @@ def _make(settings: Settings, options: RunOptions, *, as_json: bool, is_demo: bo
     status = 1
     try:
         run.load()
-        confirm_price(run.rows, settings, is_confirmed=options.is_confirmed)
+        limits = Limits(**options.limits)
+        confirm_price(run.rows, settings, is_confirmed=options.is_confirmed, limits=limits)
         status = _made(run, is_quiet=as_json)
     except WanAssetsError as error:
         run.failure, status = run.suggestions.failure(failure_of(error)), 1 if run.has_started else 2

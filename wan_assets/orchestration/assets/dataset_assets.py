@@ -1,11 +1,11 @@
 """Assets derived from the videos: a manifest of all videos, and a report of the ledger's amounts."""
 
 from datetime import UTC, date, datetime
-from typing import Any, Unpack, cast
+from typing import Any, Unpack, cast, get_args
 
 import dagster as dg
 
-from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, write_manifest
+from wan_assets.dataset import COLUMNS, SCHEMA, Column, Manifest, Only, write_manifest
 from wan_assets.errors import WanAssetsError
 from wan_assets.models import usd
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
@@ -19,7 +19,7 @@ from wan_assets.orchestration.asset_options import (
     shared_options,
 )
 from wan_assets.orchestration.metadata.spend import spend_metadata
-from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of, table_of
+from wan_assets.orchestration.metadata.video import failure_to_start, left_out_metadata, refusal_of, table_of
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.orchestration.tables.accepted import readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -43,6 +43,7 @@ def build_dataset_assets(
     prompts: PromptsOrAsset,
     dataset_name: str | None = None,
     costs_name: str | None = None,
+    only: Only | None = None,
     **options: Unpack[DatasetOptions],
 ) -> list[dg.AssetsDefinition]:
     """Builds a manifest of an asset's videos and a report of its costs. Neither submits tasks nor costs money.
@@ -59,6 +60,7 @@ def build_dataset_assets(
             hash of that file.
         costs_name: Name of the report's asset, by default `<name>_costs`. Its metadata are the ledger's sums, in US
             dollars, which Dagster charts.
+        only: "approved" limits the manifest to videos that are approved. None includes all videos.
         **options: Dagster's `deps`, `owners`, `tags`, `metadata`, `description`, `kinds`, `group_name`,
             `automation_condition` and `freshness_policy` of the manifest, as for `dagster.asset`. `owners`, `tags`,
             `group_name`, `automation_condition` and `freshness_policy` apply to both assets. `costs` is a dictionary of
@@ -70,6 +72,7 @@ def build_dataset_assets(
     Raises:
         dagster.DagsterInvalidDefinitionError: A name is not a valid asset name.
         TypeError: A keyword does not exist.
+        ValueError: `only` has another value.
 
     Example:
         >>> from wan_assets import build_dataset_assets
@@ -77,22 +80,24 @@ def build_dataset_assets(
         >>> manifest.key.to_user_string(), costs.key.to_user_string()
         ('videos_dataset', 'videos_costs')
     """
+    if only not in (None, *get_args(Only)):
+        raise ValueError(f"build_dataset_assets(only={only!r}) is not supported; choose 'approved', or leave it out")
     options = cast(DatasetOptions, given_options(options))
     check_options("build_dataset_assets(costs=…)", options.get("costs", {}))
     names = AssetNames.of(name, key, key_prefix)
     shared = shared_options(options, "automation_condition", "freshness_policy")
     return [
-        _dataset_asset(names, names.beside_or(dataset_name, "dataset"), prompts, options),
+        _dataset_asset(names, names.beside_or(dataset_name, "dataset"), prompts, options, only=only),
         _costs_asset(names, names.beside_or(costs_name, "costs"), {**shared, **options.get("costs", {})}),
     ]
 
 
 def _dataset_asset(
-    names: AssetNames, key: dg.AssetKey, prompts: PromptsOrAsset, options: AssetOptions
+    names: AssetNames, key: dg.AssetKey, prompts: PromptsOrAsset, options: AssetOptions, *, only: Only | None
 ) -> dg.AssetsDefinition:
     arguments = asset_arguments(
         options,
-        description="A Parquet manifest of all videos: one row for each file.",
+        description=f"A Parquet manifest of all {'approved ' if only else ''}videos: one row for each file.",
         kinds={"parquet"},
         deps=[names.videos, names.prompts],
     )
@@ -106,7 +111,7 @@ def _dataset_asset(
             if table.problems:
                 raise refusal_of(table, "No manifest was written")
             with ledger.open() as open_ledger:
-                manifest = write_manifest("/".join(key.path), table, store=opened, ledger=open_ledger)
+                manifest = write_manifest("/".join(key.path), table, store=opened, ledger=open_ledger, only=only)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
         return dg.MaterializeResult(
@@ -146,6 +151,7 @@ def _manifest_metadata(manifest: Manifest, names: AssetNames) -> dict[str, Any]:
         "dagster/column_lineage": _column_lineage(names, manifest.extra_columns),
         "wan_assets/bytes": manifest.bytes,
         "wan_assets/missing": manifest.missing,
+        **left_out_metadata(manifest.left_out),
         "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
         "wan_assets/unknown_cost_count": manifest.unknown_cost_count,
         "wan_assets/simulated": manifest.is_simulated,

@@ -9,7 +9,7 @@ from wan_assets.export import Exported, ExportOptions, export_dataset
 from wan_assets.models import usd
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import AssetOptions, asset_arguments, defined_asset, known_keywords
-from wan_assets.orchestration.metadata.video import failure_to_start, refusal_of
+from wan_assets.orchestration.metadata.video import failure_to_start, left_out_metadata, refusal_of
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.orchestration.tables.accepted import readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -62,7 +62,7 @@ def build_export_asset(
     export = AssetNames(names.beside_or(export_name, "export"))
     arguments = asset_arguments(
         asset_options,
-        description=f"All videos as a dataset, {options.format}.",
+        description=f"All {'approved ' if options.only else ''}videos as a dataset, {options.format}.",
         kinds={options.format},
         deps=[names.videos, names.prompts],
     )
@@ -91,6 +91,7 @@ def _metadata(exported: Exported) -> dict[str, Any]:
         "dagster/row_count": sum(exported.rows.values()),
         **{f"wan_assets/{split}_rows": count for split, count in exported.rows.items()},
         "wan_assets/missing": exported.missing,
+        **left_out_metadata(exported.left_out),
         "wan_assets/cost_usd": float(usd(exported.cost_microusd)),
         "wan_assets/unknown_cost_count": exported.unknown_cost_count,
         "wan_assets/simulated": exported.is_simulated,

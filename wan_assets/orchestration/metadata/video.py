@@ -148,6 +148,12 @@ def _named(row: Mapping[str, str]) -> str:
     return f"{row['class']} [{row['code']}]" if row["code"] else row["class"]
 
 
+def left_out_metadata(left_out: Mapping[str, int]) -> dict[str, Any]:
+    """Returns the counts of rows without an approved video, of a dataset that has only approved videos."""
+    total = {"wan_assets/left_out": sum(left_out.values())} if left_out else {}
+    return total | {f"wan_assets/left_out_{reason}": rows for reason, rows in left_out.items()}
+
+
 def table_of(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     """Returns rows as a table with the keys of the first row as columns."""
     names = list(rows[0]) if rows else ["row"]

@@ -14,6 +14,11 @@ from click.testing import CliRunner, Result
 from dagster_support import table_of, written
 
 from wan_assets.cli import cli
+from wan_assets.cli.confirmation import confirm_price
+from wan_assets.engine import Limits
+from wan_assets.errors import NotConfirmedError
+from wan_assets.ledger import DecisionValue, Ledger, NewDecision, Origin, VideoKey
+from wan_assets.prompts import PromptTable
 from wan_assets.settings import settings_from
 from wan_assets.simulator import Behaviour, LocalSimulator
 
@@ -71,6 +76,27 @@ def test_a_run_does_not_ask_with_yes_or_with_a_budget_or_if_nothing_is_to_be_pai
     reported = json.loads(budgeted.stdout)
     assert {failure["class"] for failure in reported["failures"]} <= {"BudgetExceededError", "ContentBlockedError"}
     assert "Pay up to" not in confirmed.stderr + budgeted.stderr
+
+
+def test_further_takes_are_confirmed_too(tmp_path: Path) -> None:
+    settings = settings_from({"RUNWARE_API_KEY": "a-key"}, tmp_path)
+    rows = PromptTable.load(written(tmp_path, table_of("A kite", "A boat"))).rows
+    with Ledger(settings.ledger) as ledger:
+        for row in rows:
+            task = ledger.claim(row.request, Origin("run-1", "videos", row.prompt_id), "me", simulated=False).task
+            ledger.mark_submitted(task.task_uuid)
+            ledger.settle(task.task_uuid, [{"sha256": "0" * 64}], [473_000])
+            ledger.mark_stored(task.task_uuid, [{"sha256": "0" * 64}])
+        video = VideoKey(rows[0].fingerprint, "0" * 64)
+        ledger.decide([NewDecision(video, DecisionValue.REJECTED, "ada")])
+
+        confirm_price(rows, settings, is_confirmed=False, limits=Limits())
+        with pytest.raises(NotConfirmedError, match="1 video may cost up to"):
+            confirm_price(rows, settings, is_confirmed=False, limits=Limits(retake_rejected=True))
+        ledger.decide([NewDecision(video, DecisionValue.RETAKE, "ada")])
+        with pytest.raises(NotConfirmedError, match="1 video may cost up to"):
+            confirm_price(rows, settings, is_confirmed=False, limits=Limits())
+        confirm_price(rows, settings, is_confirmed=False, limits=Limits(max_takes=1))
 
 
 @pytest.mark.parametrize(

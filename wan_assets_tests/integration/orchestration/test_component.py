@@ -76,6 +76,16 @@ def test_drafts_their_reviews_and_their_finals_are_declared_in_yaml() -> None:
         built("{prompts: {approved_videos_of: drafts, overrides: {resolutoin: 1080p}}}")
 
 
+def test_a_manifest_of_approved_videos_and_the_budget_of_takes_are_declared_in_yaml() -> None:
+    definitions = built("{prompts: prompts.csv, dataset: {only: approved}, budget_usd_retakes: 5}")
+    spec = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key.path == ["videos_dataset"])
+
+    assert spec.description == "A Parquet manifest of all approved videos: one row for each file."
+    assert definitions.resources["ledger"].budget_usd_retakes == 5
+    with pytest.raises(ValueError, match="rejected"):
+        built("{prompts: prompts.csv, dataset: {only: rejected}}")
+
+
 def test_all_that_goes_with_a_table_is_declared_in_yaml() -> None:
     definitions = built(
         """

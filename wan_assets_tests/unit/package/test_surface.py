@@ -12,6 +12,8 @@ import pytest
 import wan_assets
 
 NAMES = [
+    "ApprovalPolicy",
+    "ApprovalRule",
     "ApprovedVideos",
     "ExportOptions",
     "GeneratedRow",
