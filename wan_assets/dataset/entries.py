@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -78,6 +79,8 @@ class Entry:
 class EntryTotals:
     """The totals of the entries read so far; `missing` counts rows without a video, and money is in µ$.
 
+    `decisions` counts the rows with a video by the decision about it.
+
     If the entries are limited to approved videos, `left_out` counts the rows without one, by the decision about them or
     as `without_video`, and `missing` counts the rows whose approved video is not in the store.
     """
@@ -88,6 +91,7 @@ class EntryTotals:
     unknown_cost_count: int = 0
     extra_columns: set[str] = field(default_factory=set)
     left_out: dict[str, int] = field(default_factory=dict)
+    decisions: Counter[DecisionValue] = field(default_factory=Counter)
 
 
 class Entries:
@@ -122,6 +126,8 @@ class Entries:
         """Yields the entries that have not been read yet."""
         for dataset_row in self._dataset_rows:
             self.totals.extra_columns.update(dataset_row.row.extra)
+            if dataset_row.stored is not None:
+                self.totals.decisions[dataset_row.value] += 1
             if self.only and dataset_row.value is not DecisionValue.APPROVED:
                 self._leave_out(dataset_row)
                 continue

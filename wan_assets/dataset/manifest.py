@@ -13,7 +13,7 @@ from more_itertools import chunked
 
 from wan_assets.dataset.entries import Entries, Only
 from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA
-from wan_assets.ledger import Ledger
+from wan_assets.ledger import DecisionValue, Ledger
 from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
 
@@ -26,6 +26,7 @@ class Manifest:
     """A written manifest; `missing` counts rows of the table without a video, and money is in µ$.
 
     `left_out` counts the rows without an approved video, by reason, if the manifest has only approved videos.
+    `decisions` counts the rows with a video by the decision about it.
     """
 
     uri: str
@@ -39,6 +40,7 @@ class Manifest:
     first: tuple[Mapping[str, Any], ...]
     extra_columns: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    decisions: Mapping[DecisionValue, int] = field(default_factory=dict)
 
 
 def write_manifest(
@@ -65,6 +67,7 @@ def write_manifest(
         first=tuple(first),
         extra_columns=tuple(sorted(totals.extra_columns)),
         left_out=totals.left_out,
+        decisions=totals.decisions,
     )
 
 

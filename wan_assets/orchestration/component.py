@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import dagster as dg
 from pydantic import Field
 
+from wan_assets.dataset import ApprovalPolicy
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import AssetOptions, ReviewOptions, shared_options
 from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
@@ -341,8 +342,10 @@ class _Parts:
     def review_sensor(self, wanted: ReviewSensor) -> dg.SensorDefinition:
         status = dg.DefaultSensorStatus.RUNNING if wanted.is_running else dg.DefaultSensorStatus.STOPPED
         takes: dict[str, Any] = {name: value for name, value in self.review_options().items() if name != "review"}
-        settings: dict[str, Any] = wanted.model_dump(exclude={"is_running", "run_tags"})
+        settings: dict[str, Any] = wanted.model_dump(exclude={"is_running", "run_tags", "policy"})
         settings["run_tags"] = {name: str(value) for name, value in wanted.run_tags.items()}
+        if wanted.policy is not None:
+            settings["policy"] = ApprovalPolicy.model_validate(wanted.policy)
         return build_review_sensor(key=self.names.videos, **takes, **settings, default_status=status)
 
     def dataset(self) -> list[dg.AssetsDefinition]:

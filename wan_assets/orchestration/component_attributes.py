@@ -115,6 +115,10 @@ class ReviewSensor(dg.Model, dg.Resolvable):
     """A sensor that reports decisions about the videos, and requests runs for videos that were sent back."""
 
     minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    policy: dict[str, Any] | None = Field(
+        default=None,
+        description="Rules that decide about new videos: rules, person_share and name, as in the file of a policy.",
+    )
     requests_runs: bool = Field(default=True, description="False: only report decisions.")
     is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
     run_tags: dict[str, str | int] = Field(

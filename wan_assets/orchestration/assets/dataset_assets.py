@@ -19,7 +19,13 @@ from wan_assets.orchestration.asset_options import (
     shared_options,
 )
 from wan_assets.orchestration.metadata.spend import spend_metadata
-from wan_assets.orchestration.metadata.video import failure_to_start, left_out_metadata, refusal_of, table_of
+from wan_assets.orchestration.metadata.video import (
+    decision_metadata,
+    failure_to_start,
+    left_out_metadata,
+    refusal_of,
+    table_of,
+)
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
 from wan_assets.orchestration.tables.accepted import readable_prompts
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -152,6 +158,7 @@ def _manifest_metadata(manifest: Manifest, names: AssetNames) -> dict[str, Any]:
         "wan_assets/bytes": manifest.bytes,
         "wan_assets/missing": manifest.missing,
         **left_out_metadata(manifest.left_out),
+        **decision_metadata(manifest.decisions),
         "wan_assets/cost_usd": float(usd(manifest.cost_microusd)),
         "wan_assets/unknown_cost_count": manifest.unknown_cost_count,
         "wan_assets/simulated": manifest.is_simulated,

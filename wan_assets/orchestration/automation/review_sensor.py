@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Self, Unpack
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wan_assets.errors import LedgerError
+from wan_assets.dataset import ApprovalPolicy, apply_policy, recorded_entries
+from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Decision, Ledger, PartitionRow, Takes
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
 from wan_assets.orchestration.asset_options import known_keywords
 from wan_assets.orchestration.automation.sensor import SensorOptions
 from wan_assets.orchestration.checks import review_check, review_metadata
 from wan_assets.orchestration.partitions.data_versions import quiet_migrations
-from wan_assets.orchestration.resources import LedgerResource
+from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
+from wan_assets.store import VideoStore
 
 _PARTITIONS_PER_TICK = 200
 _DECISIONS_READ = 1_000
 
 
 class _Cursor(BaseModel):
-    """The number of the last decision that was reported."""
+    """The numbers of the last decision that was reported, and of the last materialization that the policy has seen."""
 
     model_config = ConfigDict(frozen=True)
 
     decision: int = 0
+    event: int = 0
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
@@ -49,6 +53,7 @@ class ReviewSensorOptions(SensorOptions, total=False):
 def build_review_sensor(
     *,
     name: str | None = None,
+    policy: ApprovalPolicy | None = None,
     max_takes: int = 3,
     retake_rejected: bool = False,
     requests_runs: bool = True,
@@ -59,10 +64,11 @@ def build_review_sensor(
 
     For each partition with a new decision, the sensor evaluates the check `reviewed` and records an observation with
     the decisions. It requests a run for each partition whose video was sent back, and for each partition whose video is
-    another take now. It needs the resource `ledger`.
+    another take now. It needs the resource `ledger`, and `store` if there is a policy.
 
     Args:
         name: Name of the videos' asset, by default `videos`.
+        policy: Rules that decide about new videos without a person, once the run that made them has ended.
         max_takes: The most takes of a row, as for `build_video_assets`.
         retake_rejected: Whether rejected videos are generated again too, as for `build_video_assets`.
         requests_runs: Whether runs are requested. Without it, decisions are only reported.
@@ -83,23 +89,24 @@ def build_review_sensor(
         'drafts_review_sensor'
     """
     names = AssetNames.of(name, options.get("key"), options.get("key_prefix"))
-    review_sensor = ReviewSensor(names.videos, max_takes, retake_rejected, requests_runs, run_tags or {})
+    review_sensor = ReviewSensor(names.videos, max_takes, retake_rejected, requests_runs, run_tags or {}, policy)
 
-    @dg.sensor(
+    def tick_with_store(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource, store: VideoStoreResource
+    ) -> dg.SensorResult:
+        return review_sensor.evaluate(context.instance, context.cursor, ledger, store)
+
+    def tick(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        return review_sensor.evaluate(context.instance, context.cursor, ledger)
+
+    decorated = dg.sensor(
         name=names.named("review_sensor"),
         asset_selection=dg.AssetSelection.assets(names.videos),
         description="Reports decisions about the videos, and requests runs for videos that were sent back.",
         minimum_interval_seconds=options.get("minimum_interval_seconds"),
         default_status=options.get("default_status", dg.DefaultSensorStatus.STOPPED),
     )
-    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
-        try:
-            with ledger.open() as opened:
-                return review_sensor.tick(context.instance, context.cursor, opened)
-        except LedgerError as error:
-            return dg.SensorResult(skip_reason=f"{error}. {error.hint}", cursor=context.cursor)
-
-    return sensor
+    return decorated(tick_with_store if policy else tick)
 
 
 @dataclass(frozen=True)
@@ -111,16 +118,50 @@ class ReviewSensor:
     retake_rejected: bool
     requests_runs: bool
     tags: Mapping[str, str]
+    policy: ApprovalPolicy | None = None
 
-    def tick(self, instance: dg.DagsterInstance, cursor: str | None, ledger: Ledger) -> dg.SensorResult:
-        """Reports the next decisions, at most those of some partitions, and returns the new cursor."""
+    def evaluate(
+        self,
+        instance: dg.DagsterInstance,
+        cursor: str | None,
+        ledger: LedgerResource,
+        store: VideoStoreResource | None = None,
+    ) -> dg.SensorResult:
+        """Applies the policy to new videos, and reports new decisions; skips the tick if the ledger cannot be read."""
         before = _Cursor.parse(cursor)
+        try:
+            with ledger.open() as opened:
+                if self.policy and store:
+                    event = self._apply(self.policy, instance, before.event, store.open(), opened)
+                    before = before.model_copy(update={"event": event})
+                return self._tick(instance, before, opened)
+        except WanAssetsError as error:
+            return dg.SensorResult(skip_reason=f"{error}. {error.hint}", cursor=cursor)
+
+    def _apply(
+        self, policy: ApprovalPolicy, instance: dg.DagsterInstance, after: int, store: VideoStore, ledger: Ledger
+    ) -> int:
+        """Decides about the videos of new materializations by the policy; returns the number of the last one.
+
+        A run records the results of its checks until it ends. Events of a run that has not ended wait for a later tick.
+        """
+        new = dg.AssetRecordsFilter(self.asset_key, after_storage_id=after)
+        found = instance.fetch_materializations(new, limit=_PARTITIONS_PER_TICK, ascending=True).records
+        ended = list(takewhile(lambda record: _has_ended(instance, record.run_id), found))
+        keys = [record.partition_key for record in ended if record.partition_key]
+        records = ledger.recorded_partitions(self.asset_key.to_user_string(), keys)
+        result = apply_policy(recorded_entries(records, store=store, ledger=ledger), policy)
+        ledger.decide(result.decisions)
+        return ended[-1].storage_id if ended else after
+
+    def _tick(self, instance: dg.DagsterInstance, before: _Cursor, ledger: Ledger) -> dg.SensorResult:
+        """Reports the next decisions, at most those of some partitions, and returns the new cursor."""
         decisions = ledger.decisions_after(before.decision, _DECISIONS_READ)
         if not decisions:
             return dg.SensorResult(skip_reason="there is no new decision", cursor=before.model_dump_json())
         partitions, last = self._partitions(decisions, ledger)
         requests = list(self._reported(instance, partitions, last, ledger))
-        cursor = _Cursor(decision=last).model_dump_json()
+        cursor = before.model_copy(update={"decision": last}).model_dump_json()
         if not requests:
             reason = f"reported decisions about {len(partitions)} partitions; no video is to be generated again"
             return dg.SensorResult(skip_reason=reason, cursor=cursor)
@@ -167,6 +208,11 @@ class ReviewSensor:
         number = takes.next_number(self.max_takes, retakes_rejected=self.retake_rejected)
         recorded = {take.fingerprint: take.number for take in takes.takes}
         return recorded.get(row.fingerprint) != number
+
+
+def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id) if run_id else None
+    return run is None or run.is_finished
 
 
 def _report_check(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> None:

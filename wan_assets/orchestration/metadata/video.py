@@ -10,7 +10,7 @@ import dagster as dg
 
 from wan_assets.engine import Outcome
 from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
-from wan_assets.ledger import shortfalls_of
+from wan_assets.ledger import DecisionValue, shortfalls_of
 from wan_assets.models import usd
 from wan_assets.orchestration.metadata import previews
 from wan_assets.prompts import Findings, PromptTable, findings_of
@@ -146,6 +146,12 @@ def failure_row(error: WanAssetsError) -> dict[str, str]:
 def _named(row: Mapping[str, str]) -> str:
     """Returns an error's class, with the API's code if there is one."""
     return f"{row['class']} [{row['code']}]" if row["code"] else row["class"]
+
+
+def decision_metadata(decisions: Mapping[DecisionValue, int]) -> dict[str, Any]:
+    """Returns the number of rows by the decision about their video; empty if nothing is decided."""
+    is_reviewed = any(count for value, count in decisions.items() if value is not DecisionValue.UNDECIDED)
+    return {f"wan_assets/{value}": decisions.get(value, 0) for value in DecisionValue} if is_reviewed else {}
 
 
 def left_out_metadata(left_out: Mapping[str, int]) -> dict[str, Any]:

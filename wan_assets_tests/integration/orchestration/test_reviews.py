@@ -8,7 +8,14 @@ import pytest
 from dagster_support import materialized, studio, table_of, written
 from review_support import DRAFTS, TABLE, Project
 
-from wan_assets import PromptTable, build_review_sensor, build_video_sensor
+from wan_assets import (
+    ApprovalPolicy,
+    ApprovalRule,
+    PromptTable,
+    build_dataset_assets,
+    build_review_sensor,
+    build_video_sensor,
+)
 from wan_assets.dataset import Dataset, Entries
 from wan_assets.ledger import DecisionValue, NewDecision
 from wan_assets.orchestration.checks import check_results
@@ -165,3 +172,53 @@ def test_a_row_has_no_more_takes_than_the_asset_permits(tmp_path: Path, options:
 
         assert made.simulator.journal.submissions() == options["max_takes"]
         assert sum(requested) == options["max_takes"] - 1
+
+
+def test_a_policy_approves_good_videos_and_sends_others_back_up_to_the_permitted_takes(tmp_path: Path) -> None:
+    rules = [
+        ApprovalRule(decision="retake", failed_checks=["matches_request"]),
+        ApprovalRule(decision="approved", all_checks_pass=True),
+    ]
+    with studio(tmp_path, faults={"longer_clip": 0.5}) as made:
+        project = project_of(
+            made, tmp_path, *(f"Kite {number}" for number in range(6)), sensor={"policy": ApprovalPolicy(rules=rules)}
+        )
+        first = materialized(project.make("drafts"))
+        good = {key for key, event in first.items() if event["wan_assets/matches_request"]}
+        result = tick(project, "drafts_review_sensor")
+        sent_back = {request.partition_key for request in result.run_requests or ()}
+        again = tick(project, "drafts_review_sensor", result.cursor)
+
+        assert good
+        assert sent_back == set("abcdef") - good
+        assert sent_back
+        assert {key for key, (passed, _) in evaluations(made).items() if passed} == good
+        assert not again.run_requests
+        with project.ledger as ledger:
+            made_by = {(each.reviewer, each.source) for each in ledger.decisions_after(0)}
+            assert made_by == {("policy default", "policy")}
+            assert len(ledger.decisions_after(0)) == 6
+
+
+def test_the_dataset_counts_rows_by_decision(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        prompts = written(tmp_path, table_of("A kite", "A dog", "A cat"))
+        project = Project(made, prompts, assets=build_dataset_assets(name="drafts", prompts=prompts))
+        project.make("drafts")
+        before = _metadata(project.run("drafts_dataset"))
+        project.decide("approved", "a")
+        project.decide("rejected", "b")
+        after = _metadata(project.run("drafts_dataset"))
+
+    assert "wan_assets/approved" not in before
+    assert {name: after[f"wan_assets/{name}"] for name in ("approved", "rejected", "retake", "undecided")} == {
+        "approved": 1,
+        "rejected": 1,
+        "retake": 0,
+        "undecided": 1,
+    }
+
+
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
