@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster_support import failure_of, materialized, studio, table_of, written
-from review_support import FINALS, TABLE, Project
+from drafts_project import FINALS, TABLE, Project
 
 from wan_assets import ApprovedVideos, PromptTable
 from wan_assets.errors import PromptTableError

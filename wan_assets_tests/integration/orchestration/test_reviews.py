@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster_support import materialized, studio, table_of, written
-from review_support import DRAFTS, TABLE, Project
+from drafts_project import DRAFTS, TABLE, Project
 
 from wan_assets import (
     ApprovalPolicy,
