@@ -16,7 +16,7 @@ from wan_assets.errors import ApprovalPolicyError
 
 RuleDecision = Literal["approved", "rejected", "retake", "person"]
 
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 _MAX_BYTES = 1 << 20
 

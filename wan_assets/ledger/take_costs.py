@@ -76,7 +76,7 @@ def _costs_of(connection: sa.Connection, rows: list[str], *, simulated: bool) ->
 
 
 def _approved_videos(taken: Takes) -> int:
-    return sum(decision.is_approved for take in taken.takes if take.is_stored for decision in take.decisions)
+    return sum(decision.is_approved for take in taken.takes for decision in take.decisions)
 
 
 @dataclass
@@ -96,7 +96,7 @@ def _sums(connection: sa.Connection, fingerprints: Iterable[str], *, simulated: 
         query = (
             sa.select(is_further, sa.func.count(), sa.func.sum(tasks.c.cost_microusd), unknown)
             .where(tasks.c.fingerprint.in_(some), tasks.c.is_simulated == simulated)
-            .group_by(is_further)
+            .group_by("is_further")
         )
         for is_further_one, count, cost, without_cost in connection.execute(query):
             total = further if is_further_one else first

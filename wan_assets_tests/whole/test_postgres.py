@@ -21,7 +21,19 @@ from postgres_support import Cluster, cluster
 
 from wan_assets.engine import Limits, Outcome
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
-from wan_assets.ledger import CheckRecord, Claim, Ledger, Origin, PartitionRecord, PartitionRow, TaskState
+from wan_assets.ledger import (
+    CheckRecord,
+    Claim,
+    DecisionValue,
+    Ledger,
+    NewDecision,
+    Origin,
+    PartitionRecord,
+    PartitionRow,
+    Source,
+    TaskState,
+    VideoKey,
+)
 
 FAULT = ApiFault("someCode", "some message")
 MANY = range(40)
@@ -325,3 +337,28 @@ def test_two_that_record_the_same_partitions_and_checks_both_end_and_one_of_them
     assert sorted(found) == sorted(keys)
     assert {record.rows[0].extra["note"][1:] for record in found.values()} == {" \u0000 ü"}
     assert [(check.number, check.passed, check.score) for check in checks["t"]] == [(1, None, 0.5), (2, None, 0.5)]
+
+
+def test_a_policy_never_overrides_a_person_who_decides_at_the_same_time(postgres_url: str) -> None:
+    results = [{"sha256": "0" * 64}]
+    with Ledger(postgres_url, caps()) as ledger:
+        videos = []
+        for number in MANY:
+            task = claimed(ledger, "me", number).task
+            ledger.mark_submitted(task.task_uuid)
+            ledger.settle(task.task_uuid, results, [PRICE])
+            ledger.mark_stored(task.task_uuid, results)
+            videos.append(VideoKey(task.fingerprint, "0" * 64))
+
+        def decided(source: Source) -> Deed:
+            return lambda ledger, _, number: ledger.decide(
+                [NewDecision(videos[number], DecisionValue.APPROVED, source, source=source)]
+            )
+
+        pairs = interleaved(postgres_url, decided("policy"), decided("page"))
+        made = ledger.decisions(videos[: len(pairs)])
+        (costs,) = ledger.take_costs()
+
+    assert [decisions[-1].source for decisions in made.values()] == ["page"] * len(pairs)
+    assert {len(decisions) for decisions in made.values()} == {1, 2}
+    assert (costs.approved, costs.cost_microusd, costs.retakes) == (len(pairs) + 1, (len(pairs) + 1) * PRICE, 0)

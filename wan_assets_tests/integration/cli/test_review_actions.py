@@ -366,6 +366,20 @@ def test_a_share_of_the_videos_goes_to_a_person_and_the_same_ones_each_time(desk
     assert all(each["rules"][0]["matched"] == 5 for each in (runs[0], other))
 
 
+def test_the_share_of_a_person_is_near_its_size_and_a_larger_one_contains_it() -> None:
+    rule = ApprovalRule(decision="rejected", failed_checks=["a"])
+    files = [f"{number:064x}" for number in range(2_000)]
+
+    def taken(share: float, name: str = "default") -> set[str]:
+        policy = ApprovalPolicy(rules=[rule], person_share=share, name=name)
+        return {sha256 for sha256 in files if policy.samples(sha256)}
+
+    assert 150 < len(taken(0.1)) < 250
+    assert taken(0.1) < taken(0.2)
+    assert taken(0.1) != taken(0.1, "other")
+    assert (len(taken(0.0)), len(taken(1.0))) == (0, 2_000)
+
+
 def test_a_dry_run_names_rules_whose_checks_no_video_has(desk: Desk) -> None:
     desk.check("a", "aesthetic", score=0.9)
     desk.check("a", "sharp")
@@ -392,6 +406,7 @@ def test_a_dry_run_names_rules_whose_checks_no_video_has(desk: Desk) -> None:
         ("rules = [", "not valid TOML"),
         ("rules = []", "rules: Tuple should have at least 1 item"),
         ('[[rules]]\ndecision = "approved"', "rule 1: a rule that approves needs a condition"),
+        ('name = "a\\u0000b"\n[[rules]]\ndecision = "person"', "name: String should match pattern"),
         ('[[rules]]\ndecision = "maybe"', "rule 1, decision: Input should be 'approved'"),
         ('[[rules]]\ndecision = "retake"\nfailed_check = ["a"]', "rule 1, failed_check: Extra inputs"),
         ('person_share = 2\n[[rules]]\ndecision = "person"', "person_share: Input should be less than or equal to 1"),
