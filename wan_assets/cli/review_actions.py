@@ -83,8 +83,8 @@ def show_list(review: Review, actions: ReviewActions, *, as_json: bool) -> None:
     if as_json:
         show_json_with_list(content, "list", (_as_json(entry, entry.decision) for entry in found))
         return
-    if found:
-        _show_videos(found)
+    rows = [(_id_of(entry), str(entry.take) if entry.take > 1 else "", *_cells(entry.decision)) for entry in found]
+    _show("Videos", ("id", "take", "decision", "rating", "labels", "reviewer", "note"), rows)
     click.echo(", ".join(f"{count:,} {value.value}" for value, count in counts.items()))
     if entries.totals.missing:
         click.echo(f"{counted(entries.totals.missing, 'row has', 'rows have')} no video")
@@ -105,17 +105,13 @@ def show_history(review: Review, prompt_id: str, *, as_json: bool) -> None:
         for entry, decision in pairs
     ]
     columns = ("decided (UTC)", "video", "decision", "rating", "labels", "reviewer", "note", "source")
-    if rows:
-        flexible = ("video", "labels", "reviewer", "note", "source")
-        show_table(f"Decisions about {printable(prompt_id)}", columns, rows, right=("rating",), flexible=flexible)
+    _show(f"Decisions about {printable(prompt_id)}", columns, rows)
     click.echo(f"{counted(len(pairs), 'decision')} about {counted(len(entries), 'video')} of {printable(prompt_id)}")
 
 
 def name_of(entry: Entry) -> str:
     """Returns the id under which options name a video, with its take if it is not the first."""
-    result = f":{entry.number}" if len(entry.stored.videos) > 1 else ""
-    take = f" (take {entry.take})" if entry.take > 1 else ""
-    return f"{entry.dataset_row.row.prompt_id}{result}{take}"
+    return f"{_id_of(entry)} (take {entry.take})" if entry.take > 1 else _id_of(entry)
 
 
 class _Target(NamedTuple):
@@ -174,11 +170,19 @@ def _user() -> str:
         raise _refused("the name of the user is unknown: pass --reviewer") from None
 
 
-def _show_videos(found: Sequence[Entry]) -> None:
-    rows = [(name_of(entry), *_cells(entry.decision)) for entry in found]
-    columns = ("id", "decision", "rating", "labels", "reviewer", "note")
-    flexible = ("id", "labels", "reviewer", "note")
-    show_table("Videos", columns, rows, right=("rating",), flexible=flexible)
+def _id_of(entry: Entry) -> str:
+    result = f":{entry.number}" if len(entry.stored.videos) > 1 else ""
+    return f"{entry.dataset_row.row.prompt_id}{result}"
+
+
+def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table without its empty columns."""
+    used = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    names = [columns[at] for at in used]
+    flexible = [name for name in ("id", "video", "note", "source") if name in names]
+    right = [name for name in ("take", "rating") if name in names]
+    if rows:
+        show_table(title, names, [[row[at] for at in used] for row in rows], right=right, flexible=flexible)
 
 
 def _cells(decision: Decision | None) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A dataset: the rows of a table with their tasks and stored videos; its manifest, quality and reconciliation."""
 
 from wan_assets.dataset.approval_policy import ApprovalPolicy, ApprovalRule
+from wan_assets.dataset.column import Column
 from wan_assets.dataset.decision_file import (
     DECISION_FILE_FORMAT,
     DecisionFile,
@@ -10,7 +11,7 @@ from wan_assets.dataset.decision_file import (
 )
 from wan_assets.dataset.entries import WITHOUT_VIDEO, Entries, Entry, EntryTotals, Only
 from wan_assets.dataset.manifest import Manifest, write_manifest
-from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA, Column
+from wan_assets.dataset.manifest_columns import COLUMNS, SCHEMA
 from wan_assets.dataset.partition_videos import PartitionVideos, row_videos, videos_of
 from wan_assets.dataset.policy_result import PolicyResult, RuleCount, apply_policy
 from wan_assets.dataset.quality import (

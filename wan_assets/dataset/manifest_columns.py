@@ -1,34 +1,22 @@
-"""The columns of the manifest: name, type, description and source of the value."""
+"""The columns of the manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
+from wan_assets.dataset.column import Column
+from wan_assets.dataset.decision_columns import DECISION_COLUMNS
 from wan_assets.dataset.entries import Entry
-from wan_assets.ledger import Decision
 from wan_assets.models import AUTO, LISTS_OF_MEDIA, Safety, VideoRequest, public_part_of, usd
 
 _MAX_IDENTIFIER_CHARACTERS = 100
 """Longer text is an inline image and not an identifier."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column; `requested_from` are the prompt table's columns that determine it, None if it describes the video."""
-
-    name: str
-    type: pa.DataType
-    description: str
-    value: Callable[[Entry], Any]
-    requested_from: tuple[str, ...] | None = None
 
 
 def _requested(name: str, type_: pa.DataType, description: str, parameter: str = "") -> Column:
@@ -46,10 +34,6 @@ def _video(name: str, type_: pa.DataType, description: str) -> Column:
 
 def _origin(name: str, description: str) -> Column:
     return Column(name, pa.string(), description, lambda entry: entry.origin and getattr(entry.origin, name))
-
-
-def _decision(name: str, type_: pa.DataType, description: str, value: Callable[[Decision], Any]) -> Column:
-    return Column(name, type_, description, lambda entry: entry.decision and value(entry.decision))
 
 
 def _has_audio(entry: Entry) -> bool | None:
@@ -294,28 +278,7 @@ COLUMNS = (
         "Results of checks that users define, as a JSON object by name: passed, score and message; null without any.",
         _checks,
     ),
-    Column("take", _INT, "Number of the take of the row that the video is, from 1.", lambda entry: entry.take),
-    _decision(
-        "decision",
-        _TEXT,
-        "Decision about the video: approved, rejected or retake; null if it is undecided.",
-        lambda made: made.value.value,
-    ),
-    _decision("rating", _INT, "Rating of the video, 1 to 5; null without one.", lambda made: made.rating),
-    _decision(
-        "labels",
-        _TEXT,
-        "Labels of the video, as a JSON list; null without any.",
-        lambda made: json.dumps(made.labels, ensure_ascii=False) if made.labels else None,
-    ),
-    _decision("note", _TEXT, "Note of the decision; null without one.", lambda made: made.note or None),
-    _decision("reviewer", _TEXT, "Person or policy that made the decision.", lambda made: made.reviewer),
-    _decision(
-        "decided_at",
-        pa.timestamp("us", tz="UTC"),
-        "Time of the decision.",
-        lambda made: datetime.fromisoformat(made.decided_at),
-    ),
+    *DECISION_COLUMNS,
     Column("extra", _TEXT, "Extra columns of the row, as a JSON object of text values.", _extra, ()),
 )
 

@@ -15,7 +15,7 @@ def request_of_take(request: VideoRequest, take: int) -> VideoRequest:
 
     >>> request = VideoRequest(positive_prompt="A red kite", resolution="480p", seed=7)
     >>> request_of_take(request, 1) is request, request_of_take(request, 2).seed
-    (True, 1018938366)
+    (True, 1617206804)
     """
     if take <= 1:
         return request

@@ -158,6 +158,20 @@ def test_the_command_exports_approved_videos_and_says_what_it_leaves_out(reviewe
     assert (whole.exit_code, json.loads(whole.stdout)["left_out"]) == (1, {})
 
 
+def test_an_approval_that_is_withdrawn_takes_the_video_out_of_the_next_export(tmp_path: Path) -> None:
+    with studio(tmp_path, latency_s=0.02) as made:
+        found = Reviewed(made, written(tmp_path, table_of("Kite a")))
+        (video,) = found.run("a")["a"]
+        found.decide(video, "approved")
+        first = found.export("parquet", only="approved")
+        found.decide(video, "undecided")
+        second = found.export("parquet", only="approved")
+
+    assert (sum(first.rows.values()), sum(second.rows.values())) == (1, 0)
+    assert second.changes.removed == 2
+    assert not list((tmp_path / "parquet").rglob("*.mp4"))
+
+
 def test_an_approved_video_whose_files_are_gone_is_missing_and_not_left_out(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=0.02) as made:
         found = Reviewed(made, written(tmp_path, table_of("Kite a")))
