@@ -118,6 +118,10 @@ class LedgerSession:
         await self.call_held(self.ledger.release, task.task_uuid, fault)
         self.tally.free(task.task_uuid)
 
+    async def release_lease(self, task_uuid: str) -> None:
+        """Lets other processes work on a task at once that this run has given up."""
+        await self.call(self.ledger.release_leases, self._owner, task_uuid)
+
     async def mark_stored(self, task: Task, results: Sequence[Mapping[str, Any]]) -> bool:
         """Records that the videos of a task are in the store; returns whether they are new."""
         is_new = await self.call_held(self.ledger.mark_stored, task.task_uuid, results)

@@ -19,6 +19,7 @@ from wan_assets.errors import (
     BudgetExceededError,
     ConcurrencyLimitError,
     LeaseExpiredError,
+    LedgerError,
     RunwareBusyError,
     TaskFailedError,
     TaskUnknownError,
@@ -35,7 +36,8 @@ _FOREIGN_LOOK_S = 1.0
 class Row:
     """One job in progress; `latest` is its task of an earlier run.
 
-    `submitted` contains the UUIDs of the tasks that this run has submitted for the job.
+    `submitted` contains the UUIDs of the tasks that this run has submitted for the job. `claimed` is the UUID of the
+    task that this run works on.
     """
 
     job: VideoJob
@@ -43,6 +45,7 @@ class Row:
     active_rows: asyncio.Semaphore | None
     is_new: bool = False
     submitted: set[str] = field(default_factory=set)
+    claimed: str = ""
 
     @property
     def may_be_in_flight(self) -> bool:
@@ -74,7 +77,19 @@ class RowRunner:
         self._slots = slots
 
     async def video_of(self, row: Row) -> StoredTask:
-        """Returns the stored video of a row; raises the `WanAssetsError` because of which it has none."""
+        """Returns the stored video of a row; raises the `WanAssetsError` because of which it has none.
+
+        The task of a row that has none is free for other processes: two processes would otherwise wait for each other.
+        """
+        try:
+            return await self._video_of(row)
+        except WanAssetsError:
+            if row.claimed:
+                with suppress(LedgerError):
+                    await self._session.release_lease(row.claimed)
+            raise
+
+    async def _video_of(self, row: Row) -> StoredTask:
         self._task_runner.hide(row.job)
         instead_of = ""
         for attempt in itertools.count(1):
@@ -119,6 +134,7 @@ class RowRunner:
                 await slot.wait_without_slot(asyncio.sleep(_FOREIGN_LOOK_S))
                 continue
             if claim.status != "locked":
+                row.claimed = claim.task.task_uuid
                 self._session.tally.wait_no_longer(claim.task)
                 return claim
             self._session.tally.wait_elsewhere(claim.task)

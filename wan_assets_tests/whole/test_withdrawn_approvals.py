@@ -21,6 +21,7 @@ import json, random, sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from bent_api import PATIENT
 from engine_support import Studio, errors_of, request_of
 from wan_assets.engine import Limits, VideoJob
 from wan_assets.ledger import Approval
@@ -30,7 +31,7 @@ jobs = [VideoJob(request_of(prompt, resolution="720p"), key, key, Approval(*vide
         for prompt, key, video in drafts]
 random.Random(int(number)).shuffle(jobs)
 made = Studio(Path(folder), SimpleNamespace(base_url=base_url))
-outcomes = made.run(jobs, limits=Limits(max_in_flight=3, max_wait_s=20))
+outcomes = made.run(jobs, limits=Limits(max_in_flight=3, max_wait_s=20), http_config=PATIENT)
 print(json.dumps(Counter(errors_of(outcomes))))
 """
 

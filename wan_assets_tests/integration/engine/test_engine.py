@@ -32,6 +32,7 @@ from engine_support import (
     request_of,
     studio,
 )
+from patience import PATIENCE_S
 from PIL import Image
 from simulator_support import ManualClock
 
@@ -896,3 +897,22 @@ def test_what_the_source_raises_is_raised_where_it_is_read() -> None:
         read.extend(numbers)
 
     assert ended == ["cleaned up"]
+
+
+def test_two_runs_that_gave_up_on_rows_of_each_other_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    jobs, limits = jobs_of(2), Limits(max_in_flight=1, max_wait_s=0.5)
+
+    async def run(made: Studio, jobs: list[VideoJob]) -> list[str]:
+        async with made.running(jobs, limits=limits) as outcomes:
+            return errors_of([outcome async for outcome in outcomes])
+
+    async def both(made: Studio) -> list[list[str]]:
+        async with asyncio.timeout(PATIENCE_S):
+            return await asyncio.gather(run(made, jobs), run(made, jobs[::-1]))
+
+    with studio(tmp_path, latency_s=3600.0) as made:
+        errors = asyncio.run(both(made))
+
+        assert made.journal.submissions() == 2
+    assert errors == [["TaskTimeoutError"] * 2] * 2
+    assert made.states() == ["submitted"] * 2
