@@ -77,19 +77,7 @@ class RowRunner:
         self._slots = slots
 
     async def video_of(self, row: Row) -> StoredTask:
-        """Returns the stored video of a row; raises the `WanAssetsError` because of which it has none.
-
-        The task of a row that has none is free for other processes: two processes would otherwise wait for each other.
-        """
-        try:
-            return await self._video_of(row)
-        except WanAssetsError:
-            if row.claimed:
-                with suppress(LedgerError):
-                    await self._session.release_lease(row.claimed)
-            raise
-
-    async def _video_of(self, row: Row) -> StoredTask:
+        """Returns the stored video of a row; raises the `WanAssetsError` because of which it has none."""
         self._task_runner.hide(row.job)
         instead_of = ""
         for attempt in itertools.count(1):
@@ -101,6 +89,12 @@ class RowRunner:
                     raise
                 instead_of = (error.fault.task_uuid or "") if is_lost else instead_of
         raise AssertionError("the loop above returns or raises")
+
+    async def give_up(self, row: Row) -> None:
+        """Frees the task of a row without a video: two runs that gave up on rows of each other would wait for ever."""
+        if row.claimed:
+            with suppress(LedgerError):
+                await self._session.release_lease(row.claimed)
 
     async def _attempted_while_held(self, row: Row, instead_of: str) -> StoredTask:
         """Runs one attempt, and restarts it when the lease on its task expired, because another process may have the
