@@ -26,6 +26,7 @@ _COMMANDS = {
     "export": LazyCommand("export", "export", "Write a table's videos as a dataset, or update an earlier export."),
     "ledger": LazyCommand("ledger", "ledger", "Show money spent and reserved, and open tasks; reconcile and recover."),
     "gallery": LazyCommand("gallery", "gallery", "Write static pages that show a table's videos."),
+    "review": LazyCommand("review", "review", "Approve, reject or send back a table's videos, in a browser."),
     "serve": LazyCommand("serve", "serve", "Serve the store's videos to browsers; Dagster's pages link to them."),
     "webhook": LazyCommand("webhook", "webhook", "Receive the API's webhooks for all runs that share a ledger."),
     "probe": LazyCommand("probe", "probe", "Test open questions about the API with one paid video; opt-in."),

@@ -1,0 +1,97 @@
+"""The pages of a table for the review server. The videos stay in the store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from more_itertools import chunked
+
+from wan_assets.gallery.folder import SUMMARY, GalleryFolder
+from wan_assets.gallery.pages import content_of
+from wan_assets.gallery.writer import Gallery, write_pages
+from wan_assets.ledger import Ledger, TaskState, VideoKey
+from wan_assets.prompts import PromptTable
+from wan_assets.store import VideoStore
+
+_ROWS_AT_ONCE = 250
+_COUNTED_EVERY_S = 10.0
+
+
+class ReviewPages:
+    """The pages of a table in a local folder, with all takes of each row. `table` reads the table again.
+
+    Blocking; safe for threads. Raises `GalleryError`, `PromptTableError`, `StoreError` and `LedgerError`.
+    """
+
+    def __init__(
+        self, root: Path, table: Callable[[], PromptTable], *, store: VideoStore, ledger: Ledger, title: str
+    ) -> None:
+        self._folder = GalleryFolder(root)
+        self._read_table = table
+        self._store = store
+        self._ledger = ledger
+        self._title = title
+        self._lock = threading.Lock()
+        self._table = PromptTable((), (), 0)
+        self._shown: set[VideoKey] = set()
+        self._counted = (-_COUNTED_EVERY_S, 0)
+
+    @property
+    def root(self) -> Path:
+        """The folder with the pages."""
+        return self._folder.root
+
+    def write(self) -> Gallery:
+        """Writes the pages with the videos and decisions that exist now."""
+        with self._lock:
+            table = self._read_table()
+            shown = set(self._videos(table))
+            gallery = write_pages(
+                self._folder,
+                table,
+                store=self._store,
+                ledger=self._ledger,
+                title=self._title,
+                now=datetime.now(UTC),
+                served=True,
+            )
+            self._table, self._shown = table, shown
+            self._counted = (time.monotonic(), 0)
+            return gallery
+
+    def new_videos(self) -> int:
+        """Returns the number of the table's videos that are newer than the pages, counted at most every 10 seconds."""
+        with self._lock:
+            counted_at, number = self._counted
+            if time.monotonic() - counted_at >= _COUNTED_EVERY_S:
+                number = len(set(self._videos(self._table)) - self._shown)
+                self._counted = (time.monotonic(), number)
+            return number
+
+    def clips(self, page: int) -> list[dict[str, Any]] | None:
+        """Returns the records of one page of clips, from 0, by the names of their fields; None if there is none."""
+        summary = content_of(self.root / SUMMARY)
+        if not 0 <= page < summary["pages"]:
+            return None
+        records = content_of(self.root / summary["folder"] / f"index-{page}.js")
+        return [dict(zip(summary["fields"], record, strict=True)) for record in records]
+
+    def _videos(self, table: PromptTable) -> Iterator[VideoKey]:
+        """Yields the videos of the table's tasks in the ledger."""
+        for simulated in (False, True):
+            for rows in chunked(table.rows, _ROWS_AT_ONCE):
+                prints = list(dict.fromkeys(row.fingerprint for row in rows))
+                taken = self._ledger.takes(prints, simulated=simulated)
+                further = [take.fingerprint for takes in taken.values() for take in takes.takes]
+                tasks = self._ledger.latest(list(dict.fromkeys([*prints, *further])), simulated=simulated)
+                for task in tasks.values():
+                    if task.state is TaskState.STORED:
+                        yield from (
+                            VideoKey(task.fingerprint, str(result.get("sha256")), number)
+                            for number, result in enumerate(task.results, 1)
+                        )
