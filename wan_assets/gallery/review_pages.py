@@ -19,7 +19,6 @@ from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
 
 _ROWS_AT_ONCE = 250
-_COUNTED_EVERY_S = 10.0
 
 
 class ReviewPages:
@@ -29,7 +28,14 @@ class ReviewPages:
     """
 
     def __init__(
-        self, root: Path, table: Callable[[], PromptTable], *, store: VideoStore, ledger: Ledger, title: str
+        self,
+        root: Path,
+        table: Callable[[], PromptTable],
+        *,
+        store: VideoStore,
+        ledger: Ledger,
+        title: str,
+        counted_every_s: float = 10.0,
     ) -> None:
         self._folder = GalleryFolder(root)
         self._read_table = table
@@ -39,7 +45,8 @@ class ReviewPages:
         self._lock = threading.Lock()
         self._table = PromptTable((), (), 0)
         self._shown: set[VideoKey] = set()
-        self._counted = (-_COUNTED_EVERY_S, 0)
+        self._counted_every_s = counted_every_s
+        self._counted_at, self._new = time.monotonic(), 0
 
     @property
     def root(self) -> Path:
@@ -61,17 +68,16 @@ class ReviewPages:
                 served=True,
             )
             self._table, self._shown = table, shown
-            self._counted = (time.monotonic(), 0)
+            self._counted_at, self._new = time.monotonic(), 0
             return gallery
 
     def new_videos(self) -> int:
-        """Returns the number of the table's videos that are newer than the pages, counted at most every 10 seconds."""
+        """Returns the number of the table's videos that are newer than the pages, counted now and then."""
         with self._lock:
-            counted_at, number = self._counted
-            if time.monotonic() - counted_at >= _COUNTED_EVERY_S:
-                number = len(set(self._videos(self._table)) - self._shown)
-                self._counted = (time.monotonic(), number)
-            return number
+            if time.monotonic() - self._counted_at >= self._counted_every_s:
+                self._new = len(set(self._videos(self._table)) - self._shown)
+                self._counted_at = time.monotonic()
+            return self._new
 
     def clips(self, page: int) -> list[dict[str, Any]] | None:
         """Returns the records of one page of clips, from 0, by the names of their fields; None if there is none."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ from wan_assets.settings import sqlite_url
 from wan_assets.store import VideoStore
 
 _RECORDED = "document.querySelector('#status').dataset.state === 'saved' && !wanGallery.review.sync.unsent().length"
+
+
+_UNTIL = """async what => {
+    const deadline = performance.now() + 15000;
+    while (!(WHAT)) {
+        if (performance.now() > deadline) throw new Error('never true: ' + what);
+        await new Promise(done => setTimeout(done, 20));
+    }
+}"""
 
 
 @dataclass
@@ -49,8 +59,11 @@ def served_review(
     store = store or VideoStore(folder / "store")
     with Ledger(sqlite_url(folder / "ledger.db")) as ledger, socket.create_server(("127.0.0.1", port)) as listening:
         access = ReviewAccess.kept_in(folder / "review-access.json", reviewers or ("ada",))
-        pages = ReviewPages(folder / "review", lambda: table, store=store, ledger=ledger, title="prompts.csv")
-        pages.write()
+        pages = ReviewPages(
+            folder / "review", lambda: table, store=store, ledger=ledger, title="prompts.csv", counted_every_s=0
+        )
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(pages.write).result()  # in the thread of a test, Playwright's event loop may run
         server = server_of(review_app(pages, store=store, ledger=ledger, access=access, hosts=LOOPBACK))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -120,18 +133,7 @@ class ReviewerPage:
 
     def until(self, what: str) -> None:
         """Waits until an expression is true. Playwright's own waiting evaluates texts, which the page forbids."""
-        self.page.evaluate(
-            """async what => {
-                const deadline = performance.now() + 15000;
-                const isTrue = () => (%s);
-                while (!isTrue()) {
-                    if (performance.now() > deadline) throw new Error('never true: ' + what);
-                    await new Promise(done => setTimeout(done, 20));
-                }
-            }"""
-            % what,
-            what,
-        )
+        self.page.evaluate(_UNTIL.replace("WHAT", what), what)
 
     def until_recorded(self) -> None:
         """Waits until the ledger has all decisions of this page."""
@@ -139,7 +141,7 @@ class ReviewerPage:
 
     def value_of(self, prompt_id: str) -> str:
         """The decision about a row's video, as the page knows it."""
-        found = "wanGallery.entries.find(each => each.prompt_id === %s)" % json.dumps(prompt_id)
+        found = f"wanGallery.entries.find(each => each.prompt_id === {json.dumps(prompt_id)})"
         return self.page.evaluate(f"wanGallery.valueOf({found})")
 
 

@@ -35,7 +35,7 @@
     ["decided", "decided"],
     ["approved", "approved"],
     ["rejected", "rejected"],
-    ["retake", "another take"],
+    ["retake", "retake"],
     ["conflicting", "conflicting"],
   ]);
 

@@ -11,7 +11,7 @@
 
   wanGallery.reviewer = "";
   wanGallery.decisionNames = {
-    approved: "approved", rejected: "rejected", retake: "another take", undecided: "undecided",
+    approved: "approved", rejected: "rejected", retake: "retake", undecided: "undecided",
   };
 
   /* Reads the decisions that an entry was written with. */

@@ -34,7 +34,8 @@
       if (entry.simulated) badges.append(element("span", "badge simulated", "SIMULATED"));
       if (!entry.chosen) badges.append(element("span", "badge other", "NOT THE ROW'S VIDEO"));
       if (entry.differences.length) badges.append(element("span", "badge deviates", "DEVIATES"));
-      const cost = entry.paid_by ? `shared with ${entry.paid_by}` : dollars(entry.cost);
+      const money = `${entry.simulated ? "simulated " : ""}${dollars(entry.cost)}`;
+      const cost = entry.paid_by ? `shared with ${entry.paid_by}` : money;
       const size = entry.size.replace("x", "×");
       const properties = [size, entry.length_s ? `${entry.length_s} s` : "", cost].filter(Boolean).join(" · ");
       this.about.replaceChildren(

@@ -57,7 +57,7 @@
       const kept = unsent ? ` ${counted(unsent, "decision")} kept in this browser.` : "";
       const texts = {
         connecting: "Connecting…",
-        saved: `Recorded as ${wanGallery.reviewer}.`,
+        saved: `All decisions are recorded. Reviewer: ${wanGallery.reviewer}.`,
         sending: "Recording…",
         offline: `${sync.reason}${kept} Trying again.`,
         denied: `${sync.reason}${kept}`,
