@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -128,6 +130,7 @@ class ReviewerPage:
 
     def go_to(self, prompt_id: str) -> None:
         """Opens the clip of a row by its link."""
+        self.page.evaluate("wanGallery.flushLink()")
         self.page.evaluate(f"location.hash = {json.dumps('clip=' + quote(prompt_id) + '&simulated=1')}")
         self.until(f"wanGallery.review.entry?.prompt_id === {json.dumps(prompt_id)}")
 
@@ -143,6 +146,36 @@ class ReviewerPage:
         """The decision about a row's video, as the page knows it."""
         found = f"wanGallery.entries.find(each => each.prompt_id === {json.dumps(prompt_id)})"
         return self.page.evaluate(f"wanGallery.valueOf({found})")
+
+
+def review_by_two(
+    start: Callable[[], AbstractContextManager[ReviewCommand]],
+    pages: Sequence[ReviewerPage],
+    keys: Mapping[str, str],
+) -> None:
+    """Two reviewers decide about half of the rows each, in turns; the server is killed in between and started again.
+
+    `start` starts the command for the reviewers `ada` and `bob`, each time on the same port. `keys` has the key that
+    decides about each row. At the end all decisions are in the ledger, each under the name of its reviewer.
+    """
+    rows = list(keys.items())
+    shares = [dict(rows[0::2]), dict(rows[1::2])]
+    halves = [(dict(islice(share.items(), len(share) // 2)), share) for share in shares]
+    with start() as command:
+        for page, name, (first, _) in zip(pages, ("ada", "bob"), halves, strict=True):
+            page.open(command.links[name])
+            decide_by_keys(page, first)
+        pages[0].until_recorded()
+        command.kill()
+        for page, (first, share) in zip(pages, halves, strict=True):
+            rest = [item for item in share.items() if item[0] not in first]
+            decide_by_keys(page, dict(rest[: len(rest) // 2]))
+    with start():
+        for page, (first, share) in zip(pages, halves, strict=True):
+            rest = [item for item in share.items() if item[0] not in first]
+            decide_by_keys(page, dict(rest[len(rest) // 2 :]))
+        for page in pages:
+            page.until_recorded()
 
 
 def decide_by_keys(page: ReviewerPage, keys: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from gallery_pages import CODE
 from gallery_support import gallery_of
 from ports import free_port
 from review_pages import Drafts, drafts_of, mixed_drafts
-from review_support import ReviewerPage, ServedReview, decide_by_keys, review_command, served_review
+from review_support import ReviewerPage, ServedReview, decide_by_keys, review_by_two, review_command, served_review
 
 from wan_assets.ledger import DecisionValue, Ledger, NewDecision, VideoKey
 
@@ -129,7 +129,7 @@ def test_a_held_key_decides_once_and_typing_decides_nothing(ada: ReviewerPage, d
     ],
 )
 def test_every_filter_has_a_link(
-    fragment: str, expected: list[str], made: Drafts, shown: ReviewerPage, reading: ServedReview
+    fragment: str, expected: list[str], shown: ReviewerPage, reading: ServedReview
 ) -> None:
     shown.open(f"{reading.address}/?", fragment)
 
@@ -157,7 +157,7 @@ def test_a_link_shows_its_clip_view_and_filter_to_another_reviewer(
     chromium: Any, ada: ReviewerPage, served: ServedReview
 ) -> None:
     ada.go_to("kite~a")
-    ada.press("s", "s", "ArrowRight")
+    ada.press("s", "ArrowRight")
     ada.page.evaluate("wanGallery.flushLink()")
     link = ada.page.url
 
@@ -285,6 +285,23 @@ def test_nothing_is_lost_when_the_server_is_killed_and_the_tab_is_closed(chromiu
     }
 
 
+def test_two_reviewers_decide_about_thirty_drafts_while_the_server_is_killed(chromium: Any, tmp_path: Path) -> None:
+    prompts = {f"d{number:02}": f"A kite {number}" for number in range(30)}
+    drafts, port = apart(drafts_of, tmp_path, prompts), free_port()
+    keys = dict(zip(prompts, "a" * 20 + "r" * 6 + "t" * 4, strict=True))
+    with visit(chromium) as one, visit(chromium) as two:
+        review_by_two(
+            lambda: review_command(drafts.file, port, ["ada", "bob"], *drafts.options),
+            [ReviewerPage(one.page), ReviewerPage(two.page)],
+            keys,
+        )
+        one.shot("review-of-thirty")
+
+    values = {"a": "approved", "r": "rejected", "t": "retake"}
+    expected = {name: [(("ada", "bob")[number % 2], values[key])] for number, (name, key) in enumerate(keys.items())}
+    assert {name: drafts.values(name) for name in keys} == expected
+
+
 def test_a_decision_about_a_video_that_is_gone_is_refused_with_the_reason(
     ada: ReviewerPage, seen: Visit, drafts: Drafts
 ) -> None:
@@ -307,11 +324,13 @@ def test_new_videos_are_offered_and_shown_after_a_reload(ada: ReviewerPage, draf
     apart(generate_again, drafts)
     button = seen.page.get_by_role("button", name="1 new video: reload")
     button.wait_for()
-    button.click()
-    ada.until("wanGallery.entries.length === 8 && document.documentElement.dataset.ready")
+    with seen.page.expect_navigation():
+        button.click()
+    seen.page.wait_for_selector("html[data-ready]")
 
     titles = seen.page.evaluate("wanGallery.entries.slice(0, 3).map(each => each.title)")
     assert titles == ["p1", "p1 · take 2", "p1 · take 3"]
+    assert not button.is_visible()
 
 
 def generate_again(drafts: Drafts) -> None:
@@ -342,16 +361,14 @@ def test_on_a_phone_the_page_fits_and_clips_are_decided_by_touch(
     assert drafts.decisions()["kite~a"][-1].rating == 5
 
 
-def test_a_gallery_records_decisions_without_a_server_and_downloads_them(
-    seen: Visit, drafts: Drafts, chromium: Any
-) -> None:
+def test_a_gallery_records_decisions_without_a_server_and_downloads_them(seen: Visit, drafts: Drafts) -> None:
     index = apart(gallery_of, drafts.folder, drafts.table).index
     seen.open(index)
-    marks = [each for each in seen.page.locator(".card .mark").all_inner_texts() if each]
+    marks = seen.page.locator(".card .mark:visible").all_inner_texts()
     seen.choose("decision", "undecided")
     undecided = seen.ids()
     seen.page.fill(".reviewer", "ada")
-    seen.page.locator(".card .prompt").first.click()
+    seen.page.locator('[aria-label^="p1 · take 2"] .prompt').click()
     seen.page.locator("#audit .deciding").wait_for()
     seen.page.keyboard.press("a")
     seen.page.locator("#audit .history li", has_text="not recorded yet").wait_for()

@@ -22,8 +22,9 @@
     return parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };
 
-  wanGallery.readLink = () => {
-    const parameters = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B"));
+  wanGallery.readLink = (hash = location.hash) => {
+    next = null; /* an older address would replace this one */
+    const parameters = new URLSearchParams(hash.slice(1).replaceAll("+", "%2B"));
     const filters = Object.fromEntries(FILTERS.map((name) => [name, parameters.get(name) || ""]));
     return { filters, clip: Object.fromEntries(parameters) };
   };

@@ -46,8 +46,8 @@
     }
 
     /* Reads filters, view and clip from the address. */
-    readLink() {
-      const { filters, clip } = wanGallery.readLink();
+    readLink(hash) {
+      const { filters, clip } = wanGallery.readLink(hash);
       for (const name of FILTERS) {
         at(name).value = filters[name] || (name === "extra" ? "*" : name === "sort" ? "table" : "");
         if (at(name).tagName === "SELECT" && at(name).selectedIndex < 0) at(name).selectedIndex = 0;
@@ -188,7 +188,9 @@
 
     /* Changes between one clip, the takes of its row, and the variants of its prompt. */
     changeView() {
-      const views = ["", "takes", ...(this.entry?.experiment ? ["variants"] : [])];
+      const hasOthers = (view) => this.entry && wanGallery.groupOf(this.entry, view).length > 1;
+      const views = ["", ...["takes", "variants"].filter(hasOthers)];
+      if (views.length === 1 && !this.view) this.say("This video has no other takes and no variants.");
       this.view = views[(views.indexOf(this.view) + 1) % views.length];
       this.draw();
     }

@@ -123,7 +123,7 @@
 
   function listen() {
     addEventListener("keydown", onKey);
-    addEventListener("hashchange", () => review.readLink());
+    addEventListener("hashchange", (event) => review.readLink(new URL(event.newURL).hash));
     at("bar").addEventListener("input", () => {
       clearTimeout(typing);
       typing = setTimeout(() => review.restart(), TYPING_MS);

@@ -89,8 +89,8 @@
     record(decision) {
       performance.mark("decided");
       this.isKept = this.outbox.add(decision) && this.isKept;
-      this.refresh();
       if (this.isServed) this.send();
+      this.refresh();
     }
 
     forget(key) {
