@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 from collections.abc import Sequence
 
 import click
@@ -16,7 +17,7 @@ from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
 
 _FOLDER, _ACCESS_FILE = "review", "review-access.json"
-"""The pages, and the access tokens, in the data folder."""
+"""The folder with the pages of each table, and the access tokens, in the data folder."""
 
 
 def serve_pages(
@@ -26,9 +27,8 @@ def serve_pages(
     access = ReviewAccess.kept_in(settings.folder / _ACCESS_FILE, reviewers or [login_name()])
     store = VideoStore(settings.store)
     title = location.name if (location := location_of(table.source)) else str(table.source)
-    pages = ReviewPages(
-        settings.folder / _FOLDER, lambda: PromptTable.load(table), store=store, ledger=ledger, title=title
-    )
+    root = settings.folder / _FOLDER / hashlib.sha256(str(table.source).encode()).hexdigest()[:12]
+    pages = ReviewPages(root, lambda: PromptTable.load(table), store=store, ledger=ledger, title=title)
     _show(pages.write())
     serve_review(pages, store=store, ledger=ledger, access=access, host=host, port=port, on_ready=_announce)
 

@@ -308,14 +308,33 @@ def test_a_decision_about_a_video_that_is_gone_is_refused_with_the_reason(
     ada.go_to("kite~a")
     ada.page.evaluate("wanGallery.review.entry.sha256 = '0'.repeat(64)")
     ada.press("a")
-    ada.until("wanGallery.review.sync.message !== ''")
+    ada.until("wanGallery.review.sync.outbox.refused().length === 1")
     decide_by_keys(ada, {"kite~b": "a"})
     ada.until_recorded()
 
     assert "the ledger has no video 000000000000…" in seen.page.locator("#status .message").inner_text()
     assert drafts.values("kite~b") == [("ada", "approved")]
+    seen.page.get_by_role("button", name="Try again").click()
+    ada.until("wanGallery.review.sync.outbox.refused().length === 1")
     seen.page.get_by_role("button", name="Dismiss").click()
     assert seen.page.locator("#status .message").inner_text() == ""
+
+
+def test_decisions_stay_those_of_their_reviewer_when_another_uses_the_same_browser(
+    ada: ReviewerPage, served: ServedReview, drafts: Drafts
+) -> None:
+    bob = ReviewerPage(ada.page.context.new_page())
+    bob.open(served.links["bob"])
+    decide_by_keys(ada, {"kite~a": "a"})
+    ada.until("document.querySelector('#status').dataset.state === 'denied'")
+    decide_by_keys(bob, {"kite~b": "r"})
+    bob.until_recorded()
+    before = drafts.values("kite~a")
+    ada.open(served.links["ada"])
+    ada.until_recorded()
+
+    assert (before, drafts.values("kite~a")) == ([], [("ada", "approved")])
+    assert drafts.values("kite~b") == [("bob", "rejected")]
 
 
 def test_new_videos_are_offered_and_shown_after_a_reload(ada: ReviewerPage, drafts: Drafts, seen: Visit) -> None:

@@ -12,8 +12,17 @@
       this.order = 0;
     }
 
-    /* All decisions, oldest first. */
+    /* The decisions to send, oldest first. */
     items() {
+      return this.all().filter((item) => !item.refused);
+    }
+
+    /* The decisions that the server refused. */
+    refused() {
+      return this.all().filter((item) => item.refused);
+    }
+
+    all() {
       const found = new Map(this.memory);
       try {
         for (let index = 0; index < localStorage.length; index += 1) {
@@ -30,12 +39,20 @@
     /* Keeps a decision; returns false if it will be lost when the page is closed. */
     add(decision) {
       this.order = Math.max(this.order + 1, Date.now() * 1000);
-      const item = { ...decision, order: this.order };
+      return this.put({ ...decision, order: this.order });
+    }
+
+    /* Marks a decision as refused for a reason; without a reason it is sent again. */
+    refuse(item, reason) {
+      this.put({ ...item, refused: reason });
+    }
+
+    put(item) {
       try {
-        localStorage.setItem(this.prefix + decision.key, JSON.stringify(item));
+        localStorage.setItem(this.prefix + item.key, JSON.stringify(item));
         return true;
       } catch {
-        this.memory.set(decision.key, item);
+        this.memory.set(item.key, item);
         return false;
       }
     }

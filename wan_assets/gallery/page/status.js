@@ -16,7 +16,8 @@
       this.text = element("span", "state");
       this.text.setAttribute("role", "status");
       this.message = element("span", "message");
-      this.dismiss = button("Dismiss", () => { this.sync.message = ""; this.update(); });
+      this.again = button("Try again", () => this.sync.settle(true));
+      this.dismiss = button("Dismiss", () => this.sync.settle(false));
       this.fresh = button("", async () => {
         this.fresh.disabled = true;
         this.fresh.textContent = "Loading…";
@@ -25,7 +26,7 @@
         this.update();
       });
       this.fresh.className = "fresh";
-      return [this.text, this.fresh, this.message, this.dismiss];
+      return [this.text, this.fresh, this.message, this.again, this.dismiss];
     }
 
     local() {
@@ -67,8 +68,11 @@
       setText(this.text, texts[sync.state] + (unsent ? lost : ""));
       setText(this.fresh, `${counted(sync.newVideos, "new video")}: reload`);
       this.fresh.hidden = !sync.newVideos;
-      setText(this.message, sync.message && `A decision was not recorded. ${sync.message}`);
-      this.dismiss.hidden = !sync.message;
+      const refused = sync.outbox?.refused() || [];
+      const count = refused.length && `${counted(refused.length, "decision")} refused. ${refused.at(-1).refused}`;
+      setText(this.message, count || sync.message);
+      this.again.hidden = !refused.length;
+      this.dismiss.hidden = !count && !sync.message;
     }
 
     updateLocal() {

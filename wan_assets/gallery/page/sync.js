@@ -48,6 +48,7 @@
     }
 
     async connect() {
+      clearTimeout(this.reconnecting);
       const session = await this.request("/api/session");
       if (session) {
         this.session = session;
@@ -57,7 +58,7 @@
         this.refresh();
         this.send();
         await this.poll();
-      } else {
+      } else if (this.state !== "denied") {
         this.later(() => this.connect());
       }
     }
@@ -107,11 +108,15 @@
           this.state = this.failures ? this.state : "sending";
           const answer = await this.request("/api/decisions", { decisions: [next] });
           if (!answer) {
-            this.later(() => this.send());
+            if (this.session) this.later(() => this.send());
             break;
           }
-          if (answer.decisions) wanGallery.takeDecisions(answer.decisions);
-          this.outbox.remove(next.key);
+          if (answer.decisions) {
+            wanGallery.takeDecisions(answer.decisions);
+            this.outbox.remove(next.key);
+          } else {
+            this.outbox.refuse(next, answer.refused);
+          }
           if (performance.getEntriesByName("decided").length) performance.measure("decision-recorded", "decided");
         }
       } finally {
@@ -128,7 +133,7 @@
         do {
           const after = Math.max(0, this.last - OVERLAP);
           answer = await this.request(`/api/decisions?videos&after=${after}`);
-          if (answer) this.receive(answer);
+          if (answer?.decisions) this.receive(answer);
         } while (answer?.more);
       }
       clearTimeout(this.polling);
@@ -145,8 +150,8 @@
     /* Writes the pages again with the newest videos. */
     async writePages() {
       const answer = await this.request("/api/pages", {});
-      if (!answer) this.message = this.reason;
-      return answer !== null;
+      if (!answer || answer.refused) this.message = answer?.refused || this.reason;
+      return Boolean(answer) && !answer.refused;
     }
 
     later(act) {
@@ -154,7 +159,7 @@
       this.retrying = setTimeout(act, RETRY_MS[Math.min(this.failures, RETRY_MS.length) - 1] || RETRY_MS[0]);
     }
 
-    /* The answer as JSON; null if the request must be repeated; an empty object if it was refused for good. */
+    /* The answer as JSON; null if the request must be repeated; an object with the reason if it was refused for good. */
     async request(path, body) {
       let answer;
       try {
@@ -169,10 +174,29 @@
         return this.fail("offline", "The server does not answer.");
       }
       const message = (await answer.text().catch(() => "")) || `The server answered ${answer.status}.`;
-      if (answer.status === 403) return this.fail("denied", "Open the link that the command printed again.");
+      if (answer.status === 403) return this.deny();
       if (!body || answer.status >= 500 || answer.status === 408) return this.fail("offline", message);
-      this.message = message;
-      return this.succeed({});
+      return this.succeed({ refused: message });
+    }
+
+    /* The session is not valid any more, or another reviewer has opened a link in this browser. */
+    deny() {
+      this.session = null;
+      this.fail("denied", "Open the link that the command printed for you again.");
+      clearTimeout(this.reconnecting);
+      this.reconnecting = setTimeout(() => this.connect(), RETRY_MS.at(-1));
+      return null;
+    }
+
+    /* Sends the refused decisions again, or forgets them. */
+    settle(isAgain) {
+      for (const item of this.outbox.refused()) {
+        if (isAgain) this.outbox.refuse(item, "");
+        else this.outbox.remove(item.key);
+      }
+      this.message = "";
+      this.send();
+      this.refresh();
     }
 
     succeed(answer) {
@@ -181,7 +205,7 @@
       if (wasFailing || this.state === "connecting") {
         this.state = "saved";
         this.onChange();
-        if (wasFailing) this.send();
+        if (wasFailing && this.session) this.send();
       }
       return answer;
     }
