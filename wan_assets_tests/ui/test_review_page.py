@@ -99,6 +99,48 @@ def test_undo_restores_what_applied_before(ada: ReviewerPage, drafts: Drafts, se
     assert drafts.values("code") == [("ada", "approved"), ("ada", "undecided")]
 
 
+def test_undo_does_not_withdraw_what_another_reviewer_decided_since(
+    ada: ReviewerPage, drafts: Drafts, served: ServedReview
+) -> None:
+    decide_by_keys(ada, {"kite~a": "r"})
+    ada.until_recorded()
+    video = drafts.decisions()["kite~a"][0].video
+    served.ledger.decide([NewDecision(video, DecisionValue.APPROVED, "bob")])
+    ada.until("wanGallery.progressOf(wanGallery.entries).approved === 2")
+    ada.press("u")
+    ada.until_recorded()
+
+    assert drafts.values("kite~a") == [("ada", "rejected"), ("bob", "approved")]
+    assert ada.page.locator("#said").inner_text() == "kite~a is not changed: bob has decided since."
+
+
+def test_space_after_a_click_on_a_button_pauses_and_decides_nothing(
+    ada: ReviewerPage, drafts: Drafts, seen: Visit
+) -> None:
+    ada.go_to("kite~a")
+    seen.page.click(".approve")
+    ada.until(PLAYS)
+    ada.press("Space")
+    ada.until_recorded()
+
+    assert seen.page.evaluate("wanGallery.review.stage.video.paused")
+    assert (drafts.values("kite~a"), drafts.values("kite~b")) == ([("ada", "approved")], [])
+
+
+def test_the_served_gallery_records_decisions_too(seen: Visit, served: ServedReview, drafts: Drafts) -> None:
+    seen.page.goto(served.links["ada"].replace("/?", "/index.html?"))
+    seen.page.wait_for_selector("html[data-ready]")
+    seen.page.locator('[aria-label^="kite~a"] .prompt').click()
+    seen.page.locator("#audit .deciding").wait_for()
+    seen.page.keyboard.press("a")
+    seen.page.locator("#status .state", has_text="All decisions are recorded. Reviewer: ada.").wait_for()
+    seen.page.locator("#audit .history li", has_text="ada").wait_for()
+
+    seen.until("!document.querySelector('#audit .history').textContent.includes('not recorded yet')")
+    assert drafts.values("kite~a") == [("ada", "approved")]
+    assert seen.page.locator('[aria-label^="kite~a"] .mark').text_content() == "approved"
+
+
 def test_a_held_key_decides_once_and_typing_decides_nothing(ada: ReviewerPage, drafts: Drafts, seen: Visit) -> None:
     ada.go_to("kite~a")
     seen.page.keyboard.down("a")
@@ -317,7 +359,7 @@ def test_a_decision_about_a_video_that_is_gone_is_refused_with_the_reason(
     seen.page.get_by_role("button", name="Try again").click()
     ada.until("wanGallery.review.sync.outbox.refused().length === 1")
     seen.page.get_by_role("button", name="Dismiss").click()
-    assert seen.page.locator("#status .message").inner_text() == ""
+    ada.until("document.querySelector('#status .message').textContent === ''")
 
 
 def test_decisions_stay_those_of_their_reviewer_when_another_uses_the_same_browser(

@@ -53,7 +53,7 @@
 
     undo() {
       if (!this.isReady()) return;
-      const entry = this.deciding.undo(this.entry);
+      const { entry } = this.deciding.undo(this.entry);
       if (entry && entry !== this.entry) this.open(entry);
       this.update();
     }

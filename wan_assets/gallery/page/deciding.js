@@ -23,14 +23,19 @@
       this.sync.record(wanGallery.newDecision(entry, changes));
     }
 
-    /* Restores what applied before the last decision of this page, or before the reviewer's last one about `current`;
-       returns the entry, or null if there is nothing to undo. */
+    /* Restores what applied before the last decision of this page, or before the reviewer's last one about `current`.
+       Returns the entry, or null if there is nothing to undo, and a message. */
     undo(current) {
       const last = this.done.pop() || this.lastOf(current);
-      if (!last) return null;
+      if (!last) return { entry: null, message: "There is nothing to undo." };
+      const applying = wanGallery.decisionOf(last.entry);
+      if (applying && applying.reviewer !== wanGallery.reviewer) {
+        const message = `${last.entry.title} is not changed: ${applying.reviewer} has decided since.`;
+        return { entry: last.entry, message };
+      }
       const { decision = "undecided", rating = null, labels = [], note = "" } = last.before || {};
       this.sync.record(wanGallery.newDecision(last.entry, { decision, rating, labels, note }));
-      return last.entry;
+      return { entry: last.entry, message: `${last.entry.title} is ${wanGallery.decisionNames[decision]} again.` };
     }
 
     lastOf(entry) {

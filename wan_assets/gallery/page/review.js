@@ -180,10 +180,9 @@
 
     undo() {
       if (!this.entry || !this.status.isReady()) return;
-      const entry = this.deciding.undo(this.entry);
+      const { entry, message } = this.deciding.undo(this.entry);
       if (entry) this.open(entry);
-      const restored = entry && `${entry.title} is ${wanGallery.decisionNames[wanGallery.valueOf(entry)]} again.`;
-      this.say(restored || "There is nothing to undo.");
+      this.say(message);
     }
 
     /* Changes between one clip, the takes of its row, and the variants of its prompt. */

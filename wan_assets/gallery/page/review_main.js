@@ -121,8 +121,18 @@
     });
   }
 
+  /* A button or a choice that was used by mouse or touch gives the keys back to the page. */
+  function releaseFocus() {
+    let isPointer = false;
+    addEventListener("pointerdown", () => { isPointer = true; }, true);
+    addEventListener("keydown", () => { isPointer = false; }, true);
+    addEventListener("click", (event) => { if (event.detail && event.target.tagName === "BUTTON") event.target.blur(); });
+    addEventListener("change", (event) => { if (isPointer && event.target.tagName === "SELECT") event.target.blur(); });
+  }
+
   function listen() {
     addEventListener("keydown", onKey);
+    releaseFocus();
     addEventListener("hashchange", (event) => review.readLink(new URL(event.newURL).hash));
     at("bar").addEventListener("input", () => {
       clearTimeout(typing);
@@ -171,6 +181,7 @@
       return;
     }
     document.title = `Review of ${summary.title}`;
+    if (!summary.videos) at("nothing").textContent = "This table has no videos yet.";
     at("title").textContent = summary.title;
     fillChoices(summary);
     review = new wanGallery.Review();
