@@ -243,7 +243,7 @@
       at("where").textContent = this.isFound
         ? `${count(this.position + 1)} of ${count(this.found.length)}`
         : `not in the filter (${counted(this.found.length, "video")})`;
-      at("views").textContent = { "": "One video", takes: "Takes", variants: "Variants" }[this.view];
+      at("views").textContent = { "": "View: one video", takes: "View: takes", variants: "View: variants" }[this.view];
       at("sound").setAttribute("aria-pressed", !this.player.isMuted);
       at("note-button").classList.toggle("on", Boolean(decision?.note));
       at("labels-button").classList.toggle("on", Boolean(decision?.labels.length));
