@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from wan_assets.cli.options import TABLE, TableOptions, open_ledger, table_options, url_option
+from wan_assets.cli.options import TABLE, TableOptions, open_ledger, table_options, url_option, warn_overridden
 from wan_assets.cli.review_page import serve_pages
 from wan_assets.settings import REVIEW_SERVER_PORT
 
@@ -39,5 +40,6 @@ def review(
     Exit status: 0 the command was stopped, 2 it could not start.
     """
     with open_ledger(url, context, root) as (ledger, settings):
+        warn_overridden(os.environ, settings)
         table = table_options.of_file_or_settings(file, settings)
         serve_pages(table, settings, ledger, reviewers=reviewers, host=host, port=port)
