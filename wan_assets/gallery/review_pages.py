@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class ReviewPages:
         self._ledger = ledger
         self._title = title
         self._lock = threading.Lock()
-        self._table = PromptTable((), (), 0)
+        self._fingerprints: list[str] = []
         self._shown: set[VideoKey] = set()
         self._counted_every_s = counted_every_s
         self._counted_at, self._new = time.monotonic(), 0
@@ -57,7 +57,8 @@ class ReviewPages:
         """Writes the pages with the videos and decisions that exist now."""
         with self._lock:
             table = self._read_table()
-            shown = set(self._videos(table))
+            fingerprints = list(dict.fromkeys(row.fingerprint for row in table.rows))
+            shown = set(self._videos(fingerprints))
             gallery = write_pages(
                 self._folder,
                 table,
@@ -67,17 +68,22 @@ class ReviewPages:
                 now=datetime.now(UTC),
                 served=True,
             )
-            self._table, self._shown = table, shown
+            self._fingerprints, self._shown = fingerprints, shown
             self._counted_at, self._new = time.monotonic(), 0
             return gallery
 
     def new_videos(self) -> int:
-        """Returns the number of the table's videos that are newer than the pages, counted now and then."""
-        with self._lock:
-            if time.monotonic() - self._counted_at >= self._counted_every_s:
-                self._new = len(set(self._videos(self._table)) - self._shown)
+        """Returns the number of the table's videos that are newer than the pages, counted now and then.
+
+        While another thread counts or writes, the former number is returned at once.
+        """
+        if time.monotonic() - self._counted_at >= self._counted_every_s and self._lock.acquire(blocking=False):
+            try:
+                self._new = len(set(self._videos(self._fingerprints)) - self._shown)
                 self._counted_at = time.monotonic()
-            return self._new
+            finally:
+                self._lock.release()
+        return self._new
 
     def clips(self, page: int) -> list[dict[str, Any]] | None:
         """Returns the records of one page of clips, from 0, by the names of their fields; None if there is none."""
@@ -87,14 +93,13 @@ class ReviewPages:
         records = content_of(self.root / summary["folder"] / f"index-{page}.js")
         return [dict(zip(summary["fields"], record, strict=True)) for record in records]
 
-    def _videos(self, table: PromptTable) -> Iterator[VideoKey]:
-        """Yields the videos of the table's tasks in the ledger."""
+    def _videos(self, fingerprints: Sequence[str]) -> Iterator[VideoKey]:
+        """Yields the videos in the ledger of rows with these fingerprints, of all takes."""
         for simulated in (False, True):
-            for rows in chunked(table.rows, _ROWS_AT_ONCE):
-                prints = list(dict.fromkeys(row.fingerprint for row in rows))
-                taken = self._ledger.takes(prints, simulated=simulated)
+            for some in chunked(fingerprints, _ROWS_AT_ONCE):
+                taken = self._ledger.takes(some, simulated=simulated)
                 further = [take.fingerprint for takes in taken.values() for take in takes.takes]
-                tasks = self._ledger.latest(list(dict.fromkeys([*prints, *further])), simulated=simulated)
+                tasks = self._ledger.latest(list(dict.fromkeys([*some, *further])), simulated=simulated)
                 for task in tasks.values():
                     if task.state is TaskState.STORED:
                         yield from (
