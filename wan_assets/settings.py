@@ -35,6 +35,9 @@ EXTRAS_OF_PROTOCOLS: Mapping[str, str] = {
 FILE_SERVER_PORT = 3070
 """The port of `wan-assets serve`. Dagster's pages link to it."""
 
+REVIEW_SERVER_PORT = 3071
+"""The port of `wan-assets review`."""
+
 DEMO_PROMPTS = Path(__file__).parent / "prompts" / "demo" / "prompts.csv"
 
 SIMULATED_NOTICE = f"{API_KEY_VARIABLE} is not set: videos are SIMULATED, and nothing is charged"

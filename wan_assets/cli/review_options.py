@@ -20,7 +20,7 @@ DECIDING = {
 }
 """The options that decide, with the decision of each."""
 
-_OF_DECISIONS = ("note", "rating", "label", "reviewer", "take")
+_OF_DECISIONS = ("note", "rating", "label", "take")
 _FILE = click.Path(path_type=Path)
 
 
@@ -28,7 +28,8 @@ _FILE = click.Path(path_type=Path)
 class ReviewActions:
     """What the command does instead of serving the page; nothing by default.
 
-    `take` is the number of the take that the ids name, by default the row's chosen one.
+    `take` is the number of the take that the ids name, by default the row's chosen one. If the command decides,
+    `reviewers` has at most one name.
     """
 
     approve: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class ReviewActions:
     note: str = ""
     rating: int | None = None
     label: tuple[str, ...] = ()
-    reviewer: str = ""
+    reviewers: tuple[str, ...] = ()
     take: int | None = None
     is_list: bool = False
     only: DecisionValue | None = None
@@ -51,6 +52,11 @@ class ReviewActions:
     def kind(self) -> str:
         """The name of the action; empty if the command serves the page."""
         return next(iter(self._kinds()), "")
+
+    @property
+    def reviewer(self) -> str:
+        """The name of the reviewer who decides; empty for the user of this machine."""
+        return next(iter(self.reviewers), "")
 
     @property
     def decided(self) -> Iterator[tuple[str, DecisionValue]]:
@@ -69,6 +75,10 @@ class ReviewActions:
             if given and kinds != [kind]:
                 needed = "--approve, --reject, --retake or --undecide" if kind == "decide" else "--list"
                 raise click.UsageError(f"--{given[0]} needs {needed}")
+        if self.reviewers and kinds not in ([], ["decide"]):
+            raise click.UsageError(f"--reviewer has no meaning with --{kinds[0]}")
+        if len(self.reviewers) > 1 and kinds == ["decide"]:
+            raise click.UsageError("--reviewer is given twice: the decisions of a command have one reviewer")
         if self.is_dry_run and kinds not in (["policy"], ["import"]):
             raise click.UsageError("--dry-run needs --policy or --import")
 
@@ -113,7 +123,13 @@ _OPTIONS = (
     click.option("--note", default="", help="Note of these decisions."),
     click.option("--rating", type=click.IntRange(1, 5), help="Rating of the videos, 1 to 5."),
     click.option("--label", multiple=True, help="Label of the videos; repeatable."),
-    click.option("--reviewer", default="", help="Name of the reviewer; by default the name of the user."),
+    click.option(
+        "--reviewer",
+        "reviewers",
+        multiple=True,
+        metavar="NAME",
+        help="Name of the reviewer, by default that of the user; for the page repeatable.",
+    ),
     click.option("--take", type=click.IntRange(1), help="The take of the rows; by default the chosen one."),
     click.option("--list", "is_list", is_flag=True, help="List the videos with their decisions."),
     click.option(

@@ -2,7 +2,7 @@
 
 ::
 
-    <root>/index.html, …          the page, the same for every gallery
+    <root>/index.html, …          the pages, the same for every gallery
     <root>/summary.js             totals and the name of the data folder; written last to activate the data
     <root>/data-<digest>/…        the entries, in pages
     <root>/videos/<sha256>.mp4    hard links to the store's files if possible, otherwise copies
@@ -29,6 +29,7 @@ from wan_assets.store import StoredVideo
 SUMMARY = "summary.js"
 _INDEX = "index.html"
 _MARK = b'<meta name="generator" content="wan-assets gallery">'
+_POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy"[^>]*>\n')
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv")
 
@@ -45,8 +46,11 @@ class GalleryFolder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
 
-    def make_ready(self) -> None:
-        """Writes the static page; refuses a folder that is neither empty nor a gallery."""
+    def make_ready(self, *, served: bool = False) -> None:
+        """Writes the static pages; refuses a folder that is neither empty nor a gallery.
+
+        The pages of a `served` folder contain no security policy: the server sends one that names the store's bucket.
+        """
         with self._translated():
             self.root.mkdir(parents=True, exist_ok=True)
             if any(self.root.iterdir()) and not self._is_gallery():
@@ -55,7 +59,8 @@ class GalleryFolder:
                 (self.root / part).mkdir(exist_ok=True)
             page = (file for file in files(__package__).joinpath("page").iterdir() if file.is_file())
             for file in sorted(page, key=lambda file: file.name != _INDEX):
-                self.put(file.name, file.read_bytes())
+                content = file.read_bytes()
+                self.put(file.name, _POLICY.sub(b"", content) if served else content)
 
     def put(self, name: str, content: bytes) -> None:
         """Writes a file atomically."""
@@ -64,7 +69,7 @@ class GalleryFolder:
 
     def add_video(self, video: StoredVideo) -> str:
         """Links or copies a video unless it exists; returns its name in `videos`."""
-        name = _digest_of(video) + _suffix_of(video)
+        name = digest_of(video) + _suffix_of(video)
         target, source = self.root / "videos" / name, UPath(video.uri)
         if target.is_file() and target.stat().st_size == video.bytes:
             return name
@@ -138,7 +143,7 @@ def _is_linked(source: UPath, target: Path) -> bool:
     return False
 
 
-def _digest_of(video: StoredVideo) -> str:
+def digest_of(video: StoredVideo) -> str:
     """Returns the SHA-256 of the sidecar for use as a file name, after validation."""
     if not _DIGEST.fullmatch(video.sha256):
         raise GalleryError(f"the sidecar of {video.uri} has no SHA-256")

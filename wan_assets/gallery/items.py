@@ -35,7 +35,8 @@ AUDIT_COLUMNS = tuple(column for column in COLUMNS if column.name not in _NOT_IN
 
 @dataclass(frozen=True)
 class Item:
-    """One file of the gallery; `file` and `poster` are names in the folders `videos` and `posters`.
+    """One file of the gallery; `file` and `poster` are names in the folders `videos` and `posters`, or `file` is a path
+    in the store.
 
     `paid_by` is the row that has the cost of a task shared by several rows; empty if it is this row.
     """
@@ -100,6 +101,11 @@ class Item:
             self.extra,
             self.experiment,
             self.entry.dataset_row.row.extra.get(VARIANT, ""),
+            *entry.key[:2],
+            entry.dataset_row.take,
+            entry.dataset_row.is_chosen,
+            [[check.check_name, check.score] for check in entry.checks if check.score is not None],
+            [decision.as_json() for decision in entry.decisions],
         ]
 
     def audit(self) -> list[Any]:
@@ -121,6 +127,7 @@ class Item:
 FIELDS = (
     *("prompt_id", "prompt", "result", "size", "pixels", "length_s", "format", "cost", "simulated", "stored_at"),
     *("file", "poster", "failed_checks", "paid_by", "differences", "extra", "experiment", "variant"),
+    *("fingerprint", "sha256", "take", "chosen", "scores", "decisions"),
 )
 
 

@@ -21,6 +21,12 @@ def script_of(kind: str, number: int, content: Any) -> bytes:
     return f'wanGallery.take("{kind}",{number},JSON.parse({text}));\n'.encode("ascii")
 
 
+def content_of(script: Path) -> Any:
+    """Returns the content that a script of `script_of` passes to the page."""
+    text = script.read_text("ascii")
+    return json.loads(json.loads(text[text.index("JSON.parse(") + len("JSON.parse(") : text.rindex("));")]))
+
+
 class PageWriter:
     """Writes records of one kind, `length` records per file."""
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from wan_assets.gallery.items import MODEL_FILTER, Item, money_text
-from wan_assets.ledger import Ledger, SpendLine, money_kind
+from wan_assets.ledger import DecisionValue, Ledger, SpendLine, money_kind
 
 _MAX_DAYS = 92
 """A longer period is shown by month."""
@@ -50,6 +50,9 @@ class GalleryTotals:
     failed_checks: Counter[str] = field(default_factory=Counter)
     extra: dict[str, Counter[str]] = field(default_factory=dict)
     experiments: set[str] = field(default_factory=set)
+    takes: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    score_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def videos(self) -> int:
@@ -59,6 +62,12 @@ class GalleryTotals:
         (self.simulated if item.entry.stored.is_simulated else self.real).add(item)
         self.rows.add(item.entry.dataset_row.row.prompt_id)
         self.experiments |= {item.experiment} - {""}
+        self.takes += item.entry.dataset_row.take > 1
+        decision = item.entry.decision
+        self.decisions[decision.value.value if decision else DecisionValue.UNDECIDED.value] += 1
+        for check in item.entry.checks:
+            if check.score is not None:
+                self._add_score(check.check_name, check.score)
         self.bytes += item.entry.video.bytes
         self.length_s += item.length_s
         self.failed += bool(item.failed_checks)
@@ -70,6 +79,11 @@ class GalleryTotals:
             values = self.extra.setdefault(name, Counter())
             if value in values or len(values) <= _MAX_CHOICES:
                 values[value] += 1
+
+    def _add_score(self, name: str, score: float) -> None:
+        """Extends the range of a check's scores."""
+        lowest, highest = self.score_ranges.get(name, (score, score))
+        self.score_ranges[name] = (min(lowest, score), max(highest, score))
 
     def _filters(self) -> Iterator[tuple[str, Counter[str]]]:
         """Yields the columns with few values; the model only if there are several."""
@@ -85,6 +99,9 @@ class GalleryTotals:
             "failed": self.failed,
             "deviating": self.deviating,
             "experiments": len(self.experiments),
+            "takes": self.takes,
+            "decisions": dict(self.decisions),
+            "scores": sorted(self.score_ranges.items()),
             "sizes": [[size, count] for (_, size), count in sorted(self.sizes.items())],
             "lengths": [[length, count] for length, count in sorted(self.lengths.items())],
             "failed_checks": [[name, count] for name, count in sorted(self.failed_checks.items())],

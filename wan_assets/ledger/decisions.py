@@ -100,6 +100,20 @@ class Decision:
         """Whether the decision approves the video."""
         return self.value is DecisionValue.APPROVED
 
+    def as_json(self) -> dict[str, Any]:
+        """Returns the decision as JSON values for pages, without the video."""
+        return {
+            "number": self.number,
+            "decision": self.value.value,
+            "rating": self.rating,
+            "labels": list(self.labels),
+            "note": self.note,
+            "reviewer": self.reviewer,
+            "decided_at": self.decided_at,
+            "source": self.source,
+            "rule": self.rule,
+        }
+
 
 def record(connection: sa.Connection, new: Iterable[NewDecision]) -> list[Decision]:
     """Records decisions in their order; returns them as recorded, also those that were recorded before."""

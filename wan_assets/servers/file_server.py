@@ -7,7 +7,7 @@ redirected to a URL that is signed for each request, so that no Dagster event co
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from starlette.applications import Starlette
@@ -41,15 +41,16 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _URL_VALID_S = 3600.0
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""The host names of this machine, as requests contain them."""
 
 
-def files_app(store: VideoStore, *, hosts: tuple[str, ...] = _LOOPBACK) -> Starlette:
+def files_app(store: VideoStore, *, hosts: tuple[str, ...] = LOOPBACK) -> Starlette:
     """Returns an application that answers `GET /<path of a video below the root>` for requests with a host in `hosts`.
 
     The host names prevent another site from reaching the server under a name of its own. `*` accepts all.
     """
-    route = Route("/{place:path}", _Files(store).endpoint, methods=["GET"])
+    route = Route("/{place:path}", StoreFiles(store, _HEADERS).endpoint, methods=["GET"])
     return Starlette(routes=[route], middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
 
 
@@ -57,15 +58,24 @@ def serve_files(
     store: VideoStore, *, host: str = "127.0.0.1", port: int, on_ready: Callable[[str], None] | None = None
 ) -> None:
     """Serves until SIGINT or SIGTERM; calls `on_ready` with the address. Raises `ListenError`."""
-    hosts = _LOOPBACK if host in (*_LOOPBACK, "::1") else ("*",)
+    hosts = hosts_of(host)
     http_server.serve(files_app(store, hosts=hosts), host=host, port=port, on_ready=on_ready)
 
 
-class _Files:
-    def __init__(self, store: VideoStore) -> None:
+def hosts_of(host: str) -> tuple[str, ...]:
+    """Returns the names that requests may have for a server that listens on `host`."""
+    return LOOPBACK if host in (*LOOPBACK, "::1") else ("*",)
+
+
+class StoreFiles:
+    """Answers requests for the videos of a store with `headers`."""
+
+    def __init__(self, store: VideoStore, headers: Mapping[str, str]) -> None:
         self._store = store
+        self._headers = headers
 
     async def endpoint(self, request: Request) -> Response:
+        """Answers one request; the path parameter `place` is the path below the store's root."""
         path = request.path_params["place"]
         if not _VIDEO_PATH.fullmatch(path):
             return PlainTextResponse("the video does not exist", 404)
@@ -78,7 +88,7 @@ class _Files:
             return RedirectResponse(file, 307, headers={"Cache-Control": "no-store"})
         if not await run_in_threadpool(self._is_inside, file):
             return PlainTextResponse("the video does not exist", 404)
-        return FileResponse(file, media_type=kind, headers=_HEADERS)
+        return FileResponse(file, media_type=kind, headers=self._headers)
 
     def _is_inside(self, file: Path) -> bool:
         """Whether a file is inside the store after links are resolved."""

@@ -71,6 +71,7 @@ class _TimeoutProtocol(H11Protocol):
         self._maximum = maximum
         self._idle: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._is_ending = False
         self.idle_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
@@ -89,11 +90,20 @@ class _TimeoutProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        if self._is_ending:
+            self.transport.abort()
         self._stalled = self.loop.call_later(self._stall_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stalled = _cancelled(self._stalled)
+
+    def shutdown(self) -> None:
+        """Ends the connection when the server stops; a paused player reads nothing, and would delay the end."""
+        super().shutdown()
+        self._is_ending = True
+        if self._stalled:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

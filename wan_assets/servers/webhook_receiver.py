@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 import logging
@@ -18,11 +17,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wan_assets.durations import duration_text
 from wan_assets.errors import LedgerError, WanAssetsError
 from wan_assets.ledger import Ledger
 from wan_assets.models import uuid_in
 from wan_assets.servers import http_server
+from wan_assets.servers.request_body import RefusalError, body_of
 
 PATH = "/webhook"
 LEDGER_BUSY_S = 3.0
@@ -30,7 +29,6 @@ LEDGER_BUSY_S = 3.0
 
 _MAX_BYTES = 1_000_000
 _MAX_TASKS = 1_000
-_BODY_TIMEOUT_S = 4.0
 MIN_SECRET = 16
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,12 +38,6 @@ class WebhookError(WanAssetsError):
     """The receiver cannot be started with the given options."""
 
     hint = "See `wan-assets webhook --help`."
-
-
-class _RefusalError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def receiver_app(ledger: Ledger, secret: str, *, path: str = PATH) -> Starlette:
@@ -103,9 +95,9 @@ class _Receiver:
 
     async def endpoint(self, request: Request) -> Response:
         try:
-            task_uuids = task_uuids_in(await _body_of(request))
+            task_uuids = task_uuids_in(await body_of(request, _MAX_BYTES))
             known = await run_in_threadpool(self._ledger.add_hints, task_uuids)
-        except _RefusalError as refusal:
+        except RefusalError as refusal:
             return PlainTextResponse(str(refusal), refusal.status)
         except ClientDisconnect:
             return Response()  # the client has disconnected
@@ -122,23 +114,23 @@ def task_uuids_in(body: bytes) -> set[str]:
     try:
         reported = json.loads(body)
     except (ValueError, RecursionError):
-        raise _RefusalError(400, "the body is not JSON") from None
+        raise RefusalError(400, "the body is not JSON") from None
     found = set(map(_uuid_of, _task_uuid_values(reported)))
     if not found:
-        raise _RefusalError(400, "the body contains no task UUID")
+        raise RefusalError(400, "the body contains no task UUID")
     if len(found) > _MAX_TASKS:
-        raise _RefusalError(413, f"the body contains more than {_MAX_TASKS} task UUIDs")
+        raise RefusalError(413, f"the body contains more than {_MAX_TASKS} task UUIDs")
     return found
 
 
 def _task_uuid_values(reported: Any) -> Iterator[Any]:
     """Yields the values in the positions of task UUIDs; an error may belong to no task."""
     if not isinstance(reported, dict):
-        raise _RefusalError(400, "the body is not a JSON object")
+        raise RefusalError(400, "the body is not a JSON object")
     lists = [reported[key] for key in ("data", "errors") if reported.get(key) is not None]
     items = [item for some in lists for item in (some if isinstance(some, list) else [some])]
     if not all(isinstance(item, dict) for item in items):
-        raise _RefusalError(400, "an item of the body is not a JSON object")
+        raise RefusalError(400, "an item of the body is not a JSON object")
     for item in (reported, *items):
         if (named := item.get("taskUUID")) is not None:
             yield named
@@ -147,17 +139,4 @@ def _task_uuid_values(reported: Any) -> Iterator[Any]:
 def _uuid_of(named: Any) -> str:
     if task_uuid := uuid_in(named):
         return task_uuid
-    raise _RefusalError(400, "a taskUUID is not a UUID")
-
-
-async def _body_of(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > _MAX_BYTES:
-                    raise _RefusalError(413, f"the body has more than {_MAX_BYTES} bytes")
-    except TimeoutError:
-        raise _RefusalError(408, f"the body did not arrive within {duration_text(_BODY_TIMEOUT_S)}") from None
-    return bytes(body)
+    raise RefusalError(400, "a taskUUID is not a UUID")

@@ -116,7 +116,11 @@ class VideoStore:
 
     def file_of(self, video: StoredVideo) -> UPath:
         """Returns the file of a video, with the store's options."""
-        return self.root / self._relative_path(video)
+        return self.root / self.relative_path(video)
+
+    def relative_path(self, video: StoredVideo) -> str:
+        """Returns the path of a video below the root."""
+        return "/".join(video.uri.split("/")[-4:])
 
     def verifies(self, video: StoredVideo) -> bool:
         """Returns whether a file exists and matches the SHA-256 of its sidecar."""
@@ -171,7 +175,7 @@ class VideoStore:
 
     def link_to(self, video: StoredVideo) -> str | None:
         """Returns the URL of a video if the store is served; the URL is not a secret and does not expire."""
-        return f"{self._public_base_url}/{quote(self._relative_path(video))}" if self._public_base_url else None
+        return f"{self._public_base_url}/{quote(self.relative_path(video))}" if self._public_base_url else None
 
     def file_at(self, place: str, valid_s: float, kind: str) -> Path | str:
         """Returns the local path of a file, or a signed URL that is valid for `valid_s` seconds and is a secret.
@@ -253,10 +257,6 @@ class VideoStore:
         folder = self._folder(fingerprint, simulated=simulated)
         sidecars = folder.glob("*.json") if folder.is_dir() else []
         yield from filter(None, map(self._read, sidecars))
-
-    def _relative_path(self, video: StoredVideo) -> str:
-        """Returns the path of a video below the root."""
-        return "/".join(video.uri.split("/")[-4:])
 
     def _read(self, sidecar: UPath) -> StoredTask | None:
         """Reads a sidecar; returns None if files are missing, or if it is invalid, which is logged once."""

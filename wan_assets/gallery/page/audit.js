@@ -3,13 +3,16 @@
 
 (() => {
   const { element, dollars } = wanGallery;
-  const GROUPS = ["Requested", "Money", "Origin", "File"];
-  const SIGNS = { passed: "✓", failed: "✗", "not measured": "–" };
+  const KEYS = { a: "approved", r: "rejected", t: "retake" };
+  const BUTTONS = { approved: "Approve", rejected: "Reject", retake: "Retake", undecided: "Undecided" };
 
   wanGallery.Audit = class {
-    constructor(dialog, grid) {
+    constructor(dialog, grid, deciding, status) {
       this.dialog = dialog;
       this.grid = grid;
+      this.deciding = deciding;
+      this.status = status;
+      this.entry = null;
       this.position = 0;
       dialog.addEventListener("close", () => this.onClose());
       dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
@@ -18,6 +21,7 @@
 
     async open(entry) {
       wanGallery.pauseAll();
+      this.entry = entry;
       this.position = this.grid.found.indexOf(entry);
       const found = await wanGallery.auditOf(entry).catch(() => null);
       this.dialog.replaceChildren(this.head(entry), this.body(entry, found));
@@ -32,10 +36,57 @@
 
     onKey(event) {
       if (event.target.tagName === "VIDEO") return;
-      if (event.key === "ArrowLeft") this.step(-1);
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
+      if (event.key in KEYS) this.decide(KEYS[event.key]);
+      else if (event.key === "u") this.undo();
+      else if (event.key === "ArrowLeft") this.step(-1);
       else if (event.key === "ArrowRight") this.step(1);
       else return;
       event.preventDefault();
+    }
+
+    decide(value) {
+      if (!this.isReady()) return;
+      this.deciding.decide(this.entry, value);
+      this.update();
+    }
+
+    undo() {
+      if (!this.isReady()) return;
+      const { entry } = this.deciding.undo(this.entry);
+      if (entry && entry !== this.entry) this.open(entry);
+      this.update();
+    }
+
+    /* Without a server the reviewer's name may be missing: its input is behind this card. */
+    isReady() {
+      if (this.status.sync.isReady) return true;
+      this.dialog.addEventListener("close", () => this.status.isReady(), { once: true });
+      this.dialog.close();
+      return false;
+    }
+
+    /* Shows the decisions about the entry again. */
+    update() {
+      if (!this.dialog.open || !this.decisions) return;
+      const decisions = this.decisionsOf(this.entry);
+      this.decisions.replaceWith(decisions);
+      this.decisions = decisions;
+    }
+
+    decisionsOf(entry) {
+      const section = wanGallery.historyList(entry);
+      const buttons = element("p", "deciding");
+      for (const [value, text] of Object.entries(BUTTONS)) {
+        const made = wanGallery.button(text, () => this.decide(value));
+        made.setAttribute("aria-pressed", wanGallery.valueOf(entry) === value);
+        buttons.append(made);
+      }
+      const link = element("a", "", "Open in the review page");
+      link.href = `review.html#${wanGallery.linkOf({}, entry)}`;
+      buttons.append(link);
+      section.querySelector("h3").after(buttons);
+      return section;
     }
 
     onClose() {
@@ -60,8 +111,9 @@
       const body = element("div", "audit-body");
       const details = element("div", "details");
       body.append(this.player(entry), details);
-      details.append(this.overview(entry));
-      if (found) details.append(this.checks(found[1]), ...groupsOf(found[0]));
+      this.decisions = this.decisionsOf(entry);
+      details.append(this.overview(entry), this.decisions);
+      if (found) details.append(wanGallery.checksOf(found[1]), ...wanGallery.groupsOf(found[0]));
       else details.append(element("p", "note", "The data of this gallery was replaced: reload the page."));
       return body;
     }
@@ -91,19 +143,6 @@
       }
       return overview;
     }
-
-    checks(results) {
-      const section = element("section", "checks");
-      const list = element("ul");
-      for (const [name, result, message] of results) {
-        const line = element("li", result.replace(" ", "-"));
-        const parts = { sign: SIGNS[result], name, result, message: result === "not measured" ? "" : message };
-        line.append(...Object.entries(parts).map(([part, text]) => element("span", part, text)));
-        list.append(line);
-      }
-      section.append(element("h3", "", "Checks"), list);
-      return section;
-    }
   };
 
   function button(text, label, onClick) {
@@ -113,19 +152,5 @@
     made.setAttribute("aria-label", label);
     made.onclick = onClick;
     return made;
-  }
-
-  function groupsOf(values) {
-    const lists = new Map(GROUPS.map((group) => [group, element("dl")]));
-    wanGallery.summary.columns.forEach(([name, group, meaning], index) => {
-      const term = element("dt", "", name);
-      term.title = meaning;
-      lists.get(group).append(term, element("dd", values[index] ? "" : "none", values[index] || "–"));
-    });
-    return [...lists].map(([group, list]) => {
-      const section = element("section", "group");
-      section.append(element("h3", "", group), list);
-      return section;
-    });
   }
 })();

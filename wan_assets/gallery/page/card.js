@@ -24,13 +24,14 @@
       this.poster.onerror = () => { this.poster.hidden = true; };
       this.simulated = element("span", "badge simulated", "SIMULATED");
       this.deviates = element("span", "badge deviates", "DEVIATES");
+      this.mark = element("span", "badge mark");
       this.length = element("span", "badge length");
       this.play = element("button", "play");
       this.play.type = "button";
       this.play.tabIndex = -1;
       this.play.onclick = () => this.toggle();
       this.note = element("p", "note");
-      this.media.append(this.poster, this.play, this.simulated, this.deviates, this.length, this.note);
+      this.media.append(this.poster, this.play, this.simulated, this.deviates, this.mark, this.length, this.note);
       this.prompt = element("button", "prompt");
       this.prompt.type = "button";
       this.prompt.tabIndex = -1;
@@ -71,6 +72,11 @@
       const failed = entry.failed_checks.length;
       this.failed.textContent = failed ? `${failed} failed` : "";
       this.failed.title = entry.failed_checks.join(", ");
+      this.showDecision();
+    }
+
+    showDecision() {
+      wanGallery.fillMark(this.mark, this.entry);
     }
 
     showPoster() {

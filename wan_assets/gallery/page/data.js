@@ -36,7 +36,9 @@ const wanGallery = { summary: null, entries: [] };
     const entry = { at };
     wanGallery.summary.fields.forEach((name, index) => { entry[name] = values[index]; });
     entry.folded = `${entry.prompt_id}\n${entry.prompt}`.toLowerCase();
-    entry.title = entry.result ? `${entry.prompt_id} · ${entry.result}` : entry.prompt_id;
+    const parts = [entry.take > 1 ? `take ${entry.take}` : "", entry.result || ""];
+    entry.title = [entry.prompt_id, ...parts.filter(Boolean)].join(" · ");
+    wanGallery.addDecisions(entry);
     return entry;
   }
 

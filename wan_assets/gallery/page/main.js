@@ -2,69 +2,41 @@
 /* Connects the parts of the page: controls, grid, audit card, theme and keys. */
 
 (() => {
-  const { element, count, counted, dollars } = wanGallery;
+  const { count, counted, dollars, options } = wanGallery;
   const at = (id) => document.getElementById(id);
-  const THEMES = ["auto", "light", "dark"];
   const TYPING_MS = 80;
   let typing = 0;
-
-  function options(id, choices) {
-    at(id).replaceChildren(...choices.map(([value, text]) => {
-      const option = element("option", "", text);
-      option.value = value;
-      return option;
-    }));
-  }
-
-  /* One group of choices for each extra column of the table; the choice is hidden if there are none. */
-  function fillExtra(columns) {
-    at("extra").hidden = columns.length === 0;
-    options("extra", [["*", "extra columns: all"]]);
-    at("extra").append(...columns.map(([name, values]) => {
-      const group = element("optgroup");
-      group.label = name;
-      group.append(...values.map(([value, number]) => {
-        const option = element("option", "", `${name}: ${value} (${count(number)})`);
-        option.value = JSON.stringify([name, value]);
-        return option;
-      }));
-      return group;
-    }));
-  }
 
   function fillChoices(summary) {
     const withCount = (text, number) => `${text} (${count(number)})`;
     const sizeText = (size) => size.replace("x", "×") || "size unknown";
     const lengthText = (length) => (length ? `${length} s` : "length unknown");
     const counts = (pairs, textOf) => pairs.map(([value, number]) => [value, withCount(textOf(value), number)]);
-    options("size", [["*", "all sizes"], ...counts(summary.sizes, sizeText)]);
-    options("length", [["*", "all lengths"], ...counts(summary.lengths, lengthText)]);
-    options("check", [
-      ["", "all checks"],
-      ["passed", withCount("passed", summary.videos - summary.failed)],
-      ["failed", withCount("any failed", summary.failed)],
-      ...summary.failed_checks.map(([name, number]) => [`failed:${name}`, withCount(`failed ${name}`, number)]),
-    ]);
-    options("match", [
+    options(at("size"), [["*", "all sizes"], ...counts(summary.sizes, sizeText)]);
+    options(at("length"), [["*", "all lengths"], ...counts(summary.lengths, lengthText)]);
+    wanGallery.fillChecks(at("check"), summary);
+    options(at("match"), [
       ["", "match: all"],
       ["matches", withCount("matches the request", summary.videos - summary.deviating)],
       ["deviates", withCount("deviates from the request", summary.deviating)],
     ]);
     const videosBySource = Object.fromEntries(summary.money.map((money) => [money.kind, money.videos]));
-    options("source", [
+    options(at("source"), [
       ["", "source: all"],
       ...["real", "simulated"].map((kind) => [kind, withCount(kind, videosBySource[kind])]),
     ]);
-    options("cost", [
+    options(at("cost"), [
       ["", "any cost"],
       ["known", "cost known"],
       ["unknown", "cost unknown"],
       ["shared", "shared with another row"],
     ]);
-    fillExtra(summary.extra);
-    options("sort", Object.entries(wanGallery.sorts));
+    wanGallery.fillExtra(at("extra"), summary.extra);
+    wanGallery.fillDecisions(at("decision"));
+    wanGallery.fillScores(at("score"), summary.scores);
+    options(at("sort"), Object.entries(wanGallery.sorts));
     at("view").hidden = summary.experiments === 0;
-    options("view", [["", "view: all videos"], ["compare", `compare variants (${count(summary.experiments)})`]]);
+    options(at("view"), [["", "view: all videos"], ["compare", `compare variants (${count(summary.experiments)})`]]);
   }
 
   function currentQuery() {
@@ -78,6 +50,8 @@
       match: at("match").value,
       source: at("source").value,
       extra: choice("extra") === null ? null : JSON.parse(choice("extra")),
+      decision: at("decision").value,
+      score: at("score").value,
       cost: at("cost").value,
       min: wanGallery.amountOf(at("min-cost").value),
       max: wanGallery.amountOf(at("max-cost").value),
@@ -148,33 +122,8 @@
     }
   }
 
-  /* The theme is stored if the browser allows it. */
-  function keepTheme(theme) {
-    try {
-      if (theme === undefined) return localStorage.getItem("wan-gallery-theme");
-      localStorage.setItem("wan-gallery-theme", theme);
-    } catch {
-      /* the theme is valid until the page is closed */
-    }
-    return null;
-  }
-
-  function startTheme() {
-    const set = (theme) => {
-      document.documentElement.dataset.theme = theme;
-      at("theme").textContent = `Theme: ${theme}`;
-    };
-    const kept = keepTheme();
-    set(THEMES.includes(kept) ? kept : "auto");
-    at("theme").onclick = () => {
-      const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
-      set(next);
-      keepTheme(next);
-    };
-  }
-
   async function start() {
-    startTheme();
+    wanGallery.startTheme(at("theme"));
     const summary = wanGallery.summary;
     if (!summary) {
       at("about").textContent = "This gallery is incomplete: write it again.";
@@ -189,7 +138,15 @@
     fillChoices(summary);
     let audit = null;
     const grid = new wanGallery.Grid(at("grid"), at("groups"), (entry) => audit.open(entry));
-    audit = new wanGallery.Audit(at("audit"), grid);
+    const sync = new wanGallery.Sync(() => showDecisions());
+    const status = new wanGallery.Status(at("status"), sync);
+    audit = new wanGallery.Audit(at("audit"), grid, new wanGallery.Deciding(sync), status);
+    const showDecisions = () => {
+      status.update();
+      audit.update();
+      for (const card of grid.cards.values()) card.showDecision();
+    };
+    sync.start();
     listen(grid);
     try {
       await wanGallery.readEntries(() => {
@@ -199,6 +156,7 @@
     } catch {
       at("about").textContent = "The data of this gallery is missing or was replaced: reload the page.";
     }
+    sync.onLoaded();
     if (!summary.videos) refresh(grid);
     performance.mark("all-entries");
     document.documentElement.dataset.ready = "yes";

@@ -9,6 +9,39 @@
     return Number(found[1] || 0) * 1e6 + Number((found[2] || "").padEnd(6, "0"));
   };
 
+  const decisions = {
+    "": () => true,
+    open: (entry) => wanGallery.isOpenFor(entry, wanGallery.reviewer),
+    decided: (entry) => wanGallery.valueOf(entry) !== "undecided",
+    conflicting: (entry) => wanGallery.isConflicting(entry),
+  };
+
+  const isDecided = (entry, decision) =>
+    (decision in decisions ? decisions[decision](entry) : wanGallery.valueOf(entry) === decision);
+
+  /* The score below which a fifth of the videos are, for each check with a score. */
+  let limits = { entries: -1, byCheck: new Map() };
+  function limitOf(check) {
+    if (limits.entries !== wanGallery.entries.length) {
+      const scores = new Map();
+      for (const { scores: own } of wanGallery.entries) {
+        for (const [name, score] of own) {
+          if (!scores.has(name)) scores.set(name, []);
+          scores.get(name).push(score);
+        }
+      }
+      const lowest = (values) => values.sort((one, other) => one - other)[Math.floor(values.length / 5)];
+      limits = {
+        entries: wanGallery.entries.length,
+        byCheck: new Map([...scores].map(([name, values]) => [name, lowest(values)])),
+      };
+    }
+    return limits.byCheck.get(check);
+  }
+
+  const isLow = (entry, choice) => choice === "" || entry.scores.some(([name, score]) =>
+    (choice === "low" || choice === `low:${name}`) && score <= limitOf(name));
+
   const costs = {
     "": () => true,
     known: (entry) => entry.cost !== null,
@@ -35,6 +68,8 @@
       && (query.match === "" || (entry.differences.length > 0) === (query.match === "deviates"))
       && (query.extra === null || entry.extra[query.extra[0]] === query.extra[1])
       && isChecked(entry, query.check)
+      && isDecided(entry, query.decision)
+      && isLow(entry, query.score)
       && costs[query.cost](entry)
       && isWithin(entry, query.min, query.max)
       && query.words.every((word) => entry.folded.includes(word));
@@ -46,6 +81,8 @@
     return sign * (one.cost - other.cost);
   };
 
+  const lowestOf = (entry) => Math.min(Number.MAX_VALUE, ...entry.scores.map(([, score]) => score));
+
   const orders = {
     table: byTable,
     newest: (one, other) => (one.stored_at < other.stored_at) - (one.stored_at > other.stored_at),
@@ -54,6 +91,7 @@
     longest: (one, other) => other.length_s - one.length_s,
     largest: (one, other) => other.pixels - one.pixels,
     failed_checks: (one, other) => other.failed_checks.length - one.failed_checks.length,
+    lowest_score: (one, other) => lowestOf(one) - lowestOf(other) || byTable(one, other),
     prompt: (one, other) => (one.folded > other.folded) - (one.folded < other.folded),
   };
 
@@ -65,6 +103,7 @@
     longest: "longest first",
     largest: "largest first",
     failed_checks: "failed checks first",
+    lowest_score: "lowest score first",
     prompt: "by id and prompt",
   };
 

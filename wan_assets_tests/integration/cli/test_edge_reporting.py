@@ -716,6 +716,7 @@ def test_a_wrong_url_of_a_ledger_advises_about_the_url(url: str) -> None:
 
 
 READING = (
+    ["review"],
     ["ledger"],
     ["ledger", "reconcile"],
     ["ledger", "recover"],

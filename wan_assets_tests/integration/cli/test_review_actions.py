@@ -156,7 +156,9 @@ def test_a_row_stands_for_all_its_results_and_a_decision_can_be_withdrawn(desk: 
         (("--list", "--dry-run"), "--dry-run needs --policy or --import"),
         (("--only", "approved"), "--only needs --list"),
         (("--approve", ""), "no row of the table has the prompt_id"),
-        ((), "the page is not served"),
+        (("--json",), "--json needs an option such as --list"),
+        (("--approve", "p1", "--reviewer", "a", "--reviewer", "b"), "--reviewer is given twice"),
+        (("--list", "--reviewer", "a"), "--reviewer has no meaning with --list"),
     ],
 )
 def test_nothing_is_recorded_if_one_option_cannot_be_meant(desk: Desk, options: tuple[str, ...], words: str) -> None:

@@ -19,7 +19,7 @@ from wan_assets.gallery import GalleryError
 from wan_assets.gallery.items import AUDIT_COLUMNS, money_text
 from wan_assets.gallery.pages import INDEX_PAGE, PageWriter, script_of
 from wan_assets.gallery.statistics import spending_over_time
-from wan_assets.ledger import Ledger, SpendLine
+from wan_assets.ledger import DecisionValue, Ledger, NewDecision, SpendLine, VideoKey
 from wan_assets.ledger.processes import new_owner
 from wan_assets.store import VideoStore
 
@@ -343,15 +343,52 @@ def test_spending_has_every_day_from_first_to_last_and_months_where_that_is_long
     assert spending_over_time([]) == []
 
 
-def test_the_page_names_only_files_that_it_has_and_makes_no_markup_of_texts():
-    index = (PAGE / "index.html").read_text(encoding="utf-8")
-    scripts = "".join(path.read_text(encoding="utf-8") for path in PAGE.glob("*.js"))
+def test_the_pages_name_only_files_that_they_have_and_make_no_markup_of_texts():
+    pages = [path.read_text(encoding="utf-8") for path in PAGE.glob("*.html")]
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in PAGE.glob("*.js")}
+    styles = "".join(path.read_text(encoding="utf-8") for path in PAGE.glob("*.css"))
 
-    named = set(re.findall(r'(?:src|href)="([^"]+)"', index))
-    assert named - {"summary.js"} == {path.name for path in PAGE.iterdir()} - {"index.html"}
-    assert "default-src 'none'" in index
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|fetch\(", scripts)
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", index + scripts + (PAGE / "gallery.css").read_text())
+    named = {name for page in pages for name in re.findall(r'(?:src|href)="([^"]+)"', page)}
+    assert named - {"summary.js"} == {path.name for path in PAGE.iterdir()}
+    assert all("default-src 'none'; script-src 'self' file:;" in page for page in pages)
+    code = "".join(scripts.values())
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", code)
+    assert [name for name, script in scripts.items() if "fetch(" in script] == ["sync.js"]
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", "".join(pages) + code + styles)
+
+
+def test_a_gallery_shows_all_takes_of_a_row_with_the_decisions_about_them(tmp_path):
+    kite, boat = request_of("A kite"), request_of("A boat")
+    with studio(tmp_path) as studio_:
+        jobs = [VideoJob(kite, "p1"), VideoJob(boat, "p2")]
+        first = studio_.run(jobs)[0].stored
+        with studio_.ledger() as ledger:
+            video = VideoKey(first.fingerprint, first.videos[0].sha256)
+            ledger.decide(
+                [NewDecision(video, DecisionValue.RETAKE, "ada", rating=2, labels=("dark",), note=HOSTILE[0])]
+            )
+        studio_.run(jobs)
+
+    records, reported = records_of(gallery := gallery_of(tmp_path, table_of(kite, boat))), summary_of(gallery)
+
+    shown = [(record["prompt_id"], record["take"], record["chosen"], len(record["decisions"])) for record in records]
+    assert shown == [("p1", 1, False, 1), ("p1", 2, True, 0), ("p2", 1, True, 0)]
+    assert (records[0]["fingerprint"], records[0]["sha256"]) == video[:2]
+    (decision,) = records[0]["decisions"]
+    assert decision | {"decided_at": ""} == {
+        "number": 1,
+        "decision": "retake",
+        "rating": 2,
+        "labels": ["dark"],
+        "note": HOSTILE[0],
+        "reviewer": "ada",
+        "decided_at": "",
+        "source": "command",
+        "rule": "",
+    }
+    assert (reported["decisions"], reported["takes"]) == ({"retake": 1, "undecided": 2}, 1)
+    assert (reported["last_decision"], reported["served"]) == (1, False)
+    assert (reported["rows"], reported["missing"]) == (2, 0)
 
 
 def test_the_command_writes_the_gallery_of_what_the_folder_has_and_tells_programs(tmp_path):

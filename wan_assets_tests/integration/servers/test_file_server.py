@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine_support import run_in_store, studio
 from ports import free_port
 
 from wan_assets.servers.file_server import files_app
-from wan_assets.servers.http_server import server_of
+from wan_assets.servers.http_server import STALL_S, server_of
 from wan_assets.store import StoredVideo, VideoStore
 
 
@@ -108,6 +109,25 @@ def test_a_link_that_leads_out_of_the_store_is_not_followed(made: Any, tmp_path:
         seen_from = VideoStore(store.root, public_base_url=address)
         links = [seen_from.link_to(replace(video, uri=uri)) for uri in (inside, outside)]
         assert [httpx.get(link).status_code for link in links] == [200, 404]
+
+
+def test_a_player_that_pauses_does_not_delay_the_end_of_the_server(tmp_path: Path) -> None:
+    path = f"simulated/00/{'0' * 64}/{'0' * 8}-0000-4000-8000-{'0' * 12}-1.mp4"
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as video:
+        video.truncate(100_000_000)
+
+    with httpx.Client() as client:
+        with served(VideoStore(str(tmp_path))) as address:
+            player = client.send(client.build_request("GET", f"{address}/{path}"), stream=True)
+            content = player.iter_raw()
+            first = next(content)
+            stopped = time.monotonic()
+        took_s = time.monotonic() - stopped
+
+    assert (player.status_code, len(first) > 1000) == (200, True)
+    assert took_s < STALL_S / 4
 
 
 def test_a_page_of_another_name_sees_nothing_and_nobody_can_write(made: Any) -> None:
