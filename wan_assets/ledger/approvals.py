@@ -67,6 +67,11 @@ def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, sim
     return replace(approval, decision=decision.number, checked_at=now)
 
 
+def needed_video(text: str | None) -> VideoKey | None:
+    """Returns the video that a task needs, given the form in which it records its approval; None if it needs none."""
+    return Approval.of_text(text).video if text else None
+
+
 def lock_decisions(connection: sa.Connection, video: VideoKey) -> None:
     """Orders decisions about a video and the tasks that need them: one of two transactions waits for the other."""
     lock_number(connection, int.from_bytes(bytes.fromhex(video.fingerprint[:16]), signed=True) ^ 1)

@@ -200,11 +200,14 @@ def _take(number: int, fingerprint: str, task: Task | None, decided: dict[VideoK
 
 
 def _tasks(connection: sa.Connection, fingerprints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
-    """Returns the current task of each request."""
+    """Returns the newest stored task of each request or, if none is stored, its newest task that may bring a video.
+
+    While a request is bought again, its stored videos are the ones that people decide about.
+    """
     found: dict[str, Task] = {}
     for some in chunked(fingerprints, _PER_STATEMENT):
         here = (tasks.c.fingerprint.in_(some), tasks.c.is_simulated == simulated, *is_current(""))
         rows = [task_of(row) for row in connection.execute(tasks.select().where(*here)).mappings()]
-        ordered = sorted(rows, key=lambda task: (not task.is_lost, task.attempt))
+        ordered = sorted(rows, key=lambda task: (task.state is TaskState.STORED, not task.is_lost, task.attempt))
         found |= {task.fingerprint: task for task in ordered}
     return found

@@ -36,6 +36,7 @@ DRAFT_COLUMNS = (
 
 _SIZE = ("width", "height", "resolution")
 _HEX = re.compile(r"[0-9a-f]{64}")
+_RESULT = re.compile(r"[0-9]{1,4}")
 _NOT_COPIED = frozenset({"task_type", "task_uuid", *DESTINATION_FIELDS, "webhook_url", "include_cost"})
 _FIX = "pass the table of the drafts to ApprovedVideos(prompts=…)"
 
@@ -196,7 +197,7 @@ def approval_of(row: PromptRow) -> Approval | None:
     name = "/".join(filter(None, (row.extra.get(DRAFT_ASSET), row.extra.get(DRAFT))))
     is_simulated = row.extra.get(DRAFT_SIMULATED) == "yes"
     approval: Approval = import_module("wan_assets.ledger").Approval(
-        fingerprint, sha256, int(result) if result.isdecimal() else 0, is_simulated, shortened(name)
+        fingerprint, sha256, int(result) if _RESULT.fullmatch(result) else 0, is_simulated, shortened(name)
     )
     return approval
 
