@@ -114,8 +114,7 @@ class Ledger(LedgerReader):
         and records nothing, for a video that is not a current one of the ledger.
         """
         with self._transaction() as connection:
-            for video in sorted({each.video for each in new}):
-                approvals.lock_decisions(connection, video)
+            approvals.lock_decisions(connection)
             takes.refuse_unknown(connection, [each.video for each in new])
             return decisions.record(connection, decisions.without_overriding(connection, new))
 

@@ -97,6 +97,36 @@ def test_a_video_that_is_sent_back_is_requested_generated_and_reviewed_again(tmp
         assert made.simulator.journal.submissions() == 3
 
 
+def test_the_sensor_requests_no_run_for_a_row_that_left_the_table_and_reports_the_others(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", "A dog")
+        project.make("drafts")
+        project.decide("retake", "a", "b")
+        made.instance.delete_dynamic_partition("drafts", "a")
+        result = tick(project, "drafts_review_sensor")
+        made.instance.delete_dynamic_partition("drafts", "b")
+        last = tick(project, "drafts_review_sensor")
+
+        assert [request.partition_key for request in result.run_requests or ()] == ["b"]
+        assert not last.run_requests
+        assert "not in the table any more" in str(last.skip_reason and last.skip_reason.skip_message)
+        assert last.cursor == result.cursor
+
+
+def test_decisions_are_reported_after_a_person_reported_a_materialization(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite")
+        project.make("drafts")
+        made.instance.report_runless_asset_event(dg.AssetMaterialization(DRAFTS, partition="a"))
+        cursor, found = None, []
+        for value in ("approved", "rejected", "approved"):
+            project.decide(value, "a")
+            cursor = tick(project, "drafts_review_sensor", cursor).cursor
+            found.append(evaluations(made)["a"][0])
+
+        assert found == [True, False, True]
+
+
 def test_an_earlier_take_that_is_approved_later_is_materialized_again_at_no_cost(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite")
