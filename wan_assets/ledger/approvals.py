@@ -76,7 +76,7 @@ def needed_video(text: str | None) -> VideoKey | None:
 
 
 def lock_decisions(connection: sa.Connection, *, is_shared: bool = False) -> None:
-    """Orders decisions, and the tasks that need them, which share the lock: one of two transactions waits for the other.
+    """Orders decisions, and the tasks that need them, which share the lock: one of two transactions waits.
 
     It is one lock for all videos. Decisions are committed in the order of their numbers, so that a reader of new ones
     misses none, and a transaction that decides about many videos waits for no transaction that waits for it.
