@@ -17,9 +17,10 @@ from wan_assets.ledger import decisions
 from wan_assets.ledger.claims import is_current
 from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey
 from wan_assets.ledger.partition_records import PartitionRow
-from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.records import Task, TaskState, task_of
 from wan_assets.ledger.schema import insert_into, takes, tasks
 
+_AT_API = (TaskState.SUBMITTED, TaskState.DELIVERED)
 _PER_STATEMENT = 300
 
 
@@ -38,9 +39,9 @@ class Take:
         return self.task is not None and self.task.state is TaskState.STORED
 
     @property
-    def is_open(self) -> bool:
-        """Whether the API may have its task."""
-        return self.task is not None and self.task.state in OPEN_STATES
+    def is_submitted(self) -> bool:
+        """Whether the API has its task, which may still bring a video."""
+        return self.task is not None and self.task.state in _AT_API
 
     @property
     def value(self) -> DecisionValue:
@@ -85,10 +86,10 @@ class Takes:
         """Returns the number of the take that a run brings: the chosen one, or one that is to be generated.
 
         A new take is generated if the newest one was sent back and no take is approved, up to `max_takes`. A take that
-        was begun is completed first.
+        was submitted is completed first; one that was only reserved is submitted only if it is still wanted.
         """
         newest = self.takes[-1]
-        if newest.number > 1 and newest.is_open:
+        if newest.number > 1 and newest.is_submitted:
             return newest.number
         asked = {DecisionValue.RETAKE, *([DecisionValue.REJECTED] if retakes_rejected else [])}
         stored = [take for take in self.takes if take.is_stored]

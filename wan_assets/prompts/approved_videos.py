@@ -22,7 +22,7 @@ from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.settings import settings_from
 
 if TYPE_CHECKING:  # the ledger needs SQLAlchemy, which other tables do without
-    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take, Takes
+    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take, Takes, VideoKey
     from wan_assets.prompts.table import PromptTable
 
 DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED = "draft", "draft_asset", "draft_result", "draft_seed"
@@ -233,10 +233,15 @@ def _with_paths(value: Any, files: Mapping[str, str]) -> Any:
 
 
 def _approved(drafts: Sequence[PartitionRow], ledger: Ledger) -> Iterator[tuple[PartitionRow, Takes, Decision]]:
-    """Yields each draft with its takes, and the decision about an approved result of the chosen take."""
+    """Yields each draft with its takes, and the decision about an approved result of the chosen take.
+
+    A row that moved to another partition is in the records of both until the former one is materialized again.
+    """
+    found: set[tuple[str, VideoKey]] = set()
     for draft, takes in zip(drafts, ledger.takes_of(drafts), strict=True):
         for decision in takes.chosen.decisions:
-            if decision.is_approved:
+            if decision.is_approved and (draft.prompt_id, decision.video) not in found:
+                found.add((draft.prompt_id, decision.video))
                 yield draft, takes, decision
 
 

@@ -11,7 +11,7 @@ import pytest
 from engine_support import PRICE, Studio, caps, errors_of, jobs_of, request_of, studio
 
 from wan_assets.engine import Limits, Outcome, VideoJob
-from wan_assets.errors import DecisionError, NotApprovedError
+from wan_assets.errors import DecisionError, NotApprovedError, TaskUnknownError
 from wan_assets.ledger import Approval, Decision, DecisionValue, NewDecision, Origin, VideoKey
 from wan_assets.models import request_of_take
 
@@ -242,3 +242,37 @@ def test_a_decision_whose_hashes_are_none_is_refused(change: dict[str, str]) -> 
     video = VideoKey("0" * 64, "0" * 64)._replace(**change)
     with pytest.raises(DecisionError, match="names no video"):
         NewDecision(video, DecisionValue.APPROVED, "ada")
+
+
+@pytest.mark.parametrize("value", ["approved", "undecided"])
+def test_a_take_that_was_not_submitted_is_not_bought_when_nobody_wants_it_any_more(tmp_path: Path, value: str) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(1))
+        decide(made, first, "retake")
+        origin = Origin(take=2, row_fingerprint=key_of(first[0]).fingerprint)
+        take = request_of_take(first[0].job.request, 2)
+        with made.ledger() as ledger:
+            ledger.claim(take, origin, "ended", simulated=True)
+            ledger.release_leases("ended")
+        decide(made, first, value)
+        (unchanged,) = made.run(jobs_of(1))
+        decide(made, first, "retake")
+        (again,) = made.run(jobs_of(1))
+
+        assert unchanged.stored == first[0].stored
+        assert again.job.request == take
+        assert made.paid == 2
+
+
+def test_a_lost_take_is_not_bought_again_when_another_take_is_approved(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(1))
+        decide(made, first, "retake")
+    with studio(tmp_path, faults={"lost_task": 1.0}) as made:
+        (lost,) = made.run(jobs_of(1), limits=Limits(max_wait_s=0.5))
+        decide(made, first, "approved")
+        (unchanged,) = made.run(jobs_of(1), limits=Limits(max_wait_s=0.5, on_lost="resubmit"))
+
+        assert isinstance(lost.error, TaskUnknownError)
+        assert unchanged.stored == first[0].stored
+        assert made.paid == 2

@@ -218,3 +218,21 @@ def test_a_row_whose_draft_is_nonsense_is_refused_like_one_without_approval(tmp_
 
         assert "NotApprovedError" in failure_of(result)
         assert made.simulator.journal.submissions() == 0
+
+
+def test_a_draft_that_moved_to_another_partition_has_one_final(tmp_path: Path) -> None:
+    rows = [{**row, "campaign": campaign} for row, campaign in zip(table_of("A kite", "A dog"), "xy", strict=True)]
+    options = {
+        "partitions": dg.StaticPartitionsDefinition(["x", "y"]),
+        "partition_key_of": lambda row: row.extra["campaign"],
+    }
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, rows), drafts=options)
+        for key in "xy":
+            assert project.run("drafts", tags={"dagster/partition": key}).success
+        project.decide("approved", "a", "b")
+        written(tmp_path, [rows[0], {**rows[1], "campaign": "x"}])
+        assert project.run("drafts", tags={"dagster/partition": "x"}).success
+
+        assert project.make("finals").success
+        assert made.instance.get_dynamic_partitions("finals") == ["a", "b"]
