@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from more_itertools import chunked
 
 from wan_assets.errors import DecisionError
-from wan_assets.ledger import decisions
+from wan_assets.ledger import decisions, partition_records
 from wan_assets.ledger.claims import is_current
 from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey
 from wan_assets.ledger.partition_records import PartitionRow
@@ -131,13 +131,34 @@ def of_recorded(connection: sa.Connection, rows: Sequence[PartitionRow]) -> list
 
 
 def partitions_of(connection: sa.Connection, asset: str, fingerprints: Collection[str]) -> dict[str, list[str]]:
-    """Returns the partitions of an asset that have a task of some requests, by fingerprint."""
-    found: dict[str, list[str]] = {}
+    """Returns the partitions of an asset that have a task of some requests, or a row with any take of them, by
+    fingerprint.
+
+    Rows with the same request share its task, which belongs to the partition of the first of them.
+    """
+    found: dict[str, set[str]] = {}
     for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
         here = (tasks.c.asset == asset, tasks.c.fingerprint.in_(some))
-        query = sa.select(tasks.c.fingerprint, tasks.c.partition).where(*here).distinct().order_by(tasks.c.partition)
-        for row in connection.execute(query):
-            found.setdefault(row.fingerprint, []).append(row.partition)
+        for row in connection.execute(sa.select(tasks.c.fingerprint, tasks.c.partition).where(*here).distinct()):
+            found.setdefault(row.fingerprint, set()).add(row.partition)
+    first = row_fingerprints(connection, fingerprints)
+    of_row: dict[str, set[str]] = {}
+    for print_ in fingerprints:
+        of_row.setdefault(first.get(print_, print_), set()).add(print_)
+    further = _further_takes(connection, of_row)
+    for partition, record in partition_records.recorded(connection, asset).items():
+        for row in record.rows:
+            for print_ in of_row.get(further.get(row.fingerprint, row.fingerprint), ()):
+                found.setdefault(print_, set()).add(partition)
+    return {print_: sorted(partitions) for print_, partitions in found.items()}
+
+
+def _further_takes(connection: sa.Connection, rows: Collection[str]) -> dict[str, str]:
+    """Returns the fingerprint of the row's request for each further take of some rows."""
+    found: dict[str, str] = {}
+    for some in chunked(rows, _PER_STATEMENT):
+        query = sa.select(takes.c.fingerprint, takes.c.row_fingerprint).where(takes.c.row_fingerprint.in_(some))
+        found |= {row.fingerprint: row.row_fingerprint for row in connection.execute(query)}
     return found
 
 
