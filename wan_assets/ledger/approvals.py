@@ -16,6 +16,9 @@ from wan_assets.ledger.decisions import VideoKey, latest
 from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import lock_number, tasks
 
+_DECISIONS_LOCK = 0x64656369
+"""The number of an advisory lock of the database."""
+
 
 @dataclass(frozen=True)
 class Approval:
@@ -52,7 +55,7 @@ def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, sim
     """Raises `NotApprovedError` unless the latest decision approves the video, and the video is still the current one
     of its request. A simulated video approves no real purchase. Returns the approval with decision and time.
     """
-    lock_decisions(connection, approval.video)
+    lock_decisions(connection, is_shared=True)
     name = approval.name or f"{approval.fingerprint[:12]}…"
     if approval.is_simulated and not simulated:
         raise NotApprovedError(name, "it is simulated, and this task would be paid for with real money")
@@ -67,9 +70,18 @@ def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, sim
     return replace(approval, decision=decision.number, checked_at=now)
 
 
-def lock_decisions(connection: sa.Connection, video: VideoKey) -> None:
-    """Orders decisions about a video and the tasks that need them: one of two transactions waits for the other."""
-    lock_number(connection, int.from_bytes(bytes.fromhex(video.fingerprint[:16]), signed=True) ^ 1)
+def needed_video(text: str | None) -> VideoKey | None:
+    """Returns the video that a task needs, given the form in which it records its approval; None if it needs none."""
+    return Approval.of_text(text).video if text else None
+
+
+def lock_decisions(connection: sa.Connection, *, is_shared: bool = False) -> None:
+    """Orders decisions, and the tasks that need them, which share the lock: one of two transactions waits.
+
+    It is one lock for all videos. Decisions are committed in the order of their numbers, so that a reader of new ones
+    misses none, and a transaction that decides about many videos waits for no transaction that waits for it.
+    """
+    lock_number(connection, _DECISIONS_LOCK, is_shared=is_shared)
 
 
 def _is_current(connection: sa.Connection, approval: Approval) -> bool:

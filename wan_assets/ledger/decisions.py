@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ Source: TypeAlias = Literal["page", "command", "import", "policy", "api"]
 MAX_NOTE, MAX_LABEL, MAX_LABELS, MAX_REVIEWER = 2_000, 60, 20, 120
 """The most characters of a note, of a label and of a reviewer's name, and the most labels."""
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 _PER_STATEMENT = 300
 _LOWEST, _HIGHEST = 1, 5
 
@@ -72,6 +74,8 @@ class NewDecision:
         object.__setattr__(self, "reviewer", _text("reviewer", self.reviewer, MAX_REVIEWER).strip())
         object.__setattr__(self, "note", _text("note", self.note, MAX_NOTE).strip())
         object.__setattr__(self, "labels", _labels_of(self.labels))
+        if not all(map(_HASH.fullmatch, self.video[:2])):
+            raise DecisionError("the decision names no video: its fingerprint or its sha256 has not 64 hex digits")
         if not self.reviewer:
             raise DecisionError("the decision has no reviewer")
         if self.rating is not None and not (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -91,7 +92,8 @@ class Ledger(LedgerReader):
                 takes.record(connection, origin.row_fingerprint, origin.take, fingerprint, simulated=simulated)
             latest = latest_row(connection, fingerprint, origin.purchase, simulated=simulated)
             if latest is not None and latest["task_uuid"] != instead_of:
-                return self._joined(connection, latest, owner, requested_at)
+                joined = self._joined(connection, latest, owner, requested_at)
+                return _needing(connection, joined, origin.approval)
             return Claim(
                 self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", requested_at
             )
@@ -112,8 +114,7 @@ class Ledger(LedgerReader):
         and records nothing, for a video that is not a current one of the ledger.
         """
         with self._transaction() as connection:
-            for video in sorted({each.video for each in new}):
-                approvals.lock_decisions(connection, video)
+            approvals.lock_decisions(connection)
             takes.refuse_unknown(connection, [each.video for each in new])
             return decisions.record(connection, decisions.without_overriding(connection, new))
 
@@ -385,6 +386,19 @@ class Ledger(LedgerReader):
         kind, day = money_kind(row["is_simulated"]), row["created_at"][:10]
         where = {"kind": kind, "run_id": row["run_id"], "day": day}
         correct(connection, **where, microusd=microusd, is_retake=row["take"] > 1)
+
+
+def _needing(connection: sa.Connection, claim: Claim, approval: str | None) -> Claim:
+    """Returns a claim of a task that may have to be submitted, and that needs the draft of the row that claims it now.
+
+    Another row with the same request, which needed another draft or none, may have reserved the task.
+    """
+    if claim.status != "resumed" or claim.task.state is not TaskState.RESERVED:
+        return claim
+    if approvals.needed_video(claim.task.origin.approval) == approvals.needed_video(approval):
+        return claim
+    changed = transitions.changed(connection, claim.task.task_uuid, approval=approval)
+    return replace(claim, task=task_of(changed))
 
 
 def _held(row: sa.RowMapping, owner: str | None) -> sa.RowMapping:

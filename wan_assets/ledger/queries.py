@@ -130,7 +130,9 @@ class LedgerReader:
             return takes.of_rows(connection, fingerprints, simulated=simulated)
 
     def partitions_of(self, asset: str, fingerprints: Collection[str]) -> dict[str, list[str]]:
-        """Returns the partitions of an asset that have a task of some requests, by fingerprint."""
+        """Returns the partitions of an asset that have a task of some requests, or a row with any take of them, by
+        fingerprint.
+        """
         with self._transaction() as connection:
             return takes.partitions_of(connection, asset, fingerprints)
 

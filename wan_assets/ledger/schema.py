@@ -271,10 +271,13 @@ def upsert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Ins
     return new.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
 
 
-def lock_number(connection: sa.Connection, number: int) -> None:
-    """Admits one transaction at a time under a number of 64 bits; SQLite always has one writer at a time."""
+def lock_number(connection: sa.Connection, number: int, *, is_shared: bool = False) -> None:
+    """Admits one transaction at a time under a number of 64 bits, or any number of those that share it; SQLite always
+    has one writer at a time.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+        lock = sa.func.pg_advisory_xact_lock_shared if is_shared else sa.func.pg_advisory_xact_lock
+        connection.execute(sa.select(lock(number)))
 
 
 @contextmanager

@@ -13,13 +13,14 @@ import sqlalchemy as sa
 from more_itertools import chunked
 
 from wan_assets.errors import DecisionError
-from wan_assets.ledger import decisions
+from wan_assets.ledger import decisions, partition_records
 from wan_assets.ledger.claims import is_current
 from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey
 from wan_assets.ledger.partition_records import PartitionRow
-from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
+from wan_assets.ledger.records import Task, TaskState, task_of
 from wan_assets.ledger.schema import insert_into, takes, tasks
 
+_AT_API = (TaskState.SUBMITTED, TaskState.DELIVERED)
 _PER_STATEMENT = 300
 
 
@@ -38,9 +39,9 @@ class Take:
         return self.task is not None and self.task.state is TaskState.STORED
 
     @property
-    def is_open(self) -> bool:
-        """Whether the API may have its task."""
-        return self.task is not None and self.task.state in OPEN_STATES
+    def is_submitted(self) -> bool:
+        """Whether the API has its task, which may still bring a video."""
+        return self.task is not None and self.task.state in _AT_API
 
     @property
     def value(self) -> DecisionValue:
@@ -85,10 +86,10 @@ class Takes:
         """Returns the number of the take that a run brings: the chosen one, or one that is to be generated.
 
         A new take is generated if the newest one was sent back and no take is approved, up to `max_takes`. A take that
-        was begun is completed first.
+        was submitted is completed first; one that was only reserved is submitted only if it is still wanted.
         """
         newest = self.takes[-1]
-        if newest.number > 1 and newest.is_open:
+        if newest.number > 1 and newest.is_submitted:
             return newest.number
         asked = {DecisionValue.RETAKE, *([DecisionValue.REJECTED] if retakes_rejected else [])}
         stored = [take for take in self.takes if take.is_stored]
@@ -130,13 +131,34 @@ def of_recorded(connection: sa.Connection, rows: Sequence[PartitionRow]) -> list
 
 
 def partitions_of(connection: sa.Connection, asset: str, fingerprints: Collection[str]) -> dict[str, list[str]]:
-    """Returns the partitions of an asset that have a task of some requests, by fingerprint."""
-    found: dict[str, list[str]] = {}
+    """Returns the partitions of an asset that have a task of some requests, or a row with any take of them, by
+    fingerprint.
+
+    Rows with the same request share its task, which belongs to the partition of the first of them.
+    """
+    found: dict[str, set[str]] = {}
     for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
         here = (tasks.c.asset == asset, tasks.c.fingerprint.in_(some))
-        query = sa.select(tasks.c.fingerprint, tasks.c.partition).where(*here).distinct().order_by(tasks.c.partition)
-        for row in connection.execute(query):
-            found.setdefault(row.fingerprint, []).append(row.partition)
+        for row in connection.execute(sa.select(tasks.c.fingerprint, tasks.c.partition).where(*here).distinct()):
+            found.setdefault(row.fingerprint, set()).add(row.partition)
+    first = row_fingerprints(connection, fingerprints)
+    of_row: dict[str, set[str]] = {}
+    for print_ in fingerprints:
+        of_row.setdefault(first.get(print_, print_), set()).add(print_)
+    further = _further_takes(connection, of_row)
+    for partition, record in partition_records.recorded(connection, asset).items():
+        for row in record.rows:
+            for print_ in of_row.get(further.get(row.fingerprint, row.fingerprint), ()):
+                found.setdefault(print_, set()).add(partition)
+    return {print_: sorted(partitions) for print_, partitions in found.items()}
+
+
+def _further_takes(connection: sa.Connection, rows: Collection[str]) -> dict[str, str]:
+    """Returns the fingerprint of the row's request for each further take of some rows."""
+    found: dict[str, str] = {}
+    for some in chunked(rows, _PER_STATEMENT):
+        query = sa.select(takes.c.fingerprint, takes.c.row_fingerprint).where(takes.c.row_fingerprint.in_(some))
+        found |= {row.fingerprint: row.row_fingerprint for row in connection.execute(query)}
     return found
 
 
@@ -200,11 +222,14 @@ def _take(number: int, fingerprint: str, task: Task | None, decided: dict[VideoK
 
 
 def _tasks(connection: sa.Connection, fingerprints: Sequence[str], *, simulated: bool) -> dict[str, Task]:
-    """Returns the current task of each request."""
+    """Returns the newest stored task of each request or, if none is stored, its newest task that may bring a video.
+
+    While a request is bought again, its stored videos are the ones that people decide about.
+    """
     found: dict[str, Task] = {}
     for some in chunked(fingerprints, _PER_STATEMENT):
         here = (tasks.c.fingerprint.in_(some), tasks.c.is_simulated == simulated, *is_current(""))
         rows = [task_of(row) for row in connection.execute(tasks.select().where(*here)).mappings()]
-        ordered = sorted(rows, key=lambda task: (not task.is_lost, task.attempt))
+        ordered = sorted(rows, key=lambda task: (task.state is TaskState.STORED, not task.is_lost, task.attempt))
         found |= {task.fingerprint: task for task in ordered}
     return found

@@ -62,6 +62,7 @@ from wan_assets.models.request_template import (
 )
 from wan_assets.models.retirement import Retirement, retirement_of
 from wan_assets.models.rules import AUTO, closest_name, http_url, uuid_in
+from wan_assets.models.sizes import size_for_resolution
 from wan_assets.models.takes import request_of_take
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
@@ -149,6 +150,7 @@ __all__ = [
     "rule_text",
     "rules",
     "secrets_in",
+    "size_for_resolution",
     "status_text",
     "task_uuid_of",
     "usd",

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.errors import PromptTableError
-from wan_assets.models import DESTINATION_FIELDS, MAX_SEED, VideoRequest, request_of_take
+from wan_assets.models import MAX_SEED, VideoRequest, request_of_take, size_for_resolution
 from wan_assets.prompts.columns import FRAME_IMAGES
-from wan_assets.prompts.defaults import checked_defaults
+from wan_assets.prompts.defaults import checked_defaults, nested
 from wan_assets.prompts.problems import printable, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.settings import settings_from
 
 if TYPE_CHECKING:  # the ledger needs SQLAlchemy, which other tables do without
-    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take, Takes
+    from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take, Takes, VideoKey
     from wan_assets.prompts.table import PromptTable
 
 DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED = "draft", "draft_asset", "draft_result", "draft_seed"
@@ -36,7 +36,9 @@ DRAFT_COLUMNS = (
 
 _SIZE = ("width", "height", "resolution")
 _HEX = re.compile(r"[0-9a-f]{64}")
-_NOT_COPIED = frozenset({"task_type", "task_uuid", *DESTINATION_FIELDS, "webhook_url", "include_cost"})
+_RESULT = re.compile(r"[0-9]{1,4}")
+_DESTINATIONS = frozenset({"webhook_url", "upload_endpoint"})
+_NOT_COPIED = frozenset({"task_type", "task_uuid", "include_cost"}) | _DESTINATIONS
 _FIX = "pass the table of the drafts to ApprovedVideos(prompts=…)"
 
 
@@ -82,6 +84,8 @@ class ApprovedVideos:
             object.__setattr__(self, "overrides", checked_defaults(self.overrides))
         except PromptTableError as error:
             raise PromptTableError(str(error).replace("defaults", "overrides", 1)) from None
+        if refused := sorted(_DESTINATIONS.intersection(self.overrides)):
+            raise PromptTableError(f"overrides: {refused[0]} has no effect, because all finals would be sent there")
         if not self.asset_name:
             raise PromptTableError("ApprovedVideos needs the key of the asset of the drafts, such as 'drafts'")
 
@@ -176,27 +180,39 @@ _SIZE_OF = frozenset({*_SIZE, FRAME_IMAGES})
 def with_overrides(request: VideoRequest, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the cells of a request with other values by column; another size replaces that of the request.
 
-    A value of None leaves the column out. Addresses to which the request sends its results are left out too.
+    A value of None leaves the column out. Addresses to which the request sends its results are left out too. Another
+    resolution of a request with width and height keeps its form: it becomes the nearest size of the model.
     """
     cells = PromptRow(1, "", request, {}).cells()
     if _SIZE_OF.intersection(overrides):
         cells = {column: value for column, value in cells.items() if column not in _SIZE}
     left_out = {"prompt_id", *_NOT_COPIED}
-    return {name: value for name, value in {**cells, **overrides}.items() if value is not None and name not in left_out}
+    found = {n: value for n, value in {**cells, **overrides}.items() if value is not None and n not in left_out}
+    form = request.width / request.height if request.width and request.height else None
+    size = size_for_resolution(nested(found), form) if "resolution" in overrides else None
+    if size is None:
+        return found
+    return {name: value for name, value in found.items() if name != "resolution"} | dict(
+        zip(_SIZE[:2], size, strict=True)
+    )
 
 
 def approval_of(row: PromptRow) -> Approval | None:
-    """Returns the approved draft that a row needs, or None for a row that needs none."""
+    """Returns the approved draft that a row needs, or None for a row that needs none.
+
+    A row that has lost one of the two columns that identify its draft needs a video that nobody can approve.
+    """
     fingerprint, sha256 = row.extra.get(DRAFT_FINGERPRINT), row.extra.get(DRAFT_SHA256)
-    if fingerprint is None or sha256 is None:
+    if fingerprint is None and sha256 is None:
         return None
+    fingerprint, sha256 = fingerprint or "", sha256 or ""
     if not (_HEX.fullmatch(fingerprint) and _HEX.fullmatch(sha256)):
         fingerprint = sha256 = "0" * 64  # no video, so that the row is refused
     result = row.extra.get(DRAFT_RESULT, "1")
     name = "/".join(filter(None, (row.extra.get(DRAFT_ASSET), row.extra.get(DRAFT))))
     is_simulated = row.extra.get(DRAFT_SIMULATED) == "yes"
     approval: Approval = import_module("wan_assets.ledger").Approval(
-        fingerprint, sha256, int(result) if result.isdecimal() else 0, is_simulated, shortened(name)
+        fingerprint, sha256, int(result) if _RESULT.fullmatch(result) else 0, is_simulated, shortened(name)
     )
     return approval
 
@@ -217,10 +233,15 @@ def _with_paths(value: Any, files: Mapping[str, str]) -> Any:
 
 
 def _approved(drafts: Sequence[PartitionRow], ledger: Ledger) -> Iterator[tuple[PartitionRow, Takes, Decision]]:
-    """Yields each draft with its takes, and the decision about an approved result of the chosen take."""
+    """Yields each draft with its takes, and the decision about an approved result of the chosen take.
+
+    A row that moved to another partition is in the records of both until the former one is materialized again.
+    """
+    found: set[tuple[str, VideoKey]] = set()
     for draft, takes in zip(drafts, ledger.takes_of(drafts), strict=True):
         for decision in takes.chosen.decisions:
-            if decision.is_approved:
+            if decision.is_approved and (draft.prompt_id, decision.video) not in found:
+                found.add((draft.prompt_id, decision.video))
                 yield draft, takes, decision
 
 

@@ -22,6 +22,7 @@ from postgres_support import Cluster, cluster
 from wan_assets.engine import Limits, Outcome
 from wan_assets.errors import ApiFault, BudgetExceededError, LedgerError
 from wan_assets.ledger import (
+    Approval,
     CheckRecord,
     Claim,
     DecisionValue,
@@ -339,16 +340,61 @@ def test_two_that_record_the_same_partitions_and_checks_both_end_and_one_of_them
     assert [(check.number, check.passed, check.score) for check in checks["t"]] == [(1, None, 0.5), (2, None, 0.5)]
 
 
-def test_a_policy_never_overrides_a_person_who_decides_at_the_same_time(postgres_url: str) -> None:
+def stored_videos(ledger: Ledger) -> list[VideoKey]:
+    """A stored video for each round."""
     results = [{"sha256": "0" * 64}]
+    videos = []
+    for number in MANY:
+        task = claimed(ledger, "me", number).task
+        ledger.mark_submitted(task.task_uuid)
+        ledger.settle(task.task_uuid, results, [PRICE])
+        ledger.mark_stored(task.task_uuid, results)
+        videos.append(VideoKey(task.fingerprint, "0" * 64))
+    return videos
+
+
+def approved(*videos: VideoKey) -> list[NewDecision]:
+    return [NewDecision(video, DecisionValue.APPROVED, "ada") for video in videos]
+
+
+def test_a_reader_of_new_decisions_misses_none_that_is_recorded_at_the_same_time(postgres_url: str) -> None:
     with Ledger(postgres_url, caps()) as ledger:
-        videos = []
-        for number in MANY:
-            task = claimed(ledger, "me", number).task
-            ledger.mark_submitted(task.task_uuid)
-            ledger.settle(task.task_uuid, results, [PRICE])
-            ledger.mark_stored(task.task_uuid, results)
-            videos.append(VideoKey(task.fingerprint, "0" * 64))
+        videos = stored_videos(ledger)
+
+    def decide(ledger: Ledger, name: str, number: int) -> list[int]:
+        ledger.decide(approved(videos[number - (name == "b")]))
+        return [decision.number for decision in ledger.decisions_after(0)]
+
+    seen = [numbers for pair in interleaved(postgres_url, decide) for numbers in pair]
+
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in seen)
+
+
+def test_decisions_about_many_videos_and_finals_of_them_do_not_wait_for_each_other(postgres_url: str) -> None:
+    with Ledger(postgres_url, caps()) as ledger:
+        one, other = sorted(stored_videos(ledger)[:2])
+        ledger.decide(approved(one, other))
+
+    def claim(ledger: Ledger, _: str, number: int) -> int:
+        with ledger.one_transaction():
+            for video in (other, one):
+                approval = Approval(video.fingerprint, video.sha256).as_text()
+                final = request_of(f"Final {number} of {video.fingerprint}")
+                ledger.claim(final, Origin(approval=approval), "me", simulated=False)
+        return number
+
+    def decide(ledger: Ledger, _: str, number: int) -> int:
+        ledger.decide(approved(one, other))
+        return number
+
+    pairs = interleaved(postgres_url, decide, claim)
+
+    assert pairs == [(number, number) for number in range(len(pairs))]
+
+
+def test_a_policy_never_overrides_a_person_who_decides_at_the_same_time(postgres_url: str) -> None:
+    with Ledger(postgres_url, caps()) as ledger:
+        videos = stored_videos(ledger)
 
         def decided(source: Source) -> Deed:
             return lambda ledger, _, number: ledger.decide(

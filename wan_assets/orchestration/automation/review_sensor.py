@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Self, Unpack
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wan_assets.dataset import ApprovalPolicy, apply_policy, recorded_entries
+from wan_assets.dataset import ApprovalPolicy, apply_policy, record_decisions, recorded_entries
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Decision, Ledger, PartitionRow, Takes
 from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
@@ -23,6 +23,7 @@ from wan_assets.store import VideoStore
 
 _PARTITIONS_PER_TICK = 200
 _DECISIONS_READ = 1_000
+_MATERIALIZATIONS_READ = 20
 
 
 class _Cursor(BaseModel):
@@ -94,10 +95,14 @@ def build_review_sensor(
     def tick_with_store(
         context: dg.SensorEvaluationContext, ledger: LedgerResource, store: VideoStoreResource
     ) -> dg.SensorResult:
-        return review_sensor.evaluate(context.instance, context.cursor, ledger, store)
+        return review_sensor.evaluate(context.instance, context.cursor, ledger, store, partitions_of(context))
 
     def tick(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
-        return review_sensor.evaluate(context.instance, context.cursor, ledger)
+        return review_sensor.evaluate(context.instance, context.cursor, ledger, partitions_def=partitions_of(context))
+
+    def partitions_of(context: dg.SensorEvaluationContext) -> dg.PartitionsDefinition[str] | None:
+        assets = context.repository_def.assets_defs_by_key if context.repository_def else {}
+        return assets[names.videos].partitions_def if names.videos in assets else None
 
     decorated = dg.sensor(
         name=names.named("review_sensor"),
@@ -126,15 +131,19 @@ class ReviewSensor:
         cursor: str | None,
         ledger: LedgerResource,
         store: VideoStoreResource | None = None,
+        partitions_def: dg.PartitionsDefinition[str] | None = None,
     ) -> dg.SensorResult:
-        """Applies the policy to new videos, and reports new decisions; skips the tick if the ledger cannot be read."""
+        """Applies the policy to new videos, and reports new decisions; skips the tick if the ledger cannot be read.
+
+        Runs are requested only for partitions that the definition has.
+        """
         before = _Cursor.parse(cursor)
         try:
             with ledger.open() as opened:
                 if self.policy and store:
                     event = self._apply(self.policy, instance, before.event, store.open(), opened)
                     before = before.model_copy(update={"event": event})
-                return self._tick(instance, before, opened)
+                return _of_existing(self._tick(instance, before, opened), partitions_def, instance)
         except WanAssetsError as error:
             return dg.SensorResult(skip_reason=f"{error}. {error.hint}", cursor=cursor)
 
@@ -151,7 +160,7 @@ class ReviewSensor:
         keys = [record.partition_key for record in ended if record.partition_key]
         records = ledger.recorded_partitions(self.asset_key.to_user_string(), keys)
         result = apply_policy(recorded_entries(records, store=store, ledger=ledger), policy)
-        ledger.decide(result.decisions)
+        record_decisions(ledger, result.decisions)
         return ended[-1].storage_id if ended else after
 
     def _tick(self, instance: dg.DagsterInstance, before: _Cursor, ledger: Ledger) -> dg.SensorResult:
@@ -163,7 +172,8 @@ class ReviewSensor:
         requests = list(self._reported(instance, partitions, last, ledger))
         cursor = before.model_copy(update={"decision": last}).model_dump_json()
         if not requests:
-            reason = f"reported decisions about {len(partitions)} partitions; no video is to be generated again"
+            noun = "partition" if len(partitions) == 1 else "partitions"
+            reason = f"reported decisions about {len(partitions)} {noun}; no video is to be generated again"
             return dg.SensorResult(skip_reason=reason, cursor=cursor)
         return dg.SensorResult(run_requests=requests, cursor=cursor)
 
@@ -210,20 +220,36 @@ class ReviewSensor:
         return recorded.get(row.fingerprint) != number
 
 
+def _of_existing(
+    result: dg.SensorResult, partitions_def: dg.PartitionsDefinition[str] | None, instance: dg.DagsterInstance
+) -> dg.SensorResult:
+    """Leaves out requests for partitions that do not exist any more, which would fail this tick and all later ones."""
+    if partitions_def is None or not result.run_requests:
+        return result
+    existing = set(partitions_def.get_partition_keys(dynamic_partitions_store=instance))
+    requests = [request for request in result.run_requests if request.partition_key in existing]
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=result.cursor)
+    return dg.SensorResult(
+        skip_reason="the rows that were sent back are not in the table any more", cursor=result.cursor
+    )
+
+
 def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id) if run_id else None
     return run is None or run.is_finished
 
 
 def _report_check(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> None:
-    """Records the evaluation of a partition as one of the run that materialized it.
+    """Records the evaluation of a partition as one of the last run that materialized it.
 
-    Dagster stores only one evaluation of a partition that belongs to no run, and refuses the next one.
+    Dagster stores only one evaluation of a partition that belongs to no run, and refuses the next one. A person may
+    have reported the latest materialization, which then belongs to no run.
     """
     here = dg.AssetRecordsFilter(evaluation.asset_key, asset_partitions=[evaluation.partition or ""])
-    records = instance.fetch_materializations(here, limit=1).records
+    records = instance.fetch_materializations(here, limit=_MATERIALIZATIONS_READ).records
     event = dg.DagsterEvent(
         dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, job_name="review", event_specific_data=evaluation
     )
-    for record in records:
-        instance.report_dagster_event(event, run_id=record.run_id)
+    for run_id in islice((record.run_id for record in records if record.run_id), 1):
+        instance.report_dagster_event(event, run_id=run_id)

@@ -105,8 +105,9 @@ def retirements_in(summary: Summary) -> list[str]:
 
 def _source_of(prompts: PromptsOrAsset) -> dict[str, Any]:
     """Returns where the rows come from; the URL of a database is never shown."""
-    if isinstance(prompts, ApprovedVideos):
-        return _source_of_approved(prompts)
+    source = prompts.source if isinstance(prompts, PromptSource) else prompts
+    if isinstance(source, ApprovedVideos):
+        return _source_of_approved(source)
     if upstream := upstream_of(prompts):
         value = {"wan_assets/source": f"asset {upstream.key.to_user_string()}"}
         return value if upstream.source is None else _source_of(upstream.source)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from engine_support import PRICE, Studio, caps, errors_of, jobs_of, request_of, studio
 
 from wan_assets.engine import Limits, Outcome, VideoJob
-from wan_assets.errors import DecisionError, NotApprovedError
+from wan_assets.errors import DecisionError, NotApprovedError, TaskUnknownError
 from wan_assets.ledger import Approval, Decision, DecisionValue, NewDecision, Origin, VideoKey
 from wan_assets.models import request_of_take
 
@@ -173,3 +174,105 @@ def test_takes_have_a_budget_of_their_own(tmp_path: Path) -> None:
         assert made.paid == 4
     assert sorted(errors_of(second)) == ["", "BudgetExceededError", "BudgetExceededError"]
     assert made.rows("SELECT committed_microusd FROM wan_spend WHERE scope = 'simulated retakes'") == [(PRICE,)]
+
+
+def _left_reserved(made: Studio, job: VideoJob) -> None:
+    """Reserves the task of a job for a process that ends before the submission."""
+    approval = job.approval.as_text() if job.approval else None
+    with made.ledger() as ledger:
+        ledger.claim(job.request, Origin(approval=approval), "ended", simulated=True)
+        ledger.release_leases("ended")
+
+
+def test_a_final_continues_a_task_that_another_row_reserved_only_while_its_own_draft_is_approved(
+    tmp_path: Path,
+) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        decide(made, drafts, "approved")
+        final = final_of(drafts[0])
+        _left_reserved(made, replace(final, approval=None))
+        decide(made, drafts, "rejected")
+        (refused,) = made.run([final])
+        submissions = made.journal.submissions()
+        decide(made, drafts, "approved")
+        (bought,) = made.run([final])
+
+        assert (errors_of([refused]), submissions) == (["NotApprovedError"], 1)
+        assert bought.stored
+        assert made.paid == 2
+
+
+def test_a_task_that_a_withdrawn_final_reserved_is_bought_for_another_final_whose_draft_is_approved(
+    tmp_path: Path,
+) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(2))
+        decide(made, drafts, "approved")
+        first, second = map(final_of, drafts)
+        _left_reserved(made, first)
+        decide(made, drafts[:1], "rejected")
+        (bought,) = made.run([replace(second, request=first.request)])
+
+        assert bought.stored
+        assert made.paid == 3
+    assert made.rows("SELECT sum(reserved_microusd) FROM wan_tasks") == [(0,)]
+    ((approval,),) = made.rows("SELECT approval FROM wan_tasks WHERE approval IS NOT NULL")
+    assert Approval.of_text(approval).video == key_of(drafts[1])
+
+
+def test_an_approval_can_be_withdrawn_while_its_draft_is_bought_again(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(1))
+        decide(made, drafts, "approved")
+        final = final_of(drafts[0])
+        with made.ledger() as ledger:
+            ledger.claim(drafts[0].job.request, Origin(purchase="new-look"), "other", simulated=True)
+            (takes,) = ledger.takes([key_of(drafts[0]).fingerprint], simulated=True).values()
+        decide(made, drafts, "rejected")
+        (refused,) = made.run([final])
+
+        assert takes.chosen.value == "approved"
+        assert errors_of([refused]) == ["NotApprovedError"]
+        assert made.journal.submissions() == 1
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "not hexadecimal"}, {"sha256": "None"}, {"fingerprint": ""}])
+def test_a_decision_whose_hashes_are_none_is_refused(change: dict[str, str]) -> None:
+    video = VideoKey("0" * 64, "0" * 64)._replace(**change)
+    with pytest.raises(DecisionError, match="names no video"):
+        NewDecision(video, DecisionValue.APPROVED, "ada")
+
+
+@pytest.mark.parametrize("value", ["approved", "undecided"])
+def test_a_take_that_was_not_submitted_is_not_bought_when_nobody_wants_it_any_more(tmp_path: Path, value: str) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(1))
+        decide(made, first, "retake")
+        origin = Origin(take=2, row_fingerprint=key_of(first[0]).fingerprint)
+        take = request_of_take(first[0].job.request, 2)
+        with made.ledger() as ledger:
+            ledger.claim(take, origin, "ended", simulated=True)
+            ledger.release_leases("ended")
+        decide(made, first, value)
+        (unchanged,) = made.run(jobs_of(1))
+        decide(made, first, "retake")
+        (again,) = made.run(jobs_of(1))
+
+        assert unchanged.stored == first[0].stored
+        assert again.job.request == take
+        assert made.paid == 2
+
+
+def test_a_lost_take_is_not_bought_again_when_another_take_is_approved(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(1))
+        decide(made, first, "retake")
+    with studio(tmp_path, faults={"lost_task": 1.0}) as made:
+        (lost,) = made.run(jobs_of(1), limits=Limits(max_wait_s=0.5))
+        decide(made, first, "approved")
+        (unchanged,) = made.run(jobs_of(1), limits=Limits(max_wait_s=0.5, on_lost="resubmit"))
+
+        assert isinstance(lost.error, TaskUnknownError)
+        assert unchanged.stored == first[0].stored
+        assert made.paid == 2

@@ -1,14 +1,16 @@
 """Finals of approved drafts in Dagster: their table, partitions, lineage, settings, and the refusal of all others."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster_support import failure_of, materialized, studio, table_of, written
 from drafts_project import FINALS, TABLE, Project
 
-from wan_assets import ApprovedVideos, PromptTable
+from wan_assets import ApprovedVideos, PromptSource, PromptTable, build_video_assets
 from wan_assets.errors import PromptTableError
+from wan_assets.prompts import with_overrides
 from wan_assets.video import sample_image
 
 
@@ -144,3 +146,93 @@ def test_a_script_reads_the_approved_drafts_of_a_ledger(tmp_path: Path) -> None:
 def test_an_override_that_no_row_can_have_is_refused_at_once(overrides: dict[str, object]) -> None:
     with pytest.raises(PromptTableError, match=r"^overrides: "):
         ApprovedVideos("drafts", overrides)
+
+
+@pytest.mark.parametrize("destination", ["webhook_url", "upload_endpoint"])
+def test_an_override_does_not_send_all_finals_to_one_address(destination: str) -> None:
+    with pytest.raises(PromptTableError, match=f"{destination} has no effect"):
+        ApprovedVideos("drafts", {destination: "https://example.com/put"})
+
+
+@pytest.mark.parametrize(
+    ("draft", "model", "size"),
+    [
+        ({"width": 480, "height": 854}, "wan2.5", (1080, 1920)),
+        ({"width": 480, "height": 854}, "wan3.0-prime", (1080, 1920)),
+        ({"width": 640, "height": 640}, "wan3.0", (1440, 1440)),
+        ({"resolution": "480p"}, "wan3.0-prime", (1920, 1080)),
+        ({"resolution": "480p"}, "wan2.5", None),
+        ({"resolution": "480p", "inputs.frame_images": ["https://example.com/a.png"]}, "wan3.0-prime", None),
+    ],
+)
+def test_another_resolution_keeps_the_form_of_the_draft_and_is_valid_for_its_model(
+    draft: dict[str, Any], model: str, size: tuple[int, int] | None
+) -> None:
+    (row,) = PromptTable.load([{"prompt_id": "a", "positive_prompt": "A kite", **draft}]).rows
+    cells = with_overrides(row.request, {"resolution": "1080p", "model": model})
+    (final,) = PromptTable.load([{"prompt_id": "a", **cells}]).rows
+
+    assert (final.request.width, final.request.height) == (size or (None, None))
+    assert final.request.tier == "1080p"
+
+
+def test_a_final_is_not_sent_to_the_address_of_its_draft(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        (row,) = table_of("A kite", webhook_url="https://example.com/hook", upload_endpoint="https://example.com/put")
+        project = Project(made, written(tmp_path, [row]))
+        project.make("drafts")
+        project.decide("approved", "a")
+        with project.ledger as ledger:
+            (final,) = PromptTable.load(project.approved.rows(ledger)).rows
+
+    assert (final.request.webhook_url, final.request.upload_endpoint) == (None, None)
+
+
+def test_approved_drafts_can_have_variants_and_need_their_approval_whatever_columns_are_left(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite")))
+        project.make("drafts")
+        project.decide("approved", "a")
+        source = PromptSource(project.approved, variants={"resolution": ["480p", "720p"]})
+        lost = PromptSource(project.approved, columns={"negative_prompt": "draft_sha256"})
+        project.definitions = dg.Definitions.merge(
+            project.definitions,
+            build_video_assets(name="sizes", prompts=source),
+            build_video_assets(name="lost", prompts=lost),
+        )
+        sizes = materialized(project.make("sizes"))
+        without = project.make("lost")
+
+        assert {key: event["wan_assets/draft"] for key, event in sizes.items()} == {
+            "a~resolution=480p": "drafts/a",
+            "a~resolution=720p": "drafts/a",
+        }
+        assert "NotApprovedError" in failure_of(without)
+        assert made.simulator.journal.submissions() == 3
+
+
+def test_a_row_whose_draft_is_nonsense_is_refused_like_one_without_approval(tmp_path: Path) -> None:
+    nonsense = {"draft_fingerprint": "0" * 64, "draft_sha256": "0" * 64, "draft_result": "9" * 5_000}
+    with studio(tmp_path) as made:
+        result = made.run(written(tmp_path, table_of("A kite", **nonsense)))
+
+        assert "NotApprovedError" in failure_of(result)
+        assert made.simulator.journal.submissions() == 0
+
+
+def test_a_draft_that_moved_to_another_partition_has_one_final(tmp_path: Path) -> None:
+    rows = [{**row, "campaign": campaign} for row, campaign in zip(table_of("A kite", "A dog"), "xy", strict=True)]
+    options = {
+        "partitions": dg.StaticPartitionsDefinition(["x", "y"]),
+        "partition_key_of": lambda row: row.extra["campaign"],
+    }
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, rows), drafts=options)
+        for key in "xy":
+            assert project.run("drafts", tags={"dagster/partition": key}).success
+        project.decide("approved", "a", "b")
+        written(tmp_path, [rows[0], {**rows[1], "campaign": "x"}])
+        assert project.run("drafts", tags={"dagster/partition": "x"}).success
+
+        assert project.make("finals").success
+        assert made.instance.get_dynamic_partitions("finals") == ["a", "b"]

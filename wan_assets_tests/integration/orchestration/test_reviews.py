@@ -14,6 +14,7 @@ from wan_assets import (
     PromptTable,
     build_dataset_assets,
     build_review_sensor,
+    build_video_assets,
     build_video_sensor,
 )
 from wan_assets.dataset import Dataset, Entries
@@ -95,6 +96,59 @@ def test_a_video_that_is_sent_back_is_requested_generated_and_reviewed_again(tmp
         assert not tick(project, "drafts_review_sensor", result.cursor).run_requests
         assert evaluations(made)["b"] == (True, "")
         assert made.simulator.journal.submissions() == 3
+
+
+def test_the_sensor_requests_no_run_for_a_row_that_left_the_table_and_reports_the_others(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", "A dog")
+        project.make("drafts")
+        project.decide("retake", "a", "b")
+        made.instance.delete_dynamic_partition("drafts", "a")
+        result = tick(project, "drafts_review_sensor")
+        made.instance.delete_dynamic_partition("drafts", "b")
+        last = tick(project, "drafts_review_sensor")
+
+        assert [request.partition_key for request in result.run_requests or ()] == ["b"]
+        assert not last.run_requests
+        assert "not in the table any more" in str(last.skip_reason and last.skip_reason.skip_message)
+        assert last.cursor == result.cursor
+
+
+def test_decisions_are_reported_after_a_person_reported_a_materialization(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite")
+        project.make("drafts")
+        made.instance.report_runless_asset_event(dg.AssetMaterialization(DRAFTS, partition="a"))
+        cursor, found = None, []
+        for value in ("approved", "rejected", "approved"):
+            project.decide(value, "a")
+            cursor = tick(project, "drafts_review_sensor", cursor).cursor
+            found.append(evaluations(made)["a"][0])
+
+        assert found == [True, False, True]
+
+
+def test_a_decision_reaches_all_partitions_that_share_the_video(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", "A kite")
+        project.definitions = dg.Definitions.merge(
+            project.definitions,
+            build_video_assets(name="others", prompts=written(tmp_path, table_of("A kite", "A kite")), review=True),
+            dg.Definitions(sensors=[build_review_sensor(name="others")]),
+        )
+        project.make("drafts")
+        project.make("others")
+        project.decide("retake", "b")
+        result = tick(project, "drafts_review_sensor")
+        others = tick(project, "others_review_sensor")
+        project.videos("drafts")
+        project.decide("approved", "a")
+        tick(project, "drafts_review_sensor", result.cursor)
+
+        assert {request.partition_key for request in result.run_requests or ()} == {"a", "b"}
+        assert {request.partition_key for request in others.run_requests or ()} == {"a", "b"}
+        assert evaluations(made) == {"a": (True, ""), "b": (True, "")}
+        assert made.simulator.journal.submissions() == 2
 
 
 def test_an_earlier_take_that_is_approved_later_is_materialized_again_at_no_cost(tmp_path: Path) -> None:
