@@ -7,7 +7,16 @@ from wan_assets.ledger.approvals import Approval
 from wan_assets.ledger.budget import Budget, CapRoom, Shortfall, shortfalls_of
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
-from wan_assets.ledger.decisions import MAX_LABELS, MAX_NOTE, Decision, DecisionValue, NewDecision, Source, VideoKey
+from wan_assets.ledger.decisions import (
+    MAX_LABELS,
+    MAX_NOTE,
+    Decision,
+    DecisionValue,
+    NewDecision,
+    Source,
+    VideoKey,
+    reviewer_name,
+)
 from wan_assets.ledger.estimates import RecentDurations
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
@@ -67,6 +76,7 @@ __all__ = [
     "money_kind",
     "new_owner",
     "renewed",
+    "reviewer_name",
     "secrets_of",
     "shortfalls_of",
     "url_of",

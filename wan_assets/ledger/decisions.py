@@ -71,13 +71,11 @@ class NewDecision:
     def __post_init__(self) -> None:
         """Refuses values outside their limits, with the reason; the text may come from a page or a file."""
         object.__setattr__(self, "value", _value_of(self.value))
-        object.__setattr__(self, "reviewer", _text("reviewer", self.reviewer, MAX_REVIEWER).strip())
+        object.__setattr__(self, "reviewer", reviewer_name(self.reviewer))
         object.__setattr__(self, "note", _text("note", self.note, MAX_NOTE).strip())
         object.__setattr__(self, "labels", _labels_of(self.labels))
         if not all(map(_HASH.fullmatch, self.video[:2])):
             raise DecisionError("the decision names no video: its fingerprint or its sha256 has not 64 hex digits")
-        if not self.reviewer:
-            raise DecisionError("the decision has no reviewer")
         if self.rating is not None and not (
             isinstance(self.rating, int) and not isinstance(self.rating, bool) and _LOWEST <= self.rating <= _HIGHEST
         ):
@@ -223,6 +221,14 @@ def _recorded(connection: sa.Connection, new: NewDecision) -> Decision:
     connection.execute(insert.on_conflict_do_nothing(index_elements=(decisions.c.key,)))
     row = connection.execute(decisions.select().where(decisions.c.key == key)).mappings().one()
     return decision_of(row)
+
+
+def reviewer_name(given: Any) -> str:
+    """Returns the name of a reviewer without spaces at its ends; raises `DecisionError` if it is not valid."""
+    name = _text("reviewer", given, MAX_REVIEWER).strip()
+    if not name:
+        raise DecisionError("the decision has no reviewer")
+    return name
 
 
 def _value_of(value: Any) -> DecisionValue:

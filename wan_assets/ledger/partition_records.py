@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from more_itertools import chunked
 from wan_assets.ledger.schema import partitions, upsert_into
 
 _PER_STATEMENT = 500
+_FINGERPRINT = re.compile(r'"fingerprint":"([0-9a-f]{64})"')
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ def recorded(connection: sa.Connection, asset: str, keys: Collection[str] | None
         statement = of_asset if some is None else of_asset.where(partitions.c.partition.in_(some))
         found |= {row["partition"]: _record_of(row) for row in connection.execute(statement).mappings()}
     return found
+
+
+def fingerprints(connection: sa.Connection, asset: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields each partition of an asset with the fingerprints of its rows, without reading the rows as a whole."""
+    query = sa.select(partitions.c.partition, partitions.c.rows).where(partitions.c.asset == asset)
+    for partition, rows in connection.execute(query.execution_options(yield_per=_PER_STATEMENT)):
+        yield partition, _FINGERPRINT.findall(rows)
 
 
 def record(connection: sa.Connection, asset: str, records: Mapping[str, PartitionRecord]) -> None:

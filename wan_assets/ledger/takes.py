@@ -146,9 +146,9 @@ def partitions_of(connection: sa.Connection, asset: str, fingerprints: Collectio
     for print_ in fingerprints:
         of_row.setdefault(first.get(print_, print_), set()).add(print_)
     further = _further_takes(connection, of_row)
-    for partition, record in partition_records.recorded(connection, asset).items():
-        for row in record.rows:
-            for print_ in of_row.get(further.get(row.fingerprint, row.fingerprint), ()):
+    for partition, recorded in partition_records.fingerprints(connection, asset):
+        for each in recorded:
+            for print_ in of_row.get(further.get(each, each), ()):
                 found.setdefault(print_, set()).add(partition)
     return {print_: sorted(partitions) for print_, partitions in found.items()}
 

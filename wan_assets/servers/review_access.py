@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wan_assets.errors import WanAssetsError
-from wan_assets.ledger import DecisionValue, NewDecision, VideoKey
+from wan_assets.ledger import reviewer_name
 
 _TOKEN_BYTES = 32
 _OPEN_TO_OTHERS = 0o077
@@ -45,7 +45,7 @@ class ReviewAccess:
         If others can read the file, all its tokens are replaced. Raises `ReviewAccessError`, and `DecisionError` for
         the name of a reviewer that a decision cannot have.
         """
-        names = dict.fromkeys(map(_name_of, reviewers))
+        names = dict.fromkeys(map(reviewer_name, reviewers))
         kept = _read(path)
         scope, known = kept.get("scope"), kept.get("tokens")
         tokens = {name: str(token) for name, token in known.items()} if isinstance(known, dict) else {}
@@ -85,10 +85,6 @@ def _owner(given: str, secrets_of: Mapping[str, str]) -> str | None:
     text = given.encode("utf-8", "replace")
     matches = [name for name, secret in secrets_of.items() if hmac.compare_digest(text, secret.encode())]
     return matches[0] if matches else None
-
-
-def _name_of(reviewer: str) -> str:
-    return NewDecision(VideoKey("", ""), DecisionValue.UNDECIDED, reviewer).reviewer
 
 
 def _read(path: Path) -> dict[str, Any]:
