@@ -147,8 +147,8 @@ def partitions_of(connection: sa.Connection, asset: str, fingerprints: Collectio
         of_row.setdefault(first.get(print_, print_), set()).add(print_)
     further = _further_takes(connection, of_row)
     for partition, record in partition_records.recorded(connection, asset).items():
-        for row in record.rows:
-            for print_ in of_row.get(further.get(row.fingerprint, row.fingerprint), ()):
+        for each in record.rows:
+            for print_ in of_row.get(further.get(each.fingerprint, each.fingerprint), ()):
                 found.setdefault(print_, set()).add(partition)
     return {print_: sorted(partitions) for print_, partitions in found.items()}
 

@@ -8,7 +8,7 @@ import pytest
 from dagster_support import failure_of, materialized, studio, table_of, written
 from drafts_project import FINALS, TABLE, Project
 
-from wan_assets import ApprovedVideos, PromptSource, PromptTable, build_video_assets
+from wan_assets import ApprovedVideos, PromptSource, PromptTable, VideoGenerator, build_video_assets
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import with_overrides
 from wan_assets.video import sample_image
@@ -236,3 +236,20 @@ def test_a_draft_that_moved_to_another_partition_has_one_final(tmp_path: Path) -
 
         assert project.make("finals").success
         assert made.instance.get_dynamic_partitions("finals") == ["a", "b"]
+
+
+def test_a_generator_reads_approved_drafts_with_its_own_ledger(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
+        project.make("drafts")
+        project.decide("approved", "a", "b")
+        generator = VideoGenerator(**made.resources())
+        (found, variants) = [
+            generator.generate(requests=requests, progress=False)
+            for requests in (project.approved, PromptSource(project.approved, variants={"duration": [10]}))
+        ]
+        project.decide("rejected", "a")
+
+        assert list(found["prompt_id"]) == ["a", "b"]
+        assert list(variants["prompt_id"]) == ["a~duration=10", "b~duration=10"]
+        assert list(generator.generate(requests=project.approved, progress=False)["reused"]) == [True]
