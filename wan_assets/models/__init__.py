@@ -24,6 +24,7 @@ from wan_assets.models.description_text import (
     status_text,
 )
 from wan_assets.models.drafts import Draft, draft_of
+from wan_assets.models.finals import kept_duration, size_for_resolution
 from wan_assets.models.pricing import (
     PLAUSIBLE_USD,
     PRICE_MARGIN,
@@ -62,7 +63,6 @@ from wan_assets.models.request_template import (
 )
 from wan_assets.models.retirement import Retirement, retirement_of
 from wan_assets.models.rules import AUTO, closest_name, http_url, uuid_in
-from wan_assets.models.sizes import size_for_resolution
 from wan_assets.models.takes import request_of_take
 from wan_assets.models.url_secrets import (
     DESTINATION_FIELDS,
@@ -125,6 +125,7 @@ __all__ = [
     "is_length_known",
     "is_rate_known",
     "is_visible",
+    "kept_duration",
     "latency_text",
     "limits_text",
     "list_price_microusd",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.errors import PromptTableError
-from wan_assets.models import MAX_SEED, VideoRequest, request_of_take, size_for_resolution
-from wan_assets.prompts.columns import FRAME_IMAGES
+from wan_assets.models import MAX_SEED, VideoRequest, kept_duration, request_of_take, size_for_resolution
+from wan_assets.prompts.columns import FRAME_IMAGES, MODEL_COLUMN
 from wan_assets.prompts.defaults import checked_defaults, nested
 from wan_assets.prompts.problems import printable, shortened
 from wan_assets.prompts.prompt_row import PromptRow
@@ -181,11 +181,14 @@ def with_overrides(request: VideoRequest, overrides: Mapping[str, Any]) -> dict[
     """Returns the cells of a request with other values by column; another size replaces that of the request.
 
     A value of None leaves the column out. Addresses to which the request sends its results are left out too. Another
-    resolution of a request with width and height keeps its form: it becomes the nearest size of the model.
+    resolution of a request with width and height keeps its form: it becomes the nearest size of the model. With another
+    model, a request without a duration keeps that of its own model.
     """
     cells = PromptRow(1, "", request, {}).cells()
     if _SIZE_OF.intersection(overrides):
         cells = {column: value for column, value in cells.items() if column not in _SIZE}
+    if MODEL_COLUMN in overrides:
+        cells.setdefault("duration", kept_duration(request, overrides[MODEL_COLUMN]))
     left_out = {"prompt_id", *_NOT_COPIED}
     found = {n: value for n, value in {**cells, **overrides}.items() if value is not None and n not in left_out}
     form = request.width / request.height if request.width and request.height else None

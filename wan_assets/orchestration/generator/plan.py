@@ -23,6 +23,7 @@ from wan_assets.orchestration.resources import LedgerResource, RunwareResource, 
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.row_recording import RowRecorder
+from wan_assets.orchestration.tables.approved import with_ledger
 from wan_assets.prompts import PromptRow, Prompts, PromptTable, index_of
 from wan_assets.store import VideoStore
 
@@ -85,7 +86,7 @@ class GenerationPlan:
     @classmethod
     def of(cls, resources: Resources, step: Step, requests: Prompts, options: GenerateOptions) -> GenerationPlan:
         """Reads and checks all requests; raises `PromptTableError`, or a `Failure` in a step, if one has a problem."""
-        table = PromptTable.load(requests)
+        table = PromptTable.load(with_ledger(requests, resources.ledger))
         jobs, problems = step.jobs_of(table.rows)
         table = replace(table, problems=(*table.problems, *problems))
         if table.problems and step.instance:

@@ -96,8 +96,9 @@ class BatchRun:
         for result in results:
             if result.outcome.stored:
                 cost_reporter.reported(result.outcome, result.outcome.stored)
-        rows = self.batches[event.partition or ""]
-        row_recorder.recorded(event, [(row, stored[row.prompt_id]) for row in rows if row.prompt_id in stored])
+        refused_takes = {result.job.prompt_id for result in results if result.error and result.job.take > 1}
+        rows = [row for row in self.batches[event.partition or ""] if row.prompt_id in stored.keys() | refused_takes]
+        row_recorder.recorded(event, [(row, stored.get(row.prompt_id)) for row in rows])
 
     def _materialization(self, key: str, results: list[RowResult], store: VideoStore) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(

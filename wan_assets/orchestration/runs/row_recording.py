@@ -45,14 +45,20 @@ class RowRecorder:
         """The tasks whose videos the partitions had before the run."""
         return {row.task_uuid for record in self._known.values() for row in record.rows}
 
-    def recorded(self, event: dg.AssetMaterialization, rows: Iterable[tuple[PromptRow, StoredTask]]) -> None:
-        """Adds a partition whose event is recorded, with its rows in table order and their videos."""
+    def recorded(self, event: dg.AssetMaterialization, rows: Iterable[tuple[PromptRow, StoredTask | None]]) -> None:
+        """Adds a partition whose event is recorded, with its rows in table order and their videos.
+
+        A row without a video keeps the one of an earlier run, such as an earlier take of a row whose new take was
+        refused.
+        """
         self.add(event.partition or "", (event.tags or {})[DATA_VERSION], rows)
 
-    def add(self, key: str, version: str, rows: Iterable[tuple[PromptRow, StoredTask]]) -> None:
+    def add(self, key: str, version: str, rows: Iterable[tuple[PromptRow, StoredTask | None]]) -> None:
         """Adds a partition, whose event has the given data version."""
-        found = [(_row_of(row, stored), stored) for row, stored in rows]
-        record = PartitionRecord(version, tuple(row for row, _ in found))
+        before = {row.prompt_id: row for row in self._known[key].rows} if key in self._known else {}
+        of_rows = [(_row_of(row, stored) if stored else before.get(row.prompt_id), stored) for row, stored in rows]
+        found = [(row, stored) for row, stored in of_rows if row and stored]
+        record = PartitionRecord(version, tuple(row for row, _ in of_rows if row))
         if record != self._known.get(key):
             self._changed[key] = record
         if len(self._changed) >= _PARTITIONS_PER_WRITE:

@@ -16,9 +16,10 @@ from wan_assets.orchestration.run_context import RunContext
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.runs.table_snapshot import TableSnapshot
 from wan_assets.orchestration.tables.accepted import TABLE_VERSION, AcceptedTable, accepted_table
+from wan_assets.orchestration.tables.approved import approved_videos_in
 from wan_assets.orchestration.tables.indexing import IndexedReader
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, upstream_of
-from wan_assets.prompts import ApprovedVideos, Prompts, Snapshot
+from wan_assets.prompts import Prompts, Snapshot
 from wan_assets.store import VideoStore
 
 
@@ -60,12 +61,14 @@ def checked_table(
 def _refuse_secrets(partitioning: Partitioning, first_secret: str) -> None:
     """Raises `PromptTableError` for a value of an upstream asset with secrets: runs read it from its snapshot only."""
     upstream = upstream_of(partitioning.prompts)
-    is_read_once = upstream is not None and (upstream.source is None or isinstance(upstream.source, ApprovedVideos))
+    is_read_once = upstream is not None and (upstream.source is None or approved_videos_in(partitioning.prompts))
     if first_secret and upstream and is_read_once:
         name = upstream.key.to_user_string()
+        fix = "set a webhook on the resource runware, use addresses without secrets, or pass UpstreamPrompts(source=…)"
+        if upstream.source is not None:
+            fix = "use addresses without secrets in the drafts, or generate these finals outside of Dagster"
         raise PromptTableError(
-            f"{first_secret} of the table from {name} has a secret in an address, and the table would be stored; set a "
-            "webhook on the resource runware, use addresses without secrets, or pass UpstreamPrompts(source=…)"
+            f"{first_secret} of the table from {name} has a secret in an address, and the table would be stored; {fix}"
         )
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from wan_assets.ledger import Ledger
 from wan_assets.orchestration.asset_names import AssetNames
+from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.accepted import accepted_table
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset, last_event
 from wan_assets.prompts import ApprovedRows, ApprovedVideos, Prompts, PromptSource, PromptTable
@@ -31,6 +32,13 @@ def with_approved_rows(
     """Returns the source of a table with the rows of the drafts that are approved now."""
     rows = _rows(approved, instance, ledger, store)
     return replace(source, source=rows) if isinstance(source, PromptSource) else rows
+
+
+def with_ledger(source: Prompts, ledger: LedgerResource) -> Prompts:
+    """Returns a source whose approved drafts are read with a ledger, unless they name another one."""
+    if isinstance(source, PromptSource):
+        return replace(source, source=with_ledger(source.source, ledger))
+    return replace(source, ledger=ledger) if isinstance(source, ApprovedVideos) and source.ledger is None else source
 
 
 def state_of_approvals(instance: dg.DagsterInstance, approved: ApprovedVideos, ledger: Ledger) -> dict[str, int]:

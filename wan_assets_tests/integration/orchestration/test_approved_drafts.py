@@ -8,7 +8,7 @@ import pytest
 from dagster_support import failure_of, materialized, studio, table_of, written
 from drafts_project import FINALS, TABLE, Project
 
-from wan_assets import ApprovedVideos, PromptSource, PromptTable, build_video_assets
+from wan_assets import ApprovedVideos, PromptSource, PromptTable, VideoGenerator, build_video_assets
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import with_overrides
 from wan_assets.video import sample_image
@@ -176,6 +176,25 @@ def test_another_resolution_keeps_the_form_of_the_draft_and_is_valid_for_its_mod
     assert final.request.tier == "1080p"
 
 
+@pytest.mark.parametrize(
+    ("draft", "overrides", "duration"),
+    [
+        ({"resolution": "480p"}, {"model": "wan3.0-prime"}, 5),
+        ({"resolution": "480p", "duration": 10}, {"model": "wan3.0-prime"}, 10),
+        ({"resolution": "480p"}, {"model": "wan3.0-prime", "duration": 7}, 7),
+        ({"model": "wan3.0", "width": 832, "height": 480}, {"model": "wan2.5"}, 5),
+    ],
+)
+def test_a_final_of_another_model_keeps_the_duration_of_its_draft(
+    draft: dict[str, Any], overrides: dict[str, Any], duration: int
+) -> None:
+    (row,) = PromptTable.load([{"prompt_id": "a", "positive_prompt": "A kite", **draft}]).rows
+    cells = with_overrides(row.request, {"resolution": "1080p", **overrides})
+    (final,) = PromptTable.load([{"prompt_id": "a", **cells}]).rows
+
+    assert final.request.duration == duration
+
+
 def test_a_final_is_not_sent_to_the_address_of_its_draft(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         (row,) = table_of("A kite", webhook_url="https://example.com/hook", upload_endpoint="https://example.com/put")
@@ -236,3 +255,41 @@ def test_a_draft_that_moved_to_another_partition_has_one_final(tmp_path: Path) -
 
         assert project.make("finals").success
         assert made.instance.get_dynamic_partitions("finals") == ["a", "b"]
+
+
+def test_a_generator_reads_approved_drafts_with_its_own_ledger(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
+        project.make("drafts")
+        project.decide("approved", "a", "b")
+        generator = VideoGenerator(**made.resources())
+        (found, variants) = [
+            generator.generate(requests=requests, progress=False)
+            for requests in (project.approved, PromptSource(project.approved, variants={"duration": [10]}))
+        ]
+        project.decide("rejected", "a")
+
+        assert list(found["prompt_id"]) == ["a", "b"]
+        assert list(variants["prompt_id"]) == ["a~duration=10", "b~duration=10"]
+        assert list(generator.generate(requests=project.approved, progress=False)["reused"]) == [True]
+
+
+@pytest.mark.parametrize("options", [{}, {"defaults": {"negative_prompt": "blur"}}])
+def test_a_draft_with_a_secret_in_an_address_has_no_final_in_dagster(tmp_path: Path, options: dict[str, Any]) -> None:
+    secret = "https://user:secret@example.com/a.png?signature=deadbeef"
+    with studio(tmp_path) as made:
+        prompts = written(tmp_path, table_of("A kite", frame_images=secret))
+        project = Project(made, prompts, approved={"prompts": prompts})
+        source = PromptSource(project.approved, **options)
+        project.definitions = dg.Definitions.merge(
+            project.definitions, build_video_assets(name="others", prompts=source)
+        )
+        assert project.make("drafts").success
+        project.decide("approved", "a")
+        message = failure_of(project.run("others_prompts"))
+        with project.ledger as ledger:
+            rows = project.approved.rows(ledger, table=PromptTable.load(prompts))
+
+    assert "generate these finals outside of Dagster" in message
+    assert "deadbeef" not in message
+    assert [str(image) for image in rows[0]["inputs.frame_images"]] == [secret]

@@ -128,6 +128,26 @@ def test_decisions_are_reported_after_a_person_reported_a_materialization(tmp_pa
         assert found == [True, False, True]
 
 
+def test_a_batch_keeps_the_earlier_take_of_a_row_whose_next_take_is_refused(tmp_path: Path) -> None:
+    options = {"partitions": dg.StaticPartitionsDefinition(["all"]), "partition_key_of": lambda _: "all"}
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite", "A dog", drafts=options)
+        assert project.run("drafts", tags={"dagster/partition": "all"}).success
+        with project.ledger as ledger:
+            before = ledger.recorded_partitions("drafts")["all"].rows
+        project.decide("retake", "a")
+    with studio(tmp_path, faults={"verdict_safety": 1.0}) as made:
+        again = project_of(made, tmp_path, "A kite", "A dog", drafts=options)
+        assert again.run("drafts", tags={"dagster/partition": "all"}).success
+        (decided,) = again.decide("approved", "a")
+        with again.ledger as ledger:
+            rows = ledger.recorded_partitions("drafts")["all"].rows
+            finals = again.approved.rows(ledger)
+
+    assert rows == before
+    assert [(row["prompt_id"], row["approval"]) for row in finals] == [("a", str(decided.number))]
+
+
 def test_a_decision_reaches_all_partitions_that_share_the_video(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite", "A kite")

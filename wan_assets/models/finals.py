@@ -1,13 +1,17 @@
-"""Sizes of resolutions: which one a request has if it keeps the form of another request."""
+"""Settings that the final of a draft keeps although its resolution or its model is another one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
 from wan_assets.models.catalog import MODEL, catalog
 from wan_assets.models.description import ModelDescription
+from wan_assets.models.limits import checked
 from wan_assets.models.predicates import PREDICATES, Given
+from wan_assets.models.request import VideoRequest
 
 _RESOLUTION = "resolution"
 _WIDE = 16 / 9
@@ -25,6 +29,22 @@ def size_for_resolution(given: Mapping[str, Any], form: float | None) -> tuple[i
         return None
     sizes = [size for size, name in model.resolution_of_size.items() if name == given[_RESOLUTION]]
     return min(sizes, key=lambda size: abs(size[0] / size[1] - (form or _WIDE)), default=None)
+
+
+def kept_duration(draft: VideoRequest, model: Any) -> int | None:
+    """Returns the seconds of a draft that has the duration of its model by default, if another model can have it too.
+
+    The default duration of the other model may be several times as long and as expensive.
+    """
+    known = catalog()
+    other = known.models.get(known.id_of(model) or "")
+    limits = other.limits("duration") if other else None
+    if limits is None or "duration" in draft.model_fields_set or not isinstance(draft.duration, int):
+        return None
+    try:
+        return int(checked(draft.duration, limits))
+    except (PydanticCustomError, PydanticKnownError):
+        return None
 
 
 def _is_refused(given: Mapping[str, Any], model: ModelDescription) -> bool:
