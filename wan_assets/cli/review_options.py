@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -105,6 +105,36 @@ def review_actions(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         read = option(read)
     return read
+
+
+class ReviewCommand(click.Command):
+    """A command whose deciding options take several ids after the table: `--approve kite boat --reject tram`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeats such an option for each of its ids."""
+        options = (each for each in self.params if isinstance(each, click.Option) and not each.is_flag)
+        with_value = {name for option in options for name in option.opts}
+        return super().parse_args(ctx, list(_repeated(args, with_value)))
+
+
+def _repeated(args: Sequence[str], with_value: Collection[str]) -> Iterator[str]:
+    """Yields arguments with each deciding option repeated for its further ids.
+
+    >>> list(_repeated(["a.csv", "--approve", "kite", "boat", "--json"], {"--approve"}))
+    ['a.csv', '--approve', 'kite', '--approve', 'boat', '--json']
+    """
+    option, has_table, is_value = "", False, False
+    for argument in args:
+        if argument.startswith("-") and not is_value:
+            option = argument if argument.removeprefix("--") in DECIDING else ""
+            is_value = argument in with_value
+        elif is_value:
+            is_value = False
+        elif option and has_table:
+            yield option
+        else:
+            has_table = True
+        yield argument
 
 
 def _ids(name: str, about: str) -> Callable[..., Any]:

@@ -20,14 +20,14 @@ from wan_assets.cli.options import (
 )
 from wan_assets.cli.review_actions import Review, decide, show_history, show_list
 from wan_assets.cli.review_batches import apply, import_file
-from wan_assets.cli.review_options import ReviewActions, review_actions
+from wan_assets.cli.review_options import ReviewActions, ReviewCommand, review_actions
 from wan_assets.cli.review_page import serve_pages
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import REVIEW_SERVER_PORT
 from wan_assets.store import VideoStore
 
 
-@click.command()
+@click.command(cls=ReviewCommand)
 @click.argument("file", type=TABLE, required=False)
 @review_actions
 @click.option("--port", type=click.IntRange(1, 65535), default=REVIEW_SERVER_PORT, show_default=True, help="The port.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Self, Unpack
@@ -23,16 +24,23 @@ from wan_assets.store import VideoStore
 
 _PARTITIONS_PER_TICK = 200
 _DECISIONS_READ = 1_000
+_WAITING = 500
+"""The most partitions that a cursor has."""
+
 _MATERIALIZATIONS_READ = 20
 
 
 class _Cursor(BaseModel):
-    """The numbers of the last decision that was reported, and of the last materialization that the policy has seen."""
+    """The numbers of the last decision that was reported, and of the last materialization that the policy has seen.
+
+    `waiting` are the partitions that do not have the right takes yet, with the key of the run that was requested.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     decision: int = 0
     event: int = 0
+    waiting: dict[str, str] = {}
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
@@ -166,16 +174,14 @@ class ReviewSensor:
     def _tick(self, instance: dg.DagsterInstance, before: _Cursor, ledger: Ledger) -> dg.SensorResult:
         """Reports the next decisions, at most those of some partitions, and returns the new cursor."""
         decisions = ledger.decisions_after(before.decision, _DECISIONS_READ)
-        if not decisions:
-            return dg.SensorResult(skip_reason="there is no new decision", cursor=before.model_dump_json())
-        partitions, last = self._partitions(decisions, ledger)
-        requests = list(self._reported(instance, partitions, last, ledger))
-        cursor = before.model_copy(update={"decision": last}).model_dump_json()
-        if not requests:
-            noun = "partition" if len(partitions) == 1 else "partitions"
-            reason = f"reported decisions about {len(partitions)} {noun}; no video is to be generated again"
-            return dg.SensorResult(skip_reason=reason, cursor=cursor)
-        return dg.SensorResult(run_requests=requests, cursor=cursor)
+        partitions, last = self._partitions(decisions, ledger) if decisions else ([], before.decision)
+        requests, waiting = self._requests(instance, partitions, before.waiting, ledger)
+        cursor = before.model_copy(update={"decision": last, "waiting": waiting}).model_dump_json()
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
+        noun = "partition" if len(partitions) == 1 else "partitions"
+        reported = f"reported decisions about {len(partitions)} {noun}; no video is to be generated again"
+        return dg.SensorResult(skip_reason=reported if decisions else "there is no new decision", cursor=cursor)
 
     def _partitions(self, decisions: Sequence[Decision], ledger: Ledger) -> tuple[list[str], int]:
         """Returns the partitions that decisions concern, and the number of the last decision that they include."""
@@ -192,26 +198,36 @@ class ReviewSensor:
             last = decision.number
         return list(found), last
 
-    def _reported(
-        self, instance: dg.DagsterInstance, partitions: Sequence[str], last: int, ledger: Ledger
-    ) -> Iterator[dg.RunRequest]:
-        """Reports the decisions about partitions; yields the requests of runs."""
-        records = ledger.recorded_partitions(self.asset_key.to_user_string(), partitions)
-        for partition in partitions:
-            rows = records[partition].rows if partition in records else ()
+    def _requests(
+        self, instance: dg.DagsterInstance, partitions: Sequence[str], before: Mapping[str, str], ledger: Ledger
+    ) -> tuple[list[dg.RunRequest], dict[str, str]]:
+        """Reports the decisions about partitions; returns requests of runs, and the partitions that wait for a run.
+
+        A partition is requested once for each state of its videos and decisions. It waits until it has the right takes:
+        a decision may come before its videos are recorded, or while a run generates a take that is not wanted any more.
+        """
+        concerned = list(dict.fromkeys([*partitions, *before]))
+        records = ledger.recorded_partitions(self.asset_key.to_user_string(), concerned)
+        requests: list[dg.RunRequest] = []
+        waiting: dict[str, str] = {}
+        for partition in concerned:
+            record = records.get(partition)
+            rows = record.rows if record else ()
             takes = ledger.takes_of(rows)
-            named = [(row.prompt_id, each) for row, each in zip(rows, takes, strict=True)]
-            if not named:
-                continue
-            metadata = review_metadata(named)
-            with quiet_migrations():
-                _report_check(instance, review_check(self.asset_key, partition, named))
-                instance.report_runless_asset_event(
-                    dg.AssetObservation(self.asset_key, partition=partition, metadata=metadata)
+            if rows and partition in partitions:
+                _report(
+                    instance,
+                    self.asset_key,
+                    partition,
+                    [(row.prompt_id, each) for row, each in zip(rows, takes, strict=True)],
                 )
-            if self.requests_runs and any(map(self._needs_run, rows, takes)):
-                run_key = f"{self.asset_key.to_user_string()}/{partition}/{last}"
-                yield dg.RunRequest(run_key, partition_key=partition, tags=self.tags)
+            if not self.requests_runs or (rows and not any(map(self._needs_run, rows, takes))):
+                continue
+            key = f"{self.asset_key.to_user_string()}/{partition}/{_state_of(rows, takes)}"
+            if rows and before.get(partition) != key:
+                requests.append(dg.RunRequest(key, partition_key=partition, tags=self.tags))
+            waiting[partition] = key
+        return requests, dict(list(waiting.items())[-_WAITING:])
 
     def _needs_run(self, row: PartitionRow, takes: Takes) -> bool:
         """Whether a run would bring another take than the one that the partition has."""
@@ -233,6 +249,24 @@ def _of_existing(
     return dg.SensorResult(
         skip_reason="the rows that were sent back are not in the table any more", cursor=result.cursor
     )
+
+
+def _state_of(rows: Sequence[PartitionRow], takes: Sequence[Takes]) -> str:
+    """Returns a text that changes with the videos of rows, and with the decisions about any of their takes."""
+    decided = max((take.decided for each in takes for take in each.takes), default=0)
+    videos = hashlib.sha256("\n".join(row.task_uuid for row in rows).encode()).hexdigest()
+    return f"{decided}/{videos[:16]}"
+
+
+def _report(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, named: Sequence[tuple[str, Takes]]
+) -> None:
+    """Records the check of a partition, and an observation with the decisions."""
+    with quiet_migrations():
+        _report_check(instance, review_check(asset, partition, named))
+        instance.report_runless_asset_event(
+            dg.AssetObservation(asset, partition=partition, metadata=review_metadata(named))
+        )
 
 
 def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:

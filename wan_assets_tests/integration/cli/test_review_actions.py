@@ -141,6 +141,15 @@ def test_a_row_stands_for_all_its_results_and_a_decision_can_be_withdrawn(desk: 
     assert (listed["videos"], listed["approved"], listed["undecided"], listed["missing"]) == (5, 1, 4, 1)
 
 
+def test_an_option_takes_several_ids_after_the_table(desk: Desk) -> None:
+    desk.report("--approve", "a", "b", "--rating", "4", "--reject", "c:1", "d:1", "--note", "dull")
+
+    found = {(decision.video, decision.value.value) for decision in desk.decided()}
+    approved = {(desk.key(each), "approved") for each in ("a", "b")}
+    assert found == approved | {(desk.key(each), "rejected") for each in ("c", "d:1")}
+    assert {(each.rating, each.note) for each in desk.decided()} == {(4, "dull")}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
 from dagster_support import materialized, studio, table_of, written
 from drafts_project import DRAFTS, TABLE, Project
@@ -12,13 +13,15 @@ from wan_assets import (
     ApprovalPolicy,
     ApprovalRule,
     PromptTable,
+    VideoRequest,
     build_dataset_assets,
     build_review_sensor,
     build_video_assets,
     build_video_sensor,
 )
 from wan_assets.dataset import Dataset, Entries
-from wan_assets.ledger import DecisionValue, NewDecision
+from wan_assets.ledger import DecisionValue, NewDecision, Origin, PartitionRecord, VideoKey
+from wan_assets.models import request_of_take
 from wan_assets.orchestration.checks import check_results
 
 REVIEWED = dg.AssetCheckKey(DRAFTS, "reviewed")
@@ -126,6 +129,63 @@ def test_decisions_are_reported_after_a_person_reported_a_materialization(tmp_pa
             found.append(evaluations(made)["a"][0])
 
         assert found == [True, False, True]
+
+
+def _left_at_api(project: Project, prompt_id: str) -> None:
+    """Submits the second take of a row for a run that ends before the video is there."""
+    made = project.made
+    with project.ledger as ledger:
+        (row,) = ledger.recorded_partitions("drafts")[prompt_id].rows
+        (task,) = [task for task in ledger.stored_tasks("drafts", simulated=True) if task.task_uuid == row.task_uuid]
+        take = request_of_take(VideoRequest.from_record(task.request), 2)
+        origin = Origin("ended", "drafts", prompt_id, prompt_id=prompt_id, take=2, row_fingerprint=row.fingerprint)
+        task_uuid = ledger.claim(take, origin, "ended", simulated=True).task.task_uuid
+        headers = {"Authorization": "Bearer a-key-for-tests"}
+        httpx.post(made.simulator.base_url, json=[take.to_task(task_uuid)], headers=headers).raise_for_status()
+        ledger.mark_submitted(task_uuid)
+        ledger.release_leases("ended")
+
+
+def test_a_take_that_is_completed_after_another_one_was_approved_does_not_stay_the_video(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite")
+        project.make("drafts")
+        (decision,) = project.decide("retake", "a")
+        _left_at_api(project, "a")
+        with project.ledger as ledger:
+            ledger.decide([NewDecision(decision.video, DecisionValue.APPROVED, "bob")])
+        cursor, requested, takes = None, [], []
+        for _ in range(3):
+            result = tick(project, "drafts_review_sensor", cursor)
+            repeated = tick(project, "drafts_review_sensor", result.cursor)
+            cursor = repeated.cursor
+            requested.append((len(result.run_requests or ()), len(repeated.run_requests or ())))
+            takes.append(materialized(project.videos("drafts"))["a"].get("wan_assets/take"))
+
+        assert requested == [(1, 0), (1, 0), (0, 0)]
+        assert takes == [2, None, None]
+        assert made.simulator.journal.submissions() == 2
+
+
+def test_a_video_that_is_sent_back_before_its_partition_is_recorded_is_requested_later(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = project_of(made, tmp_path, "A kite")
+        project.make("drafts")
+        with project.ledger as ledger:
+            recorded = ledger.recorded_partitions("drafts")
+            ledger.record_partitions("drafts", {"a": PartitionRecord("", ())})
+            row = recorded["a"].rows[0]
+            (taken,) = ledger.takes_of([row])
+            assert taken.chosen.task
+            video = VideoKey(row.fingerprint, taken.chosen.task.results[0]["sha256"])
+            ledger.decide([NewDecision(video, DecisionValue.RETAKE, "ada")])
+        before = tick(project, "drafts_review_sensor")
+        with project.ledger as ledger:
+            ledger.record_partitions("drafts", recorded)
+        after = tick(project, "drafts_review_sensor", before.cursor)
+
+        assert not before.run_requests
+        assert [request.partition_key for request in after.run_requests or ()] == ["a"]
 
 
 def test_a_batch_keeps_the_earlier_take_of_a_row_whose_next_take_is_refused(tmp_path: Path) -> None:
