@@ -11,6 +11,7 @@ The text beside each class states what the reader should do next::
     ├── NotConfirmedError           confirm the price, or set a budget
     ├── ModelEndedError             use the successor of the model
     ├── NotApprovedError            approve the draft
+    ├── UnwantedTakeError           run again: the row has another video
     ├── DecisionError               correct the decision
     ├── ApprovalPolicyError         correct the policy
     ├── BudgetExceededError         raise the budget or submit fewer rows
@@ -148,6 +149,15 @@ class NotApprovedError(WanAssetsError):
 
     def __init__(self, draft: str, reason: str) -> None:
         super().__init__(f"the draft {draft} is not approved: {reason}")
+
+
+class UnwantedTakeError(WanAssetsError):
+    """A further take of a row is not wanted any more, because of a decision about another take. It is not submitted."""
+
+    hint = "Run again: the row then has the take that was chosen. Nothing was submitted for this take."
+
+    def __init__(self, take: int) -> None:
+        super().__init__(f"take {take} of the row is not wanted any more: a decision about an earlier take has changed")
 
 
 class DecisionError(WanAssetsError):

@@ -26,7 +26,15 @@ from wan_assets.engine.slots import Slots
 from wan_assets.engine.streaming import BackgroundTask, stream_results
 from wan_assets.engine.task_runner import TaskRunner
 from wan_assets.engine.telemetry import run_span
-from wan_assets.errors import AccessDeniedError, LedgerError, PausedError, StoreError, WanAssetsError, WrongAddressError
+from wan_assets.errors import (
+    AccessDeniedError,
+    LedgerError,
+    NotApprovedError,
+    PausedError,
+    StoreError,
+    WanAssetsError,
+    WrongAddressError,
+)
 from wan_assets.ledger import Ledger, Origin
 from wan_assets.store import VideoStore
 from wan_assets.video import Verifier
@@ -150,8 +158,13 @@ class _Engine:
         del self._in_progress[fingerprint]
 
     async def _follow(self, job: VideoJob, first_task: asyncio.Task[Outcome], on_outcome: OnOutcome) -> None:
-        """Gives a job the outcome of an earlier job in this run with the same request."""
+        """Gives a job the outcome of an earlier job in this run with the same request, unless only that one needs a
+        draft that is not approved.
+        """
         first = await asyncio.shield(first_task)
+        if isinstance(first.error, NotApprovedError) and job.approval != first.job.approval:
+            await self._row(Row(job, None, None), on_outcome)
+            return
         on_outcome(replace(first, job=job, is_new=False, submitted=0))
 
     async def _row(self, row: Row, on_outcome: OnOutcome) -> Outcome:

@@ -157,10 +157,10 @@ class LedgerSession:
         final = {key: error for key, error in errors.items() if isinstance(error, PERMANENT_REFUSALS)}
         return {key: error for key, error in final.items() if error.code not in UPLOAD_IS_GONE}
 
-    async def refuse_unless_approved(self, task: Task) -> None:
-        """Raises `NotApprovedError` if a task needs a draft that is not approved now."""
-        if task.origin.approval:
-            await self.call(self.ledger.refuse_unless_approved, task.task_uuid)
+    async def refuse_unless_wanted(self, task: Task) -> None:
+        """Raises `NotApprovedError` or `UnwantedTakeError` if a decision that a task needs does not apply any more."""
+        if task.origin.approval or task.origin.take > 1:
+            await self.call(self.ledger.refuse_unless_wanted, task.task_uuid)
 
     async def refuse_if_paused(self) -> None:
         """Raises `PausedError` if the ledger is paused."""

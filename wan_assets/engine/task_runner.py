@@ -41,6 +41,7 @@ from wan_assets.errors import (
     TaskFailedError,
     TaskTimeoutError,
     TaskUnknownError,
+    UnwantedTakeError,
     WanAssetsError,
 )
 from wan_assets.ledger import Claim, Task
@@ -50,6 +51,9 @@ from wan_assets.store import StoredTask
 from wan_assets.video import Verifier
 
 OnPost: TypeAlias = Callable[[str], None]
+
+_WITHDRAWN = (NotApprovedError, UnwantedTakeError)
+"""Errors of a task that a decision does not permit any more."""
 
 
 class TaskRunner:
@@ -96,7 +100,7 @@ class TaskRunner:
         task = claim.task
         try:
             await self._submit(job, claim, slot, capacity, on_post)
-        except NotApprovedError as error:
+        except _WITHDRAWN as error:
             if claim.status == "new":
                 await self.withdraw(task, error)
             raise
@@ -140,12 +144,12 @@ class TaskRunner:
         slot.accepted()
 
     async def _check_before_post(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
-        """Refuses the POST of a task that another process may hold, that is too old to be submitted again, or whose
-        draft is not approved any more.
+        """Refuses the POST of a task that another process may hold, that is too old to be submitted again, or that a
+        decision does not permit any more.
         """
         try:
-            await self._session.refuse_unless_approved(claim.task)
-        except NotApprovedError as error:
+            await self._session.refuse_unless_wanted(claim.task)
+        except _WITHDRAWN as error:
             if may_be_accepted:
                 fault = ApiFault("notApproved", str(error), task_uuid=claim.task.task_uuid)
                 raise SubmissionUnconfirmedError(fault) from None

@@ -98,10 +98,14 @@ class Ledger(LedgerReader):
                 self._insert(connection, request, origin, owner=owner, simulated=simulated), "new", requested_at
             )
 
-    def refuse_unless_approved(self, task_uuid: str) -> None:
-        """Raises `NotApprovedError` if a task needs a draft that is not approved now; records the valid decision."""
+    def refuse_unless_wanted(self, task_uuid: str) -> None:
+        """Raises `NotApprovedError` if a task needs a draft that is not approved now, and `UnwantedTakeError` for a
+        take that no decision asks for. Records the decision that approves the draft.
+        """
         with self._transaction() as connection:
             row = transitions.found(connection, task_uuid)
+            if row["take"] > 1:
+                takes.refuse_unwanted(connection, row["fingerprint"], simulated=row["is_simulated"])
             if row["approval"]:
                 approval = Approval.of_text(row["approval"])
                 checked = approvals.refuse_unless_approved(connection, approval, simulated=row["is_simulated"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from wan_assets.errors import DecisionError
+from wan_assets.errors import DecisionError, UnwantedTakeError
 from wan_assets.ledger import decisions, partition_records
 from wan_assets.ledger.claims import is_current
 from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey
@@ -75,12 +75,11 @@ class Takes:
         The approved take with the latest decision; else the newest one that nobody has rejected or sent back; else the
         newest one.
         """
-        stored = [take for take in self.takes if take.is_stored]
-        approved = [take for take in stored if take.value is DecisionValue.APPROVED]
+        approved = [take for take in self._stored if take.value is DecisionValue.APPROVED]
         if approved:
             return max(approved, key=lambda take: take.decided)
-        possible = [take for take in stored if take.value is DecisionValue.UNDECIDED]
-        return (possible or stored or self.takes[:1])[-1]
+        possible = [take for take in self._stored if take.value is DecisionValue.UNDECIDED]
+        return (possible or self._stored or self.takes[:1])[-1]
 
     def next_number(self, max_takes: int, *, retakes_rejected: bool = False) -> int:
         """Returns the number of the take that a run brings: the chosen one, or one that is to be generated.
@@ -91,13 +90,22 @@ class Takes:
         newest = self.takes[-1]
         if newest.number > 1 and newest.is_submitted:
             return newest.number
-        asked = {DecisionValue.RETAKE, *([DecisionValue.REJECTED] if retakes_rejected else [])}
-        stored = [take for take in self.takes if take.is_stored]
-        is_approved = any(take.value is DecisionValue.APPROVED for take in stored)
-        if not stored or is_approved or stored[-1].value not in asked:
+        if not self.wants_another(retakes_rejected=retakes_rejected):
             return self.chosen.number
-        following = stored[-1].number + 1
+        following = max(take.number for take in self._stored) + 1
         return following if following <= max_takes else self.chosen.number
+
+    def wants_another(self, *, retakes_rejected: bool) -> bool:
+        """Whether the newest video was sent back, or rejected if that counts too, and no take is approved."""
+        asked = {DecisionValue.RETAKE, *([DecisionValue.REJECTED] if retakes_rejected else [])}
+        is_approved = any(take.value is DecisionValue.APPROVED for take in self._stored)
+        return bool(self._stored) and not is_approved and self._stored[-1].value in asked
+
+    @property
+    def _stored(self) -> list[Take]:
+        """The takes with videos, by the time of their tasks: a regeneration of the first take is newer than others."""
+        stored = [take for take in self.takes if take.is_stored and take.task]
+        return sorted(stored, key=lambda take: (take.task.created_at if take.task else "", take.number))
 
 
 def record(connection: sa.Connection, row_fingerprint: str, take: int, fingerprint: str, *, simulated: bool) -> None:
@@ -105,6 +113,20 @@ def record(connection: sa.Connection, row_fingerprint: str, take: int, fingerpri
     values = {"row_fingerprint": row_fingerprint, "is_simulated": simulated, "take": take, "fingerprint": fingerprint}
     new = insert_into(connection.dialect.name, takes).values(values)
     connection.execute(new.on_conflict_do_nothing(index_elements=list(takes.primary_key)))
+
+
+def refuse_unwanted(connection: sa.Connection, fingerprint: str, *, simulated: bool) -> None:
+    """Raises `UnwantedTakeError` for a further take that no decision asks for any more."""
+    here = (takes.c.fingerprint == fingerprint, takes.c.is_simulated == simulated)
+    unwanted: UnwantedTakeError | None = None
+    for found in connection.execute(takes.select().where(*here)).mappings().all():
+        row = found["row_fingerprint"]
+        known = of_rows(connection, [row], simulated=simulated).get(row)
+        if known is None or known.wants_another(retakes_rejected=True):
+            return
+        unwanted = UnwantedTakeError(found["take"])
+    if unwanted:
+        raise unwanted
 
 
 def of_rows(connection: sa.Connection, fingerprints: Collection[str], *, simulated: bool) -> dict[str, Takes]:

@@ -96,6 +96,56 @@ def test_an_approval_that_is_withdrawn_while_the_api_is_busy_stops_the_final_and
     assert made.rows("SELECT sum(reserved_microusd) FROM wan_tasks") == [(0,)]
 
 
+@pytest.mark.parametrize("value", ["undecided", "approved"])
+def test_a_take_that_nobody_wants_any_more_is_not_submitted_while_the_api_is_busy(tmp_path: Path, value: str) -> None:
+    with studio(tmp_path) as made:
+        first = made.run(jobs_of(1))
+        decide(made, first, "retake")
+    with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
+
+        def withdraw() -> None:
+            while made.journal.submissions() < 2:
+                time.sleep(0.02)
+            decide(made, first, value)
+
+        async def takes() -> list[Outcome]:
+            async with asyncio.TaskGroup() as group, made.running(jobs_of(1)) as outcomes:
+                group.create_task(asyncio.to_thread(withdraw))
+                return [outcome async for outcome in outcomes]
+
+        assert errors_of(asyncio.run(takes())) == ["UnwantedTakeError"]
+        (again,) = made.run(jobs_of(1))
+
+        assert again.is_reused
+        assert made.paid == 1
+    assert made.states() == ["stored", "rejected"]
+
+
+def test_a_video_that_is_regenerated_is_newer_than_another_take(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        decide(made, made.run(jobs_of(1)), "retake")
+        made.run(jobs_of(1))
+        (regenerated,) = made.run(jobs_of(1), origin=Origin(purchase="new"))
+        (kept,) = made.run(jobs_of(1))
+        decide(made, [kept], "retake")
+        (third,) = made.run(jobs_of(1))
+
+        assert made.paid == 4
+    assert (kept.job.take, kept.stored) == (1, regenerated.stored)
+    assert third.job.take == 3
+
+
+def test_of_two_rows_with_the_same_final_the_one_with_an_approved_draft_is_bought(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        drafts = made.run(jobs_of(2))
+        decide(made, drafts[1:], "approved")
+        first, second = map(final_of, drafts)
+        refused, bought = made.run([first, replace(second, request=first.request)])
+
+        assert errors_of([refused, bought]) == ["NotApprovedError", ""]
+        assert made.paid == 3
+
+
 def test_a_simulated_draft_approves_no_real_purchase(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         drafts = made.run(jobs_of(1))
