@@ -180,6 +180,12 @@ def applying(connection: sa.Connection, fingerprints: Sequence[str]) -> dict[str
     return found
 
 
+def ever_approved(connection: sa.Connection) -> set[str]:
+    """Returns the fingerprints of requests about one of whose videos an approval was recorded."""
+    approved = sa.select(decisions.c.fingerprint).where(decisions.c.value == DecisionValue.APPROVED).distinct()
+    return set(connection.execute(approved).scalars())
+
+
 def last_number(connection: sa.Connection) -> int:
     """Returns the number of the latest decision; 0 if there is none."""
     return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(decisions.c.number), 0))).scalar_one())

@@ -136,6 +136,11 @@ class LedgerReader:
         with self._transaction() as connection:
             return takes.partitions_of(connection, asset, fingerprints)
 
+    def partitions_with_approvals(self, asset: str) -> list[str]:
+        """Returns the partitions of an asset that may have an approved video, in the order of their names."""
+        with self._transaction() as connection:
+            return takes.partitions_with_approvals(connection, asset)
+
     def takes_of(self, rows: Sequence[PartitionRow]) -> list[Takes]:
         """Returns the takes of each row of recorded partitions."""
         with self._transaction() as connection:

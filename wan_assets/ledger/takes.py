@@ -184,6 +184,20 @@ def _further_takes(connection: sa.Connection, rows: Collection[str]) -> dict[str
     return found
 
 
+def partitions_with_approvals(connection: sa.Connection, asset: str) -> list[str]:
+    """Returns the partitions of an asset that have a row about one of whose takes an approval was ever recorded."""
+    prints = _of_approved_rows(connection)
+    known = partition_records.fingerprints(connection, asset) if prints else ()
+    return sorted(partition for partition, recorded in known if not prints.isdisjoint(recorded))
+
+
+def _of_approved_rows(connection: sa.Connection) -> set[str]:
+    """Returns the fingerprints of all takes of such rows."""
+    prints = decisions.ever_approved(connection)
+    rows = prints | set(row_fingerprints(connection, prints).values())
+    return rows | _further_takes(connection, rows).keys()
+
+
 def row_fingerprints(connection: sa.Connection, fingerprints: Collection[str]) -> dict[str, str]:
     """Returns the fingerprint of the row's request for each request that is a further take."""
     found: dict[str, str] = {}

@@ -121,8 +121,9 @@ class ApprovedVideos:
         With `partitions`, only drafts of these partitions count. `table` has the requests of the drafts with their
         secrets and local files. Raises `PromptTableError` for a draft whose request is not known completely.
         """
-        records = ledger.recorded_partitions(self.asset_name)
-        kept = [key for key in records if partitions is None or key in partitions]
+        approved = ledger.partitions_with_approvals(self.asset_name)
+        kept = [key for key in approved if partitions is None or key in partitions]
+        records = ledger.recorded_partitions(self.asset_name, kept)
         drafts = [row for key in kept for row in records[key].rows]
         requests = {row.fingerprint: row.request for row in table.rows} if table else {}
         files = {reference: _below_root(path) for reference, path in table.media.items()} if table else {}

@@ -60,7 +60,7 @@ def newer_approvals(
 
 def _rows(approved: ApprovedVideos, instance: dg.DagsterInstance, ledger: Ledger, store: VideoStore) -> ApprovedRows:
     key = dg.AssetKey.from_user_string(approved.asset_name)
-    partitions = instance.get_dynamic_partitions(AssetNames(key).partitions)
+    partitions = frozenset(instance.get_dynamic_partitions(AssetNames(key).partitions))
     given = approved.prompts
     if given is None and (accepted := accepted_table(instance, key, key)):
         given = accepted.snapshot(store)
