@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeAlias
 
 from pydantic.alias_generators import to_snake
@@ -55,13 +56,20 @@ class Given:
 
 def value_at(given: Any, path: str) -> Any:
     """Returns the value at a path with dots in nested mappings, in camel case or snake case; None if it is absent."""
-    for name in path.split("."):
+    for name, in_snake in _spellings(path):
         if hasattr(given, "model_dump"):
             given = given.model_dump(by_alias=True, exclude_none=True)
         if not isinstance(given, Mapping):
             return None
-        given = next((given[key] for key in (name, to_snake(name)) if given.get(key) is not None), None)
+        value = given.get(name)
+        given = given.get(in_snake) if value is None else value
     return given
+
+
+@cache
+def _spellings(path: str) -> tuple[tuple[str, str], ...]:
+    """Returns each part of a path in both spellings. Paths are those of the descriptions of models."""
+    return tuple((name, to_snake(name)) for name in path.split("."))
 
 
 def _needs_one_of(rule: RuleParameters, given: Given) -> Iterator[Broken]:
