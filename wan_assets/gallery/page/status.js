@@ -84,7 +84,8 @@
       if (document.activeElement !== this.name) this.name.value = wanGallery.reviewer;
       if (wanGallery.reviewer) this.name.removeAttribute("aria-invalid");
       this.root.dataset.state = unsent ? "kept" : "local";
-      setText(this.text, unsent ? `${counted(unsent, "decision")} in this browser only` : "");
+      const missing = this.name.hasAttribute("aria-invalid") ? "Enter your name first." : "";
+      setText(this.text, missing || (unsent ? `${counted(unsent, "decision")} in this browser only` : ""));
       this.download.hidden = this.forget.hidden = !unsent;
     }
 
@@ -94,7 +95,7 @@
       if (this.sync.isServed) return false;
       this.name.focus();
       this.name.setAttribute("aria-invalid", "true");
-      setText(this.text, "Enter your name first.");
+      this.update();
       return false;
     }
   };
