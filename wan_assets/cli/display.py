@@ -93,14 +93,25 @@ def show_table(
     }
     console = console_on()
     rigid = sum(width + _GAP for name, width in whole.items() if name not in flexible)
-    room = (console.width - rigid) // len(flexible) - _GAP if flexible else console.width - rigid + _GAP
-    maximum = {name: min(width, room) if name in flexible else width for name, width in whole.items()}
-    if room < (_least_width(columns, shown, folded) if flexible else 0):
+    cut = {name: width for name, width in whole.items() if name in flexible}
+    room = console.width - rigid - _GAP * len(cut) + (0 if cut else _GAP)
+    maximum = whole | _shares(cut, room)
+    least = _least_width(columns, shown, folded)
+    if room < 0 or any(maximum[name] < min(width, least) for name, width in cut.items()):
         _show_stacked(console, title, columns, shown)
     else:
         _show_columns(console, title, maximum, shown, right=right, folded=folded)
     if len(rows) > ROWS_SHOWN:
         console.print(f"... and {counted(len(rows) - ROWS_SHOWN, 'more row')}; {more}", highlight=False, markup=False)
+
+
+def _shares(widths: Mapping[str, int], room: int) -> dict[str, int]:
+    """Divides cells among columns: narrow columns keep their width, and the wide ones share the rest."""
+    shares = {}
+    for place, name in enumerate(sorted(widths, key=widths.__getitem__)):
+        shares[name] = min(widths[name], room // (len(widths) - place))
+        room -= shares[name]
+    return shares
 
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], folded: Sequence[str]) -> int:

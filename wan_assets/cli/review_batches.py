@@ -145,7 +145,7 @@ def _show_policy(result: PolicyResult, *, is_dry_run: bool) -> None:
     click.echo(f"{counted(result.videos, 'video')}: {result.by_person:,} decided by a person, ", nl=False)
     click.echo(f"{result.unchanged:,} decided by a policy before")
     made = ", ".join(f"{count:,} {value}" for value, count in result.counts.items() if count) or "none"
-    click.echo(f"{'dry run, nothing is recorded' if is_dry_run else 'new decisions'}: {made}")
+    click.echo(f"{'dry run: decisions that would be recorded' if is_dry_run else 'new decisions'}: {made}")
 
 
 def _policy_json(result: PolicyResult, names: dict[Any, str], *, is_dry_run: bool) -> dict[str, Any]:

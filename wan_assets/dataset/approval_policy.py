@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from wan_assets.errors import ApprovalPolicyError
 
@@ -173,7 +174,7 @@ class ApprovalPolicy(BaseModel):
             raise ApprovalPolicyError(f"the policy {path} is not valid TOML: {error}") from None
         except ValidationError as error:
             found = error.errors(include_url=False)
-            wrong = (f"{_place(each['loc'])}{each['msg'].removeprefix('Value error, ')}" for each in found)
+            wrong = (f"{_place(each['loc'])}{_message(each)}" for each in found)
             raise ApprovalPolicyError(f"the policy {path} is not valid: {'; '.join(wrong)}") from None
 
     @property
@@ -189,6 +190,11 @@ class ApprovalPolicy(BaseModel):
         """Returns whether a file belongs to the share that goes to a person anyway."""
         digest = hashlib.sha256(f"person\n{self.name}\n{sha256}".encode()).digest()
         return int.from_bytes(digest[:8]) < self.person_share * 2**64
+
+
+def _message(error: ErrorDetails) -> str:
+    """Returns what is wrong at a place of a file."""
+    return "unknown field" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -12,12 +12,19 @@ import sqlalchemy as sa
 
 from wan_assets.errors import NotApprovedError
 from wan_assets.ledger.clock import NOW_ISO
-from wan_assets.ledger.decisions import VideoKey, latest
+from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey, latest
 from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import lock_number, tasks
 
 _DECISIONS_LOCK = 0x64656369
 """The number of an advisory lock of the database."""
+
+_NOT_APPROVED = {
+    DecisionValue.REJECTED: "rejected it",
+    DecisionValue.RETAKE: "asked for another take",
+    DecisionValue.UNDECIDED: "withdrew the decision about it",
+}
+"""What a reviewer did with a video that is not approved."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def refuse_unless_approved(connection: sa.Connection, approval: Approval, *, sim
     if decision is None:
         raise NotApprovedError(name, "nobody has decided about it")
     if not decision.is_approved:
-        raise NotApprovedError(name, f"{decision.reviewer} decided {decision.value} at {decision.decided_at}")
+        raise NotApprovedError(name, _reason(decision))
     if not _is_current(connection, approval):
         raise NotApprovedError(name, "the ledger has no such video, or a newer one of the same request")
     now = str(connection.execute(sa.select(NOW_ISO)).scalar_one())
@@ -82,6 +89,11 @@ def lock_decisions(connection: sa.Connection, *, is_shared: bool = False) -> Non
     misses none, and a transaction that decides about many videos waits for no transaction that waits for it.
     """
     lock_number(connection, _DECISIONS_LOCK, is_shared=is_shared)
+
+
+def _reason(decision: Decision) -> str:
+    """Says why a decision does not approve."""
+    return f"{decision.reviewer} {_NOT_APPROVED[decision.value]} at {decision.decided_at}"
 
 
 def _is_current(connection: sa.Connection, approval: Approval) -> bool:

@@ -379,8 +379,10 @@ def test_decisions_stay_those_of_their_reviewer_when_another_uses_the_same_brows
     assert drafts.values("kite~b") == [("bob", "rejected")]
 
 
-def test_new_videos_are_offered_and_shown_after_a_reload(ada: ReviewerPage, drafts: Drafts, seen: Visit) -> None:
-    ada.press("t")
+def test_new_videos_are_offered_and_the_next_to_decide_is_shown_after_a_reload(
+    ada: ReviewerPage, drafts: Drafts, seen: Visit
+) -> None:
+    ada.press("t", "k")
     ada.until_recorded()
     apart(generate_again, drafts)
     button = seen.page.get_by_role("button", name="1 new video: reload")
@@ -391,6 +393,7 @@ def test_new_videos_are_offered_and_shown_after_a_reload(ada: ReviewerPage, draf
 
     titles = seen.page.evaluate("wanGallery.entries.slice(0, 3).map(each => each.title)")
     assert titles == ["p1", "p1 · take 2", "p1 · take 3"]
+    assert seen.page.evaluate("wanGallery.review.entry.title") == "p1 · take 3"
     assert not button.is_visible()
 
 
@@ -487,5 +490,6 @@ def test_a_gallery_asks_for_the_reviewers_name_first(seen: Visit, drafts: Drafts
     assert seen.page.evaluate("document.activeElement.className") == "reviewer"
     assert seen.page.locator("#status .state").inner_text() == "Enter your name first."
     seen.page.keyboard.type("ada")
-    page.press("Escape", "a")
+    page.press("Enter", "a")
     page.until("wanGallery.review.sync.unsent().length === 1")
+    assert seen.page.evaluate("wanGallery.reviewer") == "ada"

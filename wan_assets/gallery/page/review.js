@@ -82,6 +82,13 @@
       this.search();
     }
 
+    /* The page is loaded again: it starts with the next undecided video, unless the reviewer still looks at one. */
+    leave() {
+      if (!this.entry || this.isOpen(this.entry)) return;
+      wanGallery.writeLink(wanGallery.linkOf(this.filters(), null));
+      wanGallery.flushLink();
+    }
+
     /* The filter was changed by hand. */
     restart() {
       this.hasMoved = true;
@@ -162,7 +169,7 @@
       const position = this.nextOpen(this.position);
       if (beside) this.open(beside);
       else if (position >= 0 && this.found[position] !== this.entry) this.open(this.found[position]);
-      else this.say("Everything in this filter is decided.");
+      else this.say(this.found.length < wanGallery.entries.length ? "All videos of this filter are decided." : "All videos are decided.");
     }
 
     decide(value) {

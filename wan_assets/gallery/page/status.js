@@ -21,7 +21,10 @@
       this.fresh = button("", async () => {
         this.fresh.disabled = true;
         this.fresh.textContent = "Loading…";
-        if (await this.sync.writePages()) location.reload();
+        if (await this.sync.writePages()) {
+          wanGallery.review?.leave();
+          location.reload();
+        }
         this.fresh.disabled = false;
         this.update();
       });
@@ -35,6 +38,7 @@
       this.name.setAttribute("aria-label", "Your name, for your decisions");
       this.name.maxLength = 120;
       this.name.onchange = () => this.sync.setReviewer(this.name.value);
+      this.name.onkeydown = (event) => { if (event.key === "Enter" && !event.isComposing) this.name.blur(); };
       this.text = element("span", "state");
       this.text.setAttribute("role", "status");
       this.download = button("Download decisions.json", () => download(this.sync.unsent()));
@@ -78,8 +82,10 @@
     updateLocal() {
       const unsent = this.sync.unsent().length;
       if (document.activeElement !== this.name) this.name.value = wanGallery.reviewer;
+      if (wanGallery.reviewer) this.name.removeAttribute("aria-invalid");
       this.root.dataset.state = unsent ? "kept" : "local";
-      setText(this.text, unsent ? `${counted(unsent, "decision")} in this browser only` : "");
+      const missing = this.name.hasAttribute("aria-invalid") ? "Enter your name first." : "";
+      setText(this.text, missing || (unsent ? `${counted(unsent, "decision")} in this browser only` : ""));
       this.download.hidden = this.forget.hidden = !unsent;
     }
 
@@ -89,7 +95,7 @@
       if (this.sync.isServed) return false;
       this.name.focus();
       this.name.setAttribute("aria-invalid", "true");
-      setText(this.text, "Enter your name first.");
+      this.update();
       return false;
     }
   };

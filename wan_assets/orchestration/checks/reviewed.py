@@ -26,8 +26,9 @@ def review_check(asset: dg.AssetKey, partition: str, rows: Sequence[tuple[str, T
     """Evaluates the decisions about the rows of a partition, given by their ids, as one event."""
     values = [(prompt_id, takes.chosen.value) for prompt_id, takes in rows]
     waiting = [(prompt_id, value) for prompt_id, value in values if value is not DecisionValue.APPROVED]
-    messages = [f"{prompt_id} is {_shown(value)}" for prompt_id, value in waiting[:_SHOWN]]
-    more = [f"and {len(waiting) - _SHOWN} more"] if len(waiting) > _SHOWN else []
+    described = waiting or values
+    messages = [f"{prompt_id} is {_shown(value)}" for prompt_id, value in described[:_SHOWN]]
+    more = [f"and {len(described) - _SHOWN} more"] if len(described) > _SHOWN else []
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=REVIEW_CHECK,

@@ -425,6 +425,17 @@ def test_a_table_is_never_wider_than_the_terminal(rows: list[tuple[str, str, int
     assert all(cost in out.getvalue() for _, _, cost in cells)
 
 
+@pytest.mark.parametrize(("columns", "shown"), [(47, "harbour (take 2) "), (46, "harbour (take …")])
+def test_a_flexible_column_is_cut_only_if_its_neighbours_leave_no_room(
+    columns: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    cells = [("2026-11-30 10:27", "harbour (take 2)", "page")]
+    show_table("Decisions", ("decided (UTC)", "video", "source"), cells, flexible=("video", "source"))
+
+    assert shown in capsys.readouterr().out
+
+
 def test_no_color_means_no_escape_sequence_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -408,7 +408,7 @@ def test_a_dry_run_names_rules_whose_checks_no_video_has(desk: Desk) -> None:
     assert "the rule `retake if not_blak fails` cannot apply: not_blak: no video has such a check" in shown
     assert "did you mean not_black?" in shown
     assert "the rule `approved if sharp >= 0.5` cannot apply: sharp: no video has a score of it" in shown
-    assert "dry run, nothing is recorded: none" in shown
+    assert "dry run: decisions that would be recorded: none" in shown
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_a_dry_run_names_rules_whose_checks_no_video_has(desk: Desk) -> None:
         ('[[rules]]\ndecision = "approved"', "rule 1: a rule that approves needs a condition"),
         ('name = "a\\u0000b"\n[[rules]]\ndecision = "person"', "name: String should match pattern"),
         ('[[rules]]\ndecision = "maybe"', "rule 1, decision: Input should be 'approved'"),
-        ('[[rules]]\ndecision = "retake"\nfailed_check = ["a"]', "rule 1, failed_check: Extra inputs"),
+        ('[[rules]]\ndecision = "retake"\nfailed_check = ["a"]', "rule 1, failed_check: unknown field"),
         ('person_share = 2\n[[rules]]\ndecision = "person"', "person_share: Input should be less than or equal to 1"),
         ('[[rules]]\ndecision = "approved"\nmin_scores = {a = nan}', "min_scores, a: Input should be a finite number"),
         (

@@ -53,7 +53,7 @@ def test_a_withdrawn_approval_stops_the_run_and_then_removes_the_row(tmp_path: P
         failed = project.videos("finals")
 
         assert list(materialized(failed)) == ["b"]
-        assert "the draft drafts/a is not approved: bob decided undecided" in failure_of(failed)
+        assert "the draft drafts/a is not approved: bob withdrew the decision about it at" in failure_of(failed)
         assert made.simulator.journal.submissions() == 3
         assert project.make("finals").success
         assert made.instance.get_dynamic_partitions("finals") == ["b"]

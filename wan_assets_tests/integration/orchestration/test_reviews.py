@@ -73,7 +73,11 @@ def test_a_partition_is_reviewed_once_its_video_is_approved(tmp_path: Path) -> N
         assert not first.run_requests
         assert again.skip_reason is not None
         assert "no new decision" in str(again.skip_reason.skip_message)
-        assert evaluations(made) == {"a": (True, ""), "b": (False, "b is rejected"), "c": (False, "c is undecided")}
+        assert evaluations(made) == {
+            "a": (True, "a is approved"),
+            "b": (False, "b is rejected"),
+            "c": (False, "c is undecided"),
+        }
         (observed,) = made.instance.fetch_observations(
             dg.AssetRecordsFilter(DRAFTS, asset_partitions=["a"]), limit=10
         ).records
@@ -97,7 +101,7 @@ def test_a_video_that_is_sent_back_is_requested_generated_and_reviewed_again(tmp
         assert evaluations(made)["b"] == (False, "b is undecided")
         project.decide("approved", "b")
         assert not tick(project, "drafts_review_sensor", result.cursor).run_requests
-        assert evaluations(made)["b"] == (True, "")
+        assert evaluations(made)["b"] == (True, "b is approved")
         assert made.simulator.journal.submissions() == 3
 
 
@@ -227,7 +231,7 @@ def test_a_decision_reaches_all_partitions_that_share_the_video(tmp_path: Path) 
 
         assert {request.partition_key for request in result.run_requests or ()} == {"a", "b"}
         assert {request.partition_key for request in others.run_requests or ()} == {"a", "b"}
-        assert evaluations(made) == {"a": (True, ""), "b": (True, "")}
+        assert evaluations(made) == {"a": (True, "a is approved"), "b": (True, "b is approved")}
         assert made.simulator.journal.submissions() == 2
 
 

@@ -529,11 +529,14 @@ def test_a_rule_accepts_and_refuses(model: str, accepted: Any, refused: Any, pat
     assert violation.fix
 
 
-@pytest.mark.parametrize("model", [W27, W30, PRIME])
-def test_a_resolution_alone_does_not_make_a_video_from_text(model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [(W27, "1280 and 720 for 720p"), (W30, "832 and 480 for 480p"), (PRIME, "832 and 480 for 480p")],
+)
+def test_a_resolution_alone_does_not_make_a_video_from_text(model: str, example: str) -> None:
     (violation,) = violations(model, **{**NO_SIZE, "resolution": "720p"})
 
-    assert (violation.path, violation.fix) == ("resolution", "give width and height instead")
+    assert (violation.path, violation.fix) == ("resolution", f"give width and height instead, such as {example}")
 
 
 # prices
