@@ -36,10 +36,11 @@ def table_options(partitioning: Partitioning, of_videos: AssetOptions, of_table:
 
 def table_asset(names: AssetNames, partitioning: Partitioning, options: AssetOptions) -> dg.AssetsDefinition:
     """Returns the asset of the table."""
-    upstream = upstream_of(partitioning.prompts)
+    upstream, approved = upstream_of(partitioning.prompts), approved_videos_in(partitioning.prompts)
+    of_drafts = f"The approved videos of {approved.asset_name}: one row per final video." if approved else ""
     arguments = asset_arguments(
         options,
-        description="The prompt table: one row per requested video.",
+        description=of_drafts or "The prompt table: one row per requested video.",
         kinds=kinds_of(partitioning.described),
         deps=[upstream.key] if upstream and upstream.source is not None else [],
     )
@@ -47,7 +48,7 @@ def table_asset(names: AssetNames, partitioning: Partitioning, options: AssetOpt
         _compute_of(names.videos, partitioning),
         key=names.prompts,
         check_specs=[dg.AssetCheckSpec(_VALID_CHECK, asset=names.prompts, blocking=True)],
-        required_resource_keys={"store", "ledger"} if approved_videos_in(partitioning.prompts) else {"store"},
+        required_resource_keys={"store", "ledger"} if approved else {"store"},
         **_value_arguments(upstream),
         **arguments,
     )
