@@ -66,6 +66,12 @@ def today(connection: sa.Connection) -> str:
     return str(connection.execute(sa.select(NOW_ISO)).scalar_one())[:10]
 
 
+def ago_iso(connection: sa.Connection, seconds: float) -> str:
+    """Returns the moment some seconds ago, in the form in which the ledger records moments."""
+    now = float(connection.execute(sa.select(NOW_S)).scalar_one())
+    return _iso_of(lambda: now - seconds)
+
+
 def ahead_s(connection: sa.Connection) -> float:
     """Returns how far the ledger's clock is ahead of this host's clock, in seconds."""
     return float(connection.execute(sa.select(NOW_S)).scalar_one()) - time.time()

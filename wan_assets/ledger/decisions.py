@@ -186,9 +186,11 @@ def ever_approved(connection: sa.Connection) -> set[str]:
     return set(connection.execute(approved).scalars())
 
 
-def last_number(connection: sa.Connection) -> int:
-    """Returns the number of the latest decision; 0 if there is none."""
-    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(decisions.c.number), 0))).scalar_one())
+def last_number(connection: sa.Connection, before: str | None) -> int:
+    """Returns the number of the latest decision, or of the latest one before a moment in ISO 8601; 0 without any."""
+    query = sa.select(sa.func.coalesce(sa.func.max(decisions.c.number), 0))
+    query = query if before is None else query.where(decisions.c.decided_at <= before)
+    return int(connection.execute(query).scalar_one())
 
 
 def decision_of(row: sa.RowMapping) -> Decision:

@@ -117,10 +117,11 @@ class LedgerReader:
         with self._transaction() as connection:
             return decisions.after(connection, number, limit)
 
-    def last_decision(self) -> int:
-        """Returns the number of the latest decision; 0 if there is none."""
+    def last_decision(self, min_age_s: float = 0.0) -> int:
+        """Returns the number of the latest decision that is at least this old, in seconds; 0 if there is none."""
         with self._transaction() as connection:
-            return decisions.last_number(connection)
+            before = clock.ago_iso(connection, min_age_s) if min_age_s > 0 else None
+            return decisions.last_number(connection, before)
 
     def takes(self, fingerprints: Collection[str], *, simulated: bool) -> dict[str, Takes]:
         """Returns the takes of rows by the fingerprint of their request; rows without a decision and without a further

@@ -88,10 +88,15 @@ class ApprovedDrafts(dg.Model, dg.Resolvable):
         default_factory=dict, description="Values that differ from the draft, such as resolution: 1080p."
     )
     keep_seed: bool = Field(default=True, description="Whether a final has the seed of its draft.")
+    approved_for_s: float = Field(
+        default=0.0, ge=0, description="Seconds for which a draft must have been approved before its final is bought."
+    )
 
     def prompts(self) -> ApprovedVideos:
         """Returns the source of the prompts."""
-        return ApprovedVideos(self.approved_videos_of, self.overrides, self.keep_seed)
+        return ApprovedVideos(
+            self.approved_videos_of, self.overrides, self.keep_seed, approved_for_s=self.approved_for_s
+        )
 
 
 class Batches(dg.Model, dg.Resolvable):

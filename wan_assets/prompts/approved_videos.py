@@ -4,6 +4,7 @@ version.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -63,6 +64,8 @@ class ApprovedVideos:
             not an asset of the same Dagster instance.
         ledger: Ledger with the decisions: its URL, or a `LedgerResource`. In Dagster, the resource `ledger` is used.
             The default is that of the environment.
+        approved_for_s: Seconds for which a draft must have been approved before it is a row, such as 600, so that a
+            mistake can be corrected before the final is bought.
 
     Raises:
         PromptTableError: An override does not exist, or has a value that is not valid in any row.
@@ -78,6 +81,7 @@ class ApprovedVideos:
     keep_seed: bool = True
     prompts: Any = None
     ledger: Any = None
+    approved_for_s: float = 0.0
 
     def __post_init__(self) -> None:
         try:
@@ -86,6 +90,8 @@ class ApprovedVideos:
             raise PromptTableError(str(error).replace("defaults", "overrides", 1)) from None
         if refused := sorted(_DESTINATIONS.intersection(self.overrides)):
             raise PromptTableError(f"overrides: {refused[0]} has no effect, because all finals would be sent there")
+        if not 0 <= self.approved_for_s < math.inf:
+            raise PromptTableError(f"approved_for_s={self.approved_for_s} is not a number of seconds from 0")
         if not self.asset_name:
             raise PromptTableError("ApprovedVideos needs the key of the asset of the drafts, such as 'drafts'")
 
@@ -125,11 +131,13 @@ class ApprovedVideos:
         kept = [key for key in approved if partitions is None or key in partitions]
         records = ledger.recorded_partitions(self.asset_name, kept)
         drafts = [row for key in kept for row in records[key].rows]
+        last = ledger.last_decision(self.approved_for_s)
         requests = {row.fingerprint: row.request for row in table.rows} if table else {}
         files = {reference: _below_root(path) for reference, path in table.media.items()} if table else {}
         return ApprovedRows(
             self._row(draft, _request_of(draft, requests, takes), takes.chosen, decision, files)
             for draft, takes, decision in _approved(drafts, ledger)
+            if decision.number <= last
         )
 
     def _row(

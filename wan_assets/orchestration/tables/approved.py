@@ -44,7 +44,7 @@ def with_ledger(source: Prompts, ledger: LedgerResource) -> Prompts:
 def state_of_approvals(instance: dg.DagsterInstance, approved: ApprovedVideos, ledger: Ledger) -> dict[str, int]:
     """Returns the metadata that identify the state of the drafts and of the decisions about them."""
     drafts = last_event(instance, dg.AssetKey.from_user_string(approved.asset_name))
-    return {_DECISIONS: ledger.last_decision(), _DRAFTS_EVENT: drafts}
+    return {_DECISIONS: ledger.last_decision(approved.approved_for_s), _DRAFTS_EVENT: drafts}
 
 
 def newer_approvals(

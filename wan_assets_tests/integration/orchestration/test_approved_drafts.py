@@ -1,5 +1,6 @@
 """Finals of approved drafts in Dagster: their table, partitions, lineage, settings, and the refusal of all others."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from drafts_project import FINALS, TABLE, Project
 
 from wan_assets import ApprovedVideos, PromptSource, PromptTable, VideoGenerator, build_video_assets
 from wan_assets.errors import PromptTableError
+from wan_assets.ledger import Ledger
 from wan_assets.prompts import with_overrides
 from wan_assets.video import sample_image
 
@@ -293,3 +295,25 @@ def test_a_draft_with_a_secret_in_an_address_has_no_final_in_dagster(tmp_path: P
     assert "generate these finals outside of Dagster" in message
     assert "deadbeef" not in message
     assert [str(image) for image in rows[0]["inputs.frame_images"]] == [secret]
+
+
+def test_a_draft_becomes_a_final_after_it_has_been_approved_for_the_given_time(tmp_path: Path) -> None:
+    with studio(tmp_path) as made:
+        project = Project(made, written(tmp_path, table_of("A kite", "A dog")), approved={"approved_for_s": 600})
+        project.make("drafts")
+        project.decide("approved", "a")
+        rows, numbers = [], []
+        for age_s in (0, 599, 601):
+            with Ledger(project.ledger.url, clock=lambda age_s=age_s: time.time() + age_s) as ledger:
+                numbers.append(ledger.last_decision(600))
+                rows.append([row["prompt_id"] for row in project.approved.rows(ledger)])
+        assert project.run(TABLE).success
+
+        assert made.instance.get_dynamic_partitions("finals") == []
+    assert (numbers, rows) == ([0, 0, 1], [[], [], ["a"]])
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_the_time_of_an_approval_is_a_number_of_seconds(seconds: float) -> None:
+    with pytest.raises(PromptTableError, match="approved_for_s"):
+        ApprovedVideos("drafts", approved_for_s=seconds)
