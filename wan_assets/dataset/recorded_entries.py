@@ -18,7 +18,7 @@ def recorded_entries(records: Mapping[str, PartitionRecord], *, store: VideoStor
     rows = [row for record in records.values() for row in record.rows]
     takes = [each.chosen for each in ledger.takes_of(rows)]
     checks = ledger.recorded_checks({take.task.task_uuid for take in takes if take.task})
-    decisions = ledger.decisions([key for take in takes for key in _keys_of(take)])
+    decisions = ledger.decisions([video for take in takes if take.task for video in take.task.videos])
     for row, take in zip(rows, takes, strict=True):
         stored = _stored(take, store)
         if stored is None or take.task is None:
@@ -40,11 +40,6 @@ def recorded_entries(records: Mapping[str, PartitionRecord], *, store: VideoStor
 
 def _of(stored: StoredTask, decisions: Mapping[VideoKey, Sequence[Decision]]) -> Mapping[VideoKey, Sequence[Decision]]:
     return {key: decisions[key] for key in keys_of(stored) if key in decisions}
-
-
-def _keys_of(take: Take) -> list[VideoKey]:
-    results = take.task.results if take.task else ()
-    return [VideoKey(take.fingerprint, str(each.get("sha256")), number) for number, each in enumerate(results, 1)]
 
 
 def _stored(take: Take, store: VideoStore) -> StoredTask | None:

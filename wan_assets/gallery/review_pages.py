@@ -102,7 +102,4 @@ class ReviewPages:
                 tasks = self._ledger.latest(list(dict.fromkeys([*some, *further])), simulated=simulated)
                 for task in tasks.values():
                     if task.state is TaskState.STORED:
-                        yield from (
-                            VideoKey(task.fingerprint, str(result.get("sha256")), number)
-                            for number, result in enumerate(task.results, 1)
-                        )
+                        yield from task.videos

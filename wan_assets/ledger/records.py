@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import RowMapping
 
+from wan_assets.ledger.decisions import VideoKey
 from wan_assets.ledger.lease import Instant
 
 
@@ -94,6 +95,12 @@ class Task:
     def day(self) -> str:
         """The UTC day on which the task was submitted, or reserved if the submission is unknown."""
         return (self.submitted_at or self.created_at)[:10]
+
+    @property
+    def videos(self) -> list[VideoKey]:
+        """The keys of its stored videos, under which decisions about them are recorded."""
+        hashes = (str(result.get("sha256")) for result in self.results)
+        return [VideoKey(self.fingerprint, sha256, number) for number, sha256 in enumerate(hashes, 1)]
 
     @property
     def is_lost(self) -> bool:

@@ -177,11 +177,7 @@ def partitions_of(connection: sa.Connection, asset: str, fingerprints: Collectio
 
 def _further_takes(connection: sa.Connection, rows: Collection[str]) -> dict[str, str]:
     """Returns the fingerprint of the row's request for each further take of some rows."""
-    found: dict[str, str] = {}
-    for some in chunked(rows, _PER_STATEMENT):
-        query = sa.select(takes.c.fingerprint, takes.c.row_fingerprint).where(takes.c.row_fingerprint.in_(some))
-        found |= {row.fingerprint: row.row_fingerprint for row in connection.execute(query)}
-    return found
+    return _rows_of_takes(connection, takes.c.row_fingerprint, rows)
 
 
 def partitions_with_approvals(connection: sa.Connection, asset: str) -> list[str]:
@@ -200,9 +196,14 @@ def _of_approved_rows(connection: sa.Connection) -> set[str]:
 
 def row_fingerprints(connection: sa.Connection, fingerprints: Collection[str]) -> dict[str, str]:
     """Returns the fingerprint of the row's request for each request that is a further take."""
+    return _rows_of_takes(connection, takes.c.fingerprint, fingerprints)
+
+
+def _rows_of_takes(connection: sa.Connection, column: sa.Column[str], values: Collection[str]) -> dict[str, str]:
+    """Returns the fingerprint of the row's request for each further take with one of some values in a column."""
     found: dict[str, str] = {}
-    for some in chunked(dict.fromkeys(fingerprints), _PER_STATEMENT):
-        query = sa.select(takes.c.fingerprint, takes.c.row_fingerprint).where(takes.c.fingerprint.in_(some))
+    for some in chunked(dict.fromkeys(values), _PER_STATEMENT):
+        query = sa.select(takes.c.fingerprint, takes.c.row_fingerprint).where(column.in_(some))
         found |= {row.fingerprint: row.row_fingerprint for row in connection.execute(query)}
     return found
 
@@ -218,11 +219,7 @@ def unknown(connection: sa.Connection, videos: Collection[VideoKey]) -> list[Vid
     prints = list({video.fingerprint for video in videos})
     known = [_tasks(connection, prints, simulated=simulated) for simulated in (False, True)]
     current = {
-        VideoKey(fingerprint, str(each.get("sha256")), result)
-        for found in known
-        for fingerprint, task in found.items()
-        for result, each in enumerate(task.results, 1)
-        if task.state is TaskState.STORED
+        video for found in known for task in found.values() if task.state is TaskState.STORED for video in task.videos
     }
     return [video for video in videos if video not in current]
 
@@ -252,9 +249,8 @@ def _of_some(connection: sa.Connection, rows: Sequence[str], *, simulated: bool)
 
 def _take(number: int, fingerprint: str, task: Task | None, decided: dict[VideoKey, Decision]) -> Take:
     """Returns a take with the decisions about the files that its task has now."""
-    results = task.results if task else ()
-    keys = (VideoKey(fingerprint, str(each.get("sha256")), result) for result, each in enumerate(results, 1))
-    return Take(number, fingerprint, task, tuple(decided[key] for key in keys if key in decided))
+    videos = task.videos if task else ()
+    return Take(number, fingerprint, task, tuple(decided[video] for video in videos if video in decided))
 
 
 def _tasks(connection: sa.Connection, fingerprints: Sequence[str], *, simulated: bool) -> dict[str, Task]:

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from wan_assets.dataset import ApprovalPolicy, apply_policy, record_decisions, recorded_entries
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Decision, Ledger, PartitionRow, Takes
-from wan_assets.orchestration.asset_names import AssetNames, Key, KeyPrefix
+from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import known_keywords
-from wan_assets.orchestration.automation.sensor import SensorOptions
+from wan_assets.orchestration.automation.sensor import VideoSensorOptions
 from wan_assets.orchestration.checks import review_check, review_metadata
 from wan_assets.orchestration.partitions.data_versions import quiet_migrations
 from wan_assets.orchestration.resources import LedgerResource, VideoStoreResource
@@ -51,14 +51,7 @@ class _Cursor(BaseModel):
             return cls()
 
 
-class ReviewSensorOptions(SensorOptions, total=False):
-    """The key of the videos' asset, and Dagster's own settings of a sensor."""
-
-    key: Key
-    key_prefix: KeyPrefix
-
-
-@known_keywords(ReviewSensorOptions)
+@known_keywords(VideoSensorOptions)
 def build_review_sensor(
     *,
     name: str | None = None,
@@ -67,7 +60,7 @@ def build_review_sensor(
     retake_rejected: bool = False,
     requests_runs: bool = True,
     run_tags: Mapping[str, str] | None = None,
-    **options: Unpack[ReviewSensorOptions],
+    **options: Unpack[VideoSensorOptions],
 ) -> dg.SensorDefinition:
     """Builds a sensor that reports new decisions about the videos of an asset.
 
