@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,22 @@ def final_of(outcome: Outcome) -> VideoJob:
     approval = Approval(video.fingerprint, video.sha256, video.result, is_simulated=True, name=outcome.job.prompt_id)
     final = request_of(outcome.job.request.prompt, resolution="720p")
     return VideoJob(final, outcome.job.partition, outcome.job.prompt_id, approval)
+
+
+def run_while_the_api_is_busy(made: Studio, jobs: Sequence[VideoJob], decision: Callable[[], object]) -> list[Outcome]:
+    """The outcomes of `jobs`, during which `decision` is made after the first refused submission."""
+
+    def decide_later() -> None:
+        while made.journal.submissions() < 2:
+            time.sleep(0.02)
+        decision()
+
+    async def outcomes() -> list[Outcome]:
+        async with asyncio.TaskGroup() as group, made.running(jobs) as running:
+            group.create_task(asyncio.to_thread(decide_later))
+            return [outcome async for outcome in running]
+
+    return asyncio.run(outcomes())
 
 
 @pytest.mark.parametrize("value", ["", "rejected", "retake", "undecided"])
@@ -79,18 +95,10 @@ def test_an_approval_that_is_withdrawn_while_the_api_is_busy_stops_the_final_and
         drafts = made.run(jobs_of(1))
         decide(made, drafts, "approved")
     with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
+        finals = [final_of(drafts[0])]
+        outcomes = run_while_the_api_is_busy(made, finals, lambda: decide(made, drafts, "rejected"))
 
-        def withdraw() -> None:
-            while made.journal.submissions() < 2:
-                time.sleep(0.02)
-            decide(made, drafts, "rejected")
-
-        async def finals() -> list[Outcome]:
-            async with asyncio.TaskGroup() as group, made.running([final_of(drafts[0])]) as outcomes:
-                group.create_task(asyncio.to_thread(withdraw))
-                return [outcome async for outcome in outcomes]
-
-        assert errors_of(asyncio.run(finals())) == ["NotApprovedError"]
+        assert errors_of(outcomes) == ["NotApprovedError"]
         assert made.paid == 1
     assert made.states() == ["stored", "rejected"]
     assert made.rows("SELECT sum(reserved_microusd) FROM wan_tasks") == [(0,)]
@@ -102,18 +110,9 @@ def test_a_take_that_nobody_wants_any_more_is_not_submitted_while_the_api_is_bus
         first = made.run(jobs_of(1))
         decide(made, first, "retake")
     with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
+        outcomes = run_while_the_api_is_busy(made, jobs_of(1), lambda: decide(made, first, value))
 
-        def withdraw() -> None:
-            while made.journal.submissions() < 2:
-                time.sleep(0.02)
-            decide(made, first, value)
-
-        async def takes() -> list[Outcome]:
-            async with asyncio.TaskGroup() as group, made.running(jobs_of(1)) as outcomes:
-                group.create_task(asyncio.to_thread(withdraw))
-                return [outcome async for outcome in outcomes]
-
-        assert errors_of(asyncio.run(takes())) == ["UnwantedTakeError"]
+        assert errors_of(outcomes) == ["UnwantedTakeError"]
         (again,) = made.run(jobs_of(1))
 
         assert again.is_reused
