@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wan_assets.export import ExportOptions
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
+        Budget,
         GeneratedRow,
         LedgerResource,
         RunwareResource,
@@ -42,6 +43,7 @@ __all__ = [
     "ApprovalPolicy",
     "ApprovalRule",
     "ApprovedVideos",
+    "Budget",
     "ExportOptions",
     "GeneratedRow",
     "LedgerResource",
@@ -74,6 +76,7 @@ _HOMES = {
     "ApprovalPolicy": "dataset",
     "ApprovalRule": "dataset",
     "ApprovedVideos": "prompts",
+    "Budget": "orchestration",
     "ExportOptions": "export",
     "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",

@@ -55,6 +55,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -178,19 +179,34 @@ class ApprovalPolicyError(WanAssetsError):
 
 
 class BudgetExceededError(WanAssetsError):
-    """A reservation does not fit under a cap. The task is not submitted."""
+    """A reservation does not fit in a budget. The task is not submitted.
+
+    `scope` names the budget and its period. `resets_at` is the begin of its next period, or None.
+    """
 
     hint = "Raise the budget, or submit fewer or cheaper rows."
     is_retryable = False
 
-    def __init__(self, scope: str, cap_microusd: int, committed_microusd: int, requested_microusd: int) -> None:
+    def __init__(
+        self,
+        scope: str,
+        cap_microusd: int,
+        committed_microusd: int,
+        requested_microusd: int,
+        *,
+        resets_at: datetime | None = None,
+    ) -> None:
         self.scope = scope
         self.cap_microusd = cap_microusd
         self.committed_microusd = committed_microusd
         self.requested_microusd = requested_microusd
+        self.resets_at = resets_at
+        left = max(0, cap_microusd - committed_microusd)
+        reset = f"; it resets at {resets_at:%Y-%m-%d %H:%M %Z}" if resets_at else ""
         super().__init__(
             f"${requested_microusd / 1e6:.4f} does not fit in {budget_name(scope)}: "
-            f"${committed_microusd / 1e6:.4f} of ${cap_microusd / 1e6:.2f} is spent or reserved"
+            f"${committed_microusd / 1e6:.4f} of ${cap_microusd / 1e6:.2f} is spent or reserved, "
+            f"${left / 1e6:.4f} is left{reset}"
         )
 
 
@@ -559,7 +575,7 @@ def file_system_errors() -> tuple[type[Exception], ...]:
 
 
 def budget_name(scope: str) -> str:
-    """Returns the name of the budget of a scope for messages: `total`, `retakes`, or a day or run with its name."""
+    """Returns the name of a budget for messages, given `total`, `retakes`, or a period and scope with their names."""
     return "the total budget" if scope == "total" else f"the budget of {scope}"
 
 

@@ -18,6 +18,7 @@ MAX_IN_FLIGHT = 50
 
 API_KEY_VARIABLE = "RUNWARE_API_KEY"
 LEDGER_VARIABLE = "WAN_ASSETS_LEDGER"
+BUDGETS_VARIABLE = "WAN_ASSETS_BUDGETS"
 TABLE_OPTIONS_VARIABLE = "WAN_ASSETS_TABLE_OPTIONS"
 WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
 """The value contains a secret: it is read at the place of use and not stored."""
@@ -63,7 +64,8 @@ class Settings:
     """The configuration of the default code location and of the command line.
 
     Without an `api_key` the simulator is used. `folder` is the data folder: it contains everything that has no location
-    of its own. `table_options` are the columns and default values of `prompts`, as JSON.
+    of its own. `table_options` are the columns and default values of `prompts`, and `budgets` the budgets beside
+    `budget_usd`, both as JSON.
     """
 
     folder: Path
@@ -78,6 +80,12 @@ class Settings:
     has_webhook: bool
     files_url: str
     table_options: str = ""
+    budgets: str = ""
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether any budget limits what a run spends."""
+        return self.budget_usd is not None or bool(self.budgets)
 
     @property
     def is_simulated(self) -> bool:
@@ -98,7 +106,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
     """Reads the settings from environment variables.
 
     The variables are RUNWARE_API_KEY, RUNWARE_BASE_URL, DAGSTER_HOME and WAN_ASSETS_PROMPTS, _TABLE_OPTIONS, _STORE,
-    _LEDGER, _BUDGET_USD, _BUDGET_USD_RETAKES, _WEBHOOK_URL and _FILES_URL.
+    _LEDGER, _BUDGET_USD, _BUDGET_USD_RETAKES, _BUDGETS, _WEBHOOK_URL and _FILES_URL.
 
     An explicit `folder` takes precedence over WAN_ASSETS_STORE, WAN_ASSETS_LEDGER and DAGSTER_HOME. In paths, `~` and
     variables are expanded. Raises `SettingsError` for an invalid budget, and `PathError` for text that cannot be a
@@ -121,6 +129,7 @@ def settings_from(environment: Mapping[str, str], folder: Path | None = None) ->
         has_webhook=bool(given(WEBHOOK_VARIABLE, "").strip()),
         files_url=given("WAN_ASSETS_FILES_URL") or f"http://127.0.0.1:{FILE_SERVER_PORT}",
         table_options=given(TABLE_OPTIONS_VARIABLE, "").strip(),
+        budgets=given(BUDGETS_VARIABLE, "").strip(),
     )
 
 

@@ -25,7 +25,7 @@ def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed
     It does not ask with a budget, on the simulator, for an address on this machine, or if nothing is to be paid. Also
     raises the errors of an address that cannot be used.
     """
-    if is_confirmed or not settings.is_charged or settings.budget_usd is not None:
+    if is_confirmed or not settings.is_charged or settings.has_budget:
         return
     new = _prices_of(rows, settings, limits).new
     if not new.requests:

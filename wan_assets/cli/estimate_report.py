@@ -11,9 +11,9 @@ from wan_assets.cli.display import counted, dollars, printable, show_table
 from wan_assets.cli.estimates import LedgerState
 from wan_assets.durations import duration_text
 from wan_assets.errors import budget_name
-from wan_assets.ledger import CapRoom
+from wan_assets.ledger import BudgetState, Subject
 from wan_assets.models import description_of, is_default, usd
-from wan_assets.prompts import PriceLine, PriceList
+from wan_assets.prompts import CAMPAIGN, MODEL_COLUMN, PriceLine, PriceList
 
 
 def show_prices(prices: PriceList) -> None:
@@ -56,9 +56,9 @@ def show_estimate(prices: PriceList, state: LedgerState) -> None:
         have, they = ("has a task", "it costs") if had == 1 else ("have tasks", "they cost")
         click.echo(f"{counted(had, 'request')} {have} on the {account} already: {they} nothing more")
         click.echo(f"new: {counted(new.videos, 'video')}, {_prices(new)}")
-    for cap in state.caps:
-        click.echo(f"budget: {_fit(cap, new)}")
-    if all(cap.is_of_retakes for cap in state.caps):
+    for budget in state.budgets:
+        click.echo(f"budget: {_fit(budget, prices)}")
+    if all(budget.is_of_retakes for budget in state.budgets):
         click.echo("budget: none is set (WAN_ASSETS_BUDGET_USD)")
     expected = state.duration(prices)
     click.echo(f"expected duration on the {account}: {duration_text(expected.expected_s)}")
@@ -84,7 +84,7 @@ def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
         "campaigns": [{"campaign": name, **_amounts(line)} for name, line in prices.by_campaign.items()],
         "simulated": state.is_simulated,
         "new": {"requests": new.requests, **_amounts(new)},
-        "budget": list(_budget(state, new)),
+        "budget": list(_budget(state, prices)),
         "expected_duration": {
             "expected_s": expected.expected_s,
             "in_flight": expected.in_flight,
@@ -96,22 +96,34 @@ def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
     }
 
 
-def _budget(state: LedgerState, new: PriceLine) -> Iterator[dict[str, Any]]:
-    for cap in state.caps:
-        missing = _missing_microusd(cap, new)
+def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
+    for budget in state.budgets:
+        needed = _needed_microusd(budget, prices)
+        missing = max(0, (needed or 0) - budget.room_microusd)
         yield {
-            "scope": cap.scope,
-            "cap_usd": float(usd(cap.cap_microusd)),
-            "committed_usd": float(usd(cap.committed_microusd)),
-            "remaining_usd": float(usd(cap.room_microusd)),
-            "fits": not missing,
-            "shortfall_usd": float(usd(missing)),
+            "scope": budget.label,
+            "cap_usd": float(usd(budget.cap_microusd)),
+            "committed_usd": float(usd(budget.committed_microusd)),
+            "remaining_usd": float(usd(budget.room_microusd)),
+            "resets_at": budget.resets_at.isoformat() if budget.resets_at else None,
+            "fits": None if needed is None else not missing,
+            "shortfall_usd": None if needed is None else float(usd(missing)),
         }
 
 
-def _missing_microusd(cap: CapRoom, new: PriceLine) -> int:
-    """Returns the amount that a cap lacks for the new requests of a table, which are no further takes."""
-    return 0 if cap.is_of_retakes else max(0, new.reserved_microusd - cap.room_microusd)
+def _needed_microusd(budget: BudgetState, prices: PriceList) -> int | None:
+    """Returns the most that the new requests of a table take from a budget; None if the table alone does not tell."""
+    if budget.is_of_retakes:
+        return 0
+    names = {name for name, _ in budget.counter.scope}
+    if names - {MODEL_COLUMN, CAMPAIGN}:
+        return None
+
+    def counts(model: str, campaign: str | None) -> bool:
+        tags = {} if campaign is None else {CAMPAIGN: campaign}
+        return Subject("", model=model, tags=tags).matches(budget.counter.scope)
+
+    return prices.new_where(counts).reserved_microusd
 
 
 def _amounts(line: PriceLine) -> dict[str, Any]:
@@ -126,11 +138,12 @@ def _prices(line: PriceLine) -> str:
     return f"list price {dollars(line.price_microusd)}; reserved at most {dollars(line.reserved_microusd)}"
 
 
-def _fit(cap: CapRoom, new: PriceLine) -> str:
-    name, left = budget_name(cap.scope), f"{dollars(cap.room_microusd)} of {dollars(cap.cap_microusd)} left"
-    if cap.is_of_retakes:
+def _fit(budget: BudgetState, prices: PriceList) -> str:
+    name, room = budget_name(budget.label), budget.room_microusd
+    left = f"{dollars(room)} of {dollars(budget.cap_microusd)} left"
+    needed = None if budget.is_of_retakes else _needed_microusd(budget, prices)
+    if needed is None:
         return f"{name}: {left}"
-    missing = _missing_microusd(cap, new)
-    if not missing:
-        return f"{dollars(new.reserved_microusd)} fits in {name}: {left}"
-    return f"{dollars(new.reserved_microusd)} does not fit in {name}: {left}, {dollars(missing)} missing"
+    if needed <= room:
+        return f"{dollars(needed)} fits in {name}: {left}"
+    return f"{dollars(needed)} does not fit in {name}: {left}, {dollars(needed - room)} missing"

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from wan_assets.errors import LedgerError, LedgerMissingError
-from wan_assets.ledger import Budget, CapRoom, Ledger, RecentDurations, Takes, account_of
-from wan_assets.models import VideoRequest, microusd, reservation_microusd
+from wan_assets.ledger import BudgetState, Ledger, RecentDurations, Takes, account_of, budgets_of
+from wan_assets.models import VideoRequest, reservation_microusd
 from wan_assets.prompts import PriceList
 from wan_assets.settings import MAX_IN_FLIGHT, Settings
 
 _BUSY_S = 5.0
 _SIMULATED_S = 1.0
+_IN_MEMORY = "sqlite://"
+"""An empty ledger, which says what is left of budgets if nothing is spent."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,13 @@ class Duration:
 class LedgerState:
     """What the ledger says about the configured account; nothing if there is no ledger yet, or if it is unreadable.
 
-    `paid` are the first 16 bytes of the fingerprints of the requests that have a task. `caps` are the caps of the
-    budget; those of a run are of a new run. `takes` returns the takes of rows by their fingerprints. `error` is the
-    reason why the ledger cannot be read.
+    `paid` are the first 16 bytes of the fingerprints of the requests that have a task. `budgets` are all budgets with
+    what is left; those of a run are of a new run. `takes` returns the takes of rows by their fingerprints. `error` is
+    the reason why the ledger cannot be read.
     """
 
     is_simulated: bool
-    caps: tuple[CapRoom, ...]
+    budgets: tuple[BudgetState, ...]
     paid: frozenset[bytes] = frozenset()
     recent: RecentDurations | None = None
     learned_limit: int | None = None
@@ -70,13 +72,12 @@ class LedgerState:
 @contextmanager
 def ledger_state(settings: Settings) -> Iterator[LedgerState]:
     """Reads the ledger of the settings, which stays open for the block; does not create one."""
-    budget = _budget_of(settings)
-    caps = budget.caps("", "", is_retake=True)
-    nothing_spent = tuple(CapRoom(scope, cap, 0) for scope, cap in caps if cap is not None)
-    unknown = LedgerState(not settings.is_charged, nothing_spent)
+    budgets = budgets_of(settings)
+    with Ledger(_IN_MEMORY, budgets) as empty:
+        unknown = LedgerState(not settings.is_charged, _budget_states(empty, settings))
     with ExitStack() as stack:
         try:
-            ledger = stack.enter_context(Ledger(settings.ledger, budget, must_exist=True, busy_s=_BUSY_S))
+            ledger = stack.enter_context(Ledger(settings.ledger, budgets, must_exist=True, busy_s=_BUSY_S))
             found = _state_of(ledger, settings)
         except LedgerMissingError:
             found = unknown
@@ -85,12 +86,8 @@ def ledger_state(settings: Settings) -> Iterator[LedgerState]:
         yield found
 
 
-def _budget_of(settings: Settings) -> Budget:
-    total, retakes = settings.budget_usd, settings.budget_usd_retakes
-    return Budget(
-        total_microusd=None if total is None else microusd(total),
-        retakes_microusd=None if retakes is None else microusd(retakes),
-    )
+def _budget_states(ledger: Ledger, settings: Settings) -> tuple[BudgetState, ...]:
+    return tuple(ledger.budget_states(str(uuid.uuid4()), simulated=not settings.is_charged))
 
 
 def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
@@ -103,7 +100,7 @@ def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
 
     return LedgerState(
         simulated,
-        tuple(ledger.cap_rooms(str(uuid.uuid4()), simulated=simulated)),
+        _budget_states(ledger, settings),
         ledger.requested(simulated=simulated),
         ledger.recent_durations(simulated=simulated),
         ledger.learned_limit(account_of(settings.base_url, simulated=simulated)),

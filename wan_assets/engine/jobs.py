@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Approval
 from wan_assets.models import VideoRequest
-from wan_assets.prompts import PromptRow, approval_of
+from wan_assets.prompts import PromptRow, approval_of, tags_of
 from wan_assets.settings import MAX_IN_FLIGHT
 from wan_assets.store import StoredTask
 
@@ -74,7 +75,8 @@ class VideoJob:
     """A request for a row's video, with the partition and row that it is recorded under.
 
     With `approval`, the request is submitted only while that draft is approved. `take` is the number of the take that
-    the request is, of the row whose own request has the fingerprint `row_fingerprint`.
+    the request is, of the row whose own request has the fingerprint `row_fingerprint`. `tags` are values of the row's
+    columns, which budgets and reports use.
     """
 
     request: VideoRequest
@@ -83,11 +85,12 @@ class VideoJob:
     approval: Approval | None = None
     take: int = 1
     row_fingerprint: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def job_of(row: PromptRow, partition: str) -> VideoJob:
     """Returns the job for a row of a table, with the approved draft that the row needs."""
-    return VideoJob(row.request, partition, row.prompt_id, approval_of(row))
+    return VideoJob(row.request, partition, row.prompt_id, approval_of(row), tags=tags_of(row))
 
 
 @dataclass(frozen=True)

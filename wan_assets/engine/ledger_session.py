@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -27,6 +27,7 @@ from wan_assets.ledger import (
     Takes,
     Task,
     TaskState,
+    boundary_before,
     new_owner,
     renewed,
 )
@@ -55,6 +56,8 @@ class LedgerSession:
     async def __aenter__(self) -> Self:
         try:
             self._ahead_s = await self.call(self.ledger.ahead_s)
+            if self._origin.run_tags:
+                await self.call(self.ledger.record_run_tags, self._origin.run_id, self._origin.run_tags)
         except LedgerError:
             self._writer.close()
             raise
@@ -89,6 +92,7 @@ class LedgerSession:
             take=job.take,
             row_fingerprint=job.row_fingerprint,
             approval=job.approval.as_text() if job.approval else None,
+            tags=job.tags,
         )
         method = partial(self.ledger.claim, simulated=self.simulated, instead_of=instead_of)
         return self._counted(await self.call(method, job.request, origin, self._owner))
@@ -162,6 +166,21 @@ class LedgerSession:
         if task.origin.approval or task.origin.take > 1:
             await self.call(self.ledger.refuse_unless_wanted, task.task_uuid)
 
+    async def refuse_unless_in_budget(self, claim: Claim) -> None:
+        """Raises `BudgetExceededError` if a task does not fit in a budget any more: a period has begun since it was
+        reserved, a budget was lowered, or an earlier run has reserved it.
+        """
+        if claim.status == "resumed" or claim.task.counted_at < self._last_boundary():
+            await self.count_again(claim)
+
+    async def count_again(self, claim: Claim) -> None:
+        """Lets a reserved task count in the present periods of all budgets; raises `BudgetExceededError`."""
+        await self.call(self.ledger.count_again, claim.task.task_uuid)
+
+    def _last_boundary(self) -> str:
+        now = datetime.fromtimestamp(time.time() + self._ahead_s, UTC)
+        return boundary_before(now.isoformat(timespec="milliseconds"))
+
     async def refuse_if_paused(self) -> None:
         """Raises `PausedError` if the ledger is paused."""
         if (why := await self.call(self.ledger.paused)) is not None:
@@ -233,7 +252,7 @@ class LedgerSession:
         answer.
         """
         with suppress(LedgerError):
-            return await self.call(self.ledger.room_microusd, self._origin.run_id, simulated=self.simulated)
+            return await self.call(self.ledger.room_microusd, self._origin, simulated=self.simulated)
         return None
 
     def _counted(self, claim: Claim) -> Claim:

@@ -32,6 +32,7 @@ from wan_assets.engine.video_ingest import VideoIngest, report_of_delivery
 from wan_assets.errors import (
     LOCAL_FILE,
     ApiFault,
+    BudgetExceededError,
     NotApprovedError,
     OutputUnavailableError,
     RequestRejectedError,
@@ -52,8 +53,8 @@ from wan_assets.video import Verifier
 
 OnPost: TypeAlias = Callable[[str], None]
 
-_WITHDRAWN = (NotApprovedError, UnwantedTakeError)
-"""Errors of a task that a decision does not permit any more."""
+_WITHDRAWN = (BudgetExceededError, NotApprovedError, UnwantedTakeError)
+"""Errors of a task that a decision, or a budget, does not permit any more."""
 
 
 class TaskRunner:
@@ -145,13 +146,14 @@ class TaskRunner:
 
     async def _check_before_post(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
         """Refuses the POST of a task that another process may hold, that is too old to be submitted again, or that a
-        decision does not permit any more.
+        decision or a budget does not permit any more.
         """
         try:
             await self._session.refuse_unless_wanted(claim.task)
+            await self._session.refuse_unless_in_budget(claim)
         except _WITHDRAWN as error:
             if may_be_accepted:
-                fault = ApiFault("notApproved", str(error), task_uuid=claim.task.task_uuid)
+                fault = ApiFault("notPermitted", str(error), task_uuid=claim.task.task_uuid)
                 raise SubmissionUnconfirmedError(fault) from None
             raise
         self._session.refuse_if_expired(claim)

@@ -4,7 +4,19 @@ This package and `prompts.database` are the only ones that import SQLAlchemy.
 """
 
 from wan_assets.ledger.approvals import Approval
-from wan_assets.ledger.budget import Budget, CapRoom, Shortfall, shortfalls_of
+from wan_assets.ledger.budget import (
+    ALERTS,
+    BudgetLimit,
+    Budgets,
+    BudgetState,
+    Counter,
+    Shortfall,
+    budgets_in,
+    budgets_of,
+    shortfalls_of,
+)
+from wan_assets.ledger.budget_period import boundary_before
+from wan_assets.ledger.budget_scope import Subject
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.ledger.decisions import (
@@ -32,14 +44,17 @@ from wan_assets.ledger.takes import Take, Takes
 from wan_assets.ledger.video_checks import CheckRecord
 
 __all__ = [
+    "ALERTS",
     "MAX_LABELS",
     "MAX_NOTE",
     "OPEN_STATES",
     "Approval",
-    "Budget",
-    "CapRoom",
+    "BudgetLimit",
+    "BudgetState",
+    "Budgets",
     "CheckRecord",
     "Claim",
+    "Counter",
     "DatabaseUrlError",
     "DayOfTasks",
     "Decision",
@@ -62,6 +77,7 @@ __all__ = [
     "Shortfall",
     "Source",
     "SpendLine",
+    "Subject",
     "Take",
     "TakeCosts",
     "Takes",
@@ -70,6 +86,9 @@ __all__ = [
     "Totals",
     "VideoKey",
     "account_of",
+    "boundary_before",
+    "budgets_in",
+    "budgets_of",
     "heartbeat",
     "is_file",
     "is_surely_dead",

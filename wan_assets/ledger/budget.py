@@ -1,89 +1,261 @@
-"""Enforces budgets in the same transaction that reserves money."""
+"""Defines budgets: limits in dollars on what counts in a scope and a period, and what is left of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from functools import cache
-from typing import Any
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Self
+from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-from sqlalchemy.sql.dml import ReturningInsert
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from wan_assets.errors import BudgetExceededError, budget_name
-from wan_assets.ledger.schema import given, insert_into, spend
+from wan_assets.ledger.budget_period import Per, period_of
+from wan_assets.ledger.budget_scope import FURTHER, MODEL, TAKES, Scope, Subject, scope_text
+from wan_assets.models import catalog, microusd, usd
+from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError
 
-_NO_CAP = 2**62
-"""An unreachable cap in µ$."""
+ALERTS = (50, 80, 100)
+"""The shares of a budget, in percent, at which an alert is sent by default."""
 
-RETAKES = "retakes"
-"""The scope of all further takes."""
+_MAX_USD = 1e9
+_SHORT = 16
+_ALL = 100
 
-_COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
 
-_CORRECTED = (
-    spend.update()
-    .where(spend.c.scope.in_(sa.bindparam("scopes", expanding=True)))
-    .values(committed_microusd=spend.c.committed_microusd + sa.bindparam("microusd", type_=sa.BigInteger))
-)
-"""An UPDATE and not an upsert: with an upsert, the database would check the difference itself against the constraint on
-sums.
-"""
+class BudgetLimit(BaseModel):
+    """One limit on spent and reserved money together.
+
+    Every task that fulfils the conditions of `scope` counts, in the period in which it is reserved.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    usd: float = Field(ge=0, le=_MAX_USD, description="The limit in US dollars.")
+    per: Per = Field(default="total", description="run, day, week (from Monday), month, or total.")
+    scope: dict[str, str] = Field(
+        default_factory=dict,
+        description="Conditions that must all hold: asset, partition, model, a column of the row such as campaign, or "
+        "run_tag:NAME. A * in a value stands for any text. Without a condition, everything counts.",
+    )
+    time_zone: str = Field(default="UTC", description="The IANA time zone of the periods, such as Europe/Berlin.")
+    alert_at: list[int] = Field(
+        default_factory=lambda: list(ALERTS), description="Percentages at which an alert is sent once per period."
+    )
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _conditions(cls, given: Any) -> Any:
+        """Accepts `campaign=fall` too, and several conditions separated by commas."""
+        if not isinstance(given, str):
+            return given or {}
+        parts = [part.partition("=") for part in given.split(",") if part.strip()]
+        if wrong := [name for name, equals, _ in parts if not equals]:
+            raise ValueError(f"write a condition as name=value, not {wrong[0].strip()!r}")
+        return {name.strip(): value.strip() for name, _, value in parts}
+
+    @field_validator("scope")
+    @classmethod
+    def _are_named(cls, scope: dict[str, str]) -> dict[str, str]:
+        if any(not name or not value or name == "run_tag:" for name, value in scope.items()):
+            raise ValueError("each condition needs a name and a value")
+        return scope
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, LookupError):
+            raise ValueError(f"{name!r} is not a time zone: write a name such as Europe/Berlin") from None
+        return name
+
+    @field_validator("alert_at")
+    @classmethod
+    def _are_percentages(cls, percentages: list[int]) -> list[int]:
+        if wrong := [each for each in percentages if not 1 <= each <= _ALL]:
+            raise ValueError(f"{wrong[0]} is not a percentage from 1 to 100")
+        return percentages
+
+    @property
+    def microusd(self) -> int:
+        """The limit in µ$."""
+        return microusd(self.usd)
+
+    @property
+    def counter(self) -> Counter:
+        """What the budget counts."""
+        scope = tuple(sorted((name, _id_of(name, value)) for name, value in self.scope.items()))
+        return Counter(self.per, scope, self.time_zone if self.per in ("day", "week", "month") else "UTC")
+
+
+def _id_of(name: str, value: str) -> str:
+    """Returns the id of a model that a condition names otherwise, and any other value as it is."""
+    return (catalog().id_of(value) or value) if name == MODEL else value
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Caps in µ$ on spent and reserved money together; None means no cap. A day is a UTC day.
+class Counter:
+    """What a budget counts: tasks of a scope, in each run or period. Budgets with the same counter share its sums."""
 
-    `retakes_microusd` caps the further takes of rows, which count under the other caps too.
+    per: Per
+    scope: Scope = ()
+    time_zone: str = "UTC"
+
+    @cached_property
+    def definition(self) -> str:
+        """The form in which the ledger records it."""
+        return json.dumps([self.per, self.scope, self.time_zone], ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def of_definition(cls, text: str) -> Self:
+        """Reads the form in which the ledger records it."""
+        per, scope, time_zone = json.loads(text)
+        return cls(per, tuple((name, value) for name, value in scope), time_zone)
+
+    @cached_property
+    def id(self) -> str:
+        """A short text that identifies it in the ledger."""
+        return sha256(self.definition.encode()).hexdigest()[:_SHORT]
+
+    def period(self, run_id: str, minute: str) -> str:
+        """Returns the run, or the name of the period, in which a minute counts."""
+        return run_id if self.per == "run" else period_of(self.per, self.time_zone, minute)
+
+    def sum_name(self, run_id: str, minute: str) -> str:
+        """Returns the name of the sum for a run and minute, without the kind of money."""
+        period = self.period(run_id, minute)
+        if self in STANDARD:
+            return "retakes" if self.scope else f"{self.per} {period}".strip()
+        return f"{self.id} {period}".strip()
+
+    def label(self, run_id: str, minute: str) -> str:
+        """Returns the budget's name in messages, such as `month 2026-11 for campaign=fall`."""
+        if self in STANDARD:
+            return self.sum_name(run_id, minute)
+        period = f"{self.per} {self.period(run_id, minute)}".strip()
+        zone = f" ({self.time_zone})" if self.time_zone != "UTC" else ""
+        return f"{period}{zone}" + (f" for {scope_text(self.scope)}" if self.scope else "")
+
+
+RETAKES = Counter("total", ((TAKES, FURTHER),))
+STANDARD = (RETAKES, Counter("total"), Counter("day"), Counter("run"))
+"""The counters whose sums every ledger keeps, from its first task on."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """All budgets of a process.
 
     While the real prices of a kind of request are unknown, its list price plus `price_margin`, a share of it, is
     reserved; by default the share that the description of its model states.
     """
 
-    per_run_microusd: int | None = None
-    per_day_microusd: int | None = None
-    total_microusd: int | None = None
+    limits: tuple[BudgetLimit, ...] = ()
     price_margin: Decimal | None = None
-    retakes_microusd: int | None = None
 
-    @property
-    def has_caps(self) -> bool:
-        """Whether any cap is set."""
-        return any(cap is not None for _, cap in self.caps("", ""))
+    @classmethod
+    def of(
+        cls,
+        *,
+        per_run: float | Decimal | None = None,
+        per_day: float | Decimal | None = None,
+        total: float | Decimal | None = None,
+        retakes: float | Decimal | None = None,
+        limits: Iterable[BudgetLimit] = (),
+        price_margin: float | Decimal | None = None,
+    ) -> Self:
+        """Returns the budgets of the usual amounts in dollars, and of further limits. None means no limit."""
+        usual = {"run": per_run, "day": per_day, "total": total}
+        short = [BudgetLimit(usd=float(amount), per=per) for per, amount in usual.items() if amount is not None]
+        if retakes is not None:
+            short.append(BudgetLimit(usd=float(retakes), scope={TAKES: FURTHER}))
+        margin = None if price_margin is None else Decimal(str(price_margin))
+        return cls((*short, *limits), margin)
 
-    def caps(self, run_id: str, day: str, *, is_retake: bool = False) -> Iterator[tuple[str, int | None]]:
-        """Yields each scope that a task of a run and day counts in, with its cap."""
-        if is_retake:
-            yield RETAKES, self.retakes_microusd
-        yield "total", self.total_microusd
-        yield f"day {day}", self.per_day_microusd
-        yield f"run {run_id}", self.per_run_microusd
+    def caps(self) -> dict[Counter, int]:
+        """Returns the lowest limit of each counter, in µ$."""
+        caps: dict[Counter, int] = {}
+        for limit in self.limits:
+            caps[limit.counter] = min(limit.microusd, caps.get(limit.counter, limit.microusd))
+        return caps
+
+    def alerts(self) -> dict[Counter, frozenset[int]]:
+        """Returns the percentages of each counter at which an alert is sent."""
+        found: dict[Counter, frozenset[int]] = {}
+        for limit in self.limits:
+            found[limit.counter] = found.get(limit.counter, frozenset()) | frozenset(limit.alert_at)
+        return found
+
+
+_LIMITS = TypeAdapter(tuple[BudgetLimit, ...])
+
+
+def budgets_in(text: str) -> tuple[BudgetLimit, ...]:
+    """Reads budgets from JSON, as WAN_ASSETS_BUDGETS contains them; raises `SettingsError`.
+
+    >>> [(limit.usd, limit.per) for limit in budgets_in('[{"usd": 500, "per": "month"}, {"usd": 25, "per": "day"}]')]
+    [(500.0, 'month'), (25.0, 'day')]
+    """
+    if not text.strip():
+        return ()
+    try:
+        given = json.loads(text)
+        return _LIMITS.validate_python([given] if isinstance(given, dict) else given)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{BUDGETS_VARIABLE} is not JSON: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{BUDGETS_VARIABLE}: {where}: {first['msg']}") from None
+
+
+def budgets_of(settings: Settings) -> Budgets:
+    """Returns the budgets of the environment; raises `SettingsError`."""
+    limits = budgets_in(settings.budgets)
+    return Budgets.of(total=settings.budget_usd, retakes=settings.budget_usd_retakes, limits=limits)
 
 
 @dataclass(frozen=True)
-class CapRoom:
-    """One cap with the spent and reserved amount of its scope, in µ$."""
+class BudgetState:
+    """One budget with its current sum, in µ$. `resets_at` is the begin of the next period; None if there is none.
 
-    scope: str
+    `label` names budget and period for people, and `alert_at` are the percentages at which alerts are sent.
+    """
+
+    counter: Counter
+    label: str
     cap_microusd: int
     committed_microusd: int
+    period: str = ""
+    resets_at: datetime | None = None
+    alert_at: tuple[int, ...] = ALERTS
 
     @property
     def is_of_retakes(self) -> bool:
-        """Whether the cap applies to further takes only."""
-        return self.scope == RETAKES
+        """Whether the budget limits further takes only."""
+        return self.counter == RETAKES
 
     @property
     def room_microusd(self) -> int:
         """The amount that may still be reserved."""
         return max(0, self.cap_microusd - self.committed_microusd)
 
+    def refusal(self, requested_microusd: int) -> BudgetExceededError:
+        """Returns the error of a reservation that does not fit."""
+        return BudgetExceededError(
+            self.label, self.cap_microusd, self.committed_microusd, requested_microusd, resets_at=self.resets_at
+        )
+
 
 @dataclass(frozen=True)
 class Shortfall:
-    """The rows that one cap refused, and the amount in µ$ that the cap lacks for all of them."""
+    """The rows that one budget refused, and the amount in µ$ that it lacks for all of them."""
 
     scope: str
     rows: int
@@ -92,12 +264,12 @@ class Shortfall:
     def __str__(self) -> str:
         """Returns a sentence for people."""
         rows, them = ("row was", "it") if self.rows == 1 else ("rows were", "them")
-        missing = f"${self.shortfall_microusd / 1e6:.4f}"
+        missing = f"${usd(self.shortfall_microusd):.4f}"
         return f"{self.rows} {rows} not submitted: {budget_name(self.scope)} lacks {missing} for {them}"
 
 
 def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:
-    """Returns a shortfall for each cap that refused a row, computed from the money left at its last refusal."""
+    """Returns a shortfall for each budget that refused a row, computed from the money left at its last refusal."""
     refused: dict[str, list[BudgetExceededError]] = {}
     for error in errors:
         if isinstance(error, BudgetExceededError):
@@ -110,75 +282,6 @@ def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
     return Shortfall(scope, len(refused), requested - (refused[-1].cap_microusd - refused[-1].committed_microusd))
 
 
-def commit(
-    connection: sa.Connection,
-    budget: Budget,
-    *,
-    kind: str,
-    run_id: str,
-    day: str,
-    microusd: int,
-    is_retake: bool = False,
-) -> None:
-    """Adds an amount to every scope of a task; raises `BudgetExceededError`, and the caller's transaction is rolled
-    back.
-    """
-    caps = dict(budget.caps(run_id, day, is_retake=is_retake))
-    added = _added(connection, {f"{kind} {name}": cap for name, cap in caps.items()}, microusd)
-    for name, cap in caps.items():
-        if cap is not None and (f"{kind} {name}" not in added or microusd > cap):
-            before = committed_in(connection, f"{kind} {name}") - (microusd if f"{kind} {name}" in added else 0)
-            raise BudgetExceededError(name, cap, before, microusd)
-
-
-def correct(
-    connection: sa.Connection, *, kind: str, run_id: str, day: str, microusd: int, is_retake: bool = False
-) -> None:
-    """Adds a difference to every scope of a task without a check: the money is already spent, or is not needed."""
-    scopes = [f"{kind} {name}" for name, _ in Budget().caps(run_id, day, is_retake=is_retake)]
-    connection.execute(_CORRECTED, {"scopes": scopes, "microusd": microusd})
-
-
-def committed_in(connection: sa.Connection, scope: str) -> int:
-    """Returns the spent and reserved amount of a scope, in µ$."""
-    return int(connection.execute(_COMMITTED, {"given_scope": scope}).scalar() or 0)
-
-
-def room(connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str) -> int | None:
-    """Returns the amount in µ$ that the tightest cap still permits; None if there is no cap."""
-    found = rooms(connection, budget, kind=kind, run_id=run_id, day=day)
-    return min((cap.room_microusd for cap in found), default=None)
-
-
-def rooms(
-    connection: sa.Connection, budget: Budget, *, kind: str, run_id: str, day: str, is_retake: bool = False
-) -> list[CapRoom]:
-    """Returns each cap of a budget with the committed amount of its scope."""
-    caps = [(name, cap) for name, cap in budget.caps(run_id, day, is_retake=is_retake) if cap is not None]
-    return [CapRoom(name, cap, committed_in(connection, f"{kind} {name}")) for name, cap in caps]
-
-
-def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> set[str]:
-    """Adds to scopes in one statement; returns the scopes whose cap permits it. A new scope is created without a
-    check.
-    """
-    known: dict[str, Any] = {}
-    for number, (scope, cap) in enumerate(caps.items()):
-        known |= {f"scope_{number}": scope, f"cap_{number}": _NO_CAP if cap is None else cap}
-    sums = [{"scope": scope, "committed_microusd": microusd, **known} for scope in caps]
-    return set(connection.scalars(_addition(connection.dialect.name, len(caps)), sums))
-
-
-@cache
-def _addition(dialect: str, scopes: int) -> ReturningInsert[tuple[str]]:
-    new = insert_into(dialect, spend)
-    after = spend.c.committed_microusd + new.excluded.committed_microusd
-    fits = (
-        (spend.c.scope != sa.bindparam(f"scope_{number}", type_=spend.c.scope.type))
-        | (after <= sa.bindparam(f"cap_{number}", type_=sa.BigInteger))
-        for number in range(scopes)
-    )
-    change = new.on_conflict_do_update(
-        index_elements=(spend.c.scope,), set_={"committed_microusd": after}, where=sa.and_(*fits)
-    )
-    return change.returning(spend.c.scope)
+def counting(counters: Iterable[Counter], subject: Subject) -> Iterator[Counter]:
+    """Yields the counters in which a task counts."""
+    return (counter for counter in counters if subject.matches(counter.scope))

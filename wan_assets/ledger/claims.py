@@ -78,6 +78,7 @@ def new_row(
         "purchase": origin.purchase,
         "take": origin.take,
         "approval": origin.approval,
+        "tags": json.dumps(dict(origin.tags), ensure_ascii=False, separators=(",", ":")),
         "created_at": found.now,
     }
 

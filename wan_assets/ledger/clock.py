@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -70,6 +70,11 @@ def ago_iso(connection: sa.Connection, seconds: float) -> str:
     """Returns the moment some seconds ago, in the form in which the ledger records moments."""
     now = float(connection.execute(sa.select(NOW_S)).scalar_one())
     return _iso_of(lambda: now - seconds)
+
+
+def later_iso(moment: str, seconds: float) -> str:
+    """Returns the moment some seconds after another one, both in the form in which the ledger records moments."""
+    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
 def ahead_s(connection: sa.Connection) -> float:

@@ -30,9 +30,11 @@ from wan_assets.ledger import (
 )
 from wan_assets.ledger.amounts import MAX_MICROUSD
 from wan_assets.ledger.approvals import Approval
-from wan_assets.ledger.budget import Budget, commit, correct, room
+from wan_assets.ledger.budget import BudgetLimit, Budgets
+from wan_assets.ledger.budget_scope import Subject
+from wan_assets.ledger.budget_sums import record_tags_of_run, subject_of, tags_of_run
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
-from wan_assets.ledger.clock import NOW_ISO, NOW_S, today
+from wan_assets.ledger.clock import NOW_ISO, NOW_S
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
 from wan_assets.ledger.decisions import Decision, NewDecision
 from wan_assets.ledger.lease import Instant
@@ -60,7 +62,7 @@ class Ledger(LedgerReader):
     def __init__(
         self,
         url: str,
-        budget: Budget | None = None,
+        budgets: Budgets | None = None,
         *,
         max_in_flight: int | None = None,
         namespace: str = "wan-assets",
@@ -69,7 +71,7 @@ class Ledger(LedgerReader):
         must_exist: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(url, budget or Budget(), busy_s=busy_s, must_exist=must_exist, clock=clock)
+        super().__init__(url, budgets or Budgets(), busy_s=busy_s, must_exist=must_exist, clock=clock)
         self.lease_s = lease_s
         self._max_in_flight = max_in_flight
         self._namespace = namespace
@@ -133,15 +135,48 @@ class Ledger(LedgerReader):
         with self._transaction() as connection:
             return self._joined(connection, transitions.found(connection, task_uuid), owner, requested_at)
 
-    def room_microusd(self, run_id: str, *, simulated: bool) -> int | None:
-        """Returns the amount in µ$ that may still be reserved for a run under its tightest cap; None if there is no
-        cap.
-        """
-        if not self.budget.has_caps:
-            return None
+    def room_microusd(self, origin: Origin, *, simulated: bool) -> int | None:
+        """Returns the amount in µ$ that the tightest budget of a run's asset permits; None if there is no budget."""
         with self._transaction() as connection:
-            day = today(connection)
-            return room(connection, self.budget, kind=money_kind(simulated), run_id=run_id, day=day)
+            run_tags = origin.run_tags or tags_of_run(connection, origin.run_id)
+            subject = Subject(origin.run_id, origin.asset, run_tags=run_tags)
+            states = self._sums.states(connection, origin.run_id, kind=money_kind(simulated), subject=subject)
+            return min((state.room_microusd for state in states), default=None)
+
+    def count_again(self, task_uuid: str) -> None:
+        """Lets a reserved task count in the present periods of all budgets, before it is submitted.
+
+        Raises `BudgetExceededError` if it does not fit there, or if a budget was lowered below what is spent or
+        reserved.
+        """
+        with self._transaction() as connection:
+            row = transitions.found(connection, task_uuid)
+            if row["state"] != TaskState.RESERVED:
+                return
+            moment = self._sums.now(connection)
+            subject, kind = subject_of(connection, row, moment.registered), money_kind(row["is_simulated"])
+            before, reserved = row["counted_at"] or row["created_at"], row["reserved_microusd"]
+            self._sums.count_again(connection, subject, before, moment, kind=kind, microusd=reserved)
+            if before != moment.at:
+                transitions.changed(connection, task_uuid, counted_at=moment.at)
+
+    def set_budget(self, limit: BudgetLimit) -> None:
+        """Records a budget for all processes of the ledger from their next reservation on.
+
+        It replaces the budgets of the same scope, period and time zone in their configurations.
+        """
+        with self._transaction() as connection:
+            self._sums.set_limit(connection, limit.counter, limit.microusd)
+
+    def unset_budget(self, limit: BudgetLimit) -> None:
+        """Removes a budget that the ledger records; the amount of `limit` does not matter."""
+        with self._transaction() as connection:
+            self._sums.set_limit(connection, limit.counter, None)
+
+    def record_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Records the tags of a run, which budgets and reports use."""
+        with self._transaction() as connection:
+            record_tags_of_run(connection, run_id, tags)
 
     def pause(self, why: str | None) -> None:
         """Stops all submissions for a reason; None resumes them. Tasks in flight complete."""
@@ -342,13 +377,13 @@ class Ledger(LedgerReader):
         kind = money_kind(simulated)
         if origin.approval:
             approvals.refuse_unless_approved(connection, Approval.of_text(origin.approval), simulated=simulated)
-        reserved = learned_prices.quoted_microusd(connection, request, self.budget.price_margin, simulated=simulated)
+        reserved = learned_prices.quoted_microusd(connection, request, self.budgets.price_margin, simulated=simulated)
         row = new_row(connection, request, origin, simulated=simulated, namespace=f"{self._namespace} {kind}")
-        day = row["created_at"][:10]
-        where = {"kind": kind, "run_id": origin.run_id, "day": day}
-        commit(connection, self.budget, **where, microusd=reserved, is_retake=origin.take > 1)
+        moment = self._sums.now(connection)
+        subject = subject_of(connection, row, moment.registered)
+        self._sums.commit(connection, subject, moment, kind=kind, microusd=reserved)
         self._refuse_if_at_limit(connection, simulated=simulated)
-        row |= {"reserved_microusd": reserved, "owner": owner}
+        row |= {"reserved_microusd": reserved, "owner": owner, "counted_at": moment.at}
         return task_of(transitions.reserved(connection, row, self.lease_s))
 
     def _refuse_if_at_limit(self, connection: sa.Connection, *, simulated: bool) -> None:
@@ -387,9 +422,10 @@ class Ledger(LedgerReader):
     def _correct(self, connection: sa.Connection, row: sa.RowMapping, microusd: int) -> None:
         if microusd == 0:
             return  # All processes wait for the rows of the sums, so they are not locked without need.
-        kind, day = money_kind(row["is_simulated"]), row["created_at"][:10]
-        where = {"kind": kind, "run_id": row["run_id"], "day": day}
-        correct(connection, **where, microusd=microusd, is_retake=row["take"] > 1)
+        moment = self._sums.now(connection)
+        subject, kind = subject_of(connection, row, moment.registered), money_kind(row["is_simulated"])
+        counted_at = row["counted_at"] or row["created_at"]
+        self._sums.correct(connection, subject, counted_at, moment, kind=kind, microusd=microusd)
 
 
 def _needing(connection: sa.Connection, claim: Claim, approval: str | None) -> Claim:

@@ -29,7 +29,8 @@ from wan_assets.ledger import (
     upload_cache,
     video_checks,
 )
-from wan_assets.ledger.budget import Budget, CapRoom, rooms
+from wan_assets.ledger.budget import Budgets, BudgetState
+from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
@@ -51,13 +52,16 @@ class LedgerReader:
     """
 
     def __init__(
-        self, url: str, budget: Budget, *, busy_s: float, must_exist: bool, clock: Callable[[], float]
+        self, url: str, budgets: Budgets, *, busy_s: float, must_exist: bool, clock: Callable[[], float]
     ) -> None:
         self.url = url
-        self.budget = budget
+        self.budgets = budgets
         self._clock = clock
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
+        self._sums = BudgetSums(budgets)
+        with self._transaction() as connection:
+            self._sums.register(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -221,16 +225,14 @@ class LedgerReader:
         """Returns the total amount that would be reserved for some requests, in µ$."""
         with self._transaction() as connection:
             quoted = partial(
-                learned_prices.quoted_microusd, connection, margin=self.budget.price_margin, simulated=simulated
+                learned_prices.quoted_microusd, connection, margin=self.budgets.price_margin, simulated=simulated
             )
             return sum(map(quoted, requests))
 
-    def cap_rooms(self, run_id: str, *, simulated: bool) -> list[CapRoom]:
-        """Returns the budget's caps with the committed amounts of a run, of this day, in total and of further takes."""
+    def budget_states(self, run_id: str, *, simulated: bool) -> list[BudgetState]:
+        """Returns each budget with the spent and reserved amount of its present period, and of a run."""
         with self._transaction() as connection:
-            day = clock.today(connection)
-            kind = money_kind(simulated)
-            return rooms(connection, self.budget, kind=kind, run_id=run_id, day=day, is_retake=True)
+            return self._sums.states(connection, run_id, kind=money_kind(simulated))
 
     def requested(self, *, simulated: bool) -> frozenset[bytes]:
         """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""

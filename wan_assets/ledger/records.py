@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -50,7 +50,8 @@ class Origin:
 
     A `purchase` is the name of a regeneration: under it, every request is generated and paid once more. `take` is the
     number of a further take of the row whose own request has the fingerprint `row_fingerprint`. `approval` is the
-    approved draft that the task needs, as text.
+    approved draft that the task needs, as text. `tags` are values of the row's columns, and `run_tags` the tags of the
+    run, both by name: budgets and reports use them.
     """
 
     run_id: str = "-"
@@ -61,6 +62,8 @@ class Origin:
     take: int = 1
     row_fingerprint: str = ""
     approval: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    run_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ class Task:
     finished_at: str | None
     error_code: str | None
     error_message: str | None
+    counted_at: str
+    """The moment whose periods of budgets the task counts in."""
+
     former_fingerprint: str | None = None
     """The fingerprint of an older release, under which the store may have the task's files."""
 
@@ -153,11 +159,13 @@ def task_of(row: RowMapping) -> Task:
             row["prompt_id"],
             take=row["take"],
             approval=row["approval"],
+            tags=json.loads(row["tags"]),
         ),
         created_at=row["created_at"],
         submitted_at=row["submitted_at"],
         finished_at=row["finished_at"],
         error_code=row["error_code"],
         error_message=row["error_message"],
+        counted_at=row["counted_at"] or row["created_at"],
         former_fingerprint=row["former_fingerprint"],
     )

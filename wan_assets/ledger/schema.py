@@ -20,7 +20,7 @@ from wan_assets.ledger import amounts, database_urls, fingerprints
 from wan_assets.ledger.clock import Clock, register_clock
 from wan_assets.ledger.database_urls import IN_MEMORY, DatabaseUrlError, is_file, secrets_of, url_of
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 Step: TypeAlias = str | Callable[[sa.Connection], None]
 
@@ -45,6 +45,10 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
     5: (
         partial(_add_column, "take", kind="INTEGER NOT NULL DEFAULT 1"),
         partial(_add_column, "approval", kind="TEXT"),
+    ),
+    6: (
+        partial(_add_column, "tags", kind="TEXT NOT NULL DEFAULT '{}'"),
+        partial(_add_column, "counted_at", kind="VARCHAR(32)"),
     ),
 }
 """The steps from each older schema version to the next. New tables need no step; they are created if they are missing.
@@ -90,6 +94,8 @@ tasks = sa.Table(
     sa.Column("settled_by", sa.String(64)),
     sa.Column("take", sa.Integer, nullable=False, default=1, server_default="1"),
     sa.Column("approval", sa.Text),
+    sa.Column("tags", sa.Text, nullable=False, default="{}", server_default="{}"),
+    sa.Column("counted_at", sa.String(32)),
     sa.Index("wan_tasks_fingerprint", "fingerprint", "is_simulated", "attempt"),
     sa.Index("wan_tasks_state", "state"),
     sa.Index("wan_tasks_owner", "owner"),
@@ -102,6 +108,22 @@ spend = sa.Table(
     sa.Column("scope", sa.String(128), primary_key=True),
     sa.Column("committed_microusd", sa.BigInteger, nullable=False),
     *amounts.constraints_of("wan_spend"),
+)
+
+budgets = sa.Table(
+    "wan_budgets",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("definition", sa.Text, nullable=False),
+    sa.Column("limit_microusd", sa.BigInteger),
+    sa.Column("changed_at", sa.String(32)),
+)
+
+run_tags = sa.Table(
+    "wan_run_tags",
+    metadata,
+    sa.Column("run_id", sa.String(64), primary_key=True),
+    sa.Column("tags", sa.Text, nullable=False),
 )
 
 prices = sa.Table(

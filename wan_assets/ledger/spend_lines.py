@@ -7,9 +7,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from wan_assets.ledger.budget_sums import model_of
 from wan_assets.ledger.records import OPEN_STATES, TaskState
 from wan_assets.ledger.schema import overcharges, tasks
-from wan_assets.models import MODEL
 
 Grouping = Literal["state", "day", "asset", "partition", "run_id", "model"]
 
@@ -94,14 +94,8 @@ def totals(connection: sa.Connection) -> Totals:
 def spending(connection: sa.Connection, by: Grouping) -> list[SpendLine]:
     """Returns sums by one column, sorted by its value."""
     if by == "model":
-        return _lines(connection, _model_of(connection.dialect.name))
+        return _lines(connection, model_of(connection.dialect.name))
     return _lines(connection, sa.func.substr(tasks.c.created_at, 1, 10) if by == "day" else tasks.c[by])
-
-
-def _model_of(dialect: str) -> sa.ColumnElement[str]:
-    """Returns the model in the JSON of a request; a request without one is of the default model."""
-    request = sa.cast(tasks.c.request, sa.JSON) if dialect == "postgresql" else sa.type_coerce(tasks.c.request, sa.JSON)
-    return sa.func.coalesce(request["model"].as_string(), MODEL)
 
 
 def _lines(connection: sa.Connection, column: sa.ColumnElement[str]) -> list[SpendLine]:

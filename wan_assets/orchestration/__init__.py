@@ -10,6 +10,7 @@ from wan_assets.orchestration.automation import (
     build_review_sensor,
     build_video_sensor,
 )
+from wan_assets.orchestration.budget import Budget
 from wan_assets.orchestration.checks import VideoCheckResult, build_video_checks, video_check
 from wan_assets.orchestration.component import WanVideosComponent
 from wan_assets.orchestration.configured_resources import resources_of
@@ -34,6 +35,7 @@ __all__ = [
     "POOL",
     "REASON",
     "AssetNames",
+    "Budget",
     "GeneratedRow",
     "LedgerResource",
     "Pilot",

@@ -1,5 +1,6 @@
 """The YAML component: the assets of a prompt table with their sensor, schedule and checks."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from wan_assets.orchestration.asset_options import AssetOptions, ReviewOptions, 
 from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
 from wan_assets.orchestration.automation import build_missing_job, build_review_sensor, build_video_sensor
+from wan_assets.orchestration.budget import Budget, configured_budgets
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.component_attributes import (
     ApprovedDrafts,
@@ -34,7 +36,7 @@ from wan_assets.orchestration.configured_resources import ledger_url_of, resourc
 from wan_assets.orchestration.resources import LedgerResource
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import MAX_VARIANTS, PromptSource, SqlQuery
-from wan_assets.settings import Settings, settings_from, table_path
+from wan_assets.settings import BUDGETS_VARIABLE, Settings, settings_from, table_path
 
 Severity = Literal["ERROR", "WARN"]
 
@@ -99,6 +101,7 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         budget_usd_per_run: Budget of one run, in US dollars.
         budget_usd_retakes: Budget of further takes of rows, in US dollars. The default is
             `WAN_ASSETS_BUDGET_USD_RETAKES`.
+        budgets: Further budgets by scope and period. The default is `WAN_ASSETS_BUDGETS`.
         max_in_flight: Maximum number of tasks in flight in all runs.
 
     Raises:
@@ -193,6 +196,10 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         ge=0,
         description="Budget in dollars for further takes of rows; WAN_ASSETS_BUDGET_USD_RETAKES by default.",
     )
+    budgets: list[Budget] = Field(
+        default_factory=list,
+        description="Further budgets by scope and period; WAN_ASSETS_BUDGETS by default.",
+    )
     max_in_flight: int | None = Field(
         default=None, ge=1, description="Maximum number of tasks in flight in all runs together."
     )
@@ -209,11 +216,16 @@ class WanVideosComponent(dg.Component, AssetAttributes):
             "WAN_ASSETS_LEDGER": self.ledger,
             "WAN_ASSETS_BUDGET_USD": self.budget_usd_total,
             "WAN_ASSETS_BUDGET_USD_RETAKES": self.budget_usd_retakes,
+            BUDGETS_VARIABLE: _as_json(self.budgets),
         }
         return settings_from(os.environ | {name: str(value) for name, value in given.items() if value is not None})
 
     def _caps(self) -> tuple[float | None, float | None, int | None]:
         return self.budget_usd_per_day, self.budget_usd_per_run, self.max_in_flight
+
+
+def _as_json(budgets: list[Budget]) -> str | None:
+    return json.dumps([budget.model_dump() for budget in budgets]) if budgets else None
 
 
 @cache
@@ -227,6 +239,7 @@ def _resources_of(
         budget_usd_per_day=per_day,
         budget_usd_per_run=per_run,
         budget_usd_retakes=settings.budget_usd_retakes,
+        budgets=configured_budgets(settings),
         max_in_flight=max_in_flight,
     )
     return {**resources_of(settings), "ledger": ledger}

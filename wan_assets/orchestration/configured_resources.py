@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from wan_assets.models import may_hold_password
+from wan_assets.orchestration.budget import configured_budgets
 from wan_assets.orchestration.resources import (
     LedgerResource,
     RunwareResource,
@@ -99,4 +100,5 @@ def ledger_of(settings: Settings) -> LedgerResource:
         url=ledger_url_of(settings.ledger),
         budget_usd_total=settings.budget_usd,
         budget_usd_retakes=settings.budget_usd_retakes,
+        budgets=configured_budgets(settings),
     )

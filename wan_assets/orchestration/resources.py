@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -14,8 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
-from wan_assets.ledger import Budget, Ledger
-from wan_assets.models import add_models, http_url, microusd
+from wan_assets.ledger import Budgets, Ledger
+from wan_assets.models import add_models, http_url
+from wan_assets.orchestration.budget import Budget
 from wan_assets.settings import (
     API_KEY_VARIABLE,
     DATA_FOLDER,
@@ -314,6 +314,7 @@ class LedgerResource(dg.ConfigurableResource):
         budget_usd_total: Budget of all spent and reserved money, in US dollars. None is no limit.
         budget_usd_retakes: Budget of further takes of rows, in US dollars, which count under the other budgets too.
             None is no limit.
+        budgets: Further budgets, each with a scope and a period. All budgets apply; the tightest one refuses a row.
         price_margin: Share of the list price, from 0 to 1, that is reserved in addition to it until real prices are
             known. By default, the share in the description of the model, 0.02.
         max_in_flight: Maximum number of tasks in flight in all runs that share the ledger. None is no limit.
@@ -322,7 +323,9 @@ class LedgerResource(dg.ConfigurableResource):
         pydantic.ValidationError: A value is outside its range.
 
     Example:
-        >>> from wan_assets import LedgerResource
+        >>> from wan_assets import Budget, LedgerResource
+        >>> ads = Budget(usd=500, per="month", scope={"x_team": "ads"}, time_zone="Europe/Berlin")
+        >>> resource = LedgerResource(url="sqlite:///ledger.db", budget_usd_per_day=100, budgets=[ads])
         >>> with LedgerResource(url="sqlite://", budget_usd_per_day=100).open() as ledger:
         ...     ledger.totals().real.cost_microusd
         0
@@ -339,6 +342,9 @@ class LedgerResource(dg.ConfigurableResource):
     )
     budget_usd_retakes: float | None = Field(
         default=None, ge=0, description="Budget in dollars for all further takes of rows, within the other budgets."
+    )
+    budgets: list[Budget] = Field(
+        default_factory=list, description="Further budgets by scope and period; all of them apply."
     )
     price_margin: float | None = Field(
         default=None,
@@ -360,18 +366,15 @@ class LedgerResource(dg.ConfigurableResource):
         Raises:
             LedgerError: The database cannot be opened, or its URL is not valid.
         """
-
-        def cap(usd: float | None) -> int | None:
-            return None if usd is None else microusd(usd)
-
-        budget = Budget(
-            per_run_microusd=cap(self.budget_usd_per_run),
-            per_day_microusd=cap(self.budget_usd_per_day),
-            total_microusd=cap(self.budget_usd_total),
-            retakes_microusd=cap(self.budget_usd_retakes),
-            price_margin=None if self.price_margin is None else Decimal(str(self.price_margin)),
+        budgets = Budgets.of(
+            per_run=self.budget_usd_per_run,
+            per_day=self.budget_usd_per_day,
+            total=self.budget_usd_total,
+            retakes=self.budget_usd_retakes,
+            limits=self.budgets,
+            price_margin=self.price_margin,
         )
-        return Ledger(self.url, budget, max_in_flight=self.max_in_flight)
+        return Ledger(self.url, budgets, max_in_flight=self.max_in_flight)
 
 
 def _public_base_url(given: str) -> str:

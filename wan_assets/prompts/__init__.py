@@ -18,7 +18,7 @@ from wan_assets.prompts.approved_videos import (
     with_overrides,
 )
 from wan_assets.prompts.column_use import ColumnUse
-from wan_assets.prompts.columns import EXPERIMENT, VARIANT
+from wan_assets.prompts.columns import CAMPAIGN, EXPERIMENT, MODEL_COLUMN, VARIANT
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.locations import format_of, identity_of, label_of, location_of, name_of
@@ -29,6 +29,7 @@ from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_
 from wan_assets.prompts.result_frame import frame_of, index_of
 from wan_assets.prompts.row_batch import fingerprints_by_id
 from wan_assets.prompts.row_selection import ChosenRows, RowSelection, RowsSeen
+from wan_assets.prompts.row_tags import tags_of
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery
@@ -46,11 +47,13 @@ __all__ = [
     "APPROVAL",
     "APPROVED_AT",
     "APPROVED_BY",
+    "CAMPAIGN",
     "DRAFT",
     "DRAFT_ASSET",
     "DRAFT_SHA256",
     "EXPERIMENT",
     "MAX_VARIANTS",
+    "MODEL_COLUMN",
     "SMALLEST_BYTES",
     "VARIANT",
     "ApprovedRows",
@@ -97,6 +100,7 @@ __all__ = [
     "shortened",
     "signature_of",
     "snapshot_writer",
+    "tags_of",
     "verified_content",
     "with_overrides",
 ]

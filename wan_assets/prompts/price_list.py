@@ -56,7 +56,7 @@ class PriceList:
 
     paid: frozenset[bytes] = frozenset()
     reservation: Callable[[VideoRequest], int] = reservation_microusd
-    _new: Counter[PricedKind] = field(default_factory=Counter)
+    _new: Counter[tuple[PricedKind, str | None]] = field(default_factory=Counter)
     _counts: Counter[tuple[PricedKind, str | None]] = field(default_factory=Counter)
     _prices: dict[PricedKind, tuple[int, int]] = field(default_factory=dict)
     _campaigns: set[str] = field(default_factory=set)
@@ -69,8 +69,9 @@ class PriceList:
         )
         if kind not in self._prices:
             self._prices[kind] = list_price_microusd(request), self.reservation(request)
-        self._counts[kind, self._kept(campaign)] += count
-        self._new[kind] += new
+        kept = self._kept(campaign)
+        self._counts[kind, kept] += count
+        self._new[kind, kept] += new
 
     @property
     def total(self) -> PriceLine:
@@ -80,20 +81,24 @@ class PriceList:
     @property
     def new(self) -> PriceLine:
         """The requests that are not paid yet."""
-        return self._line(self._new.items())
+        return self.new_where(lambda *_: True)
+
+    def new_where(self, counts: Callable[[str, str | None], bool]) -> PriceLine:
+        """Returns the requests that are not paid yet, of models and campaigns that a predicate accepts."""
+        return self._line((kind, new) for (kind, campaign), new in self._new.items() if counts(kind.model, campaign))
 
     @property
     def typical_s(self) -> float:
         """The mean of the typical times of the new requests' tasks, in seconds, as the descriptions of models state."""
-        known = {kind: description_of(kind.model).latency for kind in self._new}
+        known = {kind: description_of(kind.model).latency for kind, _ in self._new}
         times = {kind: latency.typical_s if latency else _TYPICAL_S for kind, latency in known.items()}
         count = self._new.total()
-        return sum(times[kind] * new for kind, new in self._new.items()) / count if count else _TYPICAL_S
+        return sum(times[kind] * new for (kind, _), new in self._new.items()) / count if count else _TYPICAL_S
 
     def retirements(self, today: date) -> dict[Retirement, int]:
         """Returns the models that have ended or end soon, each with the number of its requests that are new."""
         found: dict[Retirement, int] = {}
-        for kind, count in self._new.items():
+        for (kind, _), count in self._new.items():
             retirement = retirement_of(description_of(kind.model), today) if count else None
             if retirement:
                 found[retirement] = found.get(retirement, 0) + count

@@ -26,7 +26,7 @@ from wan_assets.cli.dagster_home import instance_in
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.client.connections import Connections
 from wan_assets.engine import Outcome
-from wan_assets.ledger import Budget, Claim, Ledger, Task
+from wan_assets.ledger import Budgets, Claim, Ledger, Task
 from wan_assets.orchestration.partitions.sync import sync_partitions
 from wan_assets.prompts import PromptTable
 from wan_assets.settings import sqlite_url
@@ -177,7 +177,7 @@ class TrappedLedgerResource(LedgerResource):
     """Opens the ledger with its points; it reserves list prices, which are what the simulator charges."""
 
     def open(self) -> Ledger:
-        return TrappedLedger(self.url, Budget(price_margin=Decimal(0)), lease_s=LEASE_S)
+        return TrappedLedger(self.url, Budgets(price_margin=Decimal(0)), lease_s=LEASE_S)
 
 
 class TrappedStoreResource(VideoStoreResource):

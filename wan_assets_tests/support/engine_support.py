@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits, OnProgress, Outcome, VideoJob, generate
-from wan_assets.ledger import Budget, Ledger, Origin
+from wan_assets.ledger import Budgets, Ledger, Origin
+from wan_assets.models import usd
 from wan_assets.models.request import VideoRequest, task_uuid_of
 from wan_assets.settings import sqlite_url
 from wan_assets.simulator import Behaviour, LocalSimulator
@@ -39,9 +40,10 @@ QUICK = HttpConfig(
 )
 
 
-def caps(**microusd: int) -> Budget:
-    """Caps in µ$; what is reserved is the list price alone, so that tests can count in whole prices."""
-    return Budget(**microusd, price_margin=Decimal(0))
+def caps(**microusd: int) -> Budgets:
+    """Budgets in µ$; what is reserved is the list price alone, so that tests can count in whole prices."""
+    amounts = {name.removesuffix("_microusd"): usd(amount) for name, amount in microusd.items()}
+    return Budgets.of(**amounts, price_margin=Decimal(0))
 
 
 def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
@@ -119,7 +121,7 @@ class Studio:
         """How many tasks the account was charged for."""
         return len(self.journal.charges())
 
-    def ledger(self, budget: Budget | None = None, **settings: Any) -> Ledger:
+    def ledger(self, budget: Budgets | None = None, **settings: Any) -> Ledger:
         return Ledger(self.url, budget or caps(), **settings)
 
     def client(self, key: str = KEY, http_config: HttpConfig = QUICK) -> RunwareClient:
@@ -131,7 +133,7 @@ class Studio:
         jobs: Iterable[VideoJob],
         *,
         limits: Limits | None = None,
-        budget: Budget | None = None,
+        budget: Budgets | None = None,
         origin: Origin | None = None,
         media: Mapping[str, Path] | None = None,
         on_progress: OnProgress | None = None,

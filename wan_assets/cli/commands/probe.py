@@ -13,8 +13,8 @@ from wan_assets.cli.connection import connected
 from wan_assets.cli.display import dollars, show_json, show_table
 from wan_assets.cli.options import current_settings, data_dir_option, json_option
 from wan_assets.engine import Outcome
-from wan_assets.ledger import Budget, Ledger
-from wan_assets.models import microusd, usd
+from wan_assets.ledger import Ledger, budgets_of
+from wan_assets.models import usd
 from wan_assets.settings import Settings
 from wan_assets.store import VideoStore
 
@@ -36,8 +36,7 @@ def probe(*, pay: bool, as_json: bool) -> None:
     if not pay:
         _show_price(settings, as_json=as_json)
         return
-    budget = Budget(total_microusd=microusd(settings.budget_usd) if settings.budget_usd else None)
-    with Ledger(settings.ledger, budget) as ledger:
+    with Ledger(settings.ledger, budgets_of(settings)) as ledger:
         outcome, findings = asyncio.run(_probed(settings, ledger))
     if as_json:
         show_json({"findings": [vars(finding) for finding in findings], **_money(outcome)})

@@ -14,6 +14,7 @@ import dagster as dg
 from wan_assets.engine import FailureLog, Outcome, VideoJob
 from wan_assets.ledger import Ledger, Origin, heartbeat
 from wan_assets.orchestration.asset_names import Key
+from wan_assets.orchestration.budget import budget_tags
 from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
 from wan_assets.orchestration.generator.step import Step
 from wan_assets.orchestration.metadata import video
@@ -114,7 +115,8 @@ class GenerationPlan:
             if self.step.instance:
                 stack.enter_context(heartbeat(ledger, self.step.run_id))
             store, limits = self.resources.store.open(), self.resources.runware.limits()
-            origin = Origin(self.step.run_id, self.step.asset, purchase=self.options.regenerate)
+            step, purchase = self.step, self.options.regenerate
+            origin = Origin(step.run_id, step.asset, purchase=purchase, run_tags=budget_tags(step.run_tags))
             run = EngineRun(self.queue, self.resources.runware, store, ledger, limits, origin, self.media)
             reporter = CostReporter(ledger, self.step.instance, self.step.asset_key, self.step.asset)
             stack.callback(reporter.flush)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
@@ -41,6 +42,7 @@ class Step:
     instance: dg.DagsterInstance | None = None
     log_event: LogEvent | None = None
     log: logging.Logger = _LOG
+    run_tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: StepContext, asset_key: Key | None, partition_key_of: PartitionOf | None) -> Self:
@@ -52,7 +54,8 @@ class Step:
         has_keys = _is_partitioned(operation) and (key is None or definition is not None)
         keys = tuple(operation.partition_keys) if has_keys else ()
         assigned = _partition_of(definition, keys, partition_key_of)
-        return cls(operation.run_id, key, keys, assigned, operation.instance, operation.log_event, operation.log)
+        reports = operation.instance, operation.log_event, operation.log
+        return cls(operation.run_id, key, keys, assigned, *reports, run_tags=_tags_of(operation))
 
     @property
     def asset(self) -> str:
@@ -93,6 +96,13 @@ def _operation_of(context: StepContext) -> dg.OpExecutionContext:
     if isinstance(context, dg.OpExecutionContext):
         return context
     raise TypeError(f"context must be that of an asset or op, not {type(context).__name__}; scripts leave it out")
+
+
+def _tags_of(operation: dg.OpExecutionContext) -> Mapping[str, str]:
+    """Returns the tags of the run; a step that a test invokes directly has no run."""
+    with suppress(dg.DagsterError):
+        return operation.run.tags
+    return {}
 
 
 def _only_asset(operation: dg.OpExecutionContext) -> dg.AssetKey | None:

@@ -15,6 +15,7 @@ from wan_assets.dataset import row_videos
 from wan_assets.engine import Limits, progress_logged
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Origin, PartitionRow, heartbeat
+from wan_assets.orchestration.budget import budget_tags
 from wan_assets.orchestration.checks import VideoCheckRun
 from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.metadata.video import failure_to_start
@@ -96,7 +97,8 @@ def _events_of(
     store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[Event]:
-    origin = Origin(run_context.run_id, run_context.asset_key.to_user_string(), purchase=config.regenerate)
+    asset = run_context.asset_key.to_user_string()
+    origin = Origin(run_context.run_id, asset, purchase=config.regenerate, run_tags=budget_tags(run_context.run_tags))
     with ExitStack() as stack:
         open_ledger = stack.enter_context(ledger.open())
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))

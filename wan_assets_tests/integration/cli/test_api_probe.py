@@ -14,14 +14,15 @@ from wan_assets.cli import cli
 from wan_assets.cli.api_probe import PRICE_MICROUSD, Probe, Record
 from wan_assets.client import RunwareClient
 from wan_assets.engine import Outcome
-from wan_assets.ledger import Budget
+from wan_assets.ledger import Budgets
+from wan_assets.models import usd
 
 STRANGER = "What does a poll report about a task that was never submitted?"
 ACKNOWLEDGED = "How is a task acknowledged?"
 POLLED = "What do polls report until the task ends?"
 
 
-def probed(place: Studio, budget: Budget | None = None) -> tuple[Outcome, dict[str, str]]:
+def probed(place: Studio, budget: Budgets | None = None) -> tuple[Outcome, dict[str, str]]:
     """A probe of a studio's simulator: the video's outcome, and what was seen by question."""
 
     async def ask() -> tuple[Outcome, dict[str, str]]:
@@ -144,7 +145,7 @@ def test_a_video_that_fails_tells_how_and_is_not_bought_a_second_time(tmp_path, 
 
 def test_a_cap_that_leaves_no_room_keeps_it_from_paying(tmp_path):
     with studio(tmp_path) as place:
-        outcome, seen = probed(place, Budget(total_microusd=PRICE_MICROUSD - 1))
+        outcome, seen = probed(place, Budgets.of(total=usd(PRICE_MICROUSD - 1)))
 
         assert place.paid == 0
     assert outcome.stored is None

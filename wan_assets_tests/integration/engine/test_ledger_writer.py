@@ -77,7 +77,7 @@ def test_what_is_refused_is_refused_alone(session: LedgerSession) -> None:
     assert all(isinstance(error, BudgetExceededError) for error in refused)
     committed = sum(task.committed_microusd for task in session.ledger.open_tasks())
     assert 0 < committed <= 10 * 473_000
-    assert session.ledger.room_microusd("run", simulated=True) == 10 * 473_000 - committed
+    assert session.ledger.room_microusd(Origin("run"), simulated=True) == 10 * 473_000 - committed
 
 
 def test_it_is_committed_before_it_is_done(session: LedgerSession) -> None:

@@ -22,7 +22,8 @@ from wan_assets.client.error_codes import task_error_of
 from wan_assets.dataset.reconciliation import DayCompared, days_without_unknown_charges
 from wan_assets.engine import Limits, Recovered, VideoJob, recover
 from wan_assets.errors import ApiFault, LedgerError
-from wan_assets.ledger import Budget, Ledger, Origin
+from wan_assets.ledger import Budgets, Ledger, Origin
+from wan_assets.models import usd
 from wan_assets.models.pricing import microusd_of, reservation_microusd
 
 HOUR_S = 3600.0
@@ -300,7 +301,7 @@ def test_two_per_cent_more_than_the_list_price_are_reserved_until_real_prices_ar
     with studio(tmp_path, cost_factor=1.013) as made:
         ledger = Ledger(made.url)
         before = ledger.quoted_microusd([request_of()], simulated=True)
-        made.run(jobs_of(5), budget=Budget(total_microusd=6 * PRICE))
+        made.run(jobs_of(5), budget=Budgets.of(total=usd(6 * PRICE)))
         after = ledger.quoted_microusd([request_of()], simulated=True)
 
     assert (before, after) == (482_460, 479_100)

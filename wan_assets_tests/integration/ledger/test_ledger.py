@@ -27,7 +27,7 @@ from wan_assets.errors import (
     LedgerError,
     PausedError,
 )
-from wan_assets.ledger import Budget, Ledger, Origin, TaskState
+from wan_assets.ledger import Budgets, Ledger, Origin, TaskState
 from wan_assets.ledger.processes import new_owner
 
 FAULT = ApiFault("someCode", "some message")
@@ -356,7 +356,7 @@ def dead_owner() -> str:
         (caps(total_microusd=2 * PRICE), "total"),
     ],
 )
-def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(file_url: str, budget: Budget, scope: str) -> None:
+def test_a_cap_lets_in_what_fits_to_the_cent_and_nothing_more(file_url: str, budget: Budgets, scope: str) -> None:
     ledger = Ledger(file_url, budget, clock=Clock())
     claimed(ledger, "one")
     claimed(ledger, "two")
@@ -407,8 +407,8 @@ def test_the_room_is_what_the_tightest_cap_still_lets_in(file_url: str) -> None:
     claimed(Ledger(file_url, caps(), clock=clock), "one", run="r1")
     day, run, total = 4 * PRICE, 3 * PRICE, 5 * PRICE
 
-    def room(run_id: str, budget: Budget) -> int | None:
-        return Ledger(file_url, budget, clock=clock).room_microusd(run_id, simulated=False)
+    def room(run_id: str, budget: Budgets) -> int | None:
+        return Ledger(file_url, budget, clock=clock).room_microusd(Origin(run_id), simulated=False)
 
     assert room("r1", caps()) is None
     assert room("r1", caps(per_day_microusd=day, per_run_microusd=run, total_microusd=total)) == 2 * PRICE
@@ -623,7 +623,7 @@ ONE_OF_MANY = """
 import faulthandler, json, sys, traceback
 from decimal import Decimal
 from wan_assets.errors import ApiFault, BudgetExceededError
-from wan_assets.ledger import Budget, Ledger, Origin
+from wan_assets.ledger import Budgets, Ledger, Origin
 from wan_assets.models.request import VideoRequest
 
 def claimed(row, purchase="", instead_of=""):
@@ -644,7 +644,7 @@ name, fault = sys.argv[1], ApiFault("someCode", "some message")
 for job in sys.stdin:
     faulthandler.dump_traceback_later(60, exit=True)
     url, entry, cap = json.loads(job)
-    ledger = Ledger(url, Budget(total_microusd=cap, price_margin=Decimal(0)))
+    ledger = Ledger(url, Budgets.of(total=None if cap is None else cap / 1e6, price_margin=Decimal(0)))
     print("ready", flush=True)
     work = json.loads(sys.stdin.readline())
     print(json.dumps(done(eval(entry), work), default=str), flush=True)
@@ -882,7 +882,7 @@ def test_a_ledger_of_a_later_package_is_left_alone(url: str) -> None:
     Ledger(url, caps()).close()
     rows_of(url, "UPDATE wan_ledger SET value = '99'")
 
-    with pytest.raises(LedgerError, match="schema version 99, this package knows 6"):
+    with pytest.raises(LedgerError, match="schema version 99, this package knows 7"):
         Ledger(url, caps())
 
 
@@ -921,15 +921,24 @@ def test_a_task_that_is_not_there_is_a_clear_error(url: str) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> None:
     task_uuid = claimed(Ledger(url, caps()))
-    for column in ("prompt_id", "former_fingerprint", "submitted_by", "settled_by", "take", "approval"):
+    for column in (
+        "prompt_id",
+        "former_fingerprint",
+        "submitted_by",
+        "settled_by",
+        "take",
+        "approval",
+        "tags",
+        "counted_at",
+    ):
         rows_of(url, f"ALTER TABLE wan_tasks DROP COLUMN {column}")
-    rows_of(url, "UPDATE wan_ledger SET value = '1'")
+    rows_of(url, "UPDATE wan_ledger SET value = '1' WHERE name = 'schema_version'")
 
     task = Ledger(url, caps()).task(task_uuid)
 
     assert task
     assert (task.state, task.origin.prompt_id) == ("reserved", "-")
-    assert rows_of(url, "SELECT value FROM wan_ledger") == [("6",)]
+    assert rows_of(url, "SELECT value FROM wan_ledger WHERE name = 'schema_version'") == [("7",)]
 
 
 def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_together(file_url: str) -> None:

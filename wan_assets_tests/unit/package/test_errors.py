@@ -171,6 +171,6 @@ def test_a_budget_error_says_cap_spent_and_asked() -> None:
     error = BudgetExceededError("day 2026-07-01", 25_000_000, 24_900_000, 473_000)
 
     assert str(error) == (
-        "$0.4730 does not fit in the budget of day 2026-07-01: $24.9000 of $25.00 is spent or reserved"
+        "$0.4730 does not fit in the budget of day 2026-07-01: $24.9000 of $25.00 is spent or reserved, $0.1000 is left"
     )
     assert (error.cap_microusd, error.committed_microusd, error.requested_microusd) == (25_000_000, 24_900_000, 473_000)

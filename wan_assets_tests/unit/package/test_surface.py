@@ -15,6 +15,7 @@ NAMES = [
     "ApprovalPolicy",
     "ApprovalRule",
     "ApprovedVideos",
+    "Budget",
     "ExportOptions",
     "GeneratedRow",
     "LedgerResource",

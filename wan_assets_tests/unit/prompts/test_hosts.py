@@ -70,10 +70,14 @@ def test_a_renewal_from_a_host_that_lags_holds(postgres_url: str) -> None:
 def test_the_day_of_a_budget_is_the_same_on_all_hosts(postgres_url: str) -> None:
     cap = caps(per_day_microusd=500_000)
     day_s = 24 * HOUR_S
-    with host(postgres_url, budget=cap) as here, host(postgres_url, day_s, budget=cap) as there:
+    with host(postgres_url, budgets=cap) as here, host(postgres_url, day_s, budgets=cap) as there:
         claimed(here, "here")
 
-        assert there.room_microusd("run", simulated=True) == here.room_microusd("run", simulated=True) == 27_000
+        assert (
+            there.room_microusd(Origin("run"), simulated=True)
+            == here.room_microusd(Origin("run"), simulated=True)
+            == 27_000
+        )
 
 
 def test_tasks_in_flight_are_counted_by_the_leases_of_all_hosts(postgres_url: str) -> None:

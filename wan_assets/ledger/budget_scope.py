@@ -1,0 +1,81 @@
+"""Decides which tasks count under a budget: by asset, partition, model, column of the row, or tag of the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
+
+ASSET, PARTITION, MODEL, TAKES = "asset", "partition", "model", "takes"
+RUN_TAG = "run_tag:"
+"""The begin of a condition on a tag of the run."""
+
+FURTHER = "further"
+"""The value of `takes` for all takes of a row after its first one."""
+
+Scope: TypeAlias = tuple[tuple[str, str], ...]
+"""Conditions that must all hold, each a name with a value, sorted by name; none means everything."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a budget can know about a task. `tags` are the values of its row's columns by name."""
+
+    run_id: str
+    asset: str = "-"
+    partition: str = "-"
+    model: str = ""
+    is_retake: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    run_tags: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, scope: Scope) -> bool:
+        """Whether all conditions hold. A `*` in a value stands for any text."""
+        return all(
+            (value := self._value(name)) is not None and _pattern(wanted).fullmatch(value) is not None
+            for name, wanted in scope
+        )
+
+    def _value(self, name: str) -> str | None:
+        if name == ASSET:
+            return self.asset
+        if name == PARTITION:
+            return self.partition
+        if name == MODEL:
+            return self.model
+        if name == TAKES:
+            return FURTHER if self.is_retake else "first"
+        if name.startswith(RUN_TAG):
+            return self.run_tags.get(name.removeprefix(RUN_TAG))
+        return self.tags.get(name)
+
+
+def is_of_row(name: str) -> bool:
+    """Whether a condition concerns a column of the row."""
+    return name not in (ASSET, PARTITION, MODEL, TAKES) and not name.startswith(RUN_TAG)
+
+
+def is_of_run(name: str) -> bool:
+    """Whether a condition concerns a tag of the run."""
+    return name.startswith(RUN_TAG)
+
+
+def scope_text(scope: Scope) -> str:
+    """Returns the conditions as messages show them.
+
+    >>> scope_text((("campaign", "fall"), ("model", "wan2.6")))
+    'campaign=fall, model=wan2.6'
+    """
+    return ", ".join(_condition_texts(scope))
+
+
+def _condition_texts(scope: Scope) -> Iterator[str]:
+    for name, value in scope:
+        yield f"{name}={value}"
+
+
+@lru_cache(maxsize=1024)
+def _pattern(value: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, value.split("*"))), re.DOTALL)

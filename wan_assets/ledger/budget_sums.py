@@ -1,0 +1,367 @@
+"""Keeps the sums of all budgets, and checks them in the same transaction that reserves money.
+
+The ledger registers each counter of which any process has a budget, so that all processes keep its sums.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningInsert
+
+from wan_assets.ledger.budget import STANDARD, Budgets, BudgetState, Counter, counting
+from wan_assets.ledger.budget_period import boundary_before, minute_of, resets_at
+from wan_assets.ledger.budget_scope import ASSET, MODEL, PARTITION, Subject, is_of_row, is_of_run
+from wan_assets.ledger.clock import NOW_ISO, later_iso
+from wan_assets.ledger.records import money_kind
+from wan_assets.ledger.schema import budgets as table
+from wan_assets.ledger.schema import given, insert_into, ledger_info, lock_number, run_tags, spend, tasks, upsert_into
+from wan_assets.models import MODEL as DEFAULT_MODEL
+
+_NO_CAP = 2**62
+"""An unreachable cap in µ$."""
+
+_BUDGETS_LOCK = 0x62756467
+"""The number of an advisory lock of the database."""
+
+_VERSION, _BOUNDARY = "budgets_version", "budgets_boundary"
+_MAX_AHEAD_S = 900.0
+"""How far the clocks of processes may differ so that all count in the same period."""
+
+_BATCH = 1_000
+
+_STATE = sa.select(
+    *(
+        sa.select(ledger_info.c.value).where(ledger_info.c.name == name).scalar_subquery().label(name)
+        for name in (_VERSION, _BOUNDARY)
+    ),
+    NOW_ISO.label("now"),
+)
+_COMMITTED = sa.select(spend.c.committed_microusd).where(spend.c.scope == given(spend.c.scope))
+_CORRECTED = (
+    spend.update()
+    .where(spend.c.scope.in_(sa.bindparam("scopes", expanding=True)))
+    .values(committed_microusd=spend.c.committed_microusd + sa.bindparam("microusd", type_=sa.BigInteger))
+    .returning(spend.c.scope, spend.c.committed_microusd)
+)
+"""An UPDATE and not an upsert: with an upsert, the database would check the difference itself against the constraint on
+sums.
+"""
+_TAGS_OF_RUN = sa.select(run_tags.c.tags).where(run_tags.c.run_id == given(run_tags.c.run_id))
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The counters that the ledger keeps sums of, and the limits in µ$ that the ledger itself records for some."""
+
+    version: str = ""
+    counters: tuple[Counter, ...] = STANDARD
+    limits: Mapping[Counter, int] = field(default_factory=dict)
+
+    def needs(self, *, of: Any) -> bool:
+        """Whether any condition of a scope fulfils a predicate on its name."""
+        return any(of(name) for counter in self.counters if counter not in STANDARD for name, _ in counter.scope)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The time of the ledger at which a task counts, as ISO 8601 in UTC, and what is registered then."""
+
+    at: str
+    registered: Registered
+
+    @property
+    def minute(self) -> str:
+        """The minute, which determines all periods."""
+        return minute_of(self.at)
+
+
+class BudgetSums:
+    """The budgets of one process, and the sums of all budgets of its ledger."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._caps = budgets.caps()
+        self._alerts = budgets.alerts()
+        self._registered = Registered()
+
+    def register(self, connection: sa.Connection) -> None:
+        """Lets the ledger keep the sums of all budgets of this process, from the tasks that it contains already."""
+        self._add(connection, [counter for counter in self._caps if counter not in STANDARD])
+
+    def set_limit(self, connection: sa.Connection, counter: Counter, microusd: int | None) -> None:
+        """Records a limit for all processes, which replaces those of their configurations; None removes it."""
+        self._add(connection, [counter])
+        change = table.update().where(table.c.id == counter.id).values(limit_microusd=microusd, changed_at=NOW_ISO)
+        connection.execute(change)
+        _raise_version(connection)
+
+    def now(self, connection: sa.Connection) -> Moment:
+        """Returns the moment at which a task counts that is reserved now.
+
+        It is never in an earlier period than another reservation, even if the clocks of processes differ by minutes.
+        """
+        lock_number(connection, _BUDGETS_LOCK, is_shared=True)
+        found = connection.execute(_STATE).one()
+        version, boundary, now = str(found[0] or ""), str(found[1] or ""), str(found[2])
+        if version != self._registered.version:
+            self._registered = _read(connection, version)
+        at = now if connection.dialect.name == "postgresql" else _not_before(connection, now, boundary)
+        return Moment(at, self._registered)
+
+    def commit(self, connection: sa.Connection, subject: Subject, moment: Moment, *, kind: str, microusd: int) -> None:
+        """Adds an amount to the sums of all budgets of a task; raises `BudgetExceededError` of the tightest one that it
+        does not fit in, and the caller's transaction is rolled back.
+        """
+        counters = list(counting(moment.registered.counters, subject))
+        self._commit(connection, counters, subject, moment, kind=kind, microusd=microusd)
+
+    def _commit(
+        self,
+        connection: sa.Connection,
+        counters: list[Counter],
+        subject: Subject,
+        moment: Moment,
+        *,
+        kind: str,
+        microusd: int,
+    ) -> None:
+        names = {f"{kind} {counter.sum_name(subject.run_id, moment.minute)}": counter for counter in counters}
+        caps = {name: self._cap(counter, moment.registered) for name, counter in names.items()}
+        added = _added(connection, caps, microusd) if names else {}
+        refused = []
+        for name, cap in caps.items():
+            if cap is not None and (name not in added or microusd > cap):
+                before = committed_in(connection, name) - (microusd if name in added else 0)
+                refused.append(self._state(names[name], subject.run_id, moment, cap, before))
+        if refused:
+            raise min(refused, key=lambda state: state.room_microusd).refusal(microusd)
+
+    def correct(
+        self, connection: sa.Connection, subject: Subject, counted_at: str, moment: Moment, *, kind: str, microusd: int
+    ) -> None:
+        """Adds a difference to the sums of a task without a check: the money is already spent, or is not needed."""
+        counters = counting(moment.registered.counters, subject)
+        _correct(connection, counters, subject, counted_at, kind=kind, microusd=microusd)
+
+    def count_again(
+        self, connection: sa.Connection, subject: Subject, counted_at: str, moment: Moment, *, kind: str, microusd: int
+    ) -> None:
+        """Lets a reservation count in the present periods.
+
+        Raises `BudgetExceededError` if it does not fit there, or if a budget was lowered below what is spent or
+        reserved.
+        """
+        before, run_id = minute_of(counted_at), subject.run_id
+        counters = list(counting(moment.registered.counters, subject))
+        moved = [each for each in counters if each.period(run_id, before) != each.period(run_id, moment.minute)]
+        _correct(connection, moved, subject, counted_at, kind=kind, microusd=-microusd)
+        self._commit(connection, moved, subject, moment, kind=kind, microusd=microusd)
+        exceeded = [
+            state
+            for state in self._states(connection, counters, run_id, moment, kind=kind)
+            if state.committed_microusd > state.cap_microusd
+        ]
+        if exceeded:
+            worst = min(exceeded, key=lambda state: state.cap_microusd - state.committed_microusd)
+            raise worst.refusal(microusd)
+
+    def states(
+        self, connection: sa.Connection, run_id: str, *, kind: str, subject: Subject | None = None
+    ) -> list[BudgetState]:
+        """Returns each budget with its sum in the present period, and of a run; of those that a task counts in if a
+        subject is given.
+        """
+        moment = self.now(connection)
+        counters = moment.registered.counters
+        some = counting(counters, subject) if subject else counters
+        return list(self._states(connection, some, run_id, moment, kind=kind))
+
+    def _states(
+        self, connection: sa.Connection, counters: Iterable[Counter], run_id: str, moment: Moment, *, kind: str
+    ) -> Iterator[BudgetState]:
+        for counter in counters:
+            if (cap := self._cap(counter, moment.registered)) is not None:
+                committed = committed_in(connection, f"{kind} {counter.sum_name(run_id, moment.minute)}")
+                yield self._state(counter, run_id, moment, cap, committed)
+
+    def _state(self, counter: Counter, run_id: str, moment: Moment, cap: int, committed: int) -> BudgetState:
+        return BudgetState(
+            counter,
+            counter.label(run_id, moment.minute),
+            cap,
+            committed,
+            counter.period(run_id, moment.minute),
+            resets_at(counter.per, counter.time_zone, moment.minute),
+        )
+
+    def _cap(self, counter: Counter, registered: Registered) -> int | None:
+        """Returns the limit of a counter: the one that the ledger records, or else that of the configuration."""
+        return registered.limits.get(counter, self._caps.get(counter))
+
+    def _add(self, connection: sa.Connection, wanted: Iterable[Counter]) -> None:
+        lock_number(connection, _BUDGETS_LOCK)
+        known = set(connection.scalars(sa.select(table.c.id)))
+        new = [counter for counter in wanted if counter.id not in known]
+        for counter in new:
+            connection.execute(table.insert().values(id=counter.id, definition=counter.definition))
+            if counter not in STANDARD:
+                _sum_up(connection, counter)
+        if new:
+            _raise_version(connection)
+
+
+def _not_before(connection: sa.Connection, now: str, boundary: str) -> str:
+    """Returns the later of two moments: now, and the last boundary of periods that any process has passed.
+
+    On Postgres all processes have the same clock. A clock that is far ahead does not count.
+    """
+    at = max(now, boundary) if boundary <= later_iso(now, _MAX_AHEAD_S) else now
+    if boundary < boundary_before(at):
+        _remember(connection, _BOUNDARY, boundary_before(at))
+    return at
+
+
+def subject_of(connection: sa.Connection, row: Mapping[str, Any] | sa.RowMapping, registered: Registered) -> Subject:
+    """Returns what budgets know about a task; what no budget asks for is not read."""
+    request = json.loads(row["request"]) if registered.needs(of=lambda name: name == MODEL) else {}
+    has_run_tags = registered.needs(of=is_of_run)
+    return Subject(
+        row["run_id"],
+        row["asset"],
+        row["partition"],
+        request.get("model") or DEFAULT_MODEL,
+        is_retake=row["take"] > 1,
+        tags=json.loads(row["tags"]) if registered.needs(of=is_of_row) else {},
+        run_tags=tags_of_run(connection, row["run_id"]) if has_run_tags else {},
+    )
+
+
+def tags_of_run(connection: sa.Connection, run_id: str) -> dict[str, str]:
+    """Returns the tags of a run; none if it has recorded none."""
+    found = connection.execute(_TAGS_OF_RUN, {"given_run_id": run_id}).scalar()
+    return dict(json.loads(found)) if found else {}
+
+
+def record_tags_of_run(connection: sa.Connection, run_id: str, tags: Mapping[str, str]) -> None:
+    """Records the tags of a run."""
+    text = json.dumps(dict(tags), ensure_ascii=False, sort_keys=True)
+    connection.execute(upsert_into(connection.dialect.name, run_tags).values(run_id=run_id, tags=text))
+
+
+def committed_in(connection: sa.Connection, name: str) -> int:
+    """Returns the spent and reserved amount of a sum, in µ$."""
+    return int(connection.execute(_COMMITTED, {"given_scope": name}).scalar() or 0)
+
+
+def _correct(
+    connection: sa.Connection,
+    counters: Iterable[Counter],
+    subject: Subject,
+    counted_at: str,
+    *,
+    kind: str,
+    microusd: int,
+) -> None:
+    names = [f"{kind} {counter.sum_name(subject.run_id, minute_of(counted_at))}" for counter in counters]
+    if names:
+        connection.execute(_CORRECTED, {"scopes": names, "microusd": microusd})
+
+
+def _read(connection: sa.Connection, version: str) -> Registered:
+    rows = list(connection.execute(sa.select(table.c.definition, table.c.limit_microusd)))
+    limits = {Counter.of_definition(row[0]): row[1] for row in rows}
+    counters = dict.fromkeys((*STANDARD, *limits))
+    return Registered(version, tuple(counters), {each: limit for each, limit in limits.items() if limit is not None})
+
+
+def _raise_version(connection: sa.Connection) -> None:
+    here = sa.select(ledger_info.c.value).where(ledger_info.c.name == _VERSION)
+    _remember(connection, _VERSION, str(int(connection.execute(here).scalar() or 0) + 1))
+
+
+def _remember(connection: sa.Connection, name: str, value: str) -> None:
+    connection.execute(upsert_into(connection.dialect.name, ledger_info).values(name=name, value=value))
+
+
+def _sum_up(connection: sa.Connection, counter: Counter) -> None:
+    """Creates the sums of a new counter from all tasks."""
+    sums: dict[str, int] = {}
+    runs: dict[str, dict[str, str]] = {}
+    needs_run_tags = any(is_of_run(name) for name, _ in counter.scope)
+    for row in connection.execute(_amounts_for(counter, connection.dialect.name)).mappings():
+        if needs_run_tags and row["run_id"] not in runs:
+            runs[row["run_id"]] = tags_of_run(connection, row["run_id"])
+        subject = Subject(
+            row["run_id"],
+            row["asset"],
+            row["partition"],
+            row["model"],
+            is_retake=bool(row["is_retake"]),
+            tags=json.loads(row["tags"]),
+            run_tags=runs.get(row["run_id"], {}),
+        )
+        if subject.matches(counter.scope):
+            name = f"{money_kind(bool(row['is_simulated']))} {counter.sum_name(subject.run_id, row['minute'])}"
+            sums[name] = sums.get(name, 0) + int(row["microusd"])
+    for name, amount in sums.items():
+        new = upsert_into(connection.dialect.name, spend)
+        connection.execute(new.values(scope=name, committed_microusd=amount))
+
+
+def _amounts_for(counter: Counter, dialect: str) -> sa.Select[Any]:
+    """Returns a query of the amounts of all tasks, grouped by what the counter needs to know about them."""
+    names = {name for name, _ in counter.scope}
+    needs = {
+        "run_id": counter.per == "run" or any(map(is_of_run, names)),
+        "asset": ASSET in names,
+        "partition": PARTITION in names,
+        "tags": any(map(is_of_row, names)),
+    }
+    nothing = {"tags": sa.literal("{}")}
+    columns = [
+        (tasks.c[name] if is_needed else nothing.get(name, sa.literal("-"))).label(name)
+        for name, is_needed in needs.items()
+    ]
+    model = model_of(dialect) if MODEL in names else sa.literal("")
+    minute = sa.func.substr(sa.func.coalesce(tasks.c.counted_at, tasks.c.created_at), 1, 16)
+    keys = [*columns, model.label("model"), (tasks.c.take > 1).label("is_retake"), tasks.c.is_simulated]
+    total = sa.func.sum(tasks.c.cost_microusd + tasks.c.reserved_microusd).label("microusd")
+    return sa.select(*keys, minute.label("minute"), total).group_by(*(str(key.name) for key in keys), "minute")
+
+
+def model_of(dialect: str) -> sa.ColumnElement[str]:
+    """Returns the model in the JSON of a request; a request without one is of the default model."""
+    request = sa.cast(tasks.c.request, sa.JSON) if dialect == "postgresql" else sa.type_coerce(tasks.c.request, sa.JSON)
+    return sa.func.coalesce(request["model"].as_string(), DEFAULT_MODEL)
+
+
+def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> dict[str, int]:
+    """Adds to sums in one statement; returns those whose cap permits it, as they are afterwards. A new sum is created
+    without a check.
+    """
+    known: dict[str, Any] = {}
+    for number, (name, cap) in enumerate(caps.items()):
+        known |= {f"scope_{number}": name, f"cap_{number}": _NO_CAP if cap is None else cap}
+    sums = [{"scope": name, "committed_microusd": microusd, **known} for name in caps]
+    found = connection.execute(_addition(connection.dialect.name, len(caps)), sums)
+    return {row.scope: int(row.committed_microusd) for row in found}
+
+
+@cache
+def _addition(dialect: str, sums: int) -> ReturningInsert[tuple[str, int]]:
+    new = insert_into(dialect, spend)
+    after = spend.c.committed_microusd + new.excluded.committed_microusd
+    fits = (
+        (spend.c.scope != sa.bindparam(f"scope_{number}", type_=spend.c.scope.type))
+        | (after <= sa.bindparam(f"cap_{number}", type_=sa.BigInteger))
+        for number in range(sums)
+    )
+    change = new.on_conflict_do_update(
+        index_elements=(spend.c.scope,), set_={"committed_microusd": after}, where=sa.and_(*fits)
+    )
+    return change.returning(spend.c.scope, spend.c.committed_microusd)
