@@ -419,6 +419,34 @@ def test_a_submitted_task_keeps_the_period_in_which_it_was_submitted(tmp_path: P
     }
 
 
+def test_a_day_begins_for_all_processes_when_it_begins_for_the_first(tmp_path: Path) -> None:
+    url, day = sqlite_url(tmp_path / "ledger.db"), price_limit(1, per="day", time_zone="Europe/Berlin")
+    with (
+        ledger_at(url, day, clock=lambda: MARCH_28 + 60) as ahead,
+        ledger_at(url, day, clock=lambda: MARCH_28) as behind,
+    ):
+        claimed(behind, "yesterday")
+        claimed(ahead, "today")
+        with pytest.raises(BudgetExceededError, match="the budget of day 2026-03-29"):
+            claimed(behind, "today too")
+
+
+def test_a_reservation_of_the_rest_fits_and_one_of_a_micro_dollar_more_does_not(url: str) -> None:
+    exact, less = (
+        limit_of({"scope": {"asset": "*"}}, PRICE / 1e6),
+        limit_of({"scope": {"asset": "*"}}, (PRICE - 1) / 1e6),
+    )
+    with ledger_at(url, less) as tight, ledger_at(url, exact) as fits:
+        with pytest.raises(BudgetExceededError):
+            claimed(tight, "one")
+        claimed(fits, "one")
+        tight.set_budget(limit_of({"scope": {"asset": "*"}}, (2 * PRICE - 1) / 1e6))
+        with pytest.raises(BudgetExceededError):
+            claimed(tight, "two")
+        tight.set_budget(limit_of({"scope": {"asset": "*"}}, 2 * PRICE / 1e6))
+        claimed(tight, "two")
+
+
 def test_a_process_whose_clock_is_far_ahead_does_not_move_the_periods_of_others(tmp_path: Path) -> None:
     url, day = sqlite_url(tmp_path / "ledger.db"), price_limit(1, per="day")
     with (
