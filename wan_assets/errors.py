@@ -576,7 +576,7 @@ def file_system_errors() -> tuple[type[Exception], ...]:
 
 def budget_name(scope: str) -> str:
     """Returns the name of a budget for messages, given `total`, `retakes`, or a period and scope with their names."""
-    return "the total budget" if scope == "total" else f"the budget of {scope}"
+    return f"the total budget{scope.removeprefix('total')}" if scope.startswith("total") else f"the budget of {scope}"
 
 
 def _sentence(fault: ApiFault) -> str:

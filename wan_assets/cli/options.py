@@ -17,7 +17,7 @@ import click
 from wan_assets.cli.display import printable
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
-from wan_assets.ledger import DatabaseUrlError, Ledger, is_file, url_of
+from wan_assets.ledger import DatabaseUrlError, Ledger, budgets_of, is_file, url_of
 from wan_assets.prompts import MAX_VARIANTS, Extra, PromptSource, prompt_source_from
 from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, is_url, settings_from
 
@@ -193,8 +193,10 @@ def data_dir() -> Path | None:
 
 
 def current_settings() -> Settings:
-    """Returns the settings from the environment and `--data-dir`."""
-    return settings_from(os.environ, data_dir())
+    """Returns the settings from the environment and `--data-dir`; raises `SettingsError`, also for wrong budgets."""
+    settings = settings_from(os.environ, data_dir())
+    budgets_of(settings)
+    return settings
 
 
 @contextmanager

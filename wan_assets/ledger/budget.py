@@ -206,13 +206,23 @@ def budgets_in(text: str) -> tuple[BudgetLimit, ...]:
         return ()
     try:
         given = json.loads(text)
-        return _LIMITS.validate_python([given] if isinstance(given, dict) else given)
     except json.JSONDecodeError as error:
         raise SettingsError(f"{BUDGETS_VARIABLE} is not JSON: {error}") from None
+    if not isinstance(given, (dict, list)):
+        raise SettingsError(f'{BUDGETS_VARIABLE} is no list of budgets: write [{{"usd": 500, "per": "month"}}]')
+    try:
+        return _LIMITS.validate_python([given] if isinstance(given, dict) else given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{BUDGETS_VARIABLE}: {where}: {first['msg']}") from None
+        raise SettingsError(f"{BUDGETS_VARIABLE}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    number, *names = first["loc"]
+    where = "".join(f", {name}" for name in names)
+    fields = ", ".join(BudgetLimit.model_fields)
+    known = f"; the fields are {fields}" if first["type"] == "extra_forbidden" else ""
+    return f"budget {int(number) + 1}{where}: {first['msg']}{known}"
 
 
 def budgets_of(settings: Settings) -> Budgets:

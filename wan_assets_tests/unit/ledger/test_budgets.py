@@ -108,10 +108,13 @@ def test_a_wrong_budget_is_refused_with_its_reason(fields: dict[str, object], sa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("500", "WAN_ASSETS_BUDGETS: : Input should be a valid"),
+        ("500", "WAN_ASSETS_BUDGETS is no list of budgets: write [{"),
+        ("null", "WAN_ASSETS_BUDGETS is no list of budgets"),
+        ("[5]", "WAN_ASSETS_BUDGETS: budget 1: Input should be a valid dictionary"),
+        ('{"usd": 5, "pr": 1}', "WAN_ASSETS_BUDGETS: budget 1, pr: Extra inputs are not permitted; the fields are usd"),
         ("[{]", "WAN_ASSETS_BUDGETS is not JSON: "),
-        ('[{"usd": 5, "per": "hour"}]', "WAN_ASSETS_BUDGETS: 0.per: Input should be 'run', 'day'"),
-        ('[{"usd": 5}, {"per": "day"}]', "WAN_ASSETS_BUDGETS: 1.usd: Field required"),
+        ('[{"usd": 5, "per": "hour"}]', "WAN_ASSETS_BUDGETS: budget 1, per: Input should be 'run', 'day'"),
+        ('[{"usd": 5}, {"per": "day"}]', "WAN_ASSETS_BUDGETS: budget 2, usd: Field required"),
     ],
 )
 def test_wrong_budgets_of_the_environment_are_refused_with_their_place(text: str, said: str) -> None:
