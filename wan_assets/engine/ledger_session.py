@@ -166,16 +166,14 @@ class LedgerSession:
         if task.origin.approval or task.origin.take > 1:
             await self.call(self.ledger.refuse_unless_wanted, task.task_uuid)
 
-    async def refuse_unless_in_budget(self, claim: Claim) -> None:
-        """Raises `BudgetExceededError` if a task does not fit in a budget any more: a period has begun since it was
-        reserved, a budget was lowered, or an earlier run has reserved it.
-        """
-        if claim.status == "resumed" or claim.task.counted_at < self._last_boundary():
-            await self.count_again(claim)
+    async def refuse_unless_in_budget(self, claim: Claim, *, has_waited: bool) -> None:
+        """Raises `BudgetExceededError` if a task does not fit in a budget any more: a period has begun, or a budget was
+        lowered, since the task was reserved.
 
-    async def count_again(self, claim: Claim) -> None:
-        """Lets a reserved task count in the present periods of all budgets; raises `BudgetExceededError`."""
-        await self.call(self.ledger.count_again, claim.task.task_uuid)
+        The ledger is not asked if the reservation has only just been made.
+        """
+        if has_waited or claim.status == "resumed" or claim.task.counted_at < self._last_boundary():
+            await self.call(self.ledger.count_again, claim.task.task_uuid)
 
     def _last_boundary(self) -> str:
         now = datetime.fromtimestamp(time.time() + self._ahead_s, UTC)

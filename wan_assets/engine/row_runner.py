@@ -155,17 +155,16 @@ class RowRunner:
         async with self._circuit_breaker.submitting():
             try:
                 self._circuit_breaker.refuse_if_closed()
-                capacity = partial(self._wait_for_capacity, slot, claim)
+                capacity = partial(self._wait_for_capacity, slot)
                 await self._task_runner.send(row.job, claim, slot, capacity, row.submitted.add)
             except WanAssetsError as error:
                 if claim.status == "new" and self._circuit_breaker.is_closed_by(error) and not slot.has_posted:
                     await self._task_runner.withdraw(claim.task, error)
                 raise
 
-    async def _wait_for_capacity(self, slot: SlotHandle, claim: Claim, refusal: RunwareBusyError) -> None:
+    async def _wait_for_capacity(self, slot: SlotHandle, refusal: RunwareBusyError) -> None:
         """Waits until the API may accept one more task; the row keeps its reservation."""
         self._circuit_breaker.confirm_key()
         await slot.refused(refusal)
         self._circuit_breaker.refuse_if_closed()
         await self._session.refuse_if_paused()
-        await self._session.count_again(claim)

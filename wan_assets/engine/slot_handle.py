@@ -38,6 +38,11 @@ class SlotHandle:
         self._answered()
         self._slots.move(self._slot, SlotState.FREE)
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether the API has refused the task for lack of capacity."""
+        return self._refusals > 0
+
     async def wait_without_slot(self, wait: Awaitable[None]) -> None:
         """Waits without the slot, and takes one again afterwards."""
         self.leave()

@@ -141,16 +141,16 @@ class TaskRunner:
         delivery = await self._ingest.delivery(claim.task, self._limits.max_wait_s)
         submission = job.request.to_task(claim.task.task_uuid, uploaded) | delivery
         await slot.post()
-        await self._client.submit(submission, capacity, partial(self._check_before_post, claim, on_post))
+        await self._client.submit(submission, capacity, partial(self._check_before_post, claim, slot, on_post))
         slot.accepted()
 
-    async def _check_before_post(self, claim: Claim, on_post: OnPost, may_be_accepted: bool) -> None:
+    async def _check_before_post(self, claim: Claim, slot: SlotHandle, on_post: OnPost, may_be_accepted: bool) -> None:
         """Refuses the POST of a task that another process may hold, that is too old to be submitted again, or that a
         decision or a budget does not permit any more.
         """
         try:
             await self._session.refuse_unless_wanted(claim.task)
-            await self._session.refuse_unless_in_budget(claim)
+            await self._session.refuse_unless_in_budget(claim, has_waited=slot.was_refused or may_be_accepted)
         except _WITHDRAWN as error:
             if may_be_accepted:
                 fault = ApiFault("notPermitted", str(error), task_uuid=claim.task.task_uuid)
