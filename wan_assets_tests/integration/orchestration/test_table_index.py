@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType, FunctionType
 from typing import Any
 
 import dagster as dg
 import pytest
+from call_counts import counted_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -348,22 +345,6 @@ def ticked(
     result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor, resources={"store": store}))
     assert isinstance(result, dg.SensorResult)
     return result
-
-
-@contextmanager
-def counted_calls(function: FunctionType) -> Iterator[Counter[str]]:
-    """Counts the calls of a function of Python in this thread, by its name."""
-    counts: Counter[str] = Counter()
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code is function.__code__:
-            counts[function.__name__] += 1
-
-    sys.setprofile(count)
-    try:
-        yield counts
-    finally:
-        sys.setprofile(None)
 
 
 def test_a_tick_reads_the_blocks_of_changed_rows_and_of_an_unchanged_table_no_row(tmp_path: Path) -> None:
