@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import limits, results
+from benchmarks import limits, results, ticks
 from benchmarks.alone import alone
 from benchmarks.peers import PEERS
 from wan_assets.video import Clip, render
@@ -73,8 +73,8 @@ def settings(peers: Collection[str]) -> list[Setting]:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["limits"]:
-        limits.main(sys.argv[2:])
+    if sys.argv[1:2] in (["limits"], ["ticks"]):
+        {"limits": limits, "ticks": ticks}[sys.argv[1]].main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)

@@ -12,6 +12,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring as json_of_text
 from typing import Any, TypeAlias, TypeGuard
 
+from wan_assets.models.description import ModelDescription
 from wan_assets.models.limits import LONGEST_TEXT
 from wan_assets.models.prompt_text import begin_visibly, is_visible, normalized
 from wan_assets.models.request import MAX_SEED, VideoRequest, json_of
@@ -53,21 +54,31 @@ class RequestTemplate:
     @property
     def has_rules_of_own_values(self) -> bool:
         """Whether the model has a rule between parameters that the values of a single request may break."""
-        return any(
-            "positivePrompt" in rule.others or {"negativePrompt", "seed"} & {*rule.parameters, *rule.others}
-            for rule in self.example.description.rules
-        )
+        return has_rules_of_own_values(self.example.description)
 
     def lengths(self, path: str) -> tuple[int, int]:
         """Returns the fewest and the most characters of a prompt; no text fits if the model does not have it."""
-        limits = self.example.description.limits(path)
-        return (limits.min_characters or 1, limits.max_characters or LONGEST_TEXT) if limits else (1, 0)
+        return lengths_of_prompt(self.example.description, path)
 
     def request(self, own: OwnValues) -> VideoRequest:
         """Returns the request itself, with its values as they were written."""
         positive, negative, seed = own
         given = {"positive_prompt": positive, "negative_prompt": negative, "seed": seed}
         return VideoRequest.model_validate({**self._given, **given})
+
+
+def has_rules_of_own_values(model: ModelDescription) -> bool:
+    """Whether a model has a rule between parameters that the prompts or the seed of a request may break."""
+    return any(
+        "positivePrompt" in rule.others or {"negativePrompt", "seed"} & {*rule.parameters, *rule.others}
+        for rule in model.rules
+    )
+
+
+def lengths_of_prompt(model: ModelDescription, path: str) -> tuple[int, int]:
+    """Returns the fewest and the most characters of a prompt of a model; no text fits if it does not have it."""
+    limits = model.limits(path)
+    return (limits.min_characters or 1, limits.max_characters or LONGEST_TEXT) if limits else (1, 0)
 
 
 class TemplateRequest:

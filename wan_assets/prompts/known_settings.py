@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
 
 from wan_assets.models import RequestTemplate, are_texts, normal_values
@@ -15,6 +16,7 @@ from wan_assets.prompts.cells import Cells, is_absent, place
 from wan_assets.prompts.columns import PROMPT, Column
 from wan_assets.prompts.layout import PROMPT_ID, Layout
 from wan_assets.prompts.records import RecordBatch
+from wan_assets.prompts.refused_settings import MixedRows, RefusedSettings
 from wan_assets.prompts.row_batch import RowBatch
 
 NEGATIVE, SEED = "negative_prompt", "seed"
@@ -23,8 +25,10 @@ _KEPT = frozenset(("extra", "carried", "priority"))
 _MOST_SETTINGS = 4096
 """A template takes about 5 kB. Rows with further settings are checked in full."""
 
-TemplateOf: TypeAlias = Callable[[Sequence[Any]], RequestTemplate | None]
-"""Returns the template for the values of a record; None if records with these settings must be checked in full."""
+TemplateOf: TypeAlias = Callable[[Sequence[Any]], RequestTemplate | RefusedSettings | None]
+"""Returns the template for the values of a record, or settings that are not valid; None if records with these settings
+must be checked in full.
+"""
 
 _Values: TypeAlias = tuple[Sequence[Any], Sequence[Any], Sequence[Any]]
 
@@ -44,13 +48,14 @@ class KnownSettings:
         known = {*named, *self._settings, *(index for index, _ in self._kept)}
         self._others = tuple(index for index, _ in layout.columns if index not in known)
         self._template_of = template_of
-        self._templates: dict[tuple[Any, ...] | None, RequestTemplate | None] = {}
+        self._templates: dict[tuple[Any, ...] | None, RequestTemplate | RefusedSettings | None] = {}
+        self._refused: set[Any] = set()
         self.is_usable = is_usable and PROMPT in self._at and not layout.fields
         """Whether records of the layout can be checked here: it has prompts, and no fields of nested values."""
 
-    def check(self, numbers: Sequence[int], records: RecordBatch, file: str) -> Iterator[RowBatch | int]:
+    def check(self, numbers: Sequence[int], records: RecordBatch, file: str) -> Iterator[RowBatch | MixedRows | int]:
         """Yields records with the given numbers: in batches, whose ids are as written, and the positions of those that
-        are not accepted.
+        must be checked in full.
         """
         columns = list(zip(*records.values, strict=True))
         prompts, negatives, seeds = (self._given(columns, name, len(records)) for name in (PROMPT, NEGATIVE, SEED))
@@ -61,7 +66,18 @@ class KnownSettings:
         normal: Any = normal_values(templates, *own)  # None where a row is not accepted
         batch = RowBatch(numbers, records.lines, ids, templates, own, normal, extra, file)
         others = (at for index in self._others for at, value in enumerate(columns[index]) if not is_absent(value))
-        return batch.without({*batch.incomplete(), *others})
+        return self._parts_of(batch, {*batch.incomplete(), *others})
+
+    def _parts_of(self, batch: RowBatch, rejected: AbstractSet[int]) -> Iterator[RowBatch | MixedRows | int]:
+        start = 0
+        for part in batch.between(rejected):
+            if not isinstance(part, RowBatch):
+                yield part
+            elif self._refused.isdisjoint(part.templates):
+                yield part.fingerprinted()
+            else:
+                yield MixedRows(start, part)
+            start += len(part) if isinstance(part, RowBatch) else 1
 
     def _given(self, columns: Sequence[Sequence[Any]], name: str, rows: int) -> Sequence[Any]:
         """Returns the values of a column, and the default value for its empty cells."""
@@ -74,15 +90,18 @@ class KnownSettings:
             return column if is_full else [text if text and not text.isspace() else default for text in column]
         return [default if is_absent(value) else value for value in column]
 
-    def _templates_of(self, columns: Sequence[Sequence[Any]], rows: int) -> list[RequestTemplate | None]:
-        """Returns the template of each record; None for settings that must be checked in full."""
-        found = [columns[at] for at in self._settings]
-        settings: list[tuple[Any, ...] | None] = list(zip(*found, strict=True)) if found else [()] * rows
-        if not all(map(are_texts, found)):
-            settings = [_hashable(values) for values in zip(*found, strict=True)]  # 1, 1.0 and True are equal
+    def _templates_of(
+        self, columns: Sequence[Sequence[Any]], rows: int
+    ) -> list[RequestTemplate | RefusedSettings | None]:
+        """Returns the template of each record, or refused settings; None for records that must be checked in full."""
+        given = [columns[at] for at in self._settings]
+        settings: list[tuple[Any, ...] | None] = list(zip(*given, strict=True)) if given else [()] * rows
+        if not all(map(are_texts, given)):
+            settings = [_hashable(values) for values in zip(*given, strict=True)]  # 1, 1.0 and True are equal
         for new in set(settings) - self._templates.keys():
             if len(self._templates) < _MOST_SETTINGS:
-                self._templates[new] = self._template_of(self._record_of(new)) if new is not None else None
+                self._templates[new] = found = self._template_of(self._record_of(new)) if new is not None else None
+                self._refused |= {found} if isinstance(found, RefusedSettings) else set()
         return list(map(self._templates.get, settings))
 
     def _record_of(self, settings: Sequence[Any]) -> list[Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from itertools import chain
+from typing import Any, TypeVar, overload
 
 from wan_assets.models import RequestTemplate, TemplateRequest, fingerprints_of
 from wan_assets.prompts.prompt_row import PromptRow
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,34 @@ class RowBatch:
             *(at for texts in self.extra.values() for at in _missing(texts)),
         }
 
-    def without(self, rejected: Iterable[int]) -> Iterator[RowBatch | int]:
-        """Yields the rows in batches with their fingerprints, and the positions in between that are rejected."""
+    def but(self, positions: Sequence[int]) -> RowBatch:
+        """Returns the rows that are not at some positions, which are in order, in one batch without fingerprints."""
+        ends = zip((0, *(at + 1 for at in positions)), (*positions, len(self)), strict=True)
+        runs = [slice(start, stop) for start, stop in ends]
+
+        def kept(values: Sequence[T]) -> list[T]:
+            return [*chain.from_iterable(map(values.__getitem__, runs))]
+
+        own = kept(self.own[0]), kept(self.own[1]), kept(self.own[2])
+        normal = kept(self.normal[0]), kept(self.normal[1]), kept(self.normal[2])
+        extra = {name: kept(texts) for name, texts in self.extra.items()}
+        ids, templates = kept(self.prompt_ids), kept(self.templates)
+        return RowBatch(kept(self.numbers), kept(self.lines), ids, templates, own, normal, extra, self.file)
+
+    def between(self, rejected: Iterable[int]) -> Iterator[RowBatch | int]:
+        """Yields the rows in batches, and the positions in between that are rejected."""
         start = 0
         for at in sorted(rejected):
             if start < at:
-                yield self.taken(start, at).fingerprinted()
+                yield self.taken(start, at)
             yield at
             start = at + 1
         if start < len(self):
-            yield (self.taken(start, len(self)) if start else self).fingerprinted()
+            yield self.taken(start, len(self)) if start else self
+
+    def without(self, rejected: Iterable[int]) -> Iterator[RowBatch | int]:
+        """Yields the same as `between`; the batches have fingerprints."""
+        return (part.fingerprinted() if isinstance(part, RowBatch) else part for part in self.between(rejected))
 
     def fingerprinted(self) -> RowBatch:
         """Returns the batch with the fingerprints of its requests, in binary."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -10,19 +10,29 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from wan_assets.models import MODEL, RequestTemplate, VideoRequest, catalog, description_of, violations_of
+from wan_assets.models import (
+    MODEL,
+    RequestTemplate,
+    VideoRequest,
+    catalog,
+    description_of,
+    has_rules_of_own_values,
+    violations_of,
+)
 from wan_assets.prompts.cells import Cells, cells_of, is_absent, resolve_media
 from wan_assets.prompts.column_use import NAMES_KEPT, ColumnUse
 from wan_assets.prompts.columns import FRAME_IMAGES, MODEL_COLUMN, PROMPT, input_named
 from wan_assets.prompts.defaults import CONFLICTING_COLUMNS, nested
-from wan_assets.prompts.identity import PromptIds, are_plain_ids, text_of_id, violations_of_id
-from wan_assets.prompts.known_settings import KnownSettings
+from wan_assets.prompts.identity import PromptIds
+from wan_assets.prompts.known_settings import NEGATIVE, SEED, KnownSettings
 from wan_assets.prompts.layout import PROMPT_ID, Layout, Layouts, missing_prompt
 from wan_assets.prompts.local_media import LocalMedia
 from wan_assets.prompts.problems import Problem, Refusal
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, records_in
+from wan_assets.prompts.refused_settings import MixedRows, RefusedSettings
 from wan_assets.prompts.row_batch import RowBatch
+from wan_assets.prompts.row_ids import RowIds
 from wan_assets.prompts.url_rules import violations_of_urls
 from wan_assets.prompts.variant_options import Variants
 from wan_assets.prompts.variant_parts import Finding, Part
@@ -31,6 +41,9 @@ from wan_assets.prompts.variants import Expansion
 
 _FEWEST_IN_BATCH = 4
 """Fewer records with the same names are checked faster one by one."""
+
+_OWN = frozenset({PROMPT, NEGATIVE, SEED})
+"""The parameters that differ between rows with the same settings."""
 
 _GIVEN_SIZE = frozenset({"width", "height", "resolution"})
 _FRAMES = frozenset({FRAME_IMAGES, f"{FRAME_IMAGES}.image"})
@@ -63,6 +76,7 @@ class RowReader:
         self._problem = partial(Problem.of, file=file)
         self._file = file
         self._layouts = layouts
+        self._row_ids = RowIds(ids, layouts)
         self._variants = variants or Variants()
         self._expansions: dict[tuple[str, ...], tuple[Layout, Expansion | None]] = {}
         self._known: dict[tuple[str, ...], KnownSettings] = {}
@@ -144,8 +158,26 @@ class RowReader:
         for part in known.check(numbers, records, self._file):
             if isinstance(part, RowBatch):
                 yield from self._placed(part)
+            elif isinstance(part, MixedRows):
+                yield from self._read_mixed(part, numbers, records, layout)
             else:
                 yield self._read_in_full(numbers[part], records.record(part), layout)
+
+    def _read_mixed(
+        self, mixed: MixedRows, numbers: Sequence[int], records: RecordBatch, layout: Layout
+    ) -> Iterator[Found]:
+        """Yields the valid rows and the problems of the others; in their order if ids have problems too."""
+        valid = self._row_ids.at_once(mixed.batch, mixed.valid())
+        if valid is not None:
+            yield valid
+            yield from mixed.problems()
+            return
+        for part in mixed.batch.without(mixed.refused):
+            if isinstance(part, RowBatch):
+                yield from self._placed(part)
+            else:
+                at = mixed.start + part
+                yield self._read_in_full(numbers[at], records.record(at), layout)
 
     def _known_settings(self, names: tuple[str, ...], layout: Layout) -> KnownSettings:
         known = self._known.get(names)
@@ -159,19 +191,15 @@ class RowReader:
 
     def _placed(self, batch: RowBatch) -> Iterator[Found]:
         """Yields a batch with its ids, interrupted by the problems of rows whose ids are not valid."""
-        if are_plain_ids(batch.prompt_ids) and self._ids.claim_all(batch.prompt_ids, batch.numbers):
-            yield batch
+        placed = self._row_ids.at_once(batch, batch)
+        if placed is not None:
+            yield placed
             return
-        if all(map(is_absent, batch.prompt_ids)):
-            derived = self._ids.derive_all(batch.fingerprints, batch.numbers)
-            if derived is not None:
-                yield replace(batch, prompt_ids=derived)
-                return
         ids: list[Any] = list(batch.prompt_ids)
         start = 0
         for at, (number, written) in enumerate(zip(batch.numbers, batch.prompt_ids, strict=True)):
             cells = Cells(prompt_id=None if is_absent(written) else written)
-            ids[at] = self._id(number, cells, batch.fingerprints[at].hex)
+            ids[at] = self._row_ids.of(number, cells, batch.fingerprints[at].hex)
             if cells.findings:
                 if start < at:
                     yield replace(batch, prompt_ids=ids).taken(start, at)
@@ -180,17 +208,29 @@ class RowReader:
         if start < len(batch):
             yield replace(batch, prompt_ids=ids).taken(start, len(batch))
 
-    def _template(self, layout: Layout, values: Sequence[Any]) -> RequestTemplate | None:
+    def _template(self, layout: Layout, values: Sequence[Any]) -> RequestTemplate | RefusedSettings | None:
         cells = cells_of(layout, values)
         given = self._given(cells)
         try:
             template = RequestTemplate(given)
         except ValidationError:
-            return None
+            return self._refused(layout, values)
         has_urls = any(True for _ in violations_of_urls(template.example))
         has_others = any(_is_input(column.name, template.example) for _, column in layout.columns)
         is_special = has_urls or has_others or template.example.uploads or template.has_rules_of_own_values
         return None if cells.findings or is_special else template
+
+    def _refused(self, layout: Layout, values: Sequence[Any]) -> RefusedSettings | None:
+        """Returns settings that are not valid in any request; None if their problems depend on the rest of the row."""
+        cells = cells_of(layout, values)
+        cells.values[PROMPT] = "A red kite"
+        if self._request(layout, cells, ()) is not None:
+            return None
+        known = catalog().id_of(cells.values.get(MODEL_COLUMN, MODEL))
+        is_own = any(not column or column in _OWN for column, _, _ in cells.findings)
+        if known is None or is_own or has_rules_of_own_values(description_of(known)):
+            return None
+        return RefusedSettings(description_of(known), self._problems(0, None, None, cells))
 
     def _read_in_full(
         self, number: int, record: Record, layout: Layout, findings: Sequence[Finding] = ()
@@ -199,14 +239,14 @@ class RowReader:
         cells = cells_of(layout, record.values)
         for column, value, refusal in findings:
             if column == PROMPT_ID:
-                self._refuse_id(cells, value, refusal)
+                self._row_ids.refuse(cells, value, refusal)
             else:
                 cells.refuse(column, value, refusal)
         if not self._has_header:
             for index, name, refusal in layout.refused:
                 cells.refuse(name, record.values[index], refusal)
         request = self._request(layout, cells, record.names)
-        prompt_id = self._id(number, cells, request.fingerprint if request else None)
+        prompt_id = self._row_ids.of(number, cells, request.fingerprint if request else None)
         if request is None or prompt_id is None or cells.findings:
             return self._problems(number, record.line, prompt_id, cells)
         return PromptRow(number, prompt_id, request, cells.extra, record.line, self._file)
@@ -254,36 +294,6 @@ class RowReader:
             cells.values = {**defaults, **cells.values}
         resolve_media(cells, self._media)
         return nested(cells.values)
-
-    def _id(self, number: int, cells: Cells, fingerprint: Callable[[], str] | None) -> str | None:
-        """Returns the id of a row; `fingerprint` returns that of its request, and is None if it has no valid one."""
-        if cells.prompt_id is None:
-            return self._derived_id(number, cells, fingerprint()) if fingerprint and not cells.findings else None
-        prompt_id = text_of_id(cells.prompt_id)
-        if prompt_id is None:
-            self._refuse_id(cells, cells.prompt_id, Refusal("must be text or a whole number", "write it as text"))
-            return None
-        if broken := list(violations_of_id(prompt_id)):
-            for refusal in broken:
-                self._refuse_id(cells, prompt_id, refusal)
-            return None
-        if holder := self._ids.claim(prompt_id, number):
-            refusal = Refusal(f"is already the id of {holder}", "give each row its own id")
-            self._refuse_id(cells, prompt_id, refusal)
-        return prompt_id
-
-    def _refuse_id(self, cells: Cells, value: Any, refusal: Refusal) -> None:
-        """Refuses an id; a column that was recognized as the id may be another column of the table."""
-        name = self._layouts.common_name_of_id
-        other = f"; if the column {name} is not the id, map x_{name}={name}, and ids are derived" if name else ""
-        cells.refuse("prompt_id", value, Refusal(refusal.rule, f"{refusal.fix}{other}"))
-
-    def _derived_id(self, number: int, cells: Cells, fingerprint: str) -> str:
-        prompt_id, holder = self._ids.derive(fingerprint, number)
-        if holder:
-            rule = f"is derived from the row's content, but {holder} has this id"
-            cells.refuse("prompt_id", prompt_id, Refusal(rule, f"give {holder} another id"))
-        return prompt_id
 
     def _problem_of_malformed(self, row: int, record: MalformedRecord) -> Problem:
         refusal = Refusal(record.rule, record.fix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 
 import pyarrow as pa
@@ -28,7 +28,7 @@ class StoredRows:
         self._file = file
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         self._ranges = list(pairwise(accumulate(sizes, initial=0)))
-        self._group = lru_cache(_GROUPS_KEPT)(file.read_row_group)
+        self._group = lru_cache(_GROUPS_KEPT)(partial(file.read_row_group, use_threads=False))
         self.count = file.metadata.num_rows
 
     def taken(self, start: int, stop: int) -> Iterator[pa.Table]:

@@ -23,6 +23,11 @@ from wan_assets.prompts.table import Chunk
 _PROMPTS = ("positivePrompt", "negativePrompt")
 _ROWS_PER_GROUP = 10_000
 
+_REPEATED = ("extra.key_value.key", "extra.key_value.value", "hidden.list.element", "media.key_value.key", "file")
+"""The columns that are written with dictionaries. The values of the others differ from row to row: dictionaries of them
+take twice the time, and three times the space.
+"""
+
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
 _SCHEMA = pa.schema(
     [
@@ -47,7 +52,7 @@ class ParquetSnapshotWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd", use_dictionary=list(_REPEATED))
         self._waiting: list[pa.Table] = []
         self._thread = ThreadPoolExecutor(1)
         self._group: Future[None] | None = None

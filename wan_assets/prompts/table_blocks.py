@@ -18,7 +18,7 @@ from wan_assets.prompts.delimited_files import rows_of
 SMALLEST_BYTES = 1 << 20
 """A smaller file is read as a whole in less time than with an index."""
 
-_ROWS_PER_BLOCK = 256
+_ROWS_PER_BLOCK = 64
 _MOST_CHANGED_BYTES = 32 << 20
 """More changes are read faster with the whole table."""
 

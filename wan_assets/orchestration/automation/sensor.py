@@ -31,6 +31,12 @@ from wan_assets.store import VideoStore
 _WINDOWS = (dg.TimeWindowPartitionsDefinition,)
 _ADDED_PER_TICK = 20_000
 _RECORDED_PER_TICK = 300
+_FEWEST_RECORDED = 20
+_ROWS_PER_RECORD = 1_000
+"""Recording a partition takes at most as long as reading 1,000 rows. A tick that reads many rows leaves most partitions
+to the next tick.
+"""
+
 _RETIRED_PER_TICK = 1_000
 """Each retired partition takes one SQL statement."""
 
@@ -166,7 +172,8 @@ class TableSensor:
     def _tick(self, instance: dg.DagsterInstance, cursor: Cursor, store: VideoStoreResource | None) -> dg.SensorResult:
         try:
             signature = self._signature(instance)
-            if cursor.signature != signature:
+            is_changed = cursor.signature != signature
+            if is_changed:
                 cursor = Cursor(signature=signature)
             if cursor.error or cursor.is_done:
                 return _skipped(cursor.error or "the prompt table has not changed", cursor)
@@ -176,7 +183,8 @@ class TableSensor:
         if not snapshot.is_valid:
             problem = _problem_text(snapshot)
             return _skipped(problem, cursor.model_copy(update={"error": problem}))
-        return self._evaluate(instance, cursor.model_copy(update={"table": version}), snapshot)
+        recorded = _recorded_after(snapshot.summary.rows) if is_changed else _RECORDED_PER_TICK
+        return self._evaluate(instance, cursor.model_copy(update={"table": version}), snapshot, recorded)
 
     def _runs_of_table(self, instance: dg.DagsterInstance, ledger: LedgerResource | None) -> list[dg.RunRequest]:
         """Returns requests for runs of the table's asset, if the upstream asset has newer materializations, or if there
@@ -235,7 +243,9 @@ class TableSensor:
         defined = hashlib.sha256(fixed.encode()).hexdigest()[:16]
         return "/".join([self._table_signature(instance), defined, *opened])
 
-    def _evaluate(self, instance: dg.DagsterInstance, cursor: Cursor, snapshot: TableSnapshot) -> dg.SensorResult:
+    def _evaluate(
+        self, instance: dg.DagsterInstance, cursor: Cursor, snapshot: TableSnapshot, recorded: int
+    ) -> dg.SensorResult:
         changes = self.partitioning.sync(instance, snapshot, max_added=_ADDED_PER_TICK, max_retired=_RETIRED_PER_TICK)
         status = self.partitioning.status(instance, self.asset_key, snapshot)
         request_versions, reported = status.request_versions, status.reported
@@ -249,7 +259,7 @@ class TableSensor:
         record_changes(
             self.asset_key, reported, {key: request_versions[key] for key in keys}, instance.report_runless_asset_event
         )
-        unrecorded = self.partitioning.record_requests(instance, self.asset_key, status, existing, _RECORDED_PER_TICK)
+        unrecorded = self.partitioning.record_requests(instance, self.asset_key, status, existing, recorded)
         tags = {**self.tags, TABLE_VERSION: cursor.table} if cursor.table else self.tags
         selection = [self.asset_key] if self._upstream else None
         requests = [
@@ -268,6 +278,11 @@ def _skipped(why: str, cursor: Cursor) -> dg.SensorResult:
 
 def _problem_text(snapshot: TableSnapshot) -> str:
     return f"the prompt table has {snapshot.summary.findings}."
+
+
+def _recorded_after(rows: int) -> int:
+    """Returns the most partitions that a tick records after it has read so many rows."""
+    return max(_FEWEST_RECORDED, _RECORDED_PER_TICK - rows // _ROWS_PER_RECORD)
 
 
 def _after(existing: Sequence[str], last: str | None) -> Sequence[str]:

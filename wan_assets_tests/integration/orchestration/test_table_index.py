@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from call_counts import counted_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -38,6 +39,9 @@ from wan_assets.prompts import (
 from wan_assets.store import VideoStore
 
 ASSET = ("videos_prompts",)
+BLOCK = 64
+"""The most rows that are read again for one changed row."""
+
 SHARDS = dg.StaticPartitionsDefinition(["a", "b", "c"])
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
 CAMPAIGNS = dg.DynamicPartitionsDefinition(name="campaigns")
@@ -226,11 +230,11 @@ def test_only_the_blocks_with_changed_rows_are_read_again(tmp_path: Path) -> Non
     del lines[12_345]
     stored(tmp_path / "t.csv", lines)
 
-    assert changed_rows(reader, tmp_path) <= 12 * 256
+    assert changed_rows(reader, tmp_path) <= 12 * BLOCK
     accepted(reader, tmp_path)
-    assert changed_rows(reader, tmp_path) <= 256
+    assert changed_rows(reader, tmp_path) <= BLOCK
     stored(tmp_path / "t.csv", [*lines[20_000:], *lines[:20_000], b"last,A boat,720p,5,1,c1\n"])
-    assert changed_rows(reader, tmp_path) <= 4 * 256
+    assert changed_rows(reader, tmp_path) <= 4 * BLOCK
     accepted(reader, tmp_path)
 
 
@@ -260,7 +264,7 @@ def test_a_damaged_or_missing_index_has_no_effect(tmp_path: Path, damage: str) -
     assert damage.endswith(("missing", "snapshot flipped")) or TableIndex.load(UPath(index)) is None
     stored(tmp_path / "t.csv", [*lines[:-1], b"last,A boat,720p,5,1,c1\n"])
     accepted(reader, tmp_path)
-    assert changed_rows(reader, tmp_path) <= 256
+    assert changed_rows(reader, tmp_path) <= BLOCK
 
 
 def test_an_id_that_occurs_in_two_blocks_is_a_problem_until_one_is_removed(tmp_path: Path) -> None:
@@ -334,25 +338,61 @@ def test_a_file_that_changes_while_it_is_read_is_read_as_a_whole(tmp_path: Path)
         changed_table(file, known, reader.store.table(ASSET, known.version), writer, rewritten)
 
 
+def ticked(
+    sensor: dg.SensorDefinition, instance: dg.DagsterInstance, folder: Path, cursor: str | None
+) -> dg.SensorResult:
+    store = VideoStoreResource(root=str(folder / "store"))
+    result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor, resources={"store": store}))
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def test_a_tick_reads_the_blocks_of_changed_rows_and_of_an_unchanged_table_no_row(tmp_path: Path) -> None:
+    lines = rows_of(SMALLEST_BYTES // 40)
+    path = stored(tmp_path / "t.csv", lines)
+    sensor = build_video_sensor(prompts=path, partitions=SHARDS)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        with counted_calls(shard_of) as first:
+            cursor = ticked(sensor, instance, tmp_path, None).cursor
+        with counted_calls(shard_of) as unchanged:
+            skipped = ticked(sensor, instance, tmp_path, cursor).skip_reason
+        for at in range(1_000, 21_000, 1_000):
+            lines[at] = lines[at].replace(b"red", b"blue")
+        stored(path, lines)
+        with counted_calls(shard_of) as changed:
+            ticked(sensor, instance, tmp_path, cursor)
+
+    assert first["shard_of"] == len(lines), "each row is assigned to its partition"
+    assert "has not changed" in str(skipped)
+    assert unchanged["shard_of"] == 0
+    assert 20 <= changed["shard_of"] <= 21 * BLOCK
+
+
+def test_a_tick_that_reads_many_rows_leaves_partitions_to_be_recorded_to_the_next(tmp_path: Path) -> None:
+    path = stored(tmp_path / "t.csv", rows_of(SMALLEST_BYTES // 40))
+    shards = dg.StaticPartitionsDefinition([f"s{number}" for number in range(290)])
+    sensor = build_video_sensor(prompts=path, partitions=shards)
+    recorded = []
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        cursor = None
+        for _ in range(2):
+            cursor = ticked(sensor, instance, tmp_path, cursor).cursor
+            recorded.append(len(instance.get_materialized_partitions(dg.AssetKey("videos_requests"))))
+
+    assert recorded == [300 - SMALLEST_BYTES // 40_000, 290]
+
+
 def test_the_sensor_requests_the_shards_of_changed_rows_of_a_large_table(tmp_path: Path) -> None:
     lines = rows_of(SMALLEST_BYTES // 40)
     path = stored(tmp_path / "t.csv", lines)
     shards = dg.StaticPartitionsDefinition(["a", "b", "c"])
     sensor = build_video_sensor(prompts=path, partitions=shards)
-    store = VideoStoreResource(root=str(tmp_path / "store"))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-
-        def tick(cursor: str | None) -> dg.SensorResult:
-            context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"store": store})
-            result = sensor(context)
-            assert isinstance(result, dg.SensorResult)
-            return result
-
-        first = tick(None)
+        first = ticked(sensor, instance, tmp_path, None)
         assert len(first.run_requests or ()) == 3
         lines[-1] = lines[-1].replace(b"red", b"blue")
         stored(path, lines)
-        second = tick(first.cursor)
+        second = ticked(sensor, instance, tmp_path, first.cursor)
 
         before, after = (
             {request.partition_key: request.run_key for request in each.run_requests or ()} for each in (first, second)

@@ -14,11 +14,12 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from call_counts import counted_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from wan_assets.models import VideoRequest, normal_prompts
+from wan_assets.models import VideoRequest, normal_prompts, violations_of
 from wan_assets.prompts import (
     Chunk,
     PromptRow,
@@ -227,6 +228,63 @@ def test_a_large_file_with_every_kind_of_problem_is_read_alike(tmp_path: Path, s
     found = Summary.of(scan(path))
     assert found.valid > _LARGE // 40
     assert found.problem_count > _LARGE // 40
+
+
+_SETTINGS = (
+    "resolution",
+    "width",
+    "height",
+    "duration",
+    "model",
+    "settings.shot_type",
+    "number_results",
+    "output_format",
+)
+_OTHERS = ("prompt_id", "positive_prompt", "negative_prompt", "seed", "priority", "campaign", "webhook_url")
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_rows_that_share_wrong_settings_are_read_alike(random_of: random.Random) -> None:
+    chosen = [*random_of.sample(_SETTINGS, 2), *random_of.sample(_OTHERS, 2)]
+    cells = {name: random_of.sample(CELLS[name], 2) for name in chosen}
+    repeats = random_of.choice((0.0, 0.0, 0.05))
+
+    def row_of(number: int) -> dict[str, str]:
+        varied = {name: values[random_of.random() < 0.2] for name, values in cells.items()}
+        at = random_of.randrange(number + 1) if random_of.random() < repeats else number
+        return {"prompt_id": f"row-{at}", "positive_prompt": f"Kite {at}", "resolution": "720p", **varied}
+
+    rows = list(map(row_of, range(random_of.randrange(10, 60))))
+    if random_of.random() < 0.3:
+        rows = [{**row, "prompt_id": ""} for row in rows]
+    variants = {"variants": {"number_results": (1, 2)}} if random_of.random() < 0.1 else {}
+    defaults = {name: random_of.choice(values) for name, values in _DEFAULTS.items() if random_of.random() < 0.1}
+
+    same(PromptSource(rows, defaults=defaults, **variants))
+
+
+@pytest.mark.parametrize("has_id", [True, False])
+def test_problems_of_rows_that_share_settings_are_found_once(tmp_path: Path, has_id: bool) -> None:
+    wrong = {7: {"resolution": "999p"}, 13: {"duration": "five"}, 17: {"resolution": "999p", "duration": "five"}}
+    rows = [
+        {"prompt_id": f"row-{n}", "prompt": f"Kite {n}", "resolution": "480p", "duration": "5"} for n in range(2000)
+    ]
+    rows = [{**row, **wrong.get(n % 20, {})} for n, row in enumerate(rows)]
+    rows = rows if has_id else [{**row, "prompt_id": ""} for row in rows]
+    few, path = write(tmp_path / "few.csv", rows[:20]), write(tmp_path / "prompts.csv", rows)
+
+    with counted_calls(violations_of) as of_few:
+        list(scan(few))
+    with counted_calls(violations_of) as of_all:
+        chunks = list(scan(path))
+
+    problems = [problem for chunk in chunks for problem in chunk.problems]
+    assert [problem.row for problem in problems[:4]] == [8, 14, 18, 18]
+    assert len(problems) == 400
+    assert of_all == of_few
+    assert sum(len(parts_of(chunk.rows)) for chunk in chunks) <= 3, "the valid rows are not divided"
+    same(path)
 
 
 def test_equal_values_of_other_types_are_checked_separately() -> None:
