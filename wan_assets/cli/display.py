@@ -78,31 +78,55 @@ def show_table(
     right: Sequence[str] = (),
     flexible: Sequence[str] = (),
     folded: Sequence[str] = (),
+    optional: Sequence[str] = (),
     more: str = "--json lists all",
 ) -> None:
     """Prints a table that fits the terminal, or one field per line if it does not fit.
 
-    Cells are printed as plain text. If a line is too long, `flexible` columns are cut, or wrapped at spaces if they are
-    also `folded`. Columns in `right` contain numbers, are right-aligned and never cut. `more` says where the rest of a
-    long table is available.
+    Cells are printed as plain text. If a line is too long, `optional` columns are left out, the first one first, if the
+    table fits then; and `flexible` columns are cut, or wrapped at spaces if they are also `folded`. Columns in `right`
+    contain numbers, are right-aligned and never cut. `more` says where the rest of a long table is available.
     """
     shown = [[printable(cell) for cell in row] for row in rows[:ROWS_SHOWN]]
-    widths = [max([cell_len(name), *(cell_len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
-    whole = {
-        name: width if name in right else min(width, _MAX_WIDTH) for name, width in zip(columns, widths, strict=True)
-    }
     console = console_on()
-    rigid = sum(width + _GAP for name, width in whole.items() if name not in flexible)
-    cut = {name: width for name, width in whole.items() if name in flexible}
-    room = console.width - rigid - _GAP * len(cut) + (0 if cut else _GAP)
-    maximum = whole | _shares(cut, room)
-    least = _least_width(columns, shown, folded)
-    if room < 0 or any(maximum[name] < min(width, least) for name, width in cut.items()):
-        _show_stacked(console, title, columns, shown)
+    for left_out in (optional[:count] for count in range(len(optional) + 1)):
+        kept = [at for at, name in enumerate(columns) if name not in left_out]
+        names, cells = [columns[at] for at in kept], [[row[at] for at in kept] for row in shown]
+        widths = _widths(console.width, names, cells, right=right, flexible=flexible, folded=folded)
+        if widths is not None:
+            _show_columns(console, title, widths, cells, right=right, folded=folded)
+            break
     else:
-        _show_columns(console, title, maximum, shown, right=right, folded=folded)
+        left_out = ()
+        _show_stacked(console, title, columns, shown)
+    if left_out:
+        click.echo(f"not shown at this width: {', '.join(left_out)}")
     if len(rows) > ROWS_SHOWN:
         console.print(f"... and {counted(len(rows) - ROWS_SHOWN, 'more row')}; {more}", highlight=False, markup=False)
+
+
+def _widths(
+    width: int,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str],
+    flexible: Sequence[str],
+    folded: Sequence[str],
+) -> Mapping[str, int] | None:
+    """Returns the maximum width of each column so that a table fits; None if it does not fit."""
+    widths = [max([cell_len(name), *(cell_len(row[at]) for row in rows)]) for at, name in enumerate(columns)]
+    whole = {
+        name: needed if name in right else min(needed, _MAX_WIDTH) for name, needed in zip(columns, widths, strict=True)
+    }
+    rigid = sum(needed + _GAP for name, needed in whole.items() if name not in flexible)
+    cut = {name: needed for name, needed in whole.items() if name in flexible}
+    room = width - rigid - _GAP * len(cut) + (0 if cut else _GAP)
+    maximum = whole | _shares(cut, room)
+    least = _least_width(columns, rows, folded)
+    if room < 0 or any(maximum[name] < min(needed, least) for name, needed in cut.items()):
+        return None
+    return maximum
 
 
 def _shares(widths: Mapping[str, int], room: int) -> dict[str, int]:
@@ -130,12 +154,13 @@ def _show_columns(
     right: Sequence[str],
     folded: Sequence[str],
 ) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    # As texts, titles and headers cannot contain markup: they may be names of the user's columns.
+    table = Table(title=Text(title, "bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, width in widths.items():
         side: JustifyMethod = "right" if name in right else "left"
         is_cut = name not in folded
         overflow: OverflowMethod = "ellipsis" if is_cut else "fold"
-        table.add_column(name, justify=side, overflow=overflow, no_wrap=is_cut, max_width=width)
+        table.add_column(Text(name), justify=side, overflow=overflow, no_wrap=is_cut, max_width=width)
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
