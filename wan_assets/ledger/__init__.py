@@ -17,6 +17,7 @@ from wan_assets.ledger.budget import (
 )
 from wan_assets.ledger.budget_period import boundary_before
 from wan_assets.ledger.budget_scope import Subject
+from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
 from wan_assets.ledger.decisions import (
@@ -30,6 +31,7 @@ from wan_assets.ledger.decisions import (
     reviewer_name,
 )
 from wan_assets.ledger.estimates import RecentDurations
+from wan_assets.ledger.groupings import GROUPINGS, WITHOUT_VALUE, Grouping, tag_named, zone_named
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
@@ -38,20 +40,23 @@ from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
 from wan_assets.ledger.run_account import RunAccount
-from wan_assets.ledger.spend_lines import DayOfTasks, Grouping, Overcharge, SpendLine, Totals
+from wan_assets.ledger.spend_lines import DayOfTasks, Overcharge, SpendLine, Totals
 from wan_assets.ledger.take_costs import TakeCosts
 from wan_assets.ledger.takes import Take, Takes
 from wan_assets.ledger.video_checks import CheckRecord
 
 __all__ = [
     "ALERTS",
+    "GROUPINGS",
     "MAX_LABELS",
     "MAX_NOTE",
     "OPEN_STATES",
+    "WITHOUT_VALUE",
     "Approval",
     "BudgetLimit",
     "BudgetState",
     "Budgets",
+    "Chargeback",
     "CheckRecord",
     "Claim",
     "Counter",
@@ -93,10 +98,13 @@ __all__ = [
     "is_file",
     "is_surely_dead",
     "money_kind",
+    "month_span",
     "new_owner",
     "renewed",
     "reviewer_name",
     "secrets_of",
     "shortfalls_of",
+    "tag_named",
     "url_of",
+    "zone_named",
 ]

@@ -15,6 +15,7 @@ from more_itertools import chunked
 
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import (
+    attribution,
     clock,
     decisions,
     estimates,
@@ -31,8 +32,10 @@ from wan_assets.ledger import (
 )
 from wan_assets.ledger.budget import Budgets, BudgetState
 from wan_assets.ledger.budget_sums import BudgetSums
+from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
+from wan_assets.ledger.groupings import Grouping
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
@@ -199,12 +202,22 @@ class LedgerReader:
     def totals(self) -> spend_lines.Totals:
         """Returns the sums over all tasks, real and simulated separately."""
         with self._transaction() as connection:
-            return spend_lines.totals(connection)
+            return attribution.totals(connection)
 
-    def spending(self, by: spend_lines.Grouping) -> list[spend_lines.SpendLine]:
-        """Returns tasks, costs and reservations by state, day, asset, partition or run."""
+    def spending(self, by: Grouping | str) -> list[spend_lines.SpendLine]:
+        """Returns tasks, videos, costs and reservations by one key or two; raises `ValueError` for unknown names."""
+        grouping = Grouping.of(by) if isinstance(by, str) else by
         with self._transaction() as connection:
-            return spend_lines.spending(connection, by)
+            return attribution.spending(connection, grouping)
+
+    def chargeback(self, month: str, by: Grouping) -> Chargeback:
+        """Returns the tasks of a month such as `2026-11` by the value of a tag, in the grouping's time zone.
+
+        Raises `ValueError` if the text is not a month.
+        """
+        span = month_span(month, by.time_zone)
+        with self._transaction() as connection:
+            return Chargeback(tuple(attribution.spending(connection, by, span)))
 
     def take_costs(self) -> list[TakeCosts]:
         """Returns the cost of all takes of rows with an approved video, of real and of simulated money."""

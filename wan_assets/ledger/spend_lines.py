@@ -1,29 +1,56 @@
-"""Sums up spent and reserved amounts by group."""
+"""Defines the sums of groups of tasks, and sums up the tasks of days and the overcharges."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import sqlalchemy as sa
 
-from wan_assets.ledger.budget_sums import model_of
-from wan_assets.ledger.records import OPEN_STATES, TaskState
+from wan_assets.ledger.records import TaskState
 from wan_assets.ledger.schema import overcharges, tasks
 
-Grouping = Literal["state", "day", "asset", "partition", "run_id", "model"]
+_SUMMED = ("tasks", "videos", "approved", "cost_microusd", "reserved_microusd", "unknown")
 
 
 @dataclass(frozen=True)
 class SpendLine:
-    """One group of tasks; money in µ$. `unknown` counts ended tasks of unknown cost."""
+    """One group of tasks, with a key for each name of its grouping; money in µ$.
 
-    key: str
+    `videos` are stored, and `approved` of them by their latest decision. `unknown` counts ended tasks of unknown cost.
+    """
+
+    keys: tuple[str, ...]
     is_simulated: bool
-    tasks: int
-    cost_microusd: int
-    reserved_microusd: int
-    unknown: int
+    tasks: int = 0
+    videos: int = 0
+    approved: int = 0
+    cost_microusd: int = 0
+    reserved_microusd: int = 0
+    unknown: int = 0
+
+    @property
+    def key(self) -> str:
+        """The first key, which is the only one unless two groupings are combined."""
+        return self.keys[0]
+
+    @property
+    def per_approved_microusd(self) -> int | None:
+        """All that the group cost, with its retakes and failures, for each approved video; None without any."""
+        return (2 * self.cost_microusd + self.approved) // (2 * self.approved) if self.approved else None
+
+    def share_of(self, total: SpendLine) -> float | None:
+        """Returns the share of the cost in that of a total, from 0 to 1; None if the total cost nothing."""
+        return self.cost_microusd / total.cost_microusd if total.cost_microusd else None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span of time: its first minute, and the first one after it, in UTC as `2026-11-30T12:25`."""
+
+    first: str
+    end: str
 
 
 @dataclass(frozen=True)
@@ -85,34 +112,7 @@ def overcharged(connection: sa.Connection) -> list[Overcharge]:
     return [Overcharge(*row) for row in connection.execute(query)]
 
 
-def totals(connection: sa.Connection) -> Totals:
-    """Returns the sums over all tasks."""
-    lines = {line.is_simulated: line for line in _lines(connection, sa.literal("total"))}
-    return Totals(*(lines.get(kind, SpendLine("total", kind, 0, 0, 0, 0)) for kind in (False, True)))
-
-
-def spending(connection: sa.Connection, by: Grouping) -> list[SpendLine]:
-    """Returns sums by one column, sorted by its value."""
-    if by == "model":
-        return _lines(connection, model_of(connection.dialect.name))
-    return _lines(connection, sa.func.substr(tasks.c.created_at, 1, 10) if by == "day" else tasks.c[by])
-
-
-def _lines(connection: sa.Connection, column: sa.ColumnElement[str]) -> list[SpendLine]:
-    is_unknown = tasks.c.state.not_in(OPEN_STATES) & (tasks.c.reserved_microusd > 0)
-    query = (
-        sa.select(
-            column.label("key"),
-            tasks.c.is_simulated,
-            sa.func.count().label("tasks"),
-            sa.func.coalesce(sa.func.sum(tasks.c.cost_microusd), 0).label("cost"),
-            sa.func.coalesce(sa.func.sum(tasks.c.reserved_microusd), 0).label("reserved"),
-            sa.func.coalesce(sa.func.sum(sa.case((is_unknown, 1), else_=0)), 0).label("unknown"),
-        )
-        .group_by("key", tasks.c.is_simulated)
-        .order_by("key")
-    )
-    return [
-        SpendLine(str(row.key), bool(row.is_simulated), row.tasks, int(row.cost), int(row.reserved), int(row.unknown))
-        for row in connection.execute(query)
-    ]
+def sum_of(lines: Iterable[SpendLine], empty: SpendLine) -> SpendLine:
+    """Returns the sums of lines, with the keys and the kind of money of an empty one."""
+    found = list(lines)
+    return replace(empty, **{name: sum(map(attrgetter(name), found)) for name in _SUMMED})

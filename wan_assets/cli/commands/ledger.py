@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import json_option, open_ledger, url_option
+from wan_assets.cli.spend_options import by_option, table_file_option, time_zone_option
+from wan_assets.cli.spend_tables import file_columns, line_json, show_spending
 from wan_assets.cli.suggestions import Suggestions
+from wan_assets.cli.table_files import write_table
 from wan_assets.errors import TaskUnknownError
 from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendLine, TakeCosts, Task, Totals, money_kind
 from wan_assets.models import usd
@@ -23,7 +28,9 @@ _COMMANDS = {
     "trace": LazyCommand("trace", "trace", "Show row, run, cost and files of a task, row, run or video."),
     "adopt": LazyCommand("adopt", "adopt", "Accept quarantined files as the videos of their rows."),
     "recover": LazyCommand("recover", "recover", "Settle and fetch open tasks; nothing is submitted."),
+    "chargeback": LazyCommand("chargeback", "chargeback", "Charge a month's tasks to the values of a tag."),
 }
+_USUAL = ("state", "day", "asset")
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class _Account:
 
     paused: str | None
     totals: Totals
-    groups: dict[Grouping, list[SpendLine]]
+    groups: list[tuple[Grouping, list[SpendLine]]]
     still_open: list[Task]
     lost: list[Task]
     unknown: list[Task]
@@ -43,27 +50,46 @@ class _Account:
 
 @click.group(cls=LazyGroup, lazy_commands=_COMMANDS, invoke_without_command=True)
 @url_option
-@click.option("--by", type=click.Choice(get_args(Grouping)), multiple=True, help="Group by this; may be repeated.")
+@by_option
+@time_zone_option
+@table_file_option
 @json_option
 @click.pass_context
-def ledger(context: click.Context, url: str | None, by: tuple[Grouping, ...], *, as_json: bool) -> None:
-    """Show money spent and reserved, and open tasks; simulated money is shown separately."""
+def ledger(
+    context: click.Context,
+    url: str | None,
+    by: tuple[Grouping, ...],
+    time_zone: str,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show money spent and reserved, and open tasks; simulated money is shown separately.
+
+    With --output, the table of one --by is written to a file.
+    """
     if context.invoked_subcommand:
         return
+    if output and len(by) != 1:
+        raise click.UsageError("--output writes one table: give --by once, such as --by campaign,model")
+    groupings = [replace(grouping, time_zone=time_zone) for grouping in by or map(Grouping.of, _USUAL)]
     with open_ledger(url, context) as (ledger, settings):
-        account = _account_of(ledger, by or ("state", "day", "asset"))
+        account = _account_of(ledger, groupings)
+    if output:
+        _, found = account.groups[0]
+        click.echo(write_table(output, file_columns(groupings[0].names, found)), err=as_json)
     if as_json:
         show_json(_as_json(account))
-    else:
+    elif not output:
         _show(account, Suggestions.of(settings))
 
 
-def _account_of(ledger: Ledger, by: tuple[Grouping, ...]) -> _Account:
+def _account_of(ledger: Ledger, by: Sequence[Grouping]) -> _Account:
     tasks = ledger.open_tasks()
     return _Account(
         paused=ledger.paused(),
         totals=ledger.totals(),
-        groups={group: ledger.spending(group) for group in by},
+        groups=[(group, ledger.spending(group)) for group in by],
         still_open=[task for task in tasks if not task.is_lost],
         lost=[task for task in tasks if task.is_lost],
         unknown=ledger.unknown_costs(),
@@ -76,9 +102,9 @@ def _account_of(ledger: Ledger, by: tuple[Grouping, ...]) -> _Account:
 def _as_json(account: _Account) -> dict[str, Any]:
     return {
         "paused": account.paused,
-        "real": _line(account.totals.real),
-        "simulated": _line(account.totals.simulated),
-        "by": {group: [_line(line) for line in found] for group, found in account.groups.items()},
+        "real": line_json(account.totals.real),
+        "simulated": line_json(account.totals.simulated),
+        "by": {str(group): [line_json(line) for line in found] for group, found in account.groups},
         "open": [_task(task) for task in account.still_open],
         "lost": [_task(task) for task in account.lost],
         "unknown_cost": [_task(task) for task in account.unknown],
@@ -89,8 +115,8 @@ def _as_json(account: _Account) -> dict[str, Any]:
 
 
 def _show(account: _Account, suggestions: Suggestions) -> None:
-    for group, found in account.groups.items():
-        _show_group(group, found)
+    for group, found in account.groups:
+        show_spending(group, found)
     _show_prices(account.prices)
     _show_takes(account.takes)
     _show_tasks("Open: these tasks may still produce a video", account.still_open)
@@ -156,22 +182,6 @@ def _show_overcharged(overcharged: list[Overcharge]) -> None:
         show_table("Charged more than was reserved", columns, rows, right=columns[2:], flexible=("partition",))
 
 
-def _show_group(group: str, found: list[SpendLine]) -> None:
-    rows = [
-        (
-            line.key,
-            money_kind(line.is_simulated),
-            f"{line.tasks:,}",
-            dollars(line.cost_microusd),
-            dollars(line.reserved_microusd),
-            f"{line.unknown:,}",
-        )
-        for line in found
-    ]
-    columns = (group, "money", "tasks", "spent", "reserved", "unknown")
-    show_table(f"By {group}", columns, rows, right=columns[2:], flexible=columns[:1])
-
-
 def _show_tasks(title: str, tasks: list[Task]) -> None:
     if tasks:
         rows = [
@@ -180,17 +190,6 @@ def _show_tasks(title: str, tasks: list[Task]) -> None:
         ]
         columns = ("task", "state", "partition", "reserved", "error")
         show_table(title, columns, rows, right=("reserved",), flexible=("partition", "error"), folded=("error",))
-
-
-def _line(line: SpendLine) -> dict[str, Any]:
-    return {
-        "key": line.key,
-        "simulated": line.is_simulated,
-        "tasks": line.tasks,
-        "cost_usd": float(usd(line.cost_microusd)),
-        "reserved_usd": float(usd(line.reserved_microusd)),
-        "unknown_cost_count": line.unknown,
-    }
 
 
 def _task(task: Task) -> dict[str, Any]:
