@@ -30,6 +30,7 @@ from wan_assets.ledger.decisions import (
     reviewer_name,
 )
 from wan_assets.ledger.estimates import RecentDurations
+from wan_assets.ledger.forecast import Forecast, Forecasts, MonthForecast
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
@@ -59,11 +60,14 @@ __all__ = [
     "DayOfTasks",
     "Decision",
     "DecisionValue",
+    "Forecast",
+    "Forecasts",
     "Grouping",
     "Instant",
     "LearnedLimit",
     "Lease",
     "Ledger",
+    "MonthForecast",
     "NewDecision",
     "Origin",
     "Overcharge",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from functools import partial
@@ -15,9 +15,11 @@ from more_itertools import chunked
 
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import (
+    budget_history,
     clock,
     decisions,
     estimates,
+    forecast,
     learned_prices,
     partition_records,
     pause,
@@ -29,7 +31,7 @@ from wan_assets.ledger import (
     upload_cache,
     video_checks,
 )
-from wan_assets.ledger.budget import Budgets, BudgetState
+from wan_assets.ledger.budget import Budgets, BudgetState, Counter
 from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
@@ -233,6 +235,23 @@ class LedgerReader:
         """Returns each budget with the spent and reserved amount of its present period, and of a run."""
         with self._transaction() as connection:
             return self._sums.states(connection, run_id, kind=money_kind(simulated))
+
+    def forecasts(self, *, simulated: bool) -> forecast.Forecasts:
+        """Returns each budget with its forecast, and that of the present month."""
+        with self._transaction() as connection:
+            return forecast.forecasts(connection, self._sums, simulated=simulated)
+
+    def recorded_budgets(self) -> Mapping[Counter, int]:
+        """Returns the limits that the ledger itself records, in µ$."""
+        with self._transaction() as connection:
+            return self._sums.now(connection).registered.limits
+
+    def partition_amounts(
+        self, counters: Collection[Counter], asset: str, *, simulated: bool
+    ) -> dict[Counter, dict[str, int]]:
+        """Returns what each partition of an asset has spent and reserved in each budget, in µ$."""
+        with self._transaction() as connection:
+            return budget_history.partition_amounts(connection, counters, asset, simulated=simulated)
 
     def requested(self, *, simulated: bool) -> frozenset[bytes]:
         """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""
