@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from wan_assets.ledger.budget import BudgetState, Counter
 from wan_assets.ledger.budget_history import History, histories
 from wan_assets.ledger.budget_period import begins_at, minute_of, resets_at
-from wan_assets.ledger.budget_scope import scope_text
 from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.records import money_kind
 
@@ -86,11 +85,7 @@ class Forecast:
     @property
     def name(self) -> str:
         """The budget without its present period, such as `month for campaign=fall`; the same in every period."""
-        counter = self.state.counter
-        if self.state.is_of_retakes:
-            return "retakes"
-        zone = f" ({counter.time_zone})" if counter.time_zone != "UTC" else ""
-        return f"{counter.per}{zone}" + (f" for {scope_text(counter.scope)}" if counter.scope else "")
+        return self.state.counter.name
 
     @property
     def is_of_runs(self) -> bool:

@@ -15,7 +15,6 @@ from more_itertools import chunked
 
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import (
-    budget_history,
     clock,
     decisions,
     estimates,
@@ -35,6 +34,7 @@ from wan_assets.ledger.budget import Budgets, BudgetState, Counter
 from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
+from wan_assets.ledger.open_partitions import OpenPartitions, open_partitions
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
@@ -246,12 +246,12 @@ class LedgerReader:
         with self._transaction() as connection:
             return self._sums.now(connection).registered.limits
 
-    def partition_amounts(
-        self, counters: Collection[Counter], asset: str, *, simulated: bool
-    ) -> dict[Counter, dict[str, int]]:
-        """Returns what each partition of an asset has spent and reserved in each budget, in µ$."""
+    def open_partitions(
+        self, counters: Collection[Counter], wanted: Mapping[str, Collection[str]], *, simulated: bool
+    ) -> list[OpenPartitions]:
+        """Returns what partitions that are still to be made, given by asset, are expected to take from each budget."""
         with self._transaction() as connection:
-            return budget_history.partition_amounts(connection, counters, asset, simulated=simulated)
+            return list(open_partitions(connection, counters, wanted, simulated=simulated))
 
     def requested(self, *, simulated: bool) -> frozenset[bytes]:
         """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""

@@ -9,6 +9,7 @@ from wan_assets.orchestration.automation import (
     build_missing_job,
     build_review_sensor,
     build_video_sensor,
+    open_partitions,
 )
 from wan_assets.orchestration.budget import Budget
 from wan_assets.orchestration.checks import VideoCheckResult, build_video_checks, video_check
@@ -57,6 +58,7 @@ __all__ = [
     "build_video_checks",
     "build_video_sensor",
     "load_videos",
+    "open_partitions",
     "partitioning_by_prompt",
     "range_tags",
     "resources_of",
