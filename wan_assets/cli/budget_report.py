@@ -53,16 +53,24 @@ class BudgetReport:
 
     def opened(self, budget: Forecast) -> int | None:
         """Returns what open partitions need of a budget, in µ$; None if it is not known of any."""
-        if budget.is_of_runs or self.open_partitions is None:
+        if not self.has_open(budget) or self.open_partitions is None:
             return None
         known = [each.needed_microusd for each in self.open_partitions if each.needed_microusd is not None]
         is_unknown = self.open_partitions and not known
         return None if is_unknown else sum(needed[budget.state.counter] for needed in known)
 
-    def left_after(self, budget: Forecast) -> int:
-        """Returns what is left of a budget after the table and the open partitions; negative if they do not fit."""
+    def left_after(self, budget: Forecast) -> int | None:
+        """Returns what is left of a budget after the table and the open partitions; negative if they do not fit. None
+        if one of them is not known.
+        """
+        planned, opened = self.planned(budget), self.opened(budget)
+        is_unknown = (self.plan and planned is None) or (self.has_open(budget) and opened is None)
         left = budget.state.cap_microusd - budget.state.committed_microusd
-        return left - (self.planned(budget) or 0) - (self.opened(budget) or 0)
+        return None if is_unknown else left - (planned or 0) - (opened or 0)
+
+    def has_open(self, budget: Forecast) -> bool:
+        """Whether open partitions were asked for and count in a budget; one of runs begins anew in each run."""
+        return self.open_partitions is not None and not budget.is_of_runs
 
     @property
     def fits(self) -> bool:
@@ -133,8 +141,8 @@ def _show_planned(report: BudgetReport) -> None:
             budget_title(budget),
             money(budget.state.room_microusd),
             *([_known(report.planned(budget))] if has_plan else []),
-            *([_known(report.opened(budget))] if has_open else []),
-            money(report.left_after(budget)),
+            *([_NOTHING if budget.is_of_runs else _known(report.opened(budget))] if has_open else []),
+            _known(report.left_after(budget)),
         )
         for budget in report.found.budgets
     ]
@@ -143,12 +151,10 @@ def _show_planned(report: BudgetReport) -> None:
 
 
 def _lines(report: BudgetReport, month: MonthForecast) -> Iterator[str]:
-    yield (
-        f"{month.month} (UTC), all tasks: {money(month.committed_microusd)} spent or reserved, "
-        f"{money(month.rate.per_day_microusd)} per day, {money(month.expected_microusd)} expected until its end"
-    )
+    yield f"{month.month} (UTC), all tasks: {money(month.committed_microusd)} spent or reserved"
+    yield f"  {money(month.rate.per_day_microusd)} per day, {money(month.expected_microusd)} expected until its end"
     if report.account:
-        yield _account_text(report.account)
+        yield from _account_texts(report.account)
     if report.plan:
         problems = f", {counted(report.plan.problems, 'problem')}" if report.plan.problems else ""
         fit = "does not fit in all budgets" if not report.fits and not report.plan.problems else "as `plan` reserves it"
@@ -156,18 +162,17 @@ def _lines(report: BudgetReport, month: MonthForecast) -> Iterator[str]:
     yield from map(_open_text, report.open_partitions or ())
     if report.open_partitions is not None and not report.open_partitions:
         yield "open partitions: no backfill or run in the Dagster home has any"
-    yield "per day: spent and reserved since the first of the last 7 days with tasks; expected: without the limit"
+    yield "per day: spent and reserved since the first of the last 7 days with tasks"
+    yield "expected: spent, reserved, and this rate until the end, as if there was no limit"
     if report.is_simulated:
         yield "simulated dollars: nothing was paid"
 
 
-def _account_text(account: Account) -> str:
+def _account_texts(account: Account) -> Iterator[str]:
     totals, who = account.totals, "simulator" if account.is_simulated else "account"
-    amounts = (_usd(totals.spend_usd), _usd(totals.per_day_usd), _usd(totals.projected_usd))
-    return (
-        f"{who}, all models: {amounts[0]} from {account.first} to {account.last}, {amounts[1]} per day, "
-        f"its own projection (projectedSpend): {amounts[2]}"
-    )
+    yield f"{who}, all models, {account.first} to {account.last}: {_usd(totals.spend_usd)} spent"
+    projected = f"{_usd(totals.projected_usd)} by its own projection (projectedSpend)"
+    yield f"  {_usd(totals.per_day_usd)} per day, {projected}"
 
 
 def _open_text(found: OpenPartitions) -> str:

@@ -9,7 +9,6 @@ from wan_assets.orchestration.automation import (
     build_missing_job,
     build_review_sensor,
     build_video_sensor,
-    open_partitions,
 )
 from wan_assets.orchestration.budget import Budget
 from wan_assets.orchestration.checks import VideoCheckResult, build_video_checks, video_check
@@ -20,6 +19,7 @@ from wan_assets.orchestration.generator.generation import VideoGeneration
 from wan_assets.orchestration.generator.video_generator import VideoGenerator
 from wan_assets.orchestration.loading.videos import load_videos
 from wan_assets.orchestration.metadata.video import REASON
+from wan_assets.orchestration.partitions.open_partitions import open_partitions
 from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
 from wan_assets.orchestration.resources import (
     LedgerResource,

@@ -176,7 +176,8 @@ def _limit_of(usd: float, *, per: str, scope: dict[str, str], time_zone: str) ->
         return BudgetLimit.model_validate({"usd": usd, "per": per, "scope": scope, "time_zone": time_zone})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        raise click.UsageError(f"{first['loc'][0]}: {first['msg']}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise click.UsageError(f"{first['loc'][0]}: {message}") from None
 
 
 def _present(state: BudgetState) -> str:
@@ -185,6 +186,5 @@ def _present(state: BudgetState) -> str:
     committed = f"{money(state.committed_microusd)} is spent or reserved"
     if state.committed_microusd < state.cap_microusd:
         return f"{committed}, {money(state.room_microusd)} is left"
-    return f"{committed}: nothing is submitted until it is raised or unset" + (
-        f", or resets at {state.resets_at:%Y-%m-%d %H:%M %Z}" if state.resets_at else ""
-    )
+    reset = f" It resets at {state.resets_at:%Y-%m-%d %H:%M %Z}." if state.resets_at else ""
+    return f"{committed}. Nothing is submitted until it is raised or unset.{reset}"
