@@ -13,7 +13,7 @@ from wan_assets.cli.display import counted, printable, show_table
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.client import UsageTotals
 from wan_assets.ledger import Counter, Forecast, Forecasts, MonthForecast, OpenPartitions
-from wan_assets.models import usd
+from wan_assets.models import in_cents
 
 _NOTHING = "-"
 
@@ -99,7 +99,7 @@ def _show_amounts(budgets: Sequence[Forecast]) -> None:
     rows = [
         (
             budget_title(budget),
-            money(budget.state.cap_microusd),
+            in_cents(budget.state.cap_microusd),
             *([_NOTHING] * 4 if budget.is_of_runs else _amounts(budget)),
         )
         for budget in budgets
@@ -110,7 +110,7 @@ def _show_amounts(budgets: Sequence[Forecast]) -> None:
 
 def _amounts(budget: Forecast) -> list[str]:
     amounts = (budget.spent_microusd, budget.reserved_microusd, budget.state.room_microusd)
-    return [*map(money, amounts), f"{budget.percent:.1f}%"]
+    return [*map(in_cents, amounts), f"{budget.percent:.1f}%"]
 
 
 def _show_forecasts(budgets: Sequence[Forecast]) -> None:
@@ -125,9 +125,9 @@ def _forecast(budget: Forecast) -> tuple[str, ...]:
     if budget.is_of_runs:
         return (_NOTHING,) * 4
     return (
-        money(budget.rate.per_day_microusd),
+        in_cents(budget.rate.per_day_microusd),
         exhausted_text(budget),
-        money(budget.expected_microusd),
+        in_cents(budget.expected_microusd),
         f"{budget.expected_at:%Y-%m-%d}",
     )
 
@@ -139,7 +139,7 @@ def _show_planned(report: BudgetReport) -> None:
     rows = [
         (
             budget_title(budget),
-            money(budget.state.room_microusd),
+            in_cents(budget.state.room_microusd),
             *([_known(report.planned(budget))] if has_plan else []),
             *([_NOTHING if budget.is_of_runs else _known(report.opened(budget))] if has_open else []),
             _known(report.left_after(budget)),
@@ -151,8 +151,9 @@ def _show_planned(report: BudgetReport) -> None:
 
 
 def _lines(report: BudgetReport, month: MonthForecast) -> Iterator[str]:
-    yield f"{month.month} (UTC), all tasks: {money(month.committed_microusd)} spent or reserved"
-    yield f"  {money(month.rate.per_day_microusd)} per day, {money(month.expected_microusd)} expected until its end"
+    yield f"{month.month} (UTC), all tasks: {in_cents(month.committed_microusd)} spent or reserved"
+    expected = f"{in_cents(month.expected_microusd)} expected until its end"
+    yield f"  {in_cents(month.rate.per_day_microusd)} per day, {expected}"
     if report.account:
         yield from _account_texts(report.account)
     if report.plan:
@@ -182,11 +183,6 @@ def _open_text(found: OpenPartitions) -> str:
     return f"open partitions of {found.asset}: {found.partitions:,}; {basis}"
 
 
-def money(microusd: int) -> str:
-    """Formats an amount with cents, as budgets have them."""
-    return f"{'-' if microusd < 0 else ''}${usd(abs(microusd)):,.2f}"
-
-
 def exhausted_text(budget: Forecast) -> str:
     """Returns when a budget is exhausted: a day, the time for a budget of days, or a dash if that is not foreseen."""
     if budget.is_exhausted:
@@ -204,7 +200,7 @@ def budget_title(budget: Forecast) -> str:
 
 
 def _known(microusd: int | None) -> str:
-    return "unknown" if microusd is None else money(microusd)
+    return "unknown" if microusd is None else in_cents(microusd)
 
 
 def _usd(amount: Any) -> str:

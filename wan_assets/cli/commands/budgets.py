@@ -14,7 +14,7 @@ import click
 from pydantic import ValidationError
 
 from wan_assets.cli.budget_json import budgets_json
-from wan_assets.cli.budget_report import Account, BudgetReport, Plan, money, show_budgets
+from wan_assets.cli.budget_report import Account, BudgetReport, Plan, show_budgets
 from wan_assets.cli.connection import connected
 from wan_assets.cli.display import printable, show_json
 from wan_assets.cli.estimate_report import needed_microusd
@@ -23,6 +23,7 @@ from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import TABLE, TableOptions, json_option, open_ledger, pairs, url_option
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.ledger import BudgetLimit, BudgetState, Forecasts, Ledger, OpenPartitions, Per
+from wan_assets.models import in_cents
 from wan_assets.prompts import Summary, name_of, scan
 from wan_assets.settings import Settings, SettingsError
 
@@ -146,7 +147,7 @@ def set_budget(context: click.Context, /, limit_usd: float, url: str | None, **c
         simulated = not settings.is_charged and not ledger.totals().real.tasks
         states = {state.counter: state for state in ledger.budget_states("", simulated=simulated)}
     state = states[limit.counter]
-    click.echo(printable(f"{limit.counter.name}: {money(limit.microusd)} for all processes; {_present(state)}"))
+    click.echo(printable(f"{limit.counter.name}: {in_cents(limit.microusd)} for all processes; {_present(state)}"))
 
 
 @click.command()
@@ -183,8 +184,8 @@ def _limit_of(usd: float, *, per: str, scope: dict[str, str], time_zone: str) ->
 def _present(state: BudgetState) -> str:
     if state.counter.per == "run":
         return "it applies to each run"
-    committed = f"{money(state.committed_microusd)} is spent or reserved"
+    committed = f"{in_cents(state.committed_microusd)} is spent or reserved"
     if state.committed_microusd < state.cap_microusd:
-        return f"{committed}, {money(state.room_microusd)} is left"
+        return f"{committed}, {in_cents(state.room_microusd)} is left"
     reset = f" It resets at {state.resets_at:%Y-%m-%d %H:%M %Z}." if state.resets_at else ""
     return f"{committed}. Nothing is submitted until it is raised or unset.{reset}"

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from wan_assets.ledger import Counter, Forecast, Ledger, OpenPartitions
-from wan_assets.models import usd
+from wan_assets.models import in_cents, usd
 from wan_assets.orchestration.partitions.open_partitions import open_partitions
 
 _NO_TEXT = re.compile(r"[^a-z0-9]+")
@@ -76,7 +76,7 @@ def _lines(budgets: Sequence[Forecast], opened: Sequence[OpenPartitions]) -> Ite
     for budget in budgets:
         cells = [
             budget.state.label if not budget.is_of_runs else f"each {budget.name}",
-            _usd(budget.state.cap_microusd),
+            in_cents(budget.state.cap_microusd),
         ]
         cells += ["-"] * 8 if budget.is_of_runs else _cells(budget, opened)
         yield f"| {' | '.join(map(_escaped, cells))} |"
@@ -87,21 +87,17 @@ def _cells(budget: Forecast, opened: Sequence[OpenPartitions]) -> list[str]:
     at = budget.exhausted_at
     local = at.astimezone(budget.expected_at.tzinfo) if at else None
     return [
-        _usd(budget.spent_microusd),
-        _usd(budget.reserved_microusd),
-        _usd(budget.state.room_microusd),
+        in_cents(budget.spent_microusd),
+        in_cents(budget.reserved_microusd),
+        in_cents(budget.state.room_microusd),
         f"{budget.percent:.1f}%",
-        _usd(budget.rate.per_day_microusd),
+        in_cents(budget.rate.per_day_microusd),
         "now" if budget.is_exhausted else f"{local:%Y-%m-%d %H:%M %Z}" if local else "-",
-        _usd(budget.expected_microusd),
-        "unknown" if opened and not known else _usd(sum(known)),
+        in_cents(budget.expected_microusd),
+        "unknown" if opened and not known else in_cents(sum(known)),
     ]
 
 
 def _escaped(text: str) -> str:
     """Returns a text that cannot change the table or be markup."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split()))
-
-
-def _usd(microusd: int) -> str:
-    return f"${usd(microusd):,.2f}"
