@@ -14,7 +14,7 @@ _OPEN_RUNS = [
     dg.DagsterRunStatus.STARTED,
 ]
 _OPEN_BACKFILL = "REQUESTED"
-_PAGE = 1_000
+_PARTITION = "dagster/partition"
 
 
 def open_partitions(instance: dg.DagsterInstance, assets: Collection[str]) -> dict[str, set[str]]:
@@ -25,9 +25,8 @@ def open_partitions(instance: dg.DagsterInstance, assets: Collection[str]) -> di
     """
     keys = {asset: dg.AssetKey(asset.split("/")) for asset in assets}
     found = defaultdict(set, _of_backfills(instance, set(keys.values())))
-    since = _open_runs(instance)
-    for key in keys.values() if since else ():
-        found[key] |= set(_of_runs(instance, key, since))
+    for key, partition in _of_runs(instance, set(keys.values())):
+        found[key].add(partition)
     left = {asset: found[key] - instance.get_materialized_partitions(key) for asset, key in keys.items() if found[key]}
     return {asset: partitions for asset, partitions in left.items() if partitions}
 
@@ -46,30 +45,26 @@ def _of_backfills(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> dict[
     return found
 
 
-def _open_runs(instance: dg.DagsterInstance) -> dict[str, float]:
-    """Returns the time at which each open run was created, in seconds since 1970."""
-    records = instance.get_run_records(dg.RunsFilter(statuses=_OPEN_RUNS))
-    return {record.dagster_run.run_id: record.create_timestamp.timestamp() for record in records}
-
-
-def _of_runs(instance: dg.DagsterInstance, key: dg.AssetKey, runs: dict[str, float]) -> Iterator[str]:
+def _of_runs(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> Iterator[tuple[dg.AssetKey, str]]:
     """Yields the partitions that open runs plan to materialize."""
-    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=min(runs.values()) - 1)
-    cursor = None
-    while True:
-        page = instance.fetch_planned_materializations(wanted, _PAGE, cursor)
-        for record in page.records:
-            if record.event_log_entry.run_id in runs:
-                yield from _planned_in(record)
-        if not page.has_more:
-            return
-        cursor = page.cursor
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_OPEN_RUNS)):
+        run = record.dagster_run
+        if run.asset_selection is not None and not keys & run.asset_selection:
+            continue
+        partition = run.tags.get(_PARTITION)
+        if partition is not None and run.asset_selection is not None:
+            yield from ((key, partition) for key in keys & run.asset_selection)
+        else:
+            yield from _planned(instance, run.run_id, keys)
 
 
-def _planned_in(record: dg.EventLogRecord) -> Iterator[str]:
-    if (partition := record.partition_key) is not None:
-        yield partition
-    event = record.event_log_entry.dagster_event
-    planned = event.asset_materialization_planned_data if event else None
-    if planned and planned.partitions_subset is not None:
-        yield from planned.partitions_subset.get_partition_keys()
+def _planned(instance: dg.DagsterInstance, run_id: str, keys: set[dg.AssetKey]) -> Iterator[tuple[dg.AssetKey, str]]:
+    """Yields the partitions of a run over several, or of a job, which Dagster records when it creates the run."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED):
+        if entry.dagster_event is None:
+            continue
+        planned = entry.dagster_event.asset_materialization_planned_data
+        if planned.asset_key in keys and planned.partition is not None:
+            yield planned.asset_key, planned.partition
+        elif planned.asset_key in keys and planned.partitions_subset is not None:
+            yield from ((planned.asset_key, key) for key in planned.partitions_subset.get_partition_keys())
