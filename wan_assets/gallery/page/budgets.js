@@ -18,7 +18,8 @@
     caption.append(element("span", "scale", `${budget.left_text} of ${budget.limit_text} left`));
     const ends = element("p", "ends");
     ends.append(element("span", "", budget.begin_text), element("span", "", budget.end_text));
-    figure.append(caption, drawing(budget), ends, legend(budget), element("p", "outlook", outlookOf(budget)), table(budget));
+    const outlook = element("p", "outlook", outlookOf(budget));
+    figure.append(caption, drawing(budget), ends, legend(budget), outlook, table(budget));
     return figure;
   }
 
@@ -26,7 +27,8 @@
     if (budget.is_exhausted) return "Exhausted: nothing is submitted until the period ends or the budget is raised.";
     const rate = `At ${budget.per_day_text} per day:`;
     const total = `${budget.expected_text} expected by the end of the period`;
-    return budget.exhausted_text ? `${rate} exhausted ${budget.exhausted_text}; ${total} without the limit.` : `${rate} ${total}.`;
+    if (!budget.exhausted_text) return `${rate} ${total}.`;
+    return `${rate} exhausted ${budget.exhausted_text}; ${total} without the limit.`;
   }
 
   function drawing(budget) {
