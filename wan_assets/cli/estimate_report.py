@@ -98,7 +98,7 @@ def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
 
 def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
     for budget in state.budgets:
-        needed = _needed_microusd(budget, prices)
+        needed = needed_microusd(budget, prices)
         missing = max(0, (needed or 0) - budget.room_microusd)
         yield {
             "scope": budget.label,
@@ -111,7 +111,7 @@ def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
         }
 
 
-def _needed_microusd(budget: BudgetState, prices: PriceList) -> int | None:
+def needed_microusd(budget: BudgetState, prices: PriceList) -> int | None:
     """Returns the most that the new requests of a table take from a budget; None if the table alone does not tell."""
     if budget.is_of_retakes:
         return 0
@@ -141,7 +141,7 @@ def _prices(line: PriceLine) -> str:
 def _fit(budget: BudgetState, prices: PriceList) -> str:
     name, room = budget_name(budget.label), budget.room_microusd
     left = f"{dollars(room)} of {dollars(budget.cap_microusd)} left"
-    needed = None if budget.is_of_retakes else _needed_microusd(budget, prices)
+    needed = None if budget.is_of_retakes else needed_microusd(budget, prices)
     if needed is None:
         return f"{name}: {left}"
     if needed <= room:

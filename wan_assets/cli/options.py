@@ -200,20 +200,31 @@ def current_settings() -> Settings:
 
 
 @contextmanager
-def open_ledger(url: str | None, context: click.Context, store: str | None = None) -> Iterator[tuple[Ledger, Settings]]:
-    """Opens the ledger given by this command, its parent group or the environment, and yields it with the settings.
+def open_ledger(
+    url: str | None, context: click.Context, store: str | None = None, *, has_budgets: bool = False
+) -> Iterator[tuple[Ledger, Settings]]:
+    """Opens the ledger given by this command, its parent groups or the environment, and yields it with the settings.
 
-    Commands in error hints get the options of this ledger and of `store`. Raises `LedgerError` if there is no ledger.
+    With `has_budgets`, it has the budgets of the environment. Commands in error hints get the options of this ledger
+    and of `store`. Raises `LedgerError` if there is no ledger.
     """
     settings = current_settings()
-    before = context.parent.params.get("url") if context.parent else None
+    before = next(filter(None, (group.params.get("url") for group in _groups(context))), None)
     settings = replace(settings, ledger=url or before or settings.ledger, store=store or settings.store)
     try:
-        with Ledger(settings.ledger, must_exist=True) as ledger:
+        budgets = budgets_of(settings) if has_budgets else None
+        with Ledger(settings.ledger, budgets, must_exist=True) as ledger:
             yield ledger, settings
     except WanAssetsError as error:
         error.hint = Suggestions.of(settings).completed(error.hint)
         raise
+
+
+def _groups(context: click.Context) -> Iterator[click.Context]:
+    """Yields the groups of a command, the nearest one first."""
+    while context.parent is not None:
+        context = context.parent
+        yield context
 
 
 def warn_overridden(environment: Mapping[str, str], settings: Settings) -> None:

@@ -3,7 +3,7 @@
 This is the only package that imports httpx.
 """
 
-from wan_assets.client.account import DayOfUsage
+from wan_assets.client.account import DayOfUsage, UsageTotals
 from wan_assets.client.api import RunwareClient, WaitForCapacity
 from wan_assets.client.bounds import clean_text
 from wan_assets.client.error_codes import (
@@ -30,6 +30,7 @@ __all__ = [
     "RetryStatus",
     "RunwareClient",
     "TaskReport",
+    "UsageTotals",
     "WaitForCapacity",
     "clean_text",
     "code_of_failure_status",

@@ -23,6 +23,18 @@ class DayOfUsage:
     spend_usd: Decimal
 
 
+@dataclass(frozen=True)
+class UsageTotals:
+    """The account's own totals of some days over all models, in dollars; None for one that the API does not state.
+
+    `projected_usd` is the field `projectedSpend`. The API does not state how it is computed.
+    """
+
+    spend_usd: Decimal | None
+    per_day_usd: Decimal | None
+    projected_usd: Decimal | None
+
+
 def balance_in(details: Mapping[str, Any]) -> Decimal | None:
     """Reads a balance in both its forms: a number, and `{amount, currency}`."""
     balance = details.get("balance")
@@ -42,6 +54,15 @@ def usage_in(answer: Mapping[str, Any]) -> tuple[DayOfUsage, ...]:
         message = f"the usage cannot be read: {type(error).__name__}: {error}"
         raise RunwareBusyError(ApiFault("unrecognizedResponse", message)) from None
     return tuple(sorted(days, key=lambda usage: usage.day))
+
+
+def totals_in(answer: Mapping[str, Any]) -> UsageTotals:
+    """Reads the totals of `getUsageActivity`; what cannot be read is None."""
+    found: Any = answer
+    for name in ("usage", "timeseries", "meta"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    meta: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    return UsageTotals(*(amount_of(meta.get(name)) for name in ("totalSpend", "avgDailySpend", "projectedSpend")))
 
 
 def amount_of(value: Any) -> Decimal | None:

@@ -306,11 +306,18 @@ class RunwareClient:
 
     async def usage(self, first: date, last: date, model: str) -> tuple[account.DayOfUsage, ...]:
         """Returns the account's usage of one model by UTC day, both days included; at most 30 days."""
+        return account.usage_in(await self._usage_answer(first, last, models=[model]))
+
+    async def usage_totals(self, first: date, last: date) -> account.UsageTotals:
+        """Returns the account's own totals over all models of some UTC days, both included; at most 30 days."""
+        return account.totals_in(await self._usage_answer(first, last))
+
+    async def _usage_answer(self, first: date, last: date, **wanted: list[str]) -> Mapping[str, Any]:
         if last - first > timedelta(days=29):
             raise ValueError("the API reports at most 30 days of usage at once")
         parameters: dict[str, Any] = {"startDate": first.isoformat(), "endDate": last.isoformat(), "timezone": "UTC"}
-        parameters |= {"operation": "getUsageActivity", "groupBy": ["date"], "models": [model]}
-        return account.usage_in(await self._ask("accountManagement", **parameters))
+        parameters |= {"operation": "getUsageActivity", "groupBy": ["date"], **wanted}
+        return await self._ask("accountManagement", **parameters)
 
     async def details(self, task_uuid: str) -> Mapping[str, Any]:
         """Returns the archived record of a task: its request and the API's last answer."""

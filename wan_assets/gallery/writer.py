@@ -16,6 +16,7 @@ from upath import UPath
 
 from wan_assets.dataset import Entries, Entry, quality_results_of, recorded_result
 from wan_assets.errors import DecoderError, InvalidVideoError
+from wan_assets.gallery.budgets import budget_charts
 from wan_assets.gallery.folder import SUMMARY, GalleryFolder, digest_of
 from wan_assets.gallery.items import FIELDS, Item, audit_columns, poster_in
 from wan_assets.gallery.pages import AUDIT_PAGE, INDEX_PAGE, PageWriter, script_of
@@ -82,6 +83,7 @@ def write_pages(
         "problems": table.row_count - len(table.rows),
         **build.totals.reported(),
         "ledger": ledger_totals(ledger),
+        "budgets": budget_charts(ledger),
     }
     gallery_folder.put(SUMMARY, script_of("summary", 0, summary))
     gallery_folder.remove_obsolete({name, *build.kept})

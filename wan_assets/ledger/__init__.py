@@ -15,7 +15,7 @@ from wan_assets.ledger.budget import (
     budgets_of,
     shortfalls_of,
 )
-from wan_assets.ledger.budget_period import boundary_before
+from wan_assets.ledger.budget_period import Per, boundary_before
 from wan_assets.ledger.budget_scope import Subject
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
@@ -31,11 +31,13 @@ from wan_assets.ledger.decisions import (
     reviewer_name,
 )
 from wan_assets.ledger.estimates import RecentDurations
+from wan_assets.ledger.forecast import Forecast, Forecasts, MonthForecast
 from wan_assets.ledger.groupings import GROUPINGS, WITHOUT_VALUE, Grouping, tag_named, zone_named
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.ledger import Ledger
+from wan_assets.ledger.open_partitions import OpenPartitions
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.processes import is_surely_dead, new_owner
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind
@@ -64,16 +66,21 @@ __all__ = [
     "DayOfTasks",
     "Decision",
     "DecisionValue",
+    "Forecast",
+    "Forecasts",
     "Grouping",
     "Instant",
     "LearnedLimit",
     "Lease",
     "Ledger",
+    "MonthForecast",
     "NewDecision",
+    "OpenPartitions",
     "Origin",
     "Overcharge",
     "PartitionRecord",
     "PartitionRow",
+    "Per",
     "RecentDurations",
     "RecentPrices",
     "RunAccount",

@@ -134,6 +134,14 @@ class Counter:
             return "retakes" if self.scope else f"{self.per} {period}".strip()
         return f"{self.id} {period}".strip()
 
+    @property
+    def name(self) -> str:
+        """The budget's name without a period, such as `month (Europe/Berlin) for campaign=fall`."""
+        if self == RETAKES:
+            return "retakes"
+        zone = f" ({self.time_zone})" if self.time_zone != "UTC" else ""
+        return f"{self.per}{zone}" + (f" for {scope_text(self.scope)}" if self.scope else "")
+
     def label(self, run_id: str, minute: str) -> str:
         """Returns the budget's name in messages, such as `month 2026-11 for campaign=fall`."""
         if self in STANDARD:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from functools import partial
@@ -19,6 +19,7 @@ from wan_assets.ledger import (
     clock,
     decisions,
     estimates,
+    forecast,
     learned_prices,
     partition_records,
     pause,
@@ -30,12 +31,13 @@ from wan_assets.ledger import (
     upload_cache,
     video_checks,
 )
-from wan_assets.ledger.budget import Budgets, BudgetState
+from wan_assets.ledger.budget import Budgets, BudgetState, Counter
 from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
 from wan_assets.ledger.groupings import Grouping
+from wan_assets.ledger.open_partitions import OpenPartitions, open_partitions
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
@@ -246,6 +248,23 @@ class LedgerReader:
         """Returns each budget with the spent and reserved amount of its present period, and of a run."""
         with self._transaction() as connection:
             return self._sums.states(connection, run_id, kind=money_kind(simulated))
+
+    def forecasts(self, *, simulated: bool) -> forecast.Forecasts:
+        """Returns each budget with its forecast, and that of the present month."""
+        with self._transaction() as connection:
+            return forecast.forecasts(connection, self._sums, simulated=simulated)
+
+    def recorded_budgets(self) -> Mapping[Counter, int]:
+        """Returns the limits that the ledger itself records, in µ$."""
+        with self._transaction() as connection:
+            return self._sums.now(connection).registered.limits
+
+    def open_partitions(
+        self, counters: Collection[Counter], wanted: Mapping[str, Collection[str]], *, simulated: bool
+    ) -> list[OpenPartitions]:
+        """Returns what partitions that are still to be made, given by asset, are expected to take from each budget."""
+        with self._transaction() as connection:
+            return list(open_partitions(connection, counters, wanted, simulated=simulated))
 
     def requested(self, *, simulated: bool) -> frozenset[bytes]:
         """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""

@@ -178,6 +178,15 @@ def dollars(microusd: int | None) -> str:
     return f"{'-' if microusd < 0 else ''}${usd(abs(microusd)):,.4f}"
 
 
+def in_cents(microusd: int) -> str:
+    """Formats an amount with two decimal digits, as budgets have them.
+
+    >>> in_cents(1_234_567_890), in_cents(-1_230_000)
+    ('$1,234.57', '-$1.23')
+    """
+    return f"{'-' if microusd < 0 else ''}${usd(abs(microusd)):,.2f}"
+
+
 def microusd(amount_usd: Decimal | float | str) -> int:
     """Converts dollars to whole micro-dollars; raises `ValueError` if the value is not an amount of money."""
     try:

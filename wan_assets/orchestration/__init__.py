@@ -19,6 +19,7 @@ from wan_assets.orchestration.generator.generation import VideoGeneration
 from wan_assets.orchestration.generator.video_generator import VideoGenerator
 from wan_assets.orchestration.loading.videos import load_videos
 from wan_assets.orchestration.metadata.video import REASON
+from wan_assets.orchestration.partitions.open_partitions import open_partitions
 from wan_assets.orchestration.partitions.sync import range_tags, sync_table, table_id_of
 from wan_assets.orchestration.resources import (
     LedgerResource,
@@ -57,6 +58,7 @@ __all__ = [
     "build_video_checks",
     "build_video_sensor",
     "load_videos",
+    "open_partitions",
     "partitioning_by_prompt",
     "range_tags",
     "resources_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -69,12 +70,13 @@ class Account:
             raise RefusalError(400, error_item("invalidEndDate", message, task, parameter="endDate"))
         models, groups = _names_of(task, "models", MODEL), _names_of(task, "groupBy", "date")
         span = first.isoformat(), last.isoformat()
-        days = self._journal.usage(*span, models)
+        days = self._journal.usage(*span, models if "models" in task else ())
         by_model = {model: self._journal.usage(*span, [model]) for model in models}
         meta = {
             "totalRequests": sum(day.tasks for day in days),
             "totalResults": sum(day.results for day in days),
             "totalSpend": _usd(days),
+            **_projection(_usd(days), first, last),
         }
         rows = {
             "date": [_row(models[0], [day], date=day.day) for day in days],
@@ -90,6 +92,13 @@ class Account:
         errors = list(errors_of(task, self._behaviour))
         response = {"data": list(data_of(task, self._behaviour, root))}
         return {"request": [task.request], "response": {**response, **({"errors": errors} if errors else {})}}
+
+
+def _projection(spend_usd: float, first: date, last: date) -> dict[str, float]:
+    """Returns the mean of some days, and their total with that mean for the rest of the last day's month."""
+    mean_usd = spend_usd / ((last - first).days + 1)
+    left = monthrange(last.year, last.month)[1] - last.day
+    return {"avgDailySpend": round(mean_usd, 6), "projectedSpend": round(spend_usd + mean_usd * left, 6)}
 
 
 def _day_of(task: Mapping[str, Any], name: str) -> date:

@@ -20,7 +20,7 @@ from wan_assets.cli.options import (
     warn_overridden,
 )
 from wan_assets.gallery import Gallery, write_gallery
-from wan_assets.ledger import Ledger
+from wan_assets.ledger import Ledger, budgets_of
 from wan_assets.models import usd
 from wan_assets.prompts import PromptTable, location_of
 from wan_assets.settings import local_path
@@ -45,7 +45,7 @@ def gallery(file: str | Path | None, output: Path | None, *, table_options: Tabl
     settings = current_settings()
     warn_overridden(os.environ, settings)
     source = file or settings.prompts
-    with Ledger(settings.ledger, must_exist=True) as ledger:
+    with Ledger(settings.ledger, budgets_of(settings), must_exist=True) as ledger:
         found = write_gallery(
             local_path(str(output), "--output") if output else settings.folder / "gallery",
             PromptTable.load(table_options.of_file_or_settings(file, settings)),

@@ -21,6 +21,7 @@ from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendL
 from wan_assets.models import usd
 
 _COMMANDS = {
+    "budgets": LazyCommand("budgets", "budgets", "Show budgets with forecasts; `set` and `unset` change them."),
     "reconcile": LazyCommand("reconcile", "reconcile", "Compare with the account's usage, day by day."),
     "pause": LazyCommand("pause", "pause", "Stop all runs from submitting tasks; tasks in flight complete."),
     "resume": LazyCommand("pause", "resume", "Let runs submit tasks again."),

@@ -63,7 +63,7 @@ def review(
     """
     if as_json and not actions.kind:
         raise click.UsageError("--json needs an option such as --list: the page has no JSON output")
-    with open_ledger(url, context, root) as (ledger, settings):
+    with open_ledger(url, context, root, has_budgets=True) as (ledger, settings):
         warn_overridden(os.environ, settings)
         if actions.import_from:
             is_complete = import_file(ledger, actions.import_from, is_dry_run=actions.is_dry_run, as_json=as_json)

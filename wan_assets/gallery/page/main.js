@@ -134,6 +134,7 @@
     at("about").textContent = wanGallery.aboutOf(summary);
     at("tiles").append(...wanGallery.tilesOf(summary));
     at("charts").append(...wanGallery.chartsOf(summary));
+    at("budgets").append(...wanGallery.budgetChartsOf(summary));
     at("totals").open = matchMedia("(min-width: 45rem)").matches;
     fillChoices(summary);
     let audit = null;

@@ -18,6 +18,7 @@ from wan_assets.orchestration.asset_options import (
     known_keywords,
     shared_options,
 )
+from wan_assets.orchestration.metadata.budgets import budget_metadata
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import (
     decision_metadata,
@@ -135,10 +136,11 @@ def _costs_asset(names: AssetNames, key: dg.AssetKey, options: AssetOptions) -> 
         deps=[names.videos],
     )
 
-    def generation_costs(ledger: LedgerResource) -> dg.MaterializeResult:
+    def generation_costs(context: dg.AssetExecutionContext, ledger: LedgerResource) -> dg.MaterializeResult:
         try:
             with ledger.open() as open_ledger:
-                return dg.MaterializeResult(metadata=spend_metadata(open_ledger, _today()))
+                budgets = budget_metadata(open_ledger, context.instance, ["/".join(names.videos.path)])
+                return dg.MaterializeResult(metadata={**spend_metadata(open_ledger, _today()), **budgets})
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 

@@ -17,7 +17,7 @@ import pytest
 from api_double import KEY, NOTHING, QUICK, TASK, ApiDouble, Prepared, T, U, known, refused, run
 
 from wan_assets import client as package
-from wan_assets.client import DayOfUsage, HttpConfig, RunwareClient, TaskReport
+from wan_assets.client import DayOfUsage, HttpConfig, RunwareClient, TaskReport, UsageTotals
 from wan_assets.client.error_codes import task_error_of
 from wan_assets.errors import (
     AccessDeniedError,
@@ -386,6 +386,24 @@ def test_the_archive_is_asked_for_the_task_by_its_own_uuid() -> None:
     assert found == {"taskType": "getTaskDetails", "taskUUID": U, "request": {"a": 1}}
 
 
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({"totalSpend": 12.5, "avgDailySpend": "0.5", "projectedSpend": 15}, ("12.5", "0.5", "15")),
+        ({"totalSpend": 12.5, "projectedSpend": "soon"}, ("12.5", None, None)),
+        (None, (None, None, None)),
+        ([], (None, None, None)),
+    ],
+)
+def test_the_accounts_own_projection_is_of_all_models_and_none_where_it_is_missing(meta: Any, expected: Any) -> None:
+    answer = Prepared({"data": [{"usage": {"timeseries": {"data": [], "meta": meta}}}]})
+    with ApiDouble(answer) as api:
+        totals = run(api.client(), lambda client: client.usage_totals(date(2026, 10, 1), date(2026, 10, 2)))
+
+    assert totals == UsageTotals(*(Decimal(text) if text else None for text in expected))
+    assert "models" not in api.posts[0].tasks[0]
+
+
 @pytest.mark.parametrize("row", [{"spend": 1}, {"spend": 1, "date": "soon"}, {"spend": 1, "date": None}, 3])
 def test_usage_that_cannot_be_read_is_said_so(row: Any) -> None:
     with ApiDouble(usage_of(row)) as api, pytest.raises(RunwareBusyError, match="usage cannot be read"):
@@ -437,6 +455,7 @@ def test_the_public_names_of_the_client() -> None:
         "RunwareClient",
         "TaskReport",
         "UPLOAD_IS_GONE",
+        "UsageTotals",
         "WaitForCapacity",
         "clean_text",
         "code_of_failure_status",

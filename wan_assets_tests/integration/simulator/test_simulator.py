@@ -584,7 +584,13 @@ def test_usage_is_told_by_day_and_by_model(api):
         ("2026-09-21", 2, 1.419),
         ("2026-09-22", 1, 0.738),
     ]
-    assert item["usage"]["timeseries"]["meta"] == {"totalRequests": 3, "totalResults": 4, "totalSpend": 2.157}
+    assert item["usage"]["timeseries"]["meta"] == {
+        "totalRequests": 3,
+        "totalResults": 4,
+        "totalSpend": 2.157,
+        "avgDailySpend": 0.196091,
+        "projectedSpend": 2.157,
+    }
     assert item["usage"]["model"]["data"][0]["spend"] == 2.157
 
 
