@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from wan_assets.ledger.budget_scope import RUN_TAG
-from wan_assets.ledger.grouping_keys import MOMENT, key_of, local_key
+from wan_assets.ledger.grouping_keys import key_of, local_key
 from wan_assets.ledger.groupings import REVIEWER, WITHOUT_VALUE, Grouping
 from wan_assets.ledger.records import OPEN_STATES, TaskState
 from wan_assets.ledger.reviewed_tasks import reviewed_tasks
 from wan_assets.ledger.schema import decisions, run_tags, tasks
 from wan_assets.ledger.spend_lines import Span, SpendLine, Totals
+from wan_assets.ledger.task_columns import COUNTED_AT
 
 _Number: TypeAlias = sa.ColumnElement[int]
 _NOTHING: _Number = sa.literal_column("0")
@@ -94,7 +95,7 @@ def _part(
     named = (key.label(label) for label, key in zip(labels, keys, strict=True))
     query = sa.select(*named, tasks.c.is_simulated, *sums).select_from(source)
     if during:
-        minute = sa.func.substr(MOMENT, 1, len(during.first))
+        minute = sa.func.substr(COUNTED_AT, 1, len(during.first))
         query = query.where(minute >= during.first, minute < during.end)
     return query.group_by(*labels, tasks.c.is_simulated)
 

@@ -16,11 +16,12 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from wan_assets.ledger.budget import STANDARD, Budgets, BudgetState, Counter, counting
 from wan_assets.ledger.budget_period import boundary_before, minute_of, resets_at
-from wan_assets.ledger.budget_scope import ASSET, MODEL, PARTITION, Subject, is_of_row, is_of_run
+from wan_assets.ledger.budget_scope import MODEL, Subject, is_of_row, is_of_run
 from wan_assets.ledger.clock import NOW_ISO, later_iso
 from wan_assets.ledger.records import money_kind
 from wan_assets.ledger.schema import budgets as table
-from wan_assets.ledger.schema import given, insert_into, ledger_info, lock_number, run_tags, spend, tasks, upsert_into
+from wan_assets.ledger.schema import given, insert_into, ledger_info, lock_number, run_tags, spend, upsert_into
+from wan_assets.ledger.task_amounts import task_amounts
 from wan_assets.models import MODEL as DEFAULT_MODEL
 
 _NO_CAP = 2**62
@@ -291,53 +292,13 @@ def _remember(connection: sa.Connection, name: str, value: str) -> None:
 def _sum_up(connection: sa.Connection, counter: Counter) -> None:
     """Creates the sums of a new counter from all tasks."""
     sums: dict[str, int] = {}
-    runs: dict[str, dict[str, str]] = {}
-    needs_run_tags = any(is_of_run(name) for name, _ in counter.scope)
-    for row in connection.execute(_amounts_for(counter, connection.dialect.name)).mappings():
-        if needs_run_tags and row["run_id"] not in runs:
-            runs[row["run_id"]] = tags_of_run(connection, row["run_id"])
-        subject = Subject(
-            row["run_id"],
-            row["asset"],
-            row["partition"],
-            row["model"],
-            is_retake=bool(row["is_retake"]),
-            tags=json.loads(row["tags"]),
-            run_tags=runs.get(row["run_id"], {}),
-        )
-        if subject.matches(counter.scope):
-            name = f"{money_kind(bool(row['is_simulated']))} {counter.sum_name(subject.run_id, row['minute'])}"
-            sums[name] = sums.get(name, 0) + int(row["microusd"])
-    for name, amount in sums.items():
-        new = upsert_into(connection.dialect.name, spend)
-        connection.execute(new.values(scope=name, committed_microusd=amount))
-
-
-def _amounts_for(counter: Counter, dialect: str) -> sa.Select[Any]:
-    """Returns a query of the amounts of all tasks, grouped by what the counter needs to know about them."""
-    names = {name for name, _ in counter.scope}
-    needs = {
-        "run_id": counter.per == "run" or any(map(is_of_run, names)),
-        "asset": ASSET in names,
-        "partition": PARTITION in names,
-        "tags": any(map(is_of_row, names)),
-    }
-    nothing = {"tags": sa.literal("{}")}
-    columns = [
-        (tasks.c[name] if is_needed else nothing.get(name, sa.literal("-"))).label(name)
-        for name, is_needed in needs.items()
-    ]
-    model = model_of(dialect) if MODEL in names else sa.literal("")
-    minute = sa.func.substr(sa.func.coalesce(tasks.c.counted_at, tasks.c.created_at), 1, 16)
-    keys = [*columns, model.label("model"), (tasks.c.take > 1).label("is_retake"), tasks.c.is_simulated]
-    total = sa.func.sum(tasks.c.cost_microusd + tasks.c.reserved_microusd).label("microusd")
-    return sa.select(*keys, minute.label("minute"), total).group_by(*(str(key.name) for key in keys), "minute")
-
-
-def model_of(dialect: str) -> sa.ColumnElement[str]:
-    """Returns the model in the JSON of a request; a request without one is of the default model."""
-    request = sa.cast(tasks.c.request, sa.JSON) if dialect == "postgresql" else sa.type_coerce(tasks.c.request, sa.JSON)
-    return sa.func.coalesce(request["model"].as_string(), DEFAULT_MODEL)
+    for amount in task_amounts(connection, [counter]):
+        if amount.subject.matches(counter.scope):
+            name = f"{money_kind(amount.is_simulated)} {counter.sum_name(amount.subject.run_id, amount.quarter)}"
+            sums[name] = sums.get(name, 0) + amount.microusd
+    rows = [{"scope": name, "committed_microusd": amount} for name, amount in sums.items()]
+    if rows:
+        connection.execute(upsert_into(connection.dialect.name, spend), rows)
 
 
 def _added(connection: sa.Connection, caps: Mapping[str, int | None], microusd: int) -> dict[str, int]:

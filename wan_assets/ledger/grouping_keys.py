@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import sqlalchemy as sa
 
 from wan_assets.ledger.budget_period import Per, period_of
 from wan_assets.ledger.budget_scope import RUN_TAG
-from wan_assets.ledger.budget_sums import model_of
 from wan_assets.ledger.groupings import COLUMNS_OF, MODEL, PERIODS, REVIEWER, ROW_TAG, TASK_COLUMNS, WITHOUT_VALUE
 from wan_assets.ledger.schema import decisions, run_tags, tasks
-
-MOMENT = sa.func.coalesce(tasks.c.counted_at, tasks.c.created_at)
-"""The moment whose periods a task counts in, as for budgets."""
+from wan_assets.ledger.task_columns import COUNTED_AT, counted_quarter, model_of, text_in
 
 _DAY, _MONTH = len("2026-11-30"), len("2026-11")
-_HOUR = len("2026-11-30T12:")
-_QUARTERS = ("00", "15", "30", "45")
-_NO_PATH = frozenset('"\\') | frozenset(map(chr, range(32)))
-"""Characters that a path into JSON cannot contain in SQLite."""
 
 
 def key_of(name: str, time_zone: str, dialect: str) -> sa.ColumnElement[str]:
@@ -33,9 +24,9 @@ def key_of(name: str, time_zone: str, dialect: str) -> sa.ColumnElement[str]:
     if name == REVIEWER:
         return decisions.c.reviewer
     if name.startswith(RUN_TAG):
-        return _first_of([_text_in(run_tags.c.tags, name.removeprefix(RUN_TAG), dialect)])
+        return _first_of([text_in(run_tags.c.tags, name.removeprefix(RUN_TAG), dialect)])
     columns = COLUMNS_OF.get(name, (name.removeprefix(ROW_TAG),))
-    return _first_of([_text_in(tasks.c.tags, column, dialect) for column in columns])
+    return _first_of([text_in(tasks.c.tags, column, dialect) for column in columns])
 
 
 def local_key(name: str, time_zone: str, key: str) -> str:
@@ -49,21 +40,9 @@ def local_key(name: str, time_zone: str, key: str) -> str:
 def _period(name: str, time_zone: str) -> sa.ColumnElement[str]:
     """Returns the day or month in UTC; for another time zone the quarter of an hour, because days begin at one."""
     if time_zone == "UTC":
-        return sa.func.substr(MOMENT, 1, _DAY if name == "day" else _MONTH)
-    minute = sa.func.substr(MOMENT, _HOUR + 1, 2)
-    quarters = ((minute < after, before) for before, after in pairwise(_QUARTERS))
-    return sa.func.substr(MOMENT, 1, _HOUR).concat(sa.case(*quarters, else_=_QUARTERS[-1]))
+        return sa.func.substr(COUNTED_AT, 1, _DAY if name == "day" else _MONTH)
+    return counted_quarter()
 
 
 def _first_of(values: list[sa.ColumnElement[str]]) -> sa.ColumnElement[str]:
     return sa.func.coalesce(*(sa.func.nullif(value, "") for value in values), WITHOUT_VALUE)
-
-
-def _text_in(column: sa.Column[str], name: str, dialect: str) -> sa.ColumnElement[str]:
-    """Returns a field of a JSON object in a column of text."""
-    if dialect == "postgresql":
-        return sa.func.json_extract_path_text(sa.cast(column, sa.JSON), name)
-    if _NO_PATH.isdisjoint(name):
-        return sa.func.json_extract(column, f'$."{name}"')
-    fields = sa.func.json_each(column).table_valued("key", "value")
-    return sa.select(fields.c.value).where(fields.c.key == name).scalar_subquery()
