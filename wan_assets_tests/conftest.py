@@ -1,5 +1,6 @@
 """What many tests share: a clip, and servers of Postgres and object stores, made for the first test that asks."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import az_support
 import gs_support
 import pytest
 import s3_support
+from decoder_loop import DecoderLoopPolicy
 from hypothesis import settings
 from postgres_support import Cluster, cluster
 
@@ -16,6 +18,8 @@ gc.disable()  # until all tests are collected: nothing of them becomes garbage
 
 _COLLECTED_AFTER = 20_000
 """Python's own 700 new objects are soon allocated beside the millions that a process of all tests and Dagster holds."""
+
+asyncio.set_event_loop_policy(DecoderLoopPolicy())
 
 settings.register_profile("wan_assets", deadline=None)
 settings.load_profile("wan_assets")  # a busy machine makes single examples slow, which says nothing about the code

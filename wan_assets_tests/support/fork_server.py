@@ -1,4 +1,4 @@
-"""A process that has imported what the command needs, and forks itself for each command that tests start."""
+"""A process that has imported what a command or a decoder needs, and forks itself for each one that tests start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-MODULES = (
+COMMAND = (
     "alembic.command",
     "chaos_run",
     "dagster._core.execution.execute_in_process",
@@ -36,6 +36,16 @@ MODULES = (
     "wan_assets.cli.commands.plan",
 )
 """What most starts import in the end. No module that reads the environment when it is imported."""
+
+DECODER = (
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
+    "wan_assets.video.decoder_process",
+)
+"""What a decoder process imports until it has answered its first request, and no more: its memory is limited."""
 
 
 def serve(requests: socket.socket) -> tuple[str, ...]:
@@ -125,10 +135,10 @@ def _status_of(ending: BaseException | None) -> int | None:
     return 1
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, modules: tuple[str, ...]) -> None:
     end = _Exit()
     atexit.register(end)  # the first to be registered is the last to be called
-    for module in MODULES:
+    for module in modules:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()

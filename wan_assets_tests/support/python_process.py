@@ -11,12 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+import fork_server
 
 _SUBREAPER = 36
 """A constant of Linux: PR_SET_CHILD_SUBREAPER."""
@@ -24,6 +26,7 @@ _SUBREAPER = 36
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OPENBLAS_", "DAGSTER_", "FSSPEC_", "ARROW_")
 _READ_LATER = ("PYTHONPATH", "DAGSTER_HOME")
 _NUMBERS = count()
+_DECODER_OPTIONS = ("-I", "-B", "-X", "utf8")
 
 
 class PythonProcess(subprocess.Popen):
@@ -39,21 +42,46 @@ class PythonProcess(subprocess.Popen):
 
     def _execute_child(self, *given: Any) -> None:
         how = inspect.signature(super()._execute_child).bind(*given).arguments
-        if not _is_forkable(how):
+        server = self._server_for(how)
+        if server is None:
             super()._execute_child(*given)
             return
         streams = [how[name] for name in ("p2cread", "c2pwrite", "errwrite")]
         asked = {
-            "arguments": how["args"][1:],
+            "arguments": how["args"][1 + len(server.options) :],
             "folder": os.fspath(how["cwd"] or Path.cwd()),
             "environment": dict(os.environ if how["env"] is None else how["env"]),
             "is_session": how["start_new_session"],
         }
         try:
-            self.pid = _fork_server().fork(asked, [number if fd == -1 else fd for number, fd in enumerate(streams)])
+            self.pid = server.fork(asked, [number if fd == -1 else fd for number, fd in enumerate(streams)])
             self._child_created = True
         finally:
             self._close_pipe_fds(*(how[name] for name in _PIPES))
+
+    @staticmethod
+    def _server_for(how: dict[str, Any]) -> _ForkServer | None:
+        """The process to fork, if that is the same as a start. A fork server pays from the second process on."""
+        if sys.platform != "linux" or next(_NUMBERS) == 0 or not _is_plain(how):
+            return None
+        server = _command_server()
+        return server if _early(os.environ if how["env"] is None else how["env"]) == server.early else None
+
+
+class DecoderProcess(PythonProcess):
+    """As `Popen` of a decoder's command, but forked from a process that has imported what decoders do, and no more."""
+
+    @staticmethod
+    def takes(arguments: Sequence[str]) -> bool:
+        """Whether these are the arguments of a start of Python for a decoder."""
+        options, program = tuple(arguments[: len(_DECODER_OPTIONS)]), arguments[-2:-1]
+        return sys.platform == "linux" and options == _DECODER_OPTIONS and "decoder_process import main" in str(program)
+
+    @staticmethod
+    def _server_for(how: dict[str, Any]) -> _ForkServer | None:
+        """There are always many decoders."""
+        server = _decoder_server()
+        return server if _is_plain(how) and how["env"] == server.early else None
 
 
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
@@ -79,13 +107,8 @@ def run_python(
     return done
 
 
-def _is_forkable(how: dict[str, Any]) -> bool:
-    """A fork server pays from the second process on."""
-    if sys.platform != "linux" or next(_NUMBERS) == 0:
-        return False
-    plain = how["preexec_fn"] is None and not how["pass_fds"] and not how["shell"]
-    environment = os.environ if how["env"] is None else how["env"]
-    return plain and _early(environment) == _fork_server().early
+def _is_plain(how: dict[str, Any]) -> bool:
+    return how["preexec_fn"] is None and not how["pass_fds"] and not how["shell"]
 
 
 def _early(environment: Any) -> dict[str, str]:
@@ -94,13 +117,17 @@ def _early(environment: Any) -> dict[str, str]:
 
 
 class _ForkServer:
-    def __init__(self) -> None:
+    def __init__(
+        self, modules: tuple[str, ...], options: tuple[str, ...] = (), environment: dict[str, str] | None = None
+    ) -> None:
         self._lock = threading.Lock()
-        self.early = _early(os.environ)
+        self.options = options
+        self.early = _early(os.environ if environment is None else environment)
         self._requests, theirs = socket.socketpair()
         with theirs:
-            code = f"import sys; sys.path[:0] = {sys.path!r}; import fork_server; fork_server.main({theirs.fileno()})"
-            self._process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()])
+            main = f"import fork_server; fork_server.main({theirs.fileno()}, {modules})"
+            command = [sys.executable, *options, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {main}"]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
         atexit.register(self._end)
 
     def fork(self, asked: dict[str, Any], streams: list[int]) -> int:
@@ -119,9 +146,16 @@ class _ForkServer:
 
 
 @cache
-def _fork_server() -> _ForkServer:
+def _command_server() -> _ForkServer:
     """One for all tests of this process."""
-    return _ForkServer()
+    return _ForkServer(fork_server.COMMAND)
+
+
+@cache
+def _decoder_server() -> _ForkServer:
+    """Started with the options and variables that decoders are started with."""
+    libraries = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return _ForkServer(fork_server.DECODER, _DECODER_OPTIONS, libraries)
 
 
 @contextmanager

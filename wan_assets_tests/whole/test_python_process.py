@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,8 +13,11 @@ from typing import Any
 
 import pytest
 from cli_support import clean
+from decoder_loop import DecoderLoop
 from patience import PATIENCE_S
 from python_process import PythonProcess, run_python
+
+from wan_assets.video import Inspection, Verifier
 
 SEES = """
 print(sorted(set(globals()) - {"__annotations__", "__cached__", "__file__"}), __doc__)
@@ -93,3 +97,37 @@ def test_it_starts_at_once() -> None:
     after = os.times()
     assert after.children_user - before.children_user < 0.4
     assert time.process_time() - began < 0.4
+
+
+def state_of(process: Path) -> dict[str, Any]:
+    """What a process may do and can see."""
+    return {
+        "limits": [each for each in (process / "limits").read_text().splitlines() if "cpu time" not in each],
+        "environment": (process / "environ").read_bytes(),
+        "folder": (process / "cwd").readlink(),
+        "open files": sorted(each.name for each in (process / "fd").iterdir()),
+        "priority": os.getpriority(os.PRIO_PROCESS, int(process.name)),
+        "threads": len(list((process / "task").iterdir())),
+        "has a network of its own": (process / "ns" / "net").readlink() != Path("/proc/self/ns/net").readlink(),
+    }
+
+
+async def inspected(clip: Path) -> tuple[Inspection, dict[str, Any], str]:
+    """What a decoder tells of a clip, its state, and its command."""
+    async with Verifier(processes=1) as verifier:
+        found = await verifier.inspect_file(clip, 700, has_contact_sheet=True)
+        process = Path("/proc", *map(str, verifier.pids))
+        return found, state_of(process), (process / "cmdline").read_text()
+
+
+def test_a_forked_decoder_has_the_limits_of_a_started_one_and_answers_alike(tmp_path: Path, video: bytes) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(video)
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        *started, command = runner.run(inspected(clip))
+    with asyncio.Runner(loop_factory=DecoderLoop) as runner:
+        *forked, server = runner.run(inspected(clip))
+
+    assert ("fork_server" in command, "fork_server" in server) == (False, True)
+    assert forked == started

@@ -1,8 +1,6 @@
 """The manifest of all videos and the report of the money, on videos that the simulator made."""
 
 import json
-import subprocess
-import sys
 import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster_support import Studio, failure_of, studio, table_of, written
 from engine_support import PRICE, request_of, stored_task, stored_video
+from python_process import run_python
 
 from wan_assets import build_dataset_assets, build_video_assets
 from wan_assets.dataset import SCHEMA, Manifest, write_manifest
@@ -210,7 +209,7 @@ def test_a_writer_that_dies_before_the_move_leaves_the_old_manifest_and_what_is_
     old = manifest_of(tmp_path, prompt_table(request))
     before = Path(old.uri).read_bytes()
 
-    dead = subprocess.run([sys.executable, "-c", _DIES, tmp_path, written(tmp_path, table_of("A boat"))], check=False)
+    dead = run_python(["-c", _DIES, tmp_path, written(tmp_path, table_of("A boat"))])
     left = list((tmp_path / "store" / ".incoming").iterdir())
     VideoStore(tmp_path / "store").make_ready()
 

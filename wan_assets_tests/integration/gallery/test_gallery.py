@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from engine_support import PRICE, VideoJob, request_of, studio
 from gallery_support import audits_of, content_of, gallery_of, paid, records_of, summary_of, table_of, written_in
+from process_support import dead_owner
 
 import wan_assets.gallery
 from wan_assets.cli import cli
@@ -233,8 +232,7 @@ def test_a_writing_that_fails_leaves_the_older_gallery_whole(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
-    call = [sys.executable, "-c", "from wan_assets.ledger.processes import new_owner; print(new_owner())"]
-    dead = subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+    dead = dead_owner()
     gallery_of(tmp_path, table_of(request_of()))
     left = [tmp_path / "gallery" / f".{dead}~data", tmp_path / "gallery" / "videos" / f".{dead}~part"]
     mine = tmp_path / "gallery" / "videos" / f".{new_owner()}~part"

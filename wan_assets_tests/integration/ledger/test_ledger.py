@@ -5,7 +5,6 @@ import functools
 import json
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import sqlalchemy as sa
 from engine_support import PRICE, caps, request_of, rows_of
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from process_support import dead_owner
+from python_process import PythonProcess
 
 from wan_assets.errors import (
     ApiFault,
@@ -339,13 +340,6 @@ def submitted(ledger: Ledger, prompt: str = "one", **request: Any) -> str:
 def committed(ledger: Ledger) -> int:
     line = ledger.totals().real
     return line.cost_microusd + line.reserved_microusd
-
-
-@functools.cache
-def dead_owner() -> str:
-    """An owner whose process has ended."""
-    command = "from wan_assets.ledger.processes import new_owner; print(new_owner())"
-    return subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -683,8 +677,8 @@ def four() -> Iterator[Crowd]:
     """Four processes, which start once since that takes much longer than what they are asked."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as ending:
-        commands = [[sys.executable, "-c", ONE_OF_MANY, f"p{number}"] for number in range(4)]
-        yield Crowd([ending.enter_context(subprocess.Popen(command, **pipes)) for command in commands])
+        commands = [["-c", ONE_OF_MANY, f"p{number}"] for number in range(4)]
+        yield Crowd([ending.enter_context(PythonProcess(command, **pipes)) for command in commands])
 
 
 def row_of(prompt: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from engine_support import run_in_store, studio
 from ports import free_port
+from python_process import PythonProcess
 
 from wan_assets.servers.file_server import files_app
 from wan_assets.servers.http_server import STALL_S, server_of
@@ -169,9 +169,9 @@ def test_a_store_that_can_sign_nothing_says_so(tmp_path: Path) -> None:
 def test_the_command_serves_on_loopback_and_says_where(made: Any) -> None:
     store, video = made
     port = free_port()
-    command = [sys.executable, "-m", "wan_assets", "serve", "--store", str(store.root), "--port", str(port)]
+    command = ["-m", "wan_assets", "serve", "--store", str(store.root), "--port", str(port)]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with PythonProcess(command, stdout=subprocess.PIPE, text=True) as process:
         said = process.stdout.readline()
         answer = httpx.get(VideoStore(store.root, public_base_url=f"http://127.0.0.1:{port}").link_to(video))
         process.terminate()

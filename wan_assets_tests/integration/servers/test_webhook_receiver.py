@@ -29,6 +29,7 @@ from engine_support import KEY, PRICE, QUICK, Studio, errors_of, jobs_of, reques
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ports import free_port
+from python_process import PythonProcess
 from simulator_support import ManualClock, receiving
 from starlette.applications import Starlette
 
@@ -669,11 +670,11 @@ def test_the_command_takes_webhooks_on_loopback_and_never_prints_the_secret(tmp_
     url = f"sqlite:///{tmp_path}/ledger.db"
     task_uuid = submitted(Ledger(url))
     port = free_port()
-    command = [sys.executable, "-m", "wan_assets", "webhook", "--url", url, "--port", str(port)]
+    command = ["-m", "wan_assets", "webhook", "--url", url, "--port", str(port)]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     environment = {**os.environ, "WAN_ASSETS_WEBHOOK_SECRET": SECRET}
 
-    with subprocess.Popen(command, env=environment, **piped) as process:
+    with PythonProcess(command, env=environment, **piped) as process:
         announced = process.stdout.readline()
         address = f"http://127.0.0.1:{port}{PATH}?secret="
         answers = [

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from queue import Queue
 
 import httpx
 import pytest
+from python_process import PythonProcess
 
 from wan_assets import __version__
 from wan_assets.models.pricing import list_price_microusd
@@ -1124,8 +1124,7 @@ serve(sys.argv[1], Behaviour(latency_s=0.0), on_ready=lambda url: print(url, flu
 
 @contextmanager
 def another_process(folder: Path):
-    command = [sys.executable, "-c", SERVER, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with PythonProcess(["-c", SERVER, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process, process.stdout.readline().strip()
         finally:

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from python_process import PythonProcess
 from simulator_support import KEY, ManualClock, receiving, running, speaking_garbage, task_of
 
 from wan_assets.models.request import VideoRequest
@@ -165,8 +165,8 @@ def _posted_until_it_dies(url: str, acknowledged: Queue[str], numbers: range) ->
 def test_a_server_killed_amid_a_crowd_keeps_and_charges_once_all_that_it_acknowledged(tmp_path):
     """Case 41, from the server's side."""
     acknowledged: Queue[str] = Queue()
-    command = [sys.executable, "-c", SERVER, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, ThreadPoolExecutor(3) as crowd:
+    command = ["-c", SERVER, tmp_path]
+    with PythonProcess(command, stdout=subprocess.PIPE, text=True) as server, ThreadPoolExecutor(3) as crowd:
         url = server.stdout.readline().strip()
         for start in (0, 10_000, 20_000):
             crowd.submit(_posted_until_it_dies, url, acknowledged, range(start, start + 10_000))
@@ -183,8 +183,7 @@ def test_a_webhook_that_a_killed_server_owed_is_sent_by_the_next(tmp_path):
     """Case 58."""
     later = ManualClock(time.time() + 1000)
     with receiving(500) as receiver:
-        command = [sys.executable, "-c", SERVER, str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        with PythonProcess(["-c", SERVER, tmp_path], stdout=subprocess.PIPE, text=True) as server:
             url = server.stdout.readline().strip()
             httpx.post(url, json=[task_of(1, webhookURL=receiver.url)], headers=KEY, trust_env=False)
             refused = receiver.received.get(timeout=10)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from engine_support import PRICE, stored_task, stored_video
 from folders import SUPPORT
+from process_support import dead_owner
 from upath import UPath
 
 from wan_assets.errors import StoreError
@@ -218,8 +219,7 @@ def test_half_a_download_left_by_a_killed_process_is_no_video_and_is_swept_when_
 def test_half_a_download_of_a_process_that_has_died_is_swept_at_once_and_that_of_a_living_one_is_not(
     local: VideoStore,
 ) -> None:
-    command = "from wan_assets.ledger.processes import new_owner; print(new_owner())"
-    dead = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.strip()
+    dead = dead_owner()
     incoming = Path(local.root.path) / ".incoming"
     incoming.mkdir(parents=True)
     (incoming / f"{dead}~.mp4.part").write_bytes(CONTENT)
