@@ -39,7 +39,8 @@ def run_while_the_api_is_busy(made: Studio, jobs: Sequence[VideoJob], decision: 
     """The outcomes of `jobs`, during which `decision` is made after the first refused submission."""
 
     def decide_later() -> None:
-        while made.journal.submissions() < 2:
+        end = time.monotonic() + 30
+        while made.journal.submissions() < 2 and time.monotonic() < end:
             time.sleep(0.02)
         decision()
 

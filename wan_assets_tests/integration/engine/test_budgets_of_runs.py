@@ -34,7 +34,8 @@ def run_while_the_api_is_busy(made: Studio, jobs: Sequence[VideoJob], event: Cal
     """The outcomes of `jobs`, during which an event happens after the first refused submission."""
 
     def later() -> None:
-        while made.journal.submissions() < 2:
+        end = time.monotonic() + 30
+        while made.journal.submissions() < 2 and time.monotonic() < end:
             time.sleep(0.02)
         event()
 
