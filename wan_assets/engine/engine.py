@@ -174,7 +174,7 @@ class _Engine:
         except WanAssetsError as error:
             if isinstance(error, _STOP_SUBMITTING):
                 self._circuit_breaker.close(error)
-            await self._row_runner.give_up(row)
+            await self._row_runner.give_up(row, error)
             outcome = Outcome(row.job, None, error, submitted=len(row.submitted))
         finally:
             row.leave_active_rows()

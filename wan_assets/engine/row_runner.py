@@ -90,11 +90,16 @@ class RowRunner:
                 instead_of = (error.fault.task_uuid or "") if is_lost else instead_of
         raise AssertionError("the loop above returns or raises")
 
-    async def give_up(self, row: Row) -> None:
-        """Frees the task of a row without a video: two runs that gave up on rows of each other would wait for ever."""
-        if row.claimed:
-            with suppress(LedgerError):
+    async def give_up(self, row: Row, error: WanAssetsError) -> None:
+        """Frees the task of a row without a video: two runs that gave up on rows of each other would wait for ever.
+
+        The alert of a budget that has refused the row is recorded.
+        """
+        with suppress(LedgerError):
+            if row.claimed:
                 await self._session.release_lease(row.claimed)
+            if isinstance(error, BudgetExceededError):
+                await self._session.record_refusal(error)
 
     async def _attempted_while_held(self, row: Row, instead_of: str) -> StoredTask:
         """Runs one attempt, and restarts it when the lease on its task expired, because another process may have the

@@ -15,6 +15,7 @@ from wan_assets.ledger.budget import (
     budgets_of,
     shortfalls_of,
 )
+from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_period import Per, boundary_before
 from wan_assets.ledger.budget_scope import Subject
 from wan_assets.ledger.chargeback import Chargeback, month_span
@@ -55,9 +56,11 @@ __all__ = [
     "OPEN_STATES",
     "WITHOUT_VALUE",
     "Approval",
+    "BudgetAlert",
     "BudgetLimit",
     "BudgetState",
     "Budgets",
+    "Channel",
     "Chargeback",
     "CheckRecord",
     "Claim",

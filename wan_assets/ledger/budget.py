@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from wan_assets.errors import BudgetExceededError, budget_name
 from wan_assets.ledger.budget_period import Per, period_of
 from wan_assets.ledger.budget_scope import FURTHER, MODEL, TAKES, Scope, Subject, scope_text
+from wan_assets.ledger.records import money_kind
 from wan_assets.models import catalog, microusd, usd
 from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError
 
@@ -243,7 +244,8 @@ def budgets_of(settings: Settings) -> Budgets:
 class BudgetState:
     """One budget with its current sum, in µ$. `resets_at` is the begin of the next period; None if there is none.
 
-    `label` names budget and period for people, and `alert_at` are the percentages at which alerts are sent.
+    `label` names budget and period for people, and `alert_at` are the percentages at which alerts are sent. `sum_name`
+    is the name of the sum, with the kind of money.
     """
 
     counter: Counter
@@ -253,6 +255,12 @@ class BudgetState:
     period: str = ""
     resets_at: datetime | None = None
     alert_at: tuple[int, ...] = ALERTS
+    sum_name: str = ""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the sum is of simulated money."""
+        return self.sum_name.startswith(f"{money_kind(simulated=True)} ")
 
     @property
     def is_of_retakes(self) -> bool:
@@ -266,9 +274,8 @@ class BudgetState:
 
     def refusal(self, requested_microusd: int) -> BudgetExceededError:
         """Returns the error of a reservation that does not fit."""
-        return BudgetExceededError(
-            self.label, self.cap_microusd, self.committed_microusd, requested_microusd, resets_at=self.resets_at
-        )
+        amounts = self.cap_microusd, self.committed_microusd, requested_microusd
+        return BudgetExceededError(self.label, *amounts, resets_at=self.resets_at, state=self)
 
 
 @dataclass(frozen=True)
