@@ -37,7 +37,7 @@ class Row:
     """One job in progress; `latest` is its task of an earlier run.
 
     `submitted` contains the UUIDs of the tasks that this run has submitted for the job. `claimed` is the UUID of the
-    task that this run works on.
+    task that this run works on. `has_failed` states that an attempt of this run failed.
     """
 
     job: VideoJob
@@ -46,6 +46,7 @@ class Row:
     is_new: bool = False
     submitted: set[str] = field(default_factory=set)
     claimed: str = ""
+    has_failed: bool = False
 
     @property
     def may_be_in_flight(self) -> bool:
@@ -84,6 +85,7 @@ class RowRunner:
             try:
                 return await self._attempted_while_held(row, instead_of)
             except (TaskFailedError, TaskUnknownError) as error:
+                row.has_failed = True
                 is_lost = isinstance(error, TaskUnknownError)
                 if attempt >= self._limits.max_attempts or (is_lost and self._limits.on_lost == "keep"):
                     raise

@@ -10,10 +10,10 @@ from wan_assets.ledger.budget import (
     Budgets,
     BudgetState,
     Counter,
-    Shortfall,
+    SkippedRows,
     budgets_in,
     budgets_of,
-    shortfalls_of,
+    skipped_rows_of,
 )
 from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_period import Per, boundary_before
@@ -89,7 +89,7 @@ __all__ = [
     "RunAccount",
     "RunNeeds",
     "SharedLimit",
-    "Shortfall",
+    "SkippedRows",
     "Source",
     "SpendLine",
     "Subject",
@@ -113,7 +113,7 @@ __all__ = [
     "renewed",
     "reviewer_name",
     "secrets_of",
-    "shortfalls_of",
+    "skipped_rows_of",
     "tag_named",
     "url_of",
     "zone_named",

@@ -18,7 +18,7 @@ from wan_assets.orchestration.budget import budget_tags
 from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
 from wan_assets.orchestration.generator.step import Step
 from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.metadata.batch import RowResult, digest_of
+from wan_assets.orchestration.metadata.batch import RowResult, digest_of, failed_and_skipped
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import OnBudgetAlert
@@ -157,8 +157,8 @@ class GenerationPlan:
 
     def failure_of(self, results: Sequence[RowResult]) -> dg.Failure | None:
         """Returns the failure that names each row without a video, or None."""
-        failed = [(self._name_of(result.job), result.error) for result in results if result.error]
-        return video.failure_of(failed, len(self.queue)) if failed else None
+        failed, skipped = failed_and_skipped(results, self._name_of)
+        return video.failure_of(failed, skipped, len(self.queue)) if failed or skipped else None
 
     def _name_of(self, job: VideoJob) -> str:
         return f"{job.partition}/{job.prompt_id}" if self.step.keys else job.prompt_id
@@ -182,7 +182,7 @@ class OpenGeneration:
         """
         self.alerts.poll()
         if outcome.error:
-            self.failures.add(outcome.job.prompt_id, outcome.error)
+            self.failures.add(outcome.job.prompt_id, outcome.error, is_skipped=outcome.is_skipped)
         charged_microusd = self.reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
         return RowResult(outcome, charged_microusd)
 

@@ -54,12 +54,18 @@ def _finished(plan: GenerationPlan, results: Sequence[RowResult], opened: OpenGe
     if failure and plan.raises:
         raise failure
     if failure:
-        failed = sum(result.error is not None for result in results)
-        message = f"{failed} of {len(results)} rows have no video: the column `error` has the reasons"
+        missing, skipped = (sum(map(bool, found)) for found in zip(*map(_missing, results), strict=True))
+        those = f", {skipped} of them skipped" if skipped else ""
+        message = f"{missing} of {len(results)} rows have no video{those}: the column `error` has the reasons"
         warnings.warn(message, stacklevel=_STACK_LEVEL)
     for result in results:
         opened.reported(result)
     return plan.frame_of(results)
+
+
+def _missing(result: RowResult) -> tuple[bool, bool]:
+    """Returns whether a row has no video, and whether it was skipped."""
+    return result.error is not None, result.is_skipped
 
 
 @contextmanager

@@ -370,5 +370,5 @@ def test_a_failed_run_has_delivered_its_alerts(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_safety": 1.0}) as made:
         result = run(made, 4, chat, budget_usd_total=FOUR / 4)
 
-        assert "BudgetExceededError" in failure_of(result) or "ContentBlockedError" in failure_of(result)
+        assert "skipped" in failure_of(result)
         assert 100 in chat.percents
