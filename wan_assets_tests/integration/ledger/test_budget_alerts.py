@@ -174,10 +174,11 @@ def test_a_new_budget_that_is_spent_already_has_its_alerts_at_once(url: str) -> 
         reserve(ledger, *range(8))
     with closing(Ledger(url, caps(total=TEN))) as ledger:
         at_once = percents(ledger)
-        ledger.set_budget(BudgetLimit(usd=float(usd(2 * TEN)), alert_at=[10, 40, 50]))
+        ledger.set_budget(BudgetLimit(usd=float(usd(2 * TEN)), alert_at=[40, 50]))
+        ledger.set_budget(BudgetLimit(usd=float(usd(TEN + PRICE)), alert_at=[40, 50]))
 
         assert at_once == [50, 80]
-        assert percents(ledger) == [50, 80, 10, 40]
+        assert percents(ledger) == [50, 80, 40, 40, 50]
 
 
 def test_an_overcharge_that_reaches_a_share_is_recorded(url: str) -> None:

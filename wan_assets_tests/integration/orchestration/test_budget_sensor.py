@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from wan_assets import (
     build_dataset_assets,
     build_video_assets,
 )
-from wan_assets.ledger import Ledger, Origin
+from wan_assets.ledger import Channel, Ledger, Origin
 from wan_assets.models import usd
 from wan_assets.orchestration.partitions.sync import range_tags, sync_partitions
 from wan_assets.orchestration.runs.budget_alerts import AlertDelivery, costs_of
@@ -106,6 +107,14 @@ def reserve(made: Studio, tasks: int, run_id: str = "killed", **microusd: int) -
             ledger.claim(request_of(f"Boat {number}"), Origin(run_id), "elsewhere.1.x", simulated=True)
 
 
+def left(made: Studio) -> list[str]:
+    """The channels that still have an alert to deliver, after all leases."""
+    url = sqlite_url(made.folder / "ledger.db")
+    with closing(Ledger(url, clock=lambda: time.time() + 300)) as ledger:
+        channels: tuple[Channel, ...] = ("log", "events", "callable")
+        return [channel for channel in channels if ledger.take_alerts(channel, "elsewhere.2.y")]
+
+
 # Runs.
 
 
@@ -125,6 +134,7 @@ def test_a_run_delivers_each_alert_once_to_every_channel(tmp_path: Path) -> None
         assert len(warnings) == len(chat.percents)
         assert not [line for line in logged(made, again.run_id) if "of the total budget" in line]
         assert evaluations(made)[-1].passed is False
+        assert left(made) == []
 
 
 def test_a_run_below_the_first_share_reports_nothing(tmp_path: Path) -> None:
@@ -161,6 +171,9 @@ def test_a_run_without_a_function_leaves_the_alert_to_the_sensor(tmp_path: Path)
     chat = Chat()
     with studio(tmp_path) as made:
         run(made, 2, budget_usd_total=FOUR)
+        assert left(made) == ["callable"]
+        with closing(Ledger(sqlite_url(tmp_path / "ledger.db"))) as ledger:
+            ledger.release_alerts("callable", [alert.key for alert in ledger.budget_alerts()], "elsewhere.2.y")
         result = tick(made, chat, budget_usd_total=FOUR)
 
         assert chat.percents == [50]
@@ -239,6 +252,7 @@ def test_the_sensor_delivers_alerts_of_processes_outside_dagster(tmp_path: Path)
         assert [each.passed for each in evaluations(made)] == [True]
         assert again.skip_reason
         assert again.skip_reason.skip_message == "there is no new alert"
+        assert left(made) == []
 
 
 def test_the_sensor_calls_a_function_that_failed_again_in_the_next_tick(tmp_path: Path) -> None:
