@@ -111,9 +111,14 @@ class BudgetSums:
         self._record_reached(connection)
 
     def _record_reached(self, connection: sa.Connection) -> None:
-        """Records alerts of shares that are reached already: a budget may be new, or lower than before."""
+        """Records alerts of shares that are reached already: a budget may be new, or lower than before.
+
+        What it reads is not kept for later, because the transaction may be rolled back.
+        """
+        found = connection.execute(_STATE).one()
+        moment = Moment(_latest(str(found[2]), str(found[1] or "")), _read(connection, ""))
         for kind in map(money_kind, (False, True)):
-            for state in self.states(connection, "", kind=kind):
+            for state in self._states(connection, moment.registered.counters, "", moment, kind=kind):
                 budget_alerts.record(connection, state, budget_alerts.reached(state), Subject(run_id="-"))
 
     def now(self, connection: sa.Connection) -> Moment:
@@ -270,10 +275,14 @@ def _not_before(connection: sa.Connection, now: str, boundary: str) -> str:
 
     On Postgres all processes have the same clock. A clock that is far ahead does not count.
     """
-    at = max(now, boundary) if boundary <= later_iso(now, _MAX_AHEAD_S) else now
+    at = _latest(now, boundary)
     if boundary < boundary_before(at):
         _remember(connection, _BOUNDARY, boundary_before(at))
     return at
+
+
+def _latest(now: str, boundary: str) -> str:
+    return max(now, boundary) if boundary <= later_iso(now, _MAX_AHEAD_S) else now
 
 
 def subject_of(connection: sa.Connection, row: Mapping[str, Any] | sa.RowMapping, registered: Registered) -> Subject:

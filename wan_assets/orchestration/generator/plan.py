@@ -158,7 +158,7 @@ class GenerationPlan:
     def failure_of(self, results: Sequence[RowResult]) -> dg.Failure | None:
         """Returns the failure that names each row without a video, or None."""
         failed, skipped = failed_and_skipped(results, self._name_of)
-        return video.failure_of(failed, skipped, len(self.queue)) if failed or skipped else None
+        return video.failure_of(failed, len(self.queue), skipped) if failed or skipped else None
 
     def _name_of(self, job: VideoJob) -> str:
         return f"{job.partition}/{job.prompt_id}" if self.step.keys else job.prompt_id

@@ -90,7 +90,7 @@ Failed: TypeAlias = Sequence[tuple[str, WanAssetsError]]
 """Rows without a video, each with the reason."""
 
 
-def failure_of(failed: Failed, skipped: Failed, requested: int) -> dg.Failure:
+def failure_of(failed: Failed, requested: int, skipped: Failed = ()) -> dg.Failure:
     """Returns the run's failure, which names each failed row with class, code and hint, and the skipped rows.
 
     If no failed row is retryable, Dagster does not retry the run.

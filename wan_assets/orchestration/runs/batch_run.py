@@ -64,7 +64,7 @@ class BatchRun:
             row_recorder.flush()
         if without:
             failed, skipped = failed_and_skipped(without, _name_of)
-            raise video.failure_of(failed, skipped, sum(map(len, self.batches.values())))
+            raise video.failure_of(failed, sum(map(len, self.batches.values())), skipped)
 
     def _is_incomplete(self, key: str) -> bool:
         pilot = self.run_context.pilot

@@ -55,7 +55,7 @@ class PromptRun:
             cost_reporter.flush()
             row_recorder.flush()
         if failed or skipped:
-            raise video.failure_of(failed, skipped, len(self.rows))
+            raise video.failure_of(failed, len(self.rows), skipped)
 
     def _materialization(
         self, outcome: Outcome, stored: StoredTask, charged_microusd: int | None, store: VideoStore

@@ -145,25 +145,17 @@ def test_a_run_below_the_first_share_reports_nothing(tmp_path: Path) -> None:
         assert (chat.alerts, observed(made), evaluations(made)) == ([], [], [])
 
 
-def test_a_function_that_fails_does_not_fail_the_run_and_is_called_again(tmp_path: Path) -> None:
-    chat = Chat(refuses=1)
+def test_a_function_that_fails_does_not_fail_the_run_and_the_sensor_sends_its_alert(tmp_path: Path) -> None:
+    down, chat = Chat(refuses=100), Chat()
     with studio(tmp_path) as made:
-        result = run(made, 2, chat, budget_usd_total=FOUR)
+        result = run(made, 2, down, budget_usd_total=FOUR)
+        tick(made, chat, budget_usd_total=FOUR)
 
         assert result.success
         assert chat.percents == [50]
-        (line,) = [line for line in logged(made, result.run_id) if "was not delivered" in line]
-        assert line.endswith("and is sent again later: ConnectionError: the chat does not answer")
-
-
-def test_an_alert_that_a_run_could_not_send_is_sent_by_the_next_one(tmp_path: Path) -> None:
-    down, chat = Chat(refuses=100), Chat()
-    with studio(tmp_path) as made:
-        assert run(made, 2, down, budget_usd_total=FOUR).success
-        tick(made, chat, budget_usd_total=FOUR)
-
-        assert down.calls == 2
-        assert chat.percents == [50]
+        lines = [line for line in logged(made, result.run_id) if "was not delivered" in line]
+        assert len(lines) == down.calls
+        assert lines[0].endswith("and is sent again later: ConnectionError: the chat does not answer")
         assert len(observed(made)) == 1
 
 
@@ -363,6 +355,23 @@ def test_a_run_looks_for_alerts_at_most_once_per_second(tmp_path: Path) -> None:
             found.append(len(said))
 
     assert found == [0, 1]
+
+
+def test_a_function_that_fails_in_a_run_is_called_again_at_the_end_of_the_run_only(tmp_path: Path) -> None:
+    now, chat, (log, said) = [0.0], Chat(refuses=1), logger()
+    with closing(Ledger(sqlite_url(tmp_path / "ledger.db"), caps(total=10 * PRICE))) as ledger:
+        delivery = AlertDelivery(ledger, log, "run-1", chat, clock=lambda: now[0])
+        for number in range(5):
+            ledger.claim(request_of(f"Boat {number}"), Origin("run-1"), "elsewhere.1.x", simulated=True)
+        for moment in (0.0, 1.0, 2.0):
+            now[0] = moment
+            delivery.poll()
+        during = chat.calls, chat.percents
+        delivery.finish()
+
+    assert during == (1, [])
+    assert chat.percents == [50]
+    assert len(said) == 2
 
 
 def test_an_alert_is_not_lost_while_the_ledger_cannot_be_read(tmp_path: Path) -> None:
