@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from wan_assets.dataset import ApprovalPolicy, ApprovalRule, Video
     from wan_assets.export import ExportOptions
+    from wan_assets.ledger import BudgetAlert
     from wan_assets.models import VideoRequest
     from wan_assets.orchestration import (
         Budget,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         VideoGenerator,
         VideoStoreResource,
         WanVideosComponent,
+        build_budget_sensor,
         build_dataset_assets,
         build_export_asset,
         build_lost_run_sensor,
@@ -44,6 +46,7 @@ __all__ = [
     "ApprovalRule",
     "ApprovedVideos",
     "Budget",
+    "BudgetAlert",
     "ExportOptions",
     "GeneratedRow",
     "LedgerResource",
@@ -60,6 +63,7 @@ __all__ = [
     "VideoStoreResource",
     "WanVideosComponent",
     "__version__",
+    "build_budget_sensor",
     "build_dataset_assets",
     "build_export_asset",
     "build_lost_run_sensor",
@@ -77,6 +81,7 @@ _HOMES = {
     "ApprovalRule": "dataset",
     "ApprovedVideos": "prompts",
     "Budget": "orchestration",
+    "BudgetAlert": "ledger",
     "ExportOptions": "export",
     "GeneratedRow": "orchestration",
     "LedgerResource": "orchestration",
@@ -92,6 +97,7 @@ _HOMES = {
     "VideoRequest": "models",
     "VideoStoreResource": "orchestration",
     "WanVideosComponent": "orchestration",
+    "build_budget_sensor": "orchestration",
     "build_dataset_assets": "orchestration",
     "build_export_asset": "orchestration",
     "build_lost_run_sensor": "orchestration",

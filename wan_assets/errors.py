@@ -181,7 +181,8 @@ class ApprovalPolicyError(WanAssetsError):
 class BudgetExceededError(WanAssetsError):
     """A reservation does not fit in a budget. The task is not submitted.
 
-    `scope` names the budget and its period. `resets_at` is the begin of its next period, or None.
+    `scope` names the budget and its period. `resets_at` is the begin of its next period, or None. `state` is the
+    budget's state in the ledger.
     """
 
     hint = "Raise the budget, or submit fewer or cheaper rows."
@@ -195,8 +196,10 @@ class BudgetExceededError(WanAssetsError):
         requested_microusd: int,
         *,
         resets_at: datetime | None = None,
+        state: Any = None,
     ) -> None:
         self.scope = scope
+        self.state = state
         self.cap_microusd = cap_microusd
         self.committed_microusd = committed_microusd
         self.requested_microusd = requested_microusd

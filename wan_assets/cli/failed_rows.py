@@ -18,15 +18,15 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 Failures = Sequence[tuple[PromptRow, Failure]]
 
 
-def show_failures(failures: Failures) -> None:
-    """Prints each kind of failure once, with its rows and the action to take."""
+def show_failures(failures: Failures, state: str = "failed") -> None:
+    """Prints each kind of failure once, with its rows, their state and the action to take."""
     kinds: dict[tuple[str, str], list[tuple[PromptRow, Failure]]] = {}
     for row, failure in failures:
         kinds.setdefault((failure.kind, failure.code), []).append((row, failure))
     for (kind, code), found in kinds.items():
         named = ", ".join(row.prompt_id for row, _ in found[:_ROWS_SHOWN])
         more = f" and {len(found) - _ROWS_SHOWN:,} more" if len(found) > _ROWS_SHOWN else ""
-        verb = "interrupted" if kind == "Interrupted" else "failed"
+        verb = "interrupted" if kind == "Interrupted" else state
         click.echo(f"{len(found):,} {verb}: {kind}{f' [{code}]' if code else ''}")
         click.echo(f"  {'rows' if len(found) > 1 else 'row':10}  {printable(named)}{more}")
         _show_messages([f"interrupted by {code}"] if kind == "Interrupted" and code else _messages(found))

@@ -41,8 +41,8 @@ class ProgressDisplay(Protocol):
     def note(self, text: str) -> None:
         """Shows a message that remains visible."""
 
-    def fail(self, row: str, error: WanAssetsError) -> None:
-        """Shows why a row failed; of many rows with the same error only the first few."""
+    def fail(self, row: str, error: WanAssetsError, *, is_skipped: bool = False) -> None:
+        """Shows why a row failed or was skipped; of many rows with the same error only the first few."""
 
 
 _FIRST_S = 10.0
@@ -100,8 +100,8 @@ class _MessageLog:
     def note(self, text: str) -> None:
         raise NotImplementedError
 
-    def fail(self, row: str, error: WanAssetsError) -> None:
-        self._failures.add(row, error)
+    def fail(self, row: str, error: WanAssetsError, *, is_skipped: bool = False) -> None:
+        self._failures.add(row, error, is_skipped=is_skipped)
 
 
 class _MessageHandler(logging.Handler):

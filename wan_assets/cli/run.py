@@ -182,7 +182,7 @@ class TableRun:
             if outcome.stored:
                 self.is_simulated = self.is_simulated or outcome.stored.is_simulated
             if outcome.error:
-                show.fail(outcome.job.partition, outcome.error)
+                show.fail(outcome.job.partition, outcome.error, is_skipped=outcome.is_skipped)
 
         return keep
 

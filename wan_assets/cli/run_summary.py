@@ -18,7 +18,7 @@ from wan_assets.cli.run import TableRun
 from wan_assets.cli.selection_options import selection_json, show_selection
 from wan_assets.engine import Outcome
 from wan_assets.errors import LedgerError
-from wan_assets.ledger import Ledger, RunAccount, Shortfall, Task, shortfalls_of
+from wan_assets.ledger import BudgetAlert, Ledger, RunAccount, SkippedRows, Task, skipped_rows_of
 from wan_assets.models import usd
 from wan_assets.prompts import PromptRow, label_of
 from wan_assets.settings import LEDGER_VARIABLE, TABLE_OPTIONS_VARIABLE
@@ -39,11 +39,15 @@ class Deviation(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """A run and its account in the ledger; `ledger_error` is the error if the ledger is unreadable."""
+    """A run and its account in the ledger; `ledger_error` is the error if the ledger is unreadable.
+
+    `alerts` are those of budgets whose shares the run has reached.
+    """
 
     run: TableRun
     account: RunAccount
     ledger_error: Failure | None = None
+    alerts: Sequence[BudgetAlert] = ()
 
     @classmethod
     def of(cls, run: TableRun) -> Summary:
@@ -53,7 +57,8 @@ class Summary:
             return cls(run, RunAccount())
         try:
             with Ledger(run.settings.ledger, must_exist=True, busy_s=_BUSY_S) as ledger:
-                return cls(run, ledger.run_account(run.run_id, fingerprints))
+                alerts = [alert for alert in ledger.budget_alerts() if alert.run_id == run.run_id]
+                return cls(run, ledger.run_account(run.run_id, fingerprints), alerts=alerts)
         except LedgerError as error:
             return cls(run, RunAccount(), run.suggestions.failure(failure_of(error)))
 
@@ -90,14 +95,26 @@ class Summary:
         return sum(outcome.is_reused for outcome in self.outcomes)
 
     def failures(self) -> list[tuple[PromptRow, Failure]]:
-        """Returns every row without a materialized partition, with the reason."""
+        """Returns every row without a materialized partition that was not skipped, with the reason."""
         still_open = {task.fingerprint: task for task in self.account.open_tasks}
-        failed = [row for row in self.rows if row.prompt_id not in self.materialized]
+        failed = [row for row in self._missing if not self._is_skipped(row)]
         return [(row, self._failure(row, still_open.get(row.fingerprint))) for row in failed]
 
-    def shortfalls(self) -> list[Shortfall]:
-        """Returns the missing amount of each budget that prevented submissions."""
-        return shortfalls_of(outcome.error for outcome in self.outcomes if outcome.error)
+    def skipped(self) -> list[tuple[PromptRow, Failure]]:
+        """Returns every row that was left out because of a budget or a pause, with the reason."""
+        return [(row, self._failure(row, None)) for row in self._missing if self._is_skipped(row)]
+
+    def skip_reasons(self) -> list[SkippedRows]:
+        """Returns the budgets and the pause because of which rows were left out, with the missing amounts."""
+        return skipped_rows_of(outcome.error for outcome in self.outcomes if outcome.is_skipped and outcome.error)
+
+    @property
+    def _missing(self) -> list[PromptRow]:
+        return [row for row in self.rows if row.prompt_id not in self.materialized]
+
+    def _is_skipped(self, row: PromptRow) -> bool:
+        outcome = self.run.outcomes.get(row.prompt_id)
+        return outcome is not None and outcome.is_skipped
 
     def deviations(self) -> list[Deviation]:
         """Returns every row whose stored videos deviate from the request, in the table's order."""
@@ -131,13 +148,15 @@ def _where(task: Task | None, by: str) -> str:
 
 def summary_json(found: Summary) -> dict[str, Any]:
     """Returns the object that `--json` prints."""
-    failures, account, run = found.failures(), found.account, found.run
+    failures, skipped, account, run = found.failures(), found.skipped(), found.account, found.run
+    reasons = found.skip_reasons()
     error = run.failure or found.ledger_error
     return {
         "rows": len(found.rows),
         "selection": selection_json(run.options.selection, [row.prompt_id for row in found.rows], run.left_out),
         "succeeded": found.succeeded,
         "failed": len(failures),
+        "skipped": len(skipped),
         "reused": found.reused,
         "submitted": account.submitted,
         "in_flight": account.in_flight,
@@ -148,15 +167,29 @@ def summary_json(found: Summary) -> dict[str, Any]:
         "cost_usd": float(usd(account.cost_microusd)),
         "reserved_usd": float(usd(account.reserved_microusd)),
         "unknown_cost_count": account.unknown_costs,
-        "shortfall_usd": float(usd(sum(shortfall.shortfall_microusd for shortfall in found.shortfalls()))),
+        "shortfall_usd": float(usd(sum(reason.shortfall_microusd for reason in reasons))),
         "simulated": found.is_simulated,
         "deviating": len(deviations := found.deviations()),
         "deviations": [_deviation(*one) for one in deviations],
         "videos": list(_videos(found)),
         "failures": [{"prompt_id": row.prompt_id, **failure.as_json()} for row, failure in failures],
+        "skipped_rows": [{"prompt_id": row.prompt_id, **failure.as_json()} for row, failure in skipped],
+        "skip_reasons": [_reason_json(reason) for reason in reasons],
+        "budget_alerts": [_alert_json(alert) for alert in found.alerts],
         "run_id": run.run_id,
         "error": error.as_json() if error else None,
     }
+
+
+def _reason_json(reason: SkippedRows) -> dict[str, Any]:
+    resets_at = reason.resets_at.isoformat() if reason.resets_at else None
+    shortfall = float(usd(reason.shortfall_microusd))
+    return {"rows": reason.rows, "reason": reason.reason, "shortfall_usd": shortfall, "resets_at": resets_at}
+
+
+def _alert_json(alert: BudgetAlert) -> dict[str, Any]:
+    amounts = {"limit_usd": float(alert.limit_usd), "committed_usd": float(alert.committed_usd)}
+    return {"budget": alert.budget, "percent": alert.percent, **amounts, "message": alert.message}
 
 
 def _videos(found: Summary) -> Iterator[dict[str, Any]]:
@@ -174,9 +207,12 @@ def show_summary(found: Summary, damaged_files: list[str]) -> None:
     more = "--json lists every video and failure"
     show_table("Videos", columns, rows, right=("cost",), flexible=("prompt",), more=more)
     show_failures(found.failures())
+    show_failures(found.skipped(), "skipped")
     _show_deviations(found.deviations())
-    for shortfall in found.shortfalls():
-        click.echo(f"{shortfall}.")
+    for reason in found.skip_reasons():
+        click.echo(f"{reason}.")
+    for alert in found.alerts:
+        click.echo(f"{alert.message}.")
     for uri in damaged_files:
         click.echo(f"missing or changed file: {printable(uri)}")
     _show_sums(found)
@@ -212,9 +248,12 @@ def _deviation(prompt_id: str, stored: StoredTask) -> dict[str, Any]:
 
 def _show_sums(found: Summary) -> None:
     show_selection(found.run.options.selection, [row.prompt_id for row in found.rows], found.run.left_out)
+    skipped = len(found.skipped())
+    left_out = counted(skipped, "row")
     account, of_all = found.account, f"{found.succeeded:,} of {counted(len(found.rows), 'row')}"
     click.echo(
-        f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused."
+        f"{of_all} {'has its' if len(found.rows) == 1 else 'have their'} video, {found.reused:,} of them reused"
+        f"{f'; {left_out} skipped' if skipped else ''}."
     )
     if found.ledger_error:
         click.echo(f"The ledger cannot be read, so the cost is unknown: {found.ledger_error.message}")
@@ -294,7 +333,7 @@ def _show_locations(found: Summary) -> None:
 def _row(found: Summary, row: PromptRow, task: Task | None) -> tuple[str, ...]:
     outcome, prompt = found.run.outcomes.get(row.prompt_id), row.request.prompt[:_PROMPT_SHOWN]
     if outcome is None or outcome.stored is None:
-        state = "failed" if outcome else "not submitted"
+        state = ("skipped" if outcome.is_skipped else "failed") if outcome else "not submitted"
         return (row.prompt_id, "", _STATES.get(task.state, state) if task else state, "", prompt)
     state = f"{'reused' if outcome.is_reused else 'new'}{', deviates' if outcome.stored.differences else ''}"
     return (row.prompt_id, _described(row, outcome.stored), state, dollars(outcome.cost_microusd), prompt)

@@ -28,6 +28,7 @@ from wan_assets.engine.task_runner import TaskRunner
 from wan_assets.engine.telemetry import run_span
 from wan_assets.errors import (
     AccessDeniedError,
+    BudgetExceededError,
     LedgerError,
     NotApprovedError,
     PausedError,
@@ -40,6 +41,9 @@ from wan_assets.store import VideoStore
 from wan_assets.video import Verifier
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
+
+_SKIPPING = (BudgetExceededError, PausedError)
+"""Errors of rows that are left out."""
 
 _STOP_SUBMITTING = (AccessDeniedError, WrongAddressError, LedgerError, PausedError, StoreError)
 """Errors that concern the whole run: tasks in flight complete, and no further task is submitted."""
@@ -174,8 +178,9 @@ class _Engine:
         except WanAssetsError as error:
             if isinstance(error, _STOP_SUBMITTING):
                 self._circuit_breaker.close(error)
-            await self._row_runner.give_up(row)
-            outcome = Outcome(row.job, None, error, submitted=len(row.submitted))
+            await self._row_runner.give_up(row, error)
+            is_skipped = isinstance(error, _SKIPPING) and not row.has_failed
+            outcome = Outcome(row.job, None, error, submitted=len(row.submitted), is_skipped=is_skipped)
         finally:
             row.leave_active_rows()
         on_outcome(outcome)

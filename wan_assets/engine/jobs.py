@@ -98,7 +98,8 @@ class Outcome:
     """The result of one job: either `stored` or `error` is set.
 
     `is_new` states that this run was the first to store the video. A video that was stored earlier is reused, even if
-    its file had to be downloaded again. `submitted` counts the tasks that this run submitted for the job.
+    its file had to be downloaded again. `submitted` counts the tasks that this run submitted for the job. `is_skipped`
+    states that a budget or a pause is the only reason why there is no video: no attempt of this run failed.
     """
 
     job: VideoJob
@@ -106,6 +107,7 @@ class Outcome:
     error: WanAssetsError | None = None
     is_new: bool = False
     submitted: int = 0
+    is_skipped: bool = False
 
     @property
     def is_reused(self) -> bool:

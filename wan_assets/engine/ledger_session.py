@@ -16,7 +16,15 @@ from wan_assets.engine.in_flight import Tally
 from wan_assets.engine.jobs import Limits, VideoJob
 from wan_assets.engine.ledger_writer import LedgerWriter
 from wan_assets.engine.slots import Slots
-from wan_assets.errors import PERMANENT_REFUSALS, ApiFault, LeaseExpiredError, LedgerError, PausedError, RunwareError
+from wan_assets.errors import (
+    PERMANENT_REFUSALS,
+    ApiFault,
+    BudgetExceededError,
+    LeaseExpiredError,
+    LedgerError,
+    PausedError,
+    RunwareError,
+)
 from wan_assets.ledger import (
     Claim,
     Instant,
@@ -52,6 +60,7 @@ class LedgerSession:
         self._held = ExitStack()
         self._lease = Lease(ledger.lease_s)
         self._ahead_s = 0.0
+        self._refused_by: set[str] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -178,6 +187,12 @@ class LedgerSession:
     def _last_boundary(self) -> str:
         now = datetime.fromtimestamp(time.time() + self._ahead_s, UTC)
         return boundary_before(now.isoformat(timespec="milliseconds"))
+
+    async def record_refusal(self, refused: BudgetExceededError) -> None:
+        """Records the alert of a budget that has refused a row for good; once in this run."""
+        if refused.scope not in self._refused_by:
+            await self.call(self.ledger.record_refusal, refused, self._origin.run_id, self._origin.asset)
+            self._refused_by.add(refused.scope)
 
     async def refuse_if_paused(self) -> None:
         """Raises `PausedError` if the ledger is paused."""

@@ -44,18 +44,22 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress on `total` rows: `new` rows got a video, `reused` rows already had one, `failed` rows have none."""
+    """The progress on `total` rows: `new` rows got a video, `reused` rows already had one, `failed` rows have none.
+
+    `skipped` rows have none because of a budget or a pause.
+    """
 
     total: int
     new: int = 0
     reused: int = 0
     failed: int = 0
     snapshot: RunSnapshot = field(default_factory=RunSnapshot)
+    skipped: int = 0
 
     @property
     def ended(self) -> int:
         """The number of rows that are finished."""
-        return self.new + self.reused + self.failed
+        return self.new + self.reused + self.failed + self.skipped
 
     @property
     def worked(self) -> int:
@@ -66,6 +70,8 @@ class Progress:
         """Returns the progress after a finished row or a new snapshot."""
         if isinstance(reported, RunSnapshot):
             return replace(self, snapshot=reported)
+        if isinstance(reported, Outcome) and reported.is_skipped:
+            return replace(self, skipped=self.skipped + 1)
         if reported.stored is None:
             return replace(self, failed=self.failed + 1)
         if isinstance(reported, Outcome) and reported.is_reused:
@@ -79,7 +85,8 @@ class Progress:
         waiting = now.retries.waiting
         retries = (f"{waiting:,} to be retried ({_shortened(now.retries.why)})",) if waiting else ()
         limit = (str(now.limit),) if now.limit else ()
-        ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed")
+        skipped = (f"{self.skipped:,} skipped",) if self.skipped else ()
+        ended = (f"{self.new:,} new", f"{self.reused:,} reused", f"{self.failed:,} failed", *skipped)
         return (*ended, f"{now.in_flight:,} in flight", *limit, *storing, *retries)
 
     def money(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Row:
     """One job in progress; `latest` is its task of an earlier run.
 
     `submitted` contains the UUIDs of the tasks that this run has submitted for the job. `claimed` is the UUID of the
-    task that this run works on.
+    task that this run works on. `has_failed` states that an attempt of this run failed.
     """
 
     job: VideoJob
@@ -46,6 +46,7 @@ class Row:
     is_new: bool = False
     submitted: set[str] = field(default_factory=set)
     claimed: str = ""
+    has_failed: bool = False
 
     @property
     def may_be_in_flight(self) -> bool:
@@ -84,17 +85,23 @@ class RowRunner:
             try:
                 return await self._attempted_while_held(row, instead_of)
             except (TaskFailedError, TaskUnknownError) as error:
+                row.has_failed = True
                 is_lost = isinstance(error, TaskUnknownError)
                 if attempt >= self._limits.max_attempts or (is_lost and self._limits.on_lost == "keep"):
                     raise
                 instead_of = (error.fault.task_uuid or "") if is_lost else instead_of
         raise AssertionError("the loop above returns or raises")
 
-    async def give_up(self, row: Row) -> None:
-        """Frees the task of a row without a video: two runs that gave up on rows of each other would wait for ever."""
-        if row.claimed:
-            with suppress(LedgerError):
+    async def give_up(self, row: Row, error: WanAssetsError) -> None:
+        """Frees the task of a row without a video: two runs that gave up on rows of each other would wait for ever.
+
+        The alert of a budget that has refused the row is recorded.
+        """
+        with suppress(LedgerError):
+            if row.claimed:
                 await self._session.release_lease(row.claimed)
+            if isinstance(error, BudgetExceededError):
+                await self._session.record_refusal(error)
 
     async def _attempted_while_held(self, row: Row, instead_of: str) -> StoredTask:
         """Runs one attempt, and restarts it when the lease on its task expired, because another process may have the

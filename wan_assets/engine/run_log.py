@@ -114,14 +114,15 @@ class FailureLog:
         self._log = log
         self._seen: Counter[tuple[str, str]] = Counter()
 
-    def add(self, row: str, error: WanAssetsError) -> None:
-        """Logs that a row has no video, unless enough rows with the same reason were logged."""
+    def add(self, row: str, error: WanAssetsError, *, is_skipped: bool = False) -> None:
+        """Logs that a row has no video, or was skipped, unless enough rows with the same reason were logged."""
         kind = (type(error).__name__, error.code if isinstance(error, RunwareError) else "")
         self._seen[kind] += 1
         if self._seen[kind] <= _FAILURES_OF_A_KIND:
             task_uuid = error.fault.task_uuid if isinstance(error, RunwareError) else None
             reported = {"partition": row, "error": kind[0], "code": kind[1], "task_uuid": task_uuid}
-            self._log.warning("%s has no video: %s", row, error, extra={_FIELDS: reported})
+            message = "%s was skipped: %s" if is_skipped else "%s has no video: %s"
+            self._log.warning(message, row, error, extra={_FIELDS: reported})
         if self._seen[kind] == _FAILURES_OF_A_KIND:
             message = "further rows without a video for the same reason, %s, are counted but not logged"
             self._log.warning(message, " ".join(filter(None, kind)))

@@ -53,7 +53,7 @@ class Instruments:
             "wan_assets.spend", unit="{microdollar}", description="Cost of settled tasks, in millionths of $1."
         )
         self._rows = meter.create_counter(
-            "wan_assets.rows", unit="{row}", description="Rows by result: stored, reused or an error."
+            "wan_assets.rows", unit="{row}", description="Rows by result: stored, reused, skipped or an error."
         )
         self._generation = meter.create_histogram(
             "wan_assets.engine.duration",
@@ -89,11 +89,12 @@ def instruments() -> Instruments:
 
 
 def result_label(outcome: Outcome) -> str:
-    """Returns `stored`, `reused`, or the error's class with the API's code."""
+    """Returns `stored`, `reused`, or the error's class with the API's code, after `skipped` for a skipped row."""
     if outcome.error is None:
         return "reused" if outcome.is_reused else "stored"
     code = outcome.error.code if isinstance(outcome.error, RunwareError) else ""
-    return " ".join(filter(None, (type(outcome.error).__name__, code)))
+    skipped = "skipped" if outcome.is_skipped else ""
+    return " ".join(filter(None, (skipped, type(outcome.error).__name__, code)))
 
 
 class Trace:

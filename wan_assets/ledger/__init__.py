@@ -10,11 +10,12 @@ from wan_assets.ledger.budget import (
     Budgets,
     BudgetState,
     Counter,
-    Shortfall,
+    SkippedRows,
     budgets_in,
     budgets_of,
-    shortfalls_of,
+    skipped_rows_of,
 )
+from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_period import Per, boundary_before
 from wan_assets.ledger.budget_scope import Subject
 from wan_assets.ledger.chargeback import Chargeback, month_span
@@ -55,9 +56,11 @@ __all__ = [
     "OPEN_STATES",
     "WITHOUT_VALUE",
     "Approval",
+    "BudgetAlert",
     "BudgetLimit",
     "BudgetState",
     "Budgets",
+    "Channel",
     "Chargeback",
     "CheckRecord",
     "Claim",
@@ -86,7 +89,7 @@ __all__ = [
     "RunAccount",
     "RunNeeds",
     "SharedLimit",
-    "Shortfall",
+    "SkippedRows",
     "Source",
     "SpendLine",
     "Subject",
@@ -110,7 +113,7 @@ __all__ = [
     "renewed",
     "reviewer_name",
     "secrets_of",
-    "shortfalls_of",
+    "skipped_rows_of",
     "tag_named",
     "url_of",
     "zone_named",

@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from wan_assets.errors import BudgetExceededError, budget_name
+from wan_assets.errors import BudgetExceededError, PausedError, budget_name
 from wan_assets.ledger.budget_period import Per, period_of
 from wan_assets.ledger.budget_scope import FURTHER, MODEL, TAKES, Scope, Subject, scope_text
+from wan_assets.ledger.records import money_kind
 from wan_assets.models import catalog, microusd, usd
 from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError
 
@@ -243,7 +244,8 @@ def budgets_of(settings: Settings) -> Budgets:
 class BudgetState:
     """One budget with its current sum, in µ$. `resets_at` is the begin of the next period; None if there is none.
 
-    `label` names budget and period for people, and `alert_at` are the percentages at which alerts are sent.
+    `label` names budget and period for people, and `alert_at` are the percentages at which alerts are sent. `sum_name`
+    is the name of the sum, with the kind of money.
     """
 
     counter: Counter
@@ -253,6 +255,12 @@ class BudgetState:
     period: str = ""
     resets_at: datetime | None = None
     alert_at: tuple[int, ...] = ALERTS
+    sum_name: str = ""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the sum is of simulated money."""
+        return self.sum_name.startswith(f"{money_kind(simulated=True)} ")
 
     @property
     def is_of_retakes(self) -> bool:
@@ -266,38 +274,53 @@ class BudgetState:
 
     def refusal(self, requested_microusd: int) -> BudgetExceededError:
         """Returns the error of a reservation that does not fit."""
-        return BudgetExceededError(
-            self.label, self.cap_microusd, self.committed_microusd, requested_microusd, resets_at=self.resets_at
-        )
+        amounts = self.cap_microusd, self.committed_microusd, requested_microusd
+        return BudgetExceededError(self.label, *amounts, resets_at=self.resets_at, state=self)
 
 
 @dataclass(frozen=True)
-class Shortfall:
-    """The rows that one budget refused, and the amount in µ$ that it lacks for all of them."""
+class SkippedRows:
+    """Rows that were not submitted for one reason, which is a budget or a pause.
 
-    scope: str
+    `scope` names the budget; it is empty for a pause. `shortfall_microusd` is the amount that the budget lacks for all
+    of the rows, and `resets_at` the begin of its next period.
+    """
+
     rows: int
-    shortfall_microusd: int
+    reason: str
+    hint: str
+    scope: str = ""
+    shortfall_microusd: int = 0
+    resets_at: datetime | None = None
 
     def __str__(self) -> str:
         """Returns a sentence for people."""
-        rows, them = ("row was", "it") if self.rows == 1 else ("rows were", "them")
-        missing = f"${usd(self.shortfall_microusd):.4f}"
-        return f"{self.rows} {rows} not submitted: {budget_name(self.scope)} lacks {missing} for {them}"
+        return f"{self.rows} {'row' if self.rows == 1 else 'rows'} skipped: {self.reason}"
 
 
-def shortfalls_of(errors: Iterable[Exception]) -> list[Shortfall]:
-    """Returns a shortfall for each budget that refused a row, computed from the money left at its last refusal."""
+def skipped_rows_of(errors: Iterable[Exception]) -> list[SkippedRows]:
+    """Returns the rows that each budget refused, and those that a pause stopped. Other errors are left out."""
     refused: dict[str, list[BudgetExceededError]] = {}
+    paused: dict[str, list[PausedError]] = {}
     for error in errors:
         if isinstance(error, BudgetExceededError):
             refused.setdefault(error.scope, []).append(error)
-    return [_shortfall(scope, those) for scope, those in refused.items()]
+        elif isinstance(error, PausedError):
+            paused.setdefault(str(error), []).append(error)
+    return [
+        *map(_refused_rows, refused.values()),
+        *(SkippedRows(len(those), why, PausedError.hint) for why, those in paused.items()),
+    ]
 
 
-def _shortfall(scope: str, refused: list[BudgetExceededError]) -> Shortfall:
-    requested = sum(error.requested_microusd for error in refused)
-    return Shortfall(scope, len(refused), requested - (refused[-1].cap_microusd - refused[-1].committed_microusd))
+def _refused_rows(refused: list[BudgetExceededError]) -> SkippedRows:
+    """Computes the missing amount from the money left at the last refusal of a budget."""
+    last, requested = refused[-1], sum(error.requested_microusd for error in refused)
+    lacking = requested - (last.cap_microusd - last.committed_microusd)
+    them = "it" if len(refused) == 1 else "them"
+    reset = f"; it resets at {last.resets_at:%Y-%m-%d %H:%M %Z}" if last.resets_at else ""
+    reason = f"{budget_name(last.scope)} lacks ${usd(lacking):.4f} for {them}{reset}"
+    return SkippedRows(len(refused), reason, last.hint, last.scope, lacking, last.resets_at)
 
 
 def counting(counters: Iterable[Counter], subject: Subject) -> Iterator[Counter]:

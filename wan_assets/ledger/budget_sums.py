@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningInsert
 
-from wan_assets.ledger.budget import STANDARD, Budgets, BudgetState, Counter, counting
+from wan_assets.ledger import budget_alerts
+from wan_assets.ledger.budget import ALERTS, STANDARD, Budgets, BudgetState, Counter, counting
 from wan_assets.ledger.budget_period import boundary_before, minute_of, resets_at
 from wan_assets.ledger.budget_scope import MODEL, Subject, is_of_row, is_of_run
 from wan_assets.ledger.clock import NOW_ISO, later_iso
@@ -58,11 +59,14 @@ _TAGS_OF_RUN = sa.select(run_tags.c.tags).where(run_tags.c.run_id == given(run_t
 
 @dataclass(frozen=True)
 class Registered:
-    """The counters that the ledger keeps sums of, and the limits in µ$ that the ledger itself records for some."""
+    """The counters that the ledger keeps sums of, and the limits in µ$ that the ledger itself records for some, with
+    the percentages at which alerts are sent.
+    """
 
     version: str = ""
     counters: tuple[Counter, ...] = STANDARD
     limits: Mapping[Counter, int] = field(default_factory=dict)
+    alert_at: Mapping[Counter, tuple[int, ...]] = field(default_factory=dict)
 
     def needs(self, *, of: Any) -> bool:
         """Whether any condition of a scope fulfils a predicate on its name."""
@@ -93,13 +97,29 @@ class BudgetSums:
     def register(self, connection: sa.Connection) -> None:
         """Lets the ledger keep the sums of all budgets of this process, from the tasks that it contains already."""
         self._add(connection, [counter for counter in self._caps if counter not in STANDARD])
+        if self._caps:
+            self._record_reached(connection)
 
-    def set_limit(self, connection: sa.Connection, counter: Counter, microusd: int | None) -> None:
+    def set_limit(
+        self, connection: sa.Connection, counter: Counter, microusd: int | None, alert_at: Iterable[int] = ALERTS
+    ) -> None:
         """Records a limit for all processes, which replaces those of their configurations; None removes it."""
         self._add(connection, [counter])
-        change = table.update().where(table.c.id == counter.id).values(limit_microusd=microusd, changed_at=NOW_ISO)
-        connection.execute(change)
+        values = {"limit_microusd": microusd, "alert_at": json.dumps(sorted(set(alert_at))), "changed_at": NOW_ISO}
+        connection.execute(table.update().where(table.c.id == counter.id).values(**values))
         _raise_version(connection)
+        self._record_reached(connection)
+
+    def _record_reached(self, connection: sa.Connection) -> None:
+        """Records alerts of shares that are reached already: a budget may be new, or lower than before.
+
+        What it reads is not kept for later, because the transaction may be rolled back.
+        """
+        found = connection.execute(_STATE).one()
+        moment = Moment(_latest(str(found[2]), str(found[1] or "")), _read(connection, ""))
+        for kind in map(money_kind, (False, True)):
+            for state in self._states(connection, moment.registered.counters, "", moment, kind=kind):
+                budget_alerts.record(connection, state, budget_alerts.reached(state), Subject(run_id="-"))
 
     def now(self, connection: sa.Connection) -> Moment:
         """Returns the moment at which a task counts that is reserved now.
@@ -138,16 +158,42 @@ class BudgetSums:
         for name, cap in caps.items():
             if cap is not None and (name not in added or microusd > cap):
                 before = committed_in(connection, name) - (microusd if name in added else 0)
-                refused.append(self._state(names[name], subject.run_id, moment, cap, before))
+                refused.append(self._state(name, names[name], subject.run_id, moment, cap, before))
         if refused:
             raise min(refused, key=lambda state: state.room_microusd).refusal(microusd)
+        self._record_crossed(connection, names, added, subject, moment, microusd=microusd)
+
+    def _record_crossed(
+        self,
+        connection: sa.Connection,
+        names: Mapping[str, Counter],
+        sums: Mapping[str, int],
+        subject: Subject,
+        moment: Moment,
+        *,
+        microusd: int,
+    ) -> None:
+        """Records alerts of shares that sums, given as they are now, have reached by the addition of an amount.
+
+        The rows of the sums are locked until the transaction ends, so that one transaction finds that a share is
+        reached. If it is rolled back, the sum is too, and another one finds it.
+        """
+        for name, counter in names.items():
+            cap = self._cap(counter, moment.registered)
+            if cap is not None and name in sums:
+                state = self._state(name, counter, subject.run_id, moment, cap, sums[name])
+                percents = budget_alerts.crossed(state, sums[name] - microusd)
+                budget_alerts.record(connection, state, percents, subject)
 
     def correct(
         self, connection: sa.Connection, subject: Subject, counted_at: str, moment: Moment, *, kind: str, microusd: int
     ) -> None:
         """Adds a difference to the sums of a task without a check: the money is already spent, or is not needed."""
-        counters = counting(moment.registered.counters, subject)
-        _correct(connection, counters, subject, counted_at, kind=kind, microusd=microusd)
+        counters = list(counting(moment.registered.counters, subject))
+        sums = _correct(connection, counters, subject, counted_at, kind=kind, microusd=microusd)
+        then = replace(moment, at=counted_at)
+        names = {f"{kind} {counter.sum_name(subject.run_id, then.minute)}": counter for counter in counters}
+        self._record_crossed(connection, names, sums, subject, then, microusd=microusd)
 
     def count_again(
         self, connection: sa.Connection, subject: Subject, counted_at: str, moment: Moment, *, kind: str, microusd: int
@@ -187,10 +233,10 @@ class BudgetSums:
     ) -> Iterator[BudgetState]:
         for counter in counters:
             if (cap := self._cap(counter, moment.registered)) is not None:
-                committed = committed_in(connection, f"{kind} {counter.sum_name(run_id, moment.minute)}")
-                yield self._state(counter, run_id, moment, cap, committed)
+                name = f"{kind} {counter.sum_name(run_id, moment.minute)}"
+                yield self._state(name, counter, run_id, moment, cap, committed_in(connection, name))
 
-    def _state(self, counter: Counter, run_id: str, moment: Moment, cap: int, committed: int) -> BudgetState:
+    def _state(self, name: str, counter: Counter, run_id: str, moment: Moment, cap: int, committed: int) -> BudgetState:
         return BudgetState(
             counter,
             counter.label(run_id, moment.minute),
@@ -198,7 +244,15 @@ class BudgetSums:
             committed,
             counter.period(run_id, moment.minute),
             resets_at(counter.per, counter.time_zone, moment.minute),
+            self._alert_at(counter, moment.registered),
+            name,
         )
+
+    def _alert_at(self, counter: Counter, registered: Registered) -> tuple[int, ...]:
+        """Returns the percentages of the limit that applies."""
+        if counter in registered.limits:
+            return registered.alert_at[counter]
+        return tuple(sorted(self._alerts.get(counter, ALERTS)))
 
     def _cap(self, counter: Counter, registered: Registered) -> int | None:
         """Returns the limit of a counter: the one that the ledger records, or else that of the configuration."""
@@ -221,10 +275,14 @@ def _not_before(connection: sa.Connection, now: str, boundary: str) -> str:
 
     On Postgres all processes have the same clock. A clock that is far ahead does not count.
     """
-    at = max(now, boundary) if boundary <= later_iso(now, _MAX_AHEAD_S) else now
+    at = _latest(now, boundary)
     if boundary < boundary_before(at):
         _remember(connection, _BOUNDARY, boundary_before(at))
     return at
+
+
+def _latest(now: str, boundary: str) -> str:
+    return max(now, boundary) if boundary <= later_iso(now, _MAX_AHEAD_S) else now
 
 
 def subject_of(connection: sa.Connection, row: Mapping[str, Any] | sa.RowMapping, registered: Registered) -> Subject:
@@ -267,17 +325,21 @@ def _correct(
     *,
     kind: str,
     microusd: int,
-) -> None:
+) -> dict[str, int]:
+    """Adds a difference to sums; returns them as they are afterwards."""
     names = [f"{kind} {counter.sum_name(subject.run_id, minute_of(counted_at))}" for counter in counters]
-    if names:
-        connection.execute(_CORRECTED, {"scopes": names, "microusd": microusd})
+    if not names:
+        return {}
+    found = connection.execute(_CORRECTED, {"scopes": names, "microusd": microusd})
+    return {row.scope: int(row.committed_microusd) for row in found}
 
 
 def _read(connection: sa.Connection, version: str) -> Registered:
-    rows = list(connection.execute(sa.select(table.c.definition, table.c.limit_microusd)))
-    limits = {Counter.of_definition(row[0]): row[1] for row in rows}
-    counters = dict.fromkeys((*STANDARD, *limits))
-    return Registered(version, tuple(counters), {each: limit for each, limit in limits.items() if limit is not None})
+    columns = table.c.definition, table.c.limit_microusd, table.c.alert_at
+    rows = {Counter.of_definition(row[0]): row for row in connection.execute(sa.select(*columns))}
+    limits = {counter: row[1] for counter, row in rows.items() if row[1] is not None}
+    alert_at = {counter: tuple(json.loads(rows[counter][2])) for counter in limits}
+    return Registered(version, tuple(dict.fromkeys((*STANDARD, *rows))), limits, alert_at)
 
 
 def _raise_version(connection: sa.Connection) -> None:

@@ -11,9 +11,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wan_assets.errors import ApiFault, ConcurrencyLimitError, LeaseExpiredError, SettlementRefusedError
+from wan_assets.errors import (
+    ApiFault,
+    BudgetExceededError,
+    ConcurrencyLimitError,
+    LeaseExpiredError,
+    SettlementRefusedError,
+)
 from wan_assets.ledger import (
     approvals,
+    budget_alerts,
     concurrency,
     decisions,
     fingerprints,
@@ -30,7 +37,8 @@ from wan_assets.ledger import (
 )
 from wan_assets.ledger.amounts import MAX_MICROUSD
 from wan_assets.ledger.approvals import Approval
-from wan_assets.ledger.budget import BudgetLimit, Budgets
+from wan_assets.ledger.budget import BudgetLimit, Budgets, BudgetState
+from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_scope import Subject
 from wan_assets.ledger.budget_sums import record_tags_of_run, subject_of, tags_of_run
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
@@ -166,12 +174,43 @@ class Ledger(LedgerReader):
         It replaces the budgets of the same scope, period and time zone in their configurations.
         """
         with self._transaction() as connection:
-            self._sums.set_limit(connection, limit.counter, limit.microusd)
+            self._sums.set_limit(connection, limit.counter, limit.microusd, limit.alert_at)
 
     def unset_budget(self, limit: BudgetLimit) -> None:
         """Removes a budget that the ledger records; the amount of `limit` does not matter."""
         with self._transaction() as connection:
             self._sums.set_limit(connection, limit.counter, None)
+
+    def record_refusal(self, refused: BudgetExceededError, run_id: str, asset: str = "-") -> None:
+        """Records the alert of an exhausted budget, after it has refused a row of a run for good.
+
+        A refused reservation is not recorded by itself: the row may wait for money that other rows do not need.
+        """
+        state = refused.state
+        if isinstance(state, BudgetState) and budget_alerts.EXHAUSTED in state.alert_at:
+            subject, percents = Subject(run_id, asset), (budget_alerts.EXHAUSTED,)
+            with self._transaction() as connection:
+                budget_alerts.record(connection, state, percents, subject, has_skipped_rows=True)
+
+    def take_alerts(self, channel: Channel, owner: str, run_id: str = "") -> list[BudgetAlert]:
+        """Returns the alerts of budgets that `owner` has to deliver now, oldest first; it then marks them as delivered.
+
+        Each channel gets an alert from one process. If that process is killed before it marks the alert, another one
+        gets it. With a `run_id`, only the alerts of that run, and those of runs that were probably killed, are
+        returned.
+        """
+        with self._transaction() as connection:
+            return budget_alerts.take(connection, channel, owner, run_id)
+
+    def mark_alerts_delivered(self, channel: Channel, keys: Collection[str]) -> None:
+        """Records that a channel has got alerts."""
+        with self._transaction() as connection:
+            budget_alerts.mark_delivered(connection, channel, keys)
+
+    def release_alerts(self, channel: Channel, keys: Collection[str], owner: str) -> None:
+        """Lets any process deliver alerts that an owner could not deliver."""
+        with self._transaction() as connection:
+            budget_alerts.release(connection, channel, keys, owner)
 
     def record_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Records the tags of a run, which budgets and reports use."""

@@ -16,6 +16,7 @@ from more_itertools import chunked
 from wan_assets.errors import LedgerUrlError
 from wan_assets.ledger import (
     attribution,
+    budget_alerts,
     clock,
     decisions,
     estimates,
@@ -32,6 +33,7 @@ from wan_assets.ledger import (
     video_checks,
 )
 from wan_assets.ledger.budget import Budgets, BudgetState, Counter
+from wan_assets.ledger.budget_alerts import BudgetAlert
 from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.claims import is_current, last_rows
@@ -265,6 +267,16 @@ class LedgerReader:
         """Returns what partitions that are still to be made, given by asset, are expected to take from each budget."""
         with self._transaction() as connection:
             return list(open_partitions(connection, counters, wanted, simulated=simulated))
+
+    def exhausted_budgets(self, states: Sequence[BudgetState]) -> list[BudgetState]:
+        """Returns those of some budgets that are exhausted, or that have refused a row in their period."""
+        with self._transaction() as connection:
+            return budget_alerts.exhausted(connection, states)
+
+    def budget_alerts(self) -> list[BudgetAlert]:
+        """Returns all alerts of budgets, oldest first."""
+        with self._transaction() as connection:
+            return budget_alerts.all_alerts(connection)
 
     def requested(self, *, simulated: bool) -> frozenset[bytes]:
         """Returns the first 16 bytes of the fingerprint of each request that has a task: it costs nothing more."""

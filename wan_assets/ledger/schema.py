@@ -116,7 +116,36 @@ budgets = sa.Table(
     sa.Column("id", sa.String(16), primary_key=True),
     sa.Column("definition", sa.Text, nullable=False),
     sa.Column("limit_microusd", sa.BigInteger),
+    sa.Column("alert_at", sa.Text),
     sa.Column("changed_at", sa.String(32)),
+)
+
+budget_alerts = sa.Table(
+    "wan_budget_alerts",
+    metadata,
+    sa.Column("key", sa.String(224), primary_key=True),
+    sa.Column("budget", sa.Text, nullable=False),
+    sa.Column("percent", sa.Integer, nullable=False),
+    sa.Column("limit_microusd", sa.BigInteger, nullable=False),
+    sa.Column("committed_microusd", sa.BigInteger, nullable=False),
+    sa.Column("period", sa.Text, nullable=False),
+    sa.Column("resets_at", sa.String(32)),
+    sa.Column("time_zone", sa.String(64), nullable=False),
+    sa.Column("is_simulated", sa.Boolean, nullable=False),
+    sa.Column("has_skipped_rows", sa.Boolean, nullable=False),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+)
+
+alert_deliveries = sa.Table(
+    "wan_alert_deliveries",
+    metadata,
+    sa.Column("key", sa.String(224), primary_key=True),
+    sa.Column("channel", sa.String(16), primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("claimed_until", sa.Double, nullable=False),
+    sa.Column("delivered_at", sa.String(32)),
 )
 
 run_tags = sa.Table(

@@ -5,6 +5,7 @@ from wan_assets.orchestration.assets.dataset_assets import build_dataset_assets
 from wan_assets.orchestration.assets.export_assets import build_export_asset
 from wan_assets.orchestration.assets.video_assets import assets_of, build_video_assets
 from wan_assets.orchestration.automation import (
+    build_budget_sensor,
     build_lost_run_sensor,
     build_missing_job,
     build_review_sensor,
@@ -49,6 +50,7 @@ __all__ = [
     "VideoStoreResource",
     "WanVideosComponent",
     "assets_of",
+    "build_budget_sensor",
     "build_dataset_assets",
     "build_export_asset",
     "build_lost_run_sensor",

@@ -19,13 +19,19 @@ from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import AssetOptions, ReviewOptions, shared_options
 from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
 from wan_assets.orchestration.assets.video_assets import VideoOptions, build_video_assets
-from wan_assets.orchestration.automation import build_missing_job, build_review_sensor, build_video_sensor
+from wan_assets.orchestration.automation import (
+    build_budget_sensor,
+    build_missing_job,
+    build_review_sensor,
+    build_video_sensor,
+)
 from wan_assets.orchestration.budget import Budget, configured_budgets
 from wan_assets.orchestration.checks import build_video_checks
 from wan_assets.orchestration.component_attributes import (
     ApprovedDrafts,
     AssetAttributes,
     Batches,
+    BudgetSensor,
     Manifest,
     Query,
     ReviewSensor,
@@ -34,6 +40,7 @@ from wan_assets.orchestration.component_attributes import (
 )
 from wan_assets.orchestration.configured_resources import ledger_url_of, resources_of
 from wan_assets.orchestration.resources import LedgerResource
+from wan_assets.orchestration.run_context import OnBudgetAlert
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
 from wan_assets.prompts import MAX_VARIANTS, PromptSource, SqlQuery
 from wan_assets.settings import BUDGETS_VARIABLE, Settings, settings_from, table_path
@@ -87,6 +94,9 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         max_takes: The most takes of a row whose videos are sent back, by default 3.
         retake_rejected: Whether rejected videos are generated again too.
         review_sensor: Options of the sensor that reports decisions. None builds no sensor.
+        budget_sensor: Options of the sensor that delivers alerts of budgets. None builds no sensor.
+        on_budget_alert: Import path of a function that runs and the sensor call with each `BudgetAlert`, such as
+            `my_project.alerts.to_slack`.
         sensor: Options of the sensor that watches the table. None builds no sensor.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
@@ -166,6 +176,12 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     )
     retake_rejected: bool | None = Field(default=None, description="Generate rejected videos again too.")
     review_sensor: ReviewSensor | None = Field(default=None, description="A sensor that reports decisions.")
+    budget_sensor: BudgetSensor | None = Field(default=None, description="A sensor that delivers alerts of budgets.")
+    on_budget_alert: str | None = Field(
+        default=None,
+        description="Import path of a function that is called with each alert of a budget, such as "
+        "my_project.alerts.to_slack.",
+    )
     sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
     missing_schedule: str | None = Field(
         default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
@@ -300,6 +316,8 @@ class _Parts:
             options["on_mismatch"] = attributes.on_mismatch
         if checks := self.checks_of_videos():
             options["video_checks"] = checks
+        if on_alert := self.on_alert():
+            options["on_budget_alert"] = on_alert
         if attributes.severities is not None:
             options["severities"] = {
                 name: dg.AssetCheckSeverity[value] for name, value in attributes.severities.items()
@@ -323,7 +341,11 @@ class _Parts:
         return options
 
     def checks_of_videos(self) -> list[Any]:
-        return [_imported(path) for path in self.attributes.video_checks]
+        return [_imported(path, "video_checks") for path in self.attributes.video_checks]
+
+    def on_alert(self) -> OnBudgetAlert | None:
+        path = self.attributes.on_budget_alert
+        return cast(OnBudgetAlert, _imported(path, "on_budget_alert")) if path else None
 
     def others(self) -> Iterator[dg.Definitions]:
         attributes = self.attributes
@@ -331,12 +353,15 @@ class _Parts:
             yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
         if attributes.review_sensor:
             yield dg.Definitions(sensors=[self.review_sensor(attributes.review_sensor)])
+        if attributes.budget_sensor:
+            yield dg.Definitions(sensors=[self.budget_sensor(attributes.budget_sensor)])
         if attributes.missing_schedule:
             job = build_missing_job(
                 **self.table(),
                 on_mismatch=attributes.on_mismatch,
                 deps=attributes.deps or (),
                 video_checks=self.checks_of_videos(),
+                on_budget_alert=self.on_alert(),
                 **self.review_options(),
             )
             yield dg.Definitions(schedules=[dg.ScheduleDefinition(job=job, cron_schedule=attributes.missing_schedule)])
@@ -361,6 +386,16 @@ class _Parts:
             settings["policy"] = ApprovalPolicy.model_validate(wanted.policy)
         return build_review_sensor(key=self.names.videos, **takes, **settings, default_status=status)
 
+    def budget_sensor(self, wanted: BudgetSensor) -> dg.SensorDefinition:
+        status = dg.DefaultSensorStatus.RUNNING if wanted.is_running else dg.DefaultSensorStatus.STOPPED
+        interval_s = wanted.minimum_interval_seconds
+        return build_budget_sensor(
+            key=self.names.videos,
+            on_alert=self.on_alert(),
+            minimum_interval_seconds=interval_s,
+            default_status=status,
+        )
+
     def dataset(self) -> list[dg.AssetsDefinition]:
         options = cast(DatasetOptions, shared_options(self.attributes.options()))
         if freshness := self.freshness():
@@ -374,10 +409,10 @@ class _Parts:
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
 
 
-def _imported(path: str) -> Any:
-    """Returns what an import path names; raises `ValueError` if there is nothing."""
+def _imported(path: str, attribute: str) -> Any:
+    """Returns what the import path in an attribute names; raises `ValueError` if there is nothing."""
     module, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"video_checks: {path!r} cannot be imported: {error}") from None
+        raise ValueError(f"{attribute}: {path!r} cannot be imported: {error}") from None

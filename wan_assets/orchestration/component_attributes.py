@@ -131,6 +131,13 @@ class ReviewSensor(dg.Model, dg.Resolvable):
     )
 
 
+class BudgetSensor(dg.Model, dg.Resolvable):
+    """A sensor that delivers alerts of budgets that no run has delivered."""
+
+    minimum_interval_seconds: int = Field(default=60, ge=1, description="Minimum number of seconds between two ticks.")
+    is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
+
+
 class Manifest(dg.Model, dg.Resolvable):
     """A manifest of the videos, and a report of costs."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, Unpack
 import dagster as dg
 
 from wan_assets.engine import OnMismatch, Outcome, ProgressCallback, ignore_progress
-from wan_assets.ledger import PartitionRow, Takes
+from wan_assets.ledger import BudgetAlert, PartitionRow, Takes
 from wan_assets.orchestration.partitions.data_versions import LogEvent
 
 if TYPE_CHECKING:  # these modules import this one
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # these modules import this one
     from wan_assets.orchestration.runs.pilot import Pilot
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
+OnBudgetAlert: TypeAlias = Callable[[BudgetAlert], object]
 TakesOf: TypeAlias = Callable[[Sequence[PartitionRow]], Sequence[Takes]]
 Event: TypeAlias = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
@@ -46,6 +47,7 @@ class RunContextOptions(TypedDict, total=False):
     is_reviewed: bool
     max_takes: int | None
     retake_rejected: bool | None
+    on_budget_alert: OnBudgetAlert | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class RunContext:
     over that of the resource. `deps` are the upstream assets of the videos other than their requests. `run_tags` are
     the tags of the run. `video_checks` run for each stored video. `pilot` is set if the run requests some rows only. If
     the videos are reviewed, `takes_of` returns the takes of rows. `max_takes` and `retake_rejected` override those of
-    the resource.
+    the resource. `on_budget_alert` is called with alerts of budgets, and `costs` is the asset whose events report them,
+    if there is one.
     """
 
     asset_key: dg.AssetKey
@@ -77,6 +80,8 @@ class RunContext:
     max_takes: int | None = None
     retake_rejected: bool | None = None
     takes_of: TakesOf | None = None
+    on_budget_alert: OnBudgetAlert | None = None
+    costs: dg.AssetKey | None = None
     pilot: Pilot | None = None
 
     def pilot_metadata(self, partition: str) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -41,12 +45,49 @@ def pages_with(language: str) -> list[Any]:
     return [pytest.param(page, id=page.stem) for page in PAGES if snippets(page, language)]
 
 
+class Slack(ThreadingHTTPServer):
+    """A server that takes messages as Slack's incoming webhooks do."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        super().__init__(("127.0.0.1", 0), SlackHandler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/services/T0/B0/x"
+
+
+class SlackHandler(BaseHTTPRequestHandler):
+    """Keeps the text of each message."""
+
+    server: Slack
+
+    def do_POST(self) -> None:
+        self.server.texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Writes nothing."""
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def slack() -> Iterator[Slack]:
+    with Slack() as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slack: Slack) -> Path:
     """A folder with the tables that the snippets name, and the environment that they read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("RUNWARE_API_KEY", "a-key-for-tests")
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
     monkeypatch.setenv("WAN_ASSETS_WEBHOOK_URL", "https://hooks.example.com/webhook?secret=0123456789abcdef")
     for name in ("prompts.csv", "prompts_by_day.csv"):
         (tmp_path / name).write_text(TABLE)
@@ -80,7 +121,7 @@ def make(definitions: dg.Definitions, base_url: str, instance: dg.DagsterInstanc
 
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_the_snippets_of_a_page_run_and_make_their_videos(
-    page: Path, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    page: Path, folder: Path, slack: Slack, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "s3://my-bucket" in page.read_text(encoding="utf-8"):
         request.getfixturevalue("bucket")
@@ -98,6 +139,10 @@ def test_the_snippets_of_a_page_run_and_make_their_videos(
                 make(namespace["defs"], simulator.base_url, instance)
 
     assert list(folder.rglob("*.mp4"))
+    if page.stem == "budgets":
+        assert [text.partition(" is ")[0] for text in slack.texts] == [
+            f"{percent}% of the budget of month {datetime.now(UTC):%Y-%m}" for percent in (50, 90)
+        ]
     if page.stem == "using-videos":
         assert len(list(folder.glob("out/brightness/*.json"))) == 2
         assert np.load(folder / "out/embeddings/kite.npy").shape == (1, 64)

@@ -18,6 +18,7 @@ from wan_assets.orchestration.asset_options import (
     known_keywords,
     shared_options,
 )
+from wan_assets.orchestration.checks import budget_check_result, budget_check_spec
 from wan_assets.orchestration.metadata.budgets import budget_metadata
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import (
@@ -66,7 +67,8 @@ def build_dataset_assets(
             `datasets/<dataset_name>.parquet` in the store's root, with one row for each file. Its data version is the
             hash of that file.
         costs_name: Name of the report's asset, by default `<name>_costs`. Its metadata are the ledger's sums, in US
-            dollars, which Dagster charts.
+            dollars, which Dagster charts. Its check `budgets` fails, with the severity WARN, while a budget is
+            exhausted.
         only: "approved" limits the manifest to videos that are approved. None includes all videos.
         **options: Dagster's `deps`, `owners`, `tags`, `metadata`, `description`, `kinds`, `group_name`,
             `automation_condition` and `freshness_policy` of the manifest, as for `dagster.asset`. `owners`, `tags`,
@@ -95,7 +97,7 @@ def build_dataset_assets(
     shared = shared_options(options, "automation_condition", "freshness_policy")
     return [
         _dataset_asset(names, names.beside_or(dataset_name, "dataset"), prompts, options, only=only),
-        _costs_asset(names, names.beside_or(costs_name, "costs"), {**shared, **options.get("costs", {})}),
+        _costs_asset(names.videos, names.beside_or(costs_name, "costs"), {**shared, **options.get("costs", {})}),
     ]
 
 
@@ -128,23 +130,24 @@ def _dataset_asset(
     return defined_asset(video_dataset, key=key, **arguments)
 
 
-def _costs_asset(names: AssetNames, key: dg.AssetKey, options: AssetOptions) -> dg.AssetsDefinition:
+def _costs_asset(videos: dg.AssetKey, key: dg.AssetKey, options: AssetOptions) -> dg.AssetsDefinition:
     arguments = asset_arguments(
         options,
         description="Money spent and reserved in the ledger, with separate amounts for simulated money.",
         kinds={"sql"},
-        deps=[names.videos],
+        deps=[videos],
     )
 
     def generation_costs(context: dg.AssetExecutionContext, ledger: LedgerResource) -> dg.MaterializeResult:
         try:
             with ledger.open() as open_ledger:
-                budgets = budget_metadata(open_ledger, context.instance, ["/".join(names.videos.path)])
-                return dg.MaterializeResult(metadata={**spend_metadata(open_ledger, _today()), **budgets})
+                budgets = budget_metadata(open_ledger, context.instance, ["/".join(videos.path)])
+                metadata = {**spend_metadata(open_ledger, _today()), **budgets}
+                return dg.MaterializeResult(metadata=metadata, check_results=[budget_check_result(key, open_ledger)])
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
-    return defined_asset(generation_costs, key=key, **arguments)
+    return defined_asset(generation_costs, key=key, check_specs=[budget_check_spec(key, videos)], **arguments)
 
 
 def _today() -> date:

@@ -37,11 +37,13 @@ from wan_assets.orchestration.resources import LedgerResource, RunwareResource, 
 from wan_assets.orchestration.run_context import (
     RECORDED_ALREADY,
     Event,
+    OnBudgetAlert,
     OnOutcome,
     RunContext,
     RunContextOptions,
     ignore_outcome,
 )
+from wan_assets.orchestration.runs.budget_alerts import costs_of
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -59,6 +61,7 @@ class VideoOptions(AssetOptions, ReviewOptions, total=False):
     severities: Severities
     on_mismatch: OnMismatch
     on_progress: ProgressCallback
+    on_budget_alert: OnBudgetAlert
     video_checks: Sequence[VideoCheck]
 
 
@@ -107,7 +110,8 @@ def build_video_assets(
             which check each stored video. `review` adds the check `reviewed` of each partition, which fails until its
             videos are approved. `max_takes` (by default 3) is the most takes of a row: a video with the decision
             `retake` is generated again with another seed; `retake_rejected` does the same for rejected videos.
-            `on_progress` is called about once a second with the run's `Progress`.
+            `on_progress` is called about once a second with the run's `Progress`. `on_budget_alert` is called with each
+            `BudgetAlert` of the run; an error in it is logged, and the alert is sent again later.
 
     Returns:
         Definitions of the three assets.
@@ -194,7 +198,9 @@ def _compute_of(
         ledger: LedgerResource = context.resources.ledger
         others = context.assets_def.asset_deps[names.videos] - {names.requests}
         run_context = replace(
-            RunContext.of(context, names.videos, _partition_keys(context), **run_options), deps=others
+            RunContext.of(context, names.videos, _partition_keys(context), **run_options),
+            deps=others,
+            costs=costs_of(names.videos, context),
         )
         try:
             yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
@@ -218,6 +224,7 @@ def _run_options(on_outcome: OnOutcome, options: VideoOptions) -> RunContextOpti
         "is_reviewed": options.get("review", False),
         "max_takes": options.get("max_takes"),
         "retake_rejected": options.get("retake_rejected"),
+        "on_budget_alert": options.get("on_budget_alert"),
     }
 
 

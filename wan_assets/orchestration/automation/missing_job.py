@@ -1,6 +1,7 @@
 """A job that generates all missing partitions in one run, even if they are not adjacent."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Unpack
 
 import dagster as dg
@@ -14,7 +15,8 @@ from wan_assets.orchestration.checks import VideoCheck, verified_checks
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
-from wan_assets.orchestration.run_context import Event, RunContext, RunContextOptions
+from wan_assets.orchestration.run_context import Event, OnBudgetAlert, RunContext, RunContextOptions
+from wan_assets.orchestration.runs.budget_alerts import costs_of
 from wan_assets.orchestration.runs.partitioning import Partitioning, Partitions, partitioning_of
 from wan_assets.orchestration.runs.run import POOL, GenerationConfig, run_events
 from wan_assets.orchestration.tables.upstream import PromptsOrAsset
@@ -34,6 +36,7 @@ class MissingJobOptions(ReviewOptions, total=False):
     on_mismatch: OnMismatch | None
     deps: Deps
     video_checks: Sequence[VideoCheck]
+    on_budget_alert: OnBudgetAlert | None
 
 
 @known_keywords(MissingJobOptions)
@@ -61,7 +64,8 @@ def build_missing_job(
         **options: `on_mismatch` is the handling of a playable video that deviates from its request, "keep" or "fail".
             None uses the resource's value. `deps` are the further upstream assets of the videos, if
             `build_video_assets` has `deps`: the job records their data versions, so that its videos are not stale.
-            `video_checks`, `review`, `max_takes` and `retake_rejected` are those of `build_video_assets`.
+            `video_checks`, `review`, `max_takes`, `retake_rejected` and `on_budget_alert` are those of
+            `build_video_assets`.
 
     Returns:
         The job `<name>_missing`.
@@ -84,6 +88,7 @@ def build_missing_job(
         "is_reviewed": options.get("review", False),
         "max_takes": options.get("max_takes"),
         "retake_rejected": options.get("retake_rejected"),
+        "on_budget_alert": options.get("on_budget_alert"),
     }
     make_missing = _make_missing_op(names, partitioning, run_options)
 
@@ -113,7 +118,9 @@ def _make_missing_op(names: AssetNames, partitioning: Partitioning, options: Run
             "missing or changed partitions: %d; in this run: %d", len(keys), min(len(keys), config.max_partitions)
         )
         chosen = keys[: config.max_partitions]
-        run_context = RunContext.of(context, names.videos, chosen, **options)
+        run_context = replace(
+            RunContext.of(context, names.videos, chosen, **options), costs=costs_of(names.videos, context)
+        )
         yield from run_events(partitioning, run_context, config, runware=runware, store=store, ledger=ledger)
 
     return make_missing

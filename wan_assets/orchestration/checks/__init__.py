@@ -2,6 +2,7 @@
 
 from wan_assets.dataset import VIDEO_CHECKS, QualityResult, quality_results_of
 from wan_assets.orchestration.checks.after_failure import checks_after_failure
+from wan_assets.orchestration.checks.budgets import BUDGET_CHECK, budget_check, budget_check_result, budget_check_spec
 from wan_assets.orchestration.checks.dataset_checks import DATASET_CHECKS, CheckResult, FailedRow, check_results
 from wan_assets.orchestration.checks.definition import (
     Severities,
@@ -23,6 +24,7 @@ from wan_assets.orchestration.checks.video_check import (
 from wan_assets.orchestration.checks.video_check_run import VideoCheckRun
 
 __all__ = [
+    "BUDGET_CHECK",
     "DATASET_CHECKS",
     "REVIEW_CHECK",
     "VIDEO_CHECKS",
@@ -34,6 +36,9 @@ __all__ = [
     "VideoCheck",
     "VideoCheckResult",
     "VideoCheckRun",
+    "budget_check",
+    "budget_check_result",
+    "budget_check_spec",
     "build_video_checks",
     "check_results",
     "checks_after_failure",

@@ -31,6 +31,7 @@ class GeneratedRow:
         seed: Seed of the first video. None if the API did not report it.
         reused: Whether the video existed before.
         simulated: Whether the video is a simulated one.
+        skipped: Whether the row was left out because of a budget or a pause.
         error: The reason why there is no video.
         task_uuid: UUID of the task that produced the video.
         sha256: Digest of the first video.
@@ -56,6 +57,7 @@ class GeneratedRow:
     task_uuid: str | None = None
     sha256: str | None = None
     partition: str | None = None
+    skipped: bool = False
 
     @classmethod
     def of(cls, result: RowResult) -> Self:
@@ -64,7 +66,7 @@ class GeneratedRow:
         partition = None if job.partition == NO_PARTITION else job.partition
         row = cls(job.prompt_id, job.request.prompt, partition=partition)
         if stored is None:
-            return replace(row, charged_usd=Decimal(0), error=result.error)
+            return replace(row, charged_usd=Decimal(0), error=result.error, skipped=result.is_skipped)
         first = stored.videos[0]
         return replace(
             row,
@@ -93,6 +95,7 @@ _DTYPES = {
     "sha256": "object",
     "partition": "object",
     "paths": "object",
+    "skipped": "bool",
 }
 
 

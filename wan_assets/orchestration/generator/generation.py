@@ -133,7 +133,7 @@ class VideoGeneration:
     def _results(self, opened: OpenGeneration) -> Iterator[RowResult]:
         with (
             progress_logged(self._plan.step.log, ignore_progress) as on_progress,
-            opened.run.outcomes(on_progress) as outcomes,
+            opened.run.outcomes(opened.alerts.polled_by(on_progress)) as outcomes,
         ):
             for outcome in outcomes:
                 result = opened.result_of(outcome)

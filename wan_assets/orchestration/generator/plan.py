@@ -18,9 +18,11 @@ from wan_assets.orchestration.budget import budget_tags
 from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
 from wan_assets.orchestration.generator.step import Step
 from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.metadata.batch import RowResult, digest_of
+from wan_assets.orchestration.metadata.batch import RowResult, digest_of, failed_and_skipped
 from wan_assets.orchestration.partitions.assignment import PartitionOf
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
+from wan_assets.orchestration.run_context import OnBudgetAlert
+from wan_assets.orchestration.runs.budget_alerts import AlertDelivery
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.row_recording import RowRecorder
@@ -41,6 +43,7 @@ class GenerateKeywords(TypedDict, total=False):
     partition_key_of: PartitionOf | None
     regenerate: str
     on_error: OnError | None
+    on_budget_alert: OnBudgetAlert | None
     progress: bool
 
 
@@ -52,6 +55,7 @@ class GenerateOptions:
     partition_key_of: PartitionOf | None = None
     regenerate: str = ""
     on_error: OnError | None = None
+    on_budget_alert: OnBudgetAlert | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -123,7 +127,10 @@ class GenerationPlan:
             recorder = self._recorder(ledger)
             if recorder:
                 stack.callback(recorder.flush)
-            yield OpenGeneration(run, store, reporter, FailureLog(self.step.log), self._numbered, recorder)
+            alerts = AlertDelivery(ledger, step.log, step.run_id, self.options.on_budget_alert)
+            stack.callback(alerts.finish)
+            failures = FailureLog(step.log)
+            yield OpenGeneration(run, store, reporter, failures, self._numbered, recorder, alerts)
 
     @property
     def _numbered(self) -> Mapping[str, tuple[int, PromptRow]]:
@@ -150,8 +157,8 @@ class GenerationPlan:
 
     def failure_of(self, results: Sequence[RowResult]) -> dg.Failure | None:
         """Returns the failure that names each row without a video, or None."""
-        failed = [(self._name_of(result.job), result.error) for result in results if result.error]
-        return video.failure_of(failed, len(self.queue)) if failed else None
+        failed, skipped = failed_and_skipped(results, self._name_of)
+        return video.failure_of(failed, len(self.queue), skipped) if failed or skipped else None
 
     def _name_of(self, job: VideoJob) -> str:
         return f"{job.partition}/{job.prompt_id}" if self.step.keys else job.prompt_id
@@ -167,11 +174,15 @@ class OpenGeneration:
     failures: FailureLog
     numbered: Mapping[str, tuple[int, PromptRow]]
     recorder: RowRecorder | None
+    alerts: AlertDelivery
 
     def result_of(self, outcome: Outcome) -> RowResult:
-        """Returns the result of a row, with the cost that is still to be reported; logs the first failures."""
+        """Returns the result of a row, with the cost that is still to be reported; logs the first failures, and
+        delivers alerts of budgets.
+        """
+        self.alerts.poll()
         if outcome.error:
-            self.failures.add(outcome.job.prompt_id, outcome.error)
+            self.failures.add(outcome.job.prompt_id, outcome.error, is_skipped=outcome.is_skipped)
         charged_microusd = self.reporter.charged_microusd(outcome, outcome.stored) if outcome.stored else 0
         return RowResult(outcome, charged_microusd)
 

@@ -31,7 +31,9 @@ def progress_bar(rows: int, *, is_shown: bool) -> Iterator[ProgressCallback]:
 
 def _words(progress: Progress) -> Iterator[str]:
     now = progress.snapshot
-    yield f"{progress.new:,} new, {progress.reused:,} reused, {progress.failed:,} failed, {now.in_flight:,} in flight"
+    skipped = f", {progress.skipped:,} skipped" if progress.skipped else ""
+    ended = f"{progress.new:,} new, {progress.reused:,} reused, {progress.failed:,} failed{skipped}"
+    yield f"{ended}, {now.in_flight:,} in flight"
     yield f"spent {dollars(now.spent_microusd)}{' (simulated)' if now.is_simulated else ''}"
     yield from progress.pending()[:1]
 

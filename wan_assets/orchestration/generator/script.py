@@ -28,7 +28,10 @@ def generate_frame(plan: GenerationPlan) -> pd.DataFrame:
         opened = stack.enter_context(plan.opened())
         bar = stack.enter_context(progress_bar(len(plan.queue), is_shown=plan.options.progress))
         on_progress = stack.enter_context(progress_logged(plan.step.log, bar))
-        results = [opened.result_of(outcome) for outcome in stack.enter_context(opened.run.outcomes(on_progress))]
+        results = [
+            opened.result_of(outcome)
+            for outcome in stack.enter_context(opened.run.outcomes(opened.alerts.polled_by(on_progress)))
+        ]
         return _finished(plan, results, opened)
 
 
@@ -42,6 +45,7 @@ async def generate_frame_async(plan: GenerationPlan) -> pd.DataFrame:
         on_progress = stack.enter_context(progress_logged(plan.step.log, bar))
         async with aclosing(opened.run.outcomes_here(on_progress)) as outcomes:
             results = [await asyncio.to_thread(opened.result_of, outcome) async for outcome in outcomes]
+        await asyncio.to_thread(opened.alerts.finish)
         return _finished(plan, results, opened)
 
 
@@ -50,12 +54,18 @@ def _finished(plan: GenerationPlan, results: Sequence[RowResult], opened: OpenGe
     if failure and plan.raises:
         raise failure
     if failure:
-        failed = sum(result.error is not None for result in results)
-        message = f"{failed} of {len(results)} rows have no video: the column `error` has the reasons"
+        missing, skipped = (sum(map(bool, found)) for found in zip(*map(_missing, results), strict=True))
+        those = f", {skipped} of them skipped" if skipped else ""
+        message = f"{missing} of {len(results)} rows have no video{those}: the column `error` has the reasons"
         warnings.warn(message, stacklevel=_STACK_LEVEL)
     for result in results:
         opened.reported(result)
     return plan.frame_of(results)
+
+
+def _missing(result: RowResult) -> tuple[bool, bool]:
+    """Returns whether a row has no video, and whether it was skipped."""
+    return result.error is not None, result.is_skipped
 
 
 @contextmanager

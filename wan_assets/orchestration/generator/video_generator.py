@@ -102,7 +102,8 @@ class VideoGenerator(dg.ConfigurableResource):
                 under which all rows are paid for once again. `asset_key` selects the asset in a step with several.
                 `partition_key_of` is a function that returns the partition key of a row; the rows of other partitions
                 are omitted. Without it, all rows belong to the partition of the run, and in a run over several
-                partitions they are assigned as by `build_video_assets`. `progress=False` shows no progress bar.
+                partitions they are assigned as by `build_video_assets`. `on_budget_alert` is called with each
+                `BudgetAlert` of the call. `progress=False` shows no progress bar.
 
         Returns:
             With a context, a `VideoGeneration` to iterate. Without one, a DataFrame with the columns `prompt_id`,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from wan_assets.engine import Outcome, VideoJob
 from wan_assets.errors import LOCAL_FILE, PERMANENT_REFUSALS, WanAssetsError
 from wan_assets.models import VideoRequest, usd
 from wan_assets.orchestration.metadata.previews import SheetVideo, contact_sheet
-from wan_assets.orchestration.metadata.video import failure_row, table_of
+from wan_assets.orchestration.metadata.video import Failed, failure_row, table_of
 from wan_assets.store import VideoStore
 
 _ROWS_SHOWN = 100
@@ -31,6 +31,16 @@ class RowResult:
     def is_refused(self) -> bool:
         """Whether the provider would refuse the row again. A local file that is missing here may be found elsewhere."""
         return isinstance(self.error, PERMANENT_REFUSALS) and self.error.code != LOCAL_FILE
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the row was left out because of a budget or a pause."""
+        return self.outcome.is_skipped
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the row failed, and was neither refused nor left out."""
+        return self.error is not None and not self.is_refused and not self.is_skipped
 
     @property
     def job(self) -> VideoJob:
@@ -73,7 +83,8 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore, *, is_charge
         "wan_assets/reused": sum(result.outcome.is_reused for result in results),
         "wan_assets/refused": sum(result.is_refused for result in results),
         "wan_assets/deviating": sum(bool(result.differences) for result in results),
-        "wan_assets/failed": sum(result.error is not None and not result.is_refused for result in results),
+        "wan_assets/failed": sum(result.has_failed for result in results),
+        "wan_assets/skipped": sum(result.is_skipped for result in results),
         "wan_assets/simulated": any(result.outcome.stored.is_simulated for result in stored if result.outcome.stored),
         "wan_assets/cost_by_tier_usd": _costs_by(results, lambda request: request.tier or "from image"),
         "wan_assets/cost_by_model_usd": _costs_by(results, lambda request: request.model),
@@ -84,6 +95,13 @@ def batch_metadata(results: Sequence[RowResult], store: VideoStore, *, is_charge
     if results:
         metadata["wan_assets/rows"] = table_of([_row(result) for result in shown[:_ROWS_SHOWN]])
     return metadata
+
+
+def failed_and_skipped(results: Iterable[RowResult], name_of: Callable[[VideoJob], str]) -> tuple[Failed, Failed]:
+    """Returns the failed rows and the skipped rows, by their names, each with its error."""
+    named = [(result, name_of(result.job), result.error) for result in results]
+    failed = [(name, error) for result, name, error in named if error and not result.is_skipped]
+    return failed, [(name, error) for result, name, error in named if error and result.is_skipped]
 
 
 def digest_of(results: Sequence[RowResult]) -> str:
@@ -109,18 +127,18 @@ def _costs_by(results: Sequence[RowResult], key: Callable[[VideoRequest], str]) 
     return dg.MetadataValue.json({name: float(usd(cost)) for name, cost in sorted(sums.items())})
 
 
+def _state(result: RowResult) -> str:
+    if result.error:
+        return "refused" if result.is_refused else "skipped" if result.is_skipped else "failed"
+    return "reused" if result.outcome.is_reused else "new"
+
+
 def _row(result: RowResult) -> dict[str, Any]:
     stored, error = result.outcome.stored, result.error
     cost = result.cost_microusd
     return {
         "prompt_id": result.job.prompt_id,
-        "state": "refused"
-        if result.is_refused
-        else "failed"
-        if error
-        else "reused"
-        if result.outcome.is_reused
-        else "new",
+        "state": _state(result),
         "cost_usd": "" if stored is None else "unknown" if cost is None else str(usd(cost)),
         "task_uuid": stored.task_uuid if stored else "",
         "uri": stored.videos[0].uri if stored else "",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 
 from wan_assets.engine import Outcome
 from wan_assets.errors import PromptTableError, RunwareError, WanAssetsError
-from wan_assets.ledger import DecisionValue, shortfalls_of
+from wan_assets.ledger import DecisionValue, SkippedRows, skipped_rows_of
 from wan_assets.models import usd
 from wan_assets.orchestration.metadata import previews
 from wan_assets.prompts import Findings, PromptTable, findings_of
@@ -86,33 +86,51 @@ def problem_table(findings: Findings) -> dg.TableMetadataValue:
     return table_of([finding.cells() for finding in islice(findings, _ROWS_SHOWN)])
 
 
-def failure_of(failed: Sequence[tuple[str, WanAssetsError]], requested: int) -> dg.Failure:
-    """Returns the run's failure, which names each failed row with class, code and hint.
+Failed: TypeAlias = Sequence[tuple[str, WanAssetsError]]
+"""Rows without a video, each with the reason."""
+
+
+def failure_of(failed: Failed, requested: int, skipped: Failed = ()) -> dg.Failure:
+    """Returns the run's failure, which names each failed row with class, code and hint, and the skipped rows.
 
     If no failed row is retryable, Dagster does not retry the run.
     """
     rows = [{"partition": key, **failure_row(error)} for key, error in failed]
-    shortfalls = shortfalls_of(error for _, error in failed)
-    lines = [f"{row['partition']}: {_named(row)}: {row['message']}. {row['hint']}" for row in rows]
-    more = [f"… and {len(rows) - _ROWS_SHOWN} more"] if len(rows) > _ROWS_SHOWN else []
+    reasons = skipped_rows_of(error for _, error in skipped)
     return dg.Failure(
-        description="\n".join(
-            [
-                f"{len(rows)} of {requested} {'row has' if requested == 1 else 'rows have'} no video:",
-                *map(str, shortfalls),
-                *lines[:_ROWS_SHOWN],
-                *more,
-            ]
-        ),
+        description="\n".join(_failure_lines(rows, [key for key, _ in skipped], reasons, requested)),
         metadata={
-            "wan_assets/not_submitted": sum(shortfall.rows for shortfall in shortfalls),
-            "wan_assets/shortfall_usd": float(usd(sum(shortfall.shortfall_microusd for shortfall in shortfalls))),
-            "wan_assets/failed": len(rows),
             "wan_assets/requested": requested,
-            "wan_assets/failures": table_of(rows[:_ROWS_SHOWN]),
+            "wan_assets/failed": len(rows),
+            "wan_assets/skipped": len(skipped),
+            "wan_assets/shortfall_usd": float(usd(sum(reason.shortfall_microusd for reason in reasons))),
+            **({"wan_assets/failures": table_of(rows[:_ROWS_SHOWN])} if rows else {}),
+            **({"wan_assets/skipped_rows": table_of(_skipped_table(skipped))} if skipped else {}),
         },
         allow_retries=any(error.is_retryable for _, error in failed),
     )
+
+
+def _failure_lines(
+    rows: Sequence[Mapping[str, str]], skipped: Sequence[str], reasons: Sequence[SkippedRows], requested: int
+) -> Iterator[str]:
+    count, have = len(rows) + len(skipped), "row has" if requested == 1 else "rows have"
+    both = f", {len(rows)} failed and {len(skipped)} skipped" if rows and skipped else ""
+    yield f"{count} of {requested} {have} no video{both}:"
+    for reason in reasons:
+        yield f"{reason}. {reason.hint}"
+    if skipped:
+        more = f" and {len(skipped) - _ROWS_SHOWN} more" if len(skipped) > _ROWS_SHOWN else ""
+        yield f"skipped: {', '.join(skipped[:_ROWS_SHOWN])}{more}"
+    for row in rows[:_ROWS_SHOWN]:
+        yield f"{row['partition']}: {_named(row)}: {row['message']}. {row['hint']}"
+    if len(rows) > _ROWS_SHOWN:
+        yield f"… and {len(rows) - _ROWS_SHOWN} more"
+
+
+def _skipped_table(skipped: Failed) -> list[dict[str, str]]:
+    shown = skipped[:_ROWS_SHOWN]
+    return [{"partition": key, "state": "skipped", **failure_row(error)} for key, error in shown]
 
 
 def failure_to_start(error: WanAssetsError) -> dg.Failure:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from wan_assets.engine import FailureLog, Outcome
+from wan_assets.engine import FailureLog, Outcome, VideoJob
 from wan_assets.errors import WanAssetsError
 from wan_assets.orchestration.checks import PartitionChecks
 from wan_assets.orchestration.metadata import video
-from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of
+from wan_assets.orchestration.metadata.batch import RowResult, batch_metadata, digest_of, failed_and_skipped
 from wan_assets.orchestration.metadata.drafts import drafts_metadata
 from wan_assets.orchestration.partitions.data_versions import Lineage
 from wan_assets.orchestration.run_context import Event, RunContext
@@ -35,7 +35,7 @@ class BatchRun:
         """Yields a materialization when a batch is complete; raises one `Failure` for all retryable rows."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         results: dict[str, list[RowResult]] = {key: [] for key in self.batches}
-        failed: list[tuple[str, WanAssetsError]] = []
+        without: list[RowResult] = []
         try:
             for key in (key for key, rows in self.batches.items() if not rows):
                 empty = self._materialization(key, [], store)
@@ -46,10 +46,10 @@ class BatchRun:
                 key = outcome.job.partition
                 results[key].append(self._result(outcome, cost_reporter))
                 if outcome.error:
-                    failures.add(outcome.job.prompt_id, outcome.error)
+                    failures.add(outcome.job.prompt_id, outcome.error, is_skipped=outcome.is_skipped)
                 if len(results[key]) == len(self.batches[key]):
                     failing = [result for result in results[key] if result.error and not result.is_refused]
-                    failed += [(f"{key}/{result.job.prompt_id}", result.error) for result in failing if result.error]
+                    without += failing
                     if failing or self._is_incomplete(key):
                         self._observe(key, results.pop(key), store)
                     else:
@@ -62,8 +62,9 @@ class BatchRun:
         finally:
             cost_reporter.flush()
             row_recorder.flush()
-        if failed:
-            raise video.failure_of(failed, sum(map(len, self.batches.values())))
+        if without:
+            failed, skipped = failed_and_skipped(without, _name_of)
+            raise video.failure_of(failed, sum(map(len, self.batches.values())), skipped)
 
     def _is_incomplete(self, key: str) -> bool:
         pilot = self.run_context.pilot
@@ -109,3 +110,7 @@ class BatchRun:
             | self.run_context.pilot_metadata(key),
             tags=self.lineage.tags(key, digest_of(results)),
         )
+
+
+def _name_of(job: VideoJob) -> str:
+    return f"{job.partition}/{job.prompt_id}"

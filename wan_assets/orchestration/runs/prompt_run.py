@@ -34,6 +34,7 @@ class PromptRun:
         """Yields a materialization when a video is stored; raises one `Failure` for all rows without a video."""
         failures, checks = FailureLog(self.run_context.log), PartitionChecks(self.run_context)
         failed = [(key, _no_row(key)) for key, rows in self.rows.items() if not rows]
+        skipped: list[tuple[str, WanAssetsError]] = []
         try:
             for outcome in outcomes:
                 self.run_context.on_outcome(outcome)
@@ -45,15 +46,16 @@ class PromptRun:
                     row_recorder.recorded(event, [(self.rows[outcome.job.partition][0], outcome.stored)])
                     yield from checks.events(outcome.job.partition, [outcome])
                 elif outcome.error:
-                    failed.append((outcome.job.partition, outcome.error))
-                    failures.add(outcome.job.partition, outcome.error)
+                    left = skipped if outcome.is_skipped else failed
+                    left.append((outcome.job.partition, outcome.error))
+                    failures.add(outcome.job.partition, outcome.error, is_skipped=outcome.is_skipped)
         except WanAssetsError as error:
             raise video.failure_to_start(error) from None
         finally:
             cost_reporter.flush()
             row_recorder.flush()
-        if failed:
-            raise video.failure_of(failed, len(self.rows))
+        if failed or skipped:
+            raise video.failure_of(failed, len(self.rows), skipped)
 
     def _materialization(
         self, outcome: Outcome, stored: StoredTask, charged_microusd: int | None, store: VideoStore

@@ -21,6 +21,7 @@ from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.resources import LedgerResource, RunwareResource, VideoStoreResource
 from wan_assets.orchestration.run_context import Event, RunContext
+from wan_assets.orchestration.runs.budget_alerts import AlertDelivery
 from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.partitioning import Partitioning
@@ -107,7 +108,9 @@ def _events_of(
             run_context = replace(run_context, takes_of=open_ledger.takes_of)
         prepared = partitioning.begin(run_context, videos, config.selection())
         warn_if_simulated(runware, run_context.log)
-        on_progress = stack.enter_context(progress_logged(run_context.log, run_context.on_progress))
+        alerts = AlertDelivery.of_run(open_ledger, run_context)
+        stack.callback(alerts.finish)
+        on_progress = stack.enter_context(progress_logged(run_context.log, alerts.polled_by(run_context.on_progress)))
         limits = _limits_of(run_context, config, runware)
         run = EngineRun(prepared.jobs, runware, videos, open_ledger, limits, origin, prepared.media)
         outcomes = stack.enter_context(run.outcomes(on_progress))

@@ -105,7 +105,7 @@ def test_materialize_limits_the_takes_and_their_budget(tmp_path: Path) -> None:
         retaken = materialized("--retake-rejected")
 
     assert limited["submitted"] == 0
-    assert (unpaid["submitted"], [failure["class"] for failure in unpaid["failures"]]) == (0, ["BudgetExceededError"])
+    assert (unpaid["submitted"], [row["class"] for row in unpaid["skipped_rows"]]) == (0, ["BudgetExceededError"])
     assert (retaken["submitted"], retaken["reused"], retaken["failed"]) == (2, 0, 0)
 
 

@@ -259,6 +259,7 @@ def test_what_ends_a_run_ends_the_rows_that_wait_for_capacity_too(tmp_path: Path
     ended = Counter(errors_of(outcomes))
     assert set(ended) == {"", "PausedError"}
     assert ended["PausedError"] >= 14
+    assert sum(outcome.is_skipped for outcome in outcomes) == ended["PausedError"]
     assert made.states().get("reserved", 0) <= 2
 
 

@@ -36,7 +36,7 @@ from simulator_support import ManualClock
 from wan_assets.cli import cli
 from wan_assets.engine import Limits, Outcome, VideoJob
 from wan_assets.errors import AccessDeniedError, LedgerError, RunwareBusyError, StoreError
-from wan_assets.ledger import Ledger, Origin, shortfalls_of
+from wan_assets.ledger import Ledger, Origin, skipped_rows_of
 from wan_assets.models.pricing import worst_price_microusd
 
 PICTURE = {"inputs": {"frame_images": ["https://example.com/kite.png"]}}
@@ -404,7 +404,7 @@ def test_the_money_that_a_cap_lacks_is_just_enough_for_all_rows(tmp_path: Path, 
 
     with studio(tmp_path) as made:
         first = run_in_time(made, jobs_of(7), budget=caps(total_microusd=cap))
-        (shortfall,) = shortfalls_of(refusals_in(first))
+        (shortfall,) = skipped_rows_of(refusals_in(first))
         raised = cap + shortfall.shortfall_microusd - lacks_microusd
         second = run_in_time(made, jobs_of(7), budget=caps(total_microusd=raised))
 
@@ -422,7 +422,7 @@ def test_what_is_lacking_takes_account_of_cheaper_rows_that_still_went_through(t
             made, jobs, budget=caps(total_microusd=700_000), limits=Limits(max_in_flight=1, max_downloads=1)
         )
 
-    (shortfall,) = shortfalls_of(refusals_in(outcomes))
+    (shortfall,) = skipped_rows_of(refusals_in(outcomes))
     assert errors_of(outcomes).count("") == 1
     assert (shortfall.rows, shortfall.shortfall_microusd) == (2, 4 * PRICE - 700_000)
 
@@ -434,17 +434,17 @@ def test_each_cap_is_told_by_itself(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         first = run_in_time(made, jobs_of(3), budget=run, origin=Origin("run-1"))
         second = run_in_time(made, jobs_of(4), budget=day, origin=Origin("run-2"))
-        shortfalls = shortfalls_of([*refusals_in(first), *refusals_in(second)])
+        shortfalls = skipped_rows_of([*refusals_in(first), *refusals_in(second)])
 
     reported = [
         (shortfall.scope.partition(" ")[0], shortfall.rows, shortfall.shortfall_microusd) for shortfall in shortfalls
     ]
     assert reported == [("run", 2, 2 * PRICE - 2), ("day", 1, PRICE - 3)]
-    assert str(shortfalls[0]) == "2 rows were not submitted: the budget of run run-1 lacks $0.9460 for them"
+    assert str(shortfalls[0]) == "2 rows skipped: the budget of run run-1 lacks $0.9460 for them"
 
 
 def test_errors_that_no_cap_caused_lack_no_money() -> None:
-    assert shortfalls_of([LedgerError("locked"), StoreError("full")]) == []
+    assert skipped_rows_of([LedgerError("locked"), StoreError("full")]) == []
 
 
 def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lacks(tmp_path: Path) -> None:
@@ -455,11 +455,13 @@ def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lack
 
         (failed,) = (event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
     metadata = failed.step_failure_data.user_failure_data.metadata
-    assert "2 rows were not submitted: the budget of run " in failure_of(result)
+    assert "2 rows skipped: the budget of run " in failure_of(result)
     assert "lacks $0.9109 for them" in failure_of(result)
-    assert metadata["wan_assets/not_submitted"].value == 2
+    assert metadata["wan_assets/skipped"].value == 2
+    assert {record.data["state"] for record in metadata["wan_assets/skipped_rows"].records} == {"skipped"}
     assert metadata["wan_assets/shortfall_usd"].value == 0.91092
-    assert metadata["wan_assets/failed"].value == 2
+    assert metadata["wan_assets/failed"].value == 0
+    assert "wan_assets/failures" not in metadata
 
 
 @pytest.mark.slow
@@ -474,14 +476,16 @@ def test_materialize_tells_programs_and_people_what_the_budget_lacks(tmp_path: P
 
     reported = json.loads(programs.stdout)
     assert (programs.exit_code, people.exit_code) == (1, 1)
-    assert (reported["succeeded"], reported["failed"], reported["submitted"], reported["shortfall_usd"]) == (
-        2,
-        2,
-        2,
-        0.91092,
-    )
-    assert {failure["class"] for failure in reported["failures"]} == {"BudgetExceededError"}
-    assert "2 rows were not submitted: the total budget lacks $0.9109 for them." in people.stdout
+    counts = {name: reported[name] for name in ("rows", "succeeded", "failed", "skipped", "submitted")}
+    assert counts == {"rows": 4, "succeeded": 2, "failed": 0, "skipped": 2, "submitted": 2}
+    assert (reported["shortfall_usd"], reported["failures"]) == (0.91092, [])
+    assert {row["class"] for row in reported["skipped_rows"]} == {"BudgetExceededError"}
+    reason = "the total budget lacks $0.9109 for them"
+    assert reported["skip_reasons"] == [{"rows": 2, "reason": reason, "shortfall_usd": 0.91092, "resets_at": None}]
+    assert [alert["percent"] for alert in reported["budget_alerts"]] == [50, 80, 100]
+    assert "2 rows skipped: the total budget lacks $0.9109 for them." in people.stdout
+    assert "2 skipped: BudgetExceededError" in people.stdout
+    assert "2 of 4 rows have their video, 2 of them reused; 2 rows skipped." in people.stdout
 
 
 # An API that is busy.

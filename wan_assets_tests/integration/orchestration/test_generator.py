@@ -252,8 +252,8 @@ def test_a_budget_and_a_pause_of_the_ledger_stop_a_generation(made: Studio) -> N
         ledger.pause("maintenance")
     paused = materialize(made, trailers)
 
-    assert "BudgetExceededError" in failure_of(over)
-    assert "PausedError" in failure_of(paused)
+    assert "1 row skipped: the total budget lacks $0.4" in failure_of(over)
+    assert "1 row skipped: the ledger is paused: maintenance. Resume with `wan-assets" in failure_of(paused)
     assert len(made.simulator.journal.charges()) == 2
 
 

@@ -280,10 +280,12 @@ def test_a_batch_with_failed_rows_is_not_green_tells_what_was_done_and_its_retry
     assert not first.success
     (green,) = reported(first)
     assert observed.partition == ({"shard-0", "shard-1"} - {green}).pop()
-    assert observed.metadata["wan_assets/failed"].value == 1
+    assert observed.metadata["wan_assets/failed"].value == 0
+    assert observed.metadata["wan_assets/skipped"].value == 1
+    assert [record.data["state"] for record in observed.metadata["wan_assets/rows"].records] == ["skipped", "new"]
     assert observed.metadata["wan_assets/charged_usd"].value == 0, "the complete batch charges all its rows"
-    assert "BudgetExceededError" in failure_of(first)
-    assert f"{observed.partition}/r" in failure_of(first)
+    assert "1 row skipped: the total budget lacks $0.4715 for it. Raise the budget" in failure_of(first)
+    assert f"skipped: {observed.partition}/r" in failure_of(first)
     assert second.success
     again = reported(second)
     assert again[green]["charged_usd"] == 0.0
