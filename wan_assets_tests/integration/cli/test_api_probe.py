@@ -61,6 +61,7 @@ def test_without_being_told_to_pay_it_sends_nothing_and_says_the_price(tmp_path)
     assert not (tmp_path / "ledger.db").exists()
 
 
+@pytest.mark.slow
 def test_it_pays_for_one_video_and_another_probe_pays_nothing(tmp_path):
     with bent(tmp_path) as api:
         reached = {"RUNWARE_API_KEY": "any", "RUNWARE_BASE_URL": api.simulator.base_url}
@@ -153,6 +154,7 @@ def test_a_cap_that_leaves_no_room_keeps_it_from_paying(tmp_path):
     assert ACKNOWLEDGED not in seen
 
 
+@pytest.mark.slow
 def test_where_nobody_answers_it_says_so_and_leaves_the_ledger_empty(tmp_path):
     dead = {"RUNWARE_API_KEY": "any", "RUNWARE_BASE_URL": "http://127.0.0.1:9/v1"}
     places = {"WAN_ASSETS_STORE": str(tmp_path / "videos"), "WAN_ASSETS_LEDGER": f"sqlite:///{tmp_path / 'ledger.db'}"}

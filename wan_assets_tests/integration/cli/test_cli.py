@@ -70,6 +70,7 @@ def test_what_a_person_can_mend_is_told_before_anything_starts(tmp_path, argumen
     assert not (tmp_path / "wan_assets_data" / "simulator").exists()
 
 
+@pytest.mark.slow
 def test_a_run_has_a_target_and_a_code_location_for_dagster_s_pages(tmp_path):
     made = ["demo", "--prompts", str(lines(tmp_path, "A kite")), "--data-dir", str(tmp_path / "out"), "--json"]
     reported = json.loads(CliRunner().invoke(cli, made, env=UNSET).stdout)

@@ -46,6 +46,7 @@ def materialized(folder: Path, *options: str, typed: str | None = None, **enviro
         return CliRunner().invoke(cli, arguments, input=terminal, env={**UNSET, **environment})
 
 
+@pytest.mark.slow
 def test_a_run_that_may_charge_an_account_is_confirmed_before_anything_is_submitted(tmp_path: Path) -> None:
     with account(tmp_path) as environment:
         refused = materialized(tmp_path, "--json", **environment)
@@ -67,6 +68,7 @@ def test_a_run_that_may_charge_an_account_is_confirmed_before_anything_is_submit
     assert json.loads(agreed.stdout)["submitted"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_does_not_ask_with_yes_or_with_a_budget_or_if_nothing_is_to_be_paid(tmp_path: Path) -> None:
     with account(tmp_path) as environment:
         confirmed = materialized(tmp_path, "--yes", "--limit", "1", "--json", **environment)

@@ -139,6 +139,7 @@ def test_the_engine_books_who_submitted_and_settled_each_task(tmp_path: Path) ->
 # Rows that a run waits for.
 
 
+@pytest.mark.slow
 def test_a_lost_task_is_named_while_it_is_waited_for(tmp_path: Path) -> None:
     reported: list[RunSnapshot] = []
     limits = Limits(max_wait_s=3.0)
@@ -614,6 +615,7 @@ def deviating(tmp_path: Path) -> Iterator[tuple[str, dict[str, str], Path]]:
         yield str(tmp_path / "t.csv"), environment, tmp_path / "all of it"
 
 
+@pytest.mark.slow
 def test_a_command_that_adopts_names_the_ledger_and_the_store_of_the_run(
     deviating: tuple[str, dict[str, str], Path],
 ) -> None:

@@ -169,6 +169,7 @@ def test_the_prices_of_plan_fit_the_terminal(tmp_path: Path, columns: int) -> No
     assert max(map(cell_len, tables.splitlines())) <= columns
 
 
+@pytest.mark.slow
 def test_plan_states_whether_what_is_new_fits_the_budget_and_how_long_it_takes(tmp_path: Path) -> None:
     table(tmp_path)
     before = reported("plan", tmp_path, WAN_ASSETS_BUDGET_USD="2")

@@ -133,6 +133,7 @@ def test_extra_columns_can_be_refused(tmp_path: Path) -> None:
     assert "is not a column of a prompt table" in " ".join(shown.stdout.split())
 
 
+@pytest.mark.slow
 def test_gallery_reads_the_table_of_the_environment_with_its_options(tmp_path: Path) -> None:
     path, out = tagged(tmp_path), tmp_path / "out"
     options = json.dumps({"columns": {"prompt": "sentence"}, "defaults": {"resolution": "480p"}})
@@ -146,6 +147,7 @@ def test_gallery_reads_the_table_of_the_environment_with_its_options(tmp_path: P
     assert (wrong.exit_code, "the options of the table are not valid JSON" in wrong.output) == (2, True)
 
 
+@pytest.mark.slow
 def test_demo_gallery_and_export_read_the_same_table_and_keep_its_extra_columns(tmp_path: Path) -> None:
     path, out = tagged(tmp_path), tmp_path / "out"
 

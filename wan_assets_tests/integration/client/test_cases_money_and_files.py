@@ -255,6 +255,7 @@ def test_case_57_an_upload_is_deleted_once_and_is_gone_afterwards(tmp_path: Path
     assert (errors_of([outcome]), outcome.error.code) == (["RequestRejectedError"], "mediaNotFound")
 
 
+@pytest.mark.slow
 def test_case_57_an_upload_that_was_deleted_behind_our_back_is_uploaded_again(tmp_path: Path) -> None:
     reference, path = picture_in(tmp_path)
     jobs = [VideoJob(request_of(f"Kite {number}", inputs={"frame_images": [reference]})) for number in range(2)]

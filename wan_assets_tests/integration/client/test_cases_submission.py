@@ -391,6 +391,7 @@ def test_case_41_a_run_killed_between_post_and_acknowledgement_is_resumed_by_a_p
     assert (errors_of(outcomes), outcomes[0].submitted) == ([""], 0)
 
 
+@pytest.mark.slow
 def test_case_41_a_run_killed_before_its_task_was_accepted_sends_it_after_a_poll_under_the_same_uuid(
     tmp_path: Path,
 ) -> None:
@@ -532,6 +533,7 @@ def test_case_45_an_acknowledgement_that_does_not_end_is_given_up_as_a_whole_and
     assert took_s < 4
 
 
+@pytest.mark.slow
 def test_case_45_a_poll_that_stalls_is_given_up_and_says_nothing_of_its_task(tmp_path: Path) -> None:
     with bent(tmp_path, on(POLL, lambda call: Prepared(call.body, pause_s=2.5), first=1)) as made:
         outcomes = made.run(jobs_of(1), http_config=replace(PATIENT, response_timeout_s=1.5))

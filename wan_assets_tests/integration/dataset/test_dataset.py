@@ -86,6 +86,7 @@ def prompt_table(*requests: Any) -> PromptTable:
     return PromptTable(rows, (), len(rows))
 
 
+@pytest.mark.slow
 def test_the_manifest_has_a_row_for_each_file_in_the_tables_order_and_reads_in_pandas(tmp_path):
     rows = table_of("A kite", "A boat at sea", "Ein Drache über Köln", x_split="train")
     rows[1] |= {"number_results": 2, "seed": 7}

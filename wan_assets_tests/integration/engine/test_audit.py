@@ -452,6 +452,7 @@ def test_real_and_simulated_money_are_not_compared_with_each_other(tmp_path: Pat
     assert (day.ledger_tasks, day.status) == (1, "equal")
 
 
+@pytest.mark.slow
 def test_any_number_of_days_is_asked_for_thirty_at_a_time_and_each_is_told_once(tmp_path: Path) -> None:
     clock = clock_at(NOON - timedelta(days=1))
     offsets = (-1, 0, 29, 30, 61, 62)
@@ -821,6 +822,7 @@ def test_without_a_key_no_command_calls_real_tasks_settled_that_it_could_not_ask
     assert result.exit_code != 0
 
 
+@pytest.mark.slow
 def test_recover_brings_paid_videos_to_the_store_without_dagster(tmp_path: Path) -> None:
     undelivered(tmp_path)
     script = (
@@ -934,6 +936,7 @@ def test_a_cost_that_a_person_found_out_is_booked_and_frees_the_rest(tmp_path: P
     assert (account["lost"], account["unknown_cost"]) == ([], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cost"), [("open", "0.4"), ("overcharged", "0.4"), ("unknown", "much"), ("lost", "-1")]
 )

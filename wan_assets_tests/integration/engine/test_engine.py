@@ -132,6 +132,7 @@ def test_many_rows_go_through_few_places(tmp_path: Path) -> None:
     assert errors_of(outcomes) == [""] * 7
 
 
+@pytest.mark.slow
 def test_rows_that_wait_for_the_store_leave_their_places_in_flight_to_as_many_others(tmp_path: Path) -> None:
     pause_s = 3.0
     slow = on(FILE, lambda call: Prepared(call.body, pause_s=pause_s), first=1)
@@ -584,6 +585,7 @@ def test_a_run_that_finds_a_task_in_flight_joins_it(tmp_path: Path) -> None:
     assert first.submitted + second.submitted == first.is_new + second.is_new == 1
 
 
+@pytest.mark.slow
 def test_runs_at_once_keep_to_the_cap_that_the_ledger_sets_for_all_of_them(tmp_path: Path) -> None:
     results: list[list[Outcome]] = []
 

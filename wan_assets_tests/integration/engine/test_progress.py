@@ -38,6 +38,7 @@ def partition_key_by(made: Studio, rows: int = 3, **settings: Any) -> list[RunSn
     return reported
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_is_in_flight_and_in_the_end_what_it_cost(tmp_path: Path) -> None:
     with studio(tmp_path, **SLOW) as made:
         reported = partition_key_by(made, budget=caps(total_microusd=4 * PRICE))
@@ -216,6 +217,7 @@ def followed(made: Studio, rows: int, clock: ManualClock, *, each_s: float = 30.
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_long_run_writes_plain_lines_to_a_pipe(tmp_path: Path) -> None:
     with studio(tmp_path, **SLOW) as made, piped() as reading:
         followed(made, 3, ManualClock())
@@ -257,6 +259,7 @@ def log_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return [entry.user_message for entry in instance.all_logs(run_id) if entry.dagster_event is None]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("root_log")
 def test_the_log_of_a_run_says_what_came_of_it_and_nothing_of_polls(tmp_path: Path) -> None:
     settings = {"python_logs": {"managed_python_loggers": ["root"], "python_log_level": "INFO"}}

@@ -242,6 +242,7 @@ def test_polls_that_are_refused_slow_polling_and_not_submissions(tmp_path: Path,
     assert all(later - earlier >= QUICK.initial_retry_delay_s for earlier, later in list(pairwise(made.api.polls))[::2])
 
 
+@pytest.mark.slow
 def test_what_ends_a_run_ends_the_rows_that_wait_for_capacity_too(tmp_path: Path, video: bytes) -> None:
     async def paused(made: Account) -> list[Outcome]:
         running = asyncio.create_task(made.outcomes(jobs_of(20)))

@@ -322,7 +322,9 @@ def test_an_amount_is_shown_exactly(amount, text):
 
 
 def spend(day: date, amount: int) -> SpendLine:
-    return SpendLine(day.isoformat(), is_simulated=False, tasks=1, cost_microusd=amount, reserved_microusd=0, unknown=0)
+    return SpendLine(
+        (day.isoformat(),), is_simulated=False, tasks=1, cost_microusd=amount, reserved_microusd=0, unknown=0
+    )
 
 
 def test_spending_has_every_day_from_first_to_last_and_months_where_that_is_long():

@@ -278,6 +278,7 @@ def mixed(number: int) -> Any:
 BLANK = Task("", "", 1, False, TaskState.RESERVED, 1, 0, 0, {}, (), Origin(), "", None, None, None, None, "")
 
 
+@pytest.mark.slow
 def test_any_order_of_events_keeps_every_budget_and_refuses_nothing_that_fits(tmp_path: Path) -> None:
     run_state_machine_as_test(
         functools.partial(BudgetMachine, sqlite_url(tmp_path / "ledger.db")),

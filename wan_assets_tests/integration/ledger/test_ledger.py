@@ -693,6 +693,7 @@ def assert_each_has_one_task(answers: list[list[Any]], others: str, attempt: int
         assert len({task_uuid for _, task_uuid, _ in reported}) == 1
 
 
+@pytest.mark.slow
 def test_processes_that_claim_the_same_requests_at_once_share_one_task_for_each(url: str, four: Crowd) -> None:
     ledger = Ledger(url, caps())
     same = [[row_of(f"Kite {number}")] for number in range(40)]

@@ -45,6 +45,7 @@ def test_a_table_without_an_approved_draft_is_empty_and_valid(tmp_path: Path) ->
         assert not made.instance.get_dynamic_partitions("finals")
 
 
+@pytest.mark.slow
 def test_a_withdrawn_approval_stops_the_run_and_then_removes_the_row(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
@@ -83,6 +84,7 @@ def test_without_keep_seed_the_model_draws_the_seed(tmp_path: Path) -> None:
     assert row.request.seed is None
 
 
+@pytest.mark.slow
 def test_another_take_that_is_approved_is_the_draft_of_the_final(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite")))
@@ -105,6 +107,7 @@ def test_the_graph_of_a_project_leads_from_the_drafts_to_the_finals(tmp_path: Pa
         assert graph.get(FINALS).parent_keys == {dg.AssetKey("finals_requests")}
 
 
+@pytest.mark.slow
 def test_a_draft_with_several_results_has_a_final_for_each_approved_one(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", number_results=2)))
@@ -209,6 +212,7 @@ def test_a_final_is_not_sent_to_the_address_of_its_draft(tmp_path: Path) -> None
     assert (final.request.webhook_url, final.request.upload_endpoint) == (None, None)
 
 
+@pytest.mark.slow
 def test_approved_drafts_can_have_variants_and_need_their_approval_whatever_columns_are_left(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite")))
@@ -241,6 +245,7 @@ def test_a_row_whose_draft_is_nonsense_is_refused_like_one_without_approval(tmp_
         assert made.simulator.journal.submissions() == 0
 
 
+@pytest.mark.slow
 def test_a_draft_that_moved_to_another_partition_has_one_final(tmp_path: Path) -> None:
     rows = [{**row, "campaign": campaign} for row, campaign in zip(table_of("A kite", "A dog"), "xy", strict=True)]
     options = {

@@ -115,6 +115,7 @@ def test_rows_that_were_never_made_need_no_observation(tmp_path: Path) -> None:
         assert stale(made, path, "ab") == {}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_the_first_to_see_an_edit_tells_it(tmp_path: Path) -> None:
     rows = table_of("A", "B")
     with studio(tmp_path) as made:
@@ -143,6 +144,7 @@ def test_an_edit_that_is_taken_back_costs_nothing(tmp_path: Path) -> None:
         assert len(made.simulator.journal.charges()) == 2
 
 
+@pytest.mark.slow
 def test_an_edit_during_a_run_leaves_its_partition_stale(tmp_path: Path) -> None:
     rows = table_of("A", "B")
     with studio(tmp_path) as made:

@@ -198,6 +198,7 @@ def test_an_op_gets_the_rows_as_its_output_and_its_run_is_recorded(made: Studio)
     assert ledger_rows(made, "run_id, asset") == [(result.run_id, "-")] * 2
 
 
+@pytest.mark.slow
 def test_a_graph_asset_and_one_of_several_assets_are_recorded_under_their_keys(made: Studio) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("long"), dg.AssetSpec("short")])
     def several(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
@@ -257,6 +258,7 @@ def test_a_budget_and_a_pause_of_the_ledger_stop_a_generation(made: Studio) -> N
     assert len(made.simulator.journal.charges()) == 2
 
 
+@pytest.mark.slow
 def test_a_retry_of_the_step_and_a_regeneration_pay_for_what_they_must(made: Studio) -> None:
     tries: list[VideoGeneration] = []
 

@@ -52,6 +52,7 @@ def test_variants_of_a_frame_have_the_index_of_their_row(made: Studio) -> None:
     assert list(frame.join(found[["path"]]).prompt_id) == ["a", "a", "b", "b"]
 
 
+@pytest.mark.slow
 def test_every_form_of_requests_gives_a_frame_in_their_order_and_pays_once_for_each_video(made: Studio) -> None:
     generator, (first, *_) = generator_of(made), THREE
     frame = pd.DataFrame(THREE, index=[30, 10, 20])

@@ -181,6 +181,7 @@ def test_a_video_in_a_bucket_is_opened_or_downloaded(bucket: str, tmp_path: Path
     assert pickle.loads(pickle.dumps(video)).open().read() == content
 
 
+@pytest.mark.slow
 def test_a_batch_has_the_videos_of_its_rows_in_table_order_and_forgets_rows_that_left(tmp_path: Path) -> None:
     days = ["2026-01-01", "2026-01-02", "2026-01-03"]
     both = {"partitions": DAYS, "tags": ranged(days[0], days[2])}

@@ -240,6 +240,7 @@ def test_a_batch_without_rows_is_green_and_costs_nothing(tmp_path: Path) -> None
     assert reported(result)["2026-01-02"]["dagster/partition_row_count"] == 0
 
 
+@pytest.mark.slow
 def test_the_data_version_of_a_batch_follows_its_videos_and_nothing_else(tmp_path: Path) -> None:
     rows = rows_of(3, shard=lambda each: f"shard-{each // 2}")
 

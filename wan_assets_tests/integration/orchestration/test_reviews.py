@@ -212,6 +212,7 @@ def test_a_batch_keeps_the_earlier_take_of_a_row_whose_next_take_is_refused(tmp_
     assert [(row["prompt_id"], row["approval"]) for row in finals] == [("a", str(decided.number))]
 
 
+@pytest.mark.slow
 def test_a_decision_reaches_all_partitions_that_share_the_video(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite", "A kite")
@@ -297,6 +298,7 @@ def test_the_sensor_of_the_finals_reads_their_table_again_after_each_decision(tm
         assert [request.asset_selection for request in after.run_requests or ()] == [[dg.AssetKey("finals")]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"max_takes": 1}, {"max_takes": 2}])
 def test_a_row_has_no_more_takes_than_the_asset_permits(tmp_path: Path, options: dict[str, Any]) -> None:
     with studio(tmp_path) as made:

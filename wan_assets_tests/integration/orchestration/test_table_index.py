@@ -162,6 +162,7 @@ def edited(rng: random.Random, lines: Lines, new: Callable[[], bytes]) -> Lines:
 PARTITIONS: tuple[Partitions, ...] = ("prompt", "prompt", SHARDS, DAYS, CAMPAIGNS)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_changed_table_is_the_same_with_and_without_an_index(seed: int) -> None:
@@ -221,6 +222,7 @@ def changed_rows(reader: IndexedReader, folder: Path) -> int:
     return sum(map(len, changed.added))
 
 
+@pytest.mark.slow
 def test_only_the_blocks_with_changed_rows_are_read_again(tmp_path: Path) -> None:
     lines = rows_of(25_000)
     reader = reader_of(tmp_path, stored(tmp_path / "t.csv", lines))
@@ -368,6 +370,7 @@ def test_a_tick_reads_the_blocks_of_changed_rows_and_of_an_unchanged_table_no_ro
     assert 20 <= changed["shard_of"] <= 21 * BLOCK
 
 
+@pytest.mark.slow
 def test_a_tick_that_reads_many_rows_leaves_partitions_to_be_recorded_to_the_next(tmp_path: Path) -> None:
     path = stored(tmp_path / "t.csv", rows_of(SMALLEST_BYTES // 40))
     shards = dg.StaticPartitionsDefinition([f"s{number}" for number in range(290)])

@@ -243,6 +243,7 @@ _SETTINGS = (
 _OTHERS = ("prompt_id", "positive_prompt", "negative_prompt", "seed", "priority", "campaign", "webhook_url")
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
 def test_rows_that_share_wrong_settings_are_read_alike(random_of: random.Random) -> None:

@@ -435,6 +435,7 @@ def test_a_forged_webhook_makes_a_poll_and_settles_nothing(tmp_path: Path) -> No
     assert took_s < SOON_S
 
 
+@pytest.mark.slow
 def test_a_flood_of_webhooks_polls_a_task_at_most_once_a_beat(tmp_path: Path) -> None:
     http_config = replace(SELDOM, webhook_poll_interval_s=0.3)
 

@@ -1131,6 +1131,7 @@ def another_process(folder: Path):
             process.kill()
 
 
+@pytest.mark.slow
 def test_two_processes_over_one_folder_accept_no_uuid_twice(tmp_path):
     tasks = [task_of(number) for number in range(60)]
 

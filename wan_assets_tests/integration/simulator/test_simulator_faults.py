@@ -67,6 +67,7 @@ def api(tmp_path):
 # Nonsense
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=JSON | st.lists(NEARLY_RIGHT, max_size=3))
 @example(body=[task_of(0, taskUUID=[])])

@@ -116,6 +116,7 @@ def test_what_is_changed_on_its_way_is_noticed_and_removed(store: VideoStore, be
     assert left_in(store) == ([], [])
 
 
+@pytest.mark.slow
 @SIZES
 def test_a_bucket_whose_marks_tell_nothing_is_read_back(store: VideoStore, between: BentBucket, size: int) -> None:
     between.tells_marks = False

@@ -112,6 +112,7 @@ def has_namespaces() -> bool:
     return os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
 
 
+@pytest.mark.slow
 def test_a_large_video_of_the_api_fits_the_limits_many_times(tmp_path):
     render(Clip("MP4", 1920, 1080, 15, has_audio=True, seed=7, prompt="A fox"), path := tmp_path / "large.mp4")
 
@@ -131,6 +132,7 @@ def test_a_picture_too_large_to_be_decoded_is_no_damaged_file(tmp_path):
         facts_in_child(path)
 
 
+@pytest.mark.slow
 def test_a_decoder_out_of_memory_says_so_and_serves_the_next_file(tmp_path):
     render(Clip("MP4", 3840, 2160, 1, has_audio=False, seed=7, prompt="A fox"), large := tmp_path / "large.mp4")
     small = clip_in(tmp_path)
