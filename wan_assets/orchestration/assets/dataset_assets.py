@@ -18,6 +18,7 @@ from wan_assets.orchestration.asset_options import (
     known_keywords,
     shared_options,
 )
+from wan_assets.orchestration.checks import estimates_check, estimates_check_spec
 from wan_assets.orchestration.metadata.budgets import budget_metadata
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import (
@@ -66,7 +67,8 @@ def build_dataset_assets(
             `datasets/<dataset_name>.parquet` in the store's root, with one row for each file. Its data version is the
             hash of that file.
         costs_name: Name of the report's asset, by default `<name>_costs`. Its metadata are the ledger's sums, in US
-            dollars, which Dagster charts.
+            dollars, which Dagster charts. Its check `estimates` warns if a kind of request does not cost its list
+            price.
         only: "approved" limits the manifest to videos that are approved. None includes all videos.
         **options: Dagster's `deps`, `owners`, `tags`, `metadata`, `description`, `kinds`, `group_name`,
             `automation_condition` and `freshness_policy` of the manifest, as for `dagster.asset`. `owners`, `tags`,
@@ -139,12 +141,14 @@ def _costs_asset(names: AssetNames, key: dg.AssetKey, options: AssetOptions) -> 
     def generation_costs(context: dg.AssetExecutionContext, ledger: LedgerResource) -> dg.MaterializeResult:
         try:
             with ledger.open() as open_ledger:
+                kinds = open_ledger.kind_costs()
                 budgets = budget_metadata(open_ledger, context.instance, ["/".join(names.videos.path)])
-                return dg.MaterializeResult(metadata={**spend_metadata(open_ledger, _today()), **budgets})
+                metadata = {**spend_metadata(open_ledger, _today(), kinds), **budgets}
+            return dg.MaterializeResult(metadata=metadata, check_results=[estimates_check(key, kinds)])
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
-    return defined_asset(generation_costs, key=key, **arguments)
+    return defined_asset(generation_costs, key=key, check_specs=[estimates_check_spec(key)], **arguments)
 
 
 def _today() -> date:

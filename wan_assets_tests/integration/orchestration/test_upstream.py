@@ -364,7 +364,7 @@ def test_all_that_is_built_from_the_videos_reads_the_accepted_table(tmp_path: Pa
         ]
         assert [count.value for count in rows if count] == [2, 2]
         evaluations = result.get_asset_check_evaluations()
-        assert len(evaluations) == 12
+        assert len(evaluations) == 13
         assert [evaluation.check_name for evaluation in evaluations if not evaluation.passed] == []
         assert charged(made) == 2
 
