@@ -39,8 +39,8 @@ def _unknown_costs(new: Sequence[QuotedKind], state: LedgerState, named: int | N
         yield f"No cost is known yet: {_names(without, named)}."
     if state.unknown_costs:
         of_tasks = counted(state.unknown_costs, "earlier task")
-        their = "its reservation is" if state.unknown_costs == 1 else "their reservations are"
-        yield f"The cost of {of_tasks} is unknown, and {their} kept; `wan-assets ledger` lists them."
+        kept, them = ("its reservation is", "it") if state.unknown_costs == 1 else ("their reservations are", "them")
+        yield f"The cost of {of_tasks} is unknown, and {kept} kept; `wan-assets ledger` lists {them}."
 
 
 def _unknown_prices(new: Sequence[QuotedKind], named: int | None) -> Iterator[str]:
