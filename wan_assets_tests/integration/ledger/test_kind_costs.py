@@ -135,11 +135,13 @@ def test_a_price_that_is_not_determined_may_be_anywhere_in_its_range(
 
 def test_a_run_compares_the_tasks_that_it_settled(ledger: Ledger) -> None:
     settled(ledger, 480_000, run_id="one")
-    settled(ledger, 490_000, 500_000, run_id="two")
+    settled(ledger, 490_000, run_id="two")
+    ledger.settle(submitted(ledger, run_id="one"), [], [500_000], "two")
     settled(ledger, 900_000, run_id="two", resolution="1080p")
 
     of_run = {found.kind: found for found in ledger.run_account("two").kinds}
 
+    assert [found.tasks for found in ledger.run_account("one").kinds] == [1]
     assert {kind: (each.tasks, each.cost_microusd) for kind, each in of_run.items()} == {
         "1 x 720p 5 s from text, silent": (2, 990_000),
         "1 x 1080p 5 s from text, silent": (1, 900_000),

@@ -160,6 +160,14 @@ def test_a_video_from_a_picture_may_cost_what_the_provider_takes_for_it():
     assert found["cost_within_estimate"].passed
 
 
+def test_the_cost_of_a_resolution_without_a_published_price_is_not_measured():
+    found = verdicts(request_of(resolution="480p", **SOUND), cost_microusd=236_500)["cost_within_estimate"]
+
+    assert found.passed
+    assert not found.is_measured
+    assert found.message == "not measured: runware:201@1 has no published price for 480p"
+
+
 def test_what_an_older_sidecar_does_not_tell_is_not_measured_and_passes():
     old = {key: value for key, value in GOOD.to_json().items() if "luma" not in key and "peak" not in key}
     video = replace(stored_video("x.mp4", 1, "0" * 64, cost_microusd=None), facts=old)
