@@ -99,7 +99,8 @@ def _prices(model: ModelDescription) -> Iterator[str]:
     if model.price is None:
         return
     for resolution, price, silent in prices_of(model.price):
-        yield f"- {resolution}: {price} per second{f', {silent} without sound' if silent else ''}"
+        per_s = " per second" if price.startswith("$") else ""
+        yield f"- {resolution}: {price}{per_s}{f', {silent} without sound' if silent else ''}"
     yield from (f"- {note}" for note in price_notes_of(model.price))
 
 

@@ -40,7 +40,7 @@ REQUEST = VideoRequest.model_validate(
 """The cheapest video. It is always the same, so that a second probe does not pay for it."""
 
 PRICE_MICROUSD = list_price_microusd(REQUEST)
-"""The cost of the first probe in µ$, as far as the price is published."""
+"""The cost of the first probe in µ$: at most that of the highest resolution, because no price is published."""
 
 _IMPOSSIBLE = {"taskType": "videoInference", "model": MODEL, "positivePrompt": "", "width": 1, "height": 1}
 """A task that violates rules that every server must check, and from which no video can be generated."""

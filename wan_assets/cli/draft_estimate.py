@@ -25,8 +25,8 @@ class DraftEstimate:
     """The prices of the other version of each row of a table.
 
     With `overrides`, the rows are the drafts, and the other versions are the finals. Without, the rows are the finals,
-    and the other versions are drafts of the lowest resolution of their model. `problems` are those of rows that have no
-    other version.
+    and the other versions are drafts of the lowest resolution of their model that has a price. `problems` are those of
+    rows that have no other version.
     """
 
     overrides: Mapping[str, str]
@@ -128,14 +128,18 @@ def comparison_json(found: DraftComparison, estimate: DraftEstimate) -> dict[str
 
 
 def _lowest_size(request: VideoRequest) -> dict[str, Any]:
-    """Returns the lowest resolution that a request's model has: of a size, the smallest one of nearly the same form."""
-    sizes = request.description.resolution_of_size
+    """Returns the lowest resolution with a price that a request's model has: of a size, the smallest one of nearly the
+    same form.
+    """
+    price = request.description.price
+    without = price.unpublished if price else ()
+    sizes = {size: name for size, name in request.description.resolution_of_size.items() if name not in without}
     if request.width and request.height and sizes:
         form = request.width / request.height
         width, height = min(sizes, key=lambda size: (round(abs(size[0] / size[1] - form), 1), size[0] * size[1]))
         return {"width": width, "height": height}
     limits = request.description.limits("resolution")
-    known = [*map(str, limits.values if limits else ()), *sizes.values()]
+    known = [*(str(each) for each in (limits.values if limits else ()) if each not in without), *sizes.values()]
     return {"resolution": min(known, key=_lines, default=request.tier)}
 
 

@@ -29,7 +29,7 @@ def show_prices(prices: PriceList) -> None:
             *([("yes" if kind.has_audio else "no")] if has_silent else []),
             *([description_of(kind.model).short_name] if has_models else []),
             f"{line.videos:,}",
-            dollars(line.price_microusd),
+            dollars(None if line.unpriced else line.price_microusd),
         )
         for kind, line in kinds.items()
     ]

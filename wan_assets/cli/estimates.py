@@ -11,7 +11,7 @@ from functools import partial
 
 from wan_assets.errors import LedgerError, LedgerMissingError
 from wan_assets.ledger import BudgetState, Ledger, RecentDurations, Takes, account_of, budgets_of
-from wan_assets.models import VideoRequest, reservation_microusd
+from wan_assets.models import Quote, VideoRequest, quote_of
 from wan_assets.prompts import PriceList
 from wan_assets.settings import MAX_IN_FLIGHT, Settings
 
@@ -41,8 +41,9 @@ class LedgerState:
     """What the ledger says about the configured account; nothing if there is no ledger yet, or if it is unreadable.
 
     `paid` are the first 16 bytes of the fingerprints of the requests that have a task. `budgets` are all budgets with
-    what is left; those of a run are of a new run. `takes` returns the takes of rows by their fingerprints. `error` is
-    the reason why the ledger cannot be read.
+    what is left; those of a run are of a new run. `quote` returns the prices of a request with the recent costs of its
+    kind. `unknown_costs` is the number of ended tasks of unknown cost. `takes` returns the takes of rows by their
+    fingerprints. `error` is the reason why the ledger cannot be read.
     """
 
     is_simulated: bool
@@ -50,13 +51,14 @@ class LedgerState:
     paid: frozenset[bytes] = frozenset()
     recent: RecentDurations | None = None
     learned_limit: int | None = None
-    reservation: Callable[[VideoRequest], int] = reservation_microusd
+    quote: Callable[[VideoRequest], Quote] = quote_of
+    unknown_costs: int = 0
     takes: Callable[[Sequence[str]], Mapping[str, Takes]] = lambda _: {}
     error: str = ""
 
     def prices(self) -> PriceList:
         """Returns a list of prices that knows the requests which are paid already, and recent prices."""
-        return PriceList(paid=self.paid, reservation=self.reservation)
+        return PriceList(paid=self.paid, quote=self.quote)
 
     def duration(self, prices: PriceList) -> Duration:
         """Returns the expected duration of a run over the requests of a table that have no task yet."""
@@ -93,17 +95,19 @@ def _budget_states(ledger: Ledger, settings: Settings) -> tuple[BudgetState, ...
 def _state_of(ledger: Ledger, settings: Settings) -> LedgerState:
     simulated = not settings.is_charged
 
-    def reservation(request: VideoRequest) -> int:
+    def quote(request: VideoRequest) -> Quote:
         with suppress(LedgerError):
-            return ledger.quoted_microusd([request], simulated=simulated)
-        return reservation_microusd(request)
+            return ledger.quote(request, simulated=simulated)
+        return quote_of(request)
 
+    totals = ledger.totals()
     return LedgerState(
         simulated,
         _budget_states(ledger, settings),
         ledger.requested(simulated=simulated),
         ledger.recent_durations(simulated=simulated),
         ledger.learned_limit(account_of(settings.base_url, simulated=simulated)),
-        reservation,
+        quote,
+        (totals.simulated if simulated else totals.real).unknown,
         partial(ledger.takes, simulated=simulated),
     )

@@ -14,6 +14,7 @@ import click
 from wan_assets.cli.display import counted, dollars, printable, show_table
 from wan_assets.cli.failed_rows import show_failures
 from wan_assets.cli.failures import Failure, failure_of
+from wan_assets.cli.kind_costs import kind_costs_json, show_kind_costs
 from wan_assets.cli.run import TableRun
 from wan_assets.cli.selection_options import selection_json, show_selection
 from wan_assets.engine import Outcome
@@ -166,6 +167,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
         "stored": account.stored,
         "cost_usd": float(usd(account.cost_microusd)),
         "reserved_usd": float(usd(account.reserved_microusd)),
+        "estimate_by_kind": kind_costs_json(account.kinds),
         "unknown_cost_count": account.unknown_costs,
         "shortfall_usd": float(usd(sum(reason.shortfall_microusd for reason in reasons))),
         "simulated": found.is_simulated,
@@ -215,6 +217,7 @@ def show_summary(found: Summary, damaged_files: list[str]) -> None:
         click.echo(f"{alert.message}.")
     for uri in damaged_files:
         click.echo(f"missing or changed file: {printable(uri)}")
+    show_kind_costs(found.account.kinds)
     _show_sums(found)
     _show_continuing(found)
     if not found.run.signal:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wan_assets.ledger import CheckRecord
-from wan_assets.models import VideoRequest, lowest_price_microusd, usd, worst_price_microusd
+from wan_assets.models import VideoRequest, has_list_price, lowest_price_microusd, usd, worst_price_microusd
 from wan_assets.store import StoredTask, StoredVideo
 from wan_assets.video import VideoProperties, audio_mismatches, expected_of, mismatches
 
@@ -143,6 +143,9 @@ def _cost_result(request: VideoRequest, cost_microusd: int | None, tolerance: fl
     name = "cost_within_estimate"
     if cost_microusd is None:
         return QualityResult(name, message="not measured: the cost is unknown", is_measured=False)
+    if not has_list_price(request):
+        message = f"not measured: {request.model} has no published price for {request.tier}"
+        return QualityResult(name, message=message, is_measured=False)
     low, high = _estimate_microusd(request)
     if low * (1 - tolerance) <= cost_microusd <= high * (1 + tolerance):
         return QualityResult(name)

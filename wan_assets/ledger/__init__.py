@@ -35,6 +35,7 @@ from wan_assets.ledger.estimates import RecentDurations
 from wan_assets.ledger.forecast import Forecast, Forecasts, MonthForecast
 from wan_assets.ledger.groupings import GROUPINGS, WITHOUT_VALUE, Grouping, tag_named, zone_named
 from wan_assets.ledger.heartbeat import heartbeat, renewed
+from wan_assets.ledger.kind_costs import RECENT_TASKS, KindCosts
 from wan_assets.ledger.learned_prices import RecentPrices
 from wan_assets.ledger.lease import Instant, Lease
 from wan_assets.ledger.ledger import Ledger
@@ -54,6 +55,7 @@ __all__ = [
     "MAX_LABELS",
     "MAX_NOTE",
     "OPEN_STATES",
+    "RECENT_TASKS",
     "WITHOUT_VALUE",
     "Approval",
     "BudgetAlert",
@@ -73,6 +75,7 @@ __all__ = [
     "Forecasts",
     "Grouping",
     "Instant",
+    "KindCosts",
     "LearnedLimit",
     "Lease",
     "Ledger",

@@ -15,7 +15,7 @@ from wan_assets.ledger.clock import NOW_ISO, NOW_S
 from wan_assets.ledger.processes import is_surely_dead
 from wan_assets.ledger.records import Origin, TaskState
 from wan_assets.ledger.schema import given, tasks
-from wan_assets.models import VideoRequest, retirement_of, task_uuid_of
+from wan_assets.models import VideoRequest, has_list_price, list_price_microusd, retirement_of, task_uuid_of
 
 _IS_ALIVE = (tasks.c.state != TaskState.FAILED) & (tasks.c.state != TaskState.REJECTED)
 _OF_REQUEST = (tasks.c.fingerprint == given(tasks.c.fingerprint)) & (
@@ -50,7 +50,7 @@ def latest_row(connection: sa.Connection, fingerprint: str, purchase: str, *, si
 def new_row(
     connection: sa.Connection, request: VideoRequest, origin: Origin, *, simulated: bool, namespace: str
 ) -> dict[str, Any]:
-    """Returns the row of a request's next task, without its reservation and owner.
+    """Returns the row of a request's next task, with its list price, and without its reservation and owner.
 
     Raises `PausedError` if the ledger is paused, and `ModelEndedError` if the model has ended.
     """
@@ -80,6 +80,7 @@ def new_row(
         "approval": origin.approval,
         "tags": json.dumps(dict(origin.tags), ensure_ascii=False, separators=(",", ":")),
         "created_at": found.now,
+        "estimated_microusd": list_price_microusd(request) if has_list_price(request) else None,
     }
 
 

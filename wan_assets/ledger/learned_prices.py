@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from statistics import median_low
 
 import sqlalchemy as sa
 
 from wan_assets.ledger.records import money_kind
 from wan_assets.ledger.schema import given, insert_into, prices
-from wan_assets.models import VideoRequest, is_length_known, is_rate_known, request_kind, reservation_microusd
+from wan_assets.models import LearnedPrice, Quote, VideoRequest, quote_of, request_kind
 
 _REMEMBERED = 20
 """How many recent costs are kept for each kind. An unusual cost is removed after some time."""
-
-_ENOUGH = 5
-"""The number of known costs of a kind from which on they may lower the reservation below the list price."""
-
 
 _OF_KIND = prices.c.kind == given(prices.c.kind)
 _FOUND = prices.select().where(_OF_KIND)
@@ -43,21 +40,22 @@ class RecentPrices:
     cost_microusd: int
     lowest_microusd: int
     highest_microusd: int
+    median_microusd: int
 
 
 def quoted_microusd(
     connection: sa.Connection, request: VideoRequest, margin: Decimal | None, *, simulated: bool
 ) -> int:
-    """Returns the amount to reserve for a request, in µ$: the worst list price plus a margin, or the highest recent
-    price. Recent prices do not lower the reservation of a request whose length or rate is not known beforehand.
-    """
-    worst = reservation_microusd(request, margin)
+    """Returns the amount to reserve for a request, in µ$."""
+    return quote(connection, request, margin, simulated=simulated).worst_microusd
+
+
+def quote(connection: sa.Connection, request: VideoRequest, margin: Decimal | None, *, simulated: bool) -> Quote:
+    """Returns the prices of a request, with the recent costs of its kind."""
     row = _row_of(connection, request_kind(request), simulated=simulated)
-    if row is None:
-        return worst
-    highest = int(max(json.loads(row["recent"])))
-    is_known = is_length_known(request) and is_rate_known(request)
-    return highest if row["tasks"] >= _ENOUGH and is_known else max(worst, highest)
+    recent = json.loads(row["recent"]) if row else []
+    learned = LearnedPrice(row["tasks"], median_low(recent), max(recent)) if row and recent else None
+    return quote_of(request, margin, learned)
 
 
 def learn(connection: sa.Connection, request: VideoRequest, cost_microusd: int, *, simulated: bool) -> None:
@@ -80,7 +78,8 @@ def _recent(connection: sa.Connection, kind: str) -> list[int] | None:
 
 def all_prices(connection: sa.Connection) -> list[RecentPrices]:
     """Returns every kind of request that was charged, sorted by name."""
-    return [_reported(row) for row in connection.execute(prices.select().order_by(prices.c.kind)).mappings()]
+    rows = connection.execute(prices.select().where(prices.c.tasks > 0).order_by(prices.c.kind))
+    return [_reported(row) for row in rows.mappings()]
 
 
 def _row_of(connection: sa.Connection, kind: str, *, simulated: bool) -> sa.RowMapping | None:
@@ -94,4 +93,5 @@ def _name(kind: str, *, simulated: bool) -> str:
 def _reported(row: sa.RowMapping) -> RecentPrices:
     money, _, kind = row["kind"].partition(" ")
     recent = json.loads(row["recent"])
-    return RecentPrices(kind, money == "simulated", row["tasks"], row["cost_microusd"], min(recent), max(recent))
+    spread = min(recent), max(recent), median_low(recent)
+    return RecentPrices(kind, money == "simulated", row["tasks"], row["cost_microusd"], *spread)

@@ -21,6 +21,7 @@ from wan_assets.ledger import (
     decisions,
     estimates,
     forecast,
+    kind_costs,
     learned_prices,
     partition_records,
     pause,
@@ -39,6 +40,7 @@ from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.claims import is_current, last_rows
 from wan_assets.ledger.decisions import Decision, VideoKey
 from wan_assets.ledger.groupings import Grouping
+from wan_assets.ledger.kind_costs import KindCosts
 from wan_assets.ledger.open_partitions import OpenPartitions, open_partitions
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
@@ -47,7 +49,7 @@ from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, task
 from wan_assets.ledger.take_costs import TakeCosts
 from wan_assets.ledger.takes import Takes
 from wan_assets.ledger.video_checks import CheckRecord
-from wan_assets.models import VideoRequest
+from wan_assets.models import Quote, VideoRequest
 
 _UUIDS_PER_STATEMENT = 500
 
@@ -238,6 +240,11 @@ class LedgerReader:
         with self._transaction() as connection:
             return learned_prices.all_prices(connection)
 
+    def kind_costs(self) -> list[KindCosts]:
+        """Returns the list prices and the costs of the latest tasks of each kind of request."""
+        with self._transaction() as connection:
+            return kind_costs.recent_kind_costs(connection, self.budgets.price_margin)
+
     def quoted_microusd(self, requests: Sequence[VideoRequest], *, simulated: bool) -> int:
         """Returns the total amount that would be reserved for some requests, in µ$."""
         with self._transaction() as connection:
@@ -245,6 +252,11 @@ class LedgerReader:
                 learned_prices.quoted_microusd, connection, margin=self.budgets.price_margin, simulated=simulated
             )
             return sum(map(quoted, requests))
+
+    def quote(self, request: VideoRequest, *, simulated: bool) -> Quote:
+        """Returns the prices of a request, with the recent costs of its kind and the amount that would be reserved."""
+        with self._transaction() as connection:
+            return learned_prices.quote(connection, request, self.budgets.price_margin, simulated=simulated)
 
     def budget_states(self, run_id: str, *, simulated: bool) -> list[BudgetState]:
         """Returns each budget with the spent and reserved amount of its present period, and of a run."""

@@ -92,6 +92,9 @@ class Task:
     former_fingerprint: str | None = None
     """The fingerprint of an older release, under which the store may have the task's files."""
 
+    estimated_microusd: int | None = None
+    """The list price when the task was reserved; None if none was published, or if an older release reserved it."""
+
     @property
     def committed_microusd(self) -> int:
         """The spent and reserved amounts of the task together."""
@@ -168,4 +171,5 @@ def task_of(row: RowMapping) -> Task:
         error_message=row["error_message"],
         counted_at=row["counted_at"] or row["created_at"],
         former_fingerprint=row["former_fingerprint"],
+        estimated_microusd=row["estimated_microusd"],
     )

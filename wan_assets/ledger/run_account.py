@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from more_itertools import chunked
 
+from wan_assets.ledger.kind_costs import KindCosts, kind_costs
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, task_of
 from wan_assets.ledger.schema import tasks
 
@@ -40,6 +41,8 @@ class RunAccount:
     """None if the run has no task."""
 
     open_tasks: tuple[Task, ...] = ()
+    kinds: tuple[KindCosts, ...] = ()
+    """The list prices and costs of the tasks that the run settled, by kind of request."""
 
 
 def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection[str]) -> RunAccount:
@@ -64,6 +67,7 @@ def run_account(connection: sa.Connection, run_id: str, fingerprints: Collection
         unknown_costs=len(unknown),
         is_simulated=all(task.is_simulated for task in mine) if mine else None,
         open_tasks=tuple(still_open.values()),
+        kinds=tuple(kind_costs(task for task in mine if task.task_uuid in settled)),
     )
 
 

@@ -49,6 +49,7 @@ _UPGRADES: dict[int, tuple[Step, ...]] = {
     6: (
         partial(_add_column, "tags", kind="TEXT NOT NULL DEFAULT '{}'"),
         partial(_add_column, "counted_at", kind="VARCHAR(32)"),
+        partial(_add_column, "estimated_microusd", kind="BIGINT"),
     ),
 }
 """The steps from each older schema version to the next. New tables need no step; they are created if they are missing.
@@ -96,6 +97,7 @@ tasks = sa.Table(
     sa.Column("approval", sa.Text),
     sa.Column("tags", sa.Text, nullable=False, default="{}", server_default="{}"),
     sa.Column("counted_at", sa.String(32)),
+    sa.Column("estimated_microusd", sa.BigInteger),
     sa.Index("wan_tasks_fingerprint", "fingerprint", "is_simulated", "attempt"),
     sa.Index("wan_tasks_state", "state"),
     sa.Index("wan_tasks_owner", "owner"),

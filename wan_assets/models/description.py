@@ -111,6 +111,8 @@ class Rule(_Part):
 class Price(_Part):
     """Prices in dollars per second of video by resolution. Text, so that they are exact.
 
+    The highest price of the model is reserved for `unpublished` resolutions, which have none.
+
     With a reference video, the price of the output is charged once more for each if `repeats_for` names its parameter.
     The seconds of the input videos in `input_seconds_of` are charged at the same rate; their number is not known when
     the budget is checked, and `assumed_input_s` is reserved for each.

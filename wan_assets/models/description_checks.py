@@ -167,11 +167,13 @@ def _faults_of_price(price: Price, model: ModelDescription) -> Iterator[str]:
         **({"usd_per_s_silent": price.usd_per_s_silent} if price.usd_per_s_silent else {}),
     }
     for name, table in tables.items():
-        missing = [str(each) for each in resolutions if each not in table]
+        missing = [str(each) for each in resolutions if each not in table and each not in price.unpublished]
         if missing or not table:
             yield f"{name}: has no price for {', '.join(missing) or 'any resolution'}"
         wrong = (key for key, usd_per_s in table.items() if not _LOWEST_USD <= usd_per_s <= _HIGHEST_USD)
         yield from (f"{name}.{key}: must be at least {_LOWEST_USD:f} and at most {_HIGHEST_USD}" for key in wrong)
+        priced = [str(each) for each in price.unpublished if each in table]
+        yield from (f"unpublished: {each} has a price in {name}; remove one of them" for each in priced)
     named = [*price.input_seconds_of, *([price.repeats_for] if price.repeats_for else [])]
     yield from (f"{path} is not a parameter of the model" for path in named if not model.limits(path))
     if price.input_seconds_of and price.assumed_input_s < 1:

@@ -7,6 +7,7 @@ from datetime import date
 
 from wan_assets.models.description import Latency, ModelDescription, ParameterLimits, Price, Rule
 
+NOT_PUBLISHED = "not published"
 _OF_ANY_REQUEST = {
     "together": {"given": "the other one", "missing": "the missing one"},
     "in_sizes": {"given": "another size", "allowed": "the sizes of the model", "nearest": "the nearest one"},
@@ -95,15 +96,17 @@ def rule_text(rule: Rule) -> tuple[str, str]:
 
 def prices_of(price: Price) -> Iterator[tuple[str, str, str]]:
     """Yields each resolution with its price per second, and with that of silent videos if it differs, else empty."""
+    yield from ((resolution, NOT_PUBLISHED, "") for resolution in price.unpublished)
     for resolution, usd_per_s in price.usd_per_s.items():
         silent = price.usd_per_s_silent.get(resolution, usd_per_s)
-        marked = f"${usd_per_s} (not published)" if resolution in price.unpublished else f"${usd_per_s}"
-        yield resolution, marked, f"${silent}" if silent != usd_per_s else ""
+        yield resolution, f"${usd_per_s}", f"${silent}" if silent != usd_per_s else ""
 
 
 def price_notes_of(price: Price) -> Iterator[str]:
     """Yields what the price depends on besides resolution, sound and seconds."""
     yield f"{(price.margin * 100).normalize():f} % above the list price is reserved."
+    if price.unpublished:
+        yield f"For {' and '.join(price.unpublished)}, the highest price of the model is reserved."
     if price.repeats_for:
         yield f"The price of the output is charged once more for each of {price.repeats_for}."
     if price.input_seconds_of:

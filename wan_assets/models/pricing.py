@@ -26,19 +26,28 @@ an error of the API.
 def list_price_microusd(request: VideoRequest) -> int:
     """Returns the published price of all results of a request, in µ$.
 
-    A request without a size has the rate of the highest resolution, and one whose duration the model chooses the price
-    of the longest video.
+    A request without a size, and one whose resolution has no published price, has the highest rate of the model. One
+    whose duration the model chooses has the price of the longest video.
     """
-    rates = _rates(request)
-    return _price(request, rates.get(request.tier or "", max(rates.values())), request.longest_s)
+    return _price(request, _rate(request), request.longest_s)
+
+
+def has_list_price(request: VideoRequest) -> bool:
+    """Whether the description has a price of the request's own resolution; without a resolution, any price."""
+    price = request.description.price
+    return price is not None and (request.tier is None or request.tier in _rates(request))
+
+
+def is_price_determined(request: VideoRequest) -> bool:
+    """Whether the list price is known beforehand: the request decides the rate and the seconds."""
+    return has_list_price(request) and lowest_price_microusd(request) == worst_price_microusd(request)
 
 
 def worst_price_microusd(request: VideoRequest) -> int:
     """Returns the highest list price that all results of a request may have, in µ$, with the seconds of its inputs."""
-    rates, price = _rates(request), request.description.price
-    highest = max(rates.values())
+    price = request.description.price
     is_open = request.image is not None and price is not None and price.any_resolution_from_image
-    rate = highest if is_open else rates.get(request.tier or "", highest)
+    rate = max(_rates(request).values()) if is_open else _rate(request)
     inputs_s = charged_inputs(request) * (price.assumed_input_s if price else 0)
     return _price(request, rate, request.longest_s) + rate * inputs_s * request.number_results
 
@@ -65,13 +74,28 @@ def is_rate_known(request: VideoRequest) -> bool:
     charges all images at one rate.
     """
     price = request.description.price
-    return request.tier is not None or (price is not None and price.any_resolution_from_image)
+    is_of_image = request.image is not None and price is not None and price.any_resolution_from_image
+    return request.tier is not None or is_of_image
 
 
 def price_per_s_microusd(request: VideoRequest, resolution: str) -> int:
     """Returns the published price of one second of one result in a resolution, in µ$."""
     rates = _rates(request)
     return rates.get(resolution, max(rates.values())) * _times(request)
+
+
+def _rate(request: VideoRequest) -> int:
+    """Returns the price of a second in the request's own resolution; without one, the highest of the model.
+
+    A resolution without a price is never priced as another one: it may cost more than any of them, and its sound may
+    be charged or not.
+    """
+    rates = _rates(request)
+    if request.tier in (None, *rates):
+        return rates.get(request.tier or "", max(rates.values()))
+    price = request.description.price
+    every = (*price.usd_per_s.values(), *price.usd_per_s_silent.values()) if price else ()
+    return max([*rates.values(), *map(nearest_microusd, every)])
 
 
 def _price(request: VideoRequest, rate: int, seconds: int) -> int:
@@ -101,9 +125,13 @@ def reservation_microusd(request: VideoRequest, margin: Decimal | None = None) -
     """Returns the amount in µ$ that must fit in the budget before a request is submitted: the worst price and a
     margin, by default that of the model.
     """
+    return int((worst_price_microusd(request) * (1 + margin_of(request, margin))).to_integral_value(ROUND_CEILING))
+
+
+def margin_of(request: VideoRequest, margin: Decimal | None = None) -> Decimal:
+    """Returns the share that is reserved above the list price: the given one, or that of the model."""
     price = request.description.price
-    share = margin if margin is not None else price.margin if price else PRICE_MARGIN
-    return int((worst_price_microusd(request) * (1 + share)).to_integral_value(ROUND_CEILING))
+    return margin if margin is not None else price.margin if price else PRICE_MARGIN
 
 
 def request_kind(request: VideoRequest) -> str:

@@ -22,7 +22,7 @@ from wan_assets.prompts.columns import CAMPAIGN, EXPERIMENT, MODEL_COLUMN, VARIA
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.locations import format_of, identity_of, label_of, location_of, name_of
-from wan_assets.prompts.price_list import PricedKind, PriceLine, PriceList
+from wan_assets.prompts.price_list import PricedKind, PriceLine, PriceList, QuotedKind
 from wan_assets.prompts.problems import Problem, Refusal, shortened
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_from
@@ -77,6 +77,7 @@ __all__ = [
     "PromptSource",
     "PromptTable",
     "Prompts",
+    "QuotedKind",
     "Refusal",
     "RowSelection",
     "RowsSeen",

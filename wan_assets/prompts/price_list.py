@@ -9,12 +9,13 @@ from datetime import date
 from typing import NamedTuple
 
 from wan_assets.models import (
+    Quote,
     Retirement,
     VideoRequest,
     description_of,
     list_price_microusd,
+    quote_of,
     references_of,
-    reservation_microusd,
     retirement_of,
 )
 
@@ -37,12 +38,45 @@ class PricedKind(NamedTuple):
 
 
 class PriceLine(NamedTuple):
-    """The videos of some requests, and their prices in µ$: at the list price, and the most that is reserved."""
+    """The videos of some requests, and their prices in µ$.
+
+    `price_microusd` is the list price, with the highest rate of the model where none is published. `reserved_microusd`
+    is the most that is reserved. `expected_microusd` is the recent cost of each kind where one is known, otherwise its
+    list price. `unpriced` requests have no published price.
+    """
 
     requests: int
     videos: int
     price_microusd: int
     reserved_microusd: int
+    expected_microusd: int
+    unpriced: int
+
+
+class QuotedKind(NamedTuple):
+    """One kind of request as the ledger counts it: an example, its prices, and the number of all and of new requests.
+
+    Requests of one kind cost the same.
+    """
+
+    example: VideoRequest
+    quote: Quote
+    requests: int
+    new: int
+
+
+class _Key(NamedTuple):
+    """Requests with one key are of one kind for the ledger too; it takes less time than the kind's name."""
+
+    kind: PricedKind
+    size: tuple[int | None, int | None] | None
+    media: tuple[str, ...]
+
+
+class _Price(NamedTuple):
+    example: VideoRequest
+    quote: Quote
+    listed_microusd: int
 
 
 @dataclass
@@ -50,15 +84,15 @@ class PriceList:
     """The prices of the requests added so far; each different request is added once.
 
     `paid` are the first 16 bytes of the fingerprints of requests that have a task already: nothing more is paid for
-    them. `reservation` returns the amount in µ$ that is reserved for a request. A request of several rows belongs to
-    the campaign of the first. At most 1,000 campaigns are kept; the others count as one.
+    them. `quote` returns the prices of a request. A request of several rows belongs to the campaign of the first. At
+    most 1,000 campaigns are kept; the others count as one.
     """
 
     paid: frozenset[bytes] = frozenset()
-    reservation: Callable[[VideoRequest], int] = reservation_microusd
-    _new: Counter[tuple[PricedKind, str | None]] = field(default_factory=Counter)
-    _counts: Counter[tuple[PricedKind, str | None]] = field(default_factory=Counter)
-    _prices: dict[PricedKind, tuple[int, int]] = field(default_factory=dict)
+    quote: Callable[[VideoRequest], Quote] = quote_of
+    _new: Counter[tuple[_Key, str | None]] = field(default_factory=Counter)
+    _counts: Counter[tuple[_Key, str | None]] = field(default_factory=Counter)
+    _prices: dict[_Key, _Price] = field(default_factory=dict)
     _campaigns: set[str] = field(default_factory=set)
 
     def add(self, request: VideoRequest, campaign: str | None, *, count: int = 1, new: int = 1) -> None:
@@ -67,16 +101,18 @@ class PriceList:
         kind = PricedKind(
             request.model, start, request.tier or tier, request.duration, request.has_audio, request.number_results
         )
-        if kind not in self._prices:
-            self._prices[kind] = list_price_microusd(request), self.reservation(request)
+        size = (request.width, request.height) if request.image else None
+        key = _Key(kind, size, tuple(sorted(name for name, _ in request.media)))
+        if key not in self._prices:
+            self._prices[key] = _Price(request, self.quote(request), list_price_microusd(request))
         kept = self._kept(campaign)
-        self._counts[kind, kept] += count
-        self._new[kind, kept] += new
+        self._counts[key, kept] += count
+        self._new[key, kept] += new
 
     @property
     def total(self) -> PriceLine:
         """All requests."""
-        return self._line((kind, count) for (kind, _), count in self._counts.items())
+        return self._line((key, count) for (key, _), count in self._counts.items())
 
     @property
     def new(self) -> PriceLine:
@@ -85,21 +121,21 @@ class PriceList:
 
     def new_where(self, counts: Callable[[str, str | None], bool]) -> PriceLine:
         """Returns the requests that are not paid yet, of models and campaigns that a predicate accepts."""
-        return self._line((kind, new) for (kind, campaign), new in self._new.items() if counts(kind.model, campaign))
+        return self._line((key, new) for (key, campaign), new in self._new.items() if counts(key.kind.model, campaign))
 
     @property
     def typical_s(self) -> float:
         """The mean of the typical times of the new requests' tasks, in seconds, as the descriptions of models state."""
-        known = {kind: description_of(kind.model).latency for kind, _ in self._new}
-        times = {kind: latency.typical_s if latency else _TYPICAL_S for kind, latency in known.items()}
+        known = {key: description_of(key.kind.model).latency for key, _ in self._new}
+        times = {key: latency.typical_s if latency else _TYPICAL_S for key, latency in known.items()}
         count = self._new.total()
-        return sum(times[kind] * new for (kind, _), new in self._new.items()) / count if count else _TYPICAL_S
+        return sum(times[key] * new for (key, _), new in self._new.items()) / count if count else _TYPICAL_S
 
     def retirements(self, today: date) -> dict[Retirement, int]:
         """Returns the models that have ended or end soon, each with the number of its requests that are new."""
         found: dict[Retirement, int] = {}
-        for (kind, _), count in self._new.items():
-            retirement = retirement_of(description_of(kind.model), today) if count else None
+        for (key, _), count in self._new.items():
+            retirement = retirement_of(description_of(key.kind.model), today) if count else None
             if retirement:
                 found[retirement] = found.get(retirement, 0) + count
         return found
@@ -107,17 +143,28 @@ class PriceList:
     @property
     def by_kind(self) -> dict[PricedKind, PriceLine]:
         """The prices by kind, where `videos` of the kind is 0: requests of one and of several videos are one kind."""
-        found: dict[PricedKind, list[tuple[PricedKind, int]]] = defaultdict(list)
-        for (kind, _), count in self._counts.items():
-            found[kind._replace(videos=0)].append((kind, count))
+        found: dict[PricedKind, list[tuple[_Key, int]]] = defaultdict(list)
+        for (key, _), count in self._counts.items():
+            found[key.kind._replace(videos=0)].append((key, count))
         return {kind: self._line(found[kind]) for kind in sorted(found, key=_in_order)}
+
+    @property
+    def by_request(self) -> list[QuotedKind]:
+        """The prices by kind of request as the ledger counts them, in the order of `by_kind`."""
+        counts: Counter[_Key] = Counter()
+        new: Counter[_Key] = Counter()
+        for (key, campaign), count in self._counts.items():
+            counts[key] += count
+            new[key] += self._new[key, campaign]
+        keys = sorted(counts, key=lambda key: (_in_order(key.kind), self._prices[key].quote.kind))
+        return [QuotedKind(*self._prices[key][:2], counts[key], new[key]) for key in keys]
 
     @property
     def by_campaign(self) -> dict[str, PriceLine]:
         """The prices by campaign; empty if no row has a campaign."""
-        found: dict[str, list[tuple[PricedKind, int]]] = defaultdict(list)
-        for (kind, campaign), count in self._counts.items():
-            found[campaign or ""].append((kind, count))
+        found: dict[str, list[tuple[_Key, int]]] = defaultdict(list)
+        for (key, campaign), count in self._counts.items():
+            found[campaign or ""].append((key, count))
         return {name: self._line(found[name]) for name in sorted(found)} if found.keys() - {""} else {}
 
     def _kept(self, campaign: str | None) -> str | None:
@@ -128,13 +175,15 @@ class PriceList:
         self._campaigns.add(campaign)
         return campaign
 
-    def _line(self, counts: Iterable[tuple[PricedKind, int]]) -> PriceLine:
-        requests = videos = price = reserved = 0
-        for kind, count in counts:
-            listed, most = self._prices[kind]
-            requests, videos = requests + count, videos + count * kind.videos
-            price, reserved = price + count * listed, reserved + count * most
-        return PriceLine(requests, videos, price, reserved)
+    def _line(self, counts: Iterable[tuple[_Key, int]]) -> PriceLine:
+        requests = videos = price = reserved = expected = unpriced = 0
+        for key, count in counts:
+            found = self._prices[key]
+            requests, videos = requests + count, videos + count * key.kind.videos
+            price, reserved = price + count * found.listed_microusd, reserved + count * found.quote.worst_microusd
+            expected += count * found.quote.expected_microusd
+            unpriced += 0 if found.quote.list_microusd else count
+        return PriceLine(requests, videos, price, reserved, expected, unpriced)
 
 
 def _start_of(request: VideoRequest) -> str:

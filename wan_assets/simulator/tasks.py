@@ -56,7 +56,9 @@ def key_of(task_uuid: str, copy: int) -> str:
 
 
 def price_microusd(key: str, request: VideoRequest, behaviour: Behaviour) -> int:
-    """Returns the price of one result. A size given by an image costs the highest rate, as observed."""
+    """Returns the price of one result. A size given by an image costs the highest rate, as observed, and a resolution
+    without a published price the lowest one.
+    """
     seconds = _duration_s(key, request, behaviour) + _INPUT_S * charged_inputs(request)
     price = price_per_s_microusd(request, _charged_resolution(request)) * seconds * behaviour.cost_factor
     return round(price / _COST_STEP_MICROUSD) * _COST_STEP_MICROUSD
@@ -65,6 +67,8 @@ def price_microusd(key: str, request: VideoRequest, behaviour: Behaviour) -> int
 def _charged_resolution(request: VideoRequest) -> str:
     price = request.description.price
     is_open = request.image is not None and request.resolution is None and price and price.any_resolution_from_image
+    if price and not is_open and request.tier in price.unpublished:
+        return min(price.usd_per_s, key=price.usd_per_s.__getitem__)
     return "" if is_open else request.tier or ""
 
 

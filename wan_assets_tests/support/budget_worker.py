@@ -23,7 +23,7 @@ from wan_assets.orchestration.partitions.sync import sync_partitions
 from wan_assets.settings import sqlite_url
 from wan_assets.store import VideoStore
 
-SILENT = {"provider_settings.alibaba": {"audio": False}, "resolution": "480p"}
+SILENT = {"provider_settings.alibaba": {"audio": False}, "resolution": "720p"}
 
 
 def main(number: int) -> None:

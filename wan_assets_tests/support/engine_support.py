@@ -24,7 +24,7 @@ from wan_assets.store import StoredTask, StoredVideo, VideoStore
 
 KEY = "rw-0123456789-secret-key"
 PRICE = 473_000
-"""Of 5 s at 480p, in µ$."""
+"""Of 5 s at 720p, the lowest resolution with a published price, in µ$."""
 
 CHARGES_EVERY_COPY: dict[str, Any] = {"duplicates": "race", "race_s": 3600.0}
 """An API that takes a second submission of a task for a second order, as the real one may."""
@@ -47,10 +47,10 @@ def caps(**microusd: int) -> Budgets:
 
 
 def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
-    """A cheap request: 480p, 5 s, without sound."""
+    """A cheap request: 720p, 5 s, without sound."""
     silent = {"alibaba": {"audio": False}}
     return VideoRequest.model_validate(
-        {"positive_prompt": prompt, "resolution": "480p", "provider_settings": silent, **parameters}
+        {"positive_prompt": prompt, "resolution": "720p", "provider_settings": silent, **parameters}
     )
 
 

@@ -24,6 +24,7 @@ from engine_support import PRICE, request_of
 from folders import SUPPORT
 from limited_api import LimitedApi
 
+from wan_assets.cli.api_probe import PRICE_MICROUSD
 from wan_assets.ledger import DecisionValue, Ledger, NewDecision, Origin
 from wan_assets.settings import sqlite_url
 
@@ -242,7 +243,7 @@ def test_recover_submits_nothing_under_a_budget_that_is_spent(
     assert states == {"stored": PROCESSES, "reserved": PROCESSES}
 
 
-@pytest.mark.parametrize(("usd", "charges"), [(PRICE / 1e6, 1), ((PRICE - 1) / 1e6, 0), (0, 0)])
+@pytest.mark.parametrize(("usd", "charges"), [(PRICE_MICROUSD / 1e6, 1), ((PRICE_MICROUSD - 1) / 1e6, 0), (0, 0)])
 def test_probes_share_one_video_that_fits(
     workers: Workers, tmp_path: Path, video: bytes, usd: float, charges: int
 ) -> None:

@@ -27,7 +27,7 @@ from wan_assets.engine import Limits, VideoJob
 from wan_assets.ledger import Approval
 folder, base_url, number = sys.argv[1:]
 drafts = json.loads((Path(folder) / "drafts.json").read_text())
-jobs = [VideoJob(request_of(prompt, resolution="720p"), key, key, Approval(*video, is_simulated=True, name=key))
+jobs = [VideoJob(request_of(prompt, resolution="1080p"), key, key, Approval(*video, is_simulated=True, name=key))
         for prompt, key, video in drafts]
 random.Random(int(number)).shuffle(jobs)
 made = Studio(Path(folder), SimpleNamespace(base_url=base_url))

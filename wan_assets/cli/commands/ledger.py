@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from wan_assets.cli.display import counted, dollars, printable, show_json, show_table
+from wan_assets.cli.kind_costs import kind_costs_json
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
 from wan_assets.cli.options import json_option, open_ledger, url_option
 from wan_assets.cli.spend_options import by_option, table_file_option, time_zone_option
@@ -17,7 +18,18 @@ from wan_assets.cli.spend_tables import file_columns, line_json, show_spending
 from wan_assets.cli.suggestions import Suggestions
 from wan_assets.cli.table_files import write_table
 from wan_assets.errors import TaskUnknownError
-from wan_assets.ledger import Grouping, Ledger, Overcharge, RecentPrices, SpendLine, TakeCosts, Task, Totals, money_kind
+from wan_assets.ledger import (
+    Grouping,
+    KindCosts,
+    Ledger,
+    Overcharge,
+    RecentPrices,
+    SpendLine,
+    TakeCosts,
+    Task,
+    Totals,
+    money_kind,
+)
 from wan_assets.models import usd
 
 _COMMANDS = {
@@ -47,6 +59,7 @@ class _Account:
     overcharged: list[Overcharge]
     prices: list[RecentPrices]
     takes: list[TakeCosts]
+    kinds: list[KindCosts]
 
 
 @click.group(cls=LazyGroup, lazy_commands=_COMMANDS, invoke_without_command=True)
@@ -97,6 +110,7 @@ def _account_of(ledger: Ledger, by: Sequence[Grouping]) -> _Account:
         overcharged=ledger.overcharged(),
         prices=ledger.recent_prices(),
         takes=ledger.take_costs(),
+        kinds=ledger.kind_costs(),
     )
 
 
@@ -111,6 +125,7 @@ def _as_json(account: _Account) -> dict[str, Any]:
         "unknown_cost": [_task(task) for task in account.unknown],
         "overcharged": [_overcharge(over) for over in account.overcharged],
         "prices": [_price(price) for price in account.prices],
+        "estimate_by_kind": kind_costs_json(account.kinds),
         "approved": [_approved(costs) for costs in account.takes],
     }
 
@@ -241,4 +256,5 @@ def _price(price: RecentPrices) -> dict[str, Any]:
         "cost_usd": float(usd(price.cost_microusd)),
         "lowest_usd": float(usd(price.lowest_microusd)),
         "highest_usd": float(usd(price.highest_microusd)),
+        "median_usd": float(usd(price.median_microusd)),
     }

@@ -22,6 +22,7 @@ from wan_assets.cli.estimates import LedgerState, ledger_state
 from wan_assets.cli.options import TABLE, TableOptions, current_settings, data_dir_option, pairs, table_options
 from wan_assets.cli.problem_list import ProblemList
 from wan_assets.cli.progress import ProgressDisplay, progress_display
+from wan_assets.cli.quote_report import quotes_json, show_expected, show_quotes, show_unknowns
 from wan_assets.cli.selection_options import selection_json, selection_options, show_selection
 from wan_assets.models import Retirement, usd
 from wan_assets.prompts import (
@@ -136,7 +137,7 @@ def plan(
 
     With --draft, the price of drafts of all rows and of finals of the approved ones is compared with that of finals of
     all rows. The rows of FILE are the drafts if --override gives the values of the finals. Otherwise they are the
-    finals, and drafts have the lowest resolution of their model.
+    finals, and drafts have the lowest resolution of their model that has a price.
 
     Exit status: 0 every row is valid, 1 some have problems or request a model that has ended, 2 the table cannot be
     read, or has none of the selected rows.
@@ -209,6 +210,7 @@ def _show(file: str | Path, planned: _Planned) -> None:
         _show_findings(found.findings)
     _show_columns(found.columns)
     show_prices(found.prices)
+    show_quotes(found.prices)
     distinct, total = counted(found.distinct_requests, "different request"), found.prices.total
     rows = counted(found.rows, "row")
     if found.rows != found.source_rows:
@@ -216,7 +218,9 @@ def _show(file: str | Path, planned: _Planned) -> None:
     click.echo(f"{printable(name_of(file))}: {rows}, {planned.valid:,} valid, {distinct}")
     show_selection(planned.selection, planned.chosen.ids, planned.chosen.left_out)
     click.echo(f"list price {dollars(total.price_microusd)}; reserved at most {dollars(total.reserved_microusd)}")
+    show_expected(found.prices)
     show_estimate(found.prices, planned.state)
+    show_unknowns(found.prices, planned.state)
     if planned.drafts:
         show_comparison(planned.drafts.compared(found.prices), planned.drafts)
     for retirement, requests in planned.retirements.items():
@@ -268,6 +272,7 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
         "price_usd": float(usd(total.price_microusd)),
         "reserved_usd": float(usd(total.reserved_microusd)),
         **estimate_json(found.prices, planned.state),
+        "estimate": quotes_json(found.prices, planned.state),
         "draft": comparison_json(planned.drafts.compared(found.prices), planned.drafts) if planned.drafts else None,
         "columns": {name: list(names) for name, names in found.columns.sources.items()},
         "recognized": sorted(found.columns.recognized),

@@ -58,7 +58,7 @@ def _show_price(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         show_json({"price_usd": float(usd(PRICE_MICROUSD)), "submitted": 0})
         return
-    click.echo(f"One video of 5 s at 480p costs about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
+    click.echo(f"One video of 5 s at 480p costs at most about {dollars(PRICE_MICROUSD)}; 480p has no published price.")
     if settings.is_simulated:
         click.echo("RUNWARE_API_KEY is not set: the simulator answers, and nothing is charged.")
     click.echo("nothing was submitted; `wan-assets probe --pay` starts the test")

@@ -18,7 +18,12 @@ from wan_assets.orchestration.asset_options import (
     known_keywords,
     shared_options,
 )
-from wan_assets.orchestration.checks import budget_check_result, budget_check_spec
+from wan_assets.orchestration.checks import (
+    budget_check_result,
+    budget_check_spec,
+    estimates_check,
+    estimates_check_spec,
+)
 from wan_assets.orchestration.metadata.budgets import budget_metadata
 from wan_assets.orchestration.metadata.spend import spend_metadata
 from wan_assets.orchestration.metadata.video import (
@@ -67,8 +72,8 @@ def build_dataset_assets(
             `datasets/<dataset_name>.parquet` in the store's root, with one row for each file. Its data version is the
             hash of that file.
         costs_name: Name of the report's asset, by default `<name>_costs`. Its metadata are the ledger's sums, in US
-            dollars, which Dagster charts. Its check `budgets` fails, with the severity WARN, while a budget is
-            exhausted.
+            dollars, which Dagster charts. Its checks fail as a warning: `budgets` while a budget is exhausted, and
+            `estimates` if a kind of request does not cost its list price.
         only: "approved" limits the manifest to videos that are approved. None includes all videos.
         **options: Dagster's `deps`, `owners`, `tags`, `metadata`, `description`, `kinds`, `group_name`,
             `automation_condition` and `freshness_policy` of the manifest, as for `dagster.asset`. `owners`, `tags`,
@@ -141,13 +146,16 @@ def _costs_asset(videos: dg.AssetKey, key: dg.AssetKey, options: AssetOptions) -
     def generation_costs(context: dg.AssetExecutionContext, ledger: LedgerResource) -> dg.MaterializeResult:
         try:
             with ledger.open() as open_ledger:
+                kinds = open_ledger.kind_costs()
                 budgets = budget_metadata(open_ledger, context.instance, ["/".join(videos.path)])
-                metadata = {**spend_metadata(open_ledger, _today()), **budgets}
-                return dg.MaterializeResult(metadata=metadata, check_results=[budget_check_result(key, open_ledger)])
+                metadata = {**spend_metadata(open_ledger, _today(), kinds), **budgets}
+                checks = [budget_check_result(key, open_ledger), estimates_check(key, kinds)]
+                return dg.MaterializeResult(metadata=metadata, check_results=checks)
         except WanAssetsError as error:
             raise failure_to_start(error) from None
 
-    return defined_asset(generation_costs, key=key, check_specs=[budget_check_spec(key, videos)], **arguments)
+    specs = [budget_check_spec(key, videos), estimates_check_spec(key)]
+    return defined_asset(generation_costs, key=key, check_specs=specs, **arguments)
 
 
 def _today() -> date:

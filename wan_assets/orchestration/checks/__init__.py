@@ -12,6 +12,7 @@ from wan_assets.orchestration.checks.definition import (
     partition_check_spec,
     severities_of,
 )
+from wan_assets.orchestration.checks.estimates import ESTIMATES_CHECK, estimates_check, estimates_check_spec
 from wan_assets.orchestration.checks.partition_checks import PartitionChecks
 from wan_assets.orchestration.checks.reviewed import REVIEW_CHECK, review_check, review_check_spec, review_metadata
 from wan_assets.orchestration.checks.video_check import (
@@ -26,6 +27,7 @@ from wan_assets.orchestration.checks.video_check_run import VideoCheckRun
 __all__ = [
     "BUDGET_CHECK",
     "DATASET_CHECKS",
+    "ESTIMATES_CHECK",
     "REVIEW_CHECK",
     "VIDEO_CHECKS",
     "CheckResult",
@@ -42,6 +44,8 @@ __all__ = [
     "build_video_checks",
     "check_results",
     "checks_after_failure",
+    "estimates_check",
+    "estimates_check_spec",
     "match_check",
     "partition_check",
     "partition_check_spec",

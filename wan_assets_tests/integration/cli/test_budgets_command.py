@@ -187,7 +187,7 @@ def test_the_ledger_of_a_group_is_that_of_its_commands(tmp_path: Path) -> None:
 
 def test_a_table_is_added_to_each_budget_that_it_tells_about(tmp_path: Path) -> None:
     bought(tmp_path, simulated=True)
-    table = written(tmp_path, table_of("Kite", "Boat", campaign="fall-1"))
+    table = written(tmp_path, table_of("Kite", "Boat", campaign="fall-1", resolution="720p"))
     given = {"WAN_ASSETS_BUDGETS": json.dumps(BUDGETS), "WAN_ASSETS_BUDGET_USD": "0.9"}
 
     found, result = reported(tmp_path, "--plan", table, **given), budgets(tmp_path, "--plan", table, **given)

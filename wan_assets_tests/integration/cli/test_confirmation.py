@@ -36,7 +36,7 @@ def account(folder: Path) -> Iterator[dict[str, str]]:
 
 def materialized(folder: Path, *options: str, typed: str | None = None, **environment: str | None) -> Result:
     """Runs the command over two rows, with a terminal as its input if something is `typed`."""
-    path = written(folder, table_of("A kite", "A boat"))
+    path = written(folder, table_of("A kite", "A boat", resolution="720p"))
     arguments = ["materialize", str(path), "--data-dir", str(folder / "out"), *options]
     if typed is None:
         return CliRunner().invoke(cli, arguments, env={**UNSET, **environment})

@@ -40,7 +40,7 @@ def table(folder: Path, count: int = 5, **parameters: Any) -> Path:
             {
                 "prompt_id": f"r{number}",
                 "positive_prompt": f"Kite {number}",
-                "resolution": "480p",
+                "resolution": "720p",
                 "campaign": "spring" if number % 2 else "autumn",
                 **parameters,
             }
@@ -138,7 +138,7 @@ def test_plan_shows_prices_by_kind_and_campaign(tmp_path: Path) -> None:
         },
         {
             **model,
-            "resolution": "480p",
+            "resolution": "720p",
             "duration_s": 5,
             "audio": True,
             "videos": 3,

@@ -362,3 +362,54 @@ def test_the_assets_stand_after_the_videos_in_one_graph(tmp_path):
 
     assert graph.get(DATASET).parent_keys == {dg.AssetKey("videos"), dg.AssetKey("videos_prompts")}
     assert graph.get(COSTS).parent_keys == {dg.AssetKey("videos")}
+
+
+def estimates_of(folder: Path) -> tuple[dg.AssetCheckEvaluation, dict[str, Any]]:
+    """The check `estimates` of a run over a ledger, and the metadata of the report of costs."""
+    with studio(folder) as studio_:
+        result = materialize(studio_, written(folder, table_of("A kite")))
+    evaluations = [each for each in result.get_asset_check_evaluations() if each.check_name == "estimates"]
+    return evaluations[0], reported(result, COSTS)
+
+
+def test_the_check_of_estimates_passes_while_no_cost_is_known(tmp_path):
+    check, metadata = estimates_of(tmp_path)
+
+    assert check.passed
+    assert check.asset_key == COSTS
+    assert check.description == "No cost can be compared yet: no task with a list price has a known cost."
+    assert "wan_assets/deviation_percent" not in metadata
+    assert "wan_assets/estimates" not in metadata
+
+
+def test_the_check_of_estimates_names_the_kinds_that_drifted_and_what_to_do(tmp_path):
+    book(ledger_in(tmp_path), "Dear", cost=500_000)
+    book(ledger_in(tmp_path), "As listed", simulated=True, cost=PRICE)
+
+    check, metadata = estimates_of(tmp_path)
+
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert not check.blocking
+    assert check.description.startswith(
+        "1 x 720p 5 s from text, silent: 1 task cost $0.5000 instead of $0.4730 (+5.7%, margin 2.0%). Compare with "
+    )
+    assert "WAN_ASSETS_MODELS" in check.description
+    assert check.metadata["wan_assets/drifted"].value == 1
+    assert check.metadata["wan_assets/checked"].value == 2
+    assert metadata["wan_assets/compared_tasks"] == 1
+    assert metadata["wan_assets/compared_estimate_usd"] == 0.473
+    assert metadata["wan_assets/compared_cost_usd"] == 0.5
+    assert metadata["wan_assets/deviation_percent"] == 5.708
+    assert metadata["wan_assets/simulated_deviation_percent"] == 0.0
+    assert [record.data["deviation_percent"] for record in metadata["wan_assets/estimates"].records] == ["+5.7", "+0.0"]
+
+
+def test_the_check_of_estimates_passes_where_kinds_cost_what_was_estimated(tmp_path):
+    book(ledger_in(tmp_path), "As listed", cost=PRICE + 4_730)
+
+    check, metadata = estimates_of(tmp_path)
+
+    assert check.passed
+    assert check.description == "1 kind of request costs what was estimated."
+    assert metadata["wan_assets/deviation_percent"] == 1.0

@@ -31,7 +31,7 @@ def final_of(outcome: Outcome) -> VideoJob:
     """The job of a final, in another resolution than its draft."""
     video = key_of(outcome)
     approval = Approval(video.fingerprint, video.sha256, video.result, is_simulated=True, name=outcome.job.prompt_id)
-    final = request_of(outcome.job.request.prompt, resolution="720p")
+    final = request_of(outcome.job.request.prompt, resolution="1080p")
     return VideoJob(final, outcome.job.partition, outcome.job.prompt_id, approval)
 
 

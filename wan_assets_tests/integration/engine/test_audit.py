@@ -604,12 +604,13 @@ def test_ledger_tells_programs_what_is_open_lost_unknown_overcharged_and_what_th
     ]
     assert reported["prices"] == [
         {
-            "kind": "1 x 480p 10 s from text, silent",
+            "kind": "1 x 720p 10 s from text, silent",
             "simulated": False,
             "tasks": 1,
             "cost_usd": 0.946001,
             "lowest_usd": 0.946001,
             "highest_usd": 0.946001,
+            "median_usd": 0.946001,
         }
     ]
     assert set(reported["by"]) == {"state", "day", "asset"}

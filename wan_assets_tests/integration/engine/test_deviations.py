@@ -95,7 +95,7 @@ def test_another_container_is_stored_under_its_own_name(tmp_path):
         engine.run(jobs_of(1))
         shutil.rmtree(tmp_path / "store")
         (served,) = (tmp_path / "simulator" / "media").iterdir()
-        render(Clip("WEBM", 854, 480, 5, has_audio=False, seed=1, prompt="A kite"), served)
+        render(Clip("WEBM", 1280, 720, 5, has_audio=False, seed=1, prompt="A kite"), served)
 
         (outcome,) = engine.run(jobs_of(1))
 

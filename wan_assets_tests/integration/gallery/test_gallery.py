@@ -49,10 +49,10 @@ def test_every_file_of_a_run_is_in_the_gallery_as_a_link_to_the_stores_file(tmp_
     places = [gallery.index.parent / "videos" / record["file"] for record in records]
     assert [place.stat().st_ino for place in places] == [Path(video.uri).stat().st_ino for video in stored]
     assert all((gallery.index.parent / "posters" / record["poster"]).read_bytes()[:4] == b"RIFF" for record in records)
-    assert {(record["size"], record["length_s"], record["format"]) for record in records} == {("854x480", 5, "MP4")}
+    assert {(record["size"], record["length_s"], record["format"]) for record in records} == {("1280x720", 5, "MP4")}
     assert all(record["simulated"] for record in records)
     assert (reported["rows"], reported["videos"], reported["missing"]) == (3, 3, 1)
-    assert reported["sizes"] == [["854x480", 3]]
+    assert reported["sizes"] == [["1280x720", 3]]
 
 
 def test_several_models_are_a_filter(tmp_path):

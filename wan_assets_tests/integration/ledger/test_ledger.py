@@ -925,6 +925,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_tasks(url: str) -> 
         "approval",
         "tags",
         "counted_at",
+        "estimated_microusd",
     ):
         rows_of(url, f"ALTER TABLE wan_tasks DROP COLUMN {column}")
     rows_of(url, "UPDATE wan_ledger SET value = '1' WHERE name = 'schema_version'")

@@ -41,7 +41,7 @@ from wan_assets.models.pricing import worst_price_microusd
 
 PICTURE = {"inputs": {"frame_images": ["https://example.com/kite.png"]}}
 PICTURE_RESERVED = 738_000
-"""What 5 s at 480p from a picture may cost; they are charged as `PRICE`."""
+"""What 5 s at 720p from a picture may cost; they are charged as `PRICE`."""
 
 
 def run_in_time(made: Studio, jobs: list[VideoJob], **settings: Any) -> list[Outcome]:
@@ -86,7 +86,7 @@ def test_the_run_after_an_overcharge_reserves_the_higher_price_and_finishes(tmp_
         assert_charged_once(made, 12)
         assert_nothing_reserved(made)
         assert len(made.ledger().overcharged()) == 2
-    assert (seen.kind, seen.is_simulated, seen.tasks) == ("1 x 480p 5 s from text, silent", True, 2)
+    assert (seen.kind, seen.is_simulated, seen.tasks) == ("1 x 720p 5 s from text, silent", True, 2)
     assert (seen.cost_microusd, seen.lowest_microusd, seen.highest_microusd) == (1_419_000, 709_500, 709_500)
     assert quoted == 709_500
     assert errors_of(outcomes) == [""] * 12
@@ -244,7 +244,7 @@ def test_what_the_simulator_charges_says_nothing_of_real_prices_nor_they_of_it(l
     assert [seen.is_simulated for seen in ledger.recent_prices()] == [simulated]
 
 
-BY_SIZE = {"resolution": None, "width": 854, "height": 480}
+BY_SIZE = {"resolution": None, "width": 1280, "height": 720}
 LOUD = {"provider_settings": None}
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "from text and from a picture": ({}, PICTURE),
@@ -252,9 +252,9 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a picture with a preset and by itself": (PICTURE, {**PICTURE, "resolution": None}),
     "two sizes of a picture": (
         {**PICTURE, **BY_SIZE},
-        {**PICTURE, "resolution": None, "width": 480, "height": 854},
+        {**PICTURE, "resolution": None, "width": 720, "height": 1280},
     ),
-    "two presets": ({}, {"resolution": "720p"}),
+    "two presets": ({}, {"resolution": "1080p"}),
     "two lengths": ({}, {"duration": 10}),
     "with sound and without": ({}, LOUD),
     "one result and two": ({}, {"number_results": 2}),
@@ -448,7 +448,7 @@ def test_errors_that_no_cap_caused_lack_no_money() -> None:
 
 
 def test_a_failed_dagster_run_tells_how_many_rows_a_cap_refused_and_what_it_lacks(tmp_path: Path) -> None:
-    path = written(tmp_path, table_of("A", "B", "C", "D"))
+    path = written(tmp_path, table_of("A", "B", "C", "D", resolution="720p"))
 
     with dagster_support.studio(tmp_path) as made:
         result = made.run(path, budget_usd_per_run=1.0)

@@ -207,7 +207,7 @@ def test_regenerate_buys_each_row_again_once_under_its_name(tmp_path):
 
 
 def test_rows_beyond_the_budget_are_not_sent_and_are_named(tmp_path):
-    path = written(tmp_path, table_of("A", "B", "C"))
+    path = written(tmp_path, table_of("A", "B", "C", resolution="720p"))
     with studio(tmp_path) as studio_:
         result = studio_.run(path, budget_usd_per_run=1.0)
 
@@ -280,7 +280,7 @@ def test_a_retry_policy_repeats_what_may_pass_and_nothing_that_a_person_has_to_m
 
 
 def test_rows_of_a_higher_priority_are_sent_first(tmp_path):
-    rows = table_of("A", "B", "C", "D")
+    rows = table_of("A", "B", "C", "D", resolution="720p")
     for row, priority in zip(rows, ("", -1, 5, 2), strict=True):
         row["priority"] = priority
     with studio(tmp_path) as studio_:

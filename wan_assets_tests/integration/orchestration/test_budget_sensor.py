@@ -58,7 +58,7 @@ class Chat:
 
 def run(made: Studio, rows: int, chat: Chat | None = None, **ledger: Any) -> dg.ExecuteInProcessResult:
     """A run over all partitions of a table with some rows, without the asset of the costs."""
-    prompts = written(made.folder, table_of(*(f"Kite {number}" for number in range(rows))))
+    prompts = written(made.folder, table_of(*(f"Kite {number}" for number in range(rows)), resolution="720p"))
     keys = [chr(ord("a") + number) for number in range(rows)]
     sync_partitions(made.instance, "videos", keys)
     definitions = build_video_assets(prompts=prompts, on_budget_alert=chat)
@@ -311,10 +311,10 @@ def test_a_generator_delivers_the_alerts_of_its_call(tmp_path: Path, caplog: pyt
     chat, other = Chat(), Chat()
     with studio(tmp_path) as made:
         generator = generator_of(made, price_margin=0, budget_usd_total=FOUR)
-        requests = requests_of("A kite", "A boat")
+        requests = requests_of("A kite", "A boat", resolution="720p")
         generator.generate(requests=requests, on_budget_alert=chat, progress=False)
         generator.generate(requests=requests, on_budget_alert=other, progress=False)
-        more = requests_of("A kite", "A boat", "A dog", "A cat")
+        more = requests_of("A kite", "A boat", "A dog", "A cat", resolution="720p")
         asyncio.run(generator.generate_async(requests=more, on_budget_alert=other, progress=False))
 
     assert chat.percents == [50]
@@ -327,7 +327,7 @@ def test_a_generator_in_an_asset_delivers_the_alerts_of_its_run(tmp_path: Path) 
 
     @dg.asset
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Any:
-        requests = requests_of("A kite", "A boat")
+        requests = requests_of("A kite", "A boat", resolution="720p")
         yield from generator.generate(context=context, requests=requests, on_budget_alert=chat).stream()
 
     with studio(tmp_path) as made:

@@ -26,7 +26,7 @@ from wan_assets.prompts import PromptTable
 from wan_assets.store import VideoStore
 from wan_assets.video import Clip, VideoProperties, properties_of, render
 
-GOOD = VideoProperties("MP4", "h264", 854, 480, 5.0, 24.0, 120, "aac", 5.0, 200.0, 90.0, 0.1)
+GOOD = VideoProperties("MP4", "h264", 1280, 720, 5.0, 24.0, 120, "aac", 5.0, 200.0, 90.0, 0.1)
 SOUND = {"provider_settings": {"alibaba": {"audio": True}}}
 AUDIO = {"matches_request", "audio_matches_request"}
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -118,7 +118,7 @@ def test_a_clip_is_judged_by_what_is_seen_and_heard_in_it(pictures, amplitude, w
 
 @pytest.mark.parametrize("container", ["MP4", "WEBM"])
 def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
-    render(Clip(container, 480, 854, 10, True, 7, "A kite"), path := tmp_path / "clip")
+    render(Clip(container, 720, 1280, 10, True, 7, "A kite"), path := tmp_path / "clip")
 
     request = request_of(output_format=container, duration=10, **SOUND)
     found = verdicts(request, properties_of(path).to_json(), cost_microusd=946_000)
@@ -158,6 +158,14 @@ def test_a_video_from_a_picture_may_cost_what_the_provider_takes_for_it():
     found = verdicts(from_picture, cost_microusd=738_000)
 
     assert found["cost_within_estimate"].passed
+
+
+def test_the_cost_of_a_resolution_without_a_published_price_is_not_measured():
+    found = verdicts(request_of(resolution="480p", **SOUND), cost_microusd=236_500)["cost_within_estimate"]
+
+    assert found.passed
+    assert not found.is_measured
+    assert found.message == "not measured: runware:201@1 has no published price for 480p"
 
 
 def test_what_an_older_sidecar_does_not_tell_is_not_measured_and_passes():

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import dagster_support
+import engine_support
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from cli_support import wan_assets
 from dagster_support import SMALL
-from engine_support import Studio, errors_of, request_of, rows_of, studio
+from engine_support import Studio, errors_of, rows_of, studio
 from folders import SHARED
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,11 @@ FORMS = {
     "soft hyphen": SEA.replace("noon", "no\u00adon"),
     "all at once": unicodedata.normalize("NFD", f"\ufeff {SEA}\u00a0\r\n").replace("sea\n", "sea \r\n"),
 }
+
+
+def request_of(prompt: str = "A red kite", **parameters: Any) -> VideoRequest:
+    """A request of the resolution whose fingerprints older releases computed."""
+    return engine_support.request_of(prompt, resolution="480p", **parameters)
 
 
 def as_before(prompt: str, **parameters: Any) -> VideoRequest:

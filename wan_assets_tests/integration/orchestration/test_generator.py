@@ -25,6 +25,8 @@ from wan_assets.settings import sqlite_url
 
 LETTERS = dg.StaticPartitionsDefinition(["a", "b", "c"])
 THREE = requests_of("A red kite", "A blue boat", "A green hill")
+PRICED = requests_of("A red kite", "A blue boat", "A green hill", resolution="720p")
+"""Of a resolution with a published price, which is reserved."""
 
 
 def materializations(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None, dict[str, Any]]]:
@@ -245,7 +247,7 @@ def test_requests_with_a_problem_and_a_step_with_several_assets_submit_nothing(m
 def test_a_budget_and_a_pause_of_the_ledger_stop_a_generation(made: Studio) -> None:
     @dg.asset
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
-        yield from generator.generate(context=context, requests=THREE).stream()
+        yield from generator.generate(context=context, requests=PRICED).stream()
 
     tight = {"generator": generator_of(made, budget_usd_total=1.0)}
     over = dg.materialize([trailers], instance=made.instance, resources=tight, raise_on_error=False)

@@ -25,6 +25,8 @@ from wan_assets.settings import SettingsError, sqlite_url
 
 README = Path(wan_assets.__file__).parents[1] / "README.md"
 THREE = requests_of("A red kite", "A blue boat", "A green hill")
+PRICED = requests_of("A red kite", "A blue boat", "A green hill", resolution="720p")
+"""Of a resolution with a published price, which is reserved."""
 
 
 @pytest.fixture
@@ -176,8 +178,8 @@ def test_each_call_is_a_run_of_its_own_for_budgets(made: Studio) -> None:
     generator = generator_of(made, budget_usd_per_run=1.0)
 
     with pytest.warns(UserWarning, match="1 of 3"):
-        first = quiet(generator, THREE)
-    second = quiet(generator, THREE)
+        first = quiet(generator, PRICED)
+    second = quiet(generator, PRICED)
 
     assert first.error.str.startswith("BudgetExceededError").sum() == 1
     assert second.error.isna().all()

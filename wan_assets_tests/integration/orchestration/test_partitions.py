@@ -268,7 +268,7 @@ def test_the_data_version_of_a_batch_follows_its_videos_and_nothing_else(tmp_pat
 def test_a_batch_with_failed_rows_is_not_green_tells_what_was_done_and_its_retry_sends_those_alone(
     tmp_path: Path,
 ) -> None:
-    path = written(tmp_path, rows_of(4, shard=lambda each: f"shard-{each // 2}"))
+    path = written(tmp_path, rows_of(4, shard=lambda each: f"shard-{each // 2}", resolution=lambda _: "720p"))
 
     with studio(tmp_path) as made:
         first = run(made, path, SHARDS, "shard-0", "shard-1", budget_usd_total=1.43)

@@ -1103,7 +1103,7 @@ def test_a_new_server_over_the_same_folder_goes_on_where_the_old_one_ended(tmp_p
 
 
 def test_the_books_tell_what_a_request_was_charged(api):
-    task = task_of(numberResults=2)
+    task = task_of(numberResults=2, resolution="720p")
     api.post(task, task_of(2, duration=7))
 
     (charge,) = api.journal.charges()

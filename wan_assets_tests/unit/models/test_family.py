@@ -543,7 +543,7 @@ def test_a_resolution_alone_does_not_make_a_video_from_text(model: str, example:
 
 PRICES: list[tuple[str, dict[str, Any], str]] = [
     # for 5 s
-    (PREVIEW, {"resolution": "480p"}, "0.473"),
+    (PREVIEW, {"resolution": "480p"}, "0.738"),
     (PREVIEW, {"resolution": "720p"}, "0.473"),
     (PREVIEW, {"resolution": "1080p"}, "0.738"),
     (W26, {"resolution": "720p"}, "0.50"),

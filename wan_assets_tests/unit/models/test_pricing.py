@@ -36,7 +36,7 @@ def request(**parameters: Any) -> VideoRequest:
     [
         ({"resolution": "720p"}, "0.473"),
         ({"resolution": "1080p"}, "0.738"),
-        ({"resolution": "480p"}, "0.473"),
+        ({"resolution": "480p"}, "0.738"),
         ({"resolution": "720p", "duration": 10}, "0.946"),
         ({"resolution": "1080p", "duration": 10, "numberResults": 4}, "5.904"),
         ({"width": 1088, "height": 832}, "0.473"),
