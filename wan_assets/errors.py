@@ -131,7 +131,7 @@ class SelectionError(WanAssetsError):
 class NotConfirmedError(WanAssetsError):
     """A run that may charge a real account without a budget was not confirmed."""
 
-    hint = "Pass `--yes`, or set a budget with WAN_ASSETS_BUDGET_USD. Nothing was submitted."
+    hint = "Pass `--yes`, or set a budget for all rows with WAN_ASSETS_BUDGET_USD. Nothing was submitted."
     is_retryable = False
 
 
@@ -185,7 +185,7 @@ class BudgetExceededError(WanAssetsError):
     budget's state in the ledger.
     """
 
-    hint = "Raise the budget, or submit fewer or cheaper rows."
+    hint = "Raise the budget (`wan-assets ledger budgets set` does), or submit fewer or cheaper rows."
     is_retryable = False
 
     def __init__(

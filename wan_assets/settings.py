@@ -83,11 +83,6 @@ class Settings:
     budgets: str = ""
 
     @property
-    def has_budget(self) -> bool:
-        """Whether any budget limits what a run spends."""
-        return self.budget_usd is not None or bool(self.budgets)
-
-    @property
     def is_simulated(self) -> bool:
         """Whether the simulator replaces the API."""
         return not self.api_key

@@ -90,7 +90,7 @@ def show_budgets(report: BudgetReport, suggestions: Suggestions) -> None:
         _show_planned(report)
     else:
         hint = "`wan-assets ledger budgets set 500 --per month` sets one for all processes"
-        click.echo(printable(f"No budget is set; {suggestions.completed(hint)}"))
+        click.echo(printable(f"No budget is set in the environment or in the ledger; {suggestions.completed(hint)}"))
     for line in _lines(report, month):
         click.echo(printable(line))
 

@@ -12,7 +12,7 @@ from wan_assets.cli.estimates import ledger_state
 from wan_assets.client import RunwareClient
 from wan_assets.engine import Limits
 from wan_assets.errors import NotConfirmedError
-from wan_assets.ledger import Takes
+from wan_assets.ledger import Takes, budgets_of
 from wan_assets.models import request_of_take
 from wan_assets.prompts import Chunk, PriceList, PromptRow, Summary
 from wan_assets.settings import Settings
@@ -22,10 +22,10 @@ def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed
     """Asks whether to pay for the rows that have no task yet, and for further takes. Raises `NotConfirmedError` unless
     a person agrees.
 
-    It does not ask with a budget, on the simulator, for an address on this machine, or if nothing is to be paid. Also
-    raises the errors of an address that cannot be used.
+    It does not ask with a budget for all rows, on the simulator, for an address on this machine, or if nothing is to be
+    paid. Also raises the errors of an address that cannot be used.
     """
-    if is_confirmed or not settings.is_charged or settings.has_budget:
+    if is_confirmed or not settings.is_charged or _has_budget_for_all(settings):
         return
     new = _prices_of(rows, settings, limits).new
     if not new.requests:
@@ -33,10 +33,15 @@ def confirm_price(rows: Sequence[PromptRow], settings: Settings, *, is_confirmed
     RunwareClient(settings.api_key, settings.base_url)  # opens no connection; refuses an address before the question
     price, videos = dollars(new.reserved_microusd), counted(new.videos, "video")
     if not sys.stdin.isatty():
-        reason = "no budget is set, and there is no terminal for a confirmation"
+        reason = "no budget limits all rows, and there is no terminal for a confirmation"
         raise NotConfirmedError(f"{videos} may cost up to {price}: {reason}")
     if not _agrees(f"Pay up to {price} for {videos}?"):
         raise NotConfirmedError(f"the price of up to {price} for {videos} was not confirmed")
+
+
+def _has_budget_for_all(settings: Settings) -> bool:
+    """Whether a budget limits every row, and not only those of a scope or of each run."""
+    return any(not limit.scope and limit.per != "run" for limit in budgets_of(settings).limits)
 
 
 def _agrees(question: str) -> bool:

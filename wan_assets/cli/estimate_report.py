@@ -11,9 +11,9 @@ from wan_assets.cli.display import counted, dollars, printable, show_table
 from wan_assets.cli.estimates import LedgerState
 from wan_assets.durations import duration_text
 from wan_assets.errors import budget_name
-from wan_assets.ledger import BudgetState, Subject
+from wan_assets.ledger import TAKES, BudgetState, Subject, is_of_row
 from wan_assets.models import description_of, is_default, usd
-from wan_assets.prompts import CAMPAIGN, MODEL_COLUMN, PriceLine, PriceList
+from wan_assets.prompts import MODEL_COLUMN, PriceLine, PriceList
 
 
 def show_prices(prices: PriceList) -> None:
@@ -113,17 +113,11 @@ def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
 
 def needed_microusd(budget: BudgetState, prices: PriceList) -> int | None:
     """Returns the most that the new requests of a table take from a budget; None if the table alone does not tell."""
-    if budget.is_of_retakes:
-        return 0
-    names = {name for name, _ in budget.counter.scope}
-    if names - {MODEL_COLUMN, CAMPAIGN}:
+    scope = budget.counter.scope
+    if not all(is_of_row(name) or name in (MODEL_COLUMN, TAKES) for name, _ in scope):
         return None
-
-    def counts(model: str, campaign: str | None) -> bool:
-        tags = {} if campaign is None else {CAMPAIGN: campaign}
-        return Subject("", model=model, tags=tags).matches(budget.counter.scope)
-
-    return prices.new_where(counts).reserved_microusd
+    line = prices.new_where(lambda model, tags: Subject("", model=model, tags=tags).matches(scope))
+    return None if line is None else line.reserved_microusd
 
 
 def _amounts(line: PriceLine) -> dict[str, Any]:
@@ -143,7 +137,7 @@ def _fit(budget: BudgetState, prices: PriceList) -> str:
     left = f"{dollars(room)} of {dollars(budget.cap_microusd)} left"
     needed = None if budget.is_of_retakes else needed_microusd(budget, prices)
     if needed is None:
-        return f"{name}: {left}"
+        return f"{name}: {left}" + ("" if budget.is_of_retakes else "; what counts in it is known in the run only")
     if needed <= room:
         return f"{dollars(needed)} fits in {name}: {left}"
     return f"{dollars(needed)} does not fit in {name}: {left}, {dollars(needed - room)} missing"

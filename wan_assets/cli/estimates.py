@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from wan_assets.errors import LedgerError, LedgerMissingError
-from wan_assets.ledger import BudgetState, Ledger, RecentDurations, Takes, account_of, budgets_of
+from wan_assets.ledger import BudgetState, Ledger, RecentDurations, Takes, account_of, budgets_of, is_of_row
 from wan_assets.models import Quote, VideoRequest, quote_of
 from wan_assets.prompts import PriceList
 from wan_assets.settings import MAX_IN_FLIGHT, Settings
@@ -58,7 +58,8 @@ class LedgerState:
 
     def prices(self) -> PriceList:
         """Returns a list of prices that knows the requests which are paid already, and recent prices."""
-        return PriceList(paid=self.paid, quote=self.quote)
+        names = {name for budget in self.budgets for name, _ in budget.counter.scope if is_of_row(name)}
+        return PriceList(paid=self.paid, quote=self.quote, tag_names=tuple(sorted(names)))
 
     def duration(self, prices: PriceList) -> Duration:
         """Returns the expected duration of a run over the requests of a table that have no task yet."""

@@ -163,10 +163,11 @@ class _Engine:
 
     async def _follow(self, job: VideoJob, first_task: asyncio.Task[Outcome], on_outcome: OnOutcome) -> None:
         """Gives a job the outcome of an earlier job in this run with the same request, unless only that one needs a
-        draft that is not approved.
+        draft that is not approved, or may count in another budget.
         """
         first = await asyncio.shield(first_task)
-        if isinstance(first.error, NotApprovedError) and job.approval != first.job.approval:
+        is_withdrawn = isinstance(first.error, NotApprovedError) and job.approval != first.job.approval
+        if is_withdrawn or (isinstance(first.error, BudgetExceededError) and _counts_otherwise(job, first.job)):
             await self._row(Row(job, None, None), on_outcome)
             return
         on_outcome(replace(first, job=job, is_new=False, submitted=0))
@@ -185,3 +186,8 @@ class _Engine:
             row.leave_active_rows()
         on_outcome(outcome)
         return outcome
+
+
+def _counts_otherwise(job: VideoJob, other: VideoJob) -> bool:
+    """Whether two jobs with the same request may count in different budgets."""
+    return (job.partition, job.tags) != (other.partition, other.tags)

@@ -45,6 +45,9 @@ from wan_assets.store import StoredTask, VideoStore
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_RECENT_S = 1.0
+"""The age up to which a reservation is taken as just made."""
+
 
 class LedgerSession:
     """One run's session with the ledger. The run owns the tasks that it claims until the session ends."""
@@ -181,6 +184,7 @@ class LedgerSession:
 
         The ledger is not asked if the reservation has only just been made.
         """
+        has_waited = has_waited or Instant.now().since(claim.claimed_at) > _RECENT_S
         if has_waited or claim.status == "resumed" or claim.task.counted_at < self._last_boundary():
             await self.call(self.ledger.count_again, claim.task.task_uuid)
 

@@ -17,7 +17,7 @@ from wan_assets.ledger.budget import (
 )
 from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_period import Per, boundary_before
-from wan_assets.ledger.budget_scope import Subject
+from wan_assets.ledger.budget_scope import TAKES, Subject, is_of_row
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
@@ -56,6 +56,7 @@ __all__ = [
     "MAX_NOTE",
     "OPEN_STATES",
     "RECENT_TASKS",
+    "TAKES",
     "WITHOUT_VALUE",
     "Approval",
     "BudgetAlert",
@@ -109,6 +110,7 @@ __all__ = [
     "budgets_of",
     "heartbeat",
     "is_file",
+    "is_of_row",
     "is_surely_dead",
     "money_kind",
     "month_span",

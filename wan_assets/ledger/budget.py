@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from wan_assets.errors import BudgetExceededError, PausedError, budget_name
 from wan_assets.ledger.budget_period import Per, period_of
-from wan_assets.ledger.budget_scope import FURTHER, MODEL, TAKES, Scope, Subject, scope_text
+from wan_assets.ledger.budget_scope import FIRST, FURTHER, MODEL, RUN_TAG, TAKES, Scope, Subject, is_model, scope_text
 from wan_assets.ledger.records import money_kind
-from wan_assets.models import catalog, microusd, usd
+from wan_assets.models import VideoRequest, catalog, microusd, usd
 from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError
 
 ALERTS = (50, 80, 100)
@@ -26,6 +26,9 @@ ALERTS = (50, 80, 100)
 
 _MAX_USD = 1e9
 _SHORT = 16
+_PARAMETERS = frozenset(VideoRequest.model_fields) - {MODEL}
+"""Names that no column of a row has beside its parameters."""
+
 _ALL = 100
 
 
@@ -54,17 +57,29 @@ class BudgetLimit(BaseModel):
     def _conditions(cls, given: Any) -> Any:
         """Accepts `campaign=fall` too, and several conditions separated by commas."""
         if not isinstance(given, str):
-            return given or {}
+            return {} if given is None else given
         parts = [part.partition("=") for part in given.split(",") if part.strip()]
         if wrong := [name for name, equals, _ in parts if not equals]:
             raise ValueError(f"write a condition as name=value, not {wrong[0].strip()!r}")
-        return {name.strip(): value.strip() for name, _, value in parts}
+        names = [name.strip() for name, _, _ in parts]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]} is named twice")
+        return dict(zip(names, (value for _, _, value in parts), strict=True))
 
     @field_validator("scope")
     @classmethod
     def _are_named(cls, scope: dict[str, str]) -> dict[str, str]:
-        if any(not name or not value or name == "run_tag:" for name, value in scope.items()):
-            raise ValueError("each condition needs a name and a value")
+        scope = {name.strip(): value.strip() for name, value in scope.items()}
+        if any(not name or not value or name in (RUN_TAG, RUN_TAG[:-1]) for name, value in scope.items()):
+            raise ValueError("each condition needs a name and a value, and a tag of a run is named run_tag:NAME")
+        if not all(name.isprintable() and value.isprintable() for name, value in scope.items()):
+            raise ValueError("a condition contains a character that cannot be shown")
+        if wrong := [name for name in scope if name in _PARAMETERS]:
+            raise ValueError(f"{wrong[0]} is a parameter of requests: name asset, partition, model or an extra column")
+        if scope.get(TAKES, FIRST) not in (FIRST, FURTHER):
+            raise ValueError(f"takes is {FIRST} or {FURTHER}, not {scope[TAKES]!r}")
+        if MODEL in scope and not any(is_model(scope[MODEL], model) for model in catalog().models):
+            raise ValueError(f"{scope[MODEL]!r} is no known model: {catalog().suggestion}")
         return scope
 
     @field_validator("time_zone")
@@ -97,7 +112,7 @@ class BudgetLimit(BaseModel):
 
 def _id_of(name: str, value: str) -> str:
     """Returns the id of a model that a condition names otherwise, and any other value as it is."""
-    return (catalog().id_of(value) or value) if name == MODEL else value
+    return (catalog().id_of(value) or value.lower()) if name == MODEL else value
 
 
 @dataclass(frozen=True)
@@ -215,7 +230,7 @@ def budgets_in(text: str) -> tuple[BudgetLimit, ...]:
         return ()
     try:
         given = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{BUDGETS_VARIABLE} is not JSON: {error}") from None
     if not isinstance(given, (dict, list)):
         raise SettingsError(f'{BUDGETS_VARIABLE} is no list of budgets: write [{{"usd": 500, "per": "month"}}]')
@@ -231,7 +246,7 @@ def _first_problem(error: ValidationError) -> str:
     where = "".join(f", {name}" for name in names)
     fields = ", ".join(BudgetLimit.model_fields)
     known = f"; the fields are {fields}" if first["type"] == "extra_forbidden" else ""
-    return f"budget {int(number) + 1}{where}: {first['msg']}{known}"
+    return f"budget {int(number) + 1}{where}: {first['msg'].removeprefix('Value error, ')}{known}"
 
 
 def budgets_of(settings: Settings) -> Budgets:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
+from wan_assets.models import description_of
+
 ASSET, PARTITION, MODEL, TAKES = "asset", "partition", "model", "takes"
 RUN_TAG = "run_tag:"
 """The begin of a condition on a tag of the run."""
 
-FURTHER = "further"
-"""The value of `takes` for all takes of a row after its first one."""
+FIRST, FURTHER = "first", "further"
+"""The values of `takes`: for the first take of a row, and for all takes after it."""
 
 Scope: TypeAlias = tuple[tuple[str, str], ...]
 """Conditions that must all hold, each a name with a value, sorted by name; none means everything."""
@@ -33,23 +35,30 @@ class Subject:
 
     def matches(self, scope: Scope) -> bool:
         """Whether all conditions hold. A `*` in a value stands for any text."""
-        return all(
-            (value := self._value(name)) is not None and _pattern(wanted).fullmatch(value) is not None
-            for name, wanted in scope
-        )
+        return all(self._fulfils(name, wanted) for name, wanted in scope)
+
+    def _fulfils(self, name: str, wanted: str) -> bool:
+        if name == MODEL:
+            return is_model(wanted, self.model)
+        value = self._value(name)
+        return value is not None and _pattern(wanted).fullmatch(value) is not None
 
     def _value(self, name: str) -> str | None:
         if name == ASSET:
             return self.asset
         if name == PARTITION:
             return self.partition
-        if name == MODEL:
-            return self.model
         if name == TAKES:
-            return FURTHER if self.is_retake else "first"
+            return FURTHER if self.is_retake else FIRST
         if name.startswith(RUN_TAG):
             return self.run_tags.get(name.removeprefix(RUN_TAG))
         return self.tags.get(name)
+
+
+def is_model(wanted: str, model: str) -> bool:
+    """Whether a model, given by its id, has a wanted id or short name, in any case."""
+    names = (model, *description_of(model).short_names) if model else ()
+    return any(_pattern(wanted.lower()).fullmatch(name.lower()) for name in names)
 
 
 def is_of_row(name: str) -> bool:

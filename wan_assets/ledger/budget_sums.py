@@ -307,9 +307,10 @@ def tags_of_run(connection: sa.Connection, run_id: str) -> dict[str, str]:
 
 
 def record_tags_of_run(connection: sa.Connection, run_id: str, tags: Mapping[str, str]) -> None:
-    """Records the tags of a run."""
+    """Records the tags of a run, unless it has recorded some: its tasks keep counting where they count."""
     text = json.dumps(dict(tags), ensure_ascii=False, sort_keys=True)
-    connection.execute(upsert_into(connection.dialect.name, run_tags).values(run_id=run_id, tags=text))
+    new = insert_into(connection.dialect.name, run_tags).values(run_id=run_id, tags=text)
+    connection.execute(new.on_conflict_do_nothing())
 
 
 def committed_in(connection: sa.Connection, name: str) -> int:

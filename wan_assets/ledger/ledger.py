@@ -187,7 +187,7 @@ class Ledger(LedgerReader):
         A refused reservation is not recorded by itself: the row may wait for money that other rows do not need.
         """
         state = refused.state
-        if isinstance(state, BudgetState) and budget_alerts.EXHAUSTED in state.alert_at:
+        if isinstance(state, BudgetState) and state.alert_at:
             subject, percents = Subject(run_id, asset), (budget_alerts.EXHAUSTED,)
             with self._transaction() as connection:
                 budget_alerts.record(connection, state, percents, subject, has_skipped_rows=True)

@@ -1,16 +1,11 @@
-"""The budget as users configure it in resources, in YAML and in run configuration, and the tags of runs for it."""
+"""The budget as users configure it in resources, in YAML and in run configuration."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import dagster as dg
 
 from wan_assets.ledger import BudgetLimit, budgets_in
 from wan_assets.settings import Settings
-
-_HIDDEN = "."
-_MAX_TAG = 256
 
 
 class Budget(dg.Config, dg.Resolvable, BudgetLimit):
@@ -42,8 +37,3 @@ class Budget(dg.Config, dg.Resolvable, BudgetLimit):
 def configured_budgets(settings: Settings) -> list[Budget]:
     """Returns the budgets of WAN_ASSETS_BUDGETS; raises `SettingsError`."""
     return [Budget(**limit.model_dump()) for limit in budgets_in(settings.budgets)]
-
-
-def budget_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags of a run that the ledger records for budgets and reports: short ones that Dagster shows."""
-    return {name: value for name, value in run_tags.items() if name[0] != _HIDDEN and len(value) <= _MAX_TAG}

@@ -29,7 +29,7 @@ from wan_assets.prompts.prompt_source import Extra, PromptSource, prompt_source_
 from wan_assets.prompts.result_frame import frame_of, index_of
 from wan_assets.prompts.row_batch import fingerprints_by_id
 from wan_assets.prompts.row_selection import ChosenRows, RowSelection, RowsSeen
-from wan_assets.prompts.row_tags import tags_of
+from wan_assets.prompts.row_tags import run_tags_of, tags_of
 from wan_assets.prompts.signature import signature_of
 from wan_assets.prompts.snapshot import Snapshot, snapshot_writer
 from wan_assets.prompts.sql_query import SqlQuery
@@ -97,6 +97,7 @@ __all__ = [
     "location_of",
     "name_of",
     "prompt_source_from",
+    "run_tags_of",
     "scan",
     "shortened",
     "signature_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from wan_assets.models import (
 )
 
 _CAMPAIGNS_KEPT = 1000
+_TAGGED_KEPT = 100_000
 _TYPICAL_S = 150.0
 """For models without a stated time. Published examples of 5 s of video take 128 s from an image and 186 s from text."""
 
@@ -85,18 +86,25 @@ class PriceList:
 
     `paid` are the first 16 bytes of the fingerprints of requests that have a task already: nothing more is paid for
     them. `quote` returns the prices of a request. A request of several rows belongs to the campaign of the first. At
-    most 1,000 campaigns are kept; the others count as one.
+    most 1,000 campaigns are kept; the others count as one. `tag_names` are extra columns by which budgets count rows:
+    `new_where` knows their values.
     """
 
     paid: frozenset[bytes] = frozenset()
     quote: Callable[[VideoRequest], Quote] = quote_of
+    tag_names: tuple[str, ...] = ()
+    _tagged: Counter[tuple[_Key, tuple[str, ...]]] = field(default_factory=Counter)
     _new: Counter[tuple[_Key, str | None]] = field(default_factory=Counter)
     _counts: Counter[tuple[_Key, str | None]] = field(default_factory=Counter)
     _prices: dict[_Key, _Price] = field(default_factory=dict)
     _campaigns: set[str] = field(default_factory=set)
 
-    def add(self, request: VideoRequest, campaign: str | None, *, count: int = 1, new: int = 1) -> None:
-        """Adds requests with the price of one of them, and the campaign of their rows; `new` of them are not paid."""
+    def add(
+        self, request: VideoRequest, campaign: str | None, *, count: int = 1, new: int = 1, tags: tuple[str, ...] = ()
+    ) -> None:
+        """Adds requests with the price of one of them, and the campaign and the tags of their rows; `new` of them are
+        not paid.
+        """
         start, tier = ("image-to-video", "as the image") if request.image else (_start_of(request), "as the input")
         kind = PricedKind(
             request.model, start, request.tier or tier, request.duration, request.has_audio, request.number_results
@@ -108,6 +116,8 @@ class PriceList:
         kept = self._kept(campaign)
         self._counts[key, kept] += count
         self._new[key, kept] += new
+        if new and len(self._tagged) <= _TAGGED_KEPT:
+            self._tagged[key, tags] += new
 
     @property
     def total(self) -> PriceLine:
@@ -117,11 +127,20 @@ class PriceList:
     @property
     def new(self) -> PriceLine:
         """The requests that are not paid yet."""
-        return self.new_where(lambda *_: True)
+        return self._line((key, new) for (key, _), new in self._new.items())
 
-    def new_where(self, counts: Callable[[str, str | None], bool]) -> PriceLine:
-        """Returns the requests that are not paid yet, of models and campaigns that a predicate accepts."""
-        return self._line((key, new) for (key, campaign), new in self._new.items() if counts(key.kind.model, campaign))
+    def new_where(self, counts: Callable[[str, Mapping[str, str]], bool]) -> PriceLine | None:
+        """Returns the requests that are not paid yet, of models and tags that a predicate accepts; None if the rows
+        have too many different tags.
+        """
+        if len(self._tagged) > _TAGGED_KEPT:
+            return None
+        return self._line(
+            (key, new) for (key, tags), new in self._tagged.items() if counts(key.kind.model, self._named(tags))
+        )
+
+    def _named(self, tags: tuple[str, ...]) -> dict[str, str]:
+        return {name: value for name, value in zip(self.tag_names, tags, strict=False) if value}
 
     @property
     def typical_s(self) -> float:

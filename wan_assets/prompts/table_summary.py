@@ -89,18 +89,24 @@ class Summary:
             fingerprint = bytes.fromhex(row.fingerprint)[:FINGERPRINT_BYTES]
             if fingerprint not in self.fingerprints:
                 self.fingerprints.add(fingerprint)
-                self.prices.add(row.request, row.extra.get(CAMPAIGN), new=fingerprint not in self.prices.paid)
+                tags = tuple(row.extra.get(name, "") for name in self.prices.tag_names)
+                new = fingerprint not in self.prices.paid
+                self.prices.add(row.request, row.extra.get(CAMPAIGN), new=new, tags=tags)
 
     def _add_batch(self, batch: RowBatch) -> None:
-        """Adds rows in columns: the requests that are new, counted by template, campaign, and whether they are paid."""
+        """Adds rows in columns: the requests that are new, counted by template, campaign, tags, and whether they are
+        paid.
+        """
         fingerprints = [fingerprint[:FINGERPRINT_BYTES] for fingerprint in batch.fingerprints]
         first = dict(zip(reversed(fingerprints), reversed(range(len(fingerprints))), strict=True))
         for known in self.fingerprints.intersection(first):
             del first[known]
         self.fingerprints.update(first)
-        campaigns = batch.extra.get(CAMPAIGN) or repeat("", len(batch))
-        groups = list(zip(batch.templates, campaigns, strict=True))
+        names = (CAMPAIGN, *self.prices.tag_names)
+        columns = (batch.extra.get(name) or repeat("", len(batch)) for name in names)
+        groups = list(zip(batch.templates, *columns, strict=True))
         paid = Counter(groups[first[fingerprint]] for fingerprint in self.prices.paid.intersection(first))
         for group, count in Counter(map(groups.__getitem__, first.values())).items():
-            template, campaign = group
-            self.prices.add(template.example, campaign or None, count=count, new=count - paid[group])
+            template, campaign, *tags = group
+            new = count - paid[group]
+            self.prices.add(template.example, campaign or None, count=count, new=new, tags=tuple(tags))

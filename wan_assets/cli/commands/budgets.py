@@ -142,12 +142,17 @@ def set_budget(context: click.Context, /, limit_usd: float, url: str | None, **c
     Exit status: 0 recorded, 2 it could not start.
     """
     limit = _limit_of(limit_usd, **counts)
-    with open_ledger(url, context) as (ledger, settings):
+    with open_ledger(url, context, has_budgets=True) as (ledger, settings):
+        known = [state.counter for state in ledger.budget_states("", simulated=not settings.is_charged)]
         ledger.set_budget(limit)
         simulated = not settings.is_charged and not ledger.totals().real.tasks
         states = {state.counter: state for state in ledger.budget_states("", simulated=simulated)}
     state = states[limit.counter]
     click.echo(printable(f"{limit.counter.name}: {in_cents(limit.microusd)} for all processes; {_present(state)}"))
+    for other in known:
+        if other != limit.counter and (other.per, other.scope) == (limit.counter.per, limit.counter.scope):
+            kept = f"the budget {other.name} also stays in force: to change that one, add --time-zone {other.time_zone}"
+            click.echo(printable(kept), err=True)
 
 
 @click.command()
@@ -188,4 +193,5 @@ def _present(state: BudgetState) -> str:
     if state.committed_microusd < state.cap_microusd:
         return f"{committed}, {in_cents(state.room_microusd)} is left"
     reset = f" It resets at {state.resets_at:%Y-%m-%d %H:%M %Z}." if state.resets_at else ""
-    return f"{committed}. Nothing is submitted until it is raised or unset.{reset}"
+    what = "No row that counts in it" if state.counter.scope else "Nothing"
+    return f"{committed}. {what} is submitted until it is raised or unset.{reset}"

@@ -14,7 +14,6 @@ import dagster as dg
 from wan_assets.engine import FailureLog, Outcome, VideoJob
 from wan_assets.ledger import Ledger, Origin, heartbeat
 from wan_assets.orchestration.asset_names import Key
-from wan_assets.orchestration.budget import budget_tags
 from wan_assets.orchestration.generator.generated_row import GeneratedRow, frame_of_rows
 from wan_assets.orchestration.generator.step import Step
 from wan_assets.orchestration.metadata import video
@@ -27,7 +26,7 @@ from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.row_recording import RowRecorder
 from wan_assets.orchestration.tables.approved import with_ledger
-from wan_assets.prompts import PromptRow, Prompts, PromptTable, index_of
+from wan_assets.prompts import PromptRow, Prompts, PromptTable, index_of, run_tags_of
 from wan_assets.store import VideoStore
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class GenerationPlan:
                 stack.enter_context(heartbeat(ledger, self.step.run_id))
             store, limits = self.resources.store.open(), self.resources.runware.limits()
             step, purchase = self.step, self.options.regenerate
-            origin = Origin(step.run_id, step.asset, purchase=purchase, run_tags=budget_tags(step.run_tags))
+            origin = Origin(step.run_id, step.asset, purchase=purchase, run_tags=run_tags_of(step.run_tags))
             run = EngineRun(self.queue, self.resources.runware, store, ledger, limits, origin, self.media)
             reporter = CostReporter(ledger, self.step.instance, self.step.asset_key, self.step.asset)
             stack.callback(reporter.flush)

@@ -15,7 +15,6 @@ from wan_assets.dataset import row_videos
 from wan_assets.engine import Limits, progress_logged
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import Origin, PartitionRow, heartbeat
-from wan_assets.orchestration.budget import budget_tags
 from wan_assets.orchestration.checks import VideoCheckRun
 from wan_assets.orchestration.configured_resources import warn_if_simulated
 from wan_assets.orchestration.metadata.video import failure_to_start
@@ -26,7 +25,7 @@ from wan_assets.orchestration.runs.cost_reporting import CostReporter
 from wan_assets.orchestration.runs.engine_thread import EngineRun
 from wan_assets.orchestration.runs.partitioning import Partitioning
 from wan_assets.orchestration.runs.row_recording import RowRecorder
-from wan_assets.prompts import RowSelection
+from wan_assets.prompts import RowSelection, run_tags_of
 from wan_assets.store import StoredTask
 
 POOL = "runware"
@@ -99,7 +98,7 @@ def _events_of(
     ledger: LedgerResource,
 ) -> Iterator[Event]:
     asset = run_context.asset_key.to_user_string()
-    origin = Origin(run_context.run_id, asset, purchase=config.regenerate, run_tags=budget_tags(run_context.run_tags))
+    origin = Origin(run_context.run_id, asset, purchase=config.regenerate, run_tags=run_tags_of(run_context.run_tags))
     with ExitStack() as stack:
         open_ledger = stack.enter_context(ledger.open())
         stack.enter_context(heartbeat(open_ledger, run_context.run_id))

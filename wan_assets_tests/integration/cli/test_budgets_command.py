@@ -123,7 +123,9 @@ def test_without_a_budget_the_command_says_how_to_set_one(tmp_path: Path) -> Non
     result = budgets(tmp_path)
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("No budget is set; `wan-assets ledger budgets set 500 --per month --url ")
+    assert result.stdout.startswith(
+        "No budget is set in the environment or in the ledger; `wan-assets ledger budgets set 500 --per month --url "
+    )
 
 
 def test_without_a_ledger_nothing_is_shown_and_nothing_is_created(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_a_budget_is_set_changed_and_removed_in_the_ledger(tmp_path: Path) -> No
 
     name = "month (Europe/Berlin) for campaign=fall"
     assert raised.stdout == f"{name}: $5.00 for all processes; $1.00 is spent or reserved, $4.00 is left\n"
-    assert "Nothing is submitted until it is raised or unset. It resets at 20" in lowered.stdout
+    assert "No row that counts in it is submitted until it is raised or unset. It resets at 20" in lowered.stdout
     assert (found["limit_usd"], found["is_exhausted"], found["percent"]) == (0.5, True, 200.0)
     assert (removed.exit_code, again.exit_code) == (0, 1)
     assert f"{name}: removed" in removed.stdout

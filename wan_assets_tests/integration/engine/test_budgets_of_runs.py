@@ -10,6 +10,7 @@ from typing import Any
 from api_double import Prepared
 from bent_api import POLL, SUBMIT, Call, bent
 from engine_support import PRICE, Studio, errors_of, jobs_of, request_of, studio
+from limited_api import LimitedApi
 
 from wan_assets.engine import Limits, Outcome, VideoJob
 from wan_assets.ledger import BudgetLimit, Budgets, Origin
@@ -86,6 +87,40 @@ def test_a_budget_that_is_lowered_after_an_unconfirmed_submission_keeps_the_rese
     assert "does not fit in the budget of month" in str(first.error)
     assert (reserved, submitted) == (PRICE, 1)
     assert errors_of([refused, second])[-1] == ""
+
+
+def test_a_row_that_waited_for_its_turn_is_not_posted_after_a_budget_was_lowered(tmp_path: Path, video: bytes) -> None:
+    jobs = jobs_of(4)
+    with LimitedApi(lambda _: 1, 1.5, video) as api:
+        made = Studio(tmp_path, api)  # one task at a time: the others wait with their reservations
+
+        def later() -> None:
+            end = time.monotonic() + 30
+            while not api.done_at and time.monotonic() < end:
+                time.sleep(0.02)
+            time.sleep(1.1)
+            change(made, 0)
+
+        async def outcomes() -> list[Outcome]:
+            async with asyncio.TaskGroup() as group, made.running(jobs) as running:
+                group.create_task(asyncio.to_thread(later))
+                return [outcome async for outcome in running]
+
+        errors = errors_of(asyncio.run(outcomes()))
+        accepted = len(api.done_at)
+
+    assert accepted == 1
+    assert sorted(errors) == ["", *["BudgetExceededError"] * 3]
+
+
+def test_a_row_is_bought_although_an_equal_one_of_another_scope_does_not_fit(tmp_path: Path) -> None:
+    fall, winter = (VideoJob(request_of("Kite"), name, tags={"campaign": name}) for name in ("fall", "winter"))
+    nothing = budgets(limit(0, scope={"campaign": "fall"}))
+    with studio(tmp_path) as made:
+        refused, bought = made.run([fall, winter], budget=nothing)
+
+        assert errors_of([refused, bought]) == ["BudgetExceededError", ""]
+        assert made.paid == 1
 
 
 def test_the_tasks_of_a_crashed_run_count_on_the_day_on_which_they_are_submitted(tmp_path: Path) -> None:

@@ -345,6 +345,17 @@ def test_a_budget_of_one_process_counts_the_tasks_of_all(url: str) -> None:
     assert refused.value.committed_microusd == 2 * PRICE
 
 
+def test_the_first_tags_of_a_run_stay(url: str) -> None:
+    limits = [price_limit(9, scope={"run_tag:team": team}) for team in ("a", "b")]
+    with ledger_at(url, *limits) as ledger:
+        ledger.record_run_tags("r9", {"team": "a"})
+        task = claimed(ledger, "one", Origin("r9", "videos"))
+        ledger.record_run_tags("r9", {"team": "b"})
+        ledger.release(task.task_uuid, FAULT)
+
+        assert [state.committed_microusd for state in ledger.budget_states("r9", simulated=False)] == [0, 0]
+
+
 def test_a_budget_is_lowered_and_raised_without_a_restart(url: str) -> None:
     configured = price_limit(3, per="month", scope={"asset": "trailers"}, time_zone="Europe/Berlin")
     with ledger_at(url, configured) as running, ledger_at(url) as elsewhere:
