@@ -550,6 +550,7 @@ def test_a_text_file_that_is_no_list_of_prompts_is_refused_with_what_it_looks_li
     assert "\n" not in said
 
 
+@pytest.mark.skipif(not CASES.is_dir(), reason="the sample files are beside the repository only")
 @pytest.mark.parametrize(
     "name", ["excel_tab_delimited.txt", "git_lfs_pointer.txt", "html_error_page.txt", "json_lines_named.txt"]
 )
