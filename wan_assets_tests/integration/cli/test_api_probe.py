@@ -83,7 +83,7 @@ def test_it_pays_for_one_video_and_another_probe_pays_nothing(tmp_path):
 
 def test_what_was_seen_is_what_the_api_does(tmp_path):
     variants = {"unknown_task": "error", "is_balance_object": False, "cost_factor": 0.5, "polls_answered": 1}
-    with studio(tmp_path, **variants, has_progress=True, has_extra_fields=True) as place:
+    with studio(tmp_path, **variants, latency_s=1.0, has_progress=True, has_extra_fields=True) as place:
         outcome, seen = probed(place)
 
     assert outcome.stored
