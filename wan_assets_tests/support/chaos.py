@@ -217,11 +217,11 @@ def _hopeful(evidence: Evidence) -> Iterator[str]:
 
 
 def write_table(path: Path, rows: int, *, two_results_every: int) -> None:
-    """A table of silent clips at 480p, of which some ask for two results."""
+    """A table of silent clips at 720p, of which some ask for two results."""
     with path.open("w") as file:
         for number in range(rows):
             row: dict[str, Any] = {"prompt_id": f"r{number:04}", "positive_prompt": f"Kite {number}"}
-            row |= {"resolution": "480p", "provider_settings.alibaba.audio": False}
+            row |= {"resolution": "720p", "provider_settings.alibaba.audio": False}
             row |= {"number_results": 2} if number % two_results_every == 0 else {}
             file.write(json.dumps(row) + "\n")
 

@@ -87,7 +87,7 @@ def assert_stops_and_resumes(made: Studio) -> None:
     with working(made) as worker:
         assert worker.batch() == made_videos
 
-        assert "Nothing is submitted until it is raised" in command(made, "set", "0.5")
+        assert "No row that counts in it is submitted until it is raised" in command(made, "set", "0.5")
         assert worker.batch() == refused
         assert made.paid == 2
 

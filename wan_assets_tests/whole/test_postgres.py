@@ -35,6 +35,7 @@ from wan_assets.ledger import (
     TaskState,
     VideoKey,
 )
+from wan_assets.ledger.budget_sums import BudgetSums
 
 FAULT = ApiFault("someCode", "some message")
 MANY = range(40)
@@ -154,7 +155,7 @@ def test_a_task_that_nobody_holds_is_taken_by_one_of_two(postgres_url: str) -> N
 
 def test_the_last_money_goes_to_one_of_two(postgres_url: str) -> None:
     def got_in(ledger: Ledger, name: str, number: int) -> bool:
-        ledger.budget = caps(total_microusd=(number + 1) * PRICE)
+        ledger._sums = BudgetSums(caps(total_microusd=(number + 1) * PRICE))
         try:
             ledger.claim(request_of(f"{name} {number}"), Origin(), name, simulated=False)
         except BudgetExceededError:

@@ -1,6 +1,8 @@
 """`wan-assets ledger budgets`: the table, its numbers, what is planned, and the budgets that the ledger records."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,6 @@ from backfill_support import backfill, videos
 from click.testing import CliRunner, Result
 from dagster_support import table_of, written
 from engine_support import PRICE, request_of
-from python_process import run_python
 from rich.cells import cell_len
 
 from wan_assets.cli import cli
@@ -250,6 +251,7 @@ def test_open_backfills_are_added_if_there_is_a_dagster_home(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_dagster_is_loaded_only_for_backfills_of_a_dagster_home(tmp_path: Path) -> None:
     bought(tmp_path, 1_000_000)
-    shown = run_python(["-c", RUN, str(tmp_path)], capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", RUN, str(tmp_path)]  # not forked from a process that has loaded it
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert shown.splitlines()[-1] == "dagster is loaded: False"

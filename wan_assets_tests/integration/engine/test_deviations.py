@@ -71,7 +71,7 @@ def adopted_in(engine: Engine, *task_uuids: str) -> list[Adopted]:
     ("fault", "parameters", "difference"),
     [
         ("rounded_size", FIXED, ROUNDED),
-        ("rounded_size", {}, "size is 832x480, requested 854x480 or 480x854 or 640x640"),
+        ("rounded_size", {"resolution": "480p"}, "size is 832x480, requested 854x480 or 480x854 or 640x640"),
         ("rounded_size", {"resolution": None, "width": 1280, "height": 720}, "size is 1280x704, requested 1280x720"),
         ("missing_audio", SOUND, "has no audio, requested with audio"),
         ("extra_audio", {}, "has audio, requested without audio"),

@@ -197,10 +197,10 @@ def test_without_arguments_it_uses_the_environment_and_without_a_key_the_simulat
     monkeypatch.setenv("RUNWARE_BASE_URL", made.simulator.base_url)
     monkeypatch.delenv("RUNWARE_API_KEY", raising=False)
     with pytest.warns(UserWarning, match="RUNWARE_API_KEY is not set: videos are SIMULATED"), warnings.catch_warnings():
-        simulated = quiet(VideoGenerator(), THREE[:1])
+        simulated = quiet(VideoGenerator(), PRICED[:1])
     monkeypatch.setenv("RUNWARE_API_KEY", "any-key")
     with pytest.warns(UserWarning, match="1 of 1 rows"):
-        over = quiet(VideoGenerator(), THREE[1:2])
+        over = quiet(VideoGenerator(), PRICED[1:2])
 
     assert simulated.path[0].startswith(str(made.folder / "wan_assets_data" / "videos"))
     assert (made.folder / "wan_assets_data" / "simulator").is_dir()
