@@ -28,7 +28,7 @@ def mixed_gallery(folder: Path) -> Path:
     content = Path(video.uri).read_bytes()
     poster = {"poster": video.poster}
     paid(folder, dark, content=content, cost=400_001, facts={**FACTS, "brightest_luma": 2.0}, **poster)
-    paid(folder, unknown, content=content + b"\0", cost=None, facts={**FACTS, "width": 1280, "height": 720}, **poster)
+    paid(folder, unknown, content=content + b"\0", cost=None, facts={**FACTS, "width": 1920, "height": 1080}, **poster)
     longer = {"facts": {**FACTS, "duration_s": 10.0}, "differences": (DIFFERENCE,)}
     paid(folder, code, content=content + b"\0\0", cost=580_000, **longer, **poster)
     extra = [{"campaign": name} for name in ("spring", CODE, "spring", "autumn")]

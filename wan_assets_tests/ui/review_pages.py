@@ -16,7 +16,7 @@ from wan_assets.settings import sqlite_url
 from wan_assets.store import StoredVideo, VideoStore
 
 _BOOKED = 60
-SILENT = {"resolution": "480p", "provider_settings": {"alibaba": {"audio": False}}}
+SILENT = {"resolution": "720p", "provider_settings": {"alibaba": {"audio": False}}}
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def test_a_video_that_deviates_has_a_badge_and_its_audit_card_says_how(seen, mix
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({"size": "1280x720"}, ["p3"]),
+        ({"size": "1920x1080"}, ["p3"]),
         ({"length": "10"}, ["p4"]),
         ({"source": "simulated"}, ["p1"]),
         ({"source": "real", "size": "854x480"}, ["p2", "p4", "p5"]),
