@@ -205,11 +205,10 @@ class BudgetExceededError(WanAssetsError):
         self.requested_microusd = requested_microusd
         self.resets_at = resets_at
         left = max(0, cap_microusd - committed_microusd)
-        reset = f"; it resets at {resets_at:%Y-%m-%d %H:%M %Z}" if resets_at else ""
         super().__init__(
             f"${requested_microusd / 1e6:.4f} does not fit in {budget_name(scope)}: "
             f"${committed_microusd / 1e6:.4f} of ${cap_microusd / 1e6:.2f} is spent or reserved, "
-            f"${left / 1e6:.4f} is left{reset}"
+            f"${left / 1e6:.4f} is left{reset_note(resets_at)}"
         )
 
 
@@ -580,6 +579,11 @@ def file_system_errors() -> tuple[type[Exception], ...]:
 def budget_name(scope: str) -> str:
     """Returns the name of a budget for messages, given `total`, `retakes`, or a period and scope with their names."""
     return f"the total budget{scope.removeprefix('total')}" if scope.startswith("total") else f"the budget of {scope}"
+
+
+def reset_note(resets_at: datetime | None) -> str:
+    """Returns the end of a message that states when a budget resets; nothing for a budget without periods."""
+    return f"; it resets at {resets_at:%Y-%m-%d %H:%M %Z}" if resets_at else ""
 
 
 def _sentence(fault: ApiFault) -> str:

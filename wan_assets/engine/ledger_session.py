@@ -193,7 +193,7 @@ class LedgerSession:
         return boundary_before(now.isoformat(timespec="milliseconds"))
 
     async def record_refusal(self, refused: BudgetExceededError) -> None:
-        """Records the alert of a budget that has refused a row for good; once in this run."""
+        """Records the alert of a budget that refused a row which this run has given up; once in this run."""
         if refused.scope not in self._refused_by:
             await self.call(self.ledger.record_refusal, refused, self._origin.run_id, self._origin.asset)
             self._refused_by.add(refused.scope)

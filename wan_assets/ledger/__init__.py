@@ -5,7 +5,6 @@ This package and `prompts.database` are the only ones that import SQLAlchemy.
 
 from wan_assets.ledger.approvals import Approval
 from wan_assets.ledger.budget import (
-    ALERTS,
     BudgetLimit,
     Budgets,
     BudgetState,
@@ -16,7 +15,7 @@ from wan_assets.ledger.budget import (
     skipped_rows_of,
 )
 from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
-from wan_assets.ledger.budget_period import Per, boundary_before
+from wan_assets.ledger.budget_period import Per, boundary_before, zone_named
 from wan_assets.ledger.budget_scope import TAKES, Subject, is_of_row
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
@@ -33,7 +32,7 @@ from wan_assets.ledger.decisions import (
 )
 from wan_assets.ledger.estimates import RecentDurations
 from wan_assets.ledger.forecast import Forecast, Forecasts, MonthForecast
-from wan_assets.ledger.groupings import GROUPINGS, WITHOUT_VALUE, Grouping, tag_named, zone_named
+from wan_assets.ledger.groupings import GROUPINGS, WITHOUT_VALUE, Grouping, tag_named
 from wan_assets.ledger.heartbeat import heartbeat, renewed
 from wan_assets.ledger.kind_costs import RECENT_TASKS, KindCosts
 from wan_assets.ledger.learned_prices import RecentPrices
@@ -50,7 +49,6 @@ from wan_assets.ledger.takes import Take, Takes
 from wan_assets.ledger.video_checks import CheckRecord
 
 __all__ = [
-    "ALERTS",
     "GROUPINGS",
     "MAX_LABELS",
     "MAX_NOTE",

@@ -10,12 +10,11 @@ from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from wan_assets.errors import BudgetExceededError, PausedError, budget_name
-from wan_assets.ledger.budget_period import Per, period_of
+from wan_assets.errors import BudgetExceededError, PausedError, budget_name, reset_note
+from wan_assets.ledger.budget_period import Per, period_of, zone_named
 from wan_assets.ledger.budget_scope import FIRST, FURTHER, MODEL, RUN_TAG, TAKES, Scope, Subject, is_model, scope_text
 from wan_assets.ledger.records import money_kind
 from wan_assets.models import VideoRequest, catalog, microusd, usd
@@ -85,11 +84,7 @@ class BudgetLimit(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ValueError, OSError, LookupError):
-            raise ValueError(f"{name!r} is not a time zone: write a name such as Europe/Berlin") from None
-        return name
+        return zone_named(name)
 
     @field_validator("alert_at")
     @classmethod
@@ -153,18 +148,18 @@ class Counter:
     @property
     def name(self) -> str:
         """The budget's name without a period, such as `month (Europe/Berlin) for campaign=fall`."""
-        if self == RETAKES:
-            return "retakes"
-        zone = f" ({self.time_zone})" if self.time_zone != "UTC" else ""
-        return f"{self.per}{zone}" + (f" for {scope_text(self.scope)}" if self.scope else "")
+        return "retakes" if self == RETAKES else f"{self.per}{self._suffix}"
 
     def label(self, run_id: str, minute: str) -> str:
         """Returns the budget's name in messages, such as `month 2026-11 for campaign=fall`."""
         if self in STANDARD:
             return self.sum_name(run_id, minute)
-        period = f"{self.per} {self.period(run_id, minute)}".strip()
+        return f"{self.per} {self.period(run_id, minute)}".strip() + self._suffix
+
+    @property
+    def _suffix(self) -> str:
         zone = f" ({self.time_zone})" if self.time_zone != "UTC" else ""
-        return f"{period}{zone}" + (f" for {scope_text(self.scope)}" if self.scope else "")
+        return zone + (f" for {scope_text(self.scope)}" if self.scope else "")
 
 
 RETAKES = Counter("total", ((TAKES, FURTHER),))
@@ -333,8 +328,7 @@ def _refused_rows(refused: list[BudgetExceededError]) -> SkippedRows:
     last, requested = refused[-1], sum(error.requested_microusd for error in refused)
     lacking = requested - (last.cap_microusd - last.committed_microusd)
     them = "it" if len(refused) == 1 else "them"
-    reset = f"; it resets at {last.resets_at:%Y-%m-%d %H:%M %Z}" if last.resets_at else ""
-    reason = f"{budget_name(last.scope)} lacks ${usd(lacking):.4f} for {them}{reset}"
+    reason = f"{budget_name(last.scope)} lacks ${usd(lacking):.4f} for {them}{reset_note(last.resets_at)}"
     return SkippedRows(len(refused), reason, last.hint, last.scope, lacking, last.resets_at)
 
 

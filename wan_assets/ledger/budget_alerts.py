@@ -1,4 +1,4 @@
-"""Records that a share of a budget is reached, and who is told about it: each channel once per period and limit."""
+"""Records alerts of budgets, and their delivery: each channel gets an alert once per period and limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from wan_assets.errors import budget_name
+from wan_assets.errors import budget_name, reset_note
 from wan_assets.ledger.budget import BudgetState
 from wan_assets.ledger.budget_scope import Subject
 from wan_assets.ledger.clock import NOW_ISO, NOW_S, ago_iso
@@ -22,7 +22,7 @@ from wan_assets.ledger.schema import insert_into
 from wan_assets.models import usd
 
 Channel: TypeAlias = Literal["log", "events", "callable"]
-"""A way to tell somebody: the log of a run or a sensor, Dagster's events, or the function of a user."""
+"""A way to deliver an alert: the log of a run or a sensor, Dagster's events, or the function of a user."""
 
 EXHAUSTED = 100
 """The share of an exhausted budget, in percent; it is reached too when a row does not fit any more."""
@@ -88,12 +88,11 @@ class BudgetAlert:
         amounts = f"${self.committed_usd:.2f} of ${self.limit_usd:.2f}"
         left = f"${self.left_usd:.2f} is left"
         name, kind = budget_name(self.budget), " (simulated dollars)" if self.is_simulated else ""
-        reset = f"; it resets at {self.resets_at:%Y-%m-%d %H:%M %Z}" if self.resets_at else ""
         if self.has_skipped_rows:
             first = f"{name} is exhausted and rows are skipped: {amounts} is spent or reserved"
         else:
             first = f"{self.percent}% of {name} is spent or reserved: {amounts}"
-        return f"{first}, {left}{kind}{reset}"
+        return f"{first}, {left}{kind}{reset_note(self.resets_at)}"
 
 
 def record(

@@ -66,6 +66,15 @@ def boundary_before(moment: str) -> str:
     return f"{moment[:14]}{minutes:02}:00.000+00:00"
 
 
+def zone_named(name: str) -> str:
+    """Returns the name of a time zone; raises `ValueError` if there is none."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError(f"{name!r} is not a time zone: write a name such as Europe/Berlin") from None
+    return name
+
+
 def _local_day(time_zone: str, minute: str) -> date:
     return datetime.fromisoformat(minute).replace(tzinfo=UTC).astimezone(ZoneInfo(time_zone)).date()
 

@@ -6,9 +6,9 @@ The ledger registers each counter of which any process has a budget, so that all
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ from wan_assets.ledger.budget_scope import MODEL, Subject, is_of_row, is_of_run
 from wan_assets.ledger.clock import NOW_ISO, later_iso
 from wan_assets.ledger.records import money_kind
 from wan_assets.ledger.schema import budgets as table
-from wan_assets.ledger.schema import given, insert_into, ledger_info, lock_number, run_tags, spend, upsert_into
+from wan_assets.ledger.schema import given, insert_into, ledger_info, lock_number, spend, upsert_into
+from wan_assets.ledger.tags_of_runs import tags_of_run
 from wan_assets.ledger.task_amounts import task_amounts
 from wan_assets.models import MODEL as DEFAULT_MODEL
 
@@ -34,8 +35,6 @@ _BUDGETS_LOCK = 0x62756467
 _VERSION, _BOUNDARY = "budgets_version", "budgets_boundary"
 _MAX_AHEAD_S = 900.0
 """How far the clocks of processes may differ so that all count in the same period."""
-
-_BATCH = 1_000
 
 _STATE = sa.select(
     *(
@@ -54,7 +53,6 @@ _CORRECTED = (
 """An UPDATE and not an upsert: with an upsert, the database would check the difference itself against the constraint on
 sums.
 """
-_TAGS_OF_RUN = sa.select(run_tags.c.tags).where(run_tags.c.run_id == given(run_tags.c.run_id))
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,24 @@ class Registered:
     limits: Mapping[Counter, int] = field(default_factory=dict)
     alert_at: Mapping[Counter, tuple[int, ...]] = field(default_factory=dict)
 
-    def needs(self, *, of: Any) -> bool:
-        """Whether any condition of a scope fulfils a predicate on its name."""
-        return any(of(name) for counter in self.counters if counter not in STANDARD for name, _ in counter.scope)
+    @cached_property
+    def needs_model(self) -> bool:
+        """Whether any budget counts by the model."""
+        return MODEL in self._names
+
+    @cached_property
+    def needs_row_tags(self) -> bool:
+        """Whether any budget counts by a column of the row."""
+        return any(map(is_of_row, self._names))
+
+    @cached_property
+    def needs_run_tags(self) -> bool:
+        """Whether any budget counts by a tag of the run."""
+        return any(map(is_of_run, self._names))
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(name for counter in self.counters for name, _ in counter.scope)
 
 
 @dataclass(frozen=True)
@@ -97,8 +110,7 @@ class BudgetSums:
     def register(self, connection: sa.Connection) -> None:
         """Lets the ledger keep the sums of all budgets of this process, from the tasks that it contains already."""
         self._add(connection, [counter for counter in self._caps if counter not in STANDARD])
-        if self._caps:
-            self._record_reached(connection)
+        self._record_reached(connection)
 
     def set_limit(
         self, connection: sa.Connection, counter: Counter, microusd: int | None, alert_at: Iterable[int] = ALERTS
@@ -151,7 +163,7 @@ class BudgetSums:
         kind: str,
         microusd: int,
     ) -> None:
-        names = {f"{kind} {counter.sum_name(subject.run_id, moment.minute)}": counter for counter in counters}
+        names = _by_sum_name(counters, subject.run_id, moment.at, kind=kind)
         caps = {name: self._cap(counter, moment.registered) for name, counter in names.items()}
         added = _added(connection, caps, microusd) if names else {}
         refused = []
@@ -189,11 +201,10 @@ class BudgetSums:
         self, connection: sa.Connection, subject: Subject, counted_at: str, moment: Moment, *, kind: str, microusd: int
     ) -> None:
         """Adds a difference to the sums of a task without a check: the money is already spent, or is not needed."""
-        counters = list(counting(moment.registered.counters, subject))
-        sums = _correct(connection, counters, subject, counted_at, kind=kind, microusd=microusd)
-        then = replace(moment, at=counted_at)
-        names = {f"{kind} {counter.sum_name(subject.run_id, then.minute)}": counter for counter in counters}
-        self._record_crossed(connection, names, sums, subject, then, microusd=microusd)
+        counters = counting(moment.registered.counters, subject)
+        names = _by_sum_name(counters, subject.run_id, counted_at, kind=kind)
+        sums = _correct(connection, names, microusd)
+        self._record_crossed(connection, names, sums, subject, replace(moment, at=counted_at), microusd=microusd)
 
     def count_again(
         self, connection: sa.Connection, subject: Subject, counted_at: str, moment: Moment, *, kind: str, microusd: int
@@ -206,7 +217,7 @@ class BudgetSums:
         before, run_id = minute_of(counted_at), subject.run_id
         counters = list(counting(moment.registered.counters, subject))
         moved = [each for each in counters if each.period(run_id, before) != each.period(run_id, moment.minute)]
-        _correct(connection, moved, subject, counted_at, kind=kind, microusd=-microusd)
+        _correct(connection, _by_sum_name(moved, run_id, counted_at, kind=kind), -microusd)
         self._commit(connection, moved, subject, moment, kind=kind, microusd=microusd)
         exceeded = [
             state
@@ -231,9 +242,8 @@ class BudgetSums:
     def _states(
         self, connection: sa.Connection, counters: Iterable[Counter], run_id: str, moment: Moment, *, kind: str
     ) -> Iterator[BudgetState]:
-        for counter in counters:
+        for name, counter in _by_sum_name(counters, run_id, moment.at, kind=kind).items():
             if (cap := self._cap(counter, moment.registered)) is not None:
-                name = f"{kind} {counter.sum_name(run_id, moment.minute)}"
                 yield self._state(name, counter, run_id, moment, cap, committed_in(connection, name))
 
     def _state(self, name: str, counter: Counter, run_id: str, moment: Moment, cap: int, committed: int) -> BudgetState:
@@ -286,31 +296,17 @@ def _latest(now: str, boundary: str) -> str:
 
 
 def subject_of(connection: sa.Connection, row: Mapping[str, Any] | sa.RowMapping, registered: Registered) -> Subject:
-    """Returns what budgets know about a task; what no budget asks for is not read."""
-    request = json.loads(row["request"]) if registered.needs(of=lambda name: name == MODEL) else {}
-    has_run_tags = registered.needs(of=is_of_run)
+    """Returns what budgets know about a task. Values that no budget uses are not read."""
+    request = json.loads(row["request"]) if registered.needs_model else {}
     return Subject(
         row["run_id"],
         row["asset"],
         row["partition"],
         request.get("model") or DEFAULT_MODEL,
         is_retake=row["take"] > 1,
-        tags=json.loads(row["tags"]) if registered.needs(of=is_of_row) else {},
-        run_tags=tags_of_run(connection, row["run_id"]) if has_run_tags else {},
+        tags=json.loads(row["tags"]) if registered.needs_row_tags else {},
+        run_tags=tags_of_run(connection, row["run_id"]) if registered.needs_run_tags else {},
     )
-
-
-def tags_of_run(connection: sa.Connection, run_id: str) -> dict[str, str]:
-    """Returns the tags of a run; none if it has recorded none."""
-    found = connection.execute(_TAGS_OF_RUN, {"given_run_id": run_id}).scalar()
-    return dict(json.loads(found)) if found else {}
-
-
-def record_tags_of_run(connection: sa.Connection, run_id: str, tags: Mapping[str, str]) -> None:
-    """Records the tags of a run, unless it has recorded some: its tasks keep counting where they count."""
-    text = json.dumps(dict(tags), ensure_ascii=False, sort_keys=True)
-    new = insert_into(connection.dialect.name, run_tags).values(run_id=run_id, tags=text)
-    connection.execute(new.on_conflict_do_nothing())
 
 
 def committed_in(connection: sa.Connection, name: str) -> int:
@@ -318,20 +314,17 @@ def committed_in(connection: sa.Connection, name: str) -> int:
     return int(connection.execute(_COMMITTED, {"given_scope": name}).scalar() or 0)
 
 
-def _correct(
-    connection: sa.Connection,
-    counters: Iterable[Counter],
-    subject: Subject,
-    counted_at: str,
-    *,
-    kind: str,
-    microusd: int,
-) -> dict[str, int]:
-    """Adds a difference to sums; returns them as they are afterwards."""
-    names = [f"{kind} {counter.sum_name(subject.run_id, minute_of(counted_at))}" for counter in counters]
+def _by_sum_name(counters: Iterable[Counter], run_id: str, at: str, *, kind: str) -> dict[str, Counter]:
+    """Returns counters by the names of their sums for a run and a moment."""
+    minute = minute_of(at)
+    return {f"{kind} {counter.sum_name(run_id, minute)}": counter for counter in counters}
+
+
+def _correct(connection: sa.Connection, names: Collection[str], microusd: int) -> dict[str, int]:
+    """Adds a difference to sums, given by their names; returns them as they are afterwards."""
     if not names:
         return {}
-    found = connection.execute(_CORRECTED, {"scopes": names, "microusd": microusd})
+    found = connection.execute(_CORRECTED, {"scopes": list(names), "microusd": microusd})
     return {row.scope: int(row.committed_microusd) for row in found}
 
 

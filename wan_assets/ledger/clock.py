@@ -61,11 +61,6 @@ def register_clock(connection: Any, clock: Clock) -> None:
     connection.create_function(_Iso.name, 0, partial(_iso_of, clock))
 
 
-def today(connection: sa.Connection) -> str:
-    """Returns the UTC day, as ISO 8601."""
-    return str(connection.execute(sa.select(NOW_ISO)).scalar_one())[:10]
-
-
 def ago_iso(connection: sa.Connection, seconds: float) -> str:
     """Returns the moment some seconds ago, in the form in which the ledger records moments."""
     now = float(connection.execute(sa.select(NOW_S)).scalar_one())

@@ -50,7 +50,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class MonthForecast:
-    """All tasks of the present month of UTC, whatever budgets they count in, in µ$. `ends_at` is the next month."""
+    """All tasks of the present month of UTC, with and without a budget, in µ$. `ends_at` is the next month's begin."""
 
     month: str
     committed_microusd: int

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
-from zoneinfo import ZoneInfo
 
+from wan_assets.ledger.budget_period import zone_named
 from wan_assets.ledger.budget_scope import RUN_TAG
 from wan_assets.models import closest_name
 
@@ -67,15 +67,6 @@ def tag_named(name: str) -> str:
     ('tag:x_team', 'run_tag:owner', 'team')
     """
     return name if name in COLUMNS_OF or _is_tag(name) else f"{ROW_TAG}{name}"
-
-
-def zone_named(name: str) -> str:
-    """Returns the name of a time zone; raises `ValueError` if there is none."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise ValueError(f"{name!r} is not a time zone: write a name such as Europe/Berlin") from None
-    return name
 
 
 def _names_in(text: str) -> Iterator[str]:

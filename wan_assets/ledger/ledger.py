@@ -40,7 +40,7 @@ from wan_assets.ledger.approvals import Approval
 from wan_assets.ledger.budget import BudgetLimit, Budgets, BudgetState
 from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_scope import Subject
-from wan_assets.ledger.budget_sums import record_tags_of_run, subject_of, tags_of_run
+from wan_assets.ledger.budget_sums import subject_of
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
 from wan_assets.ledger.clock import NOW_ISO, NOW_S
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
@@ -50,6 +50,7 @@ from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.queries import LedgerReader
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.schema import lock_number, overcharges, tasks
+from wan_assets.ledger.tags_of_runs import record_tags_of_run, tags_of_run
 from wan_assets.ledger.transitions import Results
 from wan_assets.ledger.video_checks import CheckRecord
 from wan_assets.models import VideoRequest, usd
@@ -182,9 +183,9 @@ class Ledger(LedgerReader):
             self._sums.set_limit(connection, limit.counter, None)
 
     def record_refusal(self, refused: BudgetExceededError, run_id: str, asset: str = "-") -> None:
-        """Records the alert of an exhausted budget, after it has refused a row of a run for good.
+        """Records the alert of an exhausted budget, after a run has given up a row that the budget refused.
 
-        A refused reservation is not recorded by itself: the row may wait for money that other rows do not need.
+        A refused reservation is not recorded by itself: the row may still get money that other rows release.
         """
         state = refused.state
         if isinstance(state, BudgetState) and state.alert_at:

@@ -69,8 +69,9 @@ class LedgerReader:
         self._shared = threading.local()
         self._engine = opened(url, busy_s, must_exist=must_exist, clock=clock)
         self._sums = BudgetSums(budgets)
-        with self._transaction() as connection:
-            self._sums.register(connection)
+        if budgets.limits:
+            with self._transaction() as connection:
+                self._sums.register(connection)
 
     def __enter__(self) -> Self:
         return self

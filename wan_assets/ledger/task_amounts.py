@@ -33,7 +33,7 @@ def task_amounts(
 ) -> Iterator[TaskAmount]:
     """Yields the amounts of the tasks that fulfil some conditions.
 
-    What no budget asks for is not read: runs are told apart only for a budget of runs.
+    Values that no budget uses are not read. Amounts are grouped by run only for a budget of runs.
     """
     of_scopes = {name for counter in counters for name, _ in counter.scope} - {TAKES}
     names = sorted(of_scopes | ({PARTITION} if has_partition else set()))

@@ -18,7 +18,7 @@ from wan_assets.prompts.approved_videos import (
     with_overrides,
 )
 from wan_assets.prompts.column_use import ColumnUse
-from wan_assets.prompts.columns import CAMPAIGN, EXPERIMENT, MODEL_COLUMN, VARIANT
+from wan_assets.prompts.columns import EXPERIMENT, MODEL_COLUMN, VARIANT
 from wan_assets.prompts.findings import Finding, Findings, findings_of
 from wan_assets.prompts.local_files import LocalFileError, verified_content
 from wan_assets.prompts.locations import format_of, identity_of, label_of, location_of, name_of
@@ -47,7 +47,6 @@ __all__ = [
     "APPROVAL",
     "APPROVED_AT",
     "APPROVED_BY",
-    "CAMPAIGN",
     "DRAFT",
     "DRAFT_ASSET",
     "DRAFT_SHA256",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -158,6 +159,22 @@ class Studio:
                 return [outcome async for outcome in outcomes]
 
         return sorted(asyncio.run(read()), key=lambda outcome: outcome.job.partition)
+
+    def run_while_busy(self, jobs: Iterable[VideoJob], event: Callable[[], object]) -> list[Outcome]:
+        """The outcomes of a run during which an event happens after the first submission that the API refuses."""
+
+        def later() -> None:
+            end = time.monotonic() + 30
+            while self.journal.submissions() < 2 and time.monotonic() < end:
+                time.sleep(0.02)
+            event()
+
+        async def outcomes() -> list[Outcome]:
+            async with asyncio.TaskGroup() as group, self.running(jobs) as running:
+                group.create_task(asyncio.to_thread(later))
+                return [outcome async for outcome in running]
+
+        return asyncio.run(outcomes())
 
     def states(self) -> list[str]:
         """States of all tasks in the ledger, in order of creation."""

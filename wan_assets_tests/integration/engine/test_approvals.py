@@ -1,8 +1,6 @@
 """Finals of drafts are submitted only while the draft is approved, and videos that are sent back get another take."""
 
-import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,23 +31,6 @@ def final_of(outcome: Outcome) -> VideoJob:
     approval = Approval(video.fingerprint, video.sha256, video.result, is_simulated=True, name=outcome.job.prompt_id)
     final = request_of(outcome.job.request.prompt, resolution="1080p")
     return VideoJob(final, outcome.job.partition, outcome.job.prompt_id, approval)
-
-
-def run_while_the_api_is_busy(made: Studio, jobs: Sequence[VideoJob], decision: Callable[[], object]) -> list[Outcome]:
-    """The outcomes of `jobs`, during which `decision` is made after the first refused submission."""
-
-    def decide_later() -> None:
-        end = time.monotonic() + 30
-        while made.journal.submissions() < 2 and time.monotonic() < end:
-            time.sleep(0.02)
-        decision()
-
-    async def outcomes() -> list[Outcome]:
-        async with asyncio.TaskGroup() as group, made.running(jobs) as running:
-            group.create_task(asyncio.to_thread(decide_later))
-            return [outcome async for outcome in running]
-
-    return asyncio.run(outcomes())
 
 
 @pytest.mark.parametrize("value", ["", "rejected", "retake", "undecided"])
@@ -97,7 +78,7 @@ def test_an_approval_that_is_withdrawn_while_the_api_is_busy_stops_the_final_and
         decide(made, drafts, "approved")
     with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
         finals = [final_of(drafts[0])]
-        outcomes = run_while_the_api_is_busy(made, finals, lambda: decide(made, drafts, "rejected"))
+        outcomes = made.run_while_busy(finals, lambda: decide(made, drafts, "rejected"))
 
         assert errors_of(outcomes) == ["NotApprovedError"]
         assert made.paid == 1
@@ -111,7 +92,7 @@ def test_a_take_that_nobody_wants_any_more_is_not_submitted_while_the_api_is_bus
         first = made.run(jobs_of(1))
         decide(made, first, "retake")
     with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
-        outcomes = run_while_the_api_is_busy(made, jobs_of(1), lambda: decide(made, first, value))
+        outcomes = made.run_while_busy(jobs_of(1), lambda: decide(made, first, value))
 
         assert errors_of(outcomes) == ["UnwantedTakeError"]
         (again,) = made.run(jobs_of(1))

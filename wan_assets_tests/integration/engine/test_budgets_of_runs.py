@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,28 +30,11 @@ def change(made: Studio, prices: float, **fields: Any) -> None:
         ledger.set_budget(limit(prices, **fields))
 
 
-def run_while_the_api_is_busy(made: Studio, jobs: Sequence[VideoJob], event: Callable[[], object]) -> list[Outcome]:
-    """The outcomes of `jobs`, during which an event happens after the first refused submission."""
-
-    def later() -> None:
-        end = time.monotonic() + 30
-        while made.journal.submissions() < 2 and time.monotonic() < end:
-            time.sleep(0.02)
-        event()
-
-    async def outcomes() -> list[Outcome]:
-        async with asyncio.TaskGroup() as group, made.running(jobs) as running:
-            group.create_task(asyncio.to_thread(later))
-            return [outcome async for outcome in running]
-
-    return asyncio.run(outcomes())
-
-
 def test_a_budget_that_is_lowered_while_the_api_is_busy_stops_the_task_and_frees_its_reservation(
     tmp_path: Path,
 ) -> None:
     with studio(tmp_path, faults={"rate_limit": 1.0}, repeats=True) as made:
-        outcomes = run_while_the_api_is_busy(made, jobs_of(1), lambda: change(made, 0, per="month"))
+        outcomes = made.run_while_busy(jobs_of(1), lambda: change(made, 0, per="month"))
 
         assert errors_of(outcomes) == ["BudgetExceededError"]
         assert made.paid == 0
