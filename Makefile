@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV := PATH="$$PATH:$(BIN)" VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv --quiet pip
 
 # Children that decode are started all the time: their modules are to be compiled once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,7 +29,8 @@ test-whole: $(READY)
 	$(BIN)/pytest -m 'slow or whole' $(TESTS)/unit $(TESTS)/integration $(TESTS)/whole
 
 test-ui: $(READY)
-	$(BIN)/pytest -n 0 wan_assets_tests/ui
+	$(BIN)/pytest -n 2 --dist loadfile --ignore-glob='*_of_ten_thousand.py' $(TESTS)/ui
+	$(BIN)/pytest -n 0 $(TESTS)/ui/*_of_ten_thousand.py  # these measure how smooth pages are
 
 test-cluster: $(READY)
 	$(BIN)/pytest -n 2 -rP wan_assets_tests/cluster/test_cluster.py
@@ -88,13 +91,11 @@ clean:
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	@if command -v uv >/dev/null 2>&1; then \
-	    uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
-	    uv pip sync --quiet --python $(BIN)/python requirements.lock && \
-	    uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	    uv venv --quiet --clear --seed --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
 	else \
-	    $(PYTHON) -m venv --clear $(VENV) && \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	    $(PYTHON) -m venv --clear $(VENV) && { $(PIP) uv || echo "uv cannot be installed: pip installs" >&2; }; \
 	fi
+	@{ $(UV) sync --compile-bytecode requirements.lock && $(UV) install --no-deps --editable .; } || \
+	    { $(PIP) -r requirements.lock && $(PIP) --no-deps --editable .; }
 	@$(BIN)/python -m compileall -q wan_assets
 	@touch $(READY)

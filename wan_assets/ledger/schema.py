@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from wan_assets.errors import LedgerError, LedgerMissingError, LedgerUrlError, LedgerVersionError
@@ -304,8 +306,7 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
                 if must_exist:
                     _refuse_empty(connection, redacted_url(url))
                 lock_number(connection, _TABLE_CREATION_LOCK)
-                metadata.create_all(connection)
-                _upgrade(connection, url)
+                _create_or_upgrade(connection, url)
         except BaseException:
             engine.dispose()
             raise
@@ -428,6 +429,27 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> 
 def _begin_immediately(connection: sa.Connection) -> None:
     """Takes the write lock first: a transaction that reads before it writes could not get it later."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _create_or_upgrade(connection: sa.Connection, url: str) -> None:
+    """Creates the tables, or upgrades those of an older ledger; rejects a newer one."""
+    tables = set(sa.inspect(connection).get_table_names()) & metadata.tables.keys()
+    if not tables:
+        for statement in _definitions_for(connection.dialect.name):
+            connection.exec_driver_sql(statement)
+    elif tables != metadata.tables.keys():
+        metadata.create_all(connection)
+    _upgrade(connection, url)
+
+
+@cache
+def _definitions_for(dialect: str) -> tuple[str, ...]:
+    """Returns the statements that create all tables and indexes: compiling them takes longer than executing them."""
+    target = {"sqlite": sqlite, "postgresql": postgresql}[dialect].dialect()
+    tables = metadata.sorted_tables
+    indexes = [sorted(table.indexes, key=lambda index: str(index.name)) for table in tables]
+    statements: list[DDLElement] = [*map(CreateTable, tables), *map(CreateIndex, chain.from_iterable(indexes))]
+    return tuple(str(each.compile(dialect=target)) for each in statements)
 
 
 def _upgrade(connection: sa.Connection, url: str) -> None:

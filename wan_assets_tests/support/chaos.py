@@ -80,9 +80,7 @@ class Campaign:
             for point, passes in plan:
                 self._kill(simulator, point, passes)
             for point in self._random.sample(SUSPENSIONS, self.suspends_at):
-                rows += _ROWS_TO_SUSPEND
-                write_table(self.folder / "prompts.jsonl", rows, two_results_every=20)
-                self._suspend(simulator, point)
+                rows = self._suspend(simulator, point, rows)
             self._finish(simulator)
         return evidence_in(self.folder)
 
@@ -123,17 +121,25 @@ class Campaign:
                 return
         raise RuntimeError(f"no run was killed {point}")
 
-    def _suspend(self, simulator: LocalSimulator, point: str) -> None:
-        """Suspends a run at a point until its lease has run out and another run has ended; then it goes on.
+    def _suspend(self, simulator: LocalSimulator, point: str, rows: int) -> int:
+        """Suspends a run at a point; one that a fault ends before it gets there is run again. Gives the rows then."""
+        for _ in range(_MAX_RUNS):
+            rows += _ROWS_TO_SUSPEND
+            write_table(self.folder / "prompts.jsonl", rows, two_results_every=20)
+            if self._is_suspended_at(simulator, point):
+                self.suspensions.append(point)
+                self.tell(f"     suspended {point}")
+                return rows
+        raise RuntimeError(f"no run was suspended {point}")
 
-        A run that ends before it comes to its point has nothing left to be suspended in.
-        """
+    def _is_suspended_at(self, simulator: LocalSimulator, point: str) -> bool:
+        """Suspends a run until its lease has run out and another run has ended; then it goes on."""
         passes = self._random.randint(1, min(self.most_passes, _ROWS_TO_SUSPEND // 2))
         process = started(self.folder, simulator.base_url, point, str(passes), "SIGSTOP")
         try:
             if not is_suspended(process):
                 self.tell(f"     not suspended {point}: the run had ended")
-                return
+                return False
             time.sleep(LEASE_S + 1.0)
             self._ended(simulator)
             process.send_signal(signal.SIGCONT)
@@ -141,8 +147,7 @@ class Campaign:
         finally:
             process.kill()
             process.wait()
-        self.suspensions.append(point)
-        self.tell(f"     suspended {point}")
+        return True
 
     def _at_random(self, simulator: LocalSimulator) -> int:
         process = started(self.folder, simulator.base_url)

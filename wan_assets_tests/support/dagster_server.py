@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from folders import SUPPORT
 from patience import PATIENCE_S
 from ports import free_port
 
@@ -195,6 +196,8 @@ def dagster_dev(folder: Path, definitions: str, **environment: str) -> Iterator[
 def served(folder: Path, source: list[str], environment: dict[str, str], location: str) -> Iterator[DagsterServer]:
     """Webserver and daemon in a folder, over the code location that `source` names."""
     port = free_port()
+    paths = [str(SUPPORT / "quick_dagster"), *filter(None, [environment.get("PYTHONPATH")])]
+    environment = {**environment, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "dagster", "dev", *source, "-h", "127.0.0.1", "-p", str(port)]
     with running(command, folder, environment, "dagster_dev") as server:
         base = f"http://127.0.0.1:{port}"

@@ -26,8 +26,11 @@ class ManualClock:
     """Seconds since 1970 that pass only when told to."""
 
     now: float = 1_790_000_000.0
+    step: float = 0.0
+    """The seconds that pass each time someone reads the clock."""
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
 
 

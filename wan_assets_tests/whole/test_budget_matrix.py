@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ import pytest
 from engine_support import PRICE, request_of
 from folders import SUPPORT
 from limited_api import LimitedApi
+from python_process import PythonProcess
 
 from wan_assets.cli.api_probe import PRICE_MICROUSD
 from wan_assets.ledger import DecisionValue, Ledger, NewDecision, Origin
@@ -119,8 +119,8 @@ def workers(video: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     with contextlib.ExitStack() as ending:
-        commands = [[sys.executable, str(SUPPORT / "budget_worker.py"), str(each)] for each in range(PROCESSES)]
-        started = [ending.enter_context(subprocess.Popen(each, env=environment, **pipes)) for each in commands]
+        commands = [[SUPPORT / "budget_worker.py", each] for each in range(PROCESSES)]
+        started = [ending.enter_context(PythonProcess(each, env=environment, **pipes)) for each in commands]
         crew = Workers(started)
         with Books(video) as api:
             crew.run(cell_of(tmp_path_factory.mktemp("first"), api, "engine", SCOPES["everything"], "total"))

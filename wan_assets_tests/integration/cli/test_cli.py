@@ -103,6 +103,7 @@ def test_ledger_tells_what_was_spent_by_state_day_and_partition(tmp_path):
     assert reported["open"] == reported["unknown_cost"] == []
 
 
+@pytest.mark.slow
 def test_what_needs_no_dagster_starts_without_it():
     commands = ["plan", "ledger", "export", "gallery", "webhook", "simulator"]
     script = (

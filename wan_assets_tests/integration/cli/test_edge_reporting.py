@@ -127,6 +127,7 @@ def test_an_unknown_cost_is_counted_and_stays_reserved(book: Ledger) -> None:
     assert (account.unknown_costs, account.reserved_microusd, account.in_flight) == (1, PRICE, 0)
 
 
+@pytest.mark.slow
 def test_the_engine_books_who_submitted_and_settled_each_task(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.run(jobs_of(3), origin=Origin("this-run"))
@@ -256,6 +257,7 @@ def test_the_asset_of_one_table_retires_no_row_that_the_command_made_of_another(
 # Dagster's home.
 
 
+@pytest.mark.slow
 def test_a_damaged_home_says_which_files_to_move_aside_and_works_afterwards(tmp_path: Path) -> None:
     home = tmp_path / "da gster"
     with instance_in(home) as instance:
@@ -326,6 +328,7 @@ def test_a_slot_that_a_dead_run_left_behind_is_freed(how: str, tmp_path: Path, l
     assert limited.get_run_by_id(left_by).is_finished
 
 
+@pytest.mark.slow
 def test_a_wait_for_a_slot_says_who_holds_it_and_ends_at_a_signal(tmp_path: Path, limited: dg.DagsterInstance) -> None:
     holder = run_in(limited, dg.DagsterRunStatus.STARTED)
     stop = signals.StopRequest()
@@ -341,6 +344,7 @@ def test_a_wait_for_a_slot_says_who_holds_it_and_ends_at_a_signal(tmp_path: Path
     assert (holders(limited), [step.run_id for step in info.pending_steps if step.run_id == "mine"]) == ({holder}, [])
 
 
+@pytest.mark.slow
 def test_a_slot_that_comes_free_is_taken(tmp_path: Path, limited: dg.DagsterInstance) -> None:
     holder = run_in(limited, dg.DagsterRunStatus.STARTED)
     with slot(tmp_path, limited) as (mine, said):
@@ -632,6 +636,7 @@ def test_a_command_that_adopts_names_the_ledger_and_the_store_of_the_run(
     assert "1 task is adopted" in adopted.stdout, adopted.output
 
 
+@pytest.mark.slow
 def test_a_task_to_be_stored_is_not_told_as_in_flight(deviating: tuple[str, dict[str, str], Path]) -> None:
     table, environment, out = deviating
     arguments = ("materialize", table, "--data-dir", out, "--on-mismatch", "fail")
@@ -858,6 +863,7 @@ def test_messages_that_differ_in_their_task_alone_are_shown_once() -> None:
 WORD = st.text("abcdefgh'", min_size=1, max_size=18)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.text("kite", max_size=8), st.lists(WORD, max_size=12).map(" ".join))), st.integers(30, 140)
 )

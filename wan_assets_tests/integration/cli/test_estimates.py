@@ -151,6 +151,7 @@ def test_a_kind_without_a_published_price_shows_none(tmp_path: Path) -> None:
     assert "text-to-video 720p 5 s 1 $0.4730" in shown
 
 
+@pytest.mark.slow
 def test_a_run_reports_estimate_and_cost_by_kind_and_shows_only_what_deviates(tmp_path: Path) -> None:
     written(tmp_path, ROWS[:2])
     equal, found = invoked("demo", tmp_path), reported("demo", tmp_path)

@@ -110,6 +110,7 @@ def desk(made_desk: Desk) -> Desk:
     return made_desk
 
 
+@pytest.mark.slow
 def test_ids_and_results_are_decided_about_in_one_command(desk: Desk) -> None:
     options = ("--approve", "a", "--approve", "c:2", "--reject", "b", "--retake", "d:1")
     details = ("--note", "see ticket", "--rating", 4, "--label", "red", "--label", "sharp", "--reviewer", "ada")

@@ -36,6 +36,7 @@ def decide(ledger: Ledger, videos: Sequence[VideoKey], value: str) -> None:
     ledger.decide([NewDecision(video, DecisionValue(value), "ada") for video in videos])
 
 
+@pytest.mark.slow
 def test_the_ledger_shows_the_cost_of_all_takes_of_rows_with_an_approved_video(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         jobs = [*jobs_of(3), VideoJob(request_of("Two boats", number_results=2), "p3")]

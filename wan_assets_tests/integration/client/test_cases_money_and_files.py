@@ -212,6 +212,7 @@ def picture_in(folder: Path) -> tuple[str, Path]:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "mediaUUID 1 at first"])
 def test_case_57_a_local_picture_is_uploaded_once_for_all_rows_and_runs_and_sent_by_its_uuid(
     tmp_path: Path, is_slow: bool
@@ -286,6 +287,7 @@ def hooked(folder: Path, receiver: Receiver, bend: Bend = lambda _: None, **beha
         yield made, jobs_of(1, number_results=3, webhook_url=receiver.url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_wrapped", [False, True], ids=["flat", "wrapped"])
 @pytest.mark.parametrize("statuses", [[], [500, 500]], ids=["in order", "out of order"])
 def test_case_58_webhooks_with_duplicates_change_nothing_and_are_told_apart_by_task_and_video(
@@ -329,6 +331,7 @@ def test_case_58_the_webhook_of_a_failure_comes_beside_those_of_the_successes_wh
     assert (len(outcome.stored.videos), len(outcome.stored.missing)) == (2, 1)
 
 
+@pytest.mark.slow
 def test_case_58_what_a_webhook_tells_is_stored_only_when_a_poll_confirms_it(tmp_path: Path) -> None:
     def running_still(call: Call) -> Prepared:
         return Prepared({"data": [{"taskType": SUBMIT, "taskUUID": call.task_uuid, "status": "processing"}]})

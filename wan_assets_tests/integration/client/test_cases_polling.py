@@ -95,6 +95,7 @@ def test_case_03_the_cost_is_told_only_where_it_was_asked_for(tmp_path: Path) ->
     assert ("cost" in asked, "cost" in not_asked) == (True, False)
 
 
+@pytest.mark.slow
 def test_case_04_a_finished_task_that_is_polled_again_tells_the_same_and_is_booked_once(tmp_path: Path) -> None:
     enough_for_two = caps(total_microusd=2 * PRICE)
 

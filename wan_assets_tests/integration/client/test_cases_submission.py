@@ -376,6 +376,7 @@ def test_case_40_a_conflict_about_a_task_that_no_poll_knows_is_lost_and_never_bo
         made.assert_lost_and_sent_once()
 
 
+@pytest.mark.slow
 def test_case_41_a_run_killed_between_post_and_acknowledgement_is_resumed_by_a_poll_and_charged_once(
     tmp_path: Path,
 ) -> None:
@@ -697,6 +698,7 @@ def test_case_49_a_uuid_that_is_no_version_4_is_refused_to_our_client_once(tmp_p
 FORMS = [PICTURE, "aac49721-1964-481a-ae78-8a4e29b91402", "data:image/png;base64,iVBORw0KGgo=", "iVBORw0KGgo" * 10]
 
 
+@pytest.mark.slow
 def test_case_50_a_picture_is_taken_as_url_uuid_data_uri_and_base64_alone_and_as_an_object(tmp_path: Path) -> None:
     objects = [{"image": form} for form in FORMS]
     named = [{"image": PICTURE, "frame": frame} for frame in ("first", 0)]

@@ -585,6 +585,7 @@ def test_unknown_addresses_are_repeated_without_what_is_private_in_them(address:
     assert_hidden(Redaction().text(f"cannot post to {ENCODINGS[encoding](address)} now"))
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=400, deadline=None)
 @given(
     st.text(string.ascii_letters + string.digits + "-_.~%+/ &\"'\\", min_size=14, max_size=40),

@@ -86,6 +86,7 @@ def test_an_acknowledgement_wins_over_an_error_that_names_no_task(code: str, sta
     assert api.kinds == [SUBMIT]
 
 
+@pytest.mark.slow
 def test_three_runs_whose_acknowledgement_comes_with_an_error_buy_one_task_and_book_it(tmp_path: Path) -> None:
     bend = on(SUBMIT, lambda call: acknowledged(call, nameless()))
     with bent(tmp_path, bend, **CHARGES_EVERY_COPY) as made:
@@ -445,6 +446,7 @@ odd = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(odd)
 def test_every_value_can_be_written_once_it_is_bounded(value: Any) -> None:
@@ -532,6 +534,7 @@ def test_an_amount_of_usage_that_is_none_is_left_out(spend: Any) -> None:
     assert (day.count, day.spend_usd) == (2, 1.5)
 
 
+@pytest.mark.slow
 def test_a_refusal_of_one_row_does_not_stop_rows_that_the_api_takes(tmp_path: Path) -> None:
     refusal = refused("invalidApiKey", 401, None)
     with bent(tmp_path, on(SUBMIT, lambda call: refusal if call.number == 3 else None)) as made:
@@ -598,6 +601,7 @@ def test_a_task_that_one_poll_says_nothing_of_is_not_submitted_again(answer: Pre
     assert outcome.stored
 
 
+@pytest.mark.slow
 def test_tasks_that_shared_polls_say_nothing_of_are_not_submitted_again(tmp_path: Path) -> None:
     """The first two polls of a single task say nothing either: those which the client sends to test shared ones."""
     alone: list[str] = []
@@ -675,6 +679,7 @@ def test_a_key_that_is_refused_twice_in_a_row_stops_the_run(tmp_path: Path) -> N
 # Size and time (item 28).
 
 
+@pytest.mark.slow
 def test_an_answer_of_400_mb_of_gzip_is_cut_off_early() -> None:
     bomb = gzip.compress(b" " * (400 << 20), 1)
     with answering(Wire([http(bomb, headers={"Content-Encoding": "gzip"})])) as root:

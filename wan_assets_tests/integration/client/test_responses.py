@@ -793,6 +793,7 @@ statuses = st.sampled_from([200, 202, 204, 301, 400, 401, 404, 409, 429, 500, 50
 thorough = settings(deadline=None, max_examples=100)
 
 
+@pytest.mark.slow
 @thorough
 @given(envelopes.map(json.dumps) | st.text(), statuses)
 def test_no_body_raises_anything_but_our_errors(text: str, status: int) -> None:

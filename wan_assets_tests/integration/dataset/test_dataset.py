@@ -112,6 +112,7 @@ def test_the_manifest_has_a_row_for_each_file_in_the_tables_order_and_reads_in_p
     assert metadata["wan_assets/missing"] == 0
 
 
+@pytest.mark.slow
 def test_the_manifests_money_is_the_ledgers_to_the_micro_dollar_and_shared_videos_count_once(tmp_path):
     rows = [*table_of("A kite", "A boat"), {**table_of("A kite")[0], "prompt_id": "again"}]
     path = written(tmp_path, rows)
@@ -154,6 +155,7 @@ def test_a_tasks_cost_is_spread_over_its_files_and_null_while_it_is_unknown(cost
     assert sum(row["reserved_usd"] for row in found) == Decimal(totals.reserved_microusd) / 1_000_000
 
 
+@pytest.mark.slow
 def test_a_row_without_a_video_is_counted_and_not_in_the_manifest(tmp_path):
     with studio(tmp_path) as studio_:
         studio_.run(written(tmp_path, table_of("A kite")))
@@ -171,6 +173,7 @@ def test_a_table_of_which_nothing_was_bought_gives_an_empty_manifest(tmp_path):
     assert (manifest.rows, manifest.missing, manifest.is_simulated) == (0, 1, False)
 
 
+@pytest.mark.slow
 def test_the_same_state_twice_is_the_same_bytes_and_version_and_an_edited_row_another(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat", x_split="train"))
     with studio(tmp_path) as studio_:
@@ -204,6 +207,7 @@ write_manifest("videos_dataset", PromptTable.load(table), store=store, ledger=le
 """
 
 
+@pytest.mark.slow
 def test_a_writer_that_dies_before_the_move_leaves_the_old_manifest_and_what_is_swept_later(tmp_path):
     request = request_of()
     bought(tmp_path, request, [PRICE], [PRICE])
@@ -231,6 +235,7 @@ def test_a_manifest_is_written_to_a_store_that_is_no_folder(tmp_path):
     assert manifest.uri.endswith("datasets-of-a-test/datasets/clips.parquet")
 
 
+@pytest.mark.slow
 def test_the_schema_is_told_with_descriptions_and_lineage_names_only_columns_that_exist(tmp_path):
     path = written(tmp_path, table_of("A kite", x_split="train", note="n"))
     with studio(tmp_path) as studio_:
@@ -325,6 +330,7 @@ def test_spending_is_told_by_day_and_real_and_simulated_money_apart(tmp_path):
     assert days == ["2026-03-01", "2026-03-02", "2026-03-02"]
 
 
+@pytest.mark.slow
 def test_the_costs_asset_charts_what_a_run_spent_and_says_so_where_nothing_was_ever_sent(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:

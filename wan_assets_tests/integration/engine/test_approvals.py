@@ -47,6 +47,7 @@ def test_a_final_of_a_draft_that_is_not_approved_is_neither_reserved_nor_submitt
     assert made.states() == ["stored"]
 
 
+@pytest.mark.slow
 def test_a_final_of_an_approved_draft_is_bought_once(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         drafts = made.run(jobs_of(1))
@@ -58,6 +59,7 @@ def test_a_final_of_an_approved_draft_is_bought_once(tmp_path: Path) -> None:
         assert made.paid == 2
 
 
+@pytest.mark.slow
 def test_a_final_that_was_bought_is_kept_when_its_approval_is_withdrawn(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         drafts = made.run(jobs_of(1))
@@ -102,6 +104,7 @@ def test_a_take_that_nobody_wants_any_more_is_not_submitted_while_the_api_is_bus
     assert made.states() == ["stored", "rejected"]
 
 
+@pytest.mark.slow
 def test_a_video_that_is_regenerated_is_newer_than_another_take(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         decide(made, made.run(jobs_of(1)), "retake")
@@ -116,6 +119,7 @@ def test_a_video_that_is_regenerated_is_newer_than_another_take(tmp_path: Path) 
     assert third.job.take == 3
 
 
+@pytest.mark.slow
 def test_of_two_rows_with_the_same_final_the_one_with_an_approved_draft_is_bought(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         drafts = made.run(jobs_of(2))
@@ -149,6 +153,7 @@ def test_a_decision_about_an_unknown_video_is_refused(tmp_path: Path) -> None:
     assert made.rows("SELECT count(*) FROM wan_decisions") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_video_that_is_sent_back_gets_another_take_once(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         first = made.run(jobs_of(2))
@@ -177,6 +182,7 @@ def test_the_approved_take_is_the_video_of_the_row(tmp_path: Path) -> None:
     assert [run[0].job.take for run in (first, second, third, fourth)] == [1, 2, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limits", "takes"), [(Limits(max_takes=1), 1), (Limits(max_takes=2), 2), (Limits(), 3)])
 def test_a_row_has_at_most_the_given_number_of_takes(tmp_path: Path, limits: Limits, takes: int) -> None:
     with studio(tmp_path) as made:
@@ -195,6 +201,7 @@ def test_rejected_videos_are_generated_again_only_if_that_is_set(tmp_path: Path)
         assert made.paid == 2
 
 
+@pytest.mark.slow
 def test_takes_have_a_budget_of_their_own(tmp_path: Path) -> None:
     budget = caps(retakes_microusd=PRICE)
     with studio(tmp_path) as made:
@@ -215,6 +222,7 @@ def _left_reserved(made: Studio, job: VideoJob) -> None:
         ledger.release_leases("ended")
 
 
+@pytest.mark.slow
 def test_a_final_continues_a_task_that_another_row_reserved_only_while_its_own_draft_is_approved(
     tmp_path: Path,
 ) -> None:
@@ -234,6 +242,7 @@ def test_a_final_continues_a_task_that_another_row_reserved_only_while_its_own_d
         assert made.paid == 2
 
 
+@pytest.mark.slow
 def test_a_task_that_a_withdrawn_final_reserved_is_bought_for_another_final_whose_draft_is_approved(
     tmp_path: Path,
 ) -> None:

@@ -86,6 +86,7 @@ def abandoned(made: Studio) -> str:
     return task_uuid
 
 
+@pytest.mark.slow
 def test_what_a_closed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent_for_it(tmp_path: Path) -> None:
     async def read_one(made: Studio) -> None:
         async with made.running(jobs_of(12), limits=Limits(max_in_flight=4, max_downloads=1)) as outcomes:
@@ -102,6 +103,7 @@ def test_what_a_closed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent
         assert_all_that_was_paid_is_kept(made)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_in_flight_comes_to_the_store_and_nothing_is_sent_for_it(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=0.5) as made:
         end = killed(made, 20, when=lambda: made.paid >= 6)
@@ -207,6 +209,7 @@ def blind_to(task_uuid: str) -> Bend:
     return on(POLL, lambda call: NOTHING if {task["taskUUID"] for task in call.tasks} == {task_uuid} else None)
 
 
+@pytest.mark.slow
 def test_a_lost_task_that_was_bought_again_is_looked_for_all_the_same(tmp_path: Path) -> None:
     (job,) = jobs_of(1)
     first = task_uuid_of(job.request.fingerprint(), 1, "wan-assets simulated")
@@ -289,6 +292,7 @@ def test_a_task_that_failed_meanwhile_is_booked_as_failed_and_not_bought_anew(tm
     assert names_of(found) == ["TaskFailedError"]
 
 
+@pytest.mark.slow
 def test_one_task_that_cannot_be_had_does_not_keep_the_others_from_the_store(tmp_path: Path) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60, faults={"verdict_safety": 0.4}, seed=3) as made:
@@ -341,6 +345,7 @@ def compared(made: Studio, first: date = DAY, last: date = DAY) -> list[DayCompa
     return asyncio.run(read())
 
 
+@pytest.mark.slow
 def test_a_day_that_is_booked_as_it_was_charged_is_equal(tmp_path: Path) -> None:
     clock = clock_at(NOON)
 
@@ -392,6 +397,7 @@ def test_a_charge_within_what_is_reserved_is_an_unknown_cost(tmp_path: Path, beh
     assert day.status == "unknown costs"
 
 
+@pytest.mark.slow
 def test_what_another_user_of_the_account_spends_is_charged_more(tmp_path: Path) -> None:
     clock = clock_at(NOON)
 
@@ -911,6 +917,7 @@ def test_no_amount_of_a_reconciliation_is_cut_on_a_narrow_terminal_nor_its_verdi
     assert "charged more" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cost_factor", "cost"), [(1, "$1.8920"), (200, "$378.4000")])
 def test_no_amount_of_a_recovery_is_cut_on_a_narrow_terminal(tmp_path: Path, cost_factor: float, cost: str) -> None:
     job = VideoJob(request_of("Kite 0", number_results=4), LONG)

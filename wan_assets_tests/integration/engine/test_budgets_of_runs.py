@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from api_double import Prepared
 from bent_api import POLL, SUBMIT, Call, bent
 from engine_support import PRICE, Studio, errors_of, jobs_of, request_of, studio
@@ -105,6 +106,7 @@ def test_a_row_is_bought_although_an_equal_one_of_another_scope_does_not_fit(tmp
         assert made.paid == 1
 
 
+@pytest.mark.slow
 def test_the_tasks_of_a_crashed_run_count_on_the_day_on_which_they_are_submitted(tmp_path: Path) -> None:
     yesterday = time.time() - DAY_S
     day = budgets(limit(1, per="day"))
@@ -125,6 +127,7 @@ def test_the_tasks_of_a_crashed_run_count_on_the_day_on_which_they_are_submitted
     assert state.committed_microusd == 2 * PRICE
 
 
+@pytest.mark.slow
 def test_rows_of_other_scopes_are_bought_when_a_budget_is_used_up(tmp_path: Path) -> None:
     jobs = [
         VideoJob(request_of(f"Kite {number}"), f"p{number}", tags={"x_team": "ads" if number % 2 else "sales"})

@@ -90,6 +90,7 @@ def test_a_playable_video_that_deviates_is_stored_with_its_difference(fault, par
     assert engine.store.verifies(outcome.stored.videos[0])
 
 
+@pytest.mark.slow
 def test_another_container_is_stored_under_its_own_name(tmp_path):
     with engine_studio(tmp_path) as engine:
         engine.run(jobs_of(1))
@@ -116,6 +117,7 @@ def test_a_damaged_file_is_accepted_in_neither_mode(tmp_path):
     assert engine.store.quarantined_tasks() == set()
 
 
+@pytest.mark.slow
 def test_each_partition_is_green_with_a_failing_check_and_its_differences(rounding, tmp_path):
     result = rounding.run(written(tmp_path, fixed_rows("A kite")))
 
@@ -153,6 +155,7 @@ def test_a_run_over_many_partitions_records_failing_checks_and_those_that_failed
     assert {key: found.passed for key, found in evaluations(second).items()} == {"p007": True}
 
 
+@pytest.mark.slow
 def test_a_batch_tells_how_many_rows_deviate_and_which(rounding, tmp_path):
     rows = [*fixed_rows("A kite"), {**table_of("A boat", resolution=None, width=640, height=640)[0], "prompt_id": "b"}]
     path = written(tmp_path, [{**row, "shard": "x"} for row in rows])
@@ -184,6 +187,7 @@ def test_the_missing_job_records_the_check_too(rounding, tmp_path):
     assert [event.event_specific_data.passed for event in found] == [False]
 
 
+@pytest.mark.slow
 def test_manifest_sidecar_and_gallery_tell_what_deviates(rounding, tmp_path):
     path = written(tmp_path, fixed_rows("A kite"))
     rounding.run(path)
@@ -232,6 +236,7 @@ def made(studio_: Studio, path: Path, *, resources: Any = None, config: Any = No
     )
 
 
+@pytest.mark.slow
 def test_the_asset_counts_above_the_resource_and_the_run_above_the_asset(rounding, tmp_path):
     path = written(tmp_path, fixed_rows("A kite"))
 
@@ -287,6 +292,7 @@ def test_a_run_that_keeps_takes_what_an_earlier_one_has_set_aside_though_the_api
     assert engine.store.quarantined_tasks() == set()
 
 
+@pytest.mark.slow
 def test_all_results_of_a_task_are_kept_and_adopted(tmp_path):
     job = VideoJob(request_of(number_results=3, **FIXED), "p0")
     with engine_studio(tmp_path, faults={"rounded_size": 1.0}) as engine:
@@ -328,6 +334,7 @@ def test_what_cannot_be_adopted_says_why(tmp_path):
     assert said[1] == "task nonsense cannot be adopted: it is not in the ledger"
 
 
+@pytest.mark.slow
 def test_adopting_works_in_a_bucket(bucket, tmp_path):
     job = VideoJob(request_of(**FIXED), "p0")
     with LocalSimulator(tmp_path / "simulator", Behaviour(latency_s=0.1, faults={"rounded_size": 1.0})) as simulator:
@@ -458,6 +465,7 @@ def sounding(path: Path, *, start_s: float, length_s: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_audio_that_ends_early_fails_both_checks_and_no_other(tmp_path):
     with engine_studio(tmp_path, faults={"short_audio": 1.0}) as engine:
         (outcome,) = engine.run([VideoJob(request_of(**SOUND))])

@@ -70,6 +70,7 @@ def assert_nothing_reserved(made: Studio) -> None:
 # What goes well.
 
 
+@pytest.mark.slow
 def test_requests_of_every_kind_become_the_videos_that_were_asked_for(tmp_path: Path) -> None:
     picture = tmp_path / "kite.png"
     Image.new("RGB", (854, 480), "red").save(picture)
@@ -124,6 +125,7 @@ def test_the_partition_and_run_of_each_task_are_in_the_ledger(tmp_path: Path) ->
         assert made.rows("SELECT run_id, asset, partition FROM wan_tasks") == [("run-1", "videos", "p0")]
 
 
+@pytest.mark.slow
 def test_many_rows_go_through_few_places(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=0.0) as made:
         outcomes = made.run(jobs_of(7), limits=Limits(max_in_flight=2, max_downloads=1))
@@ -166,6 +168,7 @@ def test_trouble_on_the_way_costs_no_second_task(tmp_path: Path, fault: str) -> 
         assert_nothing_reserved(made)
 
 
+@pytest.mark.slow
 def test_everything_on_the_way_at_once_costs_no_second_task(tmp_path: Path) -> None:
     faults = dict.fromkeys(HARMLESS, 0.05)
 
@@ -250,6 +253,7 @@ def test_what_the_provider_fails_is_tried_a_few_times_and_each_try_is_booked(tmp
     assert (totals.cost_microusd, totals.reserved_microusd, totals.unknown) == (0, 3 * PRICE, 3)
 
 
+@pytest.mark.slow
 def test_a_new_attempt_after_a_failure_brings_the_video(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_error": 0.5}, seed=1) as made:
         outcomes = made.run(jobs_of(6), limits=Limits(max_attempts=9))
@@ -261,6 +265,7 @@ def test_a_new_attempt_after_a_failure_brings_the_video(tmp_path: Path) -> None:
     assert states["failed"] == sum(outcome.submitted for outcome in outcomes) - 6 > 0
 
 
+@pytest.mark.slow
 def test_a_moderated_prompt_is_final_and_does_not_lose_its_siblings(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"verdict_safety": 0.4}, seed=3) as made:
         outcomes = made.run(jobs_of(5))
@@ -379,6 +384,7 @@ def test_a_key_without_permission_stops_the_run(tmp_path: Path) -> None:
     assert errors_of(outcomes) == ["AccessDeniedError"] * 30
 
 
+@pytest.mark.slow
 def test_an_account_without_credit_stops_new_tasks_and_lets_those_in_flight_finish(tmp_path: Path) -> None:
     with studio(tmp_path, balance_usd=4 * PRICE / 1e6, latency_s=0.5) as made:
         outcomes = made.run(jobs_of(30), limits=Limits(max_in_flight=6))
@@ -390,6 +396,7 @@ def test_an_account_without_credit_stops_new_tasks_and_lets_those_in_flight_fini
     assert Counter(errors_of(outcomes)) == {"": 4, "AccessDeniedError": 26}
 
 
+@pytest.mark.slow
 def test_rows_beyond_the_budget_are_not_sent(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         outcomes = made.run(jobs_of(6), budget=caps(per_run_microusd=4 * PRICE))
@@ -409,6 +416,7 @@ def test_what_costs_more_than_reserved_is_booked_in_full(tmp_path: Path) -> None
     assert errors_of(outcomes) == ["BudgetExceededError"]
 
 
+@pytest.mark.slow
 def test_the_key_is_nowhere_but_in_the_requests(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"drop_after_accept": 0.5, "verdict_error": 0.3}, api_key=KEY) as made:
         outcomes = made.run(jobs_of(4))
@@ -453,6 +461,7 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         serving.join()
 
 
+@pytest.mark.slow
 def test_a_lost_task_is_booked_as_lost_and_bought_again_only_when_told_so(tmp_path: Path) -> None:
     hasty = Limits(max_wait_s=0.3, max_attempts=2)
 
@@ -607,6 +616,7 @@ def test_runs_at_once_keep_to_the_cap_that_the_ledger_sets_for_all_of_them(tmp_p
     assert all(later - earlier >= 0.3 for earlier, later in zip(accepted, accepted[2:], strict=False))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_paused_lets_what_is_in_flight_land_and_names_the_rest(tmp_path: Path) -> None:
     async def paused_after_one(made: Studio) -> list[Outcome]:
         async with made.running(jobs_of(12), limits=Limits(max_in_flight=3)) as outcomes:
@@ -682,6 +692,7 @@ def test_a_ledger_that_was_lost_does_not_make_stored_videos_paid_again(tmp_path:
     assert all(outcome.is_reused for outcome in outcomes)
 
 
+@pytest.mark.slow
 def test_ledger_and_store_both_lost_cost_nothing_while_the_api_remembers_the_tasks(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.run(jobs_of(2))
@@ -694,6 +705,7 @@ def test_ledger_and_store_both_lost_cost_nothing_while_the_api_remembers_the_tas
     assert errors_of(outcomes) == ["", ""]
 
 
+@pytest.mark.slow
 def test_regeneration_buys_once_under_each_name(tmp_path: Path) -> None:
     def bought(made: Studio, purchase: str) -> tuple[int, int]:
         (outcome,) = made.run(jobs_of(1), origin=Origin(purchase=purchase))
@@ -706,6 +718,7 @@ def test_regeneration_buys_once_under_each_name(tmp_path: Path) -> None:
     assert history == [(1, 1), (1, 2), (0, 2), (1, 3), (0, 3), (0, 3)]
 
 
+@pytest.mark.slow
 def test_a_video_that_is_not_what_was_asked_for_is_set_aside_and_does_not_count(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.run(jobs_of(1))
@@ -761,6 +774,7 @@ def test_a_locked_ledger_is_told_before_anything_is_sent(tmp_path: Path) -> None
         assert made.journal.submissions() == 0
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_locked_on_the_way_stops_sending_and_loses_nothing(tmp_path: Path) -> None:
     async def lock_after_one(made: Studio) -> list[Outcome]:
         async with made.running(jobs_of(8), limits=Limits(max_in_flight=2), busy_s=0.1, lease_s=1) as outcomes:
@@ -816,6 +830,7 @@ def small_store(tmp_path: Path) -> Iterator[Path]:
         yield store
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_sending_and_the_next_run_fetches_what_was_paid(tmp_path: Path, small_store: Path) -> None:
     with studio(tmp_path) as made:
         first = made.run(jobs_of(12), limits=Limits(max_in_flight=2))

@@ -72,6 +72,7 @@ def test_a_run_without_a_cap_tells_of_no_room(tmp_path: Path) -> None:
         assert {now.room_microusd for now in partition_key_by(made)} == {None}
 
 
+@pytest.mark.slow
 def test_the_room_is_that_of_the_tightest_cap_whoever_uses_it_up(tmp_path: Path) -> None:
     both = caps(per_run_microusd=9 * PRICE, total_microusd=5 * PRICE)
     with studio(tmp_path) as made:

@@ -232,6 +232,7 @@ def test_rows_fail_only_when_the_api_has_accepted_nothing_for_long_and_the_next_
     assert set(errors_of(second)) == {""}
 
 
+@pytest.mark.slow
 def test_polls_that_are_refused_slow_polling_and_not_submissions(tmp_path: Path, video: bytes) -> None:
     with account(tmp_path, video, "none", polls_refused=True) as made:
         outcomes = made.run(jobs_of(24), max_in_flight=12)
@@ -440,6 +441,7 @@ class Model:
         return now
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 250), st.sampled_from([5.0, 20.0, 60.0]), st.integers(2, 12))
 def test_any_constant_limit_costs_little_time_and_few_refusals(capacity: int, generation_s: float, waves: int) -> None:
@@ -454,6 +456,7 @@ def test_any_constant_limit_costs_little_time_and_few_refusals(capacity: int, ge
     assert sum(at >= 60 for at in model.refused) <= 0.02 * len(late) + 1e-9
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.floats(1, 90)), min_size=1, max_size=6),

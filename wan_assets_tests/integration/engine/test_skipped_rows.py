@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from engine_support import PRICE, caps, jobs_of, studio
 
 from wan_assets.engine import Limits, Outcome, Progress
@@ -21,6 +22,7 @@ def errors(outcomes: list[Outcome]) -> list[Exception]:
     return [outcome.error for outcome in outcomes if outcome.error]
 
 
+@pytest.mark.slow
 def test_rows_beyond_a_budget_are_skipped_and_counted_apart(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         outcomes = made.run(jobs_of(5), budget=caps(total=2 * PRICE))

@@ -85,6 +85,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reviewed]:
         yield found
 
 
+@pytest.mark.slow
 def test_the_manifest_has_the_decision_about_each_video_and_the_same_bytes_again(reviewed: Reviewed) -> None:
     manifest = reviewed.manifest()
     rows = {(row["prompt_id"], row["result"]): row for row in pq.read_table(manifest.uri).to_pylist()}
@@ -183,6 +184,7 @@ def test_an_approved_video_whose_files_are_gone_is_missing_and_not_left_out(tmp_
     assert (manifest.rows, manifest.missing, sum(manifest.left_out.values())) == (0, 1, 0)
 
 
+@pytest.mark.slow
 def test_the_assets_of_approved_videos_report_what_they_leave_out(reviewed: Reviewed) -> None:
     options = ExportOptions("parquet", only="approved")
     target = str(reviewed.made.folder / "asset")

@@ -118,6 +118,7 @@ def run(*arguments: object) -> tuple[int, dict]:
     return result.exit_code, json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_the_command_exports_what_dagster_made_and_ends_with_1_where_rows_are_missing(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
@@ -198,6 +199,7 @@ def reported(result: dg.ExecuteInProcessResult) -> tuple[dict, str]:
     return {key: value.value for key, value in event.materialization.metadata.items()}, tags["dagster/data_version"]
 
 
+@pytest.mark.slow
 def test_the_asset_exports_and_its_version_changes_with_what_is_exported_alone(tmp_path):
     path, out = written(tmp_path, table_of("A kite", "A boat")), tmp_path / "out"
     with studio(tmp_path) as studio_:

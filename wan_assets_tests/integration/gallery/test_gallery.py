@@ -65,6 +65,7 @@ def test_several_models_are_a_filter(tmp_path):
     assert summary_of(gallery)["extra"] == [["model", [["wan2.5", 1], ["wan2.6", 2]]]]
 
 
+@pytest.mark.slow
 def test_extra_columns_with_few_short_values_are_filters(tmp_path):
     requests = [request_of(f"Kite {number}") for number in range(52)]
     for request in requests:
@@ -231,6 +232,7 @@ def test_a_writing_that_fails_leaves_the_older_gallery_whole(tmp_path):
     assert not (tmp_path / "outside.mp4").exists()
 
 
+@pytest.mark.slow
 def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
     dead = dead_owner()
     gallery_of(tmp_path, table_of(request_of()))
@@ -357,6 +359,7 @@ def test_the_pages_name_only_files_that_they_have_and_make_no_markup_of_texts():
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", "".join(pages) + code + styles)
 
 
+@pytest.mark.slow
 def test_a_gallery_shows_all_takes_of_a_row_with_the_decisions_about_them(tmp_path):
     kite, boat = request_of("A kite"), request_of("A boat")
     with studio(tmp_path) as studio_:

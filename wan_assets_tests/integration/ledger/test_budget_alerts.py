@@ -234,6 +234,7 @@ def test_a_transaction_of_several_tasks_that_is_rolled_back_records_nothing_and_
         assert percents(ledger) == [50, 80, 100]
 
 
+@pytest.mark.slow
 def test_rows_that_wait_for_released_money_do_not_exhaust_a_budget(tmp_path: Path) -> None:
     """Six rows reserve 738 m$ each and cost 473 m$: the last ones wait, and all of them fit."""
     pictures = jobs_of(6, inputs={"frame_images": ["https://example.com/kite.png"]})

@@ -283,6 +283,7 @@ def test_a_ledger_with_implausible_costs_is_repaired_by_the_upgrade(url: str) ->
         rows_of(url, "UPDATE wan_tasks SET cost_microusd = -1")
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats() | st.integers(), max_size=8))
 @settings(max_examples=30, deadline=None)
 def test_sums_of_whatever_costs_are_stated_neither_overflow_nor_fall_below_zero(costs: list[float]) -> None:
@@ -297,6 +298,7 @@ def test_sums_of_whatever_costs_are_stated_neither_overflow_nor_fall_below_zero(
         assert totals.reserved_microusd >= 0
 
 
+@pytest.mark.slow
 def test_two_per_cent_more_than_the_list_price_are_reserved_until_real_prices_are_known(tmp_path: Path) -> None:
     with studio(tmp_path, cost_factor=1.013) as made:
         ledger = Ledger(made.url)
@@ -331,6 +333,7 @@ def test_reconcile_releases_what_is_reserved_for_refused_content_on_a_day_withou
     assert (totals.tasks, totals.cost_microusd, totals.reserved_microusd) == (3, 0, 0)
 
 
+@pytest.mark.slow
 def test_reconcile_releases_nothing_on_a_day_when_the_account_charged_more(tmp_path: Path) -> None:
     with studio(tmp_path, faults={"lost_task": 1.0}) as made:
         made.run(jobs_of(1), limits=Limits(max_wait_s=0.3))

@@ -953,6 +953,7 @@ def test_no_more_tasks_are_let_in_flight_than_the_ledger_allows_in_all_runs_toge
     assert claimed(ledger, "four"), "the leases of the others have ended"
 
 
+@pytest.mark.slow
 def test_a_paused_ledger_lets_nothing_new_in_and_what_is_in_flight_go_on(url: str) -> None:
     ledger = Ledger(url, caps())
     task_uuid = submitted(ledger, "one")

@@ -50,6 +50,7 @@ def test_a_run_of_the_sensor_reads_the_table_that_the_sensor_read(tmp_path: Path
         assert prompts_in(file) == ["A kite", "A boat"]
 
 
+@pytest.mark.slow
 def test_a_queued_run_of_the_sensor_does_not_pay_for_prompts_that_were_replaced_since(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         watched = Watched(made, written(tmp_path, table_of("A kite")))
@@ -93,6 +94,7 @@ def test_a_sensor_that_requests_no_runs_needs_no_store(tmp_path: Path) -> None:
         assert not table_events(made)
 
 
+@pytest.mark.slow
 def test_a_source_that_can_be_read_is_read(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.run(written(tmp_path, table_of("A kite")))
@@ -101,6 +103,7 @@ def test_a_source_that_can_be_read_is_read(tmp_path: Path) -> None:
         assert materialized(result)["a"]["wan_assets/prompt"] == "A boat"
 
 
+@pytest.mark.slow
 def test_without_the_source_a_run_reads_the_last_accepted_table_and_says_so(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, table_of("A kite"))
@@ -202,6 +205,7 @@ def with_options(upstream: UpstreamPrompts) -> PromptSource:
     return PromptSource(upstream, defaults={"duration": 5})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [UpstreamPrompts, with_options], ids=["plain", "with options"])
 def test_local_images_are_found_by_runs_that_read_the_source_of_an_asset(tmp_path: Path, given: Any) -> None:
     (images := tmp_path / "images").mkdir()

@@ -16,6 +16,7 @@ from wan_assets.prompts import with_overrides
 from wan_assets.video import sample_image
 
 
+@pytest.mark.slow
 def test_approved_drafts_become_finals_with_their_lineage_and_no_other_draft_does(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", "A dog", "A cat", seed=7)), {"resolution": "720p"})
@@ -37,6 +38,7 @@ def test_approved_drafts_become_finals_with_their_lineage_and_no_other_draft_doe
         assert '"name":"drafts/a"' in (task.origin.approval or "")
 
 
+@pytest.mark.slow
 def test_a_table_without_an_approved_draft_is_empty_and_valid(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite")))
@@ -62,6 +64,7 @@ def test_a_withdrawn_approval_stops_the_run_and_then_removes_the_row(tmp_path: P
         assert made.instance.get_dynamic_partitions("finals") == ["b"]
 
 
+@pytest.mark.slow
 def test_a_reported_seed_that_no_request_can_have_is_replaced_by_one_of_the_file(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
@@ -120,6 +123,7 @@ def test_a_draft_with_several_results_has_a_final_for_each_approved_one(tmp_path
         assert len({event["wan_assets/draft_sha256"] for event in found.values()}) == 2
 
 
+@pytest.mark.slow
 def test_drafts_with_local_images_and_extra_columns_keep_them(tmp_path: Path) -> None:
     (tmp_path / "kite.png").write_bytes(sample_image(1))
     row = {"prompt_id": "a", "positive_prompt": "A kite", "frame_images": "kite.png", "campaign": "spring"}
@@ -135,6 +139,7 @@ def test_drafts_with_local_images_and_extra_columns_keep_them(tmp_path: Path) ->
     assert record.rows[0].extra["campaign"] == "spring"
 
 
+@pytest.mark.slow
 def test_a_script_reads_the_approved_drafts_of_a_ledger(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
@@ -200,6 +205,7 @@ def test_a_final_of_another_model_keeps_the_duration_of_its_draft(
     assert final.request.duration == duration
 
 
+@pytest.mark.slow
 def test_a_final_is_not_sent_to_the_address_of_its_draft(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         (row,) = table_of("A kite", webhook_url="https://example.com/hook", upload_endpoint="https://example.com/put")
@@ -264,6 +270,7 @@ def test_a_draft_that_moved_to_another_partition_has_one_final(tmp_path: Path) -
         assert made.instance.get_dynamic_partitions("finals") == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_generator_reads_approved_drafts_with_its_own_ledger(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", "A dog")))
@@ -281,6 +288,7 @@ def test_a_generator_reads_approved_drafts_with_its_own_ledger(tmp_path: Path) -
         assert list(generator.generate(requests=project.approved, progress=False)["reused"]) == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"defaults": {"negative_prompt": "blur"}}])
 def test_a_draft_with_a_secret_in_an_address_has_no_final_in_dagster(tmp_path: Path, options: dict[str, Any]) -> None:
     secret = "https://user:secret@example.com/a.png?signature=deadbeef"
@@ -302,6 +310,7 @@ def test_a_draft_with_a_secret_in_an_address_has_no_final_in_dagster(tmp_path: P
     assert [str(image) for image in rows[0]["inputs.frame_images"]] == [secret]
 
 
+@pytest.mark.slow
 def test_a_draft_becomes_a_final_after_it_has_been_approved_for_the_given_time(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = Project(made, written(tmp_path, table_of("A kite", "A dog")), approved={"approved_for_s": 600})

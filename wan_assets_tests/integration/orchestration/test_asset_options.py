@@ -133,6 +133,7 @@ def test_none_is_the_default_of_an_option() -> None:
     assert sorted(specs) == ["videos", "videos_costs", "videos_dataset", "videos_prompts", "videos_requests"]
 
 
+@pytest.mark.slow
 def test_everything_below_a_prefix_runs_and_nothing_has_a_name_twice(tmp_path: Path) -> None:
     prompts = written(tmp_path, table_of("A kite", "A boat"))
     first = everything(prompts, str(tmp_path / "export"), name="trailers", key_prefix=["marketing", "eu"])
@@ -189,6 +190,7 @@ def test_a_key_is_given_once_and_a_name_is_one(named: dict[str, str], said: str)
             build(prompts=PROMPTS, **named)
 
 
+@pytest.mark.slow
 def test_a_further_upstream_asset_makes_videos_stale_only_when_it_changes(tmp_path: Path) -> None:
     rules = dg.AssetKey("rules")
 

@@ -30,6 +30,7 @@ KEYS = {
 }
 
 
+@pytest.mark.slow
 def test_each_partition_is_recorded_with_its_own_cost_and_facts(tmp_path):
     rows = [
         {"prompt_id": "tall", "positive_prompt": "A kite", "width": 480, "height": 854, "seed": 7},
@@ -58,6 +59,7 @@ def test_each_partition_is_recorded_with_its_own_cost_and_facts(tmp_path):
     assert all(metadata["wan_assets/simulated"] and not metadata["wan_assets/reused"] for metadata in found.values())
 
 
+@pytest.mark.slow
 def test_each_variant_is_a_partition_that_is_paid_once(tmp_path):
     path = written(tmp_path, [{"prompt_id": "kite", "positive_prompt": "A kite", "resolution": "480p", "seed": 7}])
     few, more = PromptSource(path, seeds=1), PromptSource(path, seeds=2, variants={"duration": [5, 10]})
@@ -81,6 +83,7 @@ def test_each_variant_is_a_partition_that_is_paid_once(tmp_path):
     assert all(metadata["wan_assets/reused"] and not metadata["wan_assets/charged_usd"] for metadata in found)
 
 
+@pytest.mark.slow
 def test_an_unknown_cost_keeps_its_reservation_in_every_event(tmp_path):
     with studio(tmp_path, faults={"cost_missing": 1.0}) as studio_:
         path = written(tmp_path, table_of("A kite"))
@@ -101,6 +104,7 @@ def test_the_preview_is_short_enough_to_be_shown_without_a_click(tmp_path):
     assert "script" not in preview
 
 
+@pytest.mark.slow
 def test_a_second_run_records_every_row_as_reused_and_sends_nothing(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
@@ -139,6 +143,7 @@ def test_one_refused_row_leaves_the_others_green_and_is_sent_again_alone_and_on_
     assert all(f"{key}: ContentBlockedError [invalidProviderContent]" in failure_of(again) for key in failed)
 
 
+@pytest.mark.slow
 def test_what_dagster_shows_adds_up_to_the_ledger_and_to_the_account(tmp_path):
     rows = [*table_of("A", "B", "C"), {**table_of("A")[0], "prompt_id": "twin"}]
     with studio(tmp_path) as studio_:
@@ -206,6 +211,7 @@ def test_regenerate_buys_each_row_again_once_under_its_name(tmp_path):
     assert all(metadata["wan_assets/reused"] for metadata in materialized(plain).values())
 
 
+@pytest.mark.slow
 def test_rows_beyond_the_budget_are_not_sent_and_are_named(tmp_path):
     path = written(tmp_path, table_of("A", "B", "C", resolution="720p"))
     with studio(tmp_path) as studio_:
@@ -279,6 +285,7 @@ def test_a_retry_policy_repeats_what_may_pass_and_nothing_that_a_person_has_to_m
     assert set(materialized(result)) == set("abc")
 
 
+@pytest.mark.slow
 def test_rows_of_a_higher_priority_are_sent_first(tmp_path):
     rows = table_of("A", "B", "C", "D", resolution="720p")
     for row, priority in zip(rows, ("", -1, 5, 2), strict=True):
@@ -291,6 +298,7 @@ def test_rows_of_a_higher_priority_are_sent_first(tmp_path):
     assert {prompt for (prompt,) in sent} == {"C", "D"}
 
 
+@pytest.mark.slow
 def test_a_video_tells_the_row_it_was_made_for(tmp_path):
     with studio(tmp_path) as studio_:
         found = materialized(studio_.run(written(tmp_path, table_of("A", "B"))))

@@ -111,6 +111,7 @@ def test_an_edit_asks_for_one_run_of_one_partition_and_one_charge(tmp_path: Path
         assert ranges_of(watched.tick()) == []
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_taken_back_is_made_up_to_date_at_no_cost(tmp_path: Path) -> None:
     rows = rows_of(3)
     with studio(tmp_path) as made:
@@ -166,6 +167,7 @@ def test_an_edit_during_a_run_that_is_taken_back_leaves_nothing_stale(tmp_path: 
         assert ranges_of(watched.tick()) == []
 
 
+@pytest.mark.slow
 def test_removed_rows_lose_their_partitions_and_keep_their_videos(tmp_path: Path) -> None:
     rows = rows_of(3)
     with studio(tmp_path) as made:
@@ -263,6 +265,7 @@ def test_a_broken_table_gives_a_reason_and_touches_nothing_until_it_is_mended(tm
             assert ranges_of(watched.tick()) == [("r0", "r3")]
 
 
+@pytest.mark.slow
 def test_a_sensor_that_requests_no_runs_still_keeps_partitions_and_staleness_in_step(tmp_path: Path) -> None:
     rows = rows_of(3)
     with studio(tmp_path) as made:
@@ -320,6 +323,7 @@ def test_rows_of_a_day_that_has_not_come_wait_for_it(tmp_path: Path) -> None:
         assert [request.partition_key for request in Watched(made, path, days).tick().run_requests] == ["2026-01-01"]
 
 
+@pytest.mark.slow
 def test_rows_are_asked_for_when_their_day_comes(tmp_path: Path) -> None:
     columns = {"date": lambda each: f"2026-01-0{each + 1}"}
     with studio(tmp_path) as made:
@@ -375,6 +379,7 @@ def test_ranges_hold_what_is_wanted_and_nothing_else_and_are_as_few_as_possible(
         assert len(one) == length or int(other[0]) > int(one[-1]) + 1
 
 
+@pytest.mark.slow
 def test_rows_between_two_edits_are_not_requested_again(tmp_path: Path) -> None:
     rows = rows_of(6)
     with studio(tmp_path) as made:
@@ -430,6 +435,7 @@ def test_the_job_takes_as_many_as_it_is_told_and_the_next_run_the_others(tmp_pat
     assert found == [{"r0", "r1"}, {"r2", "r3"}, {"r4"}, set()]
 
 
+@pytest.mark.slow
 def test_the_job_works_by_batch_too(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, rows_of(4, shard=lambda each: f"shard-{each // 2}"))
@@ -512,6 +518,7 @@ def test_a_condition_asks_for_new_rows_and_not_again_for_those_that_are_made(tmp
     assert [asked_of(each) for each in (first, second, third)] == [{"r0", "r1"}, set(), {"r2"}]
 
 
+@pytest.mark.slow
 def test_a_condition_asks_for_exactly_what_was_edited(tmp_path: Path) -> None:
     rows = rows_of(3)
     with studio(tmp_path) as made:

@@ -118,6 +118,7 @@ def left(made: Studio) -> list[str]:
 # Runs.
 
 
+@pytest.mark.slow
 def test_a_run_delivers_each_alert_once_to_every_channel(tmp_path: Path) -> None:
     chat = Chat()
     with studio(tmp_path) as made:
@@ -145,6 +146,7 @@ def test_a_run_below_the_first_share_reports_nothing(tmp_path: Path) -> None:
         assert (chat.alerts, observed(made), evaluations(made)) == ([], [], [])
 
 
+@pytest.mark.slow
 def test_a_function_that_fails_does_not_fail_the_run_and_the_sensor_sends_its_alert(tmp_path: Path) -> None:
     down, chat = Chat(refuses=100), Chat()
     with studio(tmp_path) as made:
@@ -159,6 +161,7 @@ def test_a_function_that_fails_does_not_fail_the_run_and_the_sensor_sends_its_al
         assert len(observed(made)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_without_a_function_leaves_the_alert_to_the_sensor(tmp_path: Path) -> None:
     chat = Chat()
     with studio(tmp_path) as made:
@@ -200,6 +203,7 @@ def materialized_costs(made: Studio, **ledger: Any) -> dg.ExecuteInProcessResult
     )
 
 
+@pytest.mark.slow
 def test_the_report_of_costs_evaluates_the_budgets(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         reserve(made, 3)
@@ -219,6 +223,7 @@ def test_the_report_of_costs_evaluates_the_budgets(tmp_path: Path) -> None:
     assert all_.metadata["wan_assets/exhausted_budgets"].value == 1
 
 
+@pytest.mark.slow
 def test_a_budget_that_has_refused_a_row_is_exhausted_although_money_is_left(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         result = run(made, 4, budget_usd_total=FOUR - 0.1)
@@ -307,6 +312,7 @@ def test_the_sensor_and_the_function_are_declared_in_yaml() -> None:
 # Generators and scripts.
 
 
+@pytest.mark.slow
 def test_a_generator_delivers_the_alerts_of_its_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     chat, other = Chat(), Chat()
     with studio(tmp_path) as made:
@@ -322,6 +328,7 @@ def test_a_generator_delivers_the_alerts_of_its_call(tmp_path: Path, caplog: pyt
     assert "50% of the total budget is spent or reserved: $0.95 of $1.89" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_generator_in_an_asset_delivers_the_alerts_of_its_run(tmp_path: Path) -> None:
     chat = Chat()
 

@@ -116,6 +116,7 @@ def test_a_clip_is_judged_by_what_is_seen_and_heard_in_it(pictures, amplitude, w
     assert content == wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["MP4", "WEBM"])
 def test_what_the_simulator_renders_passes_every_judgement(container, tmp_path):
     render(Clip(container, 720, 1280, 10, True, 7, "A kite"), path := tmp_path / "clip")
@@ -189,6 +190,7 @@ def test_a_result_that_is_missing_and_the_number_of_a_wrong_video_are_told():
     assert found["not_black"].message.startswith("video 2 is black")
 
 
+@pytest.mark.slow
 def test_every_check_passes_on_a_dataset_that_is_whole(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
@@ -214,6 +216,7 @@ def test_before_anything_is_made_only_the_missing_videos_are_told(tmp_path):
     assert failed_rows(found["every_row_has_its_video"]) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_and_one_that_was_changed_are_told_by_partition(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat", "A cloud"))
     with studio(tmp_path) as studio_:
@@ -232,6 +235,7 @@ def test_a_file_that_is_gone_and_one_that_was_changed_are_told_by_partition(tmp_
     assert found["file_integrity"].severity is ERROR
 
 
+@pytest.mark.slow
 def test_a_video_that_no_row_asks_for_any_more_is_an_orphan(tmp_path):
     with studio(tmp_path) as studio_:
         studio_.run(written(tmp_path, table_of("A kite", "A boat")))
@@ -243,6 +247,7 @@ def test_a_video_that_no_row_asks_for_any_more_is_an_orphan(tmp_path):
     assert found["no_orphan_video"].severity is WARN
 
 
+@pytest.mark.slow
 def test_a_task_that_is_open_is_told_with_its_row(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:
@@ -260,6 +265,7 @@ def test_a_task_that_is_open_is_told_with_its_row(tmp_path):
     assert "is reserved" in (found["no_task_open"].description or "")
 
 
+@pytest.mark.slow
 def test_two_rows_with_the_same_file_are_told_and_two_that_ask_for_the_same_are_not(tmp_path):
     rows = [*table_of("A kite", "A boat"), {**table_of("A kite")[0], "prompt_id": "again"}]
     path = written(tmp_path, rows)
@@ -279,6 +285,7 @@ def test_two_rows_with_the_same_file_are_told_and_two_that_ask_for_the_same_are_
     assert failed_rows(found["no_duplicate_files"]) == ["b"]
 
 
+@pytest.mark.slow
 def test_a_simulated_video_does_not_stand_in_for_a_real_one(tmp_path):
     path = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as studio_:

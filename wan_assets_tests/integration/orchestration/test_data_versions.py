@@ -54,6 +54,7 @@ def test_an_edit_of_one_prompt_makes_exactly_its_partition_stale_and_one_run_men
     assert found == {"b": ["has a new dependency data version"]}
 
 
+@pytest.mark.slow
 def test_what_decides_no_picture_and_a_table_read_again_make_nothing_stale(tmp_path: Path) -> None:
     rows = table_of("A", "B")
     with studio(tmp_path) as made:
@@ -73,6 +74,7 @@ def requests_of(made: Studio) -> list[str]:
     return [str(record.partition_key) for record in records]
 
 
+@pytest.mark.slow
 def test_each_request_is_recorded_once_by_a_check_of_the_table_or_by_a_run(tmp_path: Path) -> None:
     rows = table_of("A", "B", "C")
     with studio(tmp_path) as made:
@@ -90,6 +92,7 @@ def test_each_request_is_recorded_once_by_a_check_of_the_table_or_by_a_run(tmp_p
         assert recorded == {VIDEOS}, "the run itself has no more events because of them"
 
 
+@pytest.mark.slow
 def test_videos_of_a_home_without_recorded_requests_get_none_after_them(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         path = written(tmp_path, table_of("A", "B"))
@@ -102,6 +105,7 @@ def test_videos_of_a_home_without_recorded_requests_get_none_after_them(tmp_path
         assert stale(made, path, "ab") == {}
 
 
+@pytest.mark.slow
 def test_rows_that_were_never_made_need_no_observation(tmp_path: Path) -> None:
     rows = table_of("A", "B")
     with studio(tmp_path) as made:
@@ -129,6 +133,7 @@ def test_a_run_that_is_the_first_to_see_an_edit_tells_it(tmp_path: Path) -> None
         assert stale(made, path, "ab") == {}
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_taken_back_costs_nothing(tmp_path: Path) -> None:
     rows = table_of("A", "B")
     with studio(tmp_path) as made:
@@ -216,6 +221,7 @@ def test_an_edit_of_a_row_makes_its_batch_stale_and_no_other(
     assert list(found) == [keys[0], keys[2]], "the edited batch, and the one whose only row is gone"
 
 
+@pytest.mark.slow
 def test_many_partitions_are_asked_about_in_slices(tmp_path: Path) -> None:
     keys = [f"k{number}" for number in range(12_000)]
     with studio(tmp_path) as made:

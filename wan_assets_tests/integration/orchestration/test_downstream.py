@@ -80,6 +80,7 @@ def test_assets_downstream_of_the_videos_run_in_the_same_run(others: tuple[Any, 
         assert events_of(made, VIDEOS) == Counter(KEYS)
 
 
+@pytest.mark.slow
 def test_each_partition_has_one_materialization_with_its_metadata(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         run(made, prompts_in(tmp_path), brightness)
@@ -107,6 +108,7 @@ def test_a_downstream_asset_takes_single_partitions(tmp_path: Path) -> None:
         assert events_of(made, single.key) == Counter(KEYS)
 
 
+@pytest.mark.slow
 def test_checks_of_the_videos_run_with_them(tmp_path: Path) -> None:
     prompts = prompts_in(tmp_path)
     with studio(tmp_path) as made:
@@ -130,6 +132,7 @@ def test_the_check_of_each_partition_is_evaluated(severities: Any, tmp_path: Pat
         assert names["quality"] == (0 if severities is None else 3)
 
 
+@pytest.mark.slow
 def test_the_dataset_and_the_costs_run_after_the_videos(tmp_path: Path) -> None:
     prompts = prompts_in(tmp_path)
     with studio(tmp_path) as made:
@@ -207,6 +210,7 @@ def test_a_refused_row_fails_the_run_with_its_reason_and_all_other_videos_are_re
         assert events_of(made, brightness.key).total() == 0
 
 
+@pytest.mark.slow
 def test_a_batch_has_assets_downstream_of_it(tmp_path: Path) -> None:
     days = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-04")
     rows = [

@@ -190,6 +190,7 @@ def test_a_store_whose_ledger_is_gone_is_reused_by_the_texts_as_they_were_writte
         assert made.paid == 4
 
 
+@pytest.mark.slow
 def test_an_open_task_of_an_older_release_keeps_its_uuid_and_is_polled(tmp_path: Path) -> None:
     with studio(tmp_path, latency_s=1.0) as made:
         uuids = bought_before(made, limits=Limits(max_wait_s=0.1))
@@ -392,6 +393,7 @@ def test_partitions_without_any_key_are_said_to_be_none() -> None:
         partition_of(dg.StaticPartitionsDefinition([]))(row)
 
 
+@pytest.mark.slow
 def test_keys_of_dynamic_dimensions_are_added_and_their_rows_made(tmp_path: Path) -> None:
     both = dg.MultiPartitionsDefinition(
         {"campaign": dg.DynamicPartitionsDefinition(name="c"), "shard": dg.StaticPartitionsDefinition(["s1", "s2"])}

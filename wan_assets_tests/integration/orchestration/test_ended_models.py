@@ -52,6 +52,7 @@ def plan(place: Studio, table: Path) -> tuple[int, Any, str]:
     return found[0].exit_code, json.loads(found[0].output)["retirements"], found[1].output
 
 
+@pytest.mark.slow
 def test_a_model_that_ends_soon_causes_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     describe(tmp_path / "models", monkeypatch, ends_in_days=10)
     with studio(tmp_path) as place:
@@ -67,6 +68,7 @@ def test_a_model_that_ends_soon_causes_a_warning(tmp_path: Path, monkeypatch: py
     assert "in 10 days" in metadata["wan_assets/retirements"].value
 
 
+@pytest.mark.slow
 def test_a_model_that_has_ended_is_refused_before_anything_is_reserved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def made(tmp_path: Path) -> Iterator[Studio]:
         yield running
 
 
+@pytest.mark.slow
 def test_an_asset_streams_one_event_with_its_rows_and_the_ledger_knows_asset_and_run(made: Studio) -> None:
     @dg.asset
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
@@ -79,6 +80,7 @@ def test_an_asset_streams_one_event_with_its_rows_and_the_ledger_knows_asset_and
     assert len(versions) == 1, "reused videos do not make downstream assets stale"
 
 
+@pytest.mark.slow
 def test_a_run_over_several_partitions_records_each_once_and_what_depends_on_it_runs(made: Studio) -> None:
     requests = [{**row, "shard": shard} for row, shard in zip(THREE, "aab", strict=True)]
 
@@ -128,6 +130,7 @@ def test_one_partition_takes_all_requests_and_a_function_selects_those_of_the_pa
     assert counted == {"whole": ("b", 3), "selected": ("b", 1)}
 
 
+@pytest.mark.slow
 def test_a_refused_row_fails_its_partition_and_the_videos_of_all_others_are_recorded(tmp_path: Path) -> None:
     requests = [{**row, "shard": shard} for row, shard in zip(THREE, "aab", strict=True)]
 
@@ -244,6 +247,7 @@ def test_requests_with_a_problem_and_a_step_with_several_assets_submit_nothing(m
     assert made.simulator.journal.charges() == []
 
 
+@pytest.mark.slow
 def test_a_budget_and_a_pause_of_the_ledger_stop_a_generation(made: Studio) -> None:
     @dg.asset
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
@@ -285,6 +289,7 @@ def test_a_retry_of_the_step_and_a_regeneration_pay_for_what_they_must(made: Stu
         next(tries[-1].stream())
 
 
+@pytest.mark.slow
 def test_an_account_without_a_key_is_the_simulator_and_says_so_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +318,7 @@ def test_an_account_without_a_key_is_the_simulator_and_says_so_in_the_log(
     assert "RUNWARE_API_KEY is not set: videos are SIMULATED, and nothing is charged" in warnings
 
 
+@pytest.mark.slow
 def test_a_loop_that_is_left_keeps_its_tasks_and_a_later_event_reports_what_they_cost(made: Studio) -> None:
     @dg.asset
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
@@ -330,6 +336,7 @@ def test_a_loop_that_is_left_keeps_its_tasks_and_a_later_event_reports_what_they
     assert len(made.simulator.journal.charges()) == 3
 
 
+@pytest.mark.slow
 def test_a_cost_is_reported_once_if_a_run_is_killed_between_its_event_and_the_ledger(made: Studio) -> None:
     @dg.asset
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
@@ -343,6 +350,7 @@ def test_a_cost_is_reported_once_if_a_run_is_killed_between_its_event_and_the_le
     assert costs == [1.419, 0.0]
 
 
+@pytest.mark.slow
 def test_an_asset_without_partitions_gets_one_event_in_a_run_over_a_range(made: Studio) -> None:
     @dg.asset
     def whole(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:
@@ -359,6 +367,7 @@ def test_an_asset_without_partitions_gets_one_event_in_a_run_over_a_range(made: 
     assert ledger_rows(made, "partition") == [("-",)] * 3
 
 
+@pytest.mark.slow
 def test_assets_can_be_called_directly_in_tests_and_be_asynchronous(made: Studio) -> None:
     @dg.asset(partitions_def=LETTERS)
     def trailers(context: dg.AssetExecutionContext, generator: VideoGenerator) -> Iterator[Any]:

@@ -44,6 +44,7 @@ def quiet(generator: VideoGenerator, requests: Any, **options: Any) -> pd.DataFr
     return generator.generate(requests=requests, progress=False, **options)
 
 
+@pytest.mark.slow
 def test_variants_of_a_frame_have_the_index_of_their_row(made: Studio) -> None:
     frame = pd.DataFrame(THREE[:2], index=[30, 10])
 
@@ -134,6 +135,7 @@ def test_requests_with_problems_and_unusable_places_say_what_to_do_and_cost_noth
     assert made.simulator.journal.charges() == []
 
 
+@pytest.mark.slow
 def test_it_works_where_an_event_loop_runs_as_in_a_notebook_and_a_cancelled_call_is_continued(made: Studio) -> None:
     generator = generator_of(made)
 
@@ -174,6 +176,7 @@ def _interrupt_after_charges(made: Studio, count: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_each_call_is_a_run_of_its_own_for_budgets(made: Studio) -> None:
     generator = generator_of(made, budget_usd_per_run=1.0)
 

@@ -162,6 +162,7 @@ def test_a_video_has_its_file_its_properties_and_its_row(tmp_path: Path) -> None
     assert len({kite, first, second}) == 3
 
 
+@pytest.mark.slow
 def test_a_video_in_a_bucket_is_opened_or_downloaded(bucket: str, tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         made.resources = lambda: {**Studio.resources(made), "store": VideoStoreResource(root=bucket)}
@@ -219,6 +220,7 @@ def test_partitions_by_prompt_of_0_1_0_are_loaded_and_its_batches_name_what_to_d
         assert sizes(load_videos(made.instance, "videos", **reading(made))) == {"2026-01-01": 2}
 
 
+@pytest.mark.slow
 def test_missing_videos_fail_where_they_are_named_and_are_left_out_otherwise(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -243,6 +245,7 @@ def test_missing_videos_fail_where_they_are_named_and_are_left_out_otherwise(
         assert {name: sizes(found) for name, found in FOUND.items()} == {"summary": {"a": 1}, "lenient": {}}
 
 
+@pytest.mark.slow
 def test_a_record_that_a_killed_run_left_behind_is_not_believed(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         run(made, written(tmp_path, table_of("A kite")), partition_key="a")
@@ -254,6 +257,7 @@ def test_a_record_that_a_killed_run_left_behind_is_not_believed(tmp_path: Path) 
         assert load_videos(made.instance, "videos", **reading(made))["a"][0].prompt == "A boat"
 
 
+@pytest.mark.slow
 def test_partitions_whose_prompts_left_the_table_are_not_loaded(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         run(made, prompts_in(tmp_path))
@@ -264,6 +268,7 @@ def test_partitions_whose_prompts_left_the_table_are_not_loaded(tmp_path: Path) 
         assert sizes(load_videos(made.instance, "videos", ["b"], **reading(made))) == {"b": 1}
 
 
+@pytest.mark.slow
 def test_the_environment_names_store_and_ledger_outside_of_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +304,7 @@ def test_only_partitions_that_changed_are_written_again(tmp_path: Path) -> None:
     assert written_rows == [3, 1], "one statement for a run, none for a run without changes"
 
 
+@pytest.mark.slow
 def test_videos_of_another_code_location_are_loaded_in_ops_sensors_and_assets(tmp_path: Path) -> None:
     three = {"a": 1, "b": 1, "c": 1}
 
@@ -340,6 +346,7 @@ def test_a_video_made_by_hand_is_shown_in_one_line() -> None:
     assert video.sidecar == {}
 
 
+@pytest.mark.slow
 def test_videos_below_a_prefix_are_in_the_order_of_their_prompts_without_those_that_left_the_table(
     tmp_path: Path,
 ) -> None:

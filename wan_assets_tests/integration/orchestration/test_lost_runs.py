@@ -80,6 +80,7 @@ def test_letting_go_of_one_task_does_not_end_the_run(ledger: Ledger, clock: Cloc
     assert ledger.lost_runs() == ["run"]
 
 
+@pytest.mark.slow
 def test_a_process_of_this_host_that_is_dead_is_known_at_once(ledger: Ledger) -> None:
     ledger.begin("run", dead_owner())
 
@@ -184,6 +185,7 @@ def test_a_run_lives_from_before_its_table_is_read_until_its_last_event(tmp_path
     assert at_work(tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_a_heartbeat_renews_the_lease_before_it_ends_and_ends_with_its_block(url: str) -> None:
     leases: set[float] = set()
     until = time.monotonic() + 20

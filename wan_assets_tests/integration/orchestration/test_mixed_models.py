@@ -135,6 +135,7 @@ def tasks(place: Studio) -> list[Mapping[str, Any]]:
         return [json.loads(text) for (text,) in journal.execute("SELECT request FROM tasks")]
 
 
+@pytest.mark.slow
 def test_every_row_is_made_once_with_its_model(made: Any) -> None:
     _, _, first, again = made
     events, second = materialized(first), materialized(again)

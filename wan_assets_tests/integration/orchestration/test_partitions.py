@@ -265,6 +265,7 @@ def test_the_data_version_of_a_batch_follows_its_videos_and_nothing_else(tmp_pat
 # Rows that have no video.
 
 
+@pytest.mark.slow
 def test_a_batch_with_failed_rows_is_not_green_tells_what_was_done_and_its_retry_sends_those_alone(
     tmp_path: Path,
 ) -> None:
@@ -293,6 +294,7 @@ def test_a_batch_with_failed_rows_is_not_green_tells_what_was_done_and_its_retry
     assert again[observed.partition]["charged_usd"] == pytest.approx(0.946), "of the row that landed in the red run too"
 
 
+@pytest.mark.slow
 def test_rows_that_are_refused_for_good_do_not_keep_a_batch_red_and_are_not_sent_again(tmp_path: Path) -> None:
     path = written(tmp_path, rows_of(3, shard=lambda _: "shard-0"))
 

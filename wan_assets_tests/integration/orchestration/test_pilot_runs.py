@@ -48,6 +48,7 @@ def spent(made: Studio) -> float:
         return ledger.totals().simulated.cost_microusd / 473_000
 
 
+@pytest.mark.slow
 def test_a_pilot_run_requests_some_partitions_and_a_later_run_pays_for_the_others_only(tmp_path: Path) -> None:
     table = numbered(5)
     with studio(tmp_path) as made:
@@ -151,6 +152,7 @@ def test_a_run_that_reads_some_parts_of_a_table_warns_of_an_id_that_another_part
         selector.verify(is_whole_table=True)
 
 
+@pytest.mark.slow
 def test_a_batch_with_rows_that_are_left_out_stays_missing_until_a_run_completes_it(tmp_path: Path) -> None:
     table = rows("x", "x", "y", "z")
     with studio(tmp_path) as made:

@@ -68,6 +68,7 @@ def test_frames_are_three_pictures_in_a_row_and_small(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_several_results_stay_small_and_all_have_their_link(tmp_path: Path) -> None:
     found = made(tmp_path, table_of("A kite", number_results=4), **SERVED)
 
@@ -100,6 +101,7 @@ def test_a_prompt_stays_text(tmp_path: Path) -> None:
     assert not re.search(r"(?<!\\)[<\[`|*&]", text)
 
 
+@pytest.mark.slow
 def test_a_batch_shows_its_videos_with_their_costs(tmp_path: Path) -> None:
     rows = rows_of(6, shard=lambda _: "shard-0")
     with studio(tmp_path) as at_work:

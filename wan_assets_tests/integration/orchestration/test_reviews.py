@@ -59,6 +59,7 @@ def evaluations(made: Any) -> dict[str | None, tuple[bool, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_partition_is_reviewed_once_its_video_is_approved(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite", "A dog", "A cat")
@@ -87,6 +88,7 @@ def test_a_partition_is_reviewed_once_its_video_is_approved(tmp_path: Path) -> N
         assert (row.data["reviewer"], row.data["rating"], row.data["labels"]) == ("ada", "4", "sharp")
 
 
+@pytest.mark.slow
 def test_a_video_that_is_sent_back_is_requested_generated_and_reviewed_again(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite", "A dog")
@@ -105,6 +107,7 @@ def test_a_video_that_is_sent_back_is_requested_generated_and_reviewed_again(tmp
         assert made.simulator.journal.submissions() == 3
 
 
+@pytest.mark.slow
 def test_the_sensor_requests_no_run_for_a_row_that_left_the_table_and_reports_the_others(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite", "A dog")
@@ -121,6 +124,7 @@ def test_the_sensor_requests_no_run_for_a_row_that_left_the_table_and_reports_th
         assert last.cursor == result.cursor
 
 
+@pytest.mark.slow
 def test_decisions_are_reported_after_a_person_reported_a_materialization(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite")
@@ -150,6 +154,7 @@ def _left_at_api(project: Project, prompt_id: str) -> None:
         ledger.release_leases("ended")
 
 
+@pytest.mark.slow
 def test_a_take_that_is_completed_after_another_one_was_approved_does_not_stay_the_video(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite")
@@ -171,6 +176,7 @@ def test_a_take_that_is_completed_after_another_one_was_approved_does_not_stay_t
         assert made.simulator.journal.submissions() == 2
 
 
+@pytest.mark.slow
 def test_a_video_that_is_sent_back_before_its_partition_is_recorded_is_requested_later(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite")
@@ -192,6 +198,7 @@ def test_a_video_that_is_sent_back_before_its_partition_is_recorded_is_requested
         assert [request.partition_key for request in after.run_requests or ()] == ["a"]
 
 
+@pytest.mark.slow
 def test_a_batch_keeps_the_earlier_take_of_a_row_whose_next_take_is_refused(tmp_path: Path) -> None:
     options = {"partitions": dg.StaticPartitionsDefinition(["all"]), "partition_key_of": lambda _: "all"}
     with studio(tmp_path) as made:
@@ -236,6 +243,7 @@ def test_a_decision_reaches_all_partitions_that_share_the_video(tmp_path: Path) 
         assert made.simulator.journal.submissions() == 2
 
 
+@pytest.mark.slow
 def test_an_earlier_take_that_is_approved_later_is_materialized_again_at_no_cost(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         project = project_of(made, tmp_path, "A kite")
@@ -253,6 +261,7 @@ def test_an_earlier_take_that_is_approved_later_is_materialized_again_at_no_cost
         assert made.simulator.journal.submissions() == 2
 
 
+@pytest.mark.slow
 def test_the_dataset_of_a_row_with_takes_has_the_chosen_one_and_no_orphan(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         prompts = written(tmp_path, table_of("A kite", "A dog"))
@@ -276,6 +285,7 @@ def test_the_dataset_of_a_row_with_takes_has_the_chosen_one_and_no_orphan(tmp_pa
     assert takes == [(1, True), (1, False), (2, True)]
 
 
+@pytest.mark.slow
 def test_the_sensor_of_the_finals_reads_their_table_again_after_each_decision(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         drafts = written(tmp_path, table_of("A kite", "A dog"))
@@ -314,6 +324,7 @@ def test_a_row_has_no_more_takes_than_the_asset_permits(tmp_path: Path, options:
         assert sum(requested) == options["max_takes"] - 1
 
 
+@pytest.mark.slow
 def test_a_policy_approves_good_videos_and_sends_others_back_up_to_the_permitted_takes(tmp_path: Path) -> None:
     rules = [
         ApprovalRule(decision="retake", failed_checks=["matches_request"]),
@@ -340,6 +351,7 @@ def test_a_policy_approves_good_videos_and_sends_others_back_up_to_the_permitted
             assert len(ledger.decisions_after(0)) == 6
 
 
+@pytest.mark.slow
 def test_the_dataset_counts_rows_by_decision(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         prompts = written(tmp_path, table_of("A kite", "A dog", "A cat"))

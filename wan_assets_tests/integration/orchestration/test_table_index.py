@@ -349,6 +349,7 @@ def ticked(
     return result
 
 
+@pytest.mark.slow
 def test_a_tick_reads_the_blocks_of_changed_rows_and_of_an_unchanged_table_no_row(tmp_path: Path) -> None:
     lines = rows_of(SMALLEST_BYTES // 40)
     path = stored(tmp_path / "t.csv", lines)
@@ -385,6 +386,7 @@ def test_a_tick_that_reads_many_rows_leaves_partitions_to_be_recorded_to_the_nex
     assert recorded == [300 - SMALLEST_BYTES // 40_000, 290]
 
 
+@pytest.mark.slow
 def test_the_sensor_requests_the_shards_of_changed_rows_of_a_large_table(tmp_path: Path) -> None:
     lines = rows_of(SMALLEST_BYTES // 40)
     path = stored(tmp_path / "t.csv", lines)

@@ -153,6 +153,7 @@ def test_a_frame_of_an_upstream_asset_becomes_videos_and_changes_follow(tmp_path
         assert first.metadata["wan_assets/table_version"].value in {path.stem for path in warehouse.snapshots()}
 
 
+@pytest.mark.slow
 def test_a_table_in_duckdb_that_an_asset_builds_is_read_by_query_and_then_not_needed(tmp_path: Path) -> None:
     file = tmp_path / "warehouse.duckdb"
     query = SqlQuery(f"duckdb:///{file}", "SELECT * FROM prompts ORDER BY prompt_id")
@@ -208,6 +209,7 @@ def test_each_day_of_an_upstream_asset_is_a_batch_of_videos(tmp_path: Path) -> N
         assert materialized(emptied)[second]["dagster/partition_row_count"] == 0
 
 
+@pytest.mark.slow
 def test_a_day_with_problems_keeps_its_last_accepted_table(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         warehouse = Warehouse(made, days=DAYS, partitions=DAYS)
@@ -227,6 +229,7 @@ def test_a_day_with_problems_keeps_its_last_accepted_table(tmp_path: Path) -> No
         assert {task.origin.prompt_id for task in tasks_of(made)} == {"b"}
 
 
+@pytest.mark.slow
 def test_the_value_of_an_upstream_asset_is_read_with_columns_and_defaults_and_its_metadata_say_so(
     tmp_path: Path,
 ) -> None:
@@ -274,6 +277,7 @@ def tasks_of(made: Studio) -> list[Any]:
         return list(ledger.stored_tasks("videos", simulated=True))
 
 
+@pytest.mark.slow
 def test_days_of_an_upstream_asset_retire_only_their_own_prompts(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         warehouse = Warehouse(made, days=DAYS)
@@ -297,6 +301,7 @@ def test_days_of_an_upstream_asset_retire_only_their_own_prompts(tmp_path: Path)
         assert "a run of videos_prompts reads one partition, not 2: launch a backfill" in failure_of(several)
 
 
+@pytest.mark.slow
 def test_the_sensor_requests_the_table_when_the_asset_changes_and_then_the_videos(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         warehouse = Warehouse(made)
@@ -320,6 +325,7 @@ def test_the_sensor_requests_the_table_when_the_asset_changes_and_then_the_video
         assert changed.partition_key == "b"
 
 
+@pytest.mark.slow
 def test_the_sensor_requests_each_changed_day_of_the_table(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         warehouse = Warehouse(made, days=DAYS, partitions=DAYS)
@@ -337,6 +343,7 @@ def test_the_sensor_requests_each_changed_day_of_the_table(tmp_path: Path) -> No
         assert warehouse.run(VIDEOS, partition_key=first, tags=dict(videos[0].tags)).success
 
 
+@pytest.mark.slow
 def test_all_that_is_built_from_the_videos_reads_the_accepted_table(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         warehouse = Warehouse(made)

@@ -15,6 +15,7 @@ from wan_assets.models import usd
 from wan_assets.settings import sqlite_url
 
 
+@pytest.mark.slow
 def test_a_described_model_is_generated_priced_and_booked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models").mkdir()
     described(tmp_path / "models", "example:dunes@1.0", short_name="dunes")

@@ -107,6 +107,7 @@ def recorded(made: Studio) -> dict[str, Any]:
     return {row["prompt_id"]: json.loads(row["checks"]) if row["checks"] else None for row in rows}
 
 
+@pytest.mark.slow
 def test_each_check_of_each_video_is_an_evaluation_a_column_and_a_filter(tmp_path: Path) -> None:
     prompts = written(tmp_path, table_of("A kite", "A boat"))
     with studio(tmp_path) as made:
@@ -191,6 +192,7 @@ def test_videos_are_checked_and_recorded_once_although_other_rows_of_the_run_fai
         assert len(load_videos(made.instance, "videos", **reading(made))) == 2
 
 
+@pytest.mark.slow
 def test_a_check_that_hangs_is_given_up_after_some_videos(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         rows = [{**row, "number_results": 4} for row in table_of("A kite", "A boat", "A hill")]

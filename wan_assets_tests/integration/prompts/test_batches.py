@@ -22,7 +22,6 @@ from upath import UPath
 from wan_assets.models import VideoRequest, normal_prompts, violations_of
 from wan_assets.prompts import (
     Chunk,
-    PromptRow,
     Prompts,
     PromptSource,
     PromptTable,
@@ -96,20 +95,23 @@ OBJECTS: dict[str, Sequence[Any]] = {
 }
 
 
-def same(source: Prompts) -> None:
-    """Compares a table in batches with the same table whose rows are read one by one."""
+def same(source: Prompts) -> Summary:
+    """Compares a table in batches with the same table whose rows are read one by one; returns its summary."""
     in_batches, one_by_one = list(scan(source)), list(scan(source, 1))
     rows = [[row for chunk in chunks for row in chunk.rows] for chunks in (in_batches, one_by_one)]
+    described = [list(map(_described, each)) for each in rows]
 
     assert [row.fingerprint for row in rows[0]] == [row.request.fingerprint() for row in rows[1]]
-    assert list(map(_described, rows[0])) == list(map(_described, rows[1]))
+    assert described[0] == described[1]
     problems = [[problem for chunk in chunks for problem in chunk.problems] for chunks in (in_batches, one_by_one)]
     assert problems[0] == problems[1]
-    assert _summarized(in_batches) == _summarized(one_by_one)
-    _same_snapshots(in_batches, one_by_one, rows[1])
+    summaries = [Summary.of(chunks) for chunks in (in_batches, one_by_one)]
+    assert _summarized(summaries[0]) == _summarized(summaries[1])
+    _same_snapshots(in_batches, one_by_one, dict(zip([row.number for row in rows[1]], described[1], strict=True)))
+    return summaries[0]
 
 
-def _same_snapshots(in_batches: list[Chunk], one_by_one: list[Chunk], rows: list[PromptRow]) -> None:
+def _same_snapshots(in_batches: list[Chunk], one_by_one: list[Chunk], described: dict[int, Any]) -> None:
     """Compares the snapshots of both, and the rows that are read from them in batches and one by one."""
     with TemporaryDirectory() as folder:
         files = [UPath(folder) / "batches.parquet", UPath(folder) / "single.parquet"]
@@ -121,10 +123,12 @@ def _same_snapshots(in_batches: list[Chunk], one_by_one: list[Chunk], rows: list
         read = list(scan(Snapshot({"": files[0]})))
     found = {row.number: row for chunk in read for row in chunk.rows}
     left_out = {problem.row for chunk in read for problem in chunk.problems}
-    assert found.keys() | left_out == {row.number for row in rows}
-    expected = {row.number: row for row in rows if row.number not in left_out}
-    assert {at: _described(row) for at, row in found.items()} == {at: _described(row) for at, row in expected.items()}
-    assert all(row.fingerprint == expected[at].fingerprint for at, row in found.items())
+    assert found.keys() | left_out == described.keys()
+    assert {at: _described(row) for at, row in found.items()} == {
+        at: row for at, row in described.items() if at not in left_out
+    }
+    by_row = {row.number: row for chunk in one_by_one for row in chunk.rows}
+    assert all(row.fingerprint == by_row[at].fingerprint for at, row in found.items())
 
 
 def _described(row: Any) -> tuple[Any, ...]:
@@ -133,8 +137,7 @@ def _described(row: Any) -> tuple[Any, ...]:
     return (row.number, row.prompt_id, request, written, dict(row.extra), row.line, row.file)
 
 
-def _summarized(chunks: Any) -> tuple[Any, ...]:
-    summary = Summary.of(chunks)
+def _summarized(summary: Summary) -> tuple[Any, ...]:
     money = summary.prices.by_kind, summary.prices.by_campaign, summary.prices.new, summary.fingerprints
     first = [(row.number, row.prompt_id) for row in summary.first]
     return (summary.rows, summary.valid, list(summary.findings), money, summary.types, first)
@@ -165,6 +168,7 @@ def write(path: Path, table: list[dict[str, Any]]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=30, deadline=None)
 def test_every_list_of_objects_is_read_alike(data: st.DataObject) -> None:
@@ -173,6 +177,7 @@ def test_every_list_of_objects_is_read_alike(data: st.DataObject) -> None:
     same(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)))
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=30, deadline=None)
 def test_default_values_are_applied_alike(random_of: random.Random) -> None:
@@ -180,6 +185,7 @@ def test_default_values_are_applied_alike(random_of: random.Random) -> None:
     same(PromptSource(table_of(random_of.choice, OBJECTS, random_of.randrange(8, 40)), defaults=defaults))
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
 def test_variants_are_read_alike(random_of: random.Random) -> None:
@@ -224,8 +230,8 @@ def test_a_large_file_with_every_kind_of_problem_is_read_alike(tmp_path: Path, s
 
     path = write(tmp_path / "prompts.csv", table)
 
-    same(path)
-    found = Summary.of(scan(path))
+    found = same(path)
+
     assert found.valid > _LARGE // 40
     assert found.problem_count > _LARGE // 40
 
@@ -265,6 +271,7 @@ def test_rows_that_share_wrong_settings_are_read_alike(random_of: random.Random)
     same(PromptSource(rows, defaults=defaults, **variants))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_id", [True, False])
 def test_problems_of_rows_that_share_settings_are_found_once(tmp_path: Path, has_id: bool) -> None:
     wrong = {7: {"resolution": "999p"}, 13: {"duration": "five"}, 17: {"resolution": "999p", "duration": "five"}}

@@ -143,6 +143,7 @@ def test_the_members_of_a_zip_that_macos_adds_are_ignored(tmp_path: Path) -> Non
     assert len(PromptTable.load(file_of(tmp_path, "t.csv.zip", content))) == 3000
 
 
+@pytest.mark.slow
 def test_rows_are_read_before_the_damage_is_found_and_the_table_still_fails(tmp_path: Path) -> None:
     lines = "prompt,resolution\n" + "".join(f"{at} {hash(str(at))},720p\n" for at in range(200_000))
     chunks = scan(file_of(tmp_path, "t.csv.gz", gzip.compress(lines.encode(), 1)[:-100]), 100)

@@ -79,6 +79,7 @@ def state_of(table: PromptTable) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(rows=rows, chunk_rows=st.sampled_from([1, 2, 10_000]))
 def test_a_snapshot_contains_every_row_exactly_as_it_was_read(tmp_path_factory, rows, chunk_rows):

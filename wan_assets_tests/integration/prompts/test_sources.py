@@ -233,6 +233,7 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.slow
 def test_sqlalchemy_is_imported_for_queries_alone(tmp_path):
     folder = folder_of(tmp_path, a="A kite,720p,a\n")
     code = "import sys; from wan_assets.prompts import *; signature_of(sys.argv[1]); PromptTable.load(sys.argv[1])"
@@ -263,6 +264,7 @@ def test_the_signature_of_files_reads_none_of_them(tmp_path):
     assert signature_of(tmp_path / "a.csv")
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(one=st.lists(st.tuples(prompts, st.integers(0, 2))), other=st.lists(st.tuples(prompts, st.integers(0, 2))))
 def test_the_signature_of_rows_is_that_of_their_content(one, other):

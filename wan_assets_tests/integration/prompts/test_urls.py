@@ -197,6 +197,7 @@ def test_a_url_as_a_path_says_how_to_write_it() -> None:
         PromptTable.load(Path("s3://bucket/t.csv"))
 
 
+@pytest.mark.slow
 def test_a_user_and_a_password_open_a_url_and_are_never_shown(
     web: Web, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -341,6 +342,7 @@ def test_a_snapshot_at_a_url_is_read_as_it_was_and_another_parquet_file_as_a_tab
         PromptTable.load(tmp_path / "*.parquet")
 
 
+@pytest.mark.slow
 def test_a_bucket_is_a_folder_and_its_files_are_compared_by_their_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
     with clients_of_its_own(), s3_server() as address:
         use(address, monkeypatch)

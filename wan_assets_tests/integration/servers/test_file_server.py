@@ -139,6 +139,7 @@ def test_a_page_of_another_name_sees_nothing_and_nobody_can_write(made: Any) -> 
         assert [httpx.request(method, link).status_code for method in ("PUT", "POST", "DELETE")] == [405] * 3
 
 
+@pytest.mark.slow
 def test_a_video_in_a_bucket_is_shown_by_an_address_that_is_signed_anew(bucket: str, tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         (outcome,) = run_in_store(made, VideoStore(bucket))

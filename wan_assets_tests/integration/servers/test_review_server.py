@@ -148,6 +148,7 @@ def test_videos_are_served_from_the_store_with_ranges_and_are_not_copied(served:
     assert list((served.pages.root / "videos").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_videos_in_a_bucket_are_shown_by_signed_addresses_that_the_policy_admits(bucket: str, tmp_path: Path) -> None:
     store = VideoStore(bucket)
     with studio(tmp_path) as made:
@@ -279,6 +280,7 @@ def test_an_access_file_that_is_not_valid_is_replaced(tmp_path: Path, content: s
     assert json.loads(path.read_text()) == {"scope": access.scope, "tokens": dict(access.tokens)}
 
 
+@pytest.mark.slow
 def test_new_videos_are_counted_and_shown_when_the_pages_are_written_again(tmp_path: Path) -> None:
     requests = [request_of(f"A kite {number}") for number in range(2)]
     with studio(tmp_path) as made, served_review(tmp_path, table_of(*requests)) as served, signed_in(served) as client:

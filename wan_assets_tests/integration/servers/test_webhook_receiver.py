@@ -208,6 +208,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | JSON.map(lambda reported: json.dumps(reported).encode()))
 def test_no_body_is_too_odd_for_an_answer(receiver: Hook, body: bytes) -> None:
@@ -387,6 +388,7 @@ def woken(
     return sorted(found, key=lambda outcome: outcome.job.partition), time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_a_run_that_polls_every_half_minute_ends_at_once_thanks_to_the_webhook(tmp_path: Path, url: str) -> None:
     with hooked(tmp_path, url=url, webhook_copies=2) as (made, running):
         outcomes, took_s = woken(made, running.url, jobs_of(3, number_results=2))
@@ -455,6 +457,7 @@ def test_a_flood_of_webhooks_polls_a_task_at_most_once_a_beat(tmp_path: Path) ->
     assert 3 <= polls <= took_s / http_config.webhook_poll_interval_s + 1
 
 
+@pytest.mark.slow
 def test_a_poller_that_is_woken_without_end_polls_once_a_beat(tmp_path: Path) -> None:
     http_config = replace(SELDOM, webhook_poll_interval_s=0.2)
 
@@ -507,6 +510,7 @@ def test_wakes_do_not_use_up_the_patience_with_a_result_that_has_no_address_yet(
     assert polls[-1] - polls[0] > 1.2, "1.25, 1.56 and 1.95 times two beats, and not one beat each"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:1/webhook?secret=" + QUOTED, "{root}/webhook?secret=wrong-secret-wrong"]
 )
@@ -692,6 +696,7 @@ def test_the_command_takes_webhooks_on_loopback_and_never_prints_the_secret(tmp_
     assert Ledger(url).take_hints([task_uuid]) == {task_uuid}
 
 
+@pytest.mark.slow
 def test_the_receiver_needs_no_dagster() -> None:
     script = "import sys; import wan_assets.cli.commands.webhook; sys.exit('dagster' in sys.modules)"
 

@@ -1163,6 +1163,7 @@ def test_files_are_served_while_a_submission_waits_for_another_writer_of_the_boo
         assert waiting.result().status_code == 200
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_no_task_that_it_acknowledged(tmp_path):
     with another_process(tmp_path) as (process, url), httpx.Client(trust_env=False) as http:
         answers = [http.post(url, json=[task_of(number)], headers=KEY) for number in range(30)]

@@ -65,6 +65,7 @@ def until_delivered(store: VideoStore, then: Bend = lambda _: None) -> Bend:
     return on(POLL, change)
 
 
+@pytest.mark.slow
 def test_a_video_goes_to_the_bucket_and_is_not_downloaded(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store)) as made:
         (outcome,) = run_in_store(made, store)
@@ -78,6 +79,7 @@ def test_a_video_goes_to_the_bucket_and_is_not_downloaded(store: VideoStore, tmp
         assert names_in(store) == set()
 
 
+@pytest.mark.slow
 def test_a_second_run_finds_the_delivered_video_and_sends_nothing(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store)) as made:
         (first,), (second,) = (run_in_store(made, store) for _ in range(2))
@@ -134,6 +136,7 @@ def test_a_result_without_an_address_is_kept_when_its_file_was_delivered(store: 
         made.assert_paid_once()
 
 
+@pytest.mark.slow
 def test_a_delivered_video_of_a_task_that_the_api_forgot_is_not_bought_again(store: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, until_delivered(store, unknown)) as made:
         (outcome,) = run_in_store(made, store, limits=Limits(max_wait_s=0.5, on_lost="resubmit"))
@@ -151,6 +154,7 @@ def test_a_delivered_video_whose_download_has_expired_is_kept_with_its_cost(stor
         made.assert_paid_once()
 
 
+@pytest.mark.slow
 def test_what_was_settled_and_forgotten_by_the_api_comes_out_of_the_inbox(plain: VideoStore, tmp_path: Path) -> None:
     with bent(tmp_path, on(FILE, lambda _: Prepared(status=404))) as made:
         assert errors_of(run_in_store(made, plain, http_config=replace(PATIENT, max_download_tries=1))) == [
@@ -167,6 +171,7 @@ def test_what_was_settled_and_forgotten_by_the_api_comes_out_of_the_inbox(plain:
         made.assert_paid_once()
 
 
+@pytest.mark.slow
 def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
     plain: VideoStore, tmp_path: Path
 ) -> None:
@@ -191,6 +196,7 @@ def test_a_delivered_task_whose_submission_was_not_answered_is_not_sent_again(
         assert (outcome.error, len(made.calls(SUBMIT))) == (None, 2)
 
 
+@pytest.mark.slow
 def test_the_address_is_written_down_nowhere(store: VideoStore, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level("INFO")
     jobs = [VideoJob(request_of(f"Kite {number}"), f"p{number}") for number in range(3)]

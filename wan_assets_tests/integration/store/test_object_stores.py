@@ -94,6 +94,7 @@ def left_in(store: VideoStore) -> tuple[list[str], list[Any]]:
     )
 
 
+@pytest.mark.slow
 @SIZES
 def test_an_upload_that_is_refused_on_the_way_leaves_nothing(store: VideoStore, between: BentBucket, size: int) -> None:
     refused = 1 if size < 16 * MIB else 2
@@ -129,6 +130,7 @@ def test_a_bucket_whose_marks_tell_nothing_is_read_back(store: VideoStore, betwe
     assert (fs().exists(uri), written) == (False, size)
 
 
+@pytest.mark.slow
 def test_what_was_put_is_read_back_only_where_its_mark_tells_nothing(store: VideoStore, between: BentBucket) -> None:
     put(store, MIB)
     put(store, 20 * MIB)

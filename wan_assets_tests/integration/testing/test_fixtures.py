@@ -34,6 +34,7 @@ def test_the_generator_makes_simulated_videos_in_the_folder_of_the_test(
     assert Path(videos.path[0]).is_relative_to(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_resources_fit_assets_and_share_one_ledger(
     simulated_resources: dict[str, Any], simulated_runware: SimulatedRunwareResource
 ) -> None:
@@ -55,6 +56,7 @@ def test_the_simulator_serves_http(runware_simulator: LocalSimulator) -> None:
     assert answer.headers["X-Simulated-By"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PAGE.is_file(), reason="the documentation is beside the package in the repository only")
 def test_the_documented_conftest_and_test_run_in_a_project_of_their_own(pytester: pytest.Pytester) -> None:
     snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

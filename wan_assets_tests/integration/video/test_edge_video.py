@@ -210,6 +210,7 @@ def test_a_cut_file_is_a_damaged_file(container, tmp_path):
         facts_in_child(path)
 
 
+@pytest.mark.slow
 def test_the_paid_file_of_a_decoder_that_failed_is_kept_and_checked_again_without_paying(tmp_path):
     with studio(tmp_path) as engine:
         served = served_file(engine)

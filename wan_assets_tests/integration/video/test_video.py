@@ -576,6 +576,7 @@ def test_a_cancelled_call_never_leaves_its_answer_to_another(endless: Path):
     asyncio.run(check())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("files", "patience_s", "children"), [(4, 60.0, 1), (4, 0.0, 2), (8, 60.0, 2)])
 def test_a_second_child_and_no_more_is_started_for_a_crowd_or_for_a_file_that_has_waited(
     files: int, patience_s: float, children: int
@@ -709,6 +710,7 @@ def test_of_what_is_no_video_nothing_is_seen(content: bytes, tmp_path: Path):
         inspect_file(file_with(tmp_path, content), 540, has_contact_sheet=True)
 
 
+@pytest.mark.slow
 def test_the_public_names_are_these():
     assert set(video.__all__) == {
         *("Clip", "Expected", "Inspection", "SIMULATED_TITLE", "VideoProperties", "Verifier"),

@@ -199,6 +199,7 @@ def test_a_default_that_is_not_allowed_is_noted_and_left_out(duration: dict[str,
     assert 'duration: the default "auto" is not an allowed value' in notes_of(**changes)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @hypothesis.given(st.data())
 def test_no_change_of_a_schema_makes_a_draft_fail(data: st.DataObject) -> None:

@@ -656,6 +656,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @ready
 @given(st.dictionaries(st.sampled_from([*LIMITS, *map(to_snake, LIMITS), "width", "height", "x"]), json_values))
 def test_no_values_raise_anything_but_a_validation_error_that_can_be_told(given: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ def test_compose_sets_all_that_dagster_and_its_workers_read() -> None:
         assert read <= loaded("compose.yaml")["services"][name]["environment"].keys()
 
 
+@pytest.mark.slow
 def test_dagster_takes_its_settings_from_the_environment(
     tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert not [name for name in wan_assets.__all__ if not re.search(rf":: (wan_assets\.)?{name}\b", reference)]
 
 
+@pytest.mark.slow
 def test_every_error_has_a_section_that_says_what_was_paid_and_what_to_do() -> None:
     text = page("troubleshooting")
     sections = dict(re.findall(r"^### (.*?)\n(.*?)(?=^#)", text, re.MULTILINE | re.DOTALL))
@@ -156,6 +157,7 @@ def test_the_page_of_models_explains_every_field_and_predicate_of_a_description(
     assert not [hole for holes in PLACEHOLDERS.values() for hole in holes if f"`{{{hole}}}`" not in text]
 
 
+@pytest.mark.slow
 def test_an_import_that_points_up_would_be_seen_in_the_picture() -> None:
     drawing = runpy.run_path(str(DOCS / "drawings.py"))
     order = [name for layer in drawing["layers"]() for name in layer]

@@ -174,6 +174,7 @@ PROSE = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(PROSE.filter(lambda line: line.count("|") < 2), min_size=1, max_size=10))
 def test_lines_of_prose_are_never_refused(lines: list[str]) -> None:
     assert lookalike_of_text("\n".join(lines)) is None

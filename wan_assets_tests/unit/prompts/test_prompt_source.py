@@ -417,6 +417,7 @@ def test_a_decimal_that_is_no_whole_number_is_still_a_problem() -> None:
     assert problem.column == "seed"
 
 
+@pytest.mark.slow
 def test_the_columns_of_many_different_rows_are_bounded(tmp_path: Path) -> None:
     rows = [{"prompt": "a", f"note_{number}": number} for number in range(1500)]
 

@@ -135,6 +135,7 @@ def test_rows_that_are_added_replace_at_most_as_many_rows_of_a_sample(
     assert len(first - second) <= len(second - first)
 
 
+@pytest.mark.slow
 @given(IDS, st.integers(1, 20), st.booleans(), st.integers(1, 7), st.data())
 def test_a_table_that_is_read_in_chunks_has_the_same_selection(
     ids: list[str], size: int, is_sample: bool, chunk_rows: int, data: st.DataObject
