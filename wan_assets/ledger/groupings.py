@@ -14,6 +14,9 @@ from wan_assets.models import closest_name
 ROW_TAG = "tag:"
 """The begin of a grouping by a column of the row."""
 
+_OWN_COLUMN = "x_"
+"""The begin of a column that is never a parameter, so that it needs no `tag:`."""
+
 WITHOUT_VALUE = "(none)"
 """The key of tasks that have no value."""
 
@@ -40,8 +43,8 @@ class Grouping:
     def of(cls, text: str, time_zone: str = "UTC") -> Self:
         """Reads one name, or two separated by a comma; raises `ValueError` with the reason.
 
-        >>> Grouping.of("campaign,model").names, Grouping.of('"tag:a,b"').names
-        (('campaign', 'model'), ('tag:a,b',))
+        >>> Grouping.of("campaign,x_region").names, Grouping.of('"tag:a,b"').names
+        (('campaign', 'tag:x_region'), ('tag:a,b',))
         """
         names = tuple(_names_in(text))
         if len(names) > _MAX_KEYS:
@@ -77,9 +80,12 @@ def _names_in(text: str) -> Iterator[str]:
     if not parts:
         raise ValueError("the name is empty")
     for name in map(str.strip, parts):
-        if name not in GROUPINGS and not _is_tag(name):
+        if name in GROUPINGS or _is_tag(name):
+            yield name
+        elif name.startswith(_OWN_COLUMN):
+            yield f"{ROW_TAG}{name}"
+        else:
             raise ValueError(f"{name!r} is not one of {', '.join(GROUPINGS)}, tag:NAME, run_tag:NAME{_meant(name)}")
-        yield name
 
 
 def _is_tag(name: str) -> bool:

@@ -79,6 +79,13 @@ def test_two_groupings_are_one_table_beside_tables_of_one(url: str) -> None:
     assert [line["key"] for line in reported["state"]] == ["failed", "stored", "stored"]
 
 
+def test_a_column_of_ones_own_needs_no_prefix(url: str) -> None:
+    short, long = (json.loads(invoked(url, "--by", name, "--json").stdout)["by"] for name in ("x_team", "tag:x_team"))
+
+    assert short == long
+    assert [line["key"] for line in short["tag:x_team"] if not line["simulated"]] == ["ads", "(none)"]
+
+
 def test_days_are_those_of_a_time_zone(url: str) -> None:
     of_berlin = json.loads(invoked(url, "--by", "day", "--time-zone", "Europe/Berlin", "--json").stdout)["by"]["day"]
     of_utc = json.loads(invoked(url, "--by", "day", "--json").stdout)["by"]["day"]
