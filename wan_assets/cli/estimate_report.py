@@ -101,10 +101,10 @@ def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
         needed = needed_microusd(budget, prices)
         missing = max(0, (needed or 0) - budget.room_microusd)
         yield {
-            "scope": budget.label,
-            "cap_usd": float(usd(budget.cap_microusd)),
+            "budget": budget.label,
+            "limit_usd": float(usd(budget.cap_microusd)),
             "committed_usd": float(usd(budget.committed_microusd)),
-            "remaining_usd": float(usd(budget.room_microusd)),
+            "left_usd": float(usd(budget.room_microusd)),
             "resets_at": budget.resets_at.isoformat() if budget.resets_at else None,
             "fits": None if needed is None else not missing,
             "shortfall_usd": None if needed is None else float(usd(missing)),

@@ -181,11 +181,11 @@ def test_plan_states_whether_what_is_new_fits_the_budget_and_how_long_it_takes(t
 
     (total,) = before["budget"]
     assert not is_created
-    assert (total["scope"], total["cap_usd"], total["committed_usd"], total["fits"]) == ("total", 2.0, 0.0, False)
+    assert (total["budget"], total["limit_usd"], total["committed_usd"], total["fits"]) == ("total", 2.0, 0.0, False)
     assert total["shortfall_usd"] == pytest.approx(0.4123)
     assert before["expected_duration"]["basis"] == "an assumption: the ledger has no finished task"
     (total,) = after["budget"]
-    assert (total["committed_usd"], total["remaining_usd"], total["fits"]) == (0.946, 1.454, True)
+    assert (total["committed_usd"], total["left_usd"], total["fits"]) == (0.946, 1.454, True)
     assert (after["new"]["requests"], after["new"]["price_usd"], after["simulated"]) == (3, 1.419, True)
     expected = after["expected_duration"]
     assert (expected["in_flight"], expected["basis"]) == (50, "the median of the latest 2")

@@ -119,5 +119,5 @@ def test_plan_shows_the_budget_of_takes_without_comparing_it_with_new_videos(tmp
 
     assert "budget: the budget of retakes: $0.1000 of $0.1000 left" in shown.stdout
     assert "budget: none is set (WAN_ASSETS_BUDGET_USD)" in shown.stdout
-    assert (budget["scope"], budget["cap_usd"], budget["fits"]) == ("retakes", 0.1, True)
+    assert (budget["budget"], budget["limit_usd"], budget["fits"]) == ("retakes", 0.1, True)
     assert "WAN_ASSETS_BUDGET_USD_RETAKES is 'lots'" in invoked(*arguments, WAN_ASSETS_BUDGET_USD_RETAKES="lots").stderr

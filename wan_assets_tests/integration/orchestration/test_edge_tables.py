@@ -23,6 +23,7 @@ from folders import SHARED
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from simulator_support import ManualClock
 from test_automation import Watched, missing
 from test_partitions import SHARDS, run
 
@@ -192,9 +193,11 @@ def test_a_store_whose_ledger_is_gone_is_reused_by_the_texts_as_they_were_writte
 
 @pytest.mark.slow
 def test_an_open_task_of_an_older_release_keeps_its_uuid_and_is_polled(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=1.0) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         uuids = bought_before(made, limits=Limits(max_wait_s=0.1))
         assert set(made.states()) == {"submitted"}
+        clock.now += 60
 
         outcomes = made.run([VideoJob(request_of(text), text) for text in OLD.values()])
 
@@ -204,9 +207,11 @@ def test_an_open_task_of_an_older_release_keeps_its_uuid_and_is_polled(tmp_path:
 
 
 def test_of_two_tasks_that_become_one_request_the_stored_one_counts(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=0.5) as made:
+    clock = ManualClock(step=60)
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         crlf, plain, spaced = "A kite\r\nflies", "A kite\nflies", "A kite\nflies "
         made.run([VideoJob(as_before(crlf), "crlf")])
+        clock.step = 0
         made.run(
             [VideoJob(as_before(plain), "plain"), VideoJob(as_before(spaced), "s")], limits=Limits(max_wait_s=0.05)
         )
@@ -224,8 +229,10 @@ def test_an_open_task_whose_record_lacks_a_part_of_an_address_is_found_by_the_te
     tmp_path: Path,
 ) -> None:
     inputs = {"frameImages": ["https://pictures.example.com/a.png?token=s3cret"]}
-    with studio(tmp_path, latency_s=1.0) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         made.run([VideoJob(as_before("A kite \r\nflies", inputs=inputs), "old")], limits=Limits(max_wait_s=0.1))
+        clock.now += 60
         downgraded(made.url)
 
         outcomes = made.run([VideoJob(request_of("A kite \r\nflies", inputs=inputs), "new")])

@@ -17,6 +17,7 @@ import pytest
 from dagster_support import Studio, studio
 from engine_support import rows_of
 from generator_support import generator_of, one_refused, requests_of
+from simulator_support import ManualClock
 
 import wan_assets
 from wan_assets import LedgerResource, PromptSource, PromptTable, SimulatedRunwareResource, VideoGenerator, VideoRequest
@@ -157,13 +158,15 @@ def test_it_works_where_an_event_loop_runs_as_in_a_notebook_and_a_cancelled_call
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_submitted_tasks_and_the_next_call_fetches_their_videos(tmp_path: Path) -> None:
-    with studio(tmp_path, latency_s=1.5) as made:
+    clock = ManualClock()
+    with studio(tmp_path, clock=clock, latency_s=60) as made:
         generator = generator_of(made)
-        is_charged = threading.Thread(target=_interrupt_after_charges, args=(made, 3))
-        is_charged.start()
+        is_submitted = threading.Thread(target=_interrupt_after_submissions, args=(made, 3))
+        is_submitted.start()
         with pytest.raises(KeyboardInterrupt) as interrupted:
             quiet(generator, THREE)
-        is_charged.join()
+        is_submitted.join()
+        clock.step = 60
         found = quiet(generator, THREE)
 
         assert "run the same call again" in interrupted.value.__notes__[0]
@@ -171,8 +174,8 @@ def test_ctrl_c_keeps_submitted_tasks_and_the_next_call_fetches_their_videos(tmp
         assert len(made.simulator.journal.charges()) == 3
 
 
-def _interrupt_after_charges(made: Studio, count: int) -> None:
-    wait_until(lambda: len(made.simulator.journal.charges()) == count)
+def _interrupt_after_submissions(made: Studio, count: int) -> None:
+    wait_until(lambda: made.simulator.journal.submissions() == count)
     os.kill(os.getpid(), signal.SIGINT)
 
 
