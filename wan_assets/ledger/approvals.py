@@ -12,9 +12,10 @@ import sqlalchemy as sa
 
 from wan_assets.errors import NotApprovedError
 from wan_assets.ledger.clock import NOW_ISO
+from wan_assets.ledger.database import lock_number
 from wan_assets.ledger.decisions import Decision, DecisionValue, VideoKey, latest
 from wan_assets.ledger.records import TaskState
-from wan_assets.ledger.schema import lock_number, tasks
+from wan_assets.ledger.schema import tasks
 
 _DECISIONS_LOCK = 0x64656369
 """The number of an advisory lock of the database."""

@@ -19,9 +19,10 @@ from wan_assets.ledger.budget import ALERTS, STANDARD, Budgets, BudgetState, Cou
 from wan_assets.ledger.budget_period import boundary_before, minute_of, resets_at
 from wan_assets.ledger.budget_scope import MODEL, Subject, is_of_row, is_of_run
 from wan_assets.ledger.clock import NOW_ISO, later_iso
+from wan_assets.ledger.database import lock_number
 from wan_assets.ledger.records import money_kind
 from wan_assets.ledger.schema import budgets as table
-from wan_assets.ledger.schema import given, insert_into, ledger_info, lock_number, spend, upsert_into
+from wan_assets.ledger.schema import given, insert_into, ledger_info, spend, upsert_into
 from wan_assets.ledger.tags_of_runs import tags_of_run
 from wan_assets.ledger.task_amounts import task_amounts
 from wan_assets.models import MODEL as DEFAULT_MODEL

@@ -44,12 +44,13 @@ from wan_assets.ledger.budget_sums import subject_of
 from wan_assets.ledger.claims import in_flight, is_held, is_taken, latest_row, new_row
 from wan_assets.ledger.clock import NOW_ISO, NOW_S
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit
+from wan_assets.ledger.database import lock_number
 from wan_assets.ledger.decisions import Decision, NewDecision
 from wan_assets.ledger.lease import Instant
 from wan_assets.ledger.partition_records import PartitionRecord
 from wan_assets.ledger.queries import LedgerReader
 from wan_assets.ledger.records import OPEN_STATES, Claim, Origin, Task, TaskState, money_kind, task_of
-from wan_assets.ledger.schema import lock_number, overcharges, tasks
+from wan_assets.ledger.schema import overcharges, tasks
 from wan_assets.ledger.tags_of_runs import record_tags_of_run, tags_of_run
 from wan_assets.ledger.transitions import Results
 from wan_assets.ledger.video_checks import CheckRecord

@@ -38,6 +38,7 @@ from wan_assets.ledger.budget_alerts import BudgetAlert
 from wan_assets.ledger.budget_sums import BudgetSums
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.claims import is_current, last_rows
+from wan_assets.ledger.database import as_ledger_error, is_in_memory, opened
 from wan_assets.ledger.decisions import Decision, VideoKey
 from wan_assets.ledger.groupings import Grouping
 from wan_assets.ledger.kind_costs import KindCosts
@@ -45,7 +46,7 @@ from wan_assets.ledger.open_partitions import OpenPartitions, open_partitions
 from wan_assets.ledger.partition_records import PartitionRecord, PartitionRow
 from wan_assets.ledger.records import OPEN_STATES, Task, TaskState, money_kind, task_of
 from wan_assets.ledger.run_account import RunAccount, run_account
-from wan_assets.ledger.schema import as_ledger_error, is_in_memory, opened, tasks
+from wan_assets.ledger.schema import tasks
 from wan_assets.ledger.take_costs import TakeCosts
 from wan_assets.ledger.takes import Takes
 from wan_assets.ledger.video_checks import CheckRecord

@@ -39,9 +39,9 @@ from wan_assets.client.redaction import Redaction
 from wan_assets.engine import Limits, Recovered, recover
 from wan_assets.errors import LedgerError, RunwareError, StoreAddressError, WanAssetsError
 from wan_assets.ledger import Ledger
+from wan_assets.ledger.database import redacted_url as shown
 from wan_assets.ledger.database_urls import DatabaseUrlError, url_of
 from wan_assets.ledger.database_urls import redacted_url as shown_url
-from wan_assets.ledger.schema import redacted_url as shown
 from wan_assets.orchestration.component import _Parts
 from wan_assets.settings import PathError, SettingsError, escaped, expanded, settings_from, sqlite_url
 from wan_assets.simulator import Behaviour

@@ -40,7 +40,7 @@ from wan_assets.engine import Limits, Outcome, generate, recover
 from wan_assets.engine.poller import Poller
 from wan_assets.errors import ApiFault
 from wan_assets.ledger import Ledger, Origin
-from wan_assets.ledger.schema import SCHEMA_VERSION
+from wan_assets.ledger.migrations import SCHEMA_VERSION
 from wan_assets.orchestration import resources_of
 from wan_assets.servers.http_server import _bound, server_of
 from wan_assets.servers.webhook_receiver import PATH, WebhookError, receiver_app, task_uuids_in
