@@ -560,8 +560,11 @@ def test_a_store_that_cannot_be_written_is_told_before_money_is_spent(tmp_path: 
 
 
 def ledger_files(made: Studio) -> list[Path]:
-    """The ledger's file, and the write-ahead log beside it where there is one."""
-    return sorted(made.folder.glob("ledger.db*"))
+    """The ledger's file, and the write-ahead log beside it where there is one; the log's index is the last.
+
+    While the index is intact, a connection may work on with the pages that it has in memory.
+    """
+    return sorted(made.folder.glob("ledger.db*"), key=lambda path: (path.name.endswith("-shm"), path))
 
 
 def overwritten(path: Path, start: int = 0) -> None:

@@ -156,7 +156,16 @@ def test_it_works_where_an_event_loop_runs_as_in_a_notebook_and_a_cancelled_call
     assert len(made.simulator.journal.charges()) == 3
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process that a shell starts in the background ignores Ctrl+C, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_submitted_tasks_and_the_next_call_fetches_their_videos(tmp_path: Path) -> None:
     clock = ManualClock()
     with studio(tmp_path, clock=clock, latency_s=60) as made:

@@ -22,6 +22,12 @@ FOUND: dict[str, Any] = {}
 """What the assets below were given, by the name of the asset."""
 
 
+@pytest.fixture(autouse=True)
+def nothing_found() -> None:
+    """What another test has found does not count."""
+    FOUND.clear()
+
+
 def sizes(videos: dict[str, list[Video]]) -> dict[str, int]:
     return {key: len(found) for key, found in videos.items()}
 
