@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from pydantic import ValidationError
 
 from wan_assets.models import PLAUSIBLE_USD, VideoRequest, reservation_microusd
@@ -53,7 +52,10 @@ def upgrade(connection: sa.Connection) -> None:
 def _constrain(connection: sa.Connection, table: str, rules: Mapping[str, str]) -> None:
     if not rules:
         return
-    with Operations(MigrationContext.configure(connection)).batch_alter_table(table) as batch:
+    # Imported here because only older ledgers need it, and each start of a command would take longer.
+    migration, operations = map(import_module, ("alembic.migration", "alembic.operations"))
+    context = migration.MigrationContext.configure(connection)
+    with operations.Operations(context).batch_alter_table(table) as batch:
         for name, rule in rules.items():
             batch.create_check_constraint(name, rule)
 
