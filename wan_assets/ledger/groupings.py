@@ -80,10 +80,10 @@ def _names_in(text: str) -> Iterator[str]:
     if not parts:
         raise ValueError("the name is empty")
     for name in map(str.strip, parts):
-        if name in GROUPINGS or _is_tag(name):
+        if name in GROUPINGS:
             yield name
-        elif name.startswith(_OWN_COLUMN):
-            yield f"{ROW_TAG}{name}"
+        elif _is_tag(name) or name.startswith(_OWN_COLUMN):
+            yield tag_named(name)
         else:
             raise ValueError(f"{name!r} is not one of {', '.join(GROUPINGS)}, tag:NAME, run_tag:NAME{_meant(name)}")
 

@@ -186,7 +186,7 @@ class Ledger(LedgerReader):
     def record_refusal(self, refused: BudgetExceededError, run_id: str, asset: str = "-") -> None:
         """Records the alert of an exhausted budget, after a run has given up a row that the budget refused.
 
-        A refused reservation is not recorded by itself: the row may still get money that other rows release.
+        A refusal alone records nothing: the row may still fit after other rows have released their reservations.
         """
         state = refused.state
         if isinstance(state, BudgetState) and state.alert_at:

@@ -160,13 +160,18 @@ class Studio:
 
         return sorted(asyncio.run(read()), key=lambda outcome: outcome.job.partition)
 
+    def wait_for_submissions(self, count: int, within_s: float) -> bool:
+        """Waits until so many tasks were submitted; whether they were."""
+        end = time.monotonic() + within_s
+        while self.journal.submissions() < count and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.journal.submissions() >= count
+
     def run_while_busy(self, jobs: Iterable[VideoJob], event: Callable[[], object]) -> list[Outcome]:
         """The outcomes of a run during which an event happens after the first submission that the API refuses."""
 
         def later() -> None:
-            end = time.monotonic() + 30
-            while self.journal.submissions() < 2 and time.monotonic() < end:
-                time.sleep(0.02)
+            self.wait_for_submissions(2, within_s=30)
             event()
 
         async def outcomes() -> list[Outcome]:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -601,19 +600,12 @@ def test_a_ledger_of_garbage_is_told_before_money_is_spent_and_without_it_nothin
     assert errors_of(outcomes) == [""] * 4
 
 
-def wait_for_submissions(made: Studio, count: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while made.journal.submissions() < count:
-        assert time.monotonic() < deadline, f"fewer than {count} tasks were submitted"
-        time.sleep(0.01)
-
-
 async def spoiled_after_one(made: Studio, clock: ManualClock, rows: int, spoil: Callable[[], None]) -> list[Outcome]:
     """A run of two tasks at once whose ledger is spoiled after its first outcome; no other task can end before that."""
     limits = Limits(max_in_flight=2, max_downloads=1, max_wait_s=20)
     async with made.running(jobs_of(rows), limits=limits) as outcomes:
         first = asyncio.ensure_future(anext(outcomes))
-        await asyncio.to_thread(wait_for_submissions, made, 2)
+        assert await asyncio.to_thread(made.wait_for_submissions, 2, PATIENCE_S)
         clock.now += 60
         outcome = await first
         spoil()
