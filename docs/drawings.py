@@ -26,7 +26,7 @@ ROW_HEIGHT, BOX_WIDTH, BOX_HEIGHT, GAP, MARGIN = 66, 225, 50, 10, 14
 NUMBER_WIDTH = 20
 PIXELS_PER_LETTER = 6.1
 CELL, LABEL_WIDTH = 18, 104
-NOT_SHOWN = {"dagster", "pydantic", "pydantic_core"}
+NOT_SHOWN = {"dagster", "lazy_loader", "pydantic", "pydantic_core"}
 """Many packages import these. The colour of a band shows that its layer imports Dagster."""
 
 

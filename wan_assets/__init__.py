@@ -5,8 +5,9 @@ A name that needs Dagster is imported on first use, so that `plan`, `ledger` and
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 __version__ = "0.1.0"
 
@@ -76,47 +77,41 @@ __all__ = [
     "video_check",
 ]
 
-_HOMES = {
-    "ApprovalPolicy": "dataset",
-    "ApprovalRule": "dataset",
-    "ApprovedVideos": "prompts",
-    "Budget": "orchestration",
-    "BudgetAlert": "ledger",
-    "ExportOptions": "export",
-    "GeneratedRow": "orchestration",
-    "LedgerResource": "orchestration",
-    "PromptSource": "prompts",
-    "PromptTable": "prompts",
-    "RunwareResource": "orchestration",
-    "SimulatedRunwareResource": "orchestration",
-    "UpstreamPrompts": "orchestration",
-    "Video": "dataset",
-    "VideoCheckResult": "orchestration",
-    "VideoGeneration": "orchestration",
-    "VideoGenerator": "orchestration",
-    "VideoRequest": "models",
-    "VideoStoreResource": "orchestration",
-    "WanVideosComponent": "orchestration",
-    "build_budget_sensor": "orchestration",
-    "build_dataset_assets": "orchestration",
-    "build_export_asset": "orchestration",
-    "build_lost_run_sensor": "orchestration",
-    "build_missing_job": "orchestration",
-    "build_review_sensor": "orchestration",
-    "build_video_assets": "orchestration",
-    "build_video_checks": "orchestration",
-    "build_video_sensor": "orchestration",
-    "load_videos": "orchestration",
-    "video_check": "orchestration",
+_LAZY_NAMES = {
+    "dataset": ["ApprovalPolicy", "ApprovalRule", "Video"],
+    "export": ["ExportOptions"],
+    "ledger": ["BudgetAlert"],
+    "models": ["VideoRequest"],
+    "orchestration": [
+        "Budget",
+        "GeneratedRow",
+        "LedgerResource",
+        "RunwareResource",
+        "SimulatedRunwareResource",
+        "UpstreamPrompts",
+        "VideoCheckResult",
+        "VideoGeneration",
+        "VideoGenerator",
+        "VideoStoreResource",
+        "WanVideosComponent",
+        "build_budget_sensor",
+        "build_dataset_assets",
+        "build_export_asset",
+        "build_lost_run_sensor",
+        "build_missing_job",
+        "build_review_sensor",
+        "build_video_assets",
+        "build_video_checks",
+        "build_video_sensor",
+        "load_videos",
+        "video_check",
+    ],
+    "prompts": ["ApprovedVideos", "PromptSource", "PromptTable"],
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"wan_assets.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, _list_names, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY_NAMES)
 
 
 def __dir__() -> list[str]:
     """Lists all public names, also those that are not imported yet: Dagster looks for components here."""
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_list_names()})

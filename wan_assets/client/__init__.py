@@ -1,10 +1,16 @@
 """The Runware API over HTTP: submit, poll, download, upload, balance and usage.
 
-This is the only package that imports httpx.
+This is the only package that imports httpx. Modules that do so are imported on first use, so that commands without
+the API start faster.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
 from wan_assets.client.account import DayOfUsage, UsageTotals
-from wan_assets.client.api import RunwareClient, WaitForCapacity
 from wan_assets.client.bounds import clean_text
 from wan_assets.client.error_codes import (
     UPLOAD_IS_GONE,
@@ -18,7 +24,10 @@ from wan_assets.client.http_config import HttpConfig
 from wan_assets.client.responses import ApiResponse
 from wan_assets.client.retrying import RetryStatus
 from wan_assets.client.task_reports import Result, TaskReport
-from wan_assets.client.transport import ResponseHook
+
+if TYPE_CHECKING:
+    from wan_assets.client.api import RunwareClient, WaitForCapacity
+    from wan_assets.client.transport import ResponseHook
 
 __all__ = [
     "UPLOAD_IS_GONE",
@@ -39,3 +48,7 @@ __all__ = [
     "is_over_capacity",
     "task_error_of",
 ]
+
+_LAZY_NAMES = {"api": ["RunwareClient", "WaitForCapacity"], "transport": ["ResponseHook"]}
+
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY_NAMES)

@@ -1,4 +1,4 @@
-"""Defines the input and the output of the engine: limits, jobs and outcomes."""
+"""Defines the input and the output of the engine: limits, jobs, outcomes and recovered tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wan_assets.errors import WanAssetsError
-from wan_assets.ledger import Approval
+from wan_assets.ledger import Approval, Task
 from wan_assets.models import VideoRequest
 from wan_assets.prompts import PromptRow, approval_of, tags_of
 from wan_assets.settings import MAX_IN_FLIGHT
@@ -122,3 +122,12 @@ class Outcome:
         if self.stored is None or not self.is_new:
             return 0
         return self.stored.cost_microusd
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The result of one open task: `stored` are its videos, or `error` is the reason why there are none yet."""
+
+    task: Task
+    stored: StoredTask | None = None
+    error: WanAssetsError | None = None

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from wan_assets.engine.in_flight import Pending, RunSnapshot
-from wan_assets.engine.jobs import Outcome
-from wan_assets.engine.recovery import Recovered
+from wan_assets.engine.jobs import Outcome, Recovered
 from wan_assets.models import dollars
 
 Clock: TypeAlias = Callable[[], float]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 
 from wan_assets.client import RunwareClient, TaskReport
 from wan_assets.engine import progress_reports, webhook_hints
 from wan_assets.engine.circuit_breaker import CircuitBreaker
 from wan_assets.engine.in_flight import OnProgress
-from wan_assets.engine.jobs import Limits, VideoJob
+from wan_assets.engine.jobs import Limits, Recovered, VideoJob
 from wan_assets.engine.ledger_session import LedgerSession
 from wan_assets.engine.streaming import stream_results
 from wan_assets.engine.task_runner import TaskRunner
@@ -21,15 +20,6 @@ from wan_assets.ledger import Ledger, Origin, Task, TaskState
 from wan_assets.models import VideoRequest
 from wan_assets.store import StoredTask, VideoStore
 from wan_assets.video import Verifier
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """The result of one open task: `stored` are its videos, or `error` is the reason why there are none yet."""
-
-    task: Task
-    stored: StoredTask | None = None
-    error: WanAssetsError | None = None
 
 
 async def recover(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from wan_assets.prompts.approved_videos import (
     APPROVAL,
@@ -106,18 +107,10 @@ __all__ = [
     "with_overrides",
 ]
 
-_WITH_ARROW = {
-    "ChangedTable": "indexed_table",
-    "IndexedFile": "indexed_file",
-    "IndexedReading": "indexed_table",
-    "TableIndex": "table_index",
-    "changed_table": "indexed_table",
+_LAZY_NAMES = {
+    "indexed_file": ["IndexedFile"],
+    "indexed_table": ["ChangedTable", "IndexedReading", "changed_table"],
+    "table_index": ["TableIndex"],
 }
-"""Names that need pyarrow, and their modules: they are imported on first use."""
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a name on first use."""
-    if name not in _WITH_ARROW:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WITH_ARROW[name]}"), name)
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY_NAMES)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-from upath import UPath
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 MAX_SIDECAR_BYTES = 64 << 20
 """A request may contain an inline image."""

@@ -5,8 +5,9 @@ Modules that draw or start processes are imported on first use, so that a decode
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from wan_assets.video.comparison import Expected, audio_mismatches, mismatches
 from wan_assets.video.inspection import Inspection, inspect_file
@@ -36,17 +37,11 @@ __all__ = [
     "sample_image",
 ]
 
-_LAZY_MODULES = {
-    "SIMULATED_TITLE": "simulated_clips",
-    "Clip": "simulated_clips",
-    "Verifier": "verifier",
-    "expected_of": "expected_video",
-    "sample_image": "simulated_image",
-    "render": "simulated_clips",
+_LAZY_NAMES = {
+    "expected_video": ["expected_of"],
+    "simulated_clips": ["SIMULATED_TITLE", "Clip", "render"],
+    "simulated_image": ["sample_image"],
+    "verifier": ["Verifier"],
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY_MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LAZY_MODULES[name]}"), name)
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY_NAMES)

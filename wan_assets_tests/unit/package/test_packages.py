@@ -13,7 +13,7 @@ import wan_assets
 
 ROOT = Path(wan_assets.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
-LAZY = ("prompts", "video")
+LAZY = ("client", "engine", "prompts", "store", "video")
 """Packages that import some of their public names on first use."""
 
 
@@ -52,16 +52,21 @@ def test_a_module_imports_from_other_packages_only_what_they_make_public(path: P
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_says_what_it_is_and_what_is_public_and_nothing_else(package: str) -> None:
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
-    docstring, *imports, last = tree.body
+    _, *statements = tree.body
+    public = import_module(f"wan_assets.{package}").__all__
 
     assert ast.get_docstring(tree)
-    if package not in LAZY:
-        assert isinstance(docstring, ast.Expr)
-        assert all(isinstance(node, ast.ImportFrom) for node in imports)
-        assert isinstance(last, ast.Assign)
-        assert {alias.name for node in imports for alias in node.names} == set(
-            import_module(f"wan_assets.{package}").__all__
-        )
+    if package in LAZY:
+        assert [type(node).__name__ for node in statements if not isinstance(node, ast.Import | ast.ImportFrom)] == [
+            "If",  # of TYPE_CHECKING: the names that are imported on first use
+            *["Assign"] * 3,  # __all__, the modules of these names, and __getattr__
+        ]
+        statements = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        statements = [node for node in statements if (node.module or "").startswith("wan_assets.")]
+    else:
+        assert isinstance(statements.pop(), ast.Assign)
+        assert all(isinstance(node, ast.ImportFrom) for node in statements)
+    assert {alias.name for node in statements for alias in node.names} == set(public)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -69,3 +74,14 @@ def test_every_public_name_of_a_package_exists(package: str) -> None:
     module = import_module(f"wan_assets.{package}")
 
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("package", ["", *(f".{name}" for name in LAZY)])
+def test_names_of_first_use_are_those_that_type_checkers_see(package: str) -> None:
+    module = import_module(f"wan_assets{package}")
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name: node.module for node in checked.body for alias in node.names}
+
+    lazy = {name: f"wan_assets{package}.{home}" for home, names in module._LAZY_NAMES.items() for name in names}
+    assert lazy == seen
