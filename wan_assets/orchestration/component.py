@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import dagster as dg
 from pydantic import Field
@@ -46,6 +46,7 @@ from wan_assets.prompts import MAX_VARIANTS, PromptSource, SqlQuery
 from wan_assets.settings import BUDGETS_VARIABLE, Settings, settings_from, table_path
 
 Severity = Literal["ERROR", "WARN"]
+_Options = TypeVar("_Options", Sensor, ReviewSensor, BudgetSensor)
 
 _FIRST_TABLE_NAME = "prompts.csv"
 _FIRST_TABLE = "prompt_id,positive_prompt,resolution\nkite,A red kite over a beach,480p\n"
@@ -93,11 +94,11 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         review: Whether each partition has the check `reviewed`, which fails until its videos are approved.
         max_takes: The most takes of a row whose videos are sent back, by default 3.
         retake_rejected: Whether rejected videos are generated again too.
-        review_sensor: Options of the sensor that reports decisions. None builds no sensor.
-        budget_sensor: Options of the sensor that delivers alerts of budgets. None builds no sensor.
+        review_sensor: Whether the sensor that reports decisions is built, or its options.
+        budget_sensor: Whether the sensor that delivers alerts of budgets is built, or its options.
         on_budget_alert: Import path of a function that runs and the sensor call with each `BudgetAlert`, such as
             `my_project.alerts.to_slack`.
-        sensor: Options of the sensor that watches the table. None builds no sensor.
+        sensor: Whether the sensor that watches the table is built, or its options.
         missing_schedule: Cron expression, in UTC, of runs that make missing and changed partitions.
         checks: Whether checks of the whole dataset are built.
         dataset: Whether a manifest of all videos and a report of costs are built. `{only: approved}` limits the
@@ -175,14 +176,18 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         default=None, ge=1, description="The most takes of a row whose videos are sent back; 3 by default."
     )
     retake_rejected: bool | None = Field(default=None, description="Generate rejected videos again too.")
-    review_sensor: ReviewSensor | None = Field(default=None, description="A sensor that reports decisions.")
-    budget_sensor: BudgetSensor | None = Field(default=None, description="A sensor that delivers alerts of budgets.")
+    review_sensor: bool | ReviewSensor = Field(
+        default=False, description="A sensor that reports decisions; true, or its options."
+    )
+    budget_sensor: bool | BudgetSensor = Field(
+        default=False, description="A sensor that delivers alerts of budgets; true, or its options."
+    )
     on_budget_alert: str | None = Field(
         default=None,
         description="Import path of a function that is called with each alert of a budget, such as "
         "my_project.alerts.to_slack.",
     )
-    sensor: Sensor | None = Field(default=None, description="A sensor that watches the table.")
+    sensor: bool | Sensor = Field(default=False, description="A sensor that watches the table; true, or its options.")
     missing_schedule: str | None = Field(
         default=None, description="Cron expression, in UTC, of runs that generate missing and changed partitions."
     )
@@ -349,12 +354,12 @@ class _Parts:
 
     def others(self) -> Iterator[dg.Definitions]:
         attributes = self.attributes
-        if attributes.sensor:
-            yield dg.Definitions(sensors=[self.sensor(attributes.sensor)])
-        if attributes.review_sensor:
-            yield dg.Definitions(sensors=[self.review_sensor(attributes.review_sensor)])
-        if attributes.budget_sensor:
-            yield dg.Definitions(sensors=[self.budget_sensor(attributes.budget_sensor)])
+        if sensor := _options_of(attributes.sensor, Sensor):
+            yield dg.Definitions(sensors=[self.sensor(sensor)])
+        if review_sensor := _options_of(attributes.review_sensor, ReviewSensor):
+            yield dg.Definitions(sensors=[self.review_sensor(review_sensor)])
+        if budget_sensor := _options_of(attributes.budget_sensor, BudgetSensor):
+            yield dg.Definitions(sensors=[self.budget_sensor(budget_sensor)])
         if attributes.missing_schedule:
             job = build_missing_job(
                 **self.table(),
@@ -407,6 +412,11 @@ class _Parts:
     def freshness(self) -> dg.FreshnessPolicy | None:
         hours = self.attributes.fresh_within_hours
         return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours)) if hours else None
+
+
+def _options_of(given: bool | _Options, options: type[_Options]) -> _Options | None:
+    """Returns the options of a sensor, which are the defaults for true; None for false."""
+    return options() if given is True else given or None
 
 
 def _imported(path: str, attribute: str) -> Any:

@@ -253,6 +253,23 @@ def merged(text: str) -> dg.Definitions:
 
 
 @pytest.mark.parametrize(
+    ("attribute", "sensor"),
+    [
+        ("sensor", "videos_sensor"),
+        ("review_sensor", "videos_review_sensor"),
+        ("budget_sensor", "videos_budget_sensor"),
+    ],
+)
+def test_a_sensor_is_declared_by_true_or_by_its_options(attribute: str, sensor: str) -> None:
+    def sensors_of(value: str) -> list[str]:
+        definitions = built(f"{{prompts: prompts.csv, {attribute}: {value}}}")
+        return [each.name for each in definitions.sensors or ()]
+
+    assert sensors_of("true") == sensors_of("{}") == sensors_of("{minimum_interval_seconds: 60}") == [sensor]
+    assert sensors_of("false") == []
+
+
+@pytest.mark.parametrize(
     ("prompts", "partitions", "parts"),
     [
         ("{asset: warehouse/prompts, base_dir: images}", "prompt", None),
