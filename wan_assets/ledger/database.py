@@ -24,6 +24,9 @@ from wan_assets.ledger.schema import ledger_info
 _TABLE_CREATION_LOCK = 0x77616E
 """The number of an advisory lock of the database."""
 
+_READS = "wan_assets_reads"
+"""The option of connections that only read."""
+
 _LOCKED = "database is locked"
 _HELD = "; another process holds the lock: it writes for a long time, or was suspended while it wrote"
 
@@ -48,6 +51,13 @@ def opened(url: str, busy_s: float, *, must_exist: bool, clock: Clock) -> sa.Eng
             engine.dispose()
             raise
         return engine
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """Returns an engine on the same connections whose transactions only read: on SQLite they wait for no writer, and no
+    writer waits for them.
+    """
+    return engine.execution_options(**{_READS: True})
 
 
 def lock_number(connection: sa.Connection, number: int, *, is_shared: bool = False) -> None:
@@ -133,7 +143,7 @@ def _engine(url: sa.URL, busy_s: float, clock: Clock) -> sa.Engine:
         Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": busy_s})
     sa.event.listen(engine, "connect", partial(_prepare_sqlite, busy_s=busy_s, clock=clock))
-    sa.event.listen(engine, "begin", _begin_immediately)
+    sa.event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -151,6 +161,7 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> 
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _begin_immediately(connection: sa.Connection) -> None:
-    """Takes the write lock first: a transaction that reads before it writes could not get it later."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: sa.Connection) -> None:
+    """Takes the write lock first, unless the transaction only reads: after a read, it could not get it later."""
+    only_reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
