@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from wan_assets.errors import PromptTableError
 from wan_assets.prompts import hf_datasets
+from wan_assets.prompts.plain_values import plain_cell
 from wan_assets.prompts.records import MalformedRecord, Piece, Record, RecordBatch, unreadable
 from wan_assets.prompts.snapshot import MARKER
 from wan_assets.prompts.table_file import TableFile
@@ -24,6 +24,7 @@ _NOT_IN_PYTHON = (OverflowError, ValueError, LookupError)
 """Errors for values that Arrow supports and Python does not, such as a date in the year 12000."""
 
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+_BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
@@ -37,15 +38,25 @@ class _Unreadable:
 
 
 def records_of_frame(frame: Any, batch_rows: int) -> Iterator[Piece]:
-    """Yields the rows of a DataFrame, a dataset or an Arrow table; ignores the index of a DataFrame."""
+    """Yields the rows of a DataFrame, a dataset or an Arrow table; an index without a name is left out."""
     if isinstance(frame, pd.DataFrame):
-        names = tuple(map(str, frame.columns))
-        for start in range(0, len(frame), batch_rows):
-            batch = frame.iloc[start : start + batch_rows]
-            yield from _records(names, [_items_of(batch.iloc[:, index]) for index in range(len(names))])
+        yield from _records_of_pandas(frame, batch_rows)
         return
+    indexes = _Indexes.of(frame.schema, frame.num_rows) if isinstance(frame, pa.Table) else None
+    start = 0
     for batch in _batches_of(frame, batch_rows):
-        yield from _records_of_batch(batch.drop_columns(_indexes_in(batch.schema)))
+        yield from _records_of_batch(batch, indexes or _Indexes.of(batch.schema, None), start)
+        start += batch.num_rows
+
+
+def _records_of_pandas(frame: pd.DataFrame, batch_rows: int) -> Iterator[Piece]:
+    names = tuple(map(str, frame.columns))
+    levels = [at for at, name in enumerate(frame.index.names) if name is not None and str(name) not in names]
+    named = tuple(str(frame.index.names[at]) for at in levels)
+    for start in range(0, len(frame), batch_rows):
+        batch = frame.iloc[start : start + batch_rows]
+        indexes = [_items_of(batch.index.get_level_values(at).to_series()) for at in levels]
+        yield from _records((*named, *names), [*indexes, *(_items_of(batch.iloc[:, at]) for at in range(len(names)))])
 
 
 def _batches_of(frame: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -79,8 +90,12 @@ def _sliced(reader: pa.RecordBatchReader, batch_rows: int, *, is_stream: bool) -
         raise PromptTableError("the RecordBatchReader has no rows left; it can be read only once: pass its read_all()")
 
 
-def _records_of_batch(batch: pa.RecordBatch) -> Iterator[Piece]:
-    return _records(tuple(batch.schema.names), [_values_of(column) for column in batch.columns])
+def _records_of_batch(batch: pa.RecordBatch, indexes: _Indexes, start: int) -> Iterator[Piece]:
+    """Yields the rows of a batch, whose first row is row `start` of its table."""
+    kept = batch.drop_columns(indexes.unnamed)
+    names = (*(name for name, _ in indexes.ranges), *kept.schema.names)
+    ranges = [list(values[start : start + kept.num_rows]) for _, values in indexes.ranges]
+    return _records(names, [*ranges, *(_values_of(column) for column in kept.columns)])
 
 
 def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Piece]:
@@ -88,12 +103,11 @@ def records_of_parquet(table: TableFile, batch_rows: int) -> Iterator[Piece]:
     try:
         with pq.ParquetFile(table.path) as file:
             _refuse_snapshot(table, file.schema_arrow)
-            indexes = _indexes_in(file.schema_arrow)
-            names = tuple(name for name in file.schema_arrow.names if name not in indexes)
+            indexes, start = _Indexes.of(file.schema_arrow, file.metadata.num_rows), 0
             _refuse_unknown_zones(table, file.schema_arrow)
-            for whole in file.iter_batches(batch_size=batch_rows):
-                batch = whole.drop_columns(indexes)
-                yield from _records(names, [_values_of(column) for column in batch.columns])
+            for batch in file.iter_batches(batch_size=batch_rows):
+                yield from _records_of_batch(batch, indexes, start)
+                start += batch.num_rows
     except UnicodeDecodeError as error:
         raise unreadable(table, f"contains text that is not UTF-8: {error}; write the file again") from error
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -107,12 +121,22 @@ def _refuse_snapshot(table: TableFile, schema: pa.Schema) -> None:
         raise unreadable(table, f"is a snapshot of an accepted table, and is read here as a part of a table; {fix}")
 
 
-def _indexes_in(schema: pa.Schema) -> list[str]:
-    """Returns the columns that pandas wrote for an index without a name; like the index of a DataFrame, no row of the
-    table needs it.
-    """
-    indexes = (schema.pandas_metadata or {}).get("index_columns", ())
-    return [name for name in indexes if isinstance(name, str) and _UNNAMED_INDEX.fullmatch(name)]
+@dataclass(frozen=True)
+class _Indexes:
+    """The indexes that pandas wrote: columns of those without a name, and named ranges, of which no column exists."""
+
+    unnamed: list[str]
+    ranges: list[tuple[str, range]]
+
+    @classmethod
+    def of(cls, schema: pa.Schema, row_count: int | None) -> Self:
+        """Reads the metadata of pandas; a range of another length is that of a table of which these rows are a part."""
+        found = (schema.pandas_metadata or {}).get("index_columns", ())
+        unnamed = [name for name in found if isinstance(name, str) and _UNNAMED_INDEX.fullmatch(name)]
+        named = [each for each in found if isinstance(each, dict) and each.get("kind") == "range" and each.get("name")]
+        ranges = [(str(each["name"]), range(each["start"], each["stop"], each["step"])) for each in named]
+        whole = [(name, values) for name, values in ranges if len(values) == row_count and name not in schema.names]
+        return cls(unnamed, whole)
 
 
 def _records(names: tuple[str, ...], columns: Sequence[list[Any]]) -> Iterator[Piece]:
@@ -148,19 +172,7 @@ def _values_of(column: pa.Array) -> list[Any]:
     except _NOT_IN_PYTHON:
         values = _one_by_one(len(column), lambda place: column[place].as_py(), lambda place: _text_of(column, place))
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    return list(map(_text_in, values)) if is_binary else values
-
-
-def _text_in(value: Any) -> Any:
-    """Returns the text in a binary cell, or its bytes if they are none, such as those of an image.
-
-    Other rows do not matter: a row would differ if it were read in another batch.
-    """
-    try:
-        return value.decode() if isinstance(value, bytes) else value
-    except UnicodeDecodeError:
-        return value
+    return list(map(plain_cell, values)) if any(is_kind(kind) for is_kind in _BINARY) else values
 
 
 def _items_of(column: pd.Series[Any]) -> list[Any]:
@@ -193,6 +205,4 @@ def _text_of(column: pa.Array, place: int) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, pd.Timestamp) and not _FIRST_YEAR <= value.year <= _LAST_YEAR:
         raise OverflowError
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    return None if value is pd.NA or value is pd.NaT else value
+    return plain_cell(value)

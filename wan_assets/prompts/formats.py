@@ -17,6 +17,7 @@ from wan_assets.prompts.compression import COMPRESSIONS
 from wan_assets.prompts.delimited_files import comma_separated, tab_separated
 from wan_assets.prompts.json_files import json_lines, json_rows
 from wan_assets.prompts.lookalikes import WORKBOOKS, lookalike_of_bytes
+from wan_assets.prompts.plain_values import plain_cell
 from wan_assets.prompts.problems import printable
 from wan_assets.prompts.prompt_lists import prompts_in
 from wan_assets.prompts.records import MalformedRecord, Piece, Record, unavailable, unreadable
@@ -64,7 +65,7 @@ def _record_of_item(item: Any) -> Record | MalformedRecord:
     if not isinstance(item, Mapping):
         fix = f'write a VideoRequest, or an object such as {{"{PROMPT}": "A red kite"}}'
         return MalformedRecord(None, item, "is neither a VideoRequest nor a mapping", fix)
-    return Record(None, tuple(map(str, item)), tuple(item.values()))
+    return Record(None, tuple(map(str, item)), tuple(map(plain_cell, item.values())))
 
 
 @dataclass(frozen=True)

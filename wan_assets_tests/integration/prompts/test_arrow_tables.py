@@ -126,8 +126,8 @@ def test_a_binary_cell_does_not_depend_on_other_rows(tmp_path: Path, is_encoded:
         assert found.rows[-1].extra["note"] == "plain"
 
 
-def test_a_prompt_of_bytes_is_a_problem_and_no_other_prompt() -> None:
-    frame = pd.DataFrame({"prompt": ["A kite", b"A kite "], "resolution": ["480p"] * 2}, dtype=object)
+def test_a_prompt_of_bytes_that_are_no_text_is_a_problem_and_no_other_prompt() -> None:
+    frame = pd.DataFrame({"prompt": ["A kite", b"A kite\xff"], "resolution": ["480p"] * 2}, dtype=object)
 
     (problem,) = PromptTable.load(frame).problems
     assert (problem.row, problem.column, problem.rule) == (2, "positive_prompt", "must be text, not bytes")
