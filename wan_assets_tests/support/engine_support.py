@@ -31,13 +31,13 @@ CHARGES_EVERY_COPY: dict[str, Any] = {"duplicates": "race", "race_s": 3600.0}
 """An API that takes a second submission of a task for a second order, as the real one may."""
 
 QUICK = HttpConfig(
-    response_timeout_s=1.0,
+    response_timeout_s=5.0,
     initial_poll_delay_s=0.05,
     max_poll_interval_s=0.1,
     initial_retry_delay_s=0.02,
     max_retry_delay_s=0.05,
     retry_jitter_s=0.0,
-    download_read_timeout_s=0.5,
+    download_read_timeout_s=5.0,
 )
 
 
