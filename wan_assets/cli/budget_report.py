@@ -65,8 +65,7 @@ class BudgetReport:
         """
         planned, opened = self.planned(budget), self.opened(budget)
         is_unknown = (self.plan and planned is None) or (self.has_open(budget) and opened is None)
-        left = budget.state.cap_microusd - budget.state.committed_microusd
-        return None if is_unknown else left - (planned or 0) - (opened or 0)
+        return None if is_unknown else budget.state.balance_microusd - (planned or 0) - (opened or 0)
 
     def has_open(self, budget: Forecast) -> bool:
         """Whether open partitions were asked for and count in a budget; one of runs begins anew in each run."""
@@ -139,7 +138,7 @@ def _show_planned(report: BudgetReport) -> None:
     rows = [
         (
             budget_title(budget),
-            in_cents(budget.state.room_microusd),
+            in_cents(budget.state.balance_microusd),
             *([_known(report.planned(budget))] if has_plan else []),
             *([_NOTHING if budget.is_of_runs else _known(report.opened(budget))] if has_open else []),
             _known(report.left_after(budget)),

@@ -99,9 +99,9 @@ def estimate_json(prices: PriceList, state: LedgerState) -> dict[str, Any]:
 def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
     for budget in state.budgets:
         needed = needed_microusd(budget, prices)
-        missing = max(0, (needed or 0) - budget.room_microusd)
+        missing = budget.shortfall_microusd(needed or 0)
         yield {
-            "budget": budget.label,
+            "budget": budget.counter.name if budget.counter.per == "run" else budget.label,
             "limit_usd": float(usd(budget.cap_microusd)),
             "committed_usd": float(usd(budget.committed_microusd)),
             "left_usd": float(usd(budget.room_microusd)),
@@ -133,11 +133,14 @@ def _prices(line: PriceLine) -> str:
 
 
 def _fit(budget: BudgetState, prices: PriceList) -> str:
-    name, room = budget_name(budget.label), budget.room_microusd
-    left = f"{dollars(room)} of {dollars(budget.cap_microusd)} left"
+    name = budget_name(f"each {budget.counter.name}" if budget.counter.per == "run" else budget.label)
+    left = f"{dollars(budget.room_microusd)} of {dollars(budget.cap_microusd)} left"
     needed = None if budget.is_of_retakes else needed_microusd(budget, prices)
     if needed is None:
         return f"{name}: {left}" + ("" if budget.is_of_retakes else "; what counts in it is known in the run only")
-    if needed <= room:
+    missing = budget.shortfall_microusd(needed)
+    if not missing:
         return f"{dollars(needed)} fits in {name}: {left}"
-    return f"{dollars(needed)} does not fit in {name}: {left}, {dollars(needed - room)} missing"
+    if budget.balance_microusd < 0:
+        left = f"{dollars(budget.committed_microusd)} of {dollars(budget.cap_microusd)} is spent or reserved already"
+    return f"{dollars(needed)} does not fit in {name}: {left}, {dollars(missing)} missing"

@@ -278,9 +278,18 @@ class BudgetState:
         return self.counter == RETAKES
 
     @property
+    def balance_microusd(self) -> int:
+        """The limit without what is spent and reserved; negative if that is more, as after the limit was lowered."""
+        return self.cap_microusd - self.committed_microusd
+
+    @property
     def room_microusd(self) -> int:
         """The amount that may still be reserved."""
-        return max(0, self.cap_microusd - self.committed_microusd)
+        return max(0, self.balance_microusd)
+
+    def shortfall_microusd(self, needed_microusd: int) -> int:
+        """Returns by how much the limit must be raised so that an amount fits; nothing always fits."""
+        return max(0, needed_microusd - self.balance_microusd) if needed_microusd else 0
 
     def refusal(self, requested_microusd: int) -> BudgetExceededError:
         """Returns the error of a reservation that does not fit."""

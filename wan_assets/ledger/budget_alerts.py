@@ -103,7 +103,10 @@ def record(
     *,
     has_skipped_rows: bool = False,
 ) -> None:
-    """Records that shares of a budget are reached, unless they were reached before in its period under its limit."""
+    """Records that shares of a budget are reached, unless they were reached before in its period under its limit.
+
+    A share that was reached before any run, because the budget is new, belongs to the first run that skips rows.
+    """
     rows = [
         {
             "key": key_of(state, percent),
@@ -123,7 +126,13 @@ def record(
     ]
     if rows:
         new = insert_into(connection.dialect.name, table).values(created_at=NOW_ISO)
-        connection.execute(new.on_conflict_do_nothing(index_elements=[table.c.key]), rows)
+        if has_skipped_rows:
+            names = ("has_skipped_rows", "run_id", "asset", "committed_microusd")
+            skipped = {name: new.excluded[name] for name in names}
+            new = new.on_conflict_do_update(index_elements=[table.c.key], set_=skipped, where=table.c.run_id == _NO_RUN)
+        else:
+            new = new.on_conflict_do_nothing(index_elements=[table.c.key])
+        connection.execute(new, rows)
 
 
 def crossed(state: BudgetState, before_microusd: int) -> list[int]:
@@ -133,8 +142,8 @@ def crossed(state: BudgetState, before_microusd: int) -> list[int]:
 
 
 def reached(state: BudgetState) -> list[int]:
-    """Returns the shares that are reached; none without any spent or reserved money."""
-    return crossed(state, -1) if state.committed_microusd else []
+    """Returns the highest share that is reached; none without any spent or reserved money. Lower ones tell less."""
+    return crossed(state, -1)[-1:] if state.committed_microusd else []
 
 
 def key_of(state: BudgetState, percent: int) -> str:

@@ -142,10 +142,11 @@ class BudgetSums:
         lock_number(connection, _BUDGETS_LOCK, is_shared=True)
         found = connection.execute(_STATE).one()
         version, boundary, now = str(found[0] or ""), str(found[1] or ""), str(found[2])
-        if version != self._registered.version:
-            self._registered = _read(connection, version)
+        registered = self._registered  # another thread may read another version at the same time
+        if version != registered.version:
+            self._registered = registered = _read(connection, version)
         at = now if connection.dialect.name == "postgresql" else _not_before(connection, now, boundary)
-        return Moment(at, self._registered)
+        return Moment(at, registered)
 
     def commit(self, connection: sa.Connection, subject: Subject, moment: Moment, *, kind: str, microusd: int) -> None:
         """Adds an amount to the sums of all budgets of a task; raises `BudgetExceededError` of the tightest one that it
@@ -226,8 +227,7 @@ class BudgetSums:
             if state.committed_microusd > state.cap_microusd
         ]
         if exceeded:
-            worst = min(exceeded, key=lambda state: state.cap_microusd - state.committed_microusd)
-            raise worst.refusal(microusd)
+            raise min(exceeded, key=lambda state: state.balance_microusd).refusal(microusd)
 
     def states(
         self, connection: sa.Connection, run_id: str, *, kind: str, subject: Subject | None = None

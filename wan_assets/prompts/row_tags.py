@@ -31,9 +31,15 @@ def run_tags_of(tags: Mapping[str, str]) -> dict[str, str]:
     return _tags_in({name: value for name, value in tags.items() if not name.startswith(".")})
 
 
+def tag_text(name: str, value: str) -> str:
+    """Returns the value that the ledger records for one column of a row, without outer spaces; empty for none."""
+    text = value.strip()
+    return text if name not in _NOT_TAGS and _is_tag(name, text) else ""
+
+
 def _tags_in(values: Mapping[str, str]) -> dict[str, str]:
-    found = ((name, value) for name, value in values.items() if _is_tag(name, value))
-    return dict(list(found)[:_MAX_TAGS])
+    found = ((name, value.strip()) for name, value in values.items())
+    return dict([(name, text) for name, text in found if _is_tag(name, text)][:_MAX_TAGS])
 
 
 def _is_tag(name: str, value: str) -> bool:

@@ -16,6 +16,7 @@ from wan_assets.prompts.findings import Findings
 from wan_assets.prompts.price_list import PriceList
 from wan_assets.prompts.prompt_row import PromptRow
 from wan_assets.prompts.row_batch import RowBatch, parts_of
+from wan_assets.prompts.row_tags import tag_text
 from wan_assets.prompts.table import Chunk
 
 FIRST_ROWS = 20
@@ -89,7 +90,7 @@ class Summary:
             fingerprint = bytes.fromhex(row.fingerprint)[:FINGERPRINT_BYTES]
             if fingerprint not in self.fingerprints:
                 self.fingerprints.add(fingerprint)
-                tags = tuple(row.extra.get(name, "") for name in self.prices.tag_names)
+                tags = self._tags_of(row.extra.get(name, "") for name in self.prices.tag_names)
                 new = fingerprint not in self.prices.paid
                 self.prices.add(row.request, row.extra.get(CAMPAIGN), new=new, tags=tags)
 
@@ -109,4 +110,8 @@ class Summary:
         for group, count in Counter(map(groups.__getitem__, first.values())).items():
             template, campaign, *tags = group
             new = count - paid[group]
-            self.prices.add(template.example, campaign or None, count=count, new=new, tags=tuple(tags))
+            self.prices.add(template.example, campaign or None, count=count, new=new, tags=self._tags_of(tags))
+
+    def _tags_of(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Returns texts of columns by which budgets count, as the ledger records them."""
+        return tuple(map(tag_text, self.prices.tag_names, texts))

@@ -147,8 +147,11 @@ def _show(account: _Account, suggestions: Suggestions) -> None:
     if account.paused is not None:
         click.echo(f"paused: {printable(account.paused)}")
     real, simulated = account.totals.real, account.totals.simulated
-    click.echo(f"spent {dollars(real.cost_microusd)}, reserved {dollars(real.reserved_microusd)}", nl=False)
-    click.echo(f"; simulated dollars, not charged: {dollars(simulated.cost_microusd)}")
+    click.echo(f"{_amounts(real)}; simulated dollars, not charged: {_amounts(simulated)}")
+
+
+def _amounts(line: SpendLine) -> str:
+    return f"spent {dollars(line.cost_microusd)}, reserved {dollars(line.reserved_microusd)}"
 
 
 def _show_prices(prices: list[RecentPrices]) -> None:

@@ -54,10 +54,14 @@ def budget_check_result(costs: dg.AssetKey, ledger: Ledger) -> dg.AssetCheckResu
 
 
 def _states_of(ledger: Ledger) -> list[BudgetState]:
-    """Returns the sums of each budget that count: those of simulated money, if there is nothing else, or as well."""
+    """Returns the sums of each budget that count: those of real and of simulated money that are not 0. A budget without
+    either is of simulated money if all other sums are.
+    """
     real, simulated = (ledger.budget_states("", simulated=each) for each in (False, True))
+    has_real, has_simulated = (any(state.committed_microusd for state in states) for states in (real, simulated))
+    unspent = 1 if has_simulated and not has_real else 0
     both = zip(real, simulated, strict=True)
-    spent = ([state for state in pair if state.committed_microusd] or pair[:1] for pair in both)
+    spent = ([state for state in pair if state.committed_microusd] or [pair[unspent]] for pair in both)
     return [state for states in spent for state in states if state.counter.per != "run"]
 
 

@@ -196,6 +196,34 @@ def test_plan_states_whether_what_is_new_fits_the_budget_and_how_long_it_takes(t
     assert "for each task (the median of the latest 2)\n" in text
 
 
+@pytest.mark.slow
+def test_plan_states_what_a_budget_lacks_that_is_exceeded_already(tmp_path: Path) -> None:
+    table(tmp_path)
+    invoked("demo", tmp_path, "--limit", 2)
+
+    (total,) = reported("plan", tmp_path, WAN_ASSETS_BUDGET_USD="0.5")["budget"]
+    shown = invoked("plan", tmp_path, WAN_ASSETS_BUDGET_USD="0.5")
+    raised = str(total["limit_usd"] + total["shortfall_usd"])
+    (enough,) = reported("plan", tmp_path, WAN_ASSETS_BUDGET_USD=raised)["budget"]
+    per_run = invoked("plan", tmp_path, WAN_ASSETS_BUDGETS='[{"usd": 1, "per": "run"}]')
+
+    assert (total["left_usd"], total["fits"], enough["fits"]) == (0.0, False, True)
+    assert "the total budget: $0.9460 of $0.5000 is spent or reserved already, $1.8934 missing\n" in shown.stdout
+    assert "does not fit in the budget of each run: $1.0000 of $1.0000 left" in per_run.stdout
+
+
+def test_plan_counts_in_a_budget_what_the_ledger_would_record(tmp_path: Path) -> None:
+    table(tmp_path, x_team=" ads ", page="https://example.com/a", note="x" * 200)
+
+    def needed(**scope: str) -> float:
+        limit = json.dumps([{"usd": 0, "per": "total", "scope": scope}])
+        (budget,) = reported("plan", tmp_path, WAN_ASSETS_BUDGETS=limit)["budget"]
+        return budget["shortfall_usd"]
+
+    assert needed(x_team="ads") > 0
+    assert needed(page="*") == needed(note="*") == 0
+
+
 def test_plan_works_without_a_budget_and_with_a_ledger_that_cannot_be_read(tmp_path: Path) -> None:
     table(tmp_path)
     (tmp_path / "out").mkdir()

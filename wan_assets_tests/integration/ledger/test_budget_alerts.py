@@ -169,7 +169,7 @@ def test_a_budget_that_the_ledger_records_has_alerts_in_all_processes(url: str) 
         assert [(alert.percent, alert.run_id) for alert in ledger.budget_alerts()] == [(70, "run-1")]
 
 
-def test_a_new_budget_that_is_spent_already_has_its_alerts_at_once(url: str) -> None:
+def test_a_new_budget_that_is_spent_already_has_the_alert_of_its_highest_share_at_once(url: str) -> None:
     with closing(Ledger(url, caps())) as ledger:
         reserve(ledger, *range(8))
     with closing(Ledger(url, caps(total=TEN))) as ledger:
@@ -177,8 +177,23 @@ def test_a_new_budget_that_is_spent_already_has_its_alerts_at_once(url: str) -> 
         ledger.set_budget(BudgetLimit(usd=float(usd(2 * TEN)), alert_at=[40, 50]))
         ledger.set_budget(BudgetLimit(usd=float(usd(TEN + PRICE)), alert_at=[40, 50]))
 
-        assert at_once == [50, 80]
-        assert percents(ledger) == [50, 80, 40, 40, 50]
+        assert at_once == [80]
+        assert percents(ledger) == [80, 40, 50]
+
+
+def test_a_row_that_does_not_fit_in_a_budget_that_was_exceeded_before_is_in_the_alert_of_its_run(url: str) -> None:
+    with closing(Ledger(url, caps())) as ledger:
+        reserve(ledger, *range(4))
+    with closing(Ledger(url, caps(total=PRICE))) as ledger:
+        (before,) = ledger.budget_alerts()
+        for run_id in ("run-1", "run-2"):
+            with pytest.raises(BudgetExceededError) as refused:
+                reserve(ledger, 9)
+            ledger.record_refusal(refused.value, run_id, "trailers")
+
+        (alert,) = ledger.budget_alerts()
+        assert (before.percent, before.run_id, before.has_skipped_rows) == (100, "-", False)
+        assert (alert.percent, alert.run_id, alert.has_skipped_rows) == (100, "run-1", True)
 
 
 def test_an_overcharge_that_reaches_a_share_is_recorded(url: str) -> None:

@@ -15,6 +15,7 @@ from generator_support import generator_of, requests_of
 from log_support import logger
 
 from wan_assets import (
+    Budget,
     BudgetAlert,
     LedgerResource,
     SimulatedRunwareResource,
@@ -208,16 +209,19 @@ def test_the_report_of_costs_evaluates_the_budgets(tmp_path: Path) -> None:
     with studio(tmp_path) as made:
         reserve(made, 3)
         materialized_costs(made)
-        materialized_costs(made, budget_usd_total=FOUR, budget_usd_per_day=1000, budget_usd_per_run=1)
+        unused = [Budget(usd=5, per="week", scope={"campaign": "none"})]
+        materialized_costs(made, budget_usd_total=FOUR, budget_usd_per_day=1000, budget_usd_per_run=1, budgets=unused)
         reserve(made, 4)
         materialized_costs(made, budget_usd_total=FOUR)
 
         none, some, all_ = evaluations(made)
+    kinds = {row.data["money"] for row in some.metadata["wan_assets/budget_table"].value.records}
+    assert kinds == {"simulated"}
     assert (none.passed, none.description) == (True, "There is no budget.")
     assert some.passed
     assert some.description
     assert some.description.startswith("the total budget: $1.42 of $1.89 (75%) (simulated dollars); the budget of day")
-    assert some.metadata["wan_assets/budgets"].value == 2
+    assert some.metadata["wan_assets/budgets"].value == 3
     assert some.metadata["wan_assets/max_percent"].value == 75
     assert (all_.passed, all_.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert all_.metadata["wan_assets/exhausted_budgets"].value == 1

@@ -34,6 +34,12 @@ def test_short_texts_are_tags_and_what_may_be_a_secret_is_not(name: str, value: 
     assert tags_of(row) == ({name: value} if is_tag else {})
 
 
+def test_a_tag_has_no_outer_spaces_so_that_budgets_and_reports_do_not_depend_on_them() -> None:
+    row = PromptRow(1, "a", request_of(), {"x_team": " ads ", "campaign": "  "})
+
+    assert tags_of(row) == {"x_team": "ads"}
+
+
 def test_a_row_has_at_most_32_tags() -> None:
     row = PromptRow(1, "a", request_of(), {f"x_{number}": "x" for number in range(50)})
 
