@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wan_assets.models import normalized
-from wan_assets.prompts.columns import PROMPT, meaning_of
-from wan_assets.prompts.layout import COMMON_NAMES, KEY, KEY_TEXT
+from wan_assets.prompts.columns import PROMPT, meaning_of, normalized_name
+from wan_assets.prompts.layout import COMMON_NAMES, KEY, KEY_TEXT, PROMPT_ID
 from wan_assets.prompts.records import MalformedRecord, Record, unreadable
 
 _FIX = "write an array of objects"
+_ID_NAMES = frozenset(map(normalized_name, (PROMPT_ID, *COMMON_NAMES[PROMPT_ID])))
 _UNSPACED = re.compile(
     "["
     "\u0e00-\u0eff"  # Thai and Lao
@@ -25,14 +26,14 @@ _UNSPACED = re.compile(
 
 
 def records_of_keyed(file: object, found: Mapping[str, Any]) -> Iterator[Record | MalformedRecord]:
-    """Yields the rows of an object; the column `key` has keys that are ids, and the column `key_text` those that are
-    texts, unless each key repeats a field of its row.
+    """Yields the rows of an object; the column `key` has keys that are ids, unless each row repeats its key as its id,
+    and the column `key_text` has keys that are texts, unless each row repeats its key in any field.
 
     Raises `PromptTableError` for an object that is one row, or that has one list for each column.
     """
     _refuse_one_row(file, found)
-    is_key_repeated = all(_repeats_field(key, row) for key, row in found.items())
     name = KEY_TEXT if _are_texts(found) else KEY
+    is_key_repeated = all(_repeats(key, row, is_id=name == KEY) for key, row in found.items())
     for key, row in found.items():
         if not isinstance(row, Mapping):
             yield MalformedRecord(None, row, f"the value of {key!r} is not a JSON object", _FIX)
@@ -68,6 +69,8 @@ def _is_text(text: str) -> bool:
     return any(char.isspace() for char in text.strip()) or _UNSPACED.search(text) is not None
 
 
-def _repeats_field(key: str, row: Any) -> bool:
-    values = row.values() if isinstance(row, Mapping) else ()
+def _repeats(key: str, row: Any, *, is_id: bool) -> bool:
+    """Returns whether a row repeats its key: as its id if the key is one, otherwise in any field."""
+    fields = row.items() if isinstance(row, Mapping) else ()
+    values = (value for name, value in fields if not is_id or normalized_name(name) in _ID_NAMES)
     return any(isinstance(value, str) and normalized(value) == normalized(key) for value in values)

@@ -382,6 +382,29 @@ def test_a_json_object_that_is_no_table_is_refused_and_its_keys_are_not_paid_for
     assert said in refusal_of(file_of(tmp_path, content), defaults=HD)
 
 
+def test_keys_that_are_ids_stay_ids_whether_or_not_each_row_repeats_its_key(tmp_path: Path) -> None:
+    kite, boat = {"name": "kite", "prompt": "A red kite"}, {"name": "The boat", "prompt": "A blue boat"}
+
+    one = PromptTable.load(PromptSource(file_of(tmp_path, {"kite": kite}), defaults=HD))
+    two = PromptTable.load(PromptSource(file_of(tmp_path, {"kite": kite, "boat": boat}), defaults=HD))
+    prompt = PromptTable.load(PromptSource(file_of(tmp_path, {"Sunset": {"prompt": "Sunset"}}), defaults=HD))
+    derived = PromptTable.load(PromptSource(file_of(tmp_path, {"kite": kite}), {"x_key": "key"}, HD))
+
+    assert [(row.prompt_id, row.extra) for row in one.rows] == [("kite", {"name": "kite"})]
+    assert [row.prompt_id for row in two.rows] == ["kite", "boat"]
+    assert [row.prompt_id for row in prompt.rows] == ["Sunset"]
+    assert derived.rows[0].prompt_id.startswith("p-")
+
+
+@pytest.mark.parametrize("column", ["id", "promptId", "uid"])
+def test_keys_that_each_row_repeats_as_its_own_id_are_no_further_column(tmp_path: Path, column: str) -> None:
+    path = file_of(tmp_path, {"kite": {column: "kite", "prompt": "A red kite"}})
+
+    (row,) = PromptTable.load(PromptSource(path, {}, HD, "refuse")).rows
+
+    assert (row.prompt_id, row.extra) == ("kite", {})
+
+
 @pytest.mark.parametrize("keys", [("küche", "straße"), ("kuche", "strasse")])
 def test_words_that_are_keys_are_not_paid_for_if_no_column_contains_the_prompts(
     tmp_path: Path, keys: tuple[str, str]
