@@ -15,7 +15,7 @@ from typing import Any, TypedDict, Unpack, cast
 
 import click
 
-from wan_assets.cli.display import counted, dollars, printable, show_json_with_list, show_table
+from wan_assets.cli.display import counted, printable, show_json_with_list, show_table
 from wan_assets.cli.draft_estimate import DraftEstimate, comparison_json, show_comparison
 from wan_assets.cli.estimate_report import estimate_json, prices_text, show_estimate, show_prices
 from wan_assets.cli.estimates import LedgerState, ledger_state

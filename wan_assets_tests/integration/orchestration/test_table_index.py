@@ -116,7 +116,12 @@ def line_of(rng: random.Random, prompt_id: str, end: bytes, *, has_id: bool) -> 
 
 
 Change = Callable[[random.Random, Lines, Callable[[], bytes]], Lines]
-FAULTY = (b'x,"\n', b"a,b\n", b'w,A kite "x,,8K,,spring,2026-01-02,\n', b"w,A kite,,480p,,spring,2026-01-02,low,,junk\n")
+FAULTY = (
+    b'x,"\n',
+    b"a,b\n",
+    b'w,A kite "x,,8K,,spring,2026-01-02,\n',
+    b"w,A kite,,480p,,spring,2026-01-02,low,,junk\n",
+)
 
 
 def replaced(_: random.Random, lines: Lines, new: Callable[[], bytes]) -> Lines:

@@ -353,7 +353,11 @@ def test_a_signature_changes_with_the_options_and_a_plain_source_keeps_its_own(t
         ({"k1": {"positive_prompt": "Sunset"}, "k2": {"positive_prompt": "Rain"}}, ["k1", "k2"], ["Sunset", "Rain"]),
         ({"küche": {"prompt": "x"}, "straße": {"prompt": "y"}}, ["küche", "straße"], ["x", "y"]),
         ({"кухня": {"prompt": "x"}, "κήπος": {"prompt": "y"}}, ["кухня", "κήπος"], ["x", "y"]),
-        ({"مطبخ": {"prompt": "x"}, "מטבח": {"prompt": "y"}, "부엌": {"prompt": "z"}}, ["مطبخ", "מטבח", "부엌"], list("xyz")),
+        (
+            {"مطبخ": {"prompt": "x"}, "מטבח": {"prompt": "y"}, "부엌": {"prompt": "z"}},
+            ["مطبخ", "מטבח", "부엌"],
+            list("xyz"),
+        ),
         ({"厨房": {"a": 1}, "キッチン": {"a": 1}, "ห้องครัว": {"a": 1}}, None, ["厨房", "キッチン", "ห้องครัว"]),
         ({"부엌 안의 고양이": {"a": 1}, "Eine Küche": {"a": 1}}, None, ["부엌 안의 고양이", "Eine Küche"]),
     ],

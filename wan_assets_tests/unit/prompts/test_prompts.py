@@ -695,8 +695,8 @@ def test_a_ragged_row_is_named_and_the_others_are_read(tmp_path: Path, line: str
 @pytest.mark.parametrize(
     ("line", "value", "rule", "fix"),
     [
-        ("b,720p,junk", "junk", "has a value in column 3, which has no name in the header", "name column 3, remove the"),
-        ("b,720p,,junk,", "junk", "has a value in column 4, which has no name in the header", "name column 4, remove the"),
+        ("b,720p,junk", "junk", "has a value in column 3, which has no name in the header", "name column 3, "),
+        ("b,720p,,junk,", "junk", "has a value in column 4, which has no name in the header", "name column 4, "),
         ("b,720p,junk,,x", "junk", "has 5 cells where the header has 4", "enclose a cell"),
         ("b", "b", "has 1 cell where the header has 4", "write empty cells as well"),
     ],
