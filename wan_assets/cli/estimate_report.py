@@ -55,7 +55,7 @@ def show_estimate(prices: PriceList, state: LedgerState) -> None:
         had = total.requests - new.requests
         have, they = ("has a task", "it costs") if had == 1 else ("have tasks", "they cost")
         click.echo(f"{counted(had, 'request')} {have} on the {account} already: {they} nothing more")
-        click.echo(f"new: {counted(new.videos, 'video')}, {_prices(new)}")
+        click.echo(f"new: {counted(new.videos, 'video')}, {prices_text(new)}")
     for budget in state.budgets:
         click.echo(f"budget: {_fit(budget, prices)}")
     if all(budget.is_of_retakes for budget in state.budgets):
@@ -124,12 +124,16 @@ def _amounts(line: PriceLine) -> dict[str, Any]:
     return {
         "videos": line.videos,
         "price_usd": float(usd(line.price_microusd)),
+        "unpriced_requests": line.unpriced,
         "reserved_usd": float(usd(line.reserved_microusd)),
     }
 
 
-def _prices(line: PriceLine) -> str:
-    return f"list price {dollars(line.price_microusd)}; reserved at most {dollars(line.reserved_microusd)}"
+def prices_text(line: PriceLine) -> str:
+    """Returns the list price and the reservation of some requests, and how many of them have no list price."""
+    without = counted(line.unpriced, "request") + " without one"
+    included = f", which includes {without}, at the highest rate of the model" if line.unpriced else ""
+    return f"list price {dollars(line.price_microusd)}{included}; reserved at most {dollars(line.reserved_microusd)}"
 
 
 def _fit(budget: BudgetState, prices: PriceList) -> str:

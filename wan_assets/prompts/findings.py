@@ -16,11 +16,13 @@ _KINDS_LISTED = 5
 _ROWS_SHOWN = 5
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|U\+[0-9A-F]{4,6}|[\w.:-]*\d[\w.:-]*")
 _PER_FILE = re.compile(r" of .*$")
+_OWN_PART_OF_FIX = re.compile(r"\bit has \d+|\btry \d.*|\brow \d+|\S*/\S+")
+"""The parts of a fix that depend on the row: its length, the nearest size, another row, and its folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """All problems of a table that break the same rule in the same column.
+    """All problems of a table that break the same rule in the same column and have the same fix.
 
     `first` is the first of them. `rows` are the places of the first rows.
     """
@@ -75,13 +77,13 @@ class Findings:
     def __init__(self) -> None:
         self.count = 0
         self.others = 0
-        self._found: dict[tuple[str, str], Finding] = {}
+        self._found: dict[tuple[str, str, str], Finding] = {}
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Adds the next problems."""
         for problem in problems:
             self.count += 1
-            key = (problem.column, _kind_of(problem.rule))
+            key = (problem.column, _kind_of(problem.rule), _kind_of_fix(problem.fix))
             finding = self._found.get(key)
             if finding is None:
                 self._add_kind(key, problem)
@@ -91,7 +93,7 @@ class Findings:
                     rows = (*rows, _place_of(problem))
                 self._found[key] = replace(finding, count=finding.count + 1, rows=rows)
 
-    def _add_kind(self, key: tuple[str, str], problem: Problem) -> None:
+    def _add_kind(self, key: tuple[str, str, str], problem: Problem) -> None:
         if len(self._found) < _KINDS_KEPT:
             self._found[key] = Finding(problem, 1, (_place_of(problem),))
         else:
@@ -134,6 +136,12 @@ def _kind_of(rule: str) -> str:
     """Returns the rule without the parts that depend on the row: numbers, quoted texts and the place of another row."""
     kind = _VARIABLE.sub("#", rule)
     return _PER_FILE.sub("", kind) if kind.startswith("is already the id of row") else kind
+
+
+@lru_cache(_KINDS_KEPT)
+def _kind_of_fix(fix: str) -> str:
+    """Returns the fix without the parts that depend on the row. Numbers remain: the limits of models differ."""
+    return _OWN_PART_OF_FIX.sub("#", fix)
 
 
 def _place_of(problem: Problem) -> str:

@@ -83,6 +83,7 @@ def _merged(record: Record, names: tuple[str, ...], added: Columns, columns: Col
         if is_absent(values[index]):
             values[index] = columns[name]
         elif text_of(values[index]) != columns[name]:
-            rule = f"column {name} differs from the folder {printable(f'{name}={columns[name] or _MISSING}')}"
+            folder = f"{name}={columns[name] or _MISSING}"
+            rule = f"column {name} differs from the folder {folder!r}"  # quoted: all folders are one finding
             return MalformedRecord(record.line, values[index], rule, "correct one of them", names)
     return Record(record.line, names, values)

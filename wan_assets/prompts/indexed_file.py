@@ -18,7 +18,7 @@ from wan_assets import __version__
 from wan_assets.errors import PromptTableError
 from wan_assets.models import catalog
 from wan_assets.prompts.columns import SEEDS
-from wan_assets.prompts.delimited_files import DELIMITERS, names_of, rows_of
+from wan_assets.prompts.delimited_files import DELIMITERS, header_of, names_in, rows_of
 from wan_assets.prompts.identity import PromptIds
 from wan_assets.prompts.layout import Layouts
 from wan_assets.prompts.local_media import LocalMedia
@@ -73,7 +73,7 @@ class IndexedFile:
     ) -> Self | None:
         delimiter = DELIMITERS[path.suffix.lower()]
         read: list[bytes] = []
-        names = names_of(rows_of(_header_lines(file, read), delimiter))
+        names = names_in(header_of(rows_of(_header_lines(file, read), delimiter)))
         header = b"".join(read)
         layout = Layouts(given).of(names)
         if layout.refused or layout.fields or layout.has(SEEDS) or header.count(b"\r") != header.count(b"\r\n"):

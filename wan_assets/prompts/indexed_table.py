@@ -192,7 +192,9 @@ class _Changes:
 
     def _rows_of(self, part: ChangedRecords) -> Rows:
         text = io.StringIO(b"".join(part.lines).decode(), newline="")
-        pieces = list(map(self._placed, pieces_of(rows_of(text, self.file.delimiter), self.file.names)))
+        names = self.file.names
+        # With a malformed row, the whole table is read, so that the number of cells in its header is not needed here.
+        pieces = list(map(self._placed, pieces_of(rows_of(text, self.file.delimiter), names, len(names))))
         rows: list[RowBatch | list[PromptRow]] = []
         for found in self.reader.read(self.row + 1, pieces):
             if isinstance(found, list) or (isinstance(found, PromptRow) and found.request.uploads):

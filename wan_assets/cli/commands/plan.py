@@ -15,9 +15,9 @@ from typing import Any, TypedDict, Unpack, cast
 
 import click
 
-from wan_assets.cli.display import counted, dollars, printable, show_json_with_list, show_table
+from wan_assets.cli.display import counted, printable, show_json_with_list, show_table
 from wan_assets.cli.draft_estimate import DraftEstimate, comparison_json, show_comparison
-from wan_assets.cli.estimate_report import estimate_json, show_estimate, show_prices
+from wan_assets.cli.estimate_report import estimate_json, prices_text, show_estimate, show_prices
 from wan_assets.cli.estimates import LedgerState, ledger_state
 from wan_assets.cli.options import TABLE, TableOptions, current_settings, data_dir_option, pairs, table_options
 from wan_assets.cli.problem_list import ProblemList
@@ -217,7 +217,7 @@ def _show(file: str | Path, planned: _Planned) -> None:
         rows = f"{rows} from {counted(found.source_rows, 'row')} of the table"
     click.echo(f"{printable(name_of(file))}: {rows}, {planned.valid:,} valid, {distinct}")
     show_selection(planned.selection, planned.chosen.ids, planned.chosen.left_out)
-    click.echo(f"list price {dollars(total.price_microusd)}; reserved at most {dollars(total.reserved_microusd)}")
+    click.echo(prices_text(total))
     show_expected(found.prices)
     show_estimate(found.prices, planned.state)
     show_unknowns(found.prices, planned.state)
@@ -270,6 +270,7 @@ def _as_json(planned: _Planned) -> dict[str, Any]:
         "selection": selection_json(planned.selection, chosen.ids, chosen.left_out),
         "requests": found.distinct_requests,
         "price_usd": float(usd(total.price_microusd)),
+        "unpriced_requests": total.unpriced,
         "reserved_usd": float(usd(total.reserved_microusd)),
         **estimate_json(found.prices, planned.state),
         "estimate": quotes_json(found.prices, planned.state),

@@ -88,6 +88,22 @@ def test_plan_shows_list_price_recent_costs_worst_case_and_margin_of_each_kind(t
     assert learned["total"] == {"expected_usd": 0.94, "worst_usd": 0.956}
 
 
+def test_the_list_price_of_plan_says_how_many_requests_have_none(tmp_path: Path) -> None:
+    written(tmp_path, ROWS[:2])
+    one, shown = reported("plan", tmp_path, **REAL), invoked("plan", tmp_path, **REAL).stdout
+    written(tmp_path, [ROWS[1], {**ROWS[1], "prompt_id": "other", "positive_prompt": "Boat"}])
+    two = invoked("plan", tmp_path, **REAL).stdout
+    written(tmp_path, ROWS[:1])
+    listed = invoked("plan", tmp_path, **REAL).stdout
+
+    rest = "without one, at the highest rate of the model; reserved at most"
+    assert f"list price $1.2110, which includes 1 request {rest} $1.2352\n" in shown
+    assert f"list price $1.4760, which includes 2 requests {rest} $1.5055\n" in two
+    assert "list price $0.4730; reserved at most $0.4825\n" in listed
+    assert (one["price_usd"], one["unpriced_requests"], one["new"]["unpriced_requests"]) == (1.211, 1, 1)
+    assert {kind["resolution"]: kind["unpriced_requests"] for kind in one["kinds"]} == {"480p": 1, "720p": 0}
+
+
 def test_plan_says_what_is_not_known_beforehand(tmp_path: Path) -> None:
     written(tmp_path, ROWS)
     paid(tmp_path, None)

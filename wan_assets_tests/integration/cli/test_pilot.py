@@ -134,6 +134,7 @@ def test_plan_shows_prices_by_kind_and_campaign(tmp_path: Path) -> None:
             "audio": False,
             "videos": 2,
             "price_usd": 2.952,
+            "unpriced_requests": 0,
             "reserved_usd": 3.01104,
         },
         {
@@ -143,6 +144,7 @@ def test_plan_shows_prices_by_kind_and_campaign(tmp_path: Path) -> None:
             "audio": True,
             "videos": 3,
             "price_usd": 1.419,
+            "unpriced_requests": 0,
             "reserved_usd": 1.44738,
         },
     ]

@@ -116,7 +116,12 @@ def line_of(rng: random.Random, prompt_id: str, end: bytes, *, has_id: bool) -> 
 
 
 Change = Callable[[random.Random, Lines, Callable[[], bytes]], Lines]
-FAULTY = (b'x,"\n', b"a,b\n", b'w,A kite "x,,8K,,spring,2026-01-02,\n')
+FAULTY = (
+    b'x,"\n',
+    b"a,b\n",
+    b'w,A kite "x,,8K,,spring,2026-01-02,\n',
+    b"w,A kite,,480p,,spring,2026-01-02,low,,junk\n",
+)
 
 
 def replaced(_: random.Random, lines: Lines, new: Callable[[], bytes]) -> Lines:
@@ -176,7 +181,8 @@ def test_a_changed_table_is_the_same_with_and_without_an_index(seed: int) -> Non
         return line_of(rng, f"row-{next(ids)}", end, has_id=has_id)
 
     names = ["positive_prompt", "negative_prompt", "resolution", "seed", "campaign", "date", "mood"]
-    header = rng.choice((b"", b"\xef\xbb\xbf")) + ",".join(["prompt_id", *names] if has_id else names).encode() + end
+    mark, surplus = rng.choice((b"", b"\xef\xbb\xbf")), rng.choice((b"", b",,"))
+    header = mark + ",".join(["prompt_id", *names] if has_id else names).encode() + surplus + end
     lines = [new() for _ in range(rng.choice((3, 300, 900)))]
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -10,7 +10,7 @@ from upath import UPath
 
 from wan_assets import PromptSource, PromptTable
 from wan_assets.errors import PromptTableError
-from wan_assets.prompts import signature_of
+from wan_assets.prompts import findings_of, signature_of
 
 COLUMNS = {"prompt": ["A kite", "A hill"], "resolution": ["480p", "480p"]}
 
@@ -80,8 +80,21 @@ def test_a_cell_that_differs_from_its_folder_is_a_problem_and_an_equal_or_empty_
 
     (problem,) = found.problems
     assert (problem.file, problem.row, problem.value) == ("shard=8/b.parquet", 2, "9")
-    assert problem.rule == "column shard differs from the folder shard=8"
+    assert problem.rule == "column shard differs from the folder 'shard=8'"
     assert [row.extra["shard"] for row in found.rows] == ["7", "7", "8"]
+
+
+def test_cells_that_differ_from_their_folders_are_one_finding_for_each_column(tmp_path: Path) -> None:
+    for value in ("alpha", "beta", "it's", "7", "__HIVE_DEFAULT_PARTITION__"):
+        part(tmp_path, f"campaign={value}/a.parquet", campaign=["ALPHA", value.strip("_")])
+    part(tmp_path, "mood=low/a.parquet", mood=["high", "low"])
+
+    found = findings_of(PromptTable.load(tmp_path).problems)
+
+    assert [(each.count, each.first.rule) for each in found] == [
+        (6, "column campaign differs from the folder 'campaign=7'"),
+        (1, "column mood differs from the folder 'mood=low'"),
+    ]
 
 
 def test_json_lines_with_other_fields_in_each_row_have_the_columns(tmp_path: Path) -> None:

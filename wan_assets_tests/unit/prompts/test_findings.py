@@ -50,6 +50,45 @@ def test_numbers_and_quoted_texts_of_a_rule_make_no_new_kind(tmp_path: Path) -> 
     assert [each.count for each in others] == [2, 1]
 
 
+def test_rows_with_too_few_and_with_too_many_cells_are_two_findings_with_their_own_fixes(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("prompt_id,prompt,resolution,duration\nk,A red, big,480p,5\nb,B,480p\nc,C,480p\n")
+
+    many, few = findings_of(PromptTable.load(tmp_path / "t.csv").problems)
+
+    assert (many.places, many.first.rule) == ("1", "has 5 cells where the header has 4")
+    assert (few.places, few.first.rule) == ("2, 3", "has 3 cells where the header has 4")
+    assert few.fix == f"write empty cells as well, and {many.fix}"
+
+
+def test_limits_of_different_models_are_two_findings_with_their_own_fixes() -> None:
+    rows = [
+        {"prompt": "p" * (3000 + number), "resolution": "720p", "duration": 5, "model": model}
+        for model in ("wan2.5", "wan2.6")
+        for number in range(2)
+    ]
+
+    found = findings_of(PromptTable.load(rows).problems)
+
+    assert [(each.count, each.places) for each in found] == [(2, "1, 2"), (2, "3, 4")]
+    assert [each.fix.partition(";")[0] for each in found] == [
+        "shorten it to 2000 characters",
+        "shorten it to 1500 characters",
+    ]
+
+
+def test_parts_of_a_fix_that_depend_on_the_row_make_no_new_kind(tmp_path: Path) -> None:
+    for folder in ("my kites/campaign=a", "my kites/campaign=b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "t.jsonl").write_text('{"prompt": "A kite", "frame_images": "missing.png"}\n')
+    pairs = [{"prompt": "A kite", "width": width, "height": height} for width, height in ((1281, 720), (721, 1280))]
+
+    files = findings_of(PromptTable.load(tmp_path / "my kites").problems)
+    sizes = findings_of(PromptTable.load(pairs).problems)
+
+    assert [(each.count, each.first.rule) for each in files] == [(2, "no such file")]
+    assert [(each.count, each.fix) for each in sizes] == [(2, "try 1280x720")]
+
+
 def test_a_single_problem_reads_as_before() -> None:
     (one,) = findings_of([problem(3, "is wrong")])
 

@@ -350,6 +350,16 @@ def test_a_signature_changes_with_the_options_and_a_plain_source_keeps_its_own(t
         ({"a1": {"prompt": "x y"}, "a2": {"prompt": "x z"}}, ["a1", "a2"], ["x y", "x z"]),
         ({"A cat runs": {"topic": 1}, "A dog": {"topic": 2}}, None, ["A cat runs", "A dog"]),
         ({"k": {"prompt": "x y", "prompt_id": "mine"}}, ["mine"], ["x y"]),
+        ({"k1": {"positive_prompt": "Sunset"}, "k2": {"positive_prompt": "Rain"}}, ["k1", "k2"], ["Sunset", "Rain"]),
+        ({"küche": {"prompt": "x"}, "straße": {"prompt": "y"}}, ["küche", "straße"], ["x", "y"]),
+        ({"кухня": {"prompt": "x"}, "κήπος": {"prompt": "y"}}, ["кухня", "κήπος"], ["x", "y"]),
+        (
+            {"مطبخ": {"prompt": "x"}, "מטבח": {"prompt": "y"}, "부엌": {"prompt": "z"}},
+            ["مطبخ", "מטבח", "부엌"],
+            list("xyz"),
+        ),
+        ({"厨房": {"a": 1}, "キッチン": {"a": 1}, "ห้องครัว": {"a": 1}}, None, ["厨房", "キッチン", "ห้องครัว"]),
+        ({"부엌 안의 고양이": {"a": 1}, "Eine Küche": {"a": 1}}, None, ["부엌 안의 고양이", "Eine Küche"]),
     ],
 )
 def test_the_keys_of_a_json_object_are_its_ids_or_its_prompts(
@@ -374,6 +384,56 @@ def test_a_json_object_that_is_no_table_is_refused_and_its_keys_are_not_paid_for
     tmp_path: Path, content: Any, said: str
 ) -> None:
     assert said in refusal_of(file_of(tmp_path, content), defaults=HD)
+
+
+def test_keys_that_are_ids_stay_ids_whether_or_not_each_row_repeats_its_key(tmp_path: Path) -> None:
+    kite, boat = {"name": "kite", "prompt": "A red kite"}, {"name": "The boat", "prompt": "A blue boat"}
+
+    one = PromptTable.load(PromptSource(file_of(tmp_path, {"kite": kite}), defaults=HD))
+    two = PromptTable.load(PromptSource(file_of(tmp_path, {"kite": kite, "boat": boat}), defaults=HD))
+    prompt = PromptTable.load(PromptSource(file_of(tmp_path, {"Sunset": {"prompt": "Sunset"}}), defaults=HD))
+    derived = PromptTable.load(PromptSource(file_of(tmp_path, {"kite": kite}), {"x_key": "key"}, HD))
+
+    assert [(row.prompt_id, row.extra) for row in one.rows] == [("kite", {"name": "kite"})]
+    assert [row.prompt_id for row in two.rows] == ["kite", "boat"]
+    assert [row.prompt_id for row in prompt.rows] == ["Sunset"]
+    assert derived.rows[0].prompt_id.startswith("p-")
+
+
+@pytest.mark.parametrize("column", ["id", "promptId", "uid"])
+def test_keys_that_each_row_repeats_as_its_own_id_are_no_further_column(tmp_path: Path, column: str) -> None:
+    path = file_of(tmp_path, {"kite": {column: "kite", "prompt": "A red kite"}})
+
+    (row,) = PromptTable.load(PromptSource(path, {}, HD, "refuse")).rows
+
+    assert (row.prompt_id, row.extra) == ("kite", {})
+
+
+@pytest.mark.parametrize("keys", [("küche", "straße"), ("kuche", "strasse")])
+def test_words_that_are_keys_are_not_paid_for_if_no_column_contains_the_prompts(
+    tmp_path: Path, keys: tuple[str, str]
+) -> None:
+    path = file_of(tmp_path, {key: {"beschreibung": "Eine rote Küche"} for key in keys})
+
+    found = PromptTable.load(PromptSource(path, defaults=HD))
+
+    assert found.rows == ()
+    assert {each.rule for each in found.problems} == {"no column contains the prompts"}
+
+
+@pytest.mark.parametrize("row", [{"meta": {"p": "Sunset"}}, {"meta": [{"p": "Sunset"}]}, {"label": "Sunset"}])
+def test_any_field_of_a_keyed_row_may_be_mapped_to_the_prompt(tmp_path: Path, row: dict[str, Any]) -> None:
+    source = {"list": "meta.0.p", "dict": "meta.p", "str": "label"}[type(next(iter(row.values()))).__name__]
+
+    table = PromptTable.load(PromptSource(file_of(tmp_path, {"k1": row}), {"positive_prompt": source}, HD))
+
+    assert [(each.prompt_id, each.request.positive_prompt) for each in table.rows] == [("k1", "Sunset")]
+
+
+def test_a_keyed_row_whose_prompt_is_missing_is_a_problem_of_the_row(tmp_path: Path) -> None:
+    (problem,) = PromptTable.load(PromptSource(file_of(tmp_path, {"k1": {"prompt": None}}), defaults=HD)).problems
+
+    assert (problem.row, problem.prompt_id, problem.column) == (1, "k1", "positive_prompt")
 
 
 def test_keys_that_are_texts_beside_another_text_are_not_chosen_silently(tmp_path: Path) -> None:

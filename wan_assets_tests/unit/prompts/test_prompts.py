@@ -692,6 +692,26 @@ def test_a_ragged_row_is_named_and_the_others_are_read(tmp_path: Path, line: str
     assert [row.number for row in table.rows] == [1, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("line", "value", "rule", "fix"),
+    [
+        ("b,720p,junk", "junk", "has a value in column 3, which has no name in the header", "name column 3, "),
+        ("b,720p,,junk,", "junk", "has a value in column 4, which has no name in the header", "name column 4, "),
+        ("b,720p,junk,,x", "junk", "has 5 cells where the header has 4", "enclose a cell"),
+        ("b", "b", "has 1 cell where the header has 4", "write empty cells as well"),
+    ],
+)
+def test_a_value_below_an_empty_name_at_the_end_of_the_header_is_a_problem_that_names_its_column(
+    tmp_path: Path, line: str, value: str, rule: str, fix: str
+) -> None:
+    table = table_of(tmp_path, f"prompt,resolution,, \na,720p,,\n{line}\nc,720p\nd,720p, ,,,\n")
+
+    problem = only_problem(table)
+    assert (problem.row, problem.value, problem.rule) == (2, value, rule)
+    assert problem.fix.startswith(fix)
+    assert [(row.number, row.extra) for row in table.rows] == [(1, {}), (3, {}), (4, {})]
+
+
 def test_an_open_quote_is_named_where_it_begins(tmp_path: Path) -> None:
     table = table_of(tmp_path, 'prompt,resolution\na,720p\n"b,720p\nc,720p\n')
 
