@@ -16,6 +16,7 @@ from wan_assets.engine import Limits
 from wan_assets.ledger import Budgets, Ledger
 from wan_assets.models import add_models, http_url
 from wan_assets.orchestration.budget import Budget
+from wan_assets.orchestration.known_fields import KnownFields
 from wan_assets.settings import (
     API_KEY_VARIABLE,
     DATA_FOLDER,
@@ -30,7 +31,7 @@ from wan_assets.store import VideoStore
 _SIMULATOR_FOLDER = f"{DATA_FOLDER}/simulator"
 
 
-class RunwareResource(dg.ConfigurableResource):
+class RunwareResource(KnownFields, dg.ConfigurableResource):
     """Configures a Runware account, and the limits of its use.
 
     Args:
@@ -57,6 +58,7 @@ class RunwareResource(dg.ConfigurableResource):
             tables that are read later; `WAN_ASSETS_MODELS` applies from the start.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value is outside its range.
         ModelDescriptionError: A file in `models` does not describe a model.
 
@@ -219,6 +221,7 @@ class SimulatedRunwareResource(RunwareResource):
         fault_seed: Number that selects the affected tasks.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value is outside its range.
         SimulatorError: A fault has an unknown name.
 
@@ -254,7 +257,7 @@ class SimulatedRunwareResource(RunwareResource):
         return ""
 
 
-class VideoStoreResource(dg.ConfigurableResource):
+class VideoStoreResource(KnownFields, dg.ConfigurableResource):
     """Configures the place where videos are stored.
 
     Args:
@@ -264,6 +267,7 @@ class VideoStoreResource(dg.ConfigurableResource):
         pictures: Whether Dagster shows frames and contact sheets in addition to thumbnails.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value has the wrong type.
 
     Example:
@@ -303,7 +307,7 @@ class VideoStoreResource(dg.ConfigurableResource):
         return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
 
 
-class LedgerResource(dg.ConfigurableResource):
+class LedgerResource(KnownFields, dg.ConfigurableResource):
     """Configures the ledger, which records tasks and money, and the budgets.
 
     Args:
@@ -320,6 +324,7 @@ class LedgerResource(dg.ConfigurableResource):
         max_in_flight: Maximum number of tasks in flight in all runs that share the ledger. None is no limit.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value is outside its range.
 
     Example:
