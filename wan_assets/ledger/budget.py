@@ -9,26 +9,54 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from wan_assets.errors import BudgetExceededError, PausedError, budget_name, reset_note
 from wan_assets.ledger.budget_period import Per, period_of, zone_named
 from wan_assets.ledger.budget_scope import FIRST, FURTHER, MODEL, RUN_TAG, TAKES, Scope, Subject, is_model, scope_text
 from wan_assets.ledger.records import money_kind
 from wan_assets.models import VideoRequest, catalog, microusd, usd
-from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError
+from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError, budget_problem
 
 ALERTS = (50, 80, 100)
 """The shares of a budget, in percent, at which an alert is sent by default."""
 
-_MAX_USD = 1e9
 _SHORT = 16
 _PARAMETERS = frozenset(VideoRequest.model_fields) - {MODEL}
 """Names that no column of a row has beside its parameters."""
 
 _ALL = 100
+
+
+def _is_no_boolean(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise ValueError("a budget must be a number of dollars")  # noqa: TRY004 - pydantic reports ValueError only
+    return given
+
+
+def _is_budget(given: float | str | None) -> float | str | None:
+    """Leaves text unchecked: it is a template of YAML, and the budget with its value is checked."""
+    if isinstance(given, (int, float)) and (problem := budget_problem(given)):
+        raise ValueError(problem)
+    return given
+
+
+Dollars: TypeAlias = Annotated[float, BeforeValidator(_is_no_boolean), AfterValidator(_is_budget)]
+"""The amount of a budget."""
+
+DollarsOrNone: TypeAlias = Annotated[float | None, BeforeValidator(_is_no_boolean), AfterValidator(_is_budget)]
+"""The amount of a budget, or None for no limit."""
 
 
 class BudgetLimit(BaseModel):
@@ -39,7 +67,7 @@ class BudgetLimit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    usd: float = Field(ge=0, le=_MAX_USD, description="The limit in US dollars.")
+    usd: Dollars = Field(description="The limit in US dollars.")
     per: Per = Field(default="total", description="run, day, week (from Monday), month, or total.")
     scope: dict[str, str] = Field(
         default_factory=dict,

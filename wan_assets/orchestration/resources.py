@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
-from wan_assets.ledger import Budgets, Ledger
+from wan_assets.ledger import Budgets, DollarsOrNone, Ledger
 from wan_assets.models import add_models, http_url
 from wan_assets.orchestration.budget import Budget
 from wan_assets.orchestration.known_fields import KnownFields
@@ -340,13 +340,13 @@ class LedgerResource(KnownFields, dg.ConfigurableResource):
         description="SQLAlchemy URL, such as sqlite:///ledger.db; `~`, `$NAME` and `%XX` in its path are replaced. "
         "Pass one with a password as `dg.EnvVar('WAN_ASSETS_LEDGER')`: Dagster shows any other."
     )
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
-    budget_usd_total: float | None = Field(
-        default=None, ge=0, description="Budget in dollars for all costs and reservations."
+    budget_usd_per_run: DollarsOrNone = Field(default=None, description="Budget in dollars for one run.")
+    budget_usd_per_day: DollarsOrNone = Field(default=None, description="Budget in dollars for one UTC day.")
+    budget_usd_total: DollarsOrNone = Field(
+        default=None, description="Budget in dollars for all costs and reservations."
     )
-    budget_usd_retakes: float | None = Field(
-        default=None, ge=0, description="Budget in dollars for all further takes of rows, within the other budgets."
+    budget_usd_retakes: DollarsOrNone = Field(
+        default=None, description="Budget in dollars for all further takes of rows, within the other budgets."
     )
     budgets: list[Budget] = Field(
         default_factory=list, description="Further budgets by scope and period; all of them apply."

@@ -161,7 +161,8 @@ def test_a_budget_is_set_changed_and_removed_in_the_ledger(tmp_path: Path) -> No
     [
         (["set", "5"], "Missing option '--per'"),
         (["set", "--per", "day", "--", "-1"], "usd"),
-        (["set", "nan", "--per", "day"], "usd"),
+        (["set", "nan", "--per", "day"], "usd: a budget must be a number of dollars"),
+        (["set", "0.0000001", "--per", "day"], "usd: the smallest budget is $0.000001"),
         (["set", "5", "--per", "year"], "'year' is not one of"),
         (["set", "5", "--per", "day", "--time-zone", "Berlin"], "'Berlin' is not a time zone"),
         (["set", "5", "--per", "day", "--scope", "campaign"], "'campaign' is not of the form NAME=VALUE"),

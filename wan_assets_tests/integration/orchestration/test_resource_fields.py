@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
 from wan_assets import LedgerResource, RunwareResource, SimulatedRunwareResource, VideoGenerator, VideoStoreResource
 from wan_assets.settings import sqlite_url
@@ -43,6 +44,15 @@ def test_the_error_of_a_misspelled_field_shows_no_secret() -> None:
         RunwareResource(**fields)
 
     assert "a-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("amount", [True, -1, float("nan"), float("inf"), 0.0000001])
+@pytest.mark.parametrize(
+    "field", ["budget_usd_per_run", "budget_usd_per_day", "budget_usd_total", "budget_usd_retakes"]
+)
+def test_an_amount_that_is_no_budget_is_refused(field: str, amount: float) -> None:
+    with pytest.raises(ValidationError, match=r"budget (must be|is)"):
+        LedgerResource.model_validate({"url": "sqlite://", field: amount})
 
 
 def test_a_field_that_is_misspelled_for_the_launch_is_refused_before_the_run_pays() -> None:

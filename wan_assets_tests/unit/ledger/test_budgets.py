@@ -12,7 +12,7 @@ from wan_assets.errors import BudgetExceededError
 from wan_assets.ledger import BudgetLimit, Budgets, Counter, Subject, budgets_in
 from wan_assets.ledger.budget import STANDARD
 from wan_assets.ledger.budget_period import Per
-from wan_assets.settings import SettingsError
+from wan_assets.settings import SettingsError, settings_from
 
 SUBJECT = Subject(
     "r1",
@@ -88,9 +88,12 @@ def test_a_scope_may_be_written_as_text(given: str | None, scope: dict[str, str]
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"usd": -1}, "greater than or equal to 0"),
-        ({"usd": "nan"}, "less than or equal to"),
-        ({"usd": "inf"}, "less than or equal to"),
+        ({"usd": -1}, "a budget must be from \\$0 to \\$1,000,000,000"),
+        ({"usd": 2e9}, "a budget must be from \\$0 to \\$1,000,000,000"),
+        ({"usd": "nan"}, "a budget must be a number of dollars"),
+        ({"usd": "inf"}, "a budget must be a number of dollars"),
+        ({"usd": True}, "a budget must be a number of dollars"),
+        ({"usd": 0.0000009}, "the smallest budget is \\$0.000001; a budget of 0 stops everything"),
         ({"usd": "many"}, "valid number"),
         ({}, "Field required"),
         ({"usd": 1, "per": "year"}, "'run', 'day', 'week', 'month' or 'total'"),
@@ -130,6 +133,7 @@ def test_a_wrong_budget_is_refused_with_its_reason(fields: dict[str, object], sa
         ("[" * 50_000, "WAN_ASSETS_BUDGETS is not JSON: "),
         ('{"usd": ' + "9" * 5_000 + "}", "WAN_ASSETS_BUDGETS is not JSON: "),
         ('[{"usd": 5, "per": "hour"}]', "WAN_ASSETS_BUDGETS: budget 1, per: Input should be 'run', 'day'"),
+        ('[{"usd": NaN}]', "WAN_ASSETS_BUDGETS: budget 1, usd: a budget must be a number of dollars"),
         ('[{"usd": 5}, {"per": "day"}]', "WAN_ASSETS_BUDGETS: budget 2, usd: Field required"),
     ],
 )
@@ -138,6 +142,28 @@ def test_wrong_budgets_of_the_environment_are_refused_with_their_place(text: str
         budgets_in(text)
 
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(("usd", "microusd"), [(0, 0), (0.000001, 1), (1e9, 10**15)])
+def test_the_least_and_the_largest_budget_are_counted_exactly(usd: float, microusd: int) -> None:
+    assert BudgetLimit(usd=usd).microusd == microusd
+
+
+@pytest.mark.parametrize("variable", ["WAN_ASSETS_BUDGET_USD", "WAN_ASSETS_BUDGET_USD_RETAKES"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nan", "a budget must be a number of dollars"),
+        ("lots", "a budget must be a number of dollars"),
+        ("1e10", "a budget must be from $0 to $1,000,000,000"),
+        ("0.0000001", "the smallest budget is $0.000001"),
+    ],
+)
+def test_a_wrong_amount_of_a_variable_is_refused_with_its_reason(variable: str, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_from({variable: text})
+
+    assert str(refused.value).startswith(f"{variable} is {text!r}: {said}")
 
 
 def test_one_budget_of_the_environment_needs_no_list() -> None:
