@@ -24,7 +24,18 @@ from pydantic import (
 
 from wan_assets.errors import BudgetExceededError, PausedError, budget_name, reset_note
 from wan_assets.ledger.budget_period import Per, period_of, zone_named
-from wan_assets.ledger.budget_scope import FIRST, FURTHER, MODEL, RUN_TAG, TAKES, Scope, Subject, is_model, scope_text
+from wan_assets.ledger.budget_scope import (
+    FIRST,
+    FURTHER,
+    MODEL,
+    RUN_TAG,
+    TAKES,
+    Scope,
+    Subject,
+    conditions_in,
+    is_model,
+    scope_text,
+)
 from wan_assets.ledger.records import money_kind
 from wan_assets.models import VideoRequest, catalog, microusd, usd
 from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError, budget_problem
@@ -83,15 +94,7 @@ class BudgetLimit(BaseModel):
     @classmethod
     def _conditions(cls, given: Any) -> Any:
         """Accepts `campaign=fall` too, and several conditions separated by commas."""
-        if not isinstance(given, str):
-            return {} if given is None else given
-        parts = [part.partition("=") for part in given.split(",") if part.strip()]
-        if wrong := [name for name, equals, _ in parts if not equals]:
-            raise ValueError(f"write a condition as name=value, not {wrong[0].strip()!r}")
-        names = [name.strip() for name, _, _ in parts]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]} is named twice")
-        return dict(zip(names, (value for _, _, value in parts), strict=True))
+        return conditions_in(given) if isinstance(given, str) else {} if given is None else given
 
     @field_validator("scope")
     @classmethod

@@ -55,6 +55,23 @@ class Subject:
         return self.tags.get(name)
 
 
+def conditions_in(text: str) -> dict[str, str]:
+    """Reads the short form of a scope; raises `ValueError`.
+
+    >>> conditions_in("campaign=fall, model=wan2.6")
+    {'campaign': 'fall', 'model': 'wan2.6'}
+    """
+    found: dict[str, str] = {}
+    for part in filter(str.strip, text.split(",")):
+        name, equals, value = map(str.strip, part.partition("="))
+        if not equals:
+            raise ValueError(f"write a condition as name=value, not {name!r}")
+        if name in found:
+            raise ValueError(f"{name} is named twice")
+        found[name] = value
+    return found
+
+
 def is_model(wanted: str, model: str) -> bool:
     """Whether a model, given by its id, has a wanted id or short name, in any case."""
     names = (model, *description_of(model).short_names) if model else ()
