@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
+from itertools import starmap
 from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import (
@@ -35,6 +36,7 @@ from wan_assets.ledger.budget_scope import (
     conditions_in,
     is_model,
     scope_text,
+    unrecorded,
 )
 from wan_assets.ledger.records import money_kind
 from wan_assets.models import VideoRequest, catalog, microusd, usd
@@ -106,6 +108,8 @@ class BudgetLimit(BaseModel):
             raise ValueError("a condition contains a character that cannot be shown")
         if wrong := [name for name in scope if name in _PARAMETERS]:
             raise ValueError(f"{wrong[0]} is a parameter of requests: name asset, partition, model or an extra column")
+        if problem := next(filter(None, starmap(unrecorded, scope.items())), ""):
+            raise ValueError(f"nothing can fulfil the scope: {problem}")
         if scope.get(TAKES, FIRST) not in (FIRST, FURTHER):
             raise ValueError(f"takes is {FIRST} or {FURTHER}, not {scope[TAKES]!r}")
         if MODEL in scope and not any(is_model(scope[MODEL], model) for model in catalog().models):
