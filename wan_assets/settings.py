@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite, nan
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +23,13 @@ BUDGETS_VARIABLE = "WAN_ASSETS_BUDGETS"
 TABLE_OPTIONS_VARIABLE = "WAN_ASSETS_TABLE_OPTIONS"
 WEBHOOK_VARIABLE = "WAN_ASSETS_WEBHOOK_URL"
 """The value contains a secret: it is read at the place of use and not stored."""
+
+BUDGET_VARIABLES = ("WAN_ASSETS_BUDGET_USD", "WAN_ASSETS_BUDGET_USD_RETAKES", BUDGETS_VARIABLE)
+"""The variables that contain budgets."""
+
+MAX_BUDGET_USD = 1e9
+_MIN_BUDGET_USD = 0.000001
+"""The smallest amount that the ledger counts. A smaller one would become a budget of 0, which stops everything."""
 
 LOCAL_PROTOCOLS = ("", "file")
 """The protocols of a `UPath` on this machine."""
@@ -133,14 +141,29 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or _IPV4_LOOPBACK.fullmatch(host) is not None
 
 
+def budget_problem(amount_usd: float) -> str:
+    """Returns why an amount cannot be a budget; an empty text if it can be one.
+
+    >>> budget_problem(0), budget_problem(-1)
+    ('', 'a budget must be from $0 to $1,000,000,000')
+    """
+    if not isfinite(amount_usd):
+        return "a budget must be a number of dollars"
+    if not 0 <= amount_usd <= MAX_BUDGET_USD:
+        return f"a budget must be from $0 to ${MAX_BUDGET_USD:,.0f}"
+    if 0 < amount_usd < _MIN_BUDGET_USD:
+        return f"the smallest budget is ${_MIN_BUDGET_USD:f}; a budget of 0 stops everything"
+    return ""
+
+
 def _budget(name: str, environment: Mapping[str, str]) -> float | None:
     text = environment.get(name, "").strip()
     try:
         budget = float(text or "0")
     except ValueError:
-        budget = -1.0
-    if not 0 <= budget < float("inf"):
-        raise SettingsError(f"{name} is {text!r}, which is not an amount in dollars")
+        budget = nan
+    if problem := budget_problem(budget):
+        raise SettingsError(f"{name} is {text!r}: {problem}")
     return budget if text else None
 
 

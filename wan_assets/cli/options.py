@@ -19,7 +19,16 @@ from wan_assets.cli.suggestions import Suggestions
 from wan_assets.errors import WanAssetsError
 from wan_assets.ledger import DatabaseUrlError, Ledger, budgets_of, is_file, url_of
 from wan_assets.prompts import MAX_VARIANTS, Extra, PromptSource, prompt_source_from
-from wan_assets.settings import DATA_FOLDER, LEDGER_VARIABLE, PathError, Settings, expanded, is_url, settings_from
+from wan_assets.settings import (
+    BUDGET_VARIABLES,
+    DATA_FOLDER,
+    LEDGER_VARIABLE,
+    PathError,
+    Settings,
+    expanded,
+    is_url,
+    settings_from,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -192,8 +201,14 @@ def data_dir() -> Path | None:
     return folder
 
 
-def current_settings() -> Settings:
-    """Returns the settings from the environment and `--data-dir`; raises `SettingsError`, also for wrong budgets."""
+def current_settings(*, has_budgets: bool = True) -> Settings:
+    """Returns the settings from the environment and `--data-dir`; raises `SettingsError`, also for wrong budgets.
+
+    Without `has_budgets` budgets are not read: a command such as `pause` must work although they are wrong.
+    """
+    if not has_budgets:
+        environment = {name: value for name, value in os.environ.items() if name not in BUDGET_VARIABLES}
+        return settings_from(environment, data_dir())
     settings = settings_from(os.environ, data_dir())
     budgets_of(settings)
     return settings
@@ -205,10 +220,10 @@ def open_ledger(
 ) -> Iterator[tuple[Ledger, Settings]]:
     """Opens the ledger given by this command, its parent groups or the environment, and yields it with the settings.
 
-    With `has_budgets`, it has the budgets of the environment. Commands in error hints get the options of this ledger
-    and of `store`. Raises `LedgerError` if there is no ledger.
+    With `has_budgets`, it has the budgets of the environment; otherwise they are not read. Commands in error hints get
+    the options of this ledger and of `store`. Raises `LedgerError` if there is no ledger.
     """
-    settings = current_settings()
+    settings = current_settings(has_budgets=has_budgets)
     before = next(filter(None, (group.params.get("url") for group in _groups(context))), None)
     settings = replace(settings, ledger=url or before or settings.ledger, store=store or settings.store)
     try:

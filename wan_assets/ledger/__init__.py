@@ -9,6 +9,8 @@ from wan_assets.ledger.budget import (
     Budgets,
     BudgetState,
     Counter,
+    Dollars,
+    DollarsOrNone,
     SkippedRows,
     budgets_in,
     budgets_of,
@@ -16,7 +18,7 @@ from wan_assets.ledger.budget import (
 )
 from wan_assets.ledger.budget_alerts import BudgetAlert, Channel
 from wan_assets.ledger.budget_period import Per, boundary_before, zone_named
-from wan_assets.ledger.budget_scope import TAKES, Subject, is_of_row
+from wan_assets.ledger.budget_scope import TAKES, Subject, conditions_in, is_of_row
 from wan_assets.ledger.chargeback import Chargeback, month_span
 from wan_assets.ledger.concurrency import LearnedLimit, RunNeeds, SharedLimit, account_of
 from wan_assets.ledger.database_urls import DatabaseUrlError, is_file, secrets_of, url_of
@@ -70,6 +72,8 @@ __all__ = [
     "DayOfTasks",
     "Decision",
     "DecisionValue",
+    "Dollars",
+    "DollarsOrNone",
     "Forecast",
     "Forecasts",
     "Grouping",
@@ -106,6 +110,7 @@ __all__ = [
     "boundary_before",
     "budgets_in",
     "budgets_of",
+    "conditions_in",
     "heartbeat",
     "is_file",
     "is_of_row",

@@ -9,26 +9,67 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Self
+from itertools import starmap
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from wan_assets.errors import BudgetExceededError, PausedError, budget_name, reset_note
 from wan_assets.ledger.budget_period import Per, period_of, zone_named
-from wan_assets.ledger.budget_scope import FIRST, FURTHER, MODEL, RUN_TAG, TAKES, Scope, Subject, is_model, scope_text
+from wan_assets.ledger.budget_scope import (
+    FIRST,
+    FURTHER,
+    MODEL,
+    RUN_TAG,
+    TAKES,
+    Scope,
+    Subject,
+    conditions_in,
+    is_model,
+    scope_text,
+    unrecorded,
+)
 from wan_assets.ledger.records import money_kind
 from wan_assets.models import VideoRequest, catalog, microusd, usd
-from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError
+from wan_assets.settings import BUDGETS_VARIABLE, Settings, SettingsError, budget_problem
 
 ALERTS = (50, 80, 100)
 """The shares of a budget, in percent, at which an alert is sent by default."""
 
-_MAX_USD = 1e9
 _SHORT = 16
 _PARAMETERS = frozenset(VideoRequest.model_fields) - {MODEL}
 """Names that no column of a row has beside its parameters."""
 
 _ALL = 100
+
+
+def _is_no_boolean(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise ValueError("a budget must be a number of dollars")  # noqa: TRY004 - pydantic reports ValueError only
+    return given
+
+
+def _is_budget(given: float | str | None) -> float | str | None:
+    """Leaves text unchecked: it is a template of YAML, and the budget with its value is checked."""
+    if isinstance(given, (int, float)) and (problem := budget_problem(given)):
+        raise ValueError(problem)
+    return given
+
+
+Dollars: TypeAlias = Annotated[float, BeforeValidator(_is_no_boolean), AfterValidator(_is_budget)]
+"""The amount of a budget."""
+
+DollarsOrNone: TypeAlias = Annotated[float | None, BeforeValidator(_is_no_boolean), AfterValidator(_is_budget)]
+"""The amount of a budget, or None for no limit."""
 
 
 class BudgetLimit(BaseModel):
@@ -39,7 +80,7 @@ class BudgetLimit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    usd: float = Field(ge=0, le=_MAX_USD, description="The limit in US dollars.")
+    usd: Dollars = Field(description="The limit in US dollars.")
     per: Per = Field(default="total", description="run, day, week (from Monday), month, or total.")
     scope: dict[str, str] = Field(
         default_factory=dict,
@@ -55,15 +96,7 @@ class BudgetLimit(BaseModel):
     @classmethod
     def _conditions(cls, given: Any) -> Any:
         """Accepts `campaign=fall` too, and several conditions separated by commas."""
-        if not isinstance(given, str):
-            return {} if given is None else given
-        parts = [part.partition("=") for part in given.split(",") if part.strip()]
-        if wrong := [name for name, equals, _ in parts if not equals]:
-            raise ValueError(f"write a condition as name=value, not {wrong[0].strip()!r}")
-        names = [name.strip() for name, _, _ in parts]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]} is named twice")
-        return dict(zip(names, (value for _, _, value in parts), strict=True))
+        return conditions_in(given) if isinstance(given, str) else {} if given is None else given
 
     @field_validator("scope")
     @classmethod
@@ -75,6 +108,8 @@ class BudgetLimit(BaseModel):
             raise ValueError("a condition contains a character that cannot be shown")
         if wrong := [name for name in scope if name in _PARAMETERS]:
             raise ValueError(f"{wrong[0]} is a parameter of requests: name asset, partition, model or an extra column")
+        if problem := next(filter(None, starmap(unrecorded, scope.items())), ""):
+            raise ValueError(f"nothing can fulfil the scope: {problem}")
         if scope.get(TAKES, FIRST) not in (FIRST, FURTHER):
             raise ValueError(f"takes is {FIRST} or {FURTHER}, not {scope[TAKES]!r}")
         if MODEL in scope and not any(is_model(scope[MODEL], model) for model in catalog().models):

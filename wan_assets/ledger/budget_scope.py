@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from wan_assets.models import description_of
+from wan_assets.models import description_of, unrecorded_column, unrecorded_run_tag, unrecorded_value
 
 ASSET, PARTITION, MODEL, TAKES = "asset", "partition", "model", "takes"
 RUN_TAG = "run_tag:"
@@ -55,6 +55,23 @@ class Subject:
         return self.tags.get(name)
 
 
+def conditions_in(text: str) -> dict[str, str]:
+    """Reads the short form of a scope; raises `ValueError`.
+
+    >>> conditions_in("campaign=fall, model=wan2.6")
+    {'campaign': 'fall', 'model': 'wan2.6'}
+    """
+    found: dict[str, str] = {}
+    for part in filter(str.strip, text.split(",")):
+        name, equals, value = map(str.strip, part.partition("="))
+        if not equals:
+            raise ValueError(f"write a condition as name=value, not {name!r}")
+        if name in found:
+            raise ValueError(f"{name} is named twice")
+        found[name] = value
+    return found
+
+
 def is_model(wanted: str, model: str) -> bool:
     """Whether a model, given by its id, has a wanted id or short name, in any case."""
     names = (model, *description_of(model).short_names) if model else ()
@@ -69,6 +86,14 @@ def is_of_row(name: str) -> bool:
 def is_of_run(name: str) -> bool:
     """Whether a condition concerns a tag of the run."""
     return name.startswith(RUN_TAG)
+
+
+def unrecorded(name: str, value: str) -> str:
+    """Returns why the ledger never records a value that fulfils a condition; an empty text if it may."""
+    if not (is_of_row(name) or is_of_run(name)):
+        return ""
+    problem = unrecorded_run_tag(name.removeprefix(RUN_TAG)) if is_of_run(name) else unrecorded_column(name)
+    return problem or unrecorded_value(value, len(value.replace("*", "")))
 
 
 def scope_text(scope: Scope) -> str:

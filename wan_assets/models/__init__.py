@@ -51,6 +51,13 @@ from wan_assets.models.pricing import (
 )
 from wan_assets.models.prompt_text import is_visible, normalized
 from wan_assets.models.quotes import ENOUGH_COSTS, LearnedPrice, Quote, quote_of
+from wan_assets.models.recorded_tags import (
+    DRAFT_COLUMNS,
+    PRIORITY,
+    unrecorded_column,
+    unrecorded_run_tag,
+    unrecorded_value,
+)
 from wan_assets.models.request import (
     FINGERPRINT_BYTES,
     MAX_SEED,
@@ -88,6 +95,7 @@ __all__ = [
     "AUTO",
     "COLUMN_ALIASES",
     "DESTINATION_FIELDS",
+    "DRAFT_COLUMNS",
     "ENOUGH_COSTS",
     "FINGERPRINT_BYTES",
     "HIDDEN",
@@ -100,6 +108,7 @@ __all__ = [
     "PARAMETERS",
     "PLAUSIBLE_USD",
     "PRICE_MARGIN",
+    "PRIORITY",
     "PUBLIC_OPTIONS",
     "SETTINGS",
     "AlibabaSettings",
@@ -171,6 +180,9 @@ __all__ = [
     "size_for_resolution",
     "status_text",
     "task_uuid_of",
+    "unrecorded_column",
+    "unrecorded_run_tag",
+    "unrecorded_value",
     "usd",
     "uuid_in",
     "violations_of",

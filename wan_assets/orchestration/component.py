@@ -9,12 +9,13 @@ from datetime import timedelta
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import dagster as dg
 from pydantic import Field
 
 from wan_assets.dataset import ApprovalPolicy
+from wan_assets.ledger import DollarsOrNone
 from wan_assets.orchestration.asset_names import AssetNames
 from wan_assets.orchestration.asset_options import AssetOptions, ReviewOptions, shared_options
 from wan_assets.orchestration.assets.dataset_assets import DatasetOptions, build_dataset_assets
@@ -34,6 +35,7 @@ from wan_assets.orchestration.component_attributes import (
     BudgetSensor,
     Manifest,
     Query,
+    Range,
     ReviewSensor,
     Sensor,
     UpstreamAsset,
@@ -139,8 +141,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     extra: Literal["keep", "refuse"] = Field(
         default="keep", description="Keep columns that are no parameters with their row, or report them as problems."
     )
-    seeds: int | None = Field(
-        default=None, ge=1, le=MAX_VARIANTS, description="Number of seeds of each row, each of which becomes a row."
+    seeds: Annotated[int | None, Range(1, MAX_VARIANTS)] = Field(
+        default=None, description="Number of seeds of each row, each of which becomes a row."
     )
     variants: dict[str, list[str | int | float | bool]] = Field(
         default_factory=dict,
@@ -153,8 +155,12 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     partitions: Literal["prompt"] | Batches = Field(
         default="prompt", description="One partition per prompt, or batches."
     )
-    partitions_per_run: int | None = Field(default=None, ge=1, description="Partitions in each run of a backfill.")
-    retries: int = Field(default=0, ge=0, description="Number of retries of a run's step for rows without a video.")
+    partitions_per_run: Annotated[int | None, Range(1)] = Field(
+        default=None, description="Partitions in each run of a backfill."
+    )
+    retries: Annotated[int, Range(0)] = Field(
+        default=0, description="Number of retries of a run's step for rows without a video."
+    )
     severities: dict[str, Severity] | None = Field(
         default=None,
         description="Severity by check; records the check `quality` of each partition. {} for the defaults.",
@@ -172,8 +178,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         default=False,
         description="Define the check reviewed, which fails until the videos of a partition are approved.",
     )
-    max_takes: int | None = Field(
-        default=None, ge=1, description="The most takes of a row whose videos are sent back; 3 by default."
+    max_takes: Annotated[int | None, Range(1)] = Field(
+        default=None, description="The most takes of a row whose videos are sent back; 3 by default."
     )
     retake_rejected: bool | None = Field(default=None, description="Generate rejected videos again too.")
     review_sensor: bool | ReviewSensor = Field(
@@ -197,8 +203,8 @@ class WanVideosComponent(dg.Component, AssetAttributes):
         description="Whether to define a manifest of all videos and a report of costs; {only: approved} limits the "
         "manifest to approved videos.",
     )
-    fresh_within_hours: float | None = Field(
-        default=None, gt=0, description="Hours after which table, manifest and costs are stale."
+    fresh_within_hours: Annotated[float | None, Range(0, is_open=True)] = Field(
+        default=None, description="Hours after which table, manifest and costs are stale."
     )
     resources: bool = Field(
         default=True,
@@ -207,22 +213,21 @@ class WanVideosComponent(dg.Component, AssetAttributes):
     )
     store: str | None = Field(default=None, description="Root of the store; WAN_ASSETS_STORE by default.")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; WAN_ASSETS_LEDGER by default.")
-    budget_usd_total: float | None = Field(
-        default=None, ge=0, description="Total budget in dollars; WAN_ASSETS_BUDGET_USD by default."
+    budget_usd_total: DollarsOrNone = Field(
+        default=None, description="Total budget in dollars; WAN_ASSETS_BUDGET_USD by default."
     )
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
-    budget_usd_retakes: float | None = Field(
+    budget_usd_per_day: DollarsOrNone = Field(default=None, description="Budget in dollars for one UTC day.")
+    budget_usd_per_run: DollarsOrNone = Field(default=None, description="Budget in dollars for one run.")
+    budget_usd_retakes: DollarsOrNone = Field(
         default=None,
-        ge=0,
         description="Budget in dollars for further takes of rows; WAN_ASSETS_BUDGET_USD_RETAKES by default.",
     )
     budgets: list[Budget] = Field(
         default_factory=list,
         description="Further budgets by scope and period; WAN_ASSETS_BUDGETS by default.",
     )
-    max_in_flight: int | None = Field(
-        default=None, ge=1, description="Maximum number of tasks in flight in all runs together."
+    max_in_flight: Annotated[int | None, Range(1)] = Field(
+        default=None, description="Maximum number of tasks in flight in all runs together."
     )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

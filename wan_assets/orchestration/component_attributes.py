@@ -1,16 +1,49 @@
 """Attributes of the component in YAML: the options of an asset, the source of the prompts, batches and the sensor."""
 
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import dagster as dg
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from wan_assets.orchestration.asset_options import AssetOptions
 from wan_assets.orchestration.partitions.keys import definition_by
 from wan_assets.orchestration.tables.upstream import UpstreamPrompts
 from wan_assets.prompts import ApprovedVideos, SqlQuery
 from wan_assets.settings import local_path
+
+
+@dataclass(frozen=True)
+class Range:
+    """Limits a number. Unlike `Field(ge=…)` it accepts a template such as `{{ env.LIMIT }}`, because the model that
+    Dagster derives from a component has these limits too; the component itself limits the value of the template.
+    """
+
+    minimum: float
+    maximum: float = inf
+    is_open: bool = False
+    """Whether the minimum itself is refused."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Adds the limits to the schema of the field."""
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Shows the limits to editors of YAML."""
+        limits = {"exclusiveMinimum" if self.is_open else "minimum": self.minimum, "maximum": self.maximum}
+        return handler(schema) | {name: limit for name, limit in limits.items() if limit < inf}
+
+    def _checked(self, given: Any) -> Any:
+        is_number = isinstance(given, (int, float))
+        if is_number and not (self.minimum <= given <= self.maximum and not (self.is_open and given == self.minimum)):
+            most = f" and at most {self.maximum:,}" if self.maximum < inf else ""
+            raise ValueError(f"must be {'more than' if self.is_open else 'at least'} {self.minimum:,}{most}")
+        return given
+
 
 Condition = Annotated[
     dg.AutomationCondition[dg.AssetKey] | None, dg.Resolver.default(model_field_type=str | None)  # a template
@@ -88,8 +121,8 @@ class ApprovedDrafts(dg.Model, dg.Resolvable):
         default_factory=dict, description="Values that differ from the draft, such as resolution: 1080p."
     )
     keep_seed: bool = Field(default=True, description="Whether a final has the seed of its draft.")
-    approved_for_s: float = Field(
-        default=0.0, ge=0, description="Seconds for which a draft must have been approved before its final is bought."
+    approved_for_s: Annotated[float, Range(0)] = Field(
+        default=0.0, description="Seconds for which a draft must have been approved before its final is bought."
     )
 
     def prompts(self) -> ApprovedVideos:
@@ -106,7 +139,9 @@ class Batches(dg.Model, dg.Resolvable):
     start_date: str | None = Field(default=None, description="The first window, such as 2026-01-01.")
     end_date: str | None = Field(default=None, description="The end of the windows; open by default.")
     timezone: str = Field(default="UTC", description="The time zone of the windows, such as Europe/Paris.")
-    shards: int | None = Field(default=None, ge=1, le=10_000, description="The number of shards; never change it.")
+    shards: Annotated[int | None, Range(1, 10_000)] = Field(
+        default=None, description="The number of shards; never change it."
+    )
 
     def definition(self, name: str) -> dg.PartitionsDefinition[str]:
         """Returns the partitions of the videos asset `name`; raises `ValueError` for missing attributes."""
@@ -119,7 +154,9 @@ class Batches(dg.Model, dg.Resolvable):
 class ReviewSensor(dg.Model, dg.Resolvable):
     """A sensor that reports decisions about the videos, and requests runs for videos that were sent back."""
 
-    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    minimum_interval_seconds: Annotated[int, Range(1)] = Field(
+        default=30, description="Minimum number of seconds between two ticks."
+    )
     policy: dict[str, Any] | None = Field(
         default=None,
         description="Rules that decide about new videos: rules, person_share and name, as in the file of a policy.",
@@ -134,7 +171,9 @@ class ReviewSensor(dg.Model, dg.Resolvable):
 class BudgetSensor(dg.Model, dg.Resolvable):
     """A sensor that delivers alerts of budgets that no run has delivered."""
 
-    minimum_interval_seconds: int = Field(default=60, ge=1, description="Minimum number of seconds between two ticks.")
+    minimum_interval_seconds: Annotated[int, Range(1)] = Field(
+        default=60, description="Minimum number of seconds between two ticks."
+    )
     is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
 
 
@@ -149,8 +188,12 @@ class Manifest(dg.Model, dg.Resolvable):
 class Sensor(dg.Model, dg.Resolvable):
     """A sensor that watches the table."""
 
-    runs_per_tick: int = Field(default=10, ge=1, description="Maximum number of runs requested in one tick.")
-    minimum_interval_seconds: int = Field(default=30, ge=1, description="Minimum number of seconds between two ticks.")
+    runs_per_tick: Annotated[int, Range(1)] = Field(
+        default=10, description="Maximum number of runs requested in one tick."
+    )
+    minimum_interval_seconds: Annotated[int, Range(1)] = Field(
+        default=30, description="Minimum number of seconds between two ticks."
+    )
     requests_runs: bool = Field(default=True, description="False: only update partitions and staleness.")
     is_running: bool = Field(default=False, description="Whether the sensor is on by default.")
     run_tags: dict[str, str | int] = Field(

@@ -13,9 +13,10 @@ from pydantic_core import PydanticCustomError
 
 from wan_assets.client import HttpConfig, RunwareClient
 from wan_assets.engine import Limits
-from wan_assets.ledger import Budgets, Ledger
+from wan_assets.ledger import Budgets, DollarsOrNone, Ledger
 from wan_assets.models import add_models, http_url
 from wan_assets.orchestration.budget import Budget
+from wan_assets.orchestration.known_fields import KnownFields
 from wan_assets.settings import (
     API_KEY_VARIABLE,
     DATA_FOLDER,
@@ -30,7 +31,7 @@ from wan_assets.store import VideoStore
 _SIMULATOR_FOLDER = f"{DATA_FOLDER}/simulator"
 
 
-class RunwareResource(dg.ConfigurableResource):
+class RunwareResource(KnownFields, dg.ConfigurableResource):
     """Configures a Runware account, and the limits of its use.
 
     Args:
@@ -57,6 +58,7 @@ class RunwareResource(dg.ConfigurableResource):
             tables that are read later; `WAN_ASSETS_MODELS` applies from the start.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value is outside its range.
         ModelDescriptionError: A file in `models` does not describe a model.
 
@@ -219,6 +221,7 @@ class SimulatedRunwareResource(RunwareResource):
         fault_seed: Number that selects the affected tasks.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value is outside its range.
         SimulatorError: A fault has an unknown name.
 
@@ -254,7 +257,7 @@ class SimulatedRunwareResource(RunwareResource):
         return ""
 
 
-class VideoStoreResource(dg.ConfigurableResource):
+class VideoStoreResource(KnownFields, dg.ConfigurableResource):
     """Configures the place where videos are stored.
 
     Args:
@@ -264,6 +267,7 @@ class VideoStoreResource(dg.ConfigurableResource):
         pictures: Whether Dagster shows frames and contact sheets in addition to thumbnails.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value has the wrong type.
 
     Example:
@@ -303,7 +307,7 @@ class VideoStoreResource(dg.ConfigurableResource):
         return VideoStore(self.root, public_base_url=_public_base_url(self.public_base_url), **how)
 
 
-class LedgerResource(dg.ConfigurableResource):
+class LedgerResource(KnownFields, dg.ConfigurableResource):
     """Configures the ledger, which records tasks and money, and the budgets.
 
     Args:
@@ -320,6 +324,7 @@ class LedgerResource(dg.ConfigurableResource):
         max_in_flight: Maximum number of tasks in flight in all runs that share the ledger. None is no limit.
 
     Raises:
+        TypeError: A field does not exist.
         pydantic.ValidationError: A value is outside its range.
 
     Example:
@@ -335,13 +340,13 @@ class LedgerResource(dg.ConfigurableResource):
         description="SQLAlchemy URL, such as sqlite:///ledger.db; `~`, `$NAME` and `%XX` in its path are replaced. "
         "Pass one with a password as `dg.EnvVar('WAN_ASSETS_LEDGER')`: Dagster shows any other."
     )
-    budget_usd_per_run: float | None = Field(default=None, ge=0, description="Budget in dollars for one run.")
-    budget_usd_per_day: float | None = Field(default=None, ge=0, description="Budget in dollars for one UTC day.")
-    budget_usd_total: float | None = Field(
-        default=None, ge=0, description="Budget in dollars for all costs and reservations."
+    budget_usd_per_run: DollarsOrNone = Field(default=None, description="Budget in dollars for one run.")
+    budget_usd_per_day: DollarsOrNone = Field(default=None, description="Budget in dollars for one UTC day.")
+    budget_usd_total: DollarsOrNone = Field(
+        default=None, description="Budget in dollars for all costs and reservations."
     )
-    budget_usd_retakes: float | None = Field(
-        default=None, ge=0, description="Budget in dollars for all further takes of rows, within the other budgets."
+    budget_usd_retakes: DollarsOrNone = Field(
+        default=None, description="Budget in dollars for all further takes of rows, within the other budgets."
     )
     budgets: list[Budget] = Field(
         default_factory=list, description="Further budgets by scope and period; all of them apply."

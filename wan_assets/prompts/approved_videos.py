@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wan_assets.errors import PromptTableError
-from wan_assets.models import MAX_SEED, VideoRequest, kept_duration, request_of_take, size_for_resolution
+from wan_assets.models import (
+    DRAFT_COLUMNS,
+    MAX_SEED,
+    VideoRequest,
+    kept_duration,
+    request_of_take,
+    size_for_resolution,
+)
 from wan_assets.prompts.columns import FRAME_IMAGES, MODEL_COLUMN
 from wan_assets.prompts.defaults import checked_defaults, nested
 from wan_assets.prompts.problems import printable, shortened
@@ -26,14 +33,8 @@ if TYPE_CHECKING:  # the ledger needs SQLAlchemy, which other tables do without
     from wan_assets.ledger import Approval, Decision, Ledger, PartitionRow, Take, Takes, VideoKey
     from wan_assets.prompts.table import PromptTable
 
-DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED = "draft", "draft_asset", "draft_result", "draft_seed"
-DRAFT_FINGERPRINT, DRAFT_SHA256, DRAFT_SIMULATED = "draft_fingerprint", "draft_sha256", "draft_simulated"
-APPROVED_BY, APPROVED_AT, APPROVAL = "approved_by", "approved_at", "approval"
-DRAFT_COLUMNS = (
-    *(DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED, DRAFT_FINGERPRINT, DRAFT_SHA256, DRAFT_SIMULATED),
-    *(APPROVED_BY, APPROVED_AT, APPROVAL),
-)
-"""Extra columns of the row of a final video: its draft, and the decision that approves it."""
+DRAFT, DRAFT_ASSET, DRAFT_RESULT, DRAFT_SEED, DRAFT_FINGERPRINT, DRAFT_SHA256, DRAFT_SIMULATED = DRAFT_COLUMNS[:7]
+APPROVED_BY, APPROVED_AT, APPROVAL = DRAFT_COLUMNS[7:]
 
 _SIZE = ("width", "height", "resolution")
 _HEX = re.compile(r"[0-9a-f]{64}")

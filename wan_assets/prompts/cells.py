@@ -13,9 +13,9 @@ from uuid import UUID
 
 from pydantic_core import PydanticCustomError
 
-from wan_assets.models import rules
+from wan_assets.models import PRIORITY, rules
 from wan_assets.prompts.cell_text import text_of
-from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, PRIORITY, REFERENCES, Column, column_of
+from wan_assets.prompts.columns import FRAME_IMAGES, INPUT_AUDIO, REFERENCES, Column, column_of
 from wan_assets.prompts.image_size import Medium
 from wan_assets.prompts.layout import Layout, value_at
 from wan_assets.prompts.local_media import PLACEHOLDER_REFERENCE, LocalMedia

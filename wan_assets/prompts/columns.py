@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic.alias_generators import to_camel, to_snake
 
-from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, catalog, closest_name
+from wan_assets.models import COLUMN_ALIASES, LAST_FRAME, PARAMETERS, PRIORITY, catalog, closest_name
 from wan_assets.prompts.problems import Refusal
 
 PROMPT = "positive_prompt"
@@ -41,9 +41,6 @@ EXPERIMENT, VARIANT = "experiment", "variant"
 
 SEEDS = "seeds"
 """A column that holds the number of seeds that a row is expanded to."""
-
-PRIORITY = "priority"
-"""An extra column that holds a whole number: rows with a higher priority are submitted first."""
 
 EXTRA_COLUMNS = frozenset(
     {PRIORITY, "date", "campaign", "shard", "tags", "note", "category", "split", "source", "meta"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from wan_assets.models import TemplateRequest, VideoRequest
-from wan_assets.prompts.columns import PRIORITY
+from wan_assets.models import PRIORITY, TemplateRequest, VideoRequest
 
 NOT_COLUMNS = frozenset({"task_type", "task_uuid"})
 """Parameters that the package sets."""

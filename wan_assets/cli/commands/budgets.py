@@ -20,9 +20,9 @@ from wan_assets.cli.display import printable, show_json
 from wan_assets.cli.estimate_report import needed_microusd
 from wan_assets.cli.estimates import ledger_state
 from wan_assets.cli.lazy import LazyCommand, LazyGroup
-from wan_assets.cli.options import TABLE, TableOptions, json_option, open_ledger, pairs, url_option
+from wan_assets.cli.options import TABLE, TableOptions, json_option, open_ledger, url_option
 from wan_assets.cli.suggestions import Suggestions
-from wan_assets.ledger import BudgetLimit, BudgetState, Forecasts, Ledger, OpenPartitions, Per
+from wan_assets.ledger import BudgetLimit, BudgetState, Forecasts, Ledger, OpenPartitions, Per, conditions_in
 from wan_assets.models import in_cents
 from wan_assets.prompts import Summary, name_of, scan
 from wan_assets.settings import Settings, SettingsError
@@ -110,6 +110,17 @@ async def _account_of(ledger: Ledger, settings: Settings, found: Forecasts) -> A
         return Account(first, last, await client.usage_totals(first, last), await client.is_simulated())
 
 
+def _scope(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Returns the conditions of all `--scope`, each of which may contain several."""
+    try:
+        conditions = conditions_in(",".join(given))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if any(not text.strip(" ,") for text in given):
+        raise click.BadParameter("an empty scope would limit everything: leave out --scope for that")
+    return conditions
+
+
 def _limit_options(command: Any) -> Any:
     """Adds the options that say what a budget counts."""
     for option in (
@@ -119,9 +130,10 @@ def _limit_options(command: Any) -> Any:
         click.option(
             "--scope",
             multiple=True,
-            callback=pairs,
+            callback=_scope,
             metavar="NAME=VALUE",
-            help="A condition, such as campaign=fall, asset=trailers or run_tag:team=ads; repeatable, all must hold.",
+            help="A condition, such as campaign=fall, asset=trailers or run_tag:team=ads, or several with commas "
+            "between them; repeatable, all must hold.",
         ),
         click.option("--per", type=click.Choice(get_args(Per)), required=True, help="The period."),
     ):

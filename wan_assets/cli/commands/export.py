@@ -74,7 +74,7 @@ def export(
     Exit status: 0 every row's video is exported, 1 some rows have no video, 2 the export cannot be written.
     """
     options = _options(format_, shard_bytes=shard_mb * 1_000_000, **given)
-    settings = current_settings()
+    settings = current_settings(has_budgets=False)
     table = PromptTable.load(table_options.of_file_or_settings(file, settings))
     settings = replace(settings, ledger=url or settings.ledger, store=store or settings.store)
     with Ledger(settings.ledger, must_exist=True) as ledger:

@@ -18,7 +18,7 @@ from wan_assets.store import VideoStore
 @click.option("--store", "root", help="Root of the store; by default WAN_ASSETS_STORE, or ./wan_assets_data/videos.")
 def serve(*, port: int, host: str, root: str | None) -> None:
     """Serve the store's videos to browsers; Dagster's pages link to them. Read-only. Stop it with Ctrl-C."""
-    store = VideoStore(root or current_settings().store)
+    store = VideoStore(root or current_settings(has_budgets=False).store)
     serve_files(
         store,
         host=host,

@@ -28,7 +28,7 @@ def webhook(*, port: int, host: str, url: str | None) -> None:
     if len(secret) < MIN_SECRET:
         raise SettingsError(f"{_VARIABLE} is not set, or has less than {MIN_SECRET} characters")
     logging.basicConfig(format="%(levelname)s %(message)s")
-    address = url or current_settings().ledger
+    address = url or current_settings(has_budgets=False).ledger
     with Ledger(address, must_exist=True, busy_s=LEDGER_BUSY_S) as ledger:
         serve_webhook(ledger, secret, host=host, port=port, on_ready=_announce)
 

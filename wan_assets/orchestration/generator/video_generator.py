@@ -24,6 +24,7 @@ from wan_assets.orchestration.generator.generation import VideoGeneration
 from wan_assets.orchestration.generator.plan import GenerateKeywords, GenerateOptions, GenerationPlan, Resources
 from wan_assets.orchestration.generator.script import generate_frame, generate_frame_async
 from wan_assets.orchestration.generator.step import Step, StepContext
+from wan_assets.orchestration.known_fields import KnownFields
 from wan_assets.orchestration.metadata.video import failure_to_start
 from wan_assets.orchestration.resources import (
     LedgerResource,
@@ -41,7 +42,7 @@ _STACK_LEVEL = 3
 """The frames between a warning and the line of the user."""
 
 
-class VideoGenerator(dg.ConfigurableResource):
+class VideoGenerator(KnownFields, dg.ConfigurableResource):
     """Generates videos inside your own assets and ops, and in scripts and notebooks without Dagster.
 
     It pays once for each request, keeps paid videos, and obeys budgets, pauses and limits in the same way as the assets
@@ -54,6 +55,7 @@ class VideoGenerator(dg.ConfigurableResource):
             WAN_ASSETS_BUDGET_USD.
 
     Raises:
+        TypeError: An argument does not exist.
         pydantic.ValidationError: An argument is not a resource of its type.
 
     Example:

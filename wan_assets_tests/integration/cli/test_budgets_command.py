@@ -161,11 +161,16 @@ def test_a_budget_is_set_changed_and_removed_in_the_ledger(tmp_path: Path) -> No
     [
         (["set", "5"], "Missing option '--per'"),
         (["set", "--per", "day", "--", "-1"], "usd"),
-        (["set", "nan", "--per", "day"], "usd"),
+        (["set", "nan", "--per", "day"], "usd: a budget must be a number of dollars"),
+        (["set", "0.0000001", "--per", "day"], "usd: the smallest budget is $0.000001"),
         (["set", "5", "--per", "year"], "'year' is not one of"),
         (["set", "5", "--per", "day", "--time-zone", "Berlin"], "'Berlin' is not a time zone"),
-        (["set", "5", "--per", "day", "--scope", "campaign"], "'campaign' is not of the form NAME=VALUE"),
-        (["set", "5", "--per", "day", "--scope", "a=1", "--scope", "a=2"], "a is given twice"),
+        (["set", "5", "--per", "day", "--scope", "campaign"], "write a condition as name=value, not 'campaign'"),
+        (["set", "5", "--per", "day", "--scope", "a=1, b"], "write a condition as name=value, not 'b'"),
+        (["set", "5", "--per", "day", "--scope", ""], "an empty scope would limit everything"),
+        (["set", "5", "--per", "day", "--scope", "a=1", "--scope", " , "], "an empty scope would limit everything"),
+        (["set", "5", "--per", "day", "--scope", "a="], "each condition needs a name and a value"),
+        (["set", "5", "--per", "day", "--scope", "a=1", "--scope", "a=2"], "a is named twice"),
     ],
 )
 def test_a_wrong_budget_is_refused_and_nothing_is_recorded(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -175,6 +180,84 @@ def test_a_wrong_budget_is_refused_and_nothing_is_recorded(arguments: list[str],
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Value error" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        ["--scope", "campaign=fall, x_team=ads"],
+        ["--scope", "x_team=ads", "--scope", "campaign=fall"],
+        ["--scope", "x_team=ads,", "--scope", " campaign = fall "],
+    ],
+)
+def test_a_scope_with_several_conditions_is_written_as_in_the_environment(scope: list[str], tmp_path: Path) -> None:
+    bought(tmp_path)
+    budgets(tmp_path, "set", 1, "--per", "day", *scope)
+    with Ledger(sqlite_url(tmp_path / "ledger.db")) as ledger:
+        recorded = dict(ledger.recorded_budgets())
+    removed = budgets(tmp_path, "unset", "--per", "day", *scope)
+
+    assert recorded == {Counter("day", (("campaign", "fall"), ("x_team", "ads"))): 1_000_000}
+    assert removed.exit_code == 0
+
+
+WRONG = [
+    {"WAN_ASSETS_BUDGETS": '[{"usd": 1, "per": "weak"}]'},
+    {"WAN_ASSETS_BUDGET_USD": "lots"},
+    {"WAN_ASSETS_BUDGET_USD_RETAKES": "-1"},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["pause"],
+        ["resume"],
+        [],
+        ["recover"],
+        ["trace", "a"],
+        ["chargeback", "--month", "2026-11", "--tag", "team"],
+        ["budgets", "unset", "--per", "day"],
+    ],
+    ids=str,
+)
+def test_a_wrong_budget_does_not_stop_commands_that_need_none(
+    arguments: list[str], wrong: dict[str, str], tmp_path: Path
+) -> None:
+    bought(tmp_path)
+    given = ["ledger", *arguments, "--data-dir", str(tmp_path)]
+    result = CliRunner().invoke(cli, given, env={**UNSET, **wrong})
+
+    assert result.exit_code in (0, 1), result.stderr
+    assert "WAN_ASSETS_BUDGET" not in result.stderr
+    with Ledger(sqlite_url(tmp_path / "ledger.db")) as ledger:
+        assert ledger.paused() == ("by hand" if arguments == ["pause"] else None)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["materialize", "prompts.csv"],
+        ["plan", "prompts.csv"],
+        ["probe", "--pay"],
+        ["ledger", "budgets"],
+        ["ledger", "budgets", "set", "1", "--per", "day"],
+    ],
+    ids=str,
+)
+def test_a_wrong_budget_stops_commands_that_spend_or_show_budgets(
+    arguments: list[str], wrong: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wan_assets_data").mkdir()
+    bought(tmp_path / "wan_assets_data")
+    written(tmp_path, table_of("A kite"))
+    result = CliRunner().invoke(cli, arguments, env={**UNSET, **wrong})
+
+    assert result.exit_code == 2
+    assert next(iter(wrong)) in result.stderr
 
 
 def test_the_ledger_of_a_group_is_that_of_its_commands(tmp_path: Path) -> None:

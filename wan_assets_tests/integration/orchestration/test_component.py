@@ -9,7 +9,7 @@ from dagster.components.scaffold.scaffold import NoParams
 from dagster_support import table_of, written
 
 import wan_assets
-from wan_assets import WanVideosComponent
+from wan_assets import ApprovedVideos, WanVideosComponent
 from wan_assets.errors import PromptTableError
 from wan_assets.orchestration.component import _Parts, _Scaffolder
 from wan_assets.orchestration.tables.upstream import upstream_of
@@ -53,7 +53,7 @@ def test_seeds_and_variants_are_declared_in_yaml(tmp_path: Path) -> None:
         "a~duration=5~prompt_extend=true~seed=1",
         "a~duration=10~prompt_extend=true~seed=1",
     ]
-    with pytest.raises(ValueError, match="less than or equal to 1000"):
+    with pytest.raises(ValueError, match="must be at least 1 and at most 1,000"):
         WanVideosComponent.resolve_from_yaml("{prompts: a.csv, seeds: 1001}")
 
 
@@ -148,6 +148,59 @@ def test_prompts_may_be_those_of_a_query() -> None:
 def test_what_is_mistyped_is_refused_by_name(text: str, named: str) -> None:
     with pytest.raises(Exception, match=named):
         WanVideosComponent.resolve_from_yaml(text)
+
+
+NUMBERS = {
+    "seeds": "seeds: {}",
+    "partitions_per_run": "partitions_per_run: {}",
+    "retries": "retries: {}",
+    "max_takes": "max_takes: {}",
+    "fresh_within_hours": "fresh_within_hours: {}",
+    "budget_usd_total": "budget_usd_total: {}",
+    "budget_usd_per_day": "budget_usd_per_day: {}",
+    "budget_usd_per_run": "budget_usd_per_run: {}",
+    "budget_usd_retakes": "budget_usd_retakes: {}",
+    "budgets": "budgets: [{{usd: {}, per: month}}]",
+    "max_in_flight": "max_in_flight: {}",
+    "shards": "partitions: {{by: shard, shards: {}}}",
+    "runs_per_tick": "sensor: {{runs_per_tick: {}}}",
+    "minimum_interval_seconds": "review_sensor: {{minimum_interval_seconds: {}}}",
+}
+
+
+@pytest.mark.parametrize("attribute", NUMBERS.values(), ids=NUMBERS)
+def test_a_number_may_be_a_template(attribute: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMIT", "25")
+
+    given = attribute.format('"{{ env.LIMIT }}"')
+    templated = WanVideosComponent.resolve_from_yaml(f"{{prompts: p.csv, {given}}}")
+
+    assert templated == WanVideosComponent.resolve_from_yaml(f"{{prompts: p.csv, {attribute.format(25)}}}")
+
+
+def test_the_delay_of_finals_may_be_a_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMIT", "25")
+
+    component = WanVideosComponent.resolve_from_yaml(
+        "prompts: {approved_videos_of: drafts, approved_for_s: '{{ env.LIMIT }}'}"
+    )
+
+    prompts = _Parts(component, Path()).prompts
+    assert isinstance(prompts, ApprovedVideos)
+    assert prompts.approved_for_s == 25
+
+
+@pytest.mark.parametrize("wrong", ["-3", "'{{ env.LIMIT }}'"])
+@pytest.mark.parametrize("attribute", NUMBERS.values(), ids=NUMBERS)
+def test_a_number_outside_its_range_is_refused_by_name(
+    attribute: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMIT", "-3")
+
+    with pytest.raises(Exception, match=attribute.partition(":")[0]) as refused:
+        WanVideosComponent.resolve_from_yaml(f"{{prompts: p.csv, {attribute.format(wrong)}}}")
+
+    assert not isinstance(refused.value, TypeError)
 
 
 @pytest.mark.parametrize(

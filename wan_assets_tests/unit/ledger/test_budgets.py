@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import hypothesis.strategies as st
 import pytest
+from engine_support import request_of
 from hypothesis import given
 from pydantic import ValidationError
 
@@ -12,7 +13,8 @@ from wan_assets.errors import BudgetExceededError
 from wan_assets.ledger import BudgetLimit, Budgets, Counter, Subject, budgets_in
 from wan_assets.ledger.budget import STANDARD
 from wan_assets.ledger.budget_period import Per
-from wan_assets.settings import SettingsError
+from wan_assets.prompts import PromptRow, tags_of
+from wan_assets.settings import SettingsError, settings_from
 
 SUBJECT = Subject(
     "r1",
@@ -88,9 +90,12 @@ def test_a_scope_may_be_written_as_text(given: str | None, scope: dict[str, str]
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"usd": -1}, "greater than or equal to 0"),
-        ({"usd": "nan"}, "less than or equal to"),
-        ({"usd": "inf"}, "less than or equal to"),
+        ({"usd": -1}, "a budget must be from \\$0 to \\$1,000,000,000"),
+        ({"usd": 2e9}, "a budget must be from \\$0 to \\$1,000,000,000"),
+        ({"usd": "nan"}, "a budget must be a number of dollars"),
+        ({"usd": "inf"}, "a budget must be a number of dollars"),
+        ({"usd": True}, "a budget must be a number of dollars"),
+        ({"usd": 0.0000009}, "the smallest budget is \\$0.000001; a budget of 0 stops everything"),
         ({"usd": "many"}, "valid number"),
         ({}, "Field required"),
         ({"usd": 1, "per": "year"}, "'run', 'day', 'week', 'month' or 'total'"),
@@ -108,6 +113,21 @@ def test_a_scope_may_be_written_as_text(given: str | None, scope: dict[str, str]
         ({"usd": 1, "scope": {"resolution": "480p"}}, "resolution is a parameter of requests"),
         ({"usd": 1, "scope": {"x": "a\x00"}}, "a character that cannot be shown"),
         ({"usd": 1, "scope": {"x": "\ud800"}}, "a character that cannot be shown"),
+        ({"usd": 1, "scope": {"prompt_id": "*"}}, "nothing can fulfil the scope: the column prompt_id is not recorded"),
+        ({"usd": 1, "scope": {"priority": "1"}}, "the column priority is not recorded"),
+        ({"usd": 1, "scope": {"draft_asset": "a"}}, "the column draft_asset is not recorded"),
+        (
+            {"usd": 1, "scope": {"api_key_owner": "a"}},
+            "api_key_owner is not recorded, because it has the name",
+        ),
+        ({"usd": 1, "scope": {"token_team": "*"}}, "token_team is not recorded, because it has the name of a secret"),
+        ({"usd": 1, "scope": {"run_tag:api_key": "*"}}, "api_key is not recorded, because it has the name of a secret"),
+        ({"usd": 1, "scope": {"run_tag:.dagster/x": "*"}}, ".dagster/x is a tag that Dagster hides"),
+        ({"usd": 1, "scope": {"n" * 65: "*"}}, "only names of up to 64 characters are recorded"),
+        ({"usd": 1, "scope": {"campaign": "x" * 129}}, "only values of up to 128 characters are recorded"),
+        ({"usd": 1, "scope": {"campaign": f"*{'x' * 129}*"}}, "only values of up to 128 characters are recorded"),
+        ({"usd": 1, "scope": {"page": "https://example.com/*"}}, "a part of an address is not recorded"),
+        ({"usd": 1, "scope": {"info": "[1*"}}, "begins with { or .* is not recorded"),
         ({"usd": 1, "scope": "a=1,a=2"}, "a is named twice"),
         ({"usd": 1, "scope": []}, "valid dictionary"),
         ({"usd": 1, "alert_at": [0]}, "0 is not a percentage from 1 to 100"),
@@ -117,6 +137,25 @@ def test_a_scope_may_be_written_as_text(given: str | None, scope: dict[str, str]
 def test_a_wrong_budget_is_refused_with_its_reason(fields: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said.replace("(", r"\(")):
         BudgetLimit.model_validate(fields)
+
+
+@given(
+    st.sampled_from(["campaign", "prompt_id", "priority", "draft", "approved_by", "x_tokens", "size", "n" * 65]),
+    st.one_of(st.text(max_size=9), st.sampled_from(["x" * 128, "x" * 129, "https://a/b", "a?b=c", "{}", "3:4"])),
+    st.sampled_from(["{}", "*", "{}*", "*{}*"]),
+)
+def test_a_scope_that_a_recorded_value_fulfils_is_accepted(name: str, value: str, pattern: str) -> None:
+    recorded = tags_of(PromptRow(1, "a", request_of(), {name: value}))
+    wanted = pattern.format(value)
+
+    if Subject("r", tags=recorded).matches(((name, wanted.strip()),)) and wanted.strip():
+        assert BudgetLimit(usd=1, scope={name: wanted}).scope
+
+
+def test_a_scope_may_have_as_many_characters_as_a_recorded_value() -> None:
+    longest = "x" * 128
+
+    assert BudgetLimit(usd=1, scope={"campaign": longest, "x_team": f"*{longest}*", "asset": "a" * 200}).scope
 
 
 @pytest.mark.parametrize(
@@ -130,6 +169,7 @@ def test_a_wrong_budget_is_refused_with_its_reason(fields: dict[str, object], sa
         ("[" * 50_000, "WAN_ASSETS_BUDGETS is not JSON: "),
         ('{"usd": ' + "9" * 5_000 + "}", "WAN_ASSETS_BUDGETS is not JSON: "),
         ('[{"usd": 5, "per": "hour"}]', "WAN_ASSETS_BUDGETS: budget 1, per: Input should be 'run', 'day'"),
+        ('[{"usd": NaN}]', "WAN_ASSETS_BUDGETS: budget 1, usd: a budget must be a number of dollars"),
         ('[{"usd": 5}, {"per": "day"}]', "WAN_ASSETS_BUDGETS: budget 2, usd: Field required"),
     ],
 )
@@ -138,6 +178,28 @@ def test_wrong_budgets_of_the_environment_are_refused_with_their_place(text: str
         budgets_in(text)
 
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(("usd", "microusd"), [(0, 0), (0.000001, 1), (1e9, 10**15)])
+def test_the_least_and_the_largest_budget_are_counted_exactly(usd: float, microusd: int) -> None:
+    assert BudgetLimit(usd=usd).microusd == microusd
+
+
+@pytest.mark.parametrize("variable", ["WAN_ASSETS_BUDGET_USD", "WAN_ASSETS_BUDGET_USD_RETAKES"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nan", "a budget must be a number of dollars"),
+        ("lots", "a budget must be a number of dollars"),
+        ("1e10", "a budget must be from $0 to $1,000,000,000"),
+        ("0.0000001", "the smallest budget is $0.000001"),
+    ],
+)
+def test_a_wrong_amount_of_a_variable_is_refused_with_its_reason(variable: str, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_from({variable: text})
+
+    assert str(refused.value).startswith(f"{variable} is {text!r}: {said}")
 
 
 def test_one_budget_of_the_environment_needs_no_list() -> None:
