@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from engine_support import request_of
+from simulator_support import ManualClock
 
 from wan_assets.ledger import BudgetLimit, Budgets, Grouping, Ledger, Origin, PartitionRow, VideoKey
 from wan_assets.ledger.queries import LedgerReader
@@ -52,34 +53,49 @@ QUERIES = sorted(
 )
 
 
+DAYS_S = 2 * 86_400.0
+
+
 @contextmanager
-def ledger_in(folder: Path) -> Iterator[Ledger]:
-    """A ledger with a task and a budget, which waits no longer than 50 ms for a lock."""
+def ledger_in(folder: Path) -> Iterator[tuple[Ledger, ManualClock]]:
+    """A ledger with a task and a budget, which waits no longer than 50 ms for a lock; and its clock."""
     budgets = Budgets.of(limits=[BudgetLimit(usd=10, per="month")])
-    with closing(Ledger(sqlite_url(folder / "ledger.db"), budgets, busy_s=0.05)) as ledger:
+    clock = ManualClock()
+    with closing(Ledger(sqlite_url(folder / "ledger.db"), budgets, busy_s=0.05, clock=clock)) as ledger:
         ledger.claim(REQUEST, Origin("run", "videos", "kite"), "owner", simulated=False)
-        yield ledger
+        yield ledger, clock
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_does_not_wait_for_a_writer(tmp_path: Path, query: str) -> None:
+def test_a_query_does_not_wait_for_a_writer_not_even_the_first_one_of_a_new_day(tmp_path: Path, query: str) -> None:
     parameters = inspect.signature(getattr(LedgerReader, query)).parameters.values()
     needed = [each.name for each in parameters if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
     arguments = {name: ARGUMENTS[name] for name in needed if name != "self"}
 
-    with ledger_in(tmp_path) as ledger, closing(sqlite3.connect(tmp_path / "ledger.db")) as writer:
-        before = getattr(ledger, query)(**arguments)
-        writer.execute("BEGIN IMMEDIATE")
-        during = getattr(ledger, query)(**arguments)
+    with ledger_in(tmp_path) as (ledger, clock):
+        clock.now += DAYS_S
+        with closing(sqlite3.connect(tmp_path / "ledger.db")) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            during = getattr(ledger, query)(**arguments)
+        after = getattr(ledger, query)(**arguments)
 
-    assert during == before or query in ("ahead_s", "forecasts")
+    assert during == after or query == "ahead_s"
+
+
+def test_a_query_reads_on_although_others_have_written_since_its_begin(tmp_path: Path) -> None:
+    with ledger_in(tmp_path) as (ledger, clock), ledger._reading() as report:
+        report.exec_driver_sql("SELECT count(*) FROM wan_tasks").all()
+        clock.now += DAYS_S
+        ledger.claim(request_of("A boat"), Origin("run", "videos", "boat"), "owner", simulated=False)
+
+        assert len(ledger._sums.states(report, "run", kind="charged")) == 1
 
 
 def test_a_writer_does_not_wait_for_a_report(tmp_path: Path) -> None:
     def count_in(report: Any) -> int:
         return report.exec_driver_sql("SELECT count(*) FROM wan_tasks").scalar_one()
 
-    with ledger_in(tmp_path) as ledger:
+    with ledger_in(tmp_path) as (ledger, _):
         with ledger._reading() as report:
             before = count_in(report)
             ledger.claim(request_of("A boat"), Origin("run", "videos", "boat"), "owner", simulated=False)
