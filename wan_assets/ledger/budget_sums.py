@@ -19,7 +19,7 @@ from wan_assets.ledger.budget import ALERTS, STANDARD, Budgets, BudgetState, Cou
 from wan_assets.ledger.budget_period import boundary_before, minute_of, resets_at
 from wan_assets.ledger.budget_scope import MODEL, Subject, is_of_row, is_of_run
 from wan_assets.ledger.clock import NOW_ISO, later_iso
-from wan_assets.ledger.database import lock_number, only_reads
+from wan_assets.ledger.database import lock_number
 from wan_assets.ledger.records import money_kind
 from wan_assets.ledger.schema import budgets as table
 from wan_assets.ledger.schema import given, insert_into, ledger_info, spend, upsert_into
@@ -284,10 +284,10 @@ class BudgetSums:
 def _not_before(connection: sa.Connection, now: str, boundary: str) -> str:
     """Returns the later of two moments: now, and the last boundary of periods that any process has passed.
 
-    On Postgres all processes have the same clock. A clock that is far ahead does not count. A query passes no boundary.
+    On Postgres all processes have the same clock. A clock that is far ahead does not count.
     """
     at = _latest(now, boundary)
-    if boundary < boundary_before(at) and not only_reads(connection):
+    if boundary < boundary_before(at):
         _remember(connection, _BOUNDARY, boundary_before(at))
     return at
 

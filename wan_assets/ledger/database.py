@@ -60,11 +60,6 @@ def reading(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(**{_READS: True})
 
 
-def only_reads(connection: sa.Connection) -> bool:
-    """Whether a connection is one of `reading`."""
-    return bool(connection.get_execution_options().get(_READS, False))
-
-
 def lock_number(connection: sa.Connection, number: int, *, is_shared: bool = False) -> None:
     """Admits one transaction at a time under a number of 64 bits, or any number of those that share it; SQLite always
     has one writer at a time.
@@ -168,4 +163,5 @@ def _prepare_sqlite(connection: Any, _: Any, *, busy_s: float, clock: Clock) -> 
 
 def _begin(connection: sa.Connection) -> None:
     """Takes the write lock first, unless the transaction only reads: after a read, it could not get it later."""
-    connection.exec_driver_sql("BEGIN" if only_reads(connection) else "BEGIN IMMEDIATE")
+    only_reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

@@ -263,17 +263,17 @@ class LedgerReader:
 
     def budget_states(self, run_id: str, *, simulated: bool) -> list[BudgetState]:
         """Returns each budget with the spent and reserved amount of its present period, and of a run."""
-        with self._reading() as connection:
+        with self._transaction() as connection:  # records the begin of a period
             return self._sums.states(connection, run_id, kind=money_kind(simulated))
 
     def forecasts(self, *, simulated: bool) -> forecast.Forecasts:
         """Returns each budget with its forecast, and that of the present month."""
-        with self._reading() as connection:
+        with self._transaction() as connection:  # records the begin of a period
             return forecast.forecasts(connection, self._sums, simulated=simulated)
 
     def recorded_budgets(self) -> Mapping[Counter, int]:
         """Returns the limits that the ledger itself records, in µ$."""
-        with self._reading() as connection:
+        with self._transaction() as connection:  # records the begin of a period
             return self._sums.now(connection).registered.limits
 
     def open_partitions(
