@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from wan_assets.cli.budget_report import Account, BudgetReport, budget_title
+from wan_assets.cli.budget_report import Account, BudgetReport
 from wan_assets.ledger import Forecast, OpenPartitions
 from wan_assets.models import usd
 
@@ -61,7 +61,7 @@ def _budget(budget: Forecast, report: BudgetReport) -> dict[str, Any]:
         "expected_at": _iso(budget.expected_at),
     }
     return {
-        "budget": budget_title(budget),
+        "budget": budget.state.title,
         "per": state.counter.per,
         "scope": dict(state.counter.scope),
         "time_zone": state.counter.time_zone,

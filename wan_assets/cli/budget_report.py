@@ -97,7 +97,7 @@ def show_budgets(report: BudgetReport, suggestions: Suggestions) -> None:
 def _show_amounts(budgets: Sequence[Forecast]) -> None:
     rows = [
         (
-            budget_title(budget),
+            budget.state.title,
             in_cents(budget.state.cap_microusd),
             *([_NOTHING] * 4 if budget.is_of_runs else _amounts(budget)),
         )
@@ -114,7 +114,7 @@ def _amounts(budget: Forecast) -> list[str]:
 
 def _show_forecasts(budgets: Sequence[Forecast]) -> None:
     rows = [
-        (budget_title(budget), *_forecast(budget), "ledger" if budget.is_recorded else "config") for budget in budgets
+        (budget.state.title, *_forecast(budget), "ledger" if budget.is_recorded else "config") for budget in budgets
     ]
     columns = ("budget", "per day", "exhausted", "expected", "until", "set in")
     show_table("Forecast", columns, rows, right=("per day", "expected"), flexible=columns[:1], folded=columns[:1])
@@ -137,7 +137,7 @@ def _show_planned(report: BudgetReport) -> None:
     has_plan, has_open = report.plan is not None, report.open_partitions is not None
     rows = [
         (
-            budget_title(budget),
+            budget.state.title,
             in_cents(budget.state.balance_microusd),
             *([_known(report.planned(budget))] if has_plan else []),
             *([_NOTHING if budget.is_of_runs else _known(report.opened(budget))] if has_open else []),
@@ -191,11 +191,6 @@ def exhausted_text(budget: Forecast) -> str:
         return _NOTHING
     local = at.astimezone(budget.expected_at.tzinfo)
     return f"{local:%H:%M}" if budget.state.counter.per == "day" else f"{local:%Y-%m-%d}"
-
-
-def budget_title(budget: Forecast) -> str:
-    """Returns the name of a budget and its present period."""
-    return "each run" + budget.name.removeprefix("run") if budget.is_of_runs else budget.state.label
 
 
 def _known(microusd: int | None) -> str:

@@ -101,7 +101,7 @@ def _budget(state: LedgerState, prices: PriceList) -> Iterator[dict[str, Any]]:
         needed = needed_microusd(budget, prices)
         missing = budget.shortfall_microusd(needed or 0)
         yield {
-            "budget": budget.counter.name if budget.counter.per == "run" else budget.label,
+            "budget": budget.title,
             "limit_usd": float(usd(budget.cap_microusd)),
             "committed_usd": float(usd(budget.committed_microusd)),
             "left_usd": float(usd(budget.room_microusd)),
@@ -137,7 +137,7 @@ def prices_text(line: PriceLine) -> str:
 
 
 def _fit(budget: BudgetState, prices: PriceList) -> str:
-    name = budget_name(f"each {budget.counter.name}" if budget.counter.per == "run" else budget.label)
+    name = budget_name(budget.title)
     left = f"{dollars(budget.room_microusd)} of {dollars(budget.cap_microusd)} left"
     needed = None if budget.is_of_retakes else needed_microusd(budget, prices)
     if needed is None:

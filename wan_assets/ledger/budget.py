@@ -313,6 +313,11 @@ class BudgetState:
         return self.counter == RETAKES
 
     @property
+    def title(self) -> str:
+        """The name for people where no run is meant: `each run` instead of the id of one."""
+        return f"each {self.counter.name}" if self.counter.per == "run" else self.label
+
+    @property
     def balance_microusd(self) -> int:
         """The limit without what is spent and reserved; negative if that is more, as after the limit was lowered."""
         return self.cap_microusd - self.committed_microusd

@@ -75,7 +75,7 @@ def _keys_of(counters: Sequence[Counter]) -> Mapping[Counter, str]:
 def _lines(budgets: Sequence[Forecast], opened: Sequence[OpenPartitions]) -> Iterator[str]:
     for budget in budgets:
         cells = [
-            budget.state.label if not budget.is_of_runs else f"each {budget.name}",
+            budget.state.title,
             in_cents(budget.state.cap_microusd),
         ]
         cells += ["-"] * 8 if budget.is_of_runs else _cells(budget, opened)
